@@ -1,0 +1,99 @@
+import type { Digest } from './digest.js';
+
+/** A value now, or a promise of it: what is in memory is answered without the cost of a promise. */
+export type MaybePromise<T> = T | Promise<T>;
+
+export interface OperationOptions {
+  /** Ends the work when aborted; the operation then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ReadOptions extends OperationOptions {
+  /** Bytes to skip; 0 to `digest.size`. Default 0. */
+  readonly offset?: number;
+  /** Most bytes to deliver. Default: all that follow the offset. */
+  readonly limit?: number;
+}
+
+/**
+ * Content on its way out. A chunk belongs to the consumer until it asks for the next one, when its memory is used
+ * again: copy what must live longer. `for await` closes the reader at its end, on `break` and on an error;
+ * whoever doesn't iterate to the end calls {@link close}.
+ */
+export interface BlobReader extends AsyncIterable<Buffer> {
+  /** Bytes that this reader will deliver. */
+  readonly length: number;
+  /**
+   * The next chunk, or undefined at the end. Each chunk lies in a larger buffer with at least
+   * {@link CHUNK_HEADROOM} bytes in front of it that the consumer may overwrite, so that a frame's header can be
+   * put before the bytes without copying them.
+   *
+   * @throws BlobDamagedError when what was read is not the blob; what came before must not be used
+   */
+  next(): Promise<Buffer | undefined>;
+  close(): Promise<void>;
+}
+
+/** Bytes in front of every chunk of a {@link BlobReader} that a consumer may overwrite. */
+export const CHUNK_HEADROOM = 16;
+
+/** Most bytes in one chunk of a {@link BlobReader}. */
+export const CHUNK_BYTES = 256 * 1024;
+
+/** Content on its way in: all at once, or in chunks whose memory the store may use until it asks for the next. */
+export type BlobSource = Uint8Array | AsyncIterable<Uint8Array>;
+
+/**
+ * Content by digest. What is in a store is complete and was verified when it entered; a digest whose hash is known
+ * but whose size differs names nothing.
+ *
+ * Stores grow by decoration: each concern (limits, metrics, verification) is a store around a store.
+ */
+export interface BlobStore {
+  /** Short and stable: a metric label. */
+  readonly name: string;
+
+  /** Those of the digests that are not here, in their order. Finding a blob counts as a use of it. */
+  findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]>;
+
+  /**
+   * A whole blob in one buffer of its own, or undefined when it is not here. Meant for small blobs: the caller bounds
+   * the size before it asks.
+   */
+  get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined>;
+
+  /** A blob, or a part of it, as a stream; undefined when it is not here. */
+  read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined>;
+
+  /**
+   * Stores content. Resolves when it is durable as configured; a blob that is there already is not read again from
+   * the source.
+   *
+   * @throws DigestMismatchError when size or hash differ; nothing is stored
+   * @throws BlobTooLargeError before reading from the source
+   * @throws NoSpaceError when space can't be made
+   */
+  write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void>;
+
+  /** Removes a blob; whether it was there. */
+  delete(digest: Digest): Promise<boolean>;
+
+  close(): Promise<void>;
+}
+
+/**
+ * Results of actions by key (see {@link actionKey}): small values, the last write wins. Has the shape of a cache layer.
+ */
+export interface ActionResultStore {
+  readonly name: string;
+  get(key: string, options?: OperationOptions): MaybePromise<Buffer | undefined>;
+  /** Resolves when the value is durable as configured. */
+  set(key: string, value: Buffer, options?: OperationOptions): Promise<void>;
+  delete(key: string): Promise<boolean>;
+  close(): MaybePromise<void>;
+}
+
+/** The key of an action's result: one result for each instance name and action digest. */
+export function actionKey(instance: string, action: { readonly function: string; readonly hash: string }): string {
+  return `${action.function}/${action.hash}/${instance}`;
+}

@@ -1,0 +1,19 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    // Tests run on the sources of every package, not on what was built last.
+    alias: [
+      { find: /^@granary\/([a-z-]+)$/, replacement: source('./packages/$1/src/index.ts') },
+      { find: /^granary$/, replacement: source('./packages/granary/src/index.ts') },
+    ],
+  },
+  test: {
+    include: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs'],
+    testTimeout: 30_000,
+    coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], exclude: ['**/*.test.ts', '**/gen/**'] },
+  },
+});
