@@ -1,0 +1,58 @@
+import type { Socket } from 'node:net';
+import type { MaybePromise } from '@granary/blobs';
+
+export type Right = 'read' | 'write' | 'admin';
+
+/** What a request shows of who sends it, alike for every protocol. */
+export interface Credentials {
+  /** The `Authorization` header or metadata, as sent. */
+  readonly authorization: string | undefined;
+  /** HTTP/2's `:authority` or HTTP/1's `Host`; may hold `user:password@` in front of the host. */
+  readonly authority: string | undefined;
+  /** The connection, for its address and the client's certificate; undefined where the transport hides it. */
+  readonly socket: Socket | undefined;
+}
+
+/** A request was refused for who sends it. */
+export class AccessDeniedError extends Error {
+  readonly code: 'UNAUTHENTICATED' | 'PERMISSION_DENIED' | 'RATE_LIMITED';
+
+  constructor(code: AccessDeniedError['code'], message: string) {
+    super(message);
+    this.name = 'AccessDeniedError';
+    this.code = code;
+  }
+}
+
+/** One finished request, for metrics and the access log. */
+export interface RequestRecord {
+  readonly protocol: 'grpc' | 'http';
+  /** gRPC: the service's full name. HTTP: `cas`, `ac` or `status`. */
+  readonly service: string;
+  /** gRPC: the method's name. HTTP: the verb. */
+  readonly method: string;
+  /** gRPC: the code's name, such as `NOT_FOUND`. HTTP: the status, such as `404`. */
+  readonly code: string;
+  readonly durationMs: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Address of the peer, without secrets. */
+  readonly peer: string;
+  /** What was asked for: a resource name, an action digest, a count of digests. */
+  readonly subject?: string;
+  /** The error behind a failure that is ours, for the log. */
+  readonly error?: unknown;
+}
+
+/** What the server around the protocols adds to every request. */
+export interface EdgeHooks {
+  /**
+   * Lets a request go on or throws {@link AccessDeniedError}; the value names the identity for the log.
+   * Answers without a promise wherever it can.
+   */
+  readonly authorize?: (credentials: Credentials, right: Right) => MaybePromise<string>;
+  /** Told of every finished request; what it throws is dropped. */
+  readonly onRequest?: (record: RequestRecord) => void;
+  /** Whether records are wanted with their `subject`; asked for each request, so that it can follow the log level. */
+  readonly wantsSubject?: () => boolean;
+}

@@ -1,0 +1,40 @@
+/** From the most to the least talkative; `none` switches a logger off. */
+export const LOG_LEVELS = ['verbose', 'debug', 'information', 'warning', 'error', 'fatal', 'none'] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/**
+ * Structured logging with message templates: `logger.information('Stored {Digest} in {Elapsed:F1} ms', digest, ms)`.
+ * The template names the properties, the arguments give their values in the same order, and the record keeps both.
+ * A call at a level that is off costs a few nanoseconds; too few or too many arguments never throw.
+ *
+ * An `Error` among the arguments that no hole of the template takes becomes the record's `err`.
+ */
+export interface Logger {
+  verbose(template: string, ...values: readonly unknown[]): void;
+  debug(template: string, ...values: readonly unknown[]): void;
+  information(template: string, ...values: readonly unknown[]): void;
+  warning(template: string, ...values: readonly unknown[]): void;
+  error(template: string, ...values: readonly unknown[]): void;
+  fatal(template: string, ...values: readonly unknown[]): void;
+  isEnabled(level: LogLevel): boolean;
+  /** A logger whose records carry these properties too. */
+  with(properties: Readonly<Record<string, unknown>>): Logger;
+  /** A logger whose records carry one more property. */
+  forContext(name: string, value: unknown): Logger;
+}
+
+const ignore = () => {};
+
+/** Logs nothing, at no cost: the default of everything that takes a logger. */
+export const nullLogger: Logger = {
+  verbose: ignore,
+  debug: ignore,
+  information: ignore,
+  warning: ignore,
+  error: ignore,
+  fatal: ignore,
+  isEnabled: () => false,
+  with: () => nullLogger,
+  forContext: () => nullLogger,
+};
