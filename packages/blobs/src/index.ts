@@ -1,4 +1,13 @@
 export * from './blob-store.js';
+export { BufferReader, iterateReader, readRange } from './buffer-reader.js';
+export { withEmptyBlob } from './decorators/empty-blob-store.js';
+export {
+  type StoreOperation,
+  type StoreOutcome,
+  type StoreRecorder,
+  withRecorder,
+} from './decorators/metered-store.js';
+export { withSizeLimit } from './decorators/size-limited-store.js';
 export { Digest, emptyDigest, isEmptyDigest } from './digest.js';
 export {
   createHasher,
@@ -11,4 +20,10 @@ export {
   inferDigestFunction,
   isDigestFunction,
 } from './digest-function.js';
+export { DiskBlobStore, type DiskBlobStoreStats } from './disk/disk-blob-store.js';
+export type { FileStatus, FileSystem, OpenFile } from './disk/files/file-system.js';
+export type { DiskBlobStoreOptions, Durability, Eviction } from './disk/options.js';
+export { type VerifyFinding, type VerifyOptions, type VerifyReport, verifyStore } from './disk/verify.js';
 export * from './errors.js';
+export { MemoryActionResultStore } from './memory/memory-action-result-store.js';
+export { MemoryBlobStore } from './memory/memory-blob-store.js';

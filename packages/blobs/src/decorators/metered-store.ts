@@ -1,0 +1,154 @@
+import type { BlobReader, BlobSource, BlobStore, MaybePromise, OperationOptions, ReadOptions } from '../blob-store.js';
+import { iterateReader } from '../buffer-reader.js';
+import type { Digest } from '../digest.js';
+import { StoreDecorator } from './store-decorator.js';
+
+export type StoreOperation = 'find' | 'get' | 'read' | 'write' | 'delete';
+export type StoreOutcome = 'hit' | 'miss' | 'ok' | 'error';
+
+/** Whoever counts what stores do. What it throws reaches the caller of the store, so it had better not. */
+export interface StoreRecorder {
+  /**
+   * One finished operation.
+   *
+   * - `find`: `hit` when nothing was missing, else `miss`
+   * - `get`, `read`: `hit` or `miss`; a read ends when its reader is at its end or closed
+   * - `write`: `ok`; `delete`: `hit` or `miss`; every operation: `error` when it threw
+   *
+   * @param bytes delivered or taken; 0 for find, delete, misses and errors
+   */
+  recordOperation(operation: StoreOperation, outcome: StoreOutcome, durationMs: number, bytes: number): void;
+}
+
+/** Tells a recorder how each operation went and how long it took. */
+export class MeteredStore extends StoreDecorator {
+  readonly #recorder: StoreRecorder;
+
+  constructor(inner: BlobStore, recorder: StoreRecorder) {
+    super(inner);
+    this.#recorder = recorder;
+  }
+
+  override findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
+    return this.#measure(
+      'find',
+      () => this.inner.findMissing(digests, options),
+      (missing) => (missing.length === 0 ? 'hit' : 'miss'),
+      () => 0,
+    );
+  }
+
+  override get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+    return this.#measure(
+      'get',
+      () => this.inner.get(digest, options),
+      (bytes) => (bytes ? 'hit' : 'miss'),
+      (bytes) => bytes?.length ?? 0,
+    );
+  }
+
+  override async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
+    const start = performance.now();
+    try {
+      const reader = await this.inner.read(digest, options);
+      if (reader) return new MeteredReader(reader, this.#recorder, start);
+      this.#recorder.recordOperation('read', 'miss', performance.now() - start, 0);
+      return undefined;
+    } catch (error) {
+      this.#recorder.recordOperation('read', 'error', performance.now() - start, 0);
+      throw error;
+    }
+  }
+
+  override async write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
+    await this.#measure(
+      'write',
+      () => this.inner.write(digest, source, options),
+      () => 'ok',
+      () => digest.size,
+    );
+  }
+
+  override async delete(digest: Digest): Promise<boolean> {
+    return this.#measure(
+      'delete',
+      () => this.inner.delete(digest),
+      (found) => (found ? 'hit' : 'miss'),
+      () => 0,
+    );
+  }
+
+  /** Answers without a promise when the store does. */
+  #measure<T>(
+    operation: StoreOperation,
+    work: () => MaybePromise<T>,
+    outcome: (value: T) => StoreOutcome,
+    bytes: (value: T) => number,
+  ): MaybePromise<T> {
+    const start = performance.now();
+    const done = (value: T): T => {
+      this.#recorder.recordOperation(operation, outcome(value), performance.now() - start, bytes(value));
+      return value;
+    };
+    const failed = (error: unknown): never => {
+      this.#recorder.recordOperation(operation, 'error', performance.now() - start, 0);
+      throw error;
+    };
+    let result: MaybePromise<T>;
+    try {
+      result = work();
+    } catch (error) {
+      return failed(error);
+    }
+    return result instanceof Promise ? result.then(done, failed) : done(result);
+  }
+}
+
+class MeteredReader implements BlobReader {
+  readonly length: number;
+  readonly #inner: BlobReader;
+  readonly #recorder: StoreRecorder;
+  readonly #start: number;
+  #bytes = 0;
+  #recorded = false;
+
+  constructor(inner: BlobReader, recorder: StoreRecorder, start: number) {
+    this.length = inner.length;
+    this.#inner = inner;
+    this.#recorder = recorder;
+    this.#start = start;
+  }
+
+  async next(): Promise<Buffer | undefined> {
+    try {
+      const chunk = await this.#inner.next();
+      if (chunk) this.#bytes += chunk.length;
+      else this.#record('hit');
+      return chunk;
+    } catch (error) {
+      this.#record('error');
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#record('hit');
+    return this.#inner.close();
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
+    return iterateReader(this);
+  }
+
+  #record(outcome: StoreOutcome): void {
+    if (this.#recorded) return;
+    this.#recorded = true;
+    const bytes = outcome === 'error' ? 0 : this.#bytes;
+    this.#recorder.recordOperation('read', outcome, performance.now() - this.#start, bytes);
+  }
+}
+
+/** The store itself when nobody listens, so that unobserved stores cost nothing. */
+export function withRecorder(store: BlobStore, recorder: StoreRecorder | undefined): BlobStore {
+  return recorder ? new MeteredStore(store, recorder) : store;
+}

@@ -1,0 +1,39 @@
+import type { BlobReader, BlobSource, BlobStore, MaybePromise, OperationOptions, ReadOptions } from '../blob-store.js';
+import type { Digest } from '../digest.js';
+
+/** A store around a store that hands everything on: a decorator overrides what it is about. */
+export abstract class StoreDecorator implements BlobStore {
+  protected readonly inner: BlobStore;
+
+  constructor(inner: BlobStore) {
+    this.inner = inner;
+  }
+
+  get name(): string {
+    return this.inner.name;
+  }
+
+  findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
+    return this.inner.findMissing(digests, options);
+  }
+
+  get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+    return this.inner.get(digest, options);
+  }
+
+  read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
+    return this.inner.read(digest, options);
+  }
+
+  write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
+    return this.inner.write(digest, source, options);
+  }
+
+  delete(digest: Digest): Promise<boolean> {
+    return this.inner.delete(digest);
+  }
+
+  close(): Promise<void> {
+    return this.inner.close();
+  }
+}

@@ -1,0 +1,96 @@
+import { type Logger, nullLogger } from '@granary/telemetry';
+import { StoreError } from '../errors.js';
+import { type FileSystem, nodeFileSystem } from './files/file-system.js';
+
+/**
+ * What a power cut may take. A killed process loses nothing that was acknowledged, whichever is chosen.
+ *
+ * - `none`: nothing is synced. After a power cut without a clean stop the store starts empty.
+ * - `data`: a blob's bytes are on the disk before its index entry exists; the index follows within moments. After a
+ *   power cut the last moments may be missing, but what is there is right.
+ * - `full`: bytes, folders and index are on the disk before a write resolves.
+ */
+export type Durability = 'none' | 'data' | 'full';
+
+/** A round of evictions, as the janitor reports it. */
+export interface Eviction {
+  /** Blobs and action results that went. */
+  readonly count: number;
+  /** Their accounted bytes. */
+  readonly bytes: number;
+  /** How long the one that went last had not been used, in milliseconds. */
+  readonly idleMs: number;
+}
+
+export interface DiskBlobStoreOptions {
+  /** The store's own folder; made when it is missing. */
+  readonly directory: string;
+  /** Most bytes that the store takes on the disk, counted in whole blocks. */
+  readonly maxBytes: number;
+  /** Bytes that stay free on the file system, whoever fills it. Default 0: not looked after. */
+  readonly minFreeBytes?: number;
+  /** What was used within this time is never evicted. Default 30 000. */
+  readonly minAgeMs?: number;
+  /** Default `data`. */
+  readonly durability?: Durability;
+  /** Blobs up to this size lie in the index's file instead of files of their own. Default 16 KiB, at most 1 MiB. */
+  readonly smallBlobBytes?: number;
+  /** How long an upload waits for the janitor to make room before it fails. Default 2 000. */
+  readonly spaceWaitMs?: number;
+  /** Time between looks at the free space and between writes of what was used. Default 2 000; 0 switches them off. */
+  readonly housekeepingMs?: number;
+  /** Name of the store, a metric label. Default `disk`. */
+  readonly name?: string;
+  /** Milliseconds since the epoch. Default `Date.now`. */
+  readonly clock?: () => number;
+  /** Default: Node's. */
+  readonly fileSystem?: FileSystem;
+  readonly logger?: Logger;
+  /** Told after each round of evictions. */
+  readonly onEvicted?: (eviction: Eviction) => void;
+  /** Told of each blob or action result that was found damaged and put aside. */
+  readonly onDamaged?: (what: string, reason: string) => void;
+}
+
+/** The options with every default filled in. */
+export type ResolvedOptions = Required<DiskBlobStoreOptions>;
+
+const MIB = 1024 * 1024;
+
+/** @throws StoreError naming the option that is wrong */
+export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
+  const resolved: ResolvedOptions = {
+    minFreeBytes: 0,
+    minAgeMs: 30_000,
+    durability: 'data',
+    smallBlobBytes: 16 * 1024,
+    spaceWaitMs: 2_000,
+    housekeepingMs: 2_000,
+    name: 'disk',
+    clock: Date.now,
+    fileSystem: nodeFileSystem,
+    logger: nullLogger,
+    onEvicted: () => {},
+    onDamaged: () => {},
+    ...options,
+  };
+  if (!resolved.directory) throw wrong('directory', 'a path', resolved.directory);
+  if (!['none', 'data', 'full'].includes(resolved.durability))
+    throw wrong('durability', 'none, data or full', resolved.durability);
+  wholeNumber('maxBytes', resolved.maxBytes, MIB);
+  wholeNumber('minFreeBytes', resolved.minFreeBytes, 0);
+  wholeNumber('minAgeMs', resolved.minAgeMs, 0);
+  wholeNumber('smallBlobBytes', resolved.smallBlobBytes, 0, MIB);
+  wholeNumber('spaceWaitMs', resolved.spaceWaitMs, 0);
+  wholeNumber('housekeepingMs', resolved.housekeepingMs, 0);
+  return resolved;
+}
+
+function wholeNumber(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return;
+  throw wrong(name, `a whole number from ${least} to ${most}`, value);
+}
+
+function wrong(name: string, allowed: string, found: unknown): StoreError {
+  return new StoreError('STORE_FAILED', `DiskBlobStore option ${name} must be ${allowed}, not ${String(found)}`);
+}
