@@ -1,0 +1,93 @@
+// npm run bench -- memory: what the server holds in memory under load, and what a million blobs cost.
+// Prints one line a figure and writes bench/results/memory.json.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freshLargeBlob, largeBlob } from './src/corpus.mjs';
+import { call, openSession } from './src/h2-client.mjs';
+import { freePort, runToEnd, startServer } from './src/process.mjs';
+import { findMissing, read, write } from './src/requests.mjs';
+
+const MIB = 2 ** 20;
+const MANY = Number(process.env.GRANARY_BENCH_BLOBS ?? 1_000_000);
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const scratch = mkdtempSync(join(tmpdir(), 'granary-bench-'));
+const figures = {};
+
+try {
+  await streams();
+  await index();
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+mkdirSync(here('results'), { recursive: true });
+writeFileSync(here('results/memory.json'), `${JSON.stringify({ node: process.version, figures }, null, 2)}\n`);
+
+/** 64 reads, then 64 writes, of 64 MiB at once. */
+async function streams() {
+  const server = await startGranary(join(scratch, 'streams'));
+  const session = await openSession(server.grpc);
+  const seeded = write(largeBlob(), 'seed');
+  await call(session, seeded.path, seeded.frames);
+  server.resetPeak();
+  const { path, frames } = read(largeBlob());
+  await Promise.all(Array.from({ length: 64 }, () => call(session, path, frames)));
+  report('peak MiB with 64 reads of 64 MiB at once', server.memory().peak / MIB, 300);
+  server.resetPeak();
+  // Two different blobs in turn: their frames are shared, so the load fits beside the server.
+  const blobs = [1, 2].map((n) => freshLargeBlob(n));
+  await Promise.all(
+    Array.from({ length: 64 }, (_, i) => {
+      const upload = write(blobs[i % 2], `upload-${i}`);
+      return call(session, upload.path, upload.frames);
+    }),
+  );
+  report('peak MiB with 64 writes of 64 MiB at once', server.memory().peak / MIB, 300);
+  session.close();
+  await server.stop();
+}
+
+/** An empty server beside one with a million small blobs: memory, and the time until the first answer. */
+async function index() {
+  const empty = await startGranary(join(scratch, 'empty'));
+  await firstAnswer(empty);
+  await settle();
+  const base = empty.memory();
+  await empty.stop();
+
+  const directory = join(scratch, 'many');
+  await runToEnd(process.execPath, [here('src/fill.mjs'), directory, String(MANY)]);
+  const begun = performance.now();
+  const full = await startGranary(directory);
+  await firstAnswer(full);
+  report(`ms from the start of the process to the first answer with ${MANY} blobs`, performance.now() - begun, 2000);
+  await settle();
+  const { own, now } = full.memory();
+  report(`bytes of the process's own memory per blob with ${MANY} blobs`, (own - base.own) / MANY, 100);
+  report(`bytes of resident memory per blob, mapped index pages included`, (now - base.now) / MANY);
+  await full.stop();
+}
+
+async function firstAnswer({ grpc }) {
+  const session = await openSession(grpc);
+  const { path, frames } = findMissing(1);
+  await call(session, path, frames);
+  session.close();
+}
+
+/** Time for the table to load in the background and for the collector to run. */
+const settle = () => new Promise((resolve) => setTimeout(resolve, 15_000));
+
+async function startGranary(directory) {
+  const [grpc, http] = [await freePort(), await freePort()];
+  const args = ['serve', '--listen.grpc', `127.0.0.1:${grpc}`, '--listen.http', `127.0.0.1:${http}`];
+  args.push('--listen.admin', '127.0.0.1:0', '--storage.dir', directory, '--telemetry.log_level', 'warning');
+  const main = here('../packages/granary/dist/main.js');
+  return { grpc, ...(await startServer(process.execPath, [main, ...args], [grpc])) };
+}
+
+function report(name, value, atMost) {
+  figures[name] = { value, ...(atMost ? { atMost } : {}) };
+  console.log(`${name}: ${value.toFixed(1)}${atMost ? ` (at most ${atMost})` : ''}`);
+}
