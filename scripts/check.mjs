@@ -1,0 +1,45 @@
+// npm run check: everything about the sources that can be known without running them. Shows all that is wrong, not just
+// the first.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { wrongDirections } from './import-directions.mjs';
+import { run } from './run.mjs';
+import { ROOT, setUp } from './setup.mjs';
+
+await setUp('everything');
+
+const bin = (name) => join(ROOT, 'node_modules', name);
+const node = (title, ...args) => run(title, process.execPath, args, { cwd: ROOT });
+const packages = JSON.parse(readFileSync(join(ROOT, 'tsconfig.json'), 'utf8')).references.map(({ path }) => path);
+
+const results = [
+  await node('format and lint', bin('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
+  await node('types', bin('typescript/bin/tsc'), '-b'),
+  ...(await Promise.all(
+    packages.map((path) =>
+      node(`types of the tests of ${path}`, bin('typescript/bin/tsc'), '-p', `${path}/tsconfig.test.json`),
+    ),
+  )),
+  await node('unused files, exports and dependencies', bin('knip/bin/knip.js')),
+  await node('generated code', 'scripts/generate-proto.mjs', '--check'),
+  finding('import directions', wrongDirections(ROOT)),
+  finding('lock file', downloadAddresses()),
+];
+
+console.log();
+for (const { title, code, seconds } of results) {
+  console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${title} (${seconds.toFixed(1)} s)`);
+}
+process.exitCode = results.some(({ code }) => code !== 0) ? 1 : 0;
+
+/** A result in the shape of a command's, for what is checked right here. */
+function finding(title, complaints) {
+  for (const complaint of complaints) console.log(complaint);
+  return { title, code: complaints.length ? 1 : 0, seconds: 0 };
+}
+
+/** A lock file with download addresses would tie everyone to one registry. */
+function downloadAddresses() {
+  const found = readFileSync(join(ROOT, 'package-lock.json'), 'utf8').match(/"resolved": "http/g);
+  return found ? [`package-lock.json records ${found.length} download addresses`] : [];
+}

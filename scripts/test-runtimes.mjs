@@ -1,0 +1,39 @@
+// npm run test:runtimes: the packages' tests on the other runtimes that are supported.
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from './run.mjs';
+import { ROOT, setUp } from './setup.mjs';
+import { line, readTally, sum } from './tally.mjs';
+
+await setUp('everything');
+
+const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
+const reports = mkdtempSync(join(tmpdir(), 'granary-runtimes-'));
+const tallies = [];
+let code = 0;
+for (const version of [22, 24]) {
+  const node = join(ROOT, `node_modules/node-${version}/bin/node`);
+  if (!existsSync(node)) {
+    console.log(`Skipped: Node ${version}, because its package has no binary for ${process.platform}-${process.arch}.`);
+    tallies.push({ passed: 0, failed: 0, skipped: 1 });
+    continue;
+  }
+  console.log(`\n── Node ${version}`);
+  const report = join(reports, `${version}.json`);
+  const args = [
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...process.argv.slice(2),
+  ];
+  const ended = await run(`Node ${version}`, node, [vitest, ...args], { cwd: ROOT });
+  tallies.push(readTally(report));
+  code ||= ended.code;
+}
+rmSync(reports, { recursive: true, force: true });
+
+const total = sum(tallies);
+console.log(`\n${line(total)}`);
+process.exitCode = code || (total.failed ? 1 : 0);

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+/** Real clients against the built server: one file after the other, since each keeps both cores busy. */
+export default defineConfig({
+  test: {
+    include: ['e2e/**/*.test.ts'],
+    fileParallelism: false,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+  },
+});
