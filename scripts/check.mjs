@@ -16,8 +16,8 @@ const results = [
   await node('format and lint', bin('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
   await node('types', bin('typescript/bin/tsc'), '-b'),
   ...(await Promise.all(
-    packages.map((path) =>
-      node(`types of the tests of ${path}`, bin('typescript/bin/tsc'), '-p', `${path}/tsconfig.test.json`),
+    [...packages.map((path) => `${path}/tsconfig.test.json`), 'e2e/tsconfig.json'].map((project) =>
+      node(`types of ${project}`, bin('typescript/bin/tsc'), '-p', project),
     ),
   )),
   await node('unused files, exports and dependencies', bin('knip/bin/knip.js')),
