@@ -1,1 +1,11 @@
 export * from './logger.js';
+export { Counter, CounterFamily } from './metrics/counter.js';
+export { DEFAULT_MAX_SERIES, type FamilyDefinition, OVERFLOW_LABEL } from './metrics/family.js';
+export { Gauge, GaugeFamily, type GaugeReader } from './metrics/gauge.js';
+export { DURATION_BUCKETS, Histogram, HistogramFamily, SIZE_BUCKETS } from './metrics/histogram.js';
+export {
+  type GaugeOptions,
+  MetricRegistry,
+  type MetricRegistryOptions,
+  type SeriesOptions,
+} from './metrics/registry.js';

@@ -1,0 +1,71 @@
+import { type FamilyDefinition, type Sample, SeriesTable } from './family.js';
+
+/** One series of a {@link GaugeFamily}. */
+export class Gauge {
+  readonly #table: SeriesTable<Gauge>;
+  readonly #offset: number;
+
+  constructor(table: SeriesTable<Gauge>, offset: number) {
+    this.#table = table;
+    this.#offset = offset;
+  }
+
+  set(value: number): void {
+    this.#table.slots[this.#offset] = value;
+  }
+
+  /** Moves the gauge, up or down, by default up by 1. */
+  add(amount = 1): void {
+    (this.#table.slots[this.#offset] as number) += amount;
+  }
+
+  get value(): number {
+    return this.#table.slots[this.#offset] as number;
+  }
+}
+
+/**
+ * Reads a gauge when it is scraped: the value, or one for each combination of label values. Undefined leaves the gauge
+ * out of this scrape, and so does an error.
+ */
+export type GaugeReader = () => number | Iterable<readonly [labelValues: readonly string[], value: number]> | undefined;
+
+/** A value that goes up and down, by its labels: set when it changes, or read when it is scraped. */
+export class GaugeFamily {
+  readonly type = 'gauge';
+  readonly definition: FamilyDefinition;
+  readonly #table: SeriesTable<Gauge>;
+  readonly #read: GaugeReader | undefined;
+
+  constructor(definition: FamilyDefinition, read?: GaugeReader) {
+    this.definition = definition;
+    this.#read = read;
+    this.#table = new SeriesTable<Gauge>(definition, 1, (table, offset) => new Gauge(table, offset));
+  }
+
+  with(...labelValues: readonly string[]): Gauge {
+    return this.#table.handle(labelValues);
+  }
+
+  samples(): Sample[] {
+    if (this.#read !== undefined && !this.#refresh(this.#read)) return [];
+    return Array.from(this.#table.series(), ({ labels, offset }) => ({
+      value: this.#table.slots[offset] as number,
+      labels: {},
+      sharedLabels: labels,
+    }));
+  }
+
+  /** Whether there is something to show: one gauge that can't be read must not cost a scrape all the others. */
+  #refresh(read: GaugeReader): boolean {
+    try {
+      const now = read();
+      if (now === undefined) return false;
+      if (typeof now === 'number') this.with().set(now);
+      else for (const [labelValues, value] of now) this.with(...labelValues).set(value);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
