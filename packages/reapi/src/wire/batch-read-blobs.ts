@@ -1,0 +1,157 @@
+import { type DigestFunction, HASH_BYTES } from '@granary/blobs';
+import {
+  checkDigestCount,
+  DigestArena,
+  DigestSpan,
+  requestedDigestSize,
+  resolveDigestFunction,
+  writeRequestedDigest,
+} from './digest-fields.js';
+import { digestFunctionNumber } from './digest-functions.js';
+import type { BatchReadBlobsRequest, BatchReadBlobsResponse, RequestedDigest, WireStatus } from './messages.js';
+import { OK_STATUS, readStatus, statusSize, writeStatus } from './status.js';
+import { NO_BYTES, WireReader } from './wire-reader.js';
+import { delimitedSize, numberSize, optionalSize, varintSize, WireWriter } from './wire-writer.js';
+
+const INSTANCE_NAME = 0x0a;
+const DIGESTS = 0x12;
+const ACCEPTABLE_COMPRESSOR = 0x18;
+const ACCEPTABLE_COMPRESSORS = 0x1a;
+const DIGEST_FUNCTION = 0x20;
+
+const RESPONSES = 0x0a;
+const DIGEST = 0x0a;
+const DATA = 0x12;
+const STATUS = 0x1a;
+const COMPRESSOR = 0x20;
+
+type BlobAnswer = BatchReadBlobsResponse['responses'][number];
+
+/**
+ * @throws WireFormatError
+ * @throws InvalidDigestError when the message has more entries than valid digests would fit
+ */
+export function decodeBatchReadBlobsRequest(bytes: Buffer): BatchReadBlobsRequest {
+  const reader = new WireReader(bytes);
+  const span = new DigestSpan();
+  const acceptableCompressors: number[] = [];
+  let instanceName = '';
+  let functionNumber = 0;
+  let count = 0;
+  let first = 0;
+  while (reader.pos < reader.end) {
+    const tag = reader.tag();
+    if (tag === DIGESTS) {
+      if (count++ === 0) first = span.read(reader).hashLength;
+      else reader.skip(tag);
+    } else if (tag === INSTANCE_NAME) instanceName = reader.string();
+    else if (tag === ACCEPTABLE_COMPRESSOR) acceptableCompressors.push(reader.int32());
+    else if (tag === ACCEPTABLE_COMPRESSORS) {
+      const outer = reader.enter();
+      while (reader.pos < reader.end) acceptableCompressors.push(reader.int32());
+      reader.leave(outer);
+    } else if (tag === DIGEST_FUNCTION) functionNumber = reader.int32();
+    else reader.skip(tag);
+  }
+  const digestFunction = resolveDigestFunction(functionNumber, first);
+  const digests = digestFunction ? readDigests(bytes, digestFunction, count, span) : [];
+  return { instanceName, digestFunction, digests, acceptableCompressors };
+}
+
+function readDigests(bytes: Buffer, fn: DigestFunction, count: number, span: DigestSpan): RequestedDigest[] {
+  checkDigestCount(count, HASH_BYTES[fn] * 2, bytes);
+  const arena = new DigestArena(fn, bytes, count);
+  const digests = new Array<RequestedDigest>(count);
+  const reader = new WireReader(bytes);
+  for (let i = 0; i < count; ) {
+    const tag = reader.tag();
+    if (tag === DIGESTS) digests[i++] = arena.requested(reader, span.clear().read(reader));
+    else reader.skip(tag);
+  }
+  return digests;
+}
+
+export function encodeBatchReadBlobsRequest(request: BatchReadBlobsRequest): Buffer {
+  const { instanceName, digestFunction, digests, acceptableCompressors } = request;
+  const instanceLength = Buffer.byteLength(instanceName);
+  const functionNumber = digestFunction ? digestFunctionNumber(digestFunction) : 0;
+  let compressorsLength = 0;
+  for (const compressor of acceptableCompressors) compressorsLength += varintSize(compressor);
+  let size = optionalSize(instanceLength) + optionalSize(compressorsLength) + numberSize(functionNumber);
+  for (const digest of digests) size += delimitedSize(requestedDigestSize(digest));
+
+  const writer = new WireWriter(size);
+  writer.text(INSTANCE_NAME, instanceName, instanceLength);
+  for (const digest of digests) {
+    writer.header(DIGESTS, requestedDigestSize(digest));
+    writeRequestedDigest(writer, digest);
+  }
+  if (compressorsLength > 0) {
+    writer.header(ACCEPTABLE_COMPRESSORS, compressorsLength);
+    for (const compressor of acceptableCompressors) writer.varint(compressor);
+  }
+  writer.number(DIGEST_FUNCTION, functionNumber);
+  return writer.finish();
+}
+
+/**
+ * The data of each blob is a view of `bytes`.
+ *
+ * @param fn the digest function of the request, which the response does not repeat
+ */
+export function decodeBatchReadBlobsResponse(bytes: Buffer, fn: DigestFunction): BatchReadBlobsResponse {
+  const reader = new WireReader(bytes);
+  const span = new DigestSpan();
+  const arena = new DigestArena(fn, bytes);
+  const responses: BlobAnswer[] = [];
+  while (reader.pos < reader.end) {
+    const tag = reader.tag();
+    if (tag === RESPONSES) responses.push(readAnswer(reader, span.clear(), arena));
+    else reader.skip(tag);
+  }
+  return { responses };
+}
+
+function readAnswer(reader: WireReader, span: DigestSpan, arena: DigestArena): BlobAnswer {
+  let data = NO_BYTES;
+  let compressor = 0;
+  let status: WireStatus = OK_STATUS;
+  const outer = reader.enter();
+  while (reader.pos < reader.end) {
+    const tag = reader.tag();
+    if (tag === DIGEST) span.read(reader);
+    else if (tag === DATA) data = reader.view();
+    else if (tag === STATUS) status = readStatus(reader, status);
+    else if (tag === COMPRESSOR) compressor = reader.int32();
+    else reader.skip(tag);
+  }
+  reader.leave(outer);
+  return { digest: arena.requested(reader, span), data, compressor, status };
+}
+
+/** The one copy of each blob's bytes on their way from the store to the socket. */
+export function encodeBatchReadBlobsResponse({ responses }: BatchReadBlobsResponse): Buffer {
+  let size = 0;
+  for (const answer of responses) size += delimitedSize(answerSize(answer));
+
+  const writer = new WireWriter(size);
+  for (const answer of responses) {
+    writer.header(RESPONSES, answerSize(answer));
+    writer.header(DIGEST, requestedDigestSize(answer.digest));
+    writeRequestedDigest(writer, answer.digest);
+    writer.data(DATA, answer.data);
+    writer.header(STATUS, statusSize(answer.status));
+    writeStatus(writer, answer.status);
+    writer.number(COMPRESSOR, answer.compressor);
+  }
+  return writer.finish();
+}
+
+function answerSize({ digest, data, status, compressor }: BlobAnswer): number {
+  return (
+    delimitedSize(requestedDigestSize(digest)) +
+    optionalSize(data.length) +
+    delimitedSize(statusSize(status)) +
+    numberSize(compressor)
+  );
+}
