@@ -14,6 +14,8 @@ export interface RunningServer {
   readonly adminPort: number;
   /** Asks for a graceful end and answers with the exit code. */
   stop(): Promise<number | null>;
+  /** Ends it at once, as a crash does. */
+  kill(): Promise<void>;
 }
 
 /** Starts `granary serve` on free ports of loopback and waits until it is ready. */
@@ -30,11 +32,15 @@ export async function startServer(directory: string, ...flags: string[]): Promis
     httpPort,
     adminPort,
     async stop() {
-      if (child.exitCode === null) {
+      if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM');
         await once(child, 'exit');
       }
       return child.exitCode;
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     },
   };
 }
