@@ -8,6 +8,22 @@ const NOT_HEX = 0x100;
 const NIBBLES = new Uint16Array(256).fill(NOT_HEX);
 for (let value = 0; value < 16; value++) NIBBLES[HEX_DIGITS.charCodeAt(value)] = value;
 
+const HEX_CODES = Buffer.from(HEX_DIGITS, 'latin1');
+
+/** Whole words are read and written at once: a view of bytes for each digest would cost more than its hash. */
+const LITTLE_ENDIAN = new Uint8Array(Int32Array.of(1).buffer)[0] === 1;
+
+/** The byte that two digits stand for, or a number above 0xff. */
+function hexByte(text: Uint8Array, at: number): number {
+  return ((NIBBLES[text[at] as number] as number) << 4) | (NIBBLES[text[at + 1] as number] as number);
+}
+
+function writeByte(text: Uint8Array, at: number, byte: number): number {
+  text[at] = HEX_CODES[(byte >>> 4) & 15] as number;
+  text[at + 1] = HEX_CODES[byte & 15] as number;
+  return at + 2;
+}
+
 /**
  * The name of a blob: a digest function, the hash of the content and the content's size in bytes.
  *
@@ -56,16 +72,33 @@ export class Digest {
   ): Digest {
     if (!Number.isSafeInteger(size) || size < 0)
       throw new InvalidDigestError(`size ${size} is not a whole number from 0 to 2^53-1`);
-    const length = HASH_BYTES[fn];
-    const bytes = new Uint8Array(words.buffer, words.byteOffset + at * 4, length);
     let seen = 0;
-    for (let i = 0, from = offset; i < length; i++, from += 2) {
-      const value = ((NIBBLES[text[from] as number] as number) << 4) | (NIBBLES[text[from + 1] as number] as number);
-      seen |= value;
-      bytes[i] = value;
+    const end = at + HASH_BYTES[fn] / 4;
+    for (let word = at, from = offset; word < end; word++, from += 8) {
+      const b0 = hexByte(text, from);
+      const b1 = hexByte(text, from + 2);
+      const b2 = hexByte(text, from + 4);
+      const b3 = hexByte(text, from + 6);
+      seen |= b0 | b1 | b2 | b3;
+      words[word] = LITTLE_ENDIAN ? b0 | (b1 << 8) | (b2 << 16) | (b3 << 24) : (b0 << 24) | (b1 << 16) | (b2 << 8) | b3;
     }
     if (seen > 0xff) throw new InvalidDigestError(`a ${fn} hash has only the digits 0-9 and a-f, in lower case`);
     return new Digest(fn, size, words, at);
+  }
+
+  /** Writes the hash in text form to `text` from `offset`; the end of what was written. */
+  writeHex(text: Uint8Array, offset: number): number {
+    const { words } = this;
+    let to = offset;
+    const end = this.at + HASH_BYTES[this.function] / 4;
+    for (let at = this.at; at < end; at++) {
+      const word = words[at] as number;
+      to = writeByte(text, to, LITTLE_ENDIAN ? word : word >>> 24);
+      to = writeByte(text, to, word >>> (LITTLE_ENDIAN ? 8 : 16));
+      to = writeByte(text, to, word >>> (LITTLE_ENDIAN ? 16 : 8));
+      to = writeByte(text, to, LITTLE_ENDIAN ? word >>> 24 : word);
+    }
+    return to;
   }
 
   /** @throws InvalidDigestError when the hash has another length than the function's */

@@ -6,7 +6,6 @@ import { delimitedSize, numberSize, optionalSize, type WireWriter } from './wire
 
 const HASH = 0x0a;
 const SIZE_BYTES = 0x10;
-const HEX = Buffer.from('0123456789abcdef', 'latin1');
 
 /** Digests that one block of a {@link DigestArena} holds at most. */
 const BLOCK_DIGESTS = 256;
@@ -141,18 +140,8 @@ export function digestSize(digest: Digest): number {
 
 /** Writes a digest's fields. */
 export function writeDigest(writer: WireWriter, digest: Digest): void {
-  const { words, at } = digest;
-  const length = HASH_BYTES[digest.function];
-  const hash = new Uint8Array(words.buffer, words.byteOffset + at * 4, length);
-  writer.header(HASH, length * 2);
-  const { bytes } = writer;
-  let { pos } = writer;
-  for (let i = 0; i < length; i++) {
-    const value = hash[i] as number;
-    bytes[pos++] = HEX[value >> 4] as number;
-    bytes[pos++] = HEX[value & 15] as number;
-  }
-  writer.pos = pos;
+  writer.header(HASH, HASH_BYTES[digest.function] * 2);
+  writer.pos = digest.writeHex(writer.bytes, writer.pos);
   writer.number(SIZE_BYTES, digest.size);
 }
 
