@@ -1,0 +1,214 @@
+import {
+  type ActionResultStore,
+  actionKey,
+  type BlobStore,
+  type Digest,
+  type MaybePromise,
+  type OperationOptions,
+} from '@granary/blobs';
+import { type Logger, nullLogger } from '@granary/telemetry';
+import { type ActionResultContents, scanActionResult, scanTree } from '../wire/index.js';
+import { walkDirectories } from './directory-walk.js';
+import { isPending } from './pending.js';
+import { invalidRequest, isProtocolError, ProtocolError } from './protocol-error.js';
+
+/** Digests in one question to the store, so that a huge tree does not hold up everyone else. */
+const FIND_BATCH = 4096;
+
+export interface ActionCacheOptions {
+  readonly results: ActionResultStore;
+  readonly blobs: BlobStore;
+  /**
+   * Whether a result counts as a miss when something that it names is gone. Default true; without it a client may
+   * be promised outputs that it can't fetch, and results in use don't keep their outputs from being evicted.
+   */
+  readonly completenessCheck?: boolean;
+  /** Refuse new results. Default false. */
+  readonly readOnly?: boolean;
+  /** Largest `Tree` of an output directory that is looked into, in bytes; a result with a larger one is a miss. */
+  readonly maxTreeBytes: number;
+  /** Most directories below an output directory's root. */
+  readonly maxTreeDirectories: number;
+  readonly logger?: Logger;
+}
+
+/**
+ * Results of actions, by instance name and action digest.
+ *
+ * A client that gets a result expects to fetch every output of it without asking first, and some builds fail when
+ * they can't. So a result is only handed out when all that it names is here: outputs, stdout, stderr, the trees of
+ * output directories and the files in them. Asking the store for them counts as a use of each, so that a result's
+ * outputs are evicted after the result and not before it.
+ */
+export class ActionCache {
+  readonly readOnly: boolean;
+  readonly #results: ActionResultStore;
+  readonly #blobs: BlobStore;
+  readonly #complete: boolean;
+  readonly #maxTreeBytes: number;
+  readonly #maxTreeDirectories: number;
+  readonly #logger: Logger;
+
+  constructor(options: ActionCacheOptions) {
+    this.#results = options.results;
+    this.#blobs = options.blobs;
+    this.#complete = options.completenessCheck ?? true;
+    this.readOnly = options.readOnly ?? false;
+    this.#maxTreeBytes = options.maxTreeBytes;
+    this.#maxTreeDirectories = options.maxTreeDirectories;
+    this.#logger = options.logger ?? nullLogger;
+  }
+
+  /** The encoded `ActionResult`, as it was stored; undefined when there is none or it is not complete. */
+  get(instance: string, action: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+    return this.#find(instance, action, false, options);
+  }
+
+  /**
+   * As {@link get}, but a value that is no `ActionResult` is handed out as it is: over HTTP some clients keep other
+   * things under the names of actions.
+   */
+  lookup(instance: string, action: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+    return this.#find(instance, action, true, options);
+  }
+
+  /**
+   * Stores an encoded `ActionResult`. What it names need not be here yet.
+   *
+   * @throws ProtocolError `READ_ONLY`, or `INVALID_REQUEST` when the bytes are no action result
+   */
+  async update(instance: string, action: Digest, result: Buffer, options?: OperationOptions): Promise<void> {
+    this.#refuseWhenReadOnly();
+    try {
+      scanActionResult(result, action.function);
+    } catch (error) {
+      throw invalidRequest(`this is no action result: ${error instanceof Error ? error.message : error}`);
+    }
+    await this.#results.set(actionKey(instance, action), result, options);
+  }
+
+  /**
+   * Stores any value under the name of an action, as it is.
+   *
+   * @throws ProtocolError `READ_ONLY`
+   */
+  async put(instance: string, action: Digest, value: Buffer, options?: OperationOptions): Promise<void> {
+    this.#refuseWhenReadOnly();
+    await this.#results.set(actionKey(instance, action), value, options);
+  }
+
+  #refuseWhenReadOnly(): void {
+    if (this.readOnly) throw new ProtocolError('READ_ONLY', 'this server does not take action results (ac.read_only)');
+  }
+
+  #find(
+    instance: string,
+    action: Digest,
+    opaque: boolean,
+    options: OperationOptions | undefined,
+  ): MaybePromise<Buffer | undefined> {
+    const value = this.#results.get(actionKey(instance, action), options);
+    return isPending(value)
+      ? value.then((found) => this.#checked(found, action, opaque, options))
+      : this.#checked(value, action, opaque, options);
+  }
+
+  #checked(
+    value: Buffer | undefined,
+    action: Digest,
+    opaque: boolean,
+    options: OperationOptions | undefined,
+  ): MaybePromise<Buffer | undefined> {
+    if (!value || !this.#complete) return value;
+    let named: ActionResultContents;
+    try {
+      named = scanActionResult(value, action.function);
+    } catch (error) {
+      if (opaque) return value;
+      this.#logger.debug('The value of action {Action} is no action result', action.hash, error);
+      return undefined;
+    }
+    const present = this.#present(named, options);
+    if (isPending(present)) return present.then((complete) => (complete ? value : this.#incomplete(action)));
+    return present ? value : this.#incomplete(action);
+  }
+
+  #incomplete(action: Digest): undefined {
+    this.#logger.debug('The result of action {Action} names what is not here, and counts as a miss', action.hash);
+    return undefined;
+  }
+
+  /** Whether all of them are here; answers at once when the store does and there are no directories. */
+  #present(named: ActionResultContents, options: OperationOptions | undefined): MaybePromise<boolean> {
+    const blobs = blobsOf(named);
+    if (named.directories.length > 0 || blobs.length > FIND_BATCH)
+      return this.#presentWithDirectories(blobs, named.directories, options);
+    if (blobs.length === 0) return true;
+    const missing = this.#blobs.findMissing(blobs, options);
+    return isPending(missing) ? missing.then((found) => found.length === 0) : missing.length === 0;
+  }
+
+  async #presentWithDirectories(
+    blobs: readonly Digest[],
+    directories: ActionResultContents['directories'],
+    options: OperationOptions | undefined,
+  ): Promise<boolean> {
+    if (!(await this.#allPresent(blobs, options))) return false;
+    for (const { tree, rootDirectory } of directories) {
+      if (tree && !(await this.#treePresent(tree, options))) return false;
+      if (rootDirectory && !(await this.#directoriesPresent(rootDirectory, options))) return false;
+    }
+    return true;
+  }
+
+  /** Whether a tree's files are here; its directories lie in the tree itself, and nobody needs them as blobs. */
+  async #treePresent(tree: Digest, options: OperationOptions | undefined): Promise<boolean> {
+    if (tree.size > this.#maxTreeBytes) {
+      this.#logger.warning('The tree {Tree} is over the limit of {Limit} bytes', tree.toString(), this.#maxTreeBytes);
+      return false;
+    }
+    const bytes = await this.#blobs.get(tree, options);
+    if (!bytes) return false;
+    let files: readonly Digest[];
+    try {
+      files = scanTree(bytes, tree.function).files;
+    } catch (error) {
+      this.#logger.debug('The blob {Tree} is no tree', tree.toString(), error);
+      return false;
+    }
+    return this.#allPresent(files, options);
+  }
+
+  async #directoriesPresent(root: Digest, options: OperationOptions | undefined): Promise<boolean> {
+    const limits = { maxDirectories: this.#maxTreeDirectories, maxDirectoryBytes: this.#maxTreeBytes };
+    try {
+      for await (const { bytes, named } of walkDirectories(this.#blobs, root, limits, options))
+        if (!bytes || !(await this.#allPresent(named.files, options))) return false;
+      return true;
+    } catch (error) {
+      if (!isProtocolError(error)) throw error;
+      this.#logger.debug('The output directory {Root} can not be followed', root.toString(), error);
+      return false;
+    }
+  }
+
+  async #allPresent(digests: readonly Digest[], options: OperationOptions | undefined): Promise<boolean> {
+    for (let from = 0; from < digests.length; from += FIND_BATCH) {
+      const missing = await this.#blobs.findMissing(digests.slice(from, from + FIND_BATCH), options);
+      if (missing.length > 0) return false;
+    }
+    return true;
+  }
+}
+
+/** The blobs that a result names itself. */
+function blobsOf({ files, directories, stdout, stderr }: ActionResultContents): Digest[] {
+  const blobs = [...files];
+  for (const { tree, rootDirectory } of directories) {
+    if (tree) blobs.push(tree);
+    if (rootDirectory) blobs.push(rootDirectory);
+  }
+  if (stdout) blobs.push(stdout);
+  if (stderr) blobs.push(stderr);
+  return blobs;
+}

@@ -1,0 +1,59 @@
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** What one request may cost. Passing a limit gives the client the protocol's own error, never a closed connection. */
+export interface CacheLimits {
+  /** Largest gRPC message in either direction, in bytes. Default 4 MiB, which every client accepts. */
+  readonly maxMessageBytes: number;
+  /**
+   * Most bytes of all blobs in one batch call, advertised to clients. Below `maxMessageBytes`, so that digests and
+   * framing have room too. Default 4 MiB less 64 KiB.
+   */
+  readonly maxBatchTotalBytes: number;
+  /** Largest blob that is taken, in bytes, advertised to clients. Default 0: as large as the store allows. */
+  readonly maxBlobBytes: number;
+  /** Most digests in one FindMissingBlobs call. Default 65536. */
+  readonly maxFindMissingDigests: number;
+  /** Most directories below one root that GetTree and the completeness check follow. Default 100 000. */
+  readonly maxTreeDirectories: number;
+  /** Largest `Tree` blob of an output directory that the completeness check reads, in bytes. Default 32 MiB. */
+  readonly maxTreeBytes: number;
+  /** Directories in one page of GetTree when the client names no number, and at most. Default 1000. */
+  readonly treePageSize: number;
+  /** Longest instance name in bytes of UTF-8. Default 1024. */
+  readonly maxInstanceNameBytes: number;
+  /** How long a stream may stand still because of its client, in milliseconds. Default 5 minutes. */
+  readonly streamIdleMs: number;
+}
+
+export const DEFAULT_LIMITS: CacheLimits = {
+  maxMessageBytes: 4 * MIB,
+  maxBatchTotalBytes: 4 * MIB - 64 * KIB,
+  maxBlobBytes: 0,
+  maxFindMissingDigests: 65_536,
+  maxTreeDirectories: 100_000,
+  maxTreeBytes: 32 * MIB,
+  treePageSize: 1000,
+  maxInstanceNameBytes: 1024,
+  streamIdleMs: 5 * 60_000,
+};
+
+/**
+ * The defaults with what was set instead.
+ *
+ * @throws RangeError that names the limit, when one is no whole number or contradicts another
+ */
+export function resolveLimits(set: Partial<CacheLimits> = {}): CacheLimits {
+  const limits: CacheLimits = { ...DEFAULT_LIMITS, ...set };
+  for (const [name, value] of Object.entries(limits)) {
+    const least = name === 'maxBlobBytes' ? 0 : 1;
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new RangeError(`limits.${name} must be a whole number of at least ${least}, not ${value}`);
+  }
+  if (limits.maxBatchTotalBytes >= limits.maxMessageBytes)
+    throw new RangeError(
+      `limits.maxBatchTotalBytes (${limits.maxBatchTotalBytes}) must be less than limits.maxMessageBytes ` +
+        `(${limits.maxMessageBytes}), so that a full batch fits into one message`,
+    );
+  return limits;
+}
