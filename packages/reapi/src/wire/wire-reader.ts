@@ -35,7 +35,7 @@ export class WireReader {
 
   /** The next field's number and wire type, as they are written: `number << 3 | type`. */
   tag(): number {
-    const tag = this.low();
+    const tag = this.low() >>> 0;
     if (this.high !== 0 || tag < 8) throw new WireFormatError(`no field has the tag ${tag} (at byte ${this.pos})`);
     return tag;
   }
