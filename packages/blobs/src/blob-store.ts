@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { DigestFunction } from './digest-function.js';
 
 /** A value now, or a promise of it: what is in memory is answered without the cost of a promise. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -79,6 +80,15 @@ export interface BlobStore {
   delete(digest: Digest): Promise<boolean>;
 
   close(): Promise<void>;
+}
+
+/**
+ * Knows blobs by their hash alone, for protocols that name content without its size. The disk store and the memory
+ * store have it.
+ */
+export interface SizeLookup {
+  /** The size of the blob with this hash; undefined when it is not here. No use of the blob: whoever reads it is. */
+  sizeOf(fn: DigestFunction, hash: Uint8Array): MaybePromise<number | undefined>;
 }
 
 /**

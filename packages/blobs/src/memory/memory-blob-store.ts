@@ -1,11 +1,12 @@
 import { checkBytes, collectSource } from '../blob-source.js';
-import type { BlobReader, BlobSource, BlobStore, OperationOptions, ReadOptions } from '../blob-store.js';
+import type { BlobReader, BlobSource, BlobStore, OperationOptions, ReadOptions, SizeLookup } from '../blob-store.js';
 import { BufferReader, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
+import type { DigestFunction } from '../digest-function.js';
 import { NoSpaceError, StoreClosedError } from '../errors.js';
 
 /** Content in a map, for tests and small jobs: the shortest thing that keeps the contract of a {@link BlobStore}. */
-export class MemoryBlobStore implements BlobStore {
+export class MemoryBlobStore implements BlobStore, SizeLookup {
   readonly name: string;
   readonly #maxBytes: number;
   readonly #blobs = new Map<string, Buffer>();
@@ -20,6 +21,10 @@ export class MemoryBlobStore implements BlobStore {
 
   findMissing(digests: readonly Digest[]): Digest[] {
     return digests.filter((digest) => !this.#find(digest));
+  }
+
+  sizeOf(fn: DigestFunction, hash: Uint8Array): number | undefined {
+    return this.#open().get(`${fn}/${Buffer.from(hash).toString('hex')}`)?.length;
   }
 
   get(digest: Digest): Buffer | undefined {
@@ -59,9 +64,13 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   #find(digest: Digest): Buffer | undefined {
-    if (this.#closed) throw new StoreClosedError();
-    const bytes = this.#blobs.get(keyOf(digest));
+    const bytes = this.#open().get(keyOf(digest));
     return bytes?.length === digest.size ? bytes : undefined;
+  }
+
+  #open(): Map<string, Buffer> {
+    if (this.#closed) throw new StoreClosedError();
+    return this.#blobs;
   }
 
   #full(digest: Digest): NoSpaceError {
