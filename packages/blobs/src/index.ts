@@ -8,6 +8,7 @@ export {
   withRecorder,
 } from './decorators/metered-store.js';
 export { withSizeLimit } from './decorators/size-limited-store.js';
+export { type MismatchListener, withVerification } from './decorators/verified-store.js';
 export { Digest, emptyDigest, isEmptyDigest } from './digest.js';
 export {
   createHasher,

@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import { checkBytes, collectSource } from '../blob-source.js';
 import type {
   ActionResultStore,
   BlobReader,
@@ -7,10 +9,26 @@ import type {
   OperationOptions,
   ReadOptions,
 } from '../blob-store.js';
+import { BufferReader, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
-import { MemoryActionResultStore } from '../memory/memory-action-result-store.js';
-import { MemoryBlobStore } from '../memory/memory-blob-store.js';
+import { hashBytes } from '../digest-function.js';
+import { StoreClosedError } from '../errors.js';
+import { DiskActionResultStore } from './disk-action-result-store.js';
+import { EntryStore } from './entry-store.js';
+import { orFail } from './failure.js';
+import { BlobFiles, readAll } from './files/blob-files.js';
+import { StoreDirectory } from './files/store-directory.js';
+import { StoreLock } from './files/store-lock.js';
+import { UnsyncedMarker } from './files/unsynced-marker.js';
+import { Housekeeping } from './housekeeping.js';
+import { IN_FILE, VERIFIED } from './index/blob-index.js';
+import { Catalog } from './index/catalog.js';
+import { blobKey, keyBytes, keyText, kindOf } from './index/entry-key.js';
+import { IndexDatabase } from './index/index-database.js';
 import { type DiskBlobStoreOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import { accountedBytes } from './space/accounting.js';
+import { Janitor } from './space/janitor.js';
+import { SpaceLedger } from './space/space-ledger.js';
 
 /** What a store holds and what it did since it was opened. */
 export interface DiskBlobStoreStats {
@@ -21,86 +39,306 @@ export interface DiskBlobStoreStats {
   readonly maxBytes: number;
   /** Bytes free on the file system when it was last looked at. */
   readonly freeBytes: number;
-  /** Bytes set aside for uploads that are under way. */
+  /** Bytes set aside for uploads that are under way and for files that are being removed. */
   readonly reservedBytes: number;
   /** Blobs and action results evicted since the store was opened. */
   readonly evictions: number;
   readonly evictedBytes: number;
   /** Blobs and action results found damaged since the store was opened. */
   readonly quarantined: number;
-  /** How long the entry evicted last had not been used, in milliseconds: shorter than a working day means too small a store. 0 before the first eviction. */
+  /**
+   * How long the entry that was evicted last had not been used, in milliseconds; 0 before the first eviction. Shorter
+   * than a working day means that the store is too small.
+   */
   readonly longestIdleMs: number;
   /** Whether the table in memory is complete; until then counts and bytes are those of the last run. */
   readonly loaded: boolean;
 }
 
+/**
+ * Content on a local disk: the embedded default. Small blobs, action results and the index are in LMDB, large blobs
+ * are files; what is there is answered from a table in memory. The package's README shows the folder and what each
+ * durability means.
+ */
 export class DiskBlobStore implements BlobStore {
   readonly name: string;
   /** Results of actions, in the same folder, under the same limits and the same order of eviction. */
-  readonly actionResults: ActionResultStore = new MemoryActionResultStore();
+  readonly actionResults: ActionResultStore;
   readonly #options: ResolvedOptions;
-  readonly #standIn = new MemoryBlobStore();
+  readonly #entries: EntryStore;
+  readonly #catalog: Catalog;
+  readonly #files: BlobFiles;
+  readonly #janitor: Janitor;
+  readonly #housekeeping: Housekeeping;
+  readonly #lock: StoreLock;
+  readonly #marker: UnsyncedMarker;
+  readonly #writes = new Set<Promise<void>>();
+  #closing: Promise<void> | undefined;
 
-  private constructor(options: ResolvedOptions) {
+  private constructor(
+    options: ResolvedOptions,
+    directory: StoreDirectory,
+    database: IndexDatabase,
+    lock: StoreLock,
+    marker: UnsyncedMarker,
+  ) {
+    const ledger = new SpaceLedger({
+      maxBytes: options.maxBytes,
+      minFreeBytes: options.minFreeBytes,
+      waitMs: options.spaceWaitMs,
+      onPressure: () => this.#janitor.wake(),
+    });
     this.name = options.name;
     this.#options = options;
+    this.#lock = lock;
+    this.#marker = marker;
+    this.#catalog = new Catalog(database, ledger, options.clock);
+    this.#entries = new EntryStore(this.#catalog, ledger, directory, options);
+    this.#files = new BlobFiles(this.#entries, options);
+    this.actionResults = new DiskActionResultStore(this.#entries, options, () => this.#closing !== undefined);
+    this.#janitor = new Janitor({
+      catalog: this.#catalog,
+      ledger,
+      minAgeMs: options.minAgeMs,
+      clock: options.clock,
+      logger: options.logger,
+      onEvicted: options.onEvicted,
+      freeBytes: () => options.fileSystem.freeBytes(directory.path),
+      evict: (entry, key) => this.#entries.remove(key, entry.lastUse),
+    });
+    this.#housekeeping = new Housekeeping(this.#entries, this.#janitor, (digest) => this.#look(digest), options);
   }
 
   /**
-   * Opens the store in a folder, which nobody else may use meanwhile.
+   * Opens the store in a folder, which nobody else may use meanwhile. It serves at once; the table in memory is
+   * filled in the background.
    *
    * @throws StoreLockedError when another process has the folder
    * @throws StoreError (`STORE_FAILED`) when an option is wrong or the folder can't be used
    */
   static async open(options: DiskBlobStoreOptions): Promise<DiskBlobStore> {
-    return new DiskBlobStore(resolveOptions(options));
+    const resolved = resolveOptions(options);
+    const directory = new StoreDirectory(resolved.directory, resolved.fileSystem);
+    await orFail(mkdir(directory.path, { recursive: true }), `cannot use ${directory.path}`);
+    const lock = await StoreLock.acquire(directory.path);
+    let database: IndexDatabase | undefined;
+    try {
+      const marker = new UnsyncedMarker(directory.path, directory.index);
+      await directory.prepare();
+      await orFail(marker.settle(resolved.durability, resolved.logger), `cannot use ${directory.path}`);
+      database = IndexDatabase.open(directory.index, resolved.durability);
+      const store = new DiskBlobStore(resolved, directory, database, lock, marker);
+      await store.#housekeeping.start();
+      return store;
+    } catch (error) {
+      await database?.close();
+      await lock.release();
+      throw error;
+    }
   }
 
-  findMissing(digests: readonly Digest[]): MaybePromise<Digest[]> {
-    return this.#standIn.findMissing(digests);
+  findMissing(digests: readonly Digest[]): Digest[] {
+    this.#assertOpen();
+    const { table } = this.#catalog;
+    const use = this.#catalog.stamp();
+    const missing: Digest[] = [];
+    for (const digest of digests) {
+      const handle = this.#find(digest);
+      if (handle === -1) missing.push(digest);
+      else table.touch(handle, use);
+    }
+    return missing;
   }
 
-  get(digest: Digest): MaybePromise<Buffer | undefined> {
-    return this.#standIn.get(digest);
+  get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+    this.#assertOpen();
+    options?.signal?.throwIfAborted();
+    const handle = this.#find(digest);
+    if (handle === -1) return undefined;
+    this.#catalog.table.touch(handle, this.#catalog.stamp());
+    return this.#catalog.table.hasFlag(handle, IN_FILE)
+      ? this.#getFile(digest, options?.signal)
+      : this.#getValue(digest, handle);
   }
 
-  read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
-    return this.#standIn.read(digest, options);
+  async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
+    this.#assertOpen();
+    options?.signal?.throwIfAborted();
+    const handle = this.#find(digest);
+    if (handle === -1) return undefined;
+    this.#catalog.table.touch(handle, this.#catalog.stamp());
+    const range = readRange(digest.size, options);
+    if (this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#files.open(digest, range, options?.signal);
+    const bytes = await this.#getValue(digest, handle);
+    return bytes && BufferReader.copyOf(bytes, range.offset, range.length);
   }
 
-  write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
-    return this.#standIn.write(digest, source, options);
+  async write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
+    this.#assertOpen();
+    options?.signal?.throwIfAborted();
+    const handle = this.#find(digest);
+    if (handle !== -1) {
+      this.#catalog.table.touch(handle, this.#catalog.stamp());
+      return;
+    }
+    const work =
+      digest.size <= this.#options.smallBlobBytes
+        ? this.#writeValue(digest, source, options?.signal)
+        : this.#files.write(digest, source, options);
+    this.#writes.add(work);
+    try {
+      await work;
+    } finally {
+      this.#writes.delete(work);
+    }
   }
 
-  delete(digest: Digest): Promise<boolean> {
-    return this.#standIn.delete(digest);
+  async delete(digest: Digest): Promise<boolean> {
+    this.#assertOpen();
+    if (this.#find(digest) === -1) return false;
+    return (await this.#entries.remove(blobKey(digest))) > 0;
   }
 
   stats(): DiskBlobStoreStats {
+    const { ledger } = this.#entries;
+    const { actionResults } = this.#catalog;
     return {
-      blobs: 0,
-      actionResults: 0,
-      bytes: 0,
+      blobs: Math.max(0, this.#catalog.count - actionResults),
+      actionResults,
+      bytes: ledger.used,
       maxBytes: this.#options.maxBytes,
-      freeBytes: 0,
-      reservedBytes: 0,
-      evictions: 0,
-      evictedBytes: 0,
-      quarantined: 0,
-      longestIdleMs: 0,
-      loaded: true,
+      freeBytes: ledger.free,
+      reservedBytes: ledger.reserved,
+      evictions: this.#janitor.evictions,
+      evictedBytes: this.#janitor.evictedBytes,
+      quarantined: this.#entries.damaged,
+      longestIdleMs: this.#janitor.longestIdleMs,
+      loaded: this.#catalog.loaded,
     };
   }
 
-  /** Throws when the store cannot take an upload now: for a readiness probe. Writes, reads and removes a small file. */
-  async checkWritable(): Promise<void> {}
+  /** Resolves when the table in memory is complete (or the store is closed). Nothing needs to wait for it. */
+  async whenLoaded(): Promise<void> {
+    await this.#housekeeping.whenLoaded();
+  }
 
-  /** Waits for uploads under way, writes down what was used and gives the folder free. May be called twice. */
-  async close(): Promise<void> {
-    await this.#standIn.close();
+  /**
+   * Does now what the store does from time to time: looks at the free space, makes room, writes down what was used,
+   * compares a few blobs with their hashes.
+   */
+  async maintain(): Promise<void> {
+    this.#assertOpen();
+    await this.#housekeeping.round();
+  }
+
+  /**
+   * For a readiness probe: makes and removes a small file, and commits to the index.
+   *
+   * @throws StoreError when the store cannot take an upload now
+   */
+  async checkWritable(): Promise<void> {
+    this.#assertOpen();
+    const path = this.#entries.directory.incomingFile();
+    const file = await orFail(this.#entries.fs.create(path), 'the store is not writable');
+    try {
+      await orFail(file.write(Buffer.from('writable'), 0, 8, 0), 'the store is not writable');
+    } finally {
+      await file.close();
+      await this.#entries.fs.unlink(path);
+    }
+    await this.#catalog.putTotals();
+  }
+
+  /**
+   * Waits for writes under way (whoever drives them ends them first), writes down what was used and gives the folder
+   * free. May be called twice.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+
+  async #close(): Promise<void> {
+    this.#entries.ledger.close(new StoreClosedError());
+    await Promise.allSettled(this.#writes);
+    try {
+      await this.#housekeeping.close();
+    } finally {
+      const { database } = this.#catalog;
+      await database.close();
+      if (this.#options.durability === 'none') {
+        await database.sync();
+        await this.#marker.clear();
+      }
+      await this.#lock.release();
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw new StoreClosedError();
+  }
+
+  /** Handle of a blob that is here in this size, or −1. */
+  #find(digest: Digest): number {
+    const handle = this.#catalog.find(kindOf(digest.function), digest.words, digest.at);
+    return handle !== -1 && this.#catalog.table.size(handle) === digest.size ? handle : -1;
+  }
+
+  async #getFile(digest: Digest, signal: AbortSignal | undefined): Promise<Buffer | undefined> {
+    const reader = await this.#files.open(digest, { offset: 0, length: digest.size }, signal);
+    return reader && readAll(reader);
+  }
+
+  #getValue(digest: Digest, handle: number): MaybePromise<Buffer | undefined> {
+    const { table, database } = this.#catalog;
+    const bytes = database.value(keyBytes(blobKey(digest)));
+    if (!table.hasFlag(handle, VERIFIED) || bytes?.length !== digest.size) {
+      if (!bytes || !isContent(bytes, digest)) return this.#putAside(digest);
+      table.setFlag(handle, VERIFIED);
+    }
+    return bytes;
+  }
+
+  async #writeValue(digest: Digest, source: BlobSource, signal: AbortSignal | undefined): Promise<void> {
+    const reserved = this.#entries.ledger.reserve(accountedBytes('value', digest.size), signal);
+    const space = reserved instanceof Promise ? await reserved : reserved;
+    try {
+      const bytes = await collectSource(source, digest.size, signal);
+      checkBytes(digest, bytes);
+      const key = blobKey(digest);
+      await this.#catalog.locks.run(keyText(key), async () => {
+        if (this.#find(digest) !== -1) return;
+        const lastUse = this.#catalog.stamp();
+        await this.#catalog.put(key, { place: 'value', size: digest.size, lastUse, mtimeMs: 0 }, space, bytes);
+      });
+    } finally {
+      space.release();
+    }
+    if (this.#options.durability === 'full') await this.#catalog.database.flushed();
+  }
+
+  async #putAside(digest: Digest): Promise<undefined> {
+    const key = blobKey(digest);
+    await this.#entries.putAside(key, String(digest), 'the index has other bytes for it', () => {
+      const now = this.#catalog.database.value(keyBytes(key));
+      return !now || !isContent(now, digest);
+    });
+    return undefined;
+  }
+
+  /** Compares a blob with its hash without counting it as used. */
+  async #look(digest: Digest): Promise<void> {
+    const handle = this.#find(digest);
+    if (handle === -1) return;
+    if (this.#catalog.table.hasFlag(handle, IN_FILE)) await this.#getFile(digest, undefined);
+    else await this.#getValue(digest, handle);
+  }
+}
+
+function isContent(bytes: Buffer, digest: Digest): boolean {
+  return bytes.length === digest.size && hashBytes(digest.function, bytes).equals(digest.bytes);
 }

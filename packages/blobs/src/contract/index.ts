@@ -1,0 +1,2 @@
+export { type ActionResultsUnderTest, actionResultStoreContract } from './action-result-store-contract.js';
+export { blobStoreContract, type StoreUnderTest } from './blob-store-contract.js';

@@ -1,0 +1,34 @@
+import { isStoreError, NoSpaceError, StoreError } from '../errors.js';
+
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
+/** The medium lost what was written to it; other failures say nothing about the bytes. */
+const UNREADABLE = new Set(['EIO', 'EUCLEAN', 'EBADMSG', 'EISDIR']);
+
+/** What the operating system or the database threw, as the store's error: no space, or a failure of the store. */
+export function storeFailure(error: unknown, what: string): StoreError {
+  if (isStoreError(error)) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code && NO_SPACE.has(code))
+    return new NoSpaceError(`${what}: the file system is full (${code})`, { cause: error });
+  if (/ENOSPC|no space left|disk quota/i.test(message))
+    return new NoSpaceError(`${what}: the file system is full`, { cause: error });
+  return new StoreError('STORE_FAILED', `${what}: ${message}`, { cause: error });
+}
+
+/** Waits for the operating system and turns its failures into the store's. */
+export async function orFail<T>(work: Promise<T>, what: string): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw storeFailure(error, what);
+  }
+}
+
+export function isNotFound(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT';
+}
+
+/** Whether the failure means that the file's bytes are lost, not that the system is short of something. */
+export function isUnreadable(error: unknown): boolean {
+  return UNREADABLE.has((error as NodeJS.ErrnoException).code ?? '');
+}

@@ -1,0 +1,129 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Digest } from '../../digest.js';
+import { DIGEST_FUNCTIONS, type DigestFunction, HASH_BYTES, isDigestFunction } from '../../digest-function.js';
+import { StoreError } from '../../errors.js';
+import { isNotFound, orFail } from '../failure.js';
+import type { FileSystem } from './file-system.js';
+
+const FORMAT = 'granary blobs 1\n';
+
+/**
+ * Where everything lies in a store's folder:
+ *
+ * - `FORMAT`: the version of this layout
+ * - `LOCK`: who has the folder
+ * - `index/`: the database, with small blobs and action results in it
+ * - `blobs/FUNCTION/XX/HASH`: large blobs, by the first two digits of the hash
+ * - `incoming/`: uploads under way, never under a final name
+ * - `quarantine/`: the latest few that were found damaged, for whoever wants to know why
+ */
+export class StoreDirectory {
+  readonly path: string;
+  readonly index: string;
+  readonly incoming: string;
+  readonly quarantine: string;
+  readonly #blobs: string;
+  readonly #fs: FileSystem;
+  readonly #shards = new Map<string, Promise<void>>();
+
+  constructor(path: string, fs: FileSystem) {
+    this.path = path;
+    this.#fs = fs;
+    this.index = join(path, 'index');
+    this.incoming = join(path, 'incoming');
+    this.quarantine = join(path, 'quarantine');
+    this.#blobs = join(path, 'blobs');
+  }
+
+  /**
+   * Makes what is missing and clears away uploads that a killed process left. The caller holds the folder's lock.
+   *
+   * @throws StoreError when the folder has another version's layout or can't be written
+   */
+  async prepare(): Promise<void> {
+    await this.#checkFormat();
+    await orFail(
+      rm(this.incoming, { recursive: true, force: true }).then(() =>
+        Promise.all(
+          [this.index, this.incoming, this.quarantine, this.#blobs].map((path) => mkdir(path, { recursive: true })),
+        ),
+      ),
+      `cannot use ${this.path}`,
+    );
+  }
+
+  /** Whether a store has ever been here. */
+  async exists(): Promise<boolean> {
+    return (await this.#readFormat()) !== undefined;
+  }
+
+  /** A name for an upload that nobody else has. */
+  incomingFile(): string {
+    return join(this.incoming, randomUUID());
+  }
+
+  blobFile(digest: Digest): string {
+    const { hash } = digest;
+    return join(this.#blobs, digest.function, hash.slice(0, 2), hash);
+  }
+
+  /** The folder that a blob's file is in; made when it is missing, looked at once. */
+  shardOf(digest: Digest): Promise<string> {
+    const name = `${digest.function}/${digest.hash.slice(0, 2)}`;
+    const path = join(this.#blobs, name);
+    let made = this.#shards.get(name);
+    if (!made) {
+      made = this.#fs.makeDirectory(path);
+      this.#shards.set(name, made);
+      made.catch(() => this.#shards.delete(name));
+    }
+    return made.then(() => path);
+  }
+
+  /** Every folder that may hold blobs, with its function. */
+  async *shards(): AsyncGenerator<{ readonly fn: DigestFunction; readonly path: string }, void> {
+    for (const fn of DIGEST_FUNCTIONS)
+      for (const shard of (await this.list(join(this.#blobs, fn))).sort())
+        yield { fn, path: join(this.#blobs, fn, shard) };
+  }
+
+  /** Names in a folder; none when it doesn't exist. */
+  async list(path: string): Promise<string[]> {
+    try {
+      return await this.#fs.list(path);
+    } catch (error) {
+      if (isNotFound(error)) return [];
+      throw error;
+    }
+  }
+
+  /** Whether a file in a shard could be a blob of this function. */
+  static isBlobName(fn: DigestFunction, name: string): boolean {
+    return isDigestFunction(fn) && name.length === HASH_BYTES[fn] * 2 && /^[0-9a-f]+$/.test(name);
+  }
+
+  async #checkFormat(): Promise<void> {
+    const found = await this.#readFormat();
+    if (found === FORMAT) return;
+    if (found !== undefined)
+      throw new StoreError(
+        'STORE_FAILED',
+        `${this.path} has the layout ${JSON.stringify(found.slice(0, 40))}, and this version knows ${JSON.stringify(FORMAT)}: give it another folder`,
+      );
+    const names = (await this.list(this.path)).filter((name) => !name.startsWith('LOCK'));
+    if (names.length > 0)
+      throw new StoreError('STORE_FAILED', `${this.path} is not empty and not a store: give it a folder of its own`);
+    await orFail(writeFile(join(this.path, 'FORMAT'), FORMAT), `cannot use ${this.path}`);
+  }
+
+  async #readFormat(): Promise<string | undefined> {
+    try {
+      return await readFile(join(this.path, 'FORMAT'), 'latin1');
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * Lets few syncs run at once. Each occupies a thread of Node's pool of four until the disk is done, and reads need
+ * threads too.
+ */
+export class SyncGate {
+  readonly #most: number;
+  readonly #queue: (() => void)[] = [];
+  #running = 0;
+
+  constructor(most = 2) {
+    this.#most = most;
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#most) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    else this.#running++;
+    try {
+      return await work();
+    } finally {
+      const next = this.#queue.shift();
+      if (next) next();
+      else this.#running--;
+    }
+  }
+}

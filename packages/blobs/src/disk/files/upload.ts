@@ -1,0 +1,196 @@
+import { checkHash, consumeSource } from '../../blob-source.js';
+import type { BlobSource } from '../../blob-store.js';
+import type { Digest } from '../../digest.js';
+import { createHasher, type Hasher } from '../../digest-function.js';
+import { orFail, storeFailure } from '../failure.js';
+import { type BufferPool, TRANSFER_BYTES } from './buffer-pool.js';
+import type { FileStatus, FileSystem, OpenFile } from './file-system.js';
+import type { SyncGate } from './sync-gate.js';
+
+/** A sync begins whenever so much has been written since the last, so that the one at the end is short. */
+const SYNC_EVERY_BYTES = 16 * 1024 * 1024;
+
+export interface UploadOptions {
+  readonly fs: FileSystem;
+  readonly buffers: BufferPool;
+  readonly syncs: SyncGate;
+  /** Whether the bytes have to be on the disk when it resolves. */
+  readonly sync: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Streams a source into a new file, through one hash. The chunks of clients are small (Bazel sends 16 KiB), so they
+ * are gathered in two buffers: while one is on its way to the disk and being hashed, the other fills.
+ *
+ * When it fails, nothing is left.
+ *
+ * @throws DigestMismatchError when the bytes are not those that the digest names
+ * @throws NoSpaceError when the file system is full
+ * @returns what the file system says of the finished file
+ */
+export async function receiveFile(
+  path: string,
+  digest: Digest,
+  source: BlobSource,
+  options: UploadOptions,
+): Promise<FileStatus> {
+  const file = await orFail(options.fs.create(path), 'cannot make a file for an upload');
+  const upload = new Upload(file, digest, options);
+  try {
+    await consumeSource(source, digest.size, options.signal, (chunk) => upload.take(chunk));
+    return await upload.finish();
+  } catch (error) {
+    await upload.abandon();
+    await options.fs.unlink(path).catch(() => {});
+    throw error;
+  }
+}
+
+class Upload {
+  readonly #file: OpenFile;
+  readonly #digest: Digest;
+  readonly #options: UploadOptions;
+  readonly #hasher: Hasher;
+  /** Where small chunks gather. Taken when the first one comes. */
+  #filling: Buffer | undefined;
+  #filled = 0;
+  /** The other buffer, and the write that it is in. */
+  #resting: Buffer | undefined;
+  #writing: Promise<void> | undefined;
+  #position = 0;
+  #syncedTo = 0;
+  #syncing: Promise<void> | undefined;
+  #failure: unknown;
+
+  constructor(file: OpenFile, digest: Digest, options: UploadOptions) {
+    this.#file = file;
+    this.#digest = digest;
+    this.#options = options;
+    this.#hasher = createHasher(digest.function);
+  }
+
+  /** Takes a chunk; returns a promise only when it has to be waited for. */
+  take(chunk: Uint8Array): Promise<void> | undefined {
+    const filling = this.#filling ?? this.#takeBuffer();
+    this.#filling = filling;
+    if (this.#filled + chunk.length < TRANSFER_BYTES) {
+      filling.set(chunk, this.#filled);
+      this.#filled += chunk.length;
+      return undefined;
+    }
+    return this.#takeLarge(chunk);
+  }
+
+  async finish(): Promise<FileStatus> {
+    if (this.#filled > 0) await this.#swap();
+    await this.#settle();
+    checkHash(this.#digest, this.#hasher.digest());
+    if (this.#options.sync) {
+      await this.#syncing;
+      if (this.#failure !== undefined) throw storeFailure(this.#failure, 'cannot sync an upload');
+      await orFail(
+        this.#options.syncs.run(() => this.#file.datasync()),
+        'cannot sync an upload',
+      );
+    }
+    const status = await orFail(this.#file.status(), 'cannot look at an upload');
+    await orFail(this.#file.close(), 'cannot close an upload');
+    this.#giveBuffers();
+    return status;
+  }
+
+  /** Ends everything that is under way; what failed before is known already. */
+  async abandon(): Promise<void> {
+    await this.#writing?.catch(() => {});
+    await this.#syncing;
+    await this.#file.close().catch(() => {});
+    this.#giveBuffers();
+  }
+
+  async #takeLarge(chunk: Uint8Array): Promise<void> {
+    let taken = 0;
+    while (taken < chunk.length) {
+      if (this.#filled === 0 && chunk.length - taken >= TRANSFER_BYTES) {
+        // Straight from the source's memory, which is ours until this resolves.
+        const part = chunk.subarray(taken, taken + TRANSFER_BYTES);
+        await this.#settle();
+        this.#startWriting(part);
+        await this.#settle();
+        taken += part.length;
+        continue;
+      }
+      const filling = this.#filling ?? this.#takeBuffer();
+      this.#filling = filling;
+      const part = chunk.subarray(taken, taken + TRANSFER_BYTES - this.#filled);
+      filling.set(part, this.#filled);
+      this.#filled += part.length;
+      taken += part.length;
+      if (this.#filled === TRANSFER_BYTES) await this.#swap();
+    }
+  }
+
+  /** Sends the full buffer on its way and goes on with the other, when that has come back. */
+  async #swap(): Promise<void> {
+    await this.#settle();
+    const full = this.#filling;
+    if (!full) return;
+    const bytes = full.subarray(0, this.#filled);
+    this.#filling = this.#resting;
+    this.#resting = full;
+    this.#filled = 0;
+    this.#startWriting(bytes);
+  }
+
+  /** Begins to write and hashes meanwhile. */
+  #startWriting(bytes: Uint8Array): void {
+    const position = this.#position;
+    this.#position += bytes.length;
+    this.#writing = orFail(this.#writeAll(bytes, position), 'cannot write an upload');
+    // Whoever waits for it next gets the error; until then it must not count as unhandled.
+    this.#writing.catch(() => {});
+    this.#hasher.update(bytes);
+  }
+
+  async #writeAll(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const written = await this.#file.write(bytes, done, bytes.length - done, position + done);
+      if (written === 0) throw new Error('the file system took no bytes');
+      done += written;
+    }
+    if (this.#options.sync && position + bytes.length - this.#syncedTo >= SYNC_EVERY_BYTES) this.#startSync();
+  }
+
+  #startSync(): void {
+    if (this.#syncing) return;
+    this.#syncedTo = this.#position;
+    this.#syncing = this.#options.syncs
+      .run(() => this.#file.datasync())
+      .then(
+        () => {
+          this.#syncing = undefined;
+        },
+        (error: unknown) => {
+          // The system may report a lost write only once, so it must not be forgotten.
+          this.#failure = error;
+          this.#syncing = undefined;
+        },
+      );
+  }
+
+  async #settle(): Promise<void> {
+    const writing = this.#writing;
+    this.#writing = undefined;
+    await writing;
+  }
+
+  #takeBuffer(): Buffer {
+    return this.#options.buffers.take(Math.min(TRANSFER_BYTES, this.#digest.size));
+  }
+
+  #giveBuffers(): void {
+    for (const buffer of [this.#filling, this.#resting]) if (buffer) this.#options.buffers.give(buffer);
+    this.#filling = undefined;
+    this.#resting = undefined;
+  }
+}

@@ -1,0 +1,208 @@
+import { accountedBytes } from '../space/accounting.js';
+import type { Reservation, SpaceLedger } from '../space/space-ledger.js';
+import { BlobIndex, IN_FILE, VERIFIED } from './blob-index.js';
+import { ACTION_RESULT, type EntryKey, keyBytes, keyText, tableWordsOf, wordsOf } from './entry-key.js';
+import { type IndexDatabase, keyFrom } from './index-database.js';
+import { KeyedLock } from './keyed-lock.js';
+import type { EntryRecord, Place } from './record.js';
+
+/** A use every 1/1024 ms keeps its place in the order of uses; more in one millisecond run a little ahead of time. */
+const USE_STEP = 1 / 1024;
+
+/** An entry that was there until just now. */
+export interface RemovedEntry {
+  readonly place: Place;
+  readonly bytes: number;
+  /** To be released when its file is gone. */
+  readonly space: Reservation;
+}
+
+/**
+ * What the store holds: the table in memory, with the database as the truth behind it. Until the table has been
+ * loaded, what it doesn't know is looked up in the database.
+ */
+export class Catalog {
+  readonly table: BlobIndex;
+  readonly database: IndexDatabase;
+  /** Held while an entry is being added, replaced or removed. */
+  readonly locks = new KeyedLock();
+  readonly #ledger: SpaceLedger;
+  readonly #clock: () => number;
+  readonly #readers = new Map<string, number>();
+  /** Of the entries in the table. */
+  #bytes = 0;
+  /** Of the entries in the table. */
+  #actionResults = 0;
+  /** When the store was closed last; stands in for the table's until that is complete. */
+  readonly #actionResultsBefore: number;
+  #lastUse: number;
+  #loaded = false;
+
+  constructor(database: IndexDatabase, ledger: SpaceLedger, clock: () => number) {
+    const totals = database.totals();
+    this.database = database;
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.table = new BlobIndex({ expected: database.recordCount });
+    this.#lastUse = totals?.lastUse ?? 0;
+    this.#actionResultsBefore = totals?.actionResults ?? 0;
+    ledger.recount(totals?.bytes ?? 0);
+  }
+
+  get loaded(): boolean {
+    return this.#loaded;
+  }
+
+  /** Entries of both kinds. */
+  get count(): number {
+    return this.#loaded ? this.table.count : this.database.recordCount;
+  }
+
+  get actionResults(): number {
+    return this.#loaded ? this.#actionResults : Math.max(this.#actionResults, this.#actionResultsBefore);
+  }
+
+  /** The stamp of a use that happens now: later than every one before, even when the clock was set back. */
+  stamp(): number {
+    this.#lastUse = Math.max(this.#clock(), this.#lastUse + USE_STEP);
+    return this.#lastUse;
+  }
+
+  /** The table's handle of an entry, or −1. */
+  find(kind: number, words: Int32Array, at: number): number {
+    const handle = this.table.find(kind, words, at);
+    if (handle !== -1) return wordsOf(kind) === tableWordsOf(kind) ? handle : this.#confirm(handle, kind, words, at);
+    return this.#loaded ? -1 : this.#adopt({ kind, words, at });
+  }
+
+  /** The record that the database has of an entry. */
+  record(key: EntryKey): EntryRecord | undefined {
+    return this.database.record(keyBytes(key));
+  }
+
+  /**
+   * Adds or replaces an entry, first in the database, then in the table; then the space reserved for it is taken.
+   * The caller holds the entry's lock.
+   */
+  async put(key: EntryKey, record: EntryRecord, space: Reservation, value?: Uint8Array): Promise<void> {
+    await this.database.put(key, record, value);
+    const before = this.#drop(key);
+    this.#insert(key, record, VERIFIED);
+    space.commit();
+    if (before) this.#ledger.add(-before.bytes);
+  }
+
+  /** Notes that an entry's file was found right although it was written at another time than the index says. */
+  async putTimeOfWriting(key: EntryKey, mtimeMs: number): Promise<void> {
+    const record = this.record(key);
+    if (record) await this.database.putRecord(keyBytes(key), { ...record, mtimeMs });
+  }
+
+  /**
+   * Removes an entry: from now on it is missing, and when it resolves the database agrees. The caller holds its lock,
+   * removes its file and then releases the space.
+   *
+   * @returns undefined when it was not there
+   */
+  async remove(key: EntryKey): Promise<RemovedEntry | undefined> {
+    this.find(key.kind, key.words, key.at);
+    const dropped = this.#drop(key);
+    if (!dropped) return undefined;
+    const space = this.#ledger.retire(dropped.bytes);
+    try {
+      await this.database.remove(keyBytes(key), dropped.place === 'file');
+    } catch (error) {
+      space.release();
+      throw error;
+    }
+    return { ...dropped, space };
+  }
+
+  /** Bytes that an entry takes on the disk. */
+  accountedAt(handle: number): number {
+    return accountedBytes(this.placeAt(handle), this.table.size(handle));
+  }
+
+  placeAt(handle: number): Place {
+    if (this.table.hasFlag(handle, IN_FILE)) return 'file';
+    return this.table.kind(handle) === ACTION_RESULT ? 'action' : 'value';
+  }
+
+  /** The whole key of an entry in the table: of a longer hash the rest is in the database. */
+  keyAt(handle: number): EntryKey | undefined {
+    const key = this.table.key(handle);
+    if (key.words.length === wordsOf(key.kind)) return key;
+    const prefix = Buffer.concat([Buffer.of(key.kind), Buffer.from(key.words.buffer)]);
+    const whole = this.database.firstKeyFrom(prefix);
+    return whole?.subarray(0, prefix.length).equals(prefix) ? keyFrom(whole) : undefined;
+  }
+
+  /** Keeps an entry from being evicted until {@link unpin}. */
+  pin(key: string): void {
+    this.#readers.set(key, (this.#readers.get(key) ?? 0) + 1);
+  }
+
+  unpin(key: string): void {
+    const readers = this.#readers.get(key) ?? 0;
+    if (readers > 1) this.#readers.set(key, readers - 1);
+    else this.#readers.delete(key);
+  }
+
+  isPinned(key: string): boolean {
+    return this.#readers.has(key);
+  }
+
+  /** Takes what the database has of an entry into the table, unless it is there or being changed. */
+  load(bytes: Buffer, record: EntryRecord): void {
+    const key = keyFrom(bytes);
+    if (this.table.find(key.kind, key.words, key.at) !== -1 || this.locks.isHeld(keyText(key))) return;
+    this.#insert(key, record, 0);
+    this.#lastUse = Math.max(this.#lastUse, record.lastUse);
+  }
+
+  /** The table is complete: from now on it alone says what is there. */
+  finishLoading(): void {
+    this.#loaded = true;
+    this.#ledger.recount(this.#bytes);
+  }
+
+  /** Writes the totals down, for the next start. */
+  putTotals(): Promise<void> {
+    return this.database.putTotals({
+      bytes: this.#ledger.used,
+      actionResults: this.actionResults,
+      lastUse: this.#lastUse,
+    });
+  }
+
+  #insert(key: EntryKey, record: EntryRecord, flags: number): void {
+    this.table.insert(key, record.size, record.lastUse, flags | (record.place === 'file' ? IN_FILE : 0));
+    this.#bytes += accountedBytes(record.place, record.size);
+    if (key.kind === ACTION_RESULT) this.#actionResults++;
+  }
+
+  /** Takes an entry out of the table only. */
+  #drop(key: EntryKey): { readonly place: Place; readonly bytes: number } | undefined {
+    const handle = this.table.find(key.kind, key.words, key.at);
+    if (handle === -1) return undefined;
+    const dropped = { place: this.placeAt(handle), bytes: this.accountedAt(handle) };
+    this.table.remove(handle);
+    this.#bytes -= dropped.bytes;
+    if (key.kind === ACTION_RESULT) this.#actionResults--;
+    return dropped;
+  }
+
+  /** Looks in the database for an entry that the table does not know yet. */
+  #adopt(key: EntryKey): number {
+    if (this.locks.isHeld(keyText(key))) return -1;
+    const record = this.record(key);
+    if (!record) return -1;
+    this.load(keyBytes(key), record);
+    return this.table.find(key.kind, key.words, key.at);
+  }
+
+  /** The table compares the beginning of a long hash only. */
+  #confirm(handle: number, kind: number, words: Int32Array, at: number): number {
+    return this.database.hasRecord(keyBytes({ kind, words, at })) ? handle : -1;
+  }
+}

@@ -1,0 +1,79 @@
+import { Digest } from '../../digest.js';
+import { type DigestFunction, HASH_BYTES } from '../../digest-function.js';
+
+/**
+ * Numbers of the kinds of entries: a digest function, or the result of an action. They are part of the format on the
+ * disk and fit into three bits; 0 marks a free slot of the table.
+ */
+const KINDS: Readonly<Record<DigestFunction, number>> = { sha256: 1, blake3: 2, sha1: 3, md5: 4, sha384: 5, sha512: 6 };
+
+export const ACTION_RESULT = 7;
+
+const FUNCTIONS = new Map(Object.entries(KINDS).map(([fn, kind]) => [kind, fn as DigestFunction]));
+
+/** Words of the hash that the table compares; longer hashes are told apart by the database. */
+const TABLE_WORDS = 8;
+
+/** What names an entry: its kind, and a hash that lies in `words` from `at`. */
+export interface EntryKey {
+  readonly kind: number;
+  readonly words: Int32Array;
+  readonly at: number;
+}
+
+export function kindOf(fn: DigestFunction): number {
+  return KINDS[fn];
+}
+
+export function blobKey(digest: Digest): EntryKey {
+  return { kind: KINDS[digest.function], words: digest.words, at: digest.at };
+}
+
+/** The key of an action's result: the SHA-256 of its text, since that may be of any length. */
+export function actionResultKey(text: string): EntryKey {
+  const { words, at } = Digest.of('sha256', Buffer.from(text));
+  return { kind: ACTION_RESULT, words, at };
+}
+
+/** The digest function of a blob's kind; undefined for an action result. */
+export function functionOf(kind: number): DigestFunction | undefined {
+  return FUNCTIONS.get(kind);
+}
+
+const HASH_WORDS = Uint8Array.from({ length: ACTION_RESULT + 1 }, (_, kind) => {
+  const fn = FUNCTIONS.get(kind);
+  return fn ? HASH_BYTES[fn] / 4 : TABLE_WORDS;
+});
+
+/** Words of a whole hash of this kind. */
+export function wordsOf(kind: number): number {
+  return HASH_WORDS[kind] as number;
+}
+
+/** Words of a hash of this kind that the table has. */
+export function tableWordsOf(kind: number): number {
+  return Math.min(TABLE_WORDS, HASH_WORDS[kind] as number);
+}
+
+/** The key as the database has it: a byte for the kind, then the hash. */
+export function keyBytes(key: EntryKey): Buffer {
+  const length = wordsOf(key.kind) * 4;
+  const bytes = Buffer.allocUnsafe(1 + length);
+  bytes[0] = key.kind;
+  bytes.set(new Uint8Array(key.words.buffer, key.words.byteOffset + key.at * 4, length), 1);
+  return bytes;
+}
+
+/** The inverse of {@link keyBytes}; undefined when these bytes are no key. */
+export function parseKey(bytes: Uint8Array): EntryKey | undefined {
+  const kind = bytes[0] ?? 0;
+  if (kind < 1 || kind > ACTION_RESULT || bytes.length !== 1 + wordsOf(kind) * 4) return undefined;
+  const words = new Int32Array(wordsOf(kind));
+  new Uint8Array(words.buffer).set(bytes.subarray(1));
+  return { kind, words, at: 0 };
+}
+
+/** The key as a string, for maps of the few entries that something is being done to. */
+export function keyText(key: EntryKey): string {
+  return keyBytes(key).toString('latin1');
+}
