@@ -1,0 +1,120 @@
+import { z } from 'zod';
+import { ADDRESS_ALLOWED, type ListenAddress, parseAddress } from './address.js';
+import { DURATION_ALLOWED, parseDuration } from './duration.js';
+import { parseSize, SIZE_ALLOWED } from './size.js';
+
+/** What a key is for, how it is written and what is allowed, kept with its schema. */
+export interface KeyMeta {
+  readonly description: string;
+  /** What may be written, for error messages and the reference. */
+  readonly allowed: string;
+  /** How text from a variable or a flag becomes a value: a list splits at commas, a map also at `=`. */
+  readonly shape: 'scalar' | 'boolean' | 'number' | 'list' | 'map';
+}
+
+const metaRegistry = z.registry<KeyMeta>();
+
+/** The notes on a key's schema. */
+export function keyMeta(schema: z.ZodType): KeyMeta {
+  const meta = metaRegistry.get(schema);
+  if (!meta) throw new TypeError('a configuration key without a description');
+  return meta;
+}
+
+function described<T extends z.ZodType>(schema: T, meta: KeyMeta): T {
+  const named = schema.describe(meta.description);
+  metaRegistry.add(named, meta);
+  return named;
+}
+
+/** A text or number that `parse` understands. */
+function parsed<T>(parse: (text: string | number) => T | undefined) {
+  return z.union([z.string(), z.number()]).transform((value, context) => {
+    const result = parse(value);
+    if (result === undefined) context.issues.push({ code: 'custom', message: 'not allowed', input: value });
+    return result as T;
+  });
+}
+
+const bounded = (parse: (text: string | number) => number | undefined, least: number) => (text: string | number) => {
+  const value = parse(text);
+  return value === undefined || value < least ? undefined : value;
+};
+
+/** Bytes, from a size with units. */
+export function size(defaultValue: string, description: string, least: { bytes: number; text: string } = ZERO) {
+  const allowed = least.bytes > 0 ? `${SIZE_ALLOWED}; at least ${least.text}` : SIZE_ALLOWED;
+  const schema = parsed(bounded(parseSize, least.bytes)).prefault(defaultValue);
+  return described(schema, { description, allowed, shape: 'scalar' });
+}
+const ZERO = { bytes: 0, text: '0' };
+
+/** Milliseconds, from a duration with units. */
+export function duration(defaultValue: string, description: string) {
+  const schema = parsed(parseDuration).prefault(defaultValue);
+  return described(schema, { description, allowed: DURATION_ALLOWED, shape: 'scalar' });
+}
+
+/** An address to listen on, or undefined for `none`. */
+export function address(defaultValue: string, description: string) {
+  const schema = z.string().transform((text, context): ListenAddress | undefined => {
+    if (text === 'none') return undefined;
+    const result = parseAddress(text);
+    if (!result) context.issues.push({ code: 'custom', message: 'not allowed', input: text });
+    return result;
+  });
+  return described(schema.prefault(defaultValue), { description, allowed: ADDRESS_ALLOWED, shape: 'scalar' });
+}
+
+/** A path; empty means not set. */
+export function path(description: string) {
+  const schema = z
+    .string()
+    .transform((text) => text || undefined)
+    .prefault('');
+  return described(schema, { description, allowed: 'a path, or empty', shape: 'scalar' });
+}
+
+export function integer(defaultValue: number, least: number, most: number, description: string) {
+  const allowed = `a whole number from ${least} to ${most}`;
+  return described(z.int().min(least).max(most).prefault(defaultValue), { description, allowed, shape: 'number' });
+}
+
+export function boolean(defaultValue: boolean, description: string) {
+  return described(z.boolean().prefault(defaultValue), { description, allowed: 'true or false', shape: 'boolean' });
+}
+
+export function choice<const T extends readonly [string, ...string[]]>(
+  values: T,
+  defaultValue: T[number],
+  description: string,
+) {
+  const schema = z.enum(values).prefault(defaultValue as never);
+  return described(schema, { description, allowed: oneOf(values), shape: 'scalar' });
+}
+
+export function choices<const T extends readonly [string, ...string[]]>(
+  values: T,
+  defaultValue: readonly T[number][],
+  description: string,
+) {
+  const schema = z
+    .array(z.enum(values))
+    .min(1)
+    .prefault([...defaultValue] as never);
+  return described(schema, { description, allowed: `a list of at least one of ${values.join(', ')}`, shape: 'list' });
+}
+
+/** Names with one of some values each. */
+export function choiceByName<const T extends readonly [string, ...string[]]>(
+  values: T,
+  nameKind: string,
+  description: string,
+) {
+  const schema = z.record(z.string().min(1), z.enum(values)).prefault({});
+  return described(schema, { description, allowed: `${nameKind} with ${oneOf(values)} each`, shape: 'map' });
+}
+
+function oneOf(values: readonly string[]): string {
+  return `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+}

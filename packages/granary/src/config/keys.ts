@@ -1,0 +1,38 @@
+import type { z } from 'zod';
+import { type KeyMeta, keyMeta } from './fields.js';
+import { configSchema } from './schema.js';
+
+/** One key of the configuration. */
+export interface ConfigKey extends KeyMeta {
+  /** `storage.max_size` */
+  readonly path: string;
+  readonly section: string;
+  readonly name: string;
+  /** `GRANARY_STORAGE_MAX_SIZE` */
+  readonly variable: string;
+  readonly schema: z.ZodType;
+  /** The default as it is written, with units. */
+  readonly defaultInput: unknown;
+}
+
+/** Every key by its path, in the order of the schema. */
+export const CONFIG_KEYS: ReadonlyMap<string, ConfigKey> = new Map(
+  Object.entries(configSchema.shape).flatMap(([section, schemaOfSection]) =>
+    Object.entries(schemaOfSection.unwrap().shape as Readonly<Record<string, z.ZodPrefault<z.ZodType>>>).map(
+      ([name, schema]) => {
+        const path = `${section}.${name}`;
+        const variable = `GRANARY_${section}_${name}`.toUpperCase();
+        const defaultInput: unknown = schema.def.defaultValue;
+        return [path, { ...keyMeta(schema), path, section, name, variable, schema, defaultInput }];
+      },
+    ),
+  ),
+);
+
+/** Sections of the configuration, in the order of the schema. */
+export const CONFIG_SECTIONS: readonly string[] = Object.keys(configSchema.shape);
+
+/** Keys by the variable that sets them. */
+export const KEYS_BY_VARIABLE: ReadonlyMap<string, ConfigKey> = new Map(
+  [...CONFIG_KEYS.values()].map((key) => [key.variable, key]),
+);

@@ -1,0 +1,88 @@
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { CONFIG_KEYS, CONFIG_SECTIONS, type ConfigKey } from './keys.js';
+import type { LoadedConfig } from './load.js';
+import { configSchema } from './schema.js';
+import { OTHER_VARIABLES } from './source.js';
+
+/** Every key as YAML, as `inputOf` and `noteOf` say: what it is set to and the comment behind or above it. */
+function yamlOf(inputOf: (key: ConfigKey) => unknown, noteOf: (key: ConfigKey) => { above?: string; behind?: string }) {
+  const lines: string[] = [];
+  for (const section of CONFIG_SECTIONS) {
+    if (lines.length > 0) lines.push('');
+    lines.push(`${section}:`);
+    for (const key of CONFIG_KEYS.values()) {
+      if (key.section !== section) continue;
+      const { above, behind } = noteOf(key);
+      if (above) lines.push(`  # ${above}`);
+      const value = stringify(inputOf(key), { collectionStyle: 'flow', lineWidth: 0 }).trim();
+      lines.push(`  ${key.name}: ${value}${behind ? ` # ${behind}` : ''}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** The configuration in force, with a note behind each key that says where its value comes from. */
+export function printConfig({ settings }: LoadedConfig): string {
+  return yamlOf(
+    (key) => settings.get(key.path)?.value ?? key.defaultInput,
+    (key) => ({ behind: settings.get(key.path)?.origin ?? 'default' }),
+  );
+}
+
+/** `granary.example.yaml`: every key with its default and what it is for. */
+export function exampleConfig(): string {
+  const head = [
+    '# Every key of the configuration with its default. Copy what you change into a file of your own and start with',
+    '# granary serve --config FILE. A variable (GRANARY_STORAGE_MAX_SIZE) or a flag (--storage.max_size) wins over the',
+    '# file. Sizes and durations have units: 20GiB, 500MB, 30s, 1h30m.',
+    '',
+    '',
+  ].join('\n');
+  return (
+    head +
+    yamlOf(
+      (key) => key.defaultInput,
+      (key) => ({ above: key.description }),
+    )
+  );
+}
+
+/** The configuration file's format as a JSON Schema, for editors. */
+export function configJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(configSchema, { io: 'input' });
+}
+
+/** `docs/configuration.md`: the reference of every key. */
+export function configurationReference(): string {
+  const lines = [
+    '# Configuration',
+    '',
+    '<!-- Generated from packages/granary/src/config/schema.ts by scripts/generate-configuration-docs.mjs. -->',
+    '',
+    'Granary runs without any configuration. What you set comes from three places, and the later one wins, key by key:',
+    '',
+    '1. a YAML file: `granary serve --config granary.yaml`, or the variable `GRANARY_CONFIG`;',
+    '2. variables: `GRANARY_STORAGE_MAX_SIZE=20GiB`;',
+    '3. flags: `--storage.max_size 20GiB` or `--storage.max_size=20GiB`.',
+    '',
+    '`granary config check` reports every mistake at once, `granary config print` shows what is in force and where it',
+    'comes from, and `granary config schema` prints a JSON Schema for your editor. A key that does not exist is a mistake',
+    'wherever it stands, even as a variable. `granary.example.yaml` holds every key with its default.',
+    '',
+    'Sizes are bytes or have a unit (`20GiB`, `500MB`); so have durations (`30s`, `1h30m`). In a variable or a flag a list',
+    'is separated by commas (`sha256,blake3`) and so is a map (`ann=admin,ci=write`).',
+  ];
+  for (const section of CONFIG_SECTIONS) {
+    lines.push('', `## ${section}`, '', '| key | default | what it is |', '| --- | --- | --- |');
+    for (const key of CONFIG_KEYS.values()) {
+      if (key.section !== section) continue;
+      const shown = stringify(key.defaultInput, { collectionStyle: 'flow', lineWidth: 0 }).trim();
+      const meaning = `${key.description} Allowed: ${key.allowed}.`.replaceAll('|', '\\|');
+      lines.push(`| \`${key.path}\` | \`${shown}\` | ${meaning} |`);
+    }
+  }
+  lines.push('', '## Other variables', '', '| variable | what it is |', '| --- | --- |');
+  for (const [variable, meaning] of OTHER_VARIABLES) lines.push(`| \`${variable}\` | ${meaning} |`);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,51 @@
+import type { Config } from './schema.js';
+
+/** A mistake that only several keys together make. */
+export interface RuleBreach {
+  readonly keys: readonly [string, ...string[]];
+  readonly message: string;
+}
+
+/** Room in a message for what is around the bytes of a batch. */
+const BATCH_HEADROOM_BYTES = 64 * 1024;
+
+/** What each key allows by itself, but not together with the others. */
+export function checkTogether(config: Config): RuleBreach[] {
+  const { tls, limits, listen, telemetry } = config;
+  const breaches: RuleBreach[] = [];
+  if (!listen.grpc && !listen.http) {
+    breaches.push({ keys: ['listen.grpc', 'listen.http'], message: 'found none for both; at least one must listen' });
+  }
+  if ((tls.cert_file === undefined) !== (tls.key_file === undefined)) {
+    const [given, missing] = tls.cert_file ? ['tls.cert_file', 'tls.key_file'] : ['tls.key_file', 'tls.cert_file'];
+    breaches.push({ keys: [given, missing] as [string, string], message: `needs ${missing} as well` });
+  }
+  if (tls.client_auth !== 'none' && !tls.cert_file) {
+    breaches.push({ keys: ['tls.client_auth', 'tls.cert_file'], message: 'needs tls.cert_file and tls.key_file' });
+  }
+  if (tls.client_auth.includes('verify') && !tls.ca_file) {
+    breaches.push({
+      keys: ['tls.client_auth', 'tls.ca_file'],
+      message: `found "${tls.client_auth}", which needs tls.ca_file to verify against`,
+    });
+  }
+  const largestBatch = Math.max(1, limits.max_message_size - BATCH_HEADROOM_BYTES);
+  if (limits.max_batch_total_size < 1 || limits.max_batch_total_size > largestBatch) {
+    breaches.push({
+      keys: ['limits.max_batch_total_size', 'limits.max_message_size'],
+      message: `${limits.max_batch_total_size} bytes; allowed: 1 to ${largestBatch}, which is limits.max_message_size less 64KiB`,
+    });
+  }
+  if (
+    telemetry.metrics_addr &&
+    telemetry.metrics_addr.port !== 0 &&
+    sameAddress(telemetry.metrics_addr, listen.admin)
+  ) {
+    breaches.push({ keys: ['telemetry.metrics_addr', 'listen.admin'], message: 'is the same address as listen.admin' });
+  }
+  return breaches;
+}
+
+function sameAddress(a: Config['listen']['grpc'], b: Config['listen']['grpc']): boolean {
+  return a?.host === b?.host && a?.port === b?.port;
+}

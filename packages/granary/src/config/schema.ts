@@ -1,0 +1,101 @@
+import { DEFAULT_DIGEST_FUNCTIONS, DIGEST_FUNCTIONS } from '@granary/blobs';
+import { LOG_LEVELS } from '@granary/telemetry';
+import { z } from 'zod';
+import { address, boolean, choice, choiceByName, choices, duration, integer, path, size } from './fields.js';
+
+const MIB = { bytes: 1024 * 1024, text: '1MiB' };
+const KIB = { bytes: 1024, text: '1KiB' };
+
+/** A part of the file that may be left out. */
+const section = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({} as never);
+
+/**
+ * Every configuration key with its default and description: the one source for parsing, `granary.example.yaml`, the
+ * reference in `docs/configuration.md`, the JSON schema and the flags. Values are plain: bytes, milliseconds.
+ */
+export const configSchema = z.strictObject({
+  listen: section({
+    grpc: address('127.0.0.1:9092', 'Where Bazel and others reach the cache by gRPC; none switches it off.'),
+    http: address('127.0.0.1:8080', 'Where clients reach the cache by HTTP; none switches it off.'),
+    admin: address('127.0.0.1:9090', 'Where health, metrics and statistics are; none switches it off.'),
+  }),
+  storage: section({
+    dir: path("The store's folder, for this server alone. Empty: granary in the platform's cache folder."),
+    max_size: size('20GiB', 'Most bytes the store takes on the disk; the least recently used goes first.', MIB),
+    min_free: size('1GiB', 'Bytes that stay free on the file system, whoever fills it; 0 does not look.'),
+    min_age: duration('30s', 'What was used within this time is never evicted.'),
+    durability: choice(
+      ['none', 'data', 'full'],
+      'data',
+      'What is synced to the disk before an upload is acknowledged: nothing, its bytes, or its index entry too.',
+    ),
+  }),
+  limits: section({
+    max_blob_size: size('8GiB', 'Largest blob that may be uploaded.'),
+    max_message_size: size('4MiB', 'Largest gRPC message that is received or sent.', KIB),
+    max_batch_total_size: size(
+      '4032KiB',
+      'Most bytes of blobs in one batch call, as clients are told; at most limits.max_message_size.',
+    ),
+    max_digests: integer(100_000, 1, 10_000_000, 'Most digests in one request.'),
+    max_action_result_size: size('4MiB', 'Largest action result; also the largest body under /ac/.', KIB),
+    max_concurrent_streams: integer(1000, 1, 2 ** 31 - 1, 'Calls at once on one gRPC connection.'),
+    max_connections: integer(4096, 1, 1_000_000, 'Connections at once, for each listener.'),
+    max_header_size: size('16KiB', 'Largest header of an HTTP request.', KIB),
+    header_timeout: duration('30s', 'Time for a client to finish its TLS handshake or HTTP header.'),
+    request_timeout: duration('1h', 'Time for a client to send a whole HTTP request; 0 is no limit.'),
+    idle_timeout: duration('5m', 'How long an HTTP connection may stay open without a request.'),
+  }),
+  cas: section({
+    digest_functions: choices(
+      DIGEST_FUNCTIONS,
+      DEFAULT_DIGEST_FUNCTIONS,
+      'Digest functions that clients may use, the preferred one first.',
+    ),
+  }),
+  ac: section({
+    read_only: boolean(false, 'Refuse every upload of an action result, whoever sends it.'),
+    completeness_check: boolean(true, 'Answer an action result only while everything that it names is present.'),
+  }),
+  tls: section({
+    cert_file: path('Certificate chain in PEM, the server first. With tls.key_file: every listener uses TLS.'),
+    key_file: path('Private key in PEM that belongs to tls.cert_file.'),
+    ca_file: path('Certificates in PEM that sign client certificates.'),
+    client_auth: choice(
+      ['none', 'request', 'require', 'verify_if_given', 'require_and_verify'],
+      'none',
+      'Whether clients show a certificate, and whether tls.ca_file must have signed it.',
+    ),
+  }),
+  auth: section({
+    htpasswd_file: path('Users and bcrypt hashes, as htpasswd -B writes them.'),
+    tokens_file: path('Bearer tokens, one NAME:TOKEN or NAME:TOKEN:RIGHT a line.'),
+    anonymous: choice(
+      ['auto', 'none', 'read', 'write'],
+      'auto',
+      'What clients without credentials may do. auto: none when there are credentials to ask for; otherwise write on loopback and read elsewhere.',
+    ),
+    default_right: choice(
+      ['none', 'read', 'write', 'admin'],
+      'write',
+      'Right of an identity that auth.rights does not name.',
+    ),
+    rights: choiceByName(
+      ['none', 'read', 'write', 'admin'],
+      'user names, token names or certificate subjects',
+      'Right of each identity. A certificate is named by its subject (CN=ci,O=Example) or its CN alone (CN=ci).',
+    ),
+    max_failures: integer(10, 1, 1_000_000, 'Failed attempts a minute for each client address and user.'),
+  }),
+  shutdown: section({
+    grace: duration('20s', 'How long running requests may take to finish after SIGTERM.'),
+  }),
+  telemetry: section({
+    log_level: choice(LOG_LEVELS, 'information', 'Least severe records that are logged; debug logs every request.'),
+    log_format: choice(['auto', 'json', 'text'], 'auto', 'Lines of JSON or for people. auto: text on a terminal.'),
+    metrics_addr: address('none', 'A separate listener for metrics and health; none: they are on listen.admin.'),
+  }),
+});
+
+/** The whole configuration, every key with its value. */
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs';
+import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
+import { CONFIG_KEYS, CONFIG_SECTIONS, type ConfigKey, KEYS_BY_VARIABLE } from './keys.js';
+import type { ConfigMistake } from './mistake.js';
+import { nearest } from './nearest.js';
+
+/** A value for a key, and who says so. */
+export interface Setting {
+  readonly key: ConfigKey;
+  readonly value: unknown;
+  readonly origin: string;
+}
+
+/** What one source of configuration says, and what is wrong with how it says it. */
+export interface SourceReading {
+  readonly settings: readonly Setting[];
+  readonly mistakes: readonly ConfigMistake[];
+}
+
+/** Variables that begin with GRANARY_ and are no configuration keys. */
+export const OTHER_VARIABLES: ReadonlyMap<string, string> = new Map([
+  ['GRANARY_CONFIG', 'Path of the configuration file, like --config.'],
+  ['GRANARY_ADMIN_TOKEN', 'Bearer token with which granary stats asks a server that is not on loopback.'],
+]);
+
+/** Reads a YAML file: sections of keys. A file that is empty says nothing. */
+export function readYaml(file: string): SourceReading {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error);
+    return { settings: [], mistakes: [{ origin: file, key: undefined, message: `can't be read: ${reason}` }] };
+  }
+  return parseYaml(file, text);
+}
+
+export function parseYaml(file: string, text: string): SourceReading {
+  const settings: Setting[] = [];
+  const mistakes: ConfigMistake[] = [];
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number | undefined) => `${file}:${lines.linePos(offset ?? 0).line}`;
+  const add = (node: Node | null | undefined, key: string | undefined, message: string) =>
+    mistakes.push({ origin: at(node?.range?.[0]), key, message });
+
+  for (const error of document.errors) {
+    mistakes.push({ origin: at(error.pos[0]), key: undefined, message: `is not YAML: ${error.message}` });
+  }
+  if (mistakes.length > 0) return { settings, mistakes };
+  const { contents } = document;
+  if (contents === null || (isScalar(contents) && contents.value === null)) return { settings, mistakes };
+  if (!isMap(contents)) {
+    add(contents, undefined, `holds ${show(contents.toJS(document))}; allowed: sections such as storage`);
+    return { settings, mistakes };
+  }
+  for (const [section, value, node] of entries(contents)) {
+    if (!CONFIG_SECTIONS.includes(section))
+      add(node, section, unknownKey(section, [...CONFIG_SECTIONS, ...CONFIG_KEYS.keys()]));
+    else if (isMap(value)) {
+      for (const [name, inner, innerNode] of entries(value)) {
+        const path = `${section}.${name}`;
+        const key = CONFIG_KEYS.get(path);
+        if (!key) add(innerNode, path, unknownKey(path, CONFIG_KEYS.keys()));
+        // A key without a value is one whose value was commented out: the default stays.
+        else if (inner && !(isScalar(inner) && inner.value === null))
+          settings.push({ key, value: inner.toJS(document), origin: at(innerNode.range?.[0]) });
+      }
+    } else if (value && !(isScalar(value) && value.value === null)) {
+      add(
+        node,
+        section,
+        `found ${show(value.toJS(document))}; allowed: a section with keys such as ${exampleOf(section)}`,
+      );
+    }
+  }
+  return { settings, mistakes };
+}
+
+function* entries(map: YAMLMap): Generator<[name: string, value: Node | null, key: Node]> {
+  for (const pair of map.items) {
+    if (isPair(pair))
+      yield [String((pair.key as { value?: unknown }).value), pair.value as Node | null, pair.key as Node];
+  }
+}
+
+function exampleOf(section: string): string {
+  return [...CONFIG_KEYS.values()].find((key) => key.section === section)?.path ?? section;
+}
+
+/** Reads `GRANARY_…` variables; one that names no key is a mistake, because a typo would otherwise go unseen. */
+export function readEnvironment(environment: Readonly<Record<string, string | undefined>>): SourceReading {
+  const settings: Setting[] = [];
+  const mistakes: ConfigMistake[] = [];
+  for (const [variable, text] of Object.entries(environment)) {
+    if (!variable.startsWith('GRANARY_') || OTHER_VARIABLES.has(variable) || text === undefined) continue;
+    const key = KEYS_BY_VARIABLE.get(variable);
+    if (key) settings.push({ key, value: valueFromText(key, text), origin: variable });
+    else
+      mistakes.push({
+        origin: variable,
+        key: undefined,
+        message: unknownKey(variable, [...KEYS_BY_VARIABLE.keys(), ...OTHER_VARIABLES.keys()], 'variable'),
+      });
+  }
+  return { settings, mistakes };
+}
+
+/** A flag as it was typed: `--storage.max_size 20GiB`; without a value for booleans. */
+export interface Flag {
+  readonly name: string;
+  readonly text: string | undefined;
+}
+
+export function readFlags(flags: readonly Flag[]): SourceReading {
+  const settings: Setting[] = [];
+  const mistakes: ConfigMistake[] = [];
+  for (const { name, text } of flags) {
+    const origin = `--${name}`;
+    const key = CONFIG_KEYS.get(name);
+    if (!key) mistakes.push({ origin, key: undefined, message: unknownKey(name, CONFIG_KEYS.keys(), 'flag') });
+    else if (text !== undefined) settings.push({ key, value: valueFromText(key, text), origin });
+    else if (key.shape === 'boolean') settings.push({ key, value: true, origin });
+    else mistakes.push({ origin, key: name, message: `has no value; allowed: ${key.allowed}` });
+  }
+  return { settings, mistakes };
+}
+
+/** Text gives what YAML would give; what doesn't fit stays text, and the schema says what is wrong with it. */
+function valueFromText(key: ConfigKey, text: string): unknown {
+  const items = () =>
+    text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+  if (key.shape === 'boolean') return text === 'true' ? true : text === 'false' ? false : text;
+  if (key.shape === 'number') return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+  if (key.shape === 'list') return items();
+  if (key.shape === 'map') {
+    // The last "=" separates, because the subject of a certificate holds some itself.
+    return Object.fromEntries(
+      items().map((item) => [item.slice(0, item.lastIndexOf('=')), item.slice(item.lastIndexOf('=') + 1)]),
+    );
+  }
+  return text;
+}
+
+function unknownKey(name: string, known: Iterable<string>, kind = 'key'): string {
+  const meant = nearest(name, known);
+  return `there is no such ${kind}${meant ? `; did you mean ${kind === 'flag' ? '--' : ''}${meant}?` : ''}`;
+}
+
+/** A value as an error message shows it. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}
