@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { type BlobReader, type BlobStore, CHUNK_BYTES, CHUNK_HEADROOM } from '../blob-store.js';
+import { type BlobReader, type BlobStore, CHUNK_BYTES, CHUNK_HEADROOM, type SizeLookup } from '../blob-store.js';
 import { Digest } from '../digest.js';
 import { DIGEST_FUNCTIONS } from '../digest-function.js';
 import { DigestMismatchError } from '../errors.js';
@@ -81,6 +81,18 @@ export function blobStoreContract(name: string, makeStore: () => Promise<StoreUn
         expect(await store.findMissing([other, digest])).toEqual([other]);
         expect(await store.get(other)).toBeUndefined();
         expect(await store.read(other)).toBeUndefined();
+      }),
+    );
+
+    it(
+      'tells the size of a blob by its hash, if it can do that at all',
+      withStore(async (store) => {
+        if (!('sizeOf' in store)) return;
+        const lookup = store as BlobStore & SizeLookup;
+        const [here, gone] = [Digest.of('sha256', contentOf(10)), Digest.of('blake3', contentOf(10))];
+        await store.write(here, contentOf(10));
+        expect(await lookup.sizeOf('sha256', here.bytes)).toBe(10);
+        expect(await lookup.sizeOf('blake3', gone.bytes)).toBeUndefined();
       }),
     );
 

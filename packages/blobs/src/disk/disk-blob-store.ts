@@ -8,10 +8,11 @@ import type {
   MaybePromise,
   OperationOptions,
   ReadOptions,
+  SizeLookup,
 } from '../blob-store.js';
 import { BufferReader, readRange } from '../buffer-reader.js';
-import type { Digest } from '../digest.js';
-import { hashBytes } from '../digest-function.js';
+import { Digest } from '../digest.js';
+import { type DigestFunction, hashBytes } from '../digest-function.js';
 import { StoreClosedError } from '../errors.js';
 import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
@@ -60,7 +61,7 @@ export interface DiskBlobStoreStats {
  * are files; what is there is answered from a table in memory. The package's README shows the folder and what each
  * durability means.
  */
-export class DiskBlobStore implements BlobStore {
+export class DiskBlobStore implements BlobStore, SizeLookup {
   readonly name: string;
   /** Results of actions, in the same folder, under the same limits and the same order of eviction. */
   readonly actionResults: ActionResultStore;
@@ -150,6 +151,13 @@ export class DiskBlobStore implements BlobStore {
     return missing;
   }
 
+  sizeOf(fn: DigestFunction, hash: Uint8Array): number | undefined {
+    this.#assertOpen();
+    const { words, at } = Digest.fromBytes(fn, hash, 0);
+    const handle = this.#catalog.find(kindOf(fn), words, at);
+    return handle === -1 ? undefined : this.#catalog.table.size(handle);
+  }
+
   get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
     this.#assertOpen();
     options?.signal?.throwIfAborted();
@@ -223,11 +231,12 @@ export class DiskBlobStore implements BlobStore {
   }
 
   /**
-   * Does now what the store does from time to time: looks at the free space, makes room, writes down what was used,
-   * compares a few blobs with their hashes.
+   * Does now what the store does from time to time, and waits for what it does after a start: looks at the free space,
+   * makes room, writes down what was used, compares a few blobs with their hashes.
    */
   async maintain(): Promise<void> {
     this.#assertOpen();
+    await this.#housekeeping.whenStarted();
     await this.#housekeeping.round();
   }
 

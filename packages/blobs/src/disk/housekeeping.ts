@@ -52,6 +52,12 @@ export class Housekeeping {
     await this.#loading;
   }
 
+  /** Resolves when the table is complete and strays have been removed. */
+  async whenStarted(): Promise<void> {
+    await this.#loading;
+    await this.#sweeping;
+  }
+
   /** One round; a second call while one is under way waits for that one. */
   round(): Promise<void> {
     this.#round ??= this.#work().finally(() => {

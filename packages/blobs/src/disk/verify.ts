@@ -1,4 +1,19 @@
-import type { Logger } from '@granary/telemetry';
+import { createReadStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Logger, nullLogger } from '@granary/telemetry';
+import { Digest } from '../digest.js';
+import { createHasher, type DigestFunction, hashBytes } from '../digest-function.js';
+import { StoreError } from '../errors.js';
+import { decodeActionRecord, isIntact } from './action-record.js';
+import { isNotFound, isUnreadable, storeFailure } from './failure.js';
+import { nodeFileSystem } from './files/file-system.js';
+import { StoreDirectory } from './files/store-directory.js';
+import { StoreLock } from './files/store-lock.js';
+import { UnsyncedMarker } from './files/unsynced-marker.js';
+import { blobKey, functionOf, keyBytes, parseKey } from './index/entry-key.js';
+import { IndexDatabase } from './index/index-database.js';
+import type { EntryRecord } from './index/record.js';
 
 export interface VerifyOptions {
   /** The folder of a store that nobody has open. */
@@ -51,6 +66,194 @@ export interface VerifyReport {
  * @throws StoreLockedError when a server has the folder
  * @throws StoreError (`STORE_FAILED`) when the folder holds no store
  */
-export async function verifyStore(_options: VerifyOptions): Promise<VerifyReport> {
-  return { blobs: 0, actionResults: 0, bytes: 0, damaged: 0, missing: 0, stray: 0, repaired: 0, durationMs: 0 };
+export async function verifyStore(options: VerifyOptions): Promise<VerifyReport> {
+  const directory = new StoreDirectory(options.directory, nodeFileSystem);
+  if (!(await directory.exists())) throw new StoreError('STORE_FAILED', `${options.directory} holds no store`);
+  const lock = await StoreLock.acquire(directory.path);
+  try {
+    await directory.prepare();
+    const marker = new UnsyncedMarker(directory.path, directory.index);
+    await marker.settle('data', options.logger ?? nullLogger);
+    const database = IndexDatabase.open(directory.index, 'data');
+    try {
+      return await new Verification(directory, database, options).run();
+    } finally {
+      await database.close();
+    }
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Records that are read from the index at once. */
+const BATCH = 256;
+const READ_BYTES = 1024 * 1024;
+
+class Verification {
+  readonly #directory: StoreDirectory;
+  readonly #database: IndexDatabase;
+  readonly #options: VerifyOptions;
+  readonly #counts = { damaged: 0, missing: 0, stray: 0 };
+  #blobs = 0;
+  #actionResults = 0;
+  #bytes = 0;
+  #repaired = 0;
+
+  constructor(directory: StoreDirectory, database: IndexDatabase, options: VerifyOptions) {
+    this.#directory = directory;
+    this.#database = database;
+    this.#options = options;
+  }
+
+  async run(): Promise<VerifyReport> {
+    const start = performance.now();
+    await this.#checkRecords();
+    await this.#findStrayValues();
+    await this.#findStrayFiles();
+    await this.#database.flushed();
+    return {
+      blobs: this.#blobs,
+      actionResults: this.#actionResults,
+      bytes: this.#bytes,
+      ...this.#counts,
+      repaired: this.#repaired,
+      durationMs: performance.now() - start,
+    };
+  }
+
+  /** From the index to the disk. */
+  async #checkRecords(): Promise<void> {
+    const total = this.#database.recordCount;
+    let checked = 0;
+    let after: Buffer | undefined;
+    for (;;) {
+      const batch = this.#database.recordsAfter(after, BATCH);
+      for (const { key, record } of batch) {
+        this.#options.signal?.throwIfAborted();
+        await this.#checkRecord(key, record);
+      }
+      after = batch.at(-1)?.key;
+      if (!after) return;
+      checked += batch.length;
+      this.#options.onProgress?.({ checked, total, bytes: this.#bytes });
+    }
+  }
+
+  async #checkRecord(bytes: Buffer, record: EntryRecord | undefined): Promise<void> {
+    const key = parseKey(bytes);
+    const removeRecord = () => this.#database.remove(bytes, false);
+    if (!key || !record) {
+      await this.#found('damaged', bytes.toString('hex'), 'its record in the index is malformed', removeRecord);
+      return;
+    }
+    const fn = functionOf(key.kind);
+    if (!fn) {
+      this.#actionResults++;
+      await this.#checkActionResult(bytes);
+      return;
+    }
+    this.#blobs++;
+    const digest = Digest.fromBytes(fn, bytes.subarray(1), record.size);
+    if (record.place === 'file') await this.#checkFile(bytes, digest);
+    else await this.#checkValue(bytes, digest);
+  }
+
+  async #checkActionResult(key: Buffer): Promise<void> {
+    const value = this.#database.value(key);
+    this.#bytes += value?.length ?? 0;
+    const record = value && decodeActionRecord(value);
+    const subject = `the result of ${record?.key ?? key.toString('hex', 1)}`;
+    const remove = () => this.#database.remove(key, false);
+    if (!value) await this.#found('missing', subject, 'the index has no bytes for it', remove);
+    else if (!record || !isIntact(value)) await this.#found('damaged', subject, 'its checksum is wrong', remove);
+  }
+
+  async #checkValue(key: Buffer, digest: Digest): Promise<void> {
+    const value = this.#database.value(key);
+    this.#bytes += value?.length ?? 0;
+    const remove = () => this.#database.remove(key, false);
+    if (!value) await this.#found('missing', String(digest), 'the index has no bytes for it', remove);
+    else if (value.length !== digest.size || !hashBytes(digest.function, value).equals(digest.bytes))
+      await this.#found('damaged', String(digest), 'the index has other bytes for it', remove);
+  }
+
+  async #checkFile(key: Buffer, digest: Digest): Promise<void> {
+    const path = this.#directory.blobFile(digest);
+    const removeRecord = () => this.#database.remove(key, true);
+    const removeBoth = async () => {
+      await removeRecord();
+      await rm(path, { recursive: true, force: true });
+    };
+    try {
+      const reason = await this.#compareFile(path, digest);
+      if (reason) await this.#found('damaged', String(digest), reason, removeBoth);
+    } catch (error) {
+      if (isNotFound(error)) await this.#found('missing', String(digest), 'its file is missing', removeRecord);
+      else if (isUnreadable(error)) await this.#found('damaged', String(digest), 'its file cannot be read', removeBoth);
+      else throw storeFailure(error, `cannot check ${path}`);
+    }
+  }
+
+  /** What is wrong with a blob's file, if anything is. */
+  async #compareFile(path: string, digest: Digest): Promise<string | undefined> {
+    const { size } = await nodeFileSystem.status(path);
+    if (size !== digest.size) return `its file has ${size} bytes`;
+    const hasher = createHasher(digest.function);
+    for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES })) {
+      this.#options.signal?.throwIfAborted();
+      hasher.update(chunk as Buffer);
+      this.#bytes += (chunk as Buffer).length;
+    }
+    return hasher.digest().equals(digest.bytes) ? undefined : 'its file has other bytes';
+  }
+
+  /** From the disk to the index: bytes in the database. */
+  async #findStrayValues(): Promise<void> {
+    let after: Buffer | undefined;
+    for (;;) {
+      const keys = this.#database.valueKeysAfter(after, BATCH);
+      for (const key of keys) {
+        const record = this.#database.record(key);
+        if (record && record.place !== 'file') continue;
+        const name = key.toString('hex');
+        await this.#found('stray', name, 'bytes without an entry', () => this.#database.removeValue(key));
+      }
+      this.#options.signal?.throwIfAborted();
+      after = keys.at(-1);
+      if (!after) return;
+    }
+  }
+
+  /** From the disk to the index: files. */
+  async #findStrayFiles(): Promise<void> {
+    for await (const { fn, path } of this.#directory.shards()) {
+      this.#options.signal?.throwIfAborted();
+      for (const name of await this.#directory.list(path)) {
+        if (this.#isKnownFile(fn, name, path)) continue;
+        const file = join(path, name);
+        await this.#found('stray', file, 'a file without an entry', () => rm(file, { recursive: true, force: true }));
+      }
+    }
+  }
+
+  #isKnownFile(fn: DigestFunction, name: string, path: string): boolean {
+    if (!StoreDirectory.isBlobName(fn, name)) return false;
+    const digest = Digest.parse(fn, name, 0);
+    if (this.#directory.blobFile(digest) !== join(path, name)) return false;
+    return this.#database.record(keyBytes(blobKey(digest)))?.place === 'file';
+  }
+
+  async #found(
+    kind: VerifyFinding['kind'],
+    subject: string,
+    detail: string,
+    repair: () => Promise<void>,
+  ): Promise<void> {
+    this.#counts[kind]++;
+    if (this.#options.repair) {
+      await repair();
+      this.#repaired++;
+    }
+    this.#options.onFinding?.({ kind, subject, detail, repaired: this.#options.repair ?? false });
+  }
 }

@@ -1,9 +1,10 @@
+import { closeSync, openSync, readSync } from 'node:fs';
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
-import { storeFailure } from '../failure.js';
+import { isNotFound, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
 import { type EntryKey, keyBytes, parseKey } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
@@ -19,6 +20,9 @@ export interface Totals {
 const TOTALS = Buffer.from('totals');
 const CLEAN = Buffer.from('clean');
 const TOTALS_BYTES = 24;
+/** What LMDB's file begins with, after a page's header. */
+const MAGIC = Buffer.from('dec0efbe', 'hex');
+const MAGIC_WITHIN = 64;
 const COMMIT_ERROR_WAIT_MS = 100;
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
@@ -44,6 +48,7 @@ export class IndexDatabase {
 
   /** @throws StoreError when the folder can't be used or what lies in it is no database */
   static open(directory: string, durability: Durability): IndexDatabase {
+    checkMagic(join(directory, 'data.mdb'));
     try {
       const noSync = durability === 'none';
       const root = open<Buffer, Buffer>({ path: directory, ...BINARY, noSync, overlappingSync: !noSync, maxDbs: 4 });
@@ -167,6 +172,25 @@ export class IndexDatabase {
       throw storeFailure(cause instanceof Error ? cause : error, 'cannot write to the index');
     }
   }
+}
+
+/** LMDB takes the process down when it opens a file that is no database of its own. */
+function checkMagic(path: string): void {
+  const start = Buffer.alloc(MAGIC_WITHIN);
+  let length: number;
+  try {
+    const file = openSync(path, 'r');
+    try {
+      length = readSync(file, start);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    if (isNotFound(error)) return;
+    throw storeFailure(error, `cannot read ${path}`);
+  }
+  if (length === 0 || start.includes(MAGIC)) return;
+  throw new StoreError('STORE_FAILED', `${path} is damaged: remove the folder it is in to start with an empty store`);
 }
 
 /** Brings a file's content to the disk, whoever wrote it. */

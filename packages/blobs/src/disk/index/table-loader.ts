@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from '@granary/telemetry';
 import { Yielder } from '../yielding.js';
 import type { Catalog } from './catalog.js';
@@ -11,6 +12,8 @@ const BATCH = 256;
  * @returns false when the signal ended it
  */
 export async function loadTable(catalog: Catalog, signal: AbortSignal, logger: Logger): Promise<boolean> {
+  // The answers that wait for the store to be open come first.
+  await setImmediate();
   const yielder = new Yielder();
   let malformed = 0;
   let after: Buffer | undefined;
