@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import { blobOf } from '../testing/content.js';
+import { TemporaryStores } from '../testing/temporary-stores.js';
+import type { Durability } from './options.js';
+import { verifyStore } from './verify.js';
+
+const ROUNDS = 4;
+
+const stores = new TemporaryStores();
+afterEach(() => stores.dispose());
+
+/** Runs a writer, kills it after so many acknowledged writes, and says which it acknowledged. */
+async function writeUntilKilled(directory: string, durability: Durability, round: number, acknowledgements: number) {
+  // What was built: a plain process can't load the sources.
+  const script = fileURLToPath(new URL('../../dist/testing/crashing-writer.js', import.meta.url));
+  const child = spawn(process.execPath, [script, directory, durability, String(round)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (text: string) => {
+    output += text;
+    if (output.split('\n').length > acknowledgements) child.kill('SIGKILL');
+  });
+  const signal = await new Promise((resolve) => child.on('close', (_, by) => resolve(by)));
+  expect(signal).toBe('SIGKILL');
+  return output.slice(0, output.lastIndexOf('\n')).split('\n');
+}
+
+describe.each(['none', 'data', 'full'] as const)('a process that is killed with durability %s', (durability) => {
+  it('has lost nothing that it acknowledged, and the next start needs no help', { timeout: 120_000 }, async () => {
+    const directory = await stores.folder();
+    const acknowledged: string[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      // Other moments in each round, so that kills fall into every part of an upload.
+      const lines = await writeUntilKilled(directory, durability, round, 40 + Math.floor(Math.random() * 60));
+      acknowledged.push(...lines);
+      const store = await stores.open({ directory, durability, maxBytes: 2 ** 30 });
+      for (const line of acknowledged) {
+        const [what, size, seed] = line.split(' ') as [string, string, string];
+        const { digest, bytes } = blobOf(Number(size), seed);
+        if (what === 'blob') expect((await store.get(digest))?.equals(bytes), line).toBe(true);
+        else expect(String(await store.actionResults.get(seed)), line).toBe(`result ${seed}`);
+      }
+      await store.maintain();
+      expect(store.stats()).toMatchObject({ quarantined: 0, reservedBytes: 0 });
+      await store.close();
+      expect(await verifyStore({ directory })).toMatchObject({ damaged: 0, missing: 0, stray: 0 });
+    }
+    expect(acknowledged.length).toBeGreaterThan(ROUNDS * 40);
+  });
+});

@@ -1,0 +1,141 @@
+import { mkdir, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { blobOf } from '../testing/content.js';
+import { TemporaryStores } from '../testing/temporary-stores.js';
+import { encodeActionRecord } from './action-record.js';
+import { actionResultKey, blobKey, keyBytes } from './index/entry-key.js';
+import { IndexDatabase } from './index/index-database.js';
+import { type VerifyFinding, verifyStore } from './verify.js';
+
+const KIB = 1024;
+
+const stores = new TemporaryStores();
+afterEach(() => stores.dispose());
+
+const small = Array.from({ length: 4 }, (_, i) => blobOf(100 + i));
+const large = Array.from({ length: 4 }, (_, i) => blobOf(50 * KIB + i));
+
+/** A closed store with four small blobs, four large ones and three action results. */
+async function closedStore(): Promise<string> {
+  const directory = await stores.folder();
+  const store = await stores.open({ directory });
+  for (const { digest, bytes } of [...small, ...large]) await store.write(digest, bytes);
+  for (const key of ['a', 'b', 'c']) await store.actionResults.set(key, Buffer.from(`result ${key}`));
+  await store.close();
+  return directory;
+}
+
+/** Damages what lies in the database, as no process of ours would. */
+async function damageIndex(directory: string, damage: (database: IndexDatabase) => Promise<void>): Promise<void> {
+  const database = IndexDatabase.open(join(directory, 'index'), 'data');
+  await damage(database);
+  await database.close();
+}
+
+const fileOf = (directory: string, { hash }: { hash: string }) =>
+  join(directory, 'blobs', 'sha256', hash.slice(0, 2), hash);
+
+const record = (place: 'value' | 'action', size: number) => ({ place, size, lastUse: 1, mtimeMs: 0 });
+
+/** Every kind of damage that there is. */
+async function damageEverything(directory: string): Promise<void> {
+  await writeFile(fileOf(directory, large[0]!.digest), Buffer.alloc(large[0]!.bytes.length));
+  await writeFile(fileOf(directory, large[1]!.digest), 'short');
+  await unlink(fileOf(directory, large[2]!.digest));
+  await mkdir(join(directory, 'blobs', 'sha256', 'ff'), { recursive: true });
+  await writeFile(join(directory, 'blobs', 'sha256', 'ff', 'ff'.repeat(32)), 'stray');
+  await writeFile(join(directory, 'blobs', 'sha256', 'ff', 'not a hash'), 'stray');
+  await damageIndex(directory, async (database) => {
+    const [first, second, third] = small.map(({ digest }) => blobKey(digest));
+    await database.put(first!, record('value', 100), Buffer.alloc(100));
+    await database.removeValue(keyBytes(second!));
+    await database.put(third!, record('value', 102), Buffer.alloc(7));
+    const bad = encodeActionRecord('a', Buffer.from('result a'));
+    bad[bad.length - 1]! ^= 1;
+    await database.put(actionResultKey('a'), record('action', bad.length), bad);
+    await database.removeValue(keyBytes(actionResultKey('b')));
+    const stray = actionResultKey('stray');
+    await database.put(stray, record('action', 5), Buffer.from('stray'));
+    await database.remove(keyBytes(stray), true);
+    const malformed = { ...record('value', Number.NaN), place: 'file' as const };
+    await database.put(blobKey(blobOf(1, 'malformed').digest), malformed);
+  });
+}
+
+describe('verifyStore', () => {
+  it('finds nothing in a store that is right, and reads all of it', async () => {
+    const directory = await closedStore();
+    const progress: number[] = [];
+    const report = await verifyStore({ directory, onProgress: ({ checked, total }) => progress.push(checked / total) });
+    expect(report).toMatchObject({ blobs: 8, actionResults: 3, damaged: 0, missing: 0, stray: 0, repaired: 0 });
+    expect(report.bytes).toBeGreaterThan(200 * KIB);
+    expect(progress.at(-1)).toBe(1);
+  });
+
+  it('finds everything that is wrong, and changes nothing', async () => {
+    const directory = await closedStore();
+    await damageEverything(directory);
+    const findings: VerifyFinding[] = [];
+    const report = await verifyStore({ directory, onFinding: (finding) => findings.push(finding) });
+    expect(report).toMatchObject({ damaged: 6, missing: 3, stray: 3, repaired: 0 });
+    expect(findings.map(({ kind, detail }) => `${kind}: ${detail}`).sort()).toEqual([
+      'damaged: its checksum is wrong',
+      'damaged: its file has 5 bytes',
+      'damaged: its file has other bytes',
+      'damaged: its record in the index is malformed',
+      'damaged: the index has other bytes for it',
+      'damaged: the index has other bytes for it',
+      'missing: its file is missing',
+      'missing: the index has no bytes for it',
+      'missing: the index has no bytes for it',
+      'stray: a file without an entry',
+      'stray: a file without an entry',
+      'stray: bytes without an entry',
+    ]);
+    expect(await verifyStore({ directory })).toMatchObject({ damaged: 6, missing: 3, stray: 3 });
+  });
+
+  it('repairs by removing what is wrong, and nothing else', async () => {
+    const directory = await closedStore();
+    await damageEverything(directory);
+    expect(await verifyStore({ directory, repair: true })).toMatchObject({ repaired: 12 });
+    const clean = await verifyStore({ directory });
+    expect(clean).toMatchObject({ blobs: 2, actionResults: 1, damaged: 0, missing: 0, stray: 0 });
+    const store = await stores.open({ directory });
+    const all = [...small, ...large].map(({ digest }) => digest);
+    expect(store.findMissing(all)).toEqual([...all.slice(0, 3), ...all.slice(4, 7)]);
+    expect(String(await store.actionResults.get('c'))).toBe('result c');
+  });
+
+  it('refuses a store that is in use, a folder without a store, and stops when it is aborted', async () => {
+    const directory = await closedStore();
+    const store = await stores.open({ directory });
+    await expect(verifyStore({ directory })).rejects.toMatchObject({ code: 'STORE_LOCKED' });
+    await store.close();
+    await expect(verifyStore({ directory: await stores.folder() })).rejects.toThrow('holds no store');
+    const signal = AbortSignal.abort(new Error('enough'));
+    await expect(verifyStore({ directory, signal })).rejects.toThrow('enough');
+    await verifyStore({ directory });
+  });
+});
+
+describe('an open store', () => {
+  it('puts damaged small blobs and action results aside when it comes across them', async () => {
+    const directory = await closedStore();
+    await damageEverything(directory);
+    const damaged: string[] = [];
+    const store = await stores.open({ directory, onDamaged: (what) => damaged.push(what) });
+    await store.whenLoaded();
+    for (const { digest } of small.slice(0, 3)) expect(await store.get(digest)).toBeUndefined();
+    expect(await store.read(small[0]!.digest)).toBeUndefined();
+    expect(String(await store.get(small[3]!.digest))).toBe(String(small[3]!.bytes));
+    for (const key of ['a', 'b']) expect(await store.actionResults.get(key)).toBeUndefined();
+    expect(damaged).toHaveLength(5);
+    expect(store.stats().quarantined).toBe(5);
+    await store.write(small[0]!.digest, small[0]!.bytes);
+    await store.actionResults.set('a', Buffer.from('again'));
+    expect(String(await store.actionResults.get('a'))).toBe('again');
+    expect(store.stats().reservedBytes).toBe(0);
+  });
+});
