@@ -30,7 +30,7 @@ export class JsonSink implements RecordSink {
           customLevels: PINO_LEVELS,
           useOnlyCustomLevels: true,
           base: name === undefined ? null : { name },
-          timestamp: () => `,"time":"${new Date(now()).toISOString()}"`,
+          timestamp: timestamps(now),
           formatters: { level: (label) => ({ level: label }) },
           serializers: { err: (error: unknown) => error },
         },
@@ -50,6 +50,20 @@ export class JsonSink implements RecordSink {
     const named = Object.entries(properties).map(([name, value]) => [fieldName(name), value]);
     return new JsonSink(this.#pino.child(Object.fromEntries(named)));
   }
+}
+
+/** The time as pino takes it. Records come in bursts, and to write a date costs as much as to write the rest. */
+function timestamps(now: () => number): () => string {
+  let lastMs = Number.NaN;
+  let text = '';
+  return () => {
+    const ms = now();
+    if (ms !== lastMs) {
+      lastMs = ms;
+      text = `,"time":"${new Date(ms).toISOString()}"`;
+    }
+    return text;
+  };
 }
 
 function fieldName(name: string): string {

@@ -5,7 +5,14 @@ export interface Hole {
   readonly structured: boolean;
   /** Least width: positive pads on the left, negative on the right. 0: as it comes. */
   readonly width: number;
-  readonly format: string | undefined;
+  /** How a number is written; undefined: as it comes. */
+  readonly format: NumberFormat | undefined;
+}
+
+/** `F2` fixed, `N1` with thousands separated, `P1` per cent, `D4` padded with zeros, `X` hexadecimal. */
+interface NumberFormat {
+  readonly letter: string;
+  readonly digits: number | undefined;
 }
 
 export interface MessageTemplate {
@@ -34,11 +41,19 @@ export function parseTemplate(text: string): MessageTemplate {
     }
     if (literal !== '') parts.push(literal);
     literal = '';
-    parts.push({ name, structured: operator === '@', width: Number(width ?? 0), format });
+    parts.push({ name, structured: operator === '@', width: Number(width ?? 0), format: parseFormat(format) });
   }
   literal += text.slice(end);
   if (literal !== '') parts.push(literal);
   return { text, parts, holes: parts.filter((part) => typeof part !== 'string') };
+}
+
+/** A format that is not known is passed over: a record is worth more than its looks. */
+function parseFormat(format: string | undefined): NumberFormat | undefined {
+  const [, letter, digits] = /^([FNPDX])(\d{0,2})$/i.exec(format ?? '') ?? [];
+  return letter === undefined
+    ? undefined
+    : { letter: letter.toUpperCase(), digits: digits ? Number(digits) : undefined };
 }
 
 /** Parses each template once, as long as there are not unreasonably many. */
@@ -74,17 +89,14 @@ export function renderTemplate(template: MessageTemplate, values: readonly unkno
   return message;
 }
 
-function formatValue(value: unknown, format: string | undefined): string {
+function formatValue(value: unknown, format: NumberFormat | undefined): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return format === undefined ? String(value) : formatNumber(value, format);
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
 }
 
-/** `F2` fixed, `N1` with thousands separated, `P1` per cent, `D4` padded with zeros, `X` hexadecimal; else as it comes. */
-function formatNumber(value: number, format: string): string {
-  const [, letter, given] = /^([FNPDX])(\d{0,2})$/i.exec(format) ?? [];
-  const digits = given === undefined || given === '' ? undefined : Number(given);
-  switch (letter?.toUpperCase()) {
+function formatNumber(value: number, { letter, digits }: NumberFormat): string {
+  switch (letter) {
     case 'F':
       return value.toFixed(digits ?? 2);
     case 'N':
@@ -95,13 +107,11 @@ function formatNumber(value: number, format: string): string {
       return `${value < 0 ? '-' : ''}${Math.abs(Math.trunc(value))
         .toString()
         .padStart(digits ?? 0, '0')}`;
-    case 'X':
+    default:
       return Math.trunc(value)
         .toString(16)
         .toUpperCase()
         .padStart(digits ?? 0, '0');
-    default:
-      return String(value);
   }
 }
 
