@@ -20,8 +20,6 @@ export interface CacheLimits {
   readonly maxTreeBytes: number;
   /** Directories in one page of GetTree when the client names no number, and at most. Default 1000. */
   readonly treePageSize: number;
-  /** Longest instance name in bytes of UTF-8. Default 1024. */
-  readonly maxInstanceNameBytes: number;
   /** How long a stream may stand still because of its client, in milliseconds. Default 5 minutes. */
   readonly streamIdleMs: number;
 }
@@ -34,7 +32,6 @@ export const DEFAULT_LIMITS: CacheLimits = {
   maxTreeDirectories: 100_000,
   maxTreeBytes: 32 * MIB,
   treePageSize: 1000,
-  maxInstanceNameBytes: 1024,
   streamIdleMs: 5 * 60_000,
 };
 

@@ -1,0 +1,86 @@
+import type { Digest, MaybePromise, OperationOptions } from '@granary/blobs';
+import { parseBlobName } from '../resource-name.js';
+import { isPending } from '../services/pending.js';
+import { invalidRequest, ProtocolError } from '../services/protocol-error.js';
+import { compressStream } from '../services/zstd.js';
+import { copyReadResponse, encodeReadResponse, type ReadRequest } from '../wire/index.js';
+import type { CacheParts } from './cache-parts.js';
+import type { OutgoingMessages } from './outgoing-messages.js';
+import type { RunningCall } from './running-call.js';
+
+/** Blobs up to this size are sent in one message, without a reader; others in chunks as the store has them. */
+const WHOLE_BYTES = 64 * 1024;
+
+interface Range {
+  readonly digest: Digest;
+  /** In bytes of the plain content. */
+  readonly offset: number;
+  readonly limit: number;
+}
+
+/**
+ * `ByteStream.Read`. The offset counts plain bytes, for compressed content too, which has no limit: the client could
+ * not tell where in the content a compressed part ends.
+ */
+export function readBlob(
+  { blobs, digests }: CacheParts,
+  request: ReadRequest,
+  call: RunningCall,
+  out: OutgoingMessages,
+): MaybePromise<Buffer | undefined> {
+  if (call.wantsSubject) call.subject = request.resourceName;
+  const { digest, compressor } = parseBlobName(request.resourceName);
+  digests.require(digest.function);
+  const range = rangeOf(request, digest, compressor);
+  const { options } = call;
+
+  if (compressor === 'zstd') return compressed(range, options);
+  if (digest.size > WHOLE_BYTES) return chunked(range, options);
+  const whole = blobs.get(digest, options);
+  return isPending(whole) ? whole.then((bytes) => part(bytes, range)) : part(whole, range);
+
+  async function chunked({ offset, limit }: Range, { signal }: OperationOptions): Promise<undefined> {
+    const reader = await blobs.read(digest, { offset, limit, signal });
+    if (!reader) throw missing(digest);
+    try {
+      let sent: Promise<void> | undefined;
+      // While one message is on its way, the next chunk is read: sending has copied the chunk before.
+      for (let chunk = await reader.next(); chunk; chunk = await reader.next()) {
+        await sent;
+        sent = out.send(encodeReadResponse(chunk));
+      }
+      await sent;
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async function compressed({ offset, limit }: Range, { signal }: OperationOptions): Promise<undefined> {
+    const reader = await blobs.read(digest, { offset, limit, signal });
+    if (!reader) throw missing(digest);
+    try {
+      for await (const bytes of compressStream(reader)) await out.send(copyReadResponse(bytes));
+    } finally {
+      await reader.close();
+    }
+  }
+}
+
+function rangeOf({ readOffset, readLimit }: ReadRequest, digest: Digest, compressor: string): Range {
+  if (readLimit < 0) throw invalidRequest(`read_limit is ${readLimit}; it can't be negative`);
+  if (readLimit > 0 && compressor !== 'identity') throw invalidRequest('a compressed read has no read_limit');
+  if (readOffset < 0 || readOffset > digest.size)
+    throw new ProtocolError('OUT_OF_RANGE', `read_offset ${readOffset} lies outside of the ${digest.size} bytes`);
+  const rest = digest.size - readOffset;
+  return { digest, offset: readOffset, limit: readLimit === 0 ? rest : Math.min(readLimit, rest) };
+}
+
+/** A response with a part of a small blob; nothing at all for no bytes. */
+function part(bytes: Buffer | undefined, { digest, offset, limit }: Range): Buffer | undefined {
+  if (!bytes) throw missing(digest);
+  return limit === 0 ? undefined : copyReadResponse(bytes.subarray(offset, offset + limit));
+}
+
+function missing(digest: Digest): ProtocolError {
+  return new ProtocolError('NOT_FOUND', `the blob ${digest} is not here`);
+}

@@ -1,0 +1,53 @@
+import { BlobTooLargeError } from '@granary/blobs';
+import { parseUploadName } from '../resource-name.js';
+import { decompressStream } from '../services/zstd.js';
+import { encodeQueryWriteStatusResponse, encodeWriteResponse, type QueryWriteStatusRequest } from '../wire/index.js';
+import type { CacheParts } from './cache-parts.js';
+import type { IncomingMessages } from './incoming-messages.js';
+import type { RunningCall } from './running-call.js';
+import { UploadData } from './upload-data.js';
+
+/** What a compressed upload is answered when its blob was here before its end: the client's own count is unknown. */
+const NOT_NEEDED = -1;
+
+/**
+ * `ByteStream.Write`. A blob that is here is answered at once, while the client may still be sending: it has then
+ * nothing to gain from going on. The answer counts the bytes as they travelled.
+ */
+export async function writeBlob(
+  { blobs, digests, limits }: CacheParts,
+  messages: IncomingMessages,
+  call: RunningCall,
+): Promise<Buffer> {
+  const data = await UploadData.begin(messages);
+  const name = data.resourceName;
+  if (call.wantsSubject) call.subject = name;
+  const { digest, compressor } = parseUploadName(name);
+  digests.require(digest.function);
+  if (limits.maxBlobBytes > 0 && digest.size > limits.maxBlobBytes)
+    throw new BlobTooLargeError(digest.size, limits.maxBlobBytes);
+
+  const { options } = call;
+  const early = encodeWriteResponse({ committedSize: compressor === 'identity' ? digest.size : NOT_NEEDED });
+  const missing = await blobs.findMissing([digest], options);
+  if (missing.length === 0) return early;
+
+  await blobs.write(digest, compressor === 'identity' ? data : decompressStream(data, digest.size), options);
+  data.checkEnd();
+  // The store may have got the blob from someone else meanwhile, and not have wanted the rest of this one.
+  return data.complete ? encodeWriteResponse({ committedSize: data.received }) : early;
+}
+
+/** `ByteStream.QueryWriteStatus`: an upload can't be taken up in its middle, so it is either done or not begun. */
+export async function queryWriteStatus(
+  { blobs, digests }: CacheParts,
+  { resourceName }: QueryWriteStatusRequest,
+  call: RunningCall,
+): Promise<Buffer> {
+  if (call.wantsSubject) call.subject = resourceName;
+  const { digest } = parseUploadName(resourceName);
+  digests.require(digest.function);
+  const missing = await blobs.findMissing([digest], call.options);
+  const complete = missing.length === 0;
+  return encodeQueryWriteStatusResponse({ committedSize: complete ? digest.size : 0, complete });
+}

@@ -1,0 +1,60 @@
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import {
+  Compressor_Value as Compressor,
+  type DigestFunction_Value as DigestFunction,
+  GetCapabilitiesRequestSchema,
+  ServerCapabilitiesSchema,
+  SymlinkAbsolutePathStrategy_Value as SymlinkStrategy,
+} from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+import { checkInstanceName } from '../resource-name.js';
+import { isPending } from '../services/pending.js';
+import { digestFunctionNumber } from '../wire/index.js';
+import type { CacheParts } from './cache-parts.js';
+import { type Endpoint, unary } from './endpoint.js';
+
+const SERVICE = 'build.bazel.remote.execution.v2.Capabilities';
+
+/** Versions of the API that are honoured, the caching half of it: 2.11 brought nothing for caches after BLAKE3. */
+const LOW_VERSION = { major: 2, minor: 0 };
+const HIGH_VERSION = { major: 2, minor: 11 };
+
+/**
+ * `Capabilities`, which most clients ask for first and without which they refuse to work. Whether results may be
+ * updated depends on who asks: a client that may only read would otherwise fail when it tries.
+ */
+export function capabilitiesEndpoints(parts: CacheParts): Endpoint[] {
+  const method = { service: SERVICE, name: 'GetCapabilities', right: 'read', decode: decodeInstanceName } as const;
+  const forWriters = encodeCapabilities(parts, !parts.actionCache.readOnly);
+  const forReaders = encodeCapabilities(parts, false);
+  return [
+    unary(parts.edge, method, (instanceName, call) => {
+      checkInstanceName(instanceName);
+      if (call.wantsSubject) call.subject = instanceName;
+      const mayWrite = call.allows('write');
+      const answer = (allowed: boolean) => (allowed ? forWriters : forReaders);
+      return isPending(mayWrite) ? mayWrite.then(answer) : answer(mayWrite);
+    }),
+  ];
+}
+
+function encodeCapabilities({ digests, limits }: CacheParts, updateEnabled: boolean): Buffer {
+  const compressors = [Compressor.IDENTITY, Compressor.ZSTD];
+  const init: MessageInitShape<typeof ServerCapabilitiesSchema> = {
+    cacheCapabilities: {
+      digestFunctions: digests.functions.map((fn) => digestFunctionNumber(fn) as DigestFunction),
+      actionCacheUpdateCapabilities: { updateEnabled },
+      maxBatchTotalSizeBytes: BigInt(limits.maxBatchTotalBytes),
+      maxCasBlobSizeBytes: BigInt(limits.maxBlobBytes),
+      symlinkAbsolutePathStrategy: SymlinkStrategy.ALLOWED,
+      supportedCompressors: compressors,
+      supportedBatchUpdateCompressors: compressors,
+    },
+    lowApiVersion: LOW_VERSION,
+    highApiVersion: HIGH_VERSION,
+  };
+  return Buffer.from(toBinary(ServerCapabilitiesSchema, create(ServerCapabilitiesSchema, init)));
+}
+
+function decodeInstanceName(bytes: Buffer): string {
+  return fromBinary(GetCapabilitiesRequestSchema, bytes).instanceName;
+}

@@ -1,0 +1,127 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { Digest, inferDigestFunction } from '@granary/blobs';
+import type { Logger } from '@granary/telemetry';
+import { GetTreeRequestSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+import { checkInstanceName } from '../resource-name.js';
+import { type BlobAnswer, readBlobs, updateBlobs } from '../services/blob-batch.js';
+import { isPending } from '../services/pending.js';
+import { invalidRequest } from '../services/protocol-error.js';
+import { treePages } from '../services/tree-pages.js';
+import {
+  COMPRESSOR,
+  decodeBatchReadBlobsRequest,
+  decodeBatchUpdateBlobsRequest,
+  decodeFindMissingBlobsRequest,
+  digestFunctionOf,
+  encodeBatchReadBlobsResponse,
+  encodeBatchUpdateBlobsResponse,
+  encodeFindMissingBlobsResponse,
+  encodeGetTreeResponse,
+  type RequestedDigest,
+  type WireStatus,
+} from '../wire/index.js';
+import type { CacheParts } from './cache-parts.js';
+import { type Endpoint, serverStream, unary } from './endpoint.js';
+import { isOurFault, toStatus } from './status.js';
+
+const SERVICE = 'build.bazel.remote.execution.v2.ContentAddressableStorage';
+const OK: WireStatus = { code: 0, message: '' };
+const NO_BYTES = Buffer.alloc(0);
+
+/** `ContentAddressableStorage`: what is missing, small blobs in batches, and trees (REAPI v2). */
+export function contentAddressableStorageEndpoints({ edge, blobs, digests, limits }: CacheParts): Endpoint[] {
+  const findMissing = {
+    service: SERVICE,
+    name: 'FindMissingBlobs',
+    right: 'read',
+    decode: decodeFindMissingBlobsRequest,
+  } as const;
+  const batchUpdate = {
+    service: SERVICE,
+    name: 'BatchUpdateBlobs',
+    right: 'write',
+    decode: decodeBatchUpdateBlobsRequest,
+  } as const;
+  const batchRead = {
+    service: SERVICE,
+    name: 'BatchReadBlobs',
+    right: 'read',
+    decode: decodeBatchReadBlobsRequest,
+  } as const;
+  const getTree = { service: SERVICE, name: 'GetTree', right: 'read', decode: decodeGetTreeRequest } as const;
+
+  return [
+    unary(edge, findMissing, ({ instanceName, digestFunction, blobDigests }, call) => {
+      checkInstanceName(instanceName);
+      digests.require(digestFunction);
+      if (call.wantsSubject) call.subject = `${blobDigests.length} digests`;
+      if (blobDigests.length > limits.maxFindMissingDigests)
+        throw invalidRequest(`${blobDigests.length} digests are over the limit of ${limits.maxFindMissingDigests}`);
+      const missing = blobs.findMissing(blobDigests, call.options);
+      return isPending(missing) ? missing.then(encodeMissing) : encodeMissing(missing);
+    }),
+
+    unary(edge, batchUpdate, async ({ instanceName, digestFunction, requests }, call) => {
+      checkInstanceName(instanceName);
+      digests.require(digestFunction);
+      if (call.wantsSubject) call.subject = `${requests.length} blobs`;
+      const failures = await updateBlobs(blobs, requests, limits, call.options);
+      const responses = requests.map(({ digest }, i) => ({ digest, status: statusOf(failures[i], edge.logger) }));
+      return encodeBatchUpdateBlobsResponse({ responses });
+    }),
+
+    unary(edge, batchRead, (request, call) => {
+      checkInstanceName(request.instanceName);
+      digests.require(request.digestFunction);
+      if (call.wantsSubject) call.subject = `${request.digests.length} digests`;
+      const answers = readBlobs(blobs, request.digests, request.acceptableCompressors, limits, call.options);
+      const encode = (all: readonly BlobAnswer[]) => encodeAnswers(request.digests, all, edge.logger);
+      return isPending(answers) ? answers.then(encode) : encode(answers);
+    }),
+
+    serverStream(edge, getTree, async ({ instanceName, root, pageSize, pageToken }, call, out) => {
+      checkInstanceName(instanceName);
+      digests.require(root.function);
+      if (call.wantsSubject) call.subject = root.toString();
+      if (pageSize < 0) throw invalidRequest(`page_size is ${pageSize}; it can't be negative`);
+      const treeLimits = {
+        maxDirectories: limits.maxTreeDirectories,
+        maxDirectoryBytes: limits.maxBatchTotalBytes,
+        maxPageBytes: limits.maxMessageBytes,
+        pageSize: Math.min(pageSize || limits.treePageSize, limits.treePageSize),
+      };
+      for await (const page of treePages(blobs, root, pageToken, treeLimits, call.options))
+        await out.send(encodeGetTreeResponse(page.directories, page.nextPageToken));
+      return undefined;
+    }),
+  ];
+}
+
+function encodeMissing(missingBlobDigests: readonly Digest[]): Buffer {
+  return encodeFindMissingBlobsResponse({ missingBlobDigests });
+}
+
+function encodeAnswers(requested: readonly RequestedDigest[], answers: readonly BlobAnswer[], logger: Logger): Buffer {
+  const responses = requested.map((digest, i) => {
+    const answer = answers[i] as BlobAnswer;
+    if ('data' in answer) return { digest, data: answer.data, compressor: answer.compressor, status: OK };
+    return { digest, data: NO_BYTES, compressor: COMPRESSOR.identity, status: statusOf(answer.error, logger) };
+  });
+  return encodeBatchReadBlobsResponse({ responses });
+}
+
+/** The status of one blob in a batch, whose call as a whole goes well. */
+function statusOf(error: unknown, logger: Logger): WireStatus {
+  if (error === undefined) return OK;
+  const { code, details } = toStatus(error);
+  if (isOurFault(code)) logger.error('A blob of a batch failed', error);
+  return { code, message: details };
+}
+
+function decodeGetTreeRequest(bytes: Buffer) {
+  const { instanceName, rootDigest, pageSize, pageToken, digestFunction } = fromBinary(GetTreeRequestSchema, bytes);
+  if (!rootDigest) throw invalidRequest('the request has no root_digest');
+  const fn = digestFunction === 0 ? inferDigestFunction(rootDigest.hash.length) : digestFunctionOf(digestFunction);
+  if (!fn) throw invalidRequest(`the digest function ${digestFunction} is not known here`);
+  return { instanceName, root: Digest.parse(fn, rootDigest.hash, Number(rootDigest.sizeBytes)), pageSize, pageToken };
+}

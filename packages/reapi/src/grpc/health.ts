@@ -1,0 +1,90 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponseSchema,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from '../gen/grpc/health/v1/health_pb.js';
+import { ProtocolError } from '../services/protocol-error.js';
+import { type Endpoint, serverStream, unary } from './endpoint.js';
+import type { Edge } from './running-call.js';
+
+const SERVICE = 'grpc.health.v1.Health';
+
+/** Most calls of `Watch` at a time: each lives as long as its client wants. */
+const MAX_WATCHERS = 1000;
+
+export type HealthStatus = 'SERVING' | 'NOT_SERVING';
+
+/**
+ * Whether the server and each of its services take work, for `grpc.health.v1` and for whoever else asks. Open to
+ * everyone: load balancers bring no credentials.
+ */
+export class Health {
+  readonly #statuses = new Map<string, HealthStatus>();
+  readonly #watchers = new Set<() => void>();
+
+  /** @param services full names; the empty one, which stands for the server, is always there */
+  constructor(services: readonly string[]) {
+    for (const service of ['', ...services]) this.#statuses.set(service, 'SERVING');
+  }
+
+  /** @param service its full name; all of them and the server when it is left out */
+  set(status: HealthStatus, service?: string): void {
+    for (const name of service === undefined ? [...this.#statuses.keys()] : [service]) this.#statuses.set(name, status);
+    for (const wake of [...this.#watchers]) wake();
+  }
+
+  /** The status of a service, or of the server for the empty name; undefined for one that is not known. */
+  get(service: string): HealthStatus | undefined {
+    return this.#statuses.get(service);
+  }
+
+  /**
+   * Calls back at each change until the signal aborts.
+   *
+   * @throws ProtocolError `UNSERVABLE` when too many watch already
+   */
+  watch(changed: () => void, signal: AbortSignal): void {
+    if (this.#watchers.size === MAX_WATCHERS)
+      throw new ProtocolError('UNSERVABLE', `${MAX_WATCHERS} clients watch already; use Check`);
+    this.#watchers.add(changed);
+    signal.addEventListener('abort', () => this.#watchers.delete(changed), { once: true });
+  }
+}
+
+export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
+  const method = { service: SERVICE, right: undefined, decode: decodeService } as const;
+  return [
+    unary(edge, { ...method, name: 'Check' }, (service) => {
+      const status = health.get(service);
+      if (!status) throw new ProtocolError('NOT_FOUND', `there is no service "${service}" here`);
+      return encodeStatus(ServingStatus[status]);
+    }),
+
+    serverStream(edge, { ...method, name: 'Watch' }, async (service, call, out) => {
+      const signal = call.options.signal as AbortSignal;
+      let wake: () => void = () => {};
+      health.watch(() => wake(), signal);
+      const aborted = new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+      for (let sent: HealthStatus | 'SERVICE_UNKNOWN' | undefined; ; ) {
+        const changed = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        const status = health.get(service) ?? 'SERVICE_UNKNOWN';
+        if (status !== sent) await out.send(encodeStatus(ServingStatus[status]));
+        sent = status;
+        await Promise.race([changed, aborted]);
+      }
+    }),
+  ];
+}
+
+function decodeService(bytes: Buffer): string {
+  return fromBinary(HealthCheckRequestSchema, bytes).service;
+}
+
+function encodeStatus(status: ServingStatus): Buffer {
+  return Buffer.from(toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status })));
+}

@@ -1,0 +1,131 @@
+import type { MaybePromise } from '@granary/blobs';
+import type { ServerReadableStream } from '@grpc/grpc-js';
+import { ProtocolError } from '../services/protocol-error.js';
+import { CallEndedError } from './status.js';
+
+/** Bytes that wait for the handler before the client is held back. */
+const MAX_WAITING_BYTES = 512 * 1024;
+
+interface Waiter {
+  readonly resolve: (message: Buffer | undefined) => void;
+  readonly reject: (error: unknown) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * A client's messages, one at a time, with what is waiting bounded in bytes. Cheaper than iterating over the stream:
+ * a message that is there is handed out without a promise, which counts when an upload comes in thousands of small
+ * ones (benchmark `ByteStream Write`).
+ */
+export class IncomingMessages {
+  readonly #call: ServerReadableStream<Buffer, Buffer>;
+  readonly #idleMs: number;
+  readonly #waiting: Buffer[] = [];
+  #taken = 0;
+  #waitingBytes = 0;
+  #paused = false;
+  #ended = false;
+  #discarding = false;
+  #error: unknown;
+  #waiter: Waiter | undefined;
+
+  constructor(call: ServerReadableStream<Buffer, Buffer>, idleMs: number) {
+    this.#call = call;
+    this.#idleMs = idleMs;
+    readOneAhead(call);
+    call.on('data', (message: Buffer) => this.#receive(message));
+    call.once('end', () => this.#end());
+    call.once('cancelled', () => this.#fail(new CallEndedError('CANCELLED')));
+    if (call.cancelled) this.#fail(new CallEndedError('CANCELLED'));
+  }
+
+  /** Whether a message is there that was not asked for yet. */
+  get isWaiting(): boolean {
+    return this.#taken < this.#waiting.length;
+  }
+
+  /**
+   * The next message, or undefined when the client has sent its last.
+   *
+   * @throws CallEndedError when the client goes away, ProtocolError `IDLE` when it stays silent
+   */
+  next(): MaybePromise<Buffer | undefined> {
+    if (this.#taken < this.#waiting.length) return this.#take();
+    if (this.#error) throw this.#error;
+    if (this.#ended) return undefined;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#fail(this.#idle()), this.#idleMs);
+      this.#waiter = { resolve, reject, timer };
+    });
+  }
+
+  /** Lets everything that still comes pass by, so that a client that goes on sending is not held back. */
+  discard(): void {
+    this.#discarding = true;
+    this.#waiting.length = 0;
+    this.#taken = 0;
+    this.#waitingBytes = 0;
+    this.#waiter?.resolve(undefined);
+    this.#clearWaiter();
+    this.#call.resume();
+  }
+
+  #receive(message: Buffer): void {
+    if (this.#discarding) return;
+    if (this.#waiter) {
+      this.#waiter.resolve(message);
+      this.#clearWaiter();
+      return;
+    }
+    this.#waiting.push(message);
+    this.#waitingBytes += message.length;
+    if (this.#paused || this.#waitingBytes < MAX_WAITING_BYTES) return;
+    this.#paused = true;
+    this.#call.pause();
+  }
+
+  #take(): Buffer {
+    const message = this.#waiting[this.#taken++] as Buffer;
+    this.#waitingBytes -= message.length;
+    if (this.#taken === this.#waiting.length) {
+      this.#waiting.length = 0;
+      this.#taken = 0;
+    }
+    if (this.#paused && this.#waitingBytes < MAX_WAITING_BYTES / 2) {
+      this.#paused = false;
+      this.#call.resume();
+    }
+    return message;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#waiter?.resolve(undefined);
+    this.#clearWaiter();
+  }
+
+  #fail(error: unknown): void {
+    this.#error = error;
+    this.#waiter?.reject(error);
+    this.#clearWaiter();
+  }
+
+  #clearWaiter(): void {
+    clearTimeout(this.#waiter?.timer);
+    this.#waiter = undefined;
+  }
+
+  #idle(): ProtocolError {
+    return new ProtocolError('IDLE', `nothing came for ${this.#idleMs / 1000} s`);
+  }
+}
+
+/**
+ * A stream of objects reads 16 of them ahead, whatever their size: with messages of megabytes, 64 uploads would hold
+ * gigabytes. Node has no public way to change that for a stream that somebody else made; without it the only loss is
+ * that bound.
+ */
+function readOneAhead(stream: object): void {
+  const { _readableState: state } = stream as { _readableState?: { highWaterMark?: number } };
+  if (state?.highWaterMark !== undefined) state.highWaterMark = 1;
+}

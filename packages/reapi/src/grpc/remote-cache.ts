@@ -1,0 +1,89 @@
+import {
+  type ActionResultStore,
+  type BlobStore,
+  DEFAULT_DIGEST_FUNCTIONS,
+  type DigestFunction,
+  withEmptyBlob,
+} from '@granary/blobs';
+import { type Logger, nullLogger } from '@granary/telemetry';
+import type { Server } from '@grpc/grpc-js';
+import type { EdgeHooks } from '../edge/hooks.js';
+import { ActionCache } from '../services/action-cache.js';
+import { DigestPolicy } from '../services/digest-policy.js';
+import { type CacheLimits, resolveLimits } from '../services/limits.js';
+import { actionCacheEndpoints } from './action-cache.js';
+import { byteStreamEndpoints } from './byte-stream.js';
+import type { CacheParts } from './cache-parts.js';
+import { capabilitiesEndpoints } from './capabilities.js';
+import { contentAddressableStorageEndpoints } from './content-addressable-storage.js';
+import { addEndpoints } from './endpoint.js';
+import { Health, healthEndpoints } from './health.js';
+import { addReflection } from './reflection.js';
+
+export interface RemoteCacheOptions {
+  readonly blobs: BlobStore;
+  readonly actionResults: ActionResultStore;
+  /** Functions that clients may name content with. Default SHA-256 and BLAKE3. */
+  readonly digestFunctions?: readonly DigestFunction[];
+  readonly limits?: Partial<CacheLimits>;
+  readonly ac?: {
+    /** Refuse new action results. Default false. */
+    readonly readOnly?: boolean;
+    /** Whether a result that names something that is gone counts as a miss. Default true. */
+    readonly completenessCheck?: boolean;
+  };
+  /** Access rules and records. Default: everyone may do everything, and nobody is told. */
+  readonly hooks?: EdgeHooks;
+  readonly logger?: Logger;
+}
+
+/** The caching half of the Remote Execution API, to be added to gRPC servers and shared with the HTTP edge. */
+export interface RemoteCache {
+  /** The store that was given, with the empty blob always in it. */
+  readonly blobs: BlobStore;
+  readonly actionCache: ActionCache;
+  readonly digestFunctions: readonly DigestFunction[];
+  readonly limits: CacheLimits;
+  readonly health: Health;
+  /**
+   * Adds all services: ContentAddressableStorage, ActionCache, ByteStream, Capabilities, health and reflection. The
+   * server must take messages of `limits.maxMessageBytes` (its option `grpc.max_receive_message_length`).
+   */
+  addTo(server: Server): void;
+}
+
+/** @throws RangeError that names the option which is wrong */
+export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
+  const logger = options.logger ?? nullLogger;
+  const limits = resolveLimits(options.limits);
+  const digests = new DigestPolicy(options.digestFunctions ?? DEFAULT_DIGEST_FUNCTIONS);
+  const blobs = withEmptyBlob(options.blobs);
+  const actionCache = new ActionCache({
+    ...options.ac,
+    results: options.actionResults,
+    blobs,
+    maxTreeBytes: limits.maxTreeBytes,
+    maxTreeDirectories: limits.maxTreeDirectories,
+    logger,
+  });
+  const edge = { hooks: options.hooks ?? {}, logger, streamIdleMs: limits.streamIdleMs };
+  const parts: CacheParts = { edge, blobs, actionCache, digests, limits };
+  const endpoints = [
+    ...contentAddressableStorageEndpoints(parts),
+    ...actionCacheEndpoints(parts),
+    ...byteStreamEndpoints(parts),
+    ...capabilitiesEndpoints(parts),
+  ];
+  const health = new Health([...new Set(endpoints.map(({ service }) => service))]);
+  return {
+    blobs,
+    actionCache,
+    digestFunctions: digests.functions,
+    limits,
+    health,
+    addTo(server) {
+      addEndpoints(server, [...endpoints, ...healthEndpoints(edge, health)]);
+      addReflection(server, edge);
+    },
+  };
+}

@@ -1,0 +1,158 @@
+import type { MaybePromise, OperationOptions } from '@granary/blobs';
+import type { Logger } from '@granary/telemetry';
+import { status as CODES, type Metadata } from '@grpc/grpc-js';
+import { AccessDeniedError, type Credentials, type EdgeHooks, type Right } from '../edge/hooks.js';
+import { isPending } from '../services/pending.js';
+import { socketOf } from './peer-socket.js';
+import { CallEndedError, type GrpcStatus, isOurFault, toStatus } from './status.js';
+
+/** What every call of a server has around it. */
+export interface Edge {
+  readonly hooks: EdgeHooks;
+  readonly logger: Logger;
+  /** How long a stream may stand still because of its client, in milliseconds. */
+  readonly streamIdleMs: number;
+}
+
+/** A method as records and access rules know it. */
+export interface MethodName {
+  /** The service's full name. */
+  readonly service: string;
+  readonly name: string;
+  /** What the caller must be allowed; undefined for what is open to everyone. */
+  readonly right: Right | undefined;
+}
+
+/** What the call objects of grpc-js have in common. */
+export interface ServerCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  getHost(): string;
+  getPeer(): string;
+  getDeadline(): Date | number;
+  once(event: 'cancelled', listener: () => void): unknown;
+}
+
+/** One call from its first byte to its record. */
+export class RunningCall {
+  bytesIn = 0;
+  bytesOut = 0;
+  /** What was asked for; worth setting only when {@link wantsSubject}. */
+  subject: string | undefined;
+  readonly #edge: Edge;
+  readonly #method: MethodName;
+  readonly #call: ServerCall;
+  readonly #startedAt: number;
+  #controller: AbortController | undefined;
+  #finished = false;
+
+  constructor(edge: Edge, method: MethodName, call: ServerCall) {
+    this.#edge = edge;
+    this.#method = method;
+    this.#call = call;
+    this.#startedAt = edge.hooks.onRequest ? performance.now() : 0;
+  }
+
+  get wantsSubject(): boolean {
+    return this.#edge.hooks.wantsSubject?.() === true;
+  }
+
+  /**
+   * For stores. The signal aborts when the client cancels, goes away or its deadline passes; it is only made when
+   * somebody reads it, which a store that answers at once need not do.
+   */
+  get options(): OperationOptions {
+    const signal = () => this.#signal();
+    return {
+      get signal() {
+        return signal();
+      },
+    };
+  }
+
+  /** @throws AccessDeniedError */
+  authorize(): MaybePromise<unknown> {
+    const { right } = this.#method;
+    return right && this.#edge.hooks.authorize?.(this.#credentials(), right);
+  }
+
+  /** Whether the caller has another right than the one that the method asks for. */
+  allows(right: Right): MaybePromise<boolean> {
+    const { authorize } = this.#edge.hooks;
+    if (!authorize) return true;
+    try {
+      const answer = authorize(this.#credentials(), right);
+      return isPending(answer) ? answer.then(() => true, refusal) : true;
+    } catch (error) {
+      return refusal(error);
+    }
+  }
+
+  /** Ends the call's record with a success. */
+  succeed(): void {
+    this.#finish(CODES.OK);
+  }
+
+  /** Ends the call's record with an error and says which status it is. */
+  fail(error: unknown): GrpcStatus {
+    const status = toStatus(this.#call.cancelled ? this.#ended() : error);
+    if (isOurFault(status.code))
+      this.#edge.logger.error('{Service}/{Method} failed', this.#method.service, this.#method.name, error);
+    this.#finish(status.code, error);
+    return status;
+  }
+
+  #finish(code: CODES, error?: unknown): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const { onRequest } = this.#edge.hooks;
+    if (!onRequest) return;
+    try {
+      onRequest({
+        protocol: 'grpc',
+        service: this.#method.service,
+        method: this.#method.name,
+        code: CODES[code],
+        durationMs: performance.now() - this.#startedAt,
+        bytesIn: this.bytesIn,
+        bytesOut: this.bytesOut,
+        peer: this.#call.getPeer(),
+        ...(this.subject !== undefined && { subject: this.subject }),
+        ...(isOurFault(code) && { error }),
+      });
+    } catch (failure) {
+      this.#edge.logger.error('The record of a request could not be written', failure);
+    }
+  }
+
+  #signal(): AbortSignal {
+    if (this.#controller) return this.#controller.signal;
+    const controller = new AbortController();
+    this.#controller = controller;
+    if (this.#call.cancelled) controller.abort(this.#ended());
+    else
+      this.#call.once('cancelled', () => {
+        // grpc-js says so at the end of every call, of those that went well too.
+        if (!this.#finished) controller.abort(this.#ended());
+      });
+    return controller.signal;
+  }
+
+  #ended(): CallEndedError {
+    return new CallEndedError(Number(this.#call.getDeadline()) <= Date.now() ? 'DEADLINE_EXCEEDED' : 'CANCELLED');
+  }
+
+  #credentials(): Credentials {
+    const authorization = this.#call.metadata.get('authorization')[0];
+    return {
+      authorization: authorization === undefined ? undefined : authorization.toString(),
+      authority: this.#call.getHost(),
+      socket: socketOf(this.#call),
+    };
+  }
+}
+
+function refusal(error: unknown): false {
+  if (error instanceof AccessDeniedError) return false;
+  throw error;
+}
