@@ -1,0 +1,60 @@
+import type { DigestFunction } from '@granary/blobs';
+import { type Digest, HASH_BYTES, inferDigestFunction } from '@granary/blobs';
+import { checkInstanceName } from '../resource-name.js';
+import { HttpError } from './http-error.js';
+
+/** What a path of the cache protocol names. */
+export type CachePath =
+  | { readonly kind: 'cas' | 'ac'; readonly instance: string; readonly fn: DigestFunction; readonly hash: Buffer }
+  | { readonly kind: 'status' };
+
+const HEX = /^[0-9a-f]+$/;
+const LONGEST_PATH = 8192;
+
+/**
+ * Parses `/[INSTANCE/]cas/HASH`, `/[INSTANCE/]ac/HASH` and `/status`.
+ *
+ * @throws HttpError 404 for any other path, 400 for a malformed hash or instance name
+ */
+export function parseCachePath(url: string): CachePath {
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
+  if (path === '/status') return { kind: 'status' };
+  if (path.length > LONGEST_PATH) throw new HttpError(414, 'the path is too long');
+  const last = path.lastIndexOf('/');
+  const kindAt = path.lastIndexOf('/', last - 1);
+  const kind = path.slice(kindAt + 1, last);
+  if (last <= 0 || (kind !== 'cas' && kind !== 'ac')) {
+    throw new HttpError(404, 'the cache is at /cas/HASH and /ac/HASH, with any prefix');
+  }
+  return { kind, instance: instanceName(path.slice(1, Math.max(1, kindAt))), ...parseHash(path.slice(last + 1)) };
+}
+
+function parseHash(hex: string): { readonly fn: DigestFunction; readonly hash: Buffer } {
+  const fn = inferDigestFunction(hex.length);
+  if (!fn || !HEX.test(hex)) {
+    const digits = [...new Set(Object.values(HASH_BYTES))].map((bytes) => bytes * 2).join(', ');
+    throw new HttpError(400, `a hash has the digits 0-9 and a-f, in lower case, and ${digits} of them`);
+  }
+  return { fn, hash: Buffer.from(hex, 'hex') };
+}
+
+/** The decoded prefix of the path. Empty segments mean nothing. */
+function instanceName(prefix: string): string {
+  if (prefix === '') return '';
+  let name: string;
+  try {
+    name = prefix.split('/').filter(Boolean).map(decodeURIComponent).join('/');
+  } catch {
+    throw new HttpError(400, 'the path has a malformed percent escape');
+  }
+  checkInstanceName(name);
+  return name;
+}
+
+/** For the access log: what was asked for. */
+export function subjectOf(path: CachePath, digest?: Digest): string {
+  if (path.kind === 'status') return 'status';
+  const prefix = path.instance && `${path.instance}/`;
+  return digest ? `${prefix}${path.kind}/${digest}` : `${prefix}${path.kind}/${path.hash.toString('hex')}`;
+}

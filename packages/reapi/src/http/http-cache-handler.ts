@@ -1,0 +1,83 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { type BlobStore, DEFAULT_DIGEST_FUNCTIONS, type DigestFunction, type SizeLookup } from '@granary/blobs';
+import { type Logger, nullLogger } from '@granary/telemetry';
+import type { EdgeHooks } from '../edge/hooks.js';
+import type { ActionCache } from '../services/action-cache.js';
+import { ActionResults } from './action-results.js';
+import { Blobs } from './blobs.js';
+import { parseCachePath } from './cache-path.js';
+import { Exchange } from './exchange.js';
+import { HttpError, toHttpError } from './http-error.js';
+import { Spool } from './spool.js';
+
+export interface HttpCacheOptions {
+  readonly blobs: BlobStore;
+  /** The same blobs by hash alone: the store at the bottom of the stack. */
+  readonly sizes: SizeLookup;
+  readonly actionCache: ActionCache;
+  /** Default {@link DEFAULT_DIGEST_FUNCTIONS}. */
+  readonly digestFunctions?: readonly DigestFunction[];
+  /** Largest blob that is taken, in bytes. Default 8 GiB. */
+  readonly maxBlobBytes?: number;
+  /** Largest value under `/ac/`, in bytes. Default 4 MiB. */
+  readonly maxActionResultBytes?: number;
+  /** Folder for uploads that don't announce their size. Default: the system's for temporary files. */
+  readonly spoolDirectory?: string;
+  readonly hooks?: EdgeHooks;
+  readonly logger?: Logger;
+}
+
+/** Serves a request; to be registered for a server's events `request` and `checkContinue`. */
+export type HttpCacheHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+const GIB = 1024 ** 3;
+const MIB = 1024 ** 2;
+const METHODS = ['GET', 'HEAD', 'PUT'];
+const RUNNING = Buffer.from('{"status":"running"}\n');
+
+/**
+ * Bazel's HTTP cache protocol: GET, HEAD and PUT of `/cas/HASH` and `/ac/HASH`, with any prefix as the instance name of
+ * action results, from the same stores as the gRPC services. Content is verified; what lies under `/ac/` is kept as it
+ * is, and handed out as a result only when all that it names is there.
+ */
+export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHandler {
+  const { hooks = {}, logger = nullLogger, maxBlobBytes = 8 * GIB } = options;
+  const blobs = new Blobs({
+    blobs: options.blobs,
+    sizes: options.sizes,
+    digestFunctions: options.digestFunctions ?? DEFAULT_DIGEST_FUNCTIONS,
+    maxBlobBytes,
+    spool: new Spool(options.spoolDirectory ?? tmpdir(), 2 * maxBlobBytes),
+  });
+  const actionResults = new ActionResults(options.actionCache, options.maxActionResultBytes ?? 4 * MIB);
+
+  const serve = async (exchange: Exchange): Promise<void> => {
+    const { method = '' } = exchange.request;
+    const path = parseCachePath(exchange.request.url ?? '');
+    exchange.path = path;
+    const allowed = path.kind === 'status' ? METHODS.slice(0, 2) : METHODS;
+    if (!allowed.includes(method)) {
+      throw new HttpError(405, `allowed: ${allowed.join(', ')}`, { Allow: allowed.join(', ') });
+    }
+    const access = exchange.authorize(method === 'PUT' ? 'write' : 'read');
+    if (access instanceof Promise) await access;
+    if (path.kind === 'status') return exchange.answer(200, { 'Content-Type': 'application/json' }, RUNNING);
+    if (path.kind === 'ac') {
+      return method === 'PUT' ? actionResults.put(exchange, path) : actionResults.get(exchange, path);
+    }
+    if (method === 'PUT') return blobs.put(exchange, path);
+    return method === 'HEAD' ? blobs.head(exchange, path) : blobs.get(exchange, path);
+  };
+
+  return (request, response) => {
+    const exchange = new Exchange(hooks, request, response);
+    serve(exchange).catch(async (error: unknown) => {
+      const answer = toHttpError(error);
+      // A client that went away is no failure of the server.
+      if (answer.status === 500 && !response.destroyed)
+        logger.error('{Method} {Url} failed', request.method, request.url, error);
+      await exchange.fail(answer);
+    });
+  };
+}

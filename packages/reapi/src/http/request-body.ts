@@ -1,0 +1,75 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { BlobTooLargeError } from '@granary/blobs';
+import { decompressStream } from '../services/zstd.js';
+import type { Exchange } from './exchange.js';
+import { HttpError } from './http-error.js';
+
+/** A request's body, decoded. */
+export interface RequestBody {
+  /** Bytes of the decoded body, where the request says so. */
+  readonly size: number | undefined;
+  readonly chunks: AsyncIterable<Buffer>;
+}
+
+/**
+ * The body of an upload. Nothing is read before somebody iterates, and a client that asks first (`Expect:
+ * 100-continue`) is told to go on only then.
+ *
+ * @throws HttpError 413 when the announced size is over the limit, 415 for a coding other than zstd
+ */
+export function requestBody(exchange: Exchange, maxBytes: number): RequestBody {
+  const { request } = exchange;
+  const coding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (coding !== 'identity' && coding !== 'zstd') {
+    throw new HttpError(415, `content coding "${coding.slice(0, 64)}" is not understood`, {
+      'Accept-Encoding': 'zstd',
+    });
+  }
+  const announced = announcedLength(request);
+  if (announced !== undefined && announced > maxBytes) throw new BlobTooLargeError(announced, maxBytes);
+  const received = receive(exchange, announced);
+  if (coding === 'zstd') return { size: undefined, chunks: limited(decompressed(received, maxBytes), maxBytes) };
+  return { size: announced, chunks: limited(received, maxBytes) };
+}
+
+/** Undefined when the body comes in chunks. A request with neither header has no body. */
+function announcedLength({ headers }: IncomingMessage): number | undefined {
+  if (headers['transfer-encoding'] !== undefined) return undefined;
+  return Number(headers['content-length'] ?? 0);
+}
+
+async function* receive(exchange: Exchange, announced: number | undefined): AsyncGenerator<Buffer> {
+  const { request, response } = exchange;
+  if (announced === 0) return;
+  greet(request, response);
+  for await (const chunk of request) {
+    exchange.bytesIn += (chunk as Buffer).length;
+    yield chunk as Buffer;
+  }
+  if (!request.complete) throw new HttpError(400, 'the body ended before its announced length');
+}
+
+function greet(request: IncomingMessage, response: ServerResponse): void {
+  if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
+}
+
+async function* limited(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw new BlobTooLargeError(bytes, maxBytes);
+    yield chunk;
+  }
+}
+
+async function* decompressed(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
+  // One byte more, so that the limit is told in its own words.
+  yield* decompressStream(chunks, maxBytes + 1);
+}
+
+/** A whole body in memory. */
+export async function collect(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
+  const collected: Buffer[] = [];
+  for await (const chunk of chunks) collected.push(chunk);
+  return collected.length === 1 ? (collected[0] as Buffer) : Buffer.concat(collected);
+}
