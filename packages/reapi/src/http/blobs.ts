@@ -44,6 +44,7 @@ export class Blobs {
   async get(exchange: Exchange, path: BlobPath): Promise<void> {
     const digest = await this.#find(path);
     if (!digest) throw new HttpError(404, 'there is no such blob');
+    if (digest.size === 0) return exchange.answer(200, TYPE);
     const { headers } = exchange.request;
     const range = parseRange(headers.range, digest.size);
     if (range) return this.#sendRange(exchange, digest, range);
@@ -62,8 +63,8 @@ export class Blobs {
   async head(exchange: Exchange, path: BlobPath): Promise<void> {
     const digest = await this.#find(path);
     // Asking for a blob is a use of it: a client that hears that it is here will not upload it.
-    const missing = digest && (await this.#options.blobs.findMissing([digest], exchange));
-    if (!digest || missing?.length !== 0) throw new HttpError(404, 'there is no such blob');
+    const missing = digest?.size && (await this.#options.blobs.findMissing([digest], exchange)).length > 0;
+    if (!digest || missing) throw new HttpError(404, 'there is no such blob');
     exchange.answerHead(200, { ...TYPE, 'Accept-Ranges': 'bytes', 'Content-Length': digest.size });
   }
 

@@ -117,6 +117,7 @@ export class Exchange {
 /** Lets the rest of a small body pass by; false when it is too large for that, or waits to be asked for. */
 async function drain(request: IncomingMessage): Promise<boolean> {
   if (request.complete || request.readableEnded) return true;
+  if (request.destroyed) return false;
   const announced = request.headers['content-length'];
   if (announced === undefined && request.headers['transfer-encoding'] === undefined) return true;
   if (request.headers.expect !== undefined || Number(announced) > MAX_DRAINED_BYTES) return false;

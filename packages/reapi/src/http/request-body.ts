@@ -42,7 +42,8 @@ async function* receive(exchange: Exchange, announced: number | undefined): Asyn
   const { request, response } = exchange;
   if (announced === 0) return;
   greet(request, response);
-  for await (const chunk of request) {
+  // A body that is refused half-way must not take the connection with it before the answer is sent.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     exchange.bytesIn += (chunk as Buffer).length;
     yield chunk as Buffer;
   }

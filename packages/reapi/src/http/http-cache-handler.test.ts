@@ -1,0 +1,395 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type RequestOptions, request, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { Digest, MemoryActionResultStore, MemoryBlobStore } from '@granary/blobs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AccessDeniedError, type EdgeHooks, type RequestRecord } from '../edge/hooks.js';
+import { ActionResultSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+import { ActionCache } from '../services/action-cache.js';
+import { createHttpCacheHandler, type HttpCacheOptions } from './http-cache-handler.js';
+
+const ACTION = 'ab'.repeat(32);
+const MAX_BLOB = 3 * 1024 * 1024;
+
+let blobs: MemoryBlobStore;
+let server: Server;
+let records: RequestRecord[];
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+async function start(hooks: EdgeHooks = {}, options: Partial<HttpCacheOptions> = {}): Promise<void> {
+  const handler = createHttpCacheHandler({
+    blobs,
+    sizes: blobs,
+    actionCache: new ActionCache({
+      results: new MemoryActionResultStore(),
+      blobs,
+      maxTreeBytes: 1e6,
+      maxTreeDirectories: 100,
+    }),
+    maxBlobBytes: MAX_BLOB,
+    maxActionResultBytes: 1000,
+    hooks: { onRequest: (record) => records.push(record), ...hooks },
+    ...options,
+  });
+  server = createServer(handler).on('checkContinue', handler).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+}
+
+function port(): number {
+  return (server.address() as AddressInfo).port;
+}
+
+async function ask(method: string, path: string, options: RequestOptions = {}, body?: Buffer[]): Promise<Answer> {
+  const sent = request({ host: '127.0.0.1', port: port(), method, path, ...options });
+  for (const chunk of body ?? []) sent.write(chunk);
+  sent.end();
+  const [response] = await once(sent, 'response');
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
+}
+
+const put = (path: string, body: Buffer, headers: Record<string, string> = {}) =>
+  ask('PUT', path, { headers: { 'Content-Length': String(body.length), ...headers } }, [body]);
+
+async function stored(bytes: Buffer): Promise<Digest> {
+  const digest = Digest.of('sha256', bytes);
+  await blobs.write(digest, bytes);
+  return digest;
+}
+
+function actionResult(...outputs: Digest[]): Buffer {
+  const message = create(ActionResultSchema, {
+    outputFiles: outputs.map(({ hash, size }, i) => ({ path: `out${i}`, digest: { hash, sizeBytes: BigInt(size) } })),
+  });
+  return Buffer.from(toBinary(ActionResultSchema, message));
+}
+
+beforeEach(() => {
+  blobs = new MemoryBlobStore();
+  records = [];
+});
+
+afterEach(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+describe('GET /cas/', () => {
+  beforeEach(() => start());
+
+  it.each([1, 4096, 1024 * 1024])('answers a blob of %i bytes', async (size) => {
+    const bytes = Buffer.alloc(size, 'granary');
+    const { hash } = await stored(bytes);
+    const { status, headers, body } = await ask('GET', `/cas/${hash}`);
+    expect(status).toBe(200);
+    expect(headers['content-length']).toBe(String(size));
+    expect(body.equals(bytes)).toBe(true);
+  });
+
+  it('finds it under any prefix', async () => {
+    const { hash } = await stored(Buffer.from('content'));
+    expect((await ask('GET', `/some/where/cas/${hash}`)).status).toBe(200);
+  });
+
+  it('has the empty blob', async () => {
+    const { status, body } = await ask('GET', `/cas/${Digest.of('sha256', Buffer.alloc(0)).hash}`);
+    expect([status, body.length]).toEqual([200, 0]);
+  });
+
+  it('finds a blob under BLAKE3 too', async () => {
+    const digest = Digest.of('blake3', Buffer.from('content'));
+    await blobs.write(digest, Buffer.from('content'));
+    expect((await ask('GET', `/cas/${digest.hash}`)).body.toString()).toBe('content');
+  });
+
+  it.each([
+    ['bytes=2-4', 206, 'nte', 'bytes 2-4/7'],
+    ['bytes=5-', 206, 'nt', 'bytes 5-6/7'],
+    ['bytes=-3', 206, 'ent', 'bytes 4-6/7'],
+    ['bytes=-99', 206, 'content', 'bytes 0-6/7'],
+    ['bytes=4-2', 200, 'content', undefined],
+    ['bytes=0-1,3-4', 200, 'content', undefined],
+    ['lines=1-2', 200, 'content', undefined],
+  ])('answers the range %s with %i', async (range, status, text, contentRange) => {
+    const { hash } = await stored(Buffer.from('content'));
+    const answer = await ask('GET', `/cas/${hash}`, { headers: { Range: range } });
+    expect([answer.status, answer.body.toString(), answer.headers['content-range']]).toEqual([
+      status,
+      text,
+      contentRange,
+    ]);
+  });
+
+  it.each(['bytes=7-', 'bytes=-0'])('refuses the range %s, in which no byte lies', async (range) => {
+    const { hash } = await stored(Buffer.from('content'));
+    const answer = await ask('GET', `/cas/${hash}`, { headers: { Range: range } });
+    expect([answer.status, answer.headers['content-range']]).toEqual([416, 'bytes */7']);
+  });
+
+  it('answers 404 for what is not there', async () => {
+    expect((await ask('GET', `/cas/${ACTION}`)).status).toBe(404);
+  });
+
+  it.each([
+    [`/cas/${ACTION.toUpperCase()}`, 400],
+    ['/cas/abc', 400],
+    [`/blobs/cas/${ACTION}`, 400],
+    [`/%zz/cas/${ACTION}`, 400],
+    [`/cas/${ACTION}/x`, 404],
+    ['/', 404],
+    ['/nothing', 404],
+  ])('answers %s with %i', async (path, status) => {
+    expect((await ask('GET', path)).status).toBe(status);
+  });
+
+  it('breaks the connection when the blob turns out damaged on the way', async () => {
+    const digest = await stored(Buffer.alloc(600_000, 1));
+    const read = blobs.read.bind(blobs);
+    blobs.read = async (...args) => {
+      const reader = await read(...args);
+      if (!reader) return undefined;
+      let chunks = 0;
+      const next = reader.next.bind(reader);
+      const failing = async () => {
+        if (chunks++ === 1) throw new Error('damaged');
+        return next();
+      };
+      return {
+        length: reader.length,
+        next: failing,
+        close: () => reader.close(),
+        async *[Symbol.asyncIterator]() {
+          for (let chunk = await failing(); chunk; chunk = await failing()) yield chunk;
+        },
+      };
+    };
+    await expect(ask('GET', `/cas/${digest.hash}`)).rejects.toThrow(/aborted|reset|hang up/);
+  });
+});
+
+describe('HEAD /cas/', () => {
+  beforeEach(() => start());
+
+  it('answers with the size and no body', async () => {
+    const { hash } = await stored(Buffer.from('content'));
+    const { status, headers, body } = await ask('HEAD', `/cas/${hash}`);
+    expect([status, headers['content-length'], body.length]).toEqual([200, '7', 0]);
+    expect((await ask('HEAD', `/cas/${ACTION}`)).status).toBe(404);
+  });
+});
+
+describe('PUT /cas/', () => {
+  beforeEach(() => start());
+
+  it.each([10, 2 * 1024 * 1024])('stores %i bytes', async (size) => {
+    const bytes = Buffer.alloc(size, 'x');
+    const digest = Digest.of('sha256', bytes);
+    expect((await put(`/cas/${digest.hash}`, bytes)).status).toBe(200);
+    expect(await blobs.findMissing([digest])).toEqual([]);
+  });
+
+  it.each([10, 2 * 1024 * 1024])('stores %i bytes that come in chunks', async (size) => {
+    const bytes = Buffer.alloc(size, 'x');
+    const digest = Digest.of('sha256', bytes);
+    const half = size / 2;
+    const { status } = await ask('PUT', `/cas/${digest.hash}`, {}, [bytes.subarray(0, half), bytes.subarray(half)]);
+    expect(status).toBe(200);
+    expect((await blobs.get(digest))?.equals(bytes)).toBe(true);
+  });
+
+  it('takes the empty blob without a length', async () => {
+    const socket = connect(port(), '127.0.0.1');
+    socket.write(`PUT /moon/cas/${Digest.of('sha256', Buffer.alloc(0)).hash} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /);
+    socket.destroy();
+  });
+
+  it('refuses bytes that have another hash, and stores nothing', async () => {
+    const { status, body } = await put(`/cas/${ACTION}`, Buffer.from('content'));
+    expect(status).toBe(400);
+    expect(body.toString()).toMatch(/hash|digest/);
+    expect((await ask('GET', `/cas/${ACTION}`)).status).toBe(404);
+  });
+
+  it('refuses what is over the limit before it is sent', async () => {
+    const sent = request({
+      host: '127.0.0.1',
+      port: port(),
+      method: 'PUT',
+      path: `/cas/${ACTION}`,
+      headers: { 'Content-Length': String(MAX_BLOB + 1), Expect: '100-continue' },
+    });
+    let asked = false;
+    sent.on('continue', () => {
+      asked = true;
+    });
+    sent.flushHeaders();
+    const [response] = await once(sent, 'response');
+    expect([response.statusCode, asked]).toEqual([413, false]);
+    sent.destroy();
+  });
+
+  it('refuses chunks that add up to more than the limit', async () => {
+    const chunk = Buffer.alloc(1024 * 1024);
+    const answer = ask('PUT', `/cas/${ACTION}`, {}, [chunk, chunk, chunk, chunk]);
+    const status = await answer.then(
+      (each) => each.status,
+      () => 413, // The connection may be gone before the answer is read.
+    );
+    expect(status).toBe(413);
+  });
+
+  it('tells a client that asks first to go on', async () => {
+    const bytes = Buffer.from('content');
+    const { hash } = Digest.of('sha256', bytes);
+    const sent = request({
+      host: '127.0.0.1',
+      port: port(),
+      method: 'PUT',
+      path: `/cas/${hash}`,
+      headers: { 'Content-Length': '7', Expect: '100-continue' },
+    });
+    sent.flushHeaders();
+    await once(sent, 'continue');
+    sent.end(bytes);
+    const [response] = await once(sent, 'response');
+    expect(response.statusCode).toBe(200);
+    response.resume();
+  });
+
+  it('refuses a coding that it does not understand', async () => {
+    expect((await put(`/cas/${ACTION}`, Buffer.from('x'), { 'Content-Encoding': 'br' })).status).toBe(415);
+  });
+
+  it('stores nothing when the client goes away', async () => {
+    const bytes = Buffer.alloc(1000, 'x');
+    const digest = Digest.of('sha256', bytes);
+    const closed = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
+    const socket = connect(port(), '127.0.0.1');
+    socket.write(`PUT /cas/${digest.hash} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n`);
+    socket.end(bytes.subarray(0, 500));
+    await closed;
+    expect(await blobs.findMissing([digest])).toEqual([digest]);
+  });
+});
+
+describe('/ac/', () => {
+  beforeEach(() => start());
+
+  it('keeps opaque bytes as they are', async () => {
+    const opaque = Buffer.from([0xff, 0, 1, 2, 0xfe]);
+    expect((await put(`/ac/${ACTION}`, opaque)).status).toBe(200);
+    expect((await ask('GET', `/ac/${ACTION}`)).body.equals(opaque)).toBe(true);
+    const head = await ask('HEAD', `/ac/${ACTION}`);
+    expect([head.status, head.headers['content-length']]).toEqual([200, '5']);
+  });
+
+  it('keeps the values of each instance name apart', async () => {
+    await put(`/one/ac/${ACTION}`, Buffer.from([0xff, 1]));
+    expect((await ask('GET', `/one/ac/${ACTION}`)).status).toBe(200);
+    expect((await ask('GET', `/two/ac/${ACTION}`)).status).toBe(404);
+    expect((await ask('GET', `/ac/${ACTION}`)).status).toBe(404);
+  });
+
+  it('answers a result only when its outputs are there', async () => {
+    const output = Digest.of('sha256', Buffer.from('output'));
+    await put(`/ac/${ACTION}`, actionResult(output));
+    expect((await ask('GET', `/ac/${ACTION}`)).status).toBe(404);
+    await stored(Buffer.from('output'));
+    expect((await ask('GET', `/ac/${ACTION}`)).body.equals(actionResult(output))).toBe(true);
+  });
+
+  it("understands protobuf's JSON, and speaks it where it is asked for", async () => {
+    const output = await stored(Buffer.from('output'));
+    const json = {
+      outputFiles: [
+        {
+          path: 'out0',
+          digest: { hash: output.hash, sizeBytes: '6' },
+          nodeProperties: { mtime: '2026-11-21T05:09:28.642043882+00:00', unixMode: 33188 },
+        },
+      ],
+    };
+    await put(`/moon/ac/${ACTION}`, Buffer.from(JSON.stringify(json)), { 'Content-Type': 'application/json' });
+    const asked = await ask('GET', `/moon/ac/${ACTION}`, { headers: { Accept: 'application/json' } });
+    expect(asked.headers['content-type']).toBe('application/json');
+    expect(JSON.parse(asked.body.toString())).toMatchObject({
+      outputFiles: [
+        { path: 'out0', digest: { hash: output.hash, sizeBytes: '6' }, nodeProperties: { unixMode: 33188 } },
+      ],
+    });
+    const binary = await ask('GET', `/moon/ac/${ACTION}`);
+    expect(binary.headers['content-type']).toBe('application/octet-stream');
+    expect(binary.body.includes('out0')).toBe(true);
+  });
+
+  it('keeps JSON that is no action result as it is', async () => {
+    const json = Buffer.from('{"some":"thing"}');
+    await put(`/ac/${ACTION}`, json, { 'Content-Type': 'application/json' });
+    const { body } = await ask('GET', `/ac/${ACTION}`, { headers: { Accept: 'application/json' } });
+    expect(body.equals(json)).toBe(true);
+  });
+
+  it('refuses a value over the limit', async () => {
+    expect((await put(`/ac/${ACTION}`, Buffer.alloc(1001, 0xff))).status).toBe(413);
+  });
+});
+
+describe('every request', () => {
+  it('has a method that is allowed there', async () => {
+    await start();
+    const answer = await ask('POST', `/cas/${ACTION}`);
+    expect([answer.status, answer.headers.allow]).toEqual([405, 'GET, HEAD, PUT']);
+    expect((await ask('DELETE', `/ac/${ACTION}`)).status).toBe(405);
+  });
+
+  it('can ask whether the server runs', async () => {
+    await start();
+    const { status, body } = await ask('GET', '/status');
+    expect([status, JSON.parse(body.toString())]).toEqual([200, { status: 'running' }]);
+  });
+
+  it.each([
+    ['UNAUTHENTICATED', 401],
+    ['PERMISSION_DENIED', 403],
+    ['RATE_LIMITED', 429],
+  ] as const)('is refused by who sends it: %s', async (code, status) => {
+    const rights: string[] = [];
+    await start({
+      authorize: (_, right) => {
+        rights.push(right);
+        throw new AccessDeniedError(code, 'no');
+      },
+    });
+    expect((await ask('GET', `/cas/${ACTION}`)).status).toBe(status);
+    const refused = await put(`/cas/${ACTION}`, Buffer.from('content'));
+    expect(refused.status).toBe(status);
+    expect(refused.headers['www-authenticate'] !== undefined).toBe(status === 401);
+    expect(rights).toEqual(['read', 'write']);
+  });
+
+  it('leaves a record', async () => {
+    await start({ wantsSubject: () => true });
+    const { hash } = await stored(Buffer.from('content'));
+    await ask('GET', `/team/cas/${hash}`, { agent: false });
+    await ask('GET', `/ac/${hash}`, { agent: false });
+    await expect.poll(() => records).toHaveLength(2);
+    expect(records[0]).toMatchObject({
+      protocol: 'http',
+      service: 'cas',
+      method: 'GET',
+      code: '200',
+      bytesOut: 7,
+      subject: `team/cas/${hash}`,
+    });
+    expect(records[1]).toMatchObject({ service: 'ac', code: '404' });
+  });
+});
