@@ -11,7 +11,7 @@ const BATCH_HEADROOM_BYTES = 64 * 1024;
 
 /** What each key allows by itself, but not together with the others. */
 export function checkTogether(config: Config): RuleBreach[] {
-  const { tls, limits, listen, telemetry } = config;
+  const { tls, limits, listen, telemetry, auth } = config;
   const breaches: RuleBreach[] = [];
   if (!listen.grpc && !listen.http) {
     breaches.push({ keys: ['listen.grpc', 'listen.http'], message: 'found none for both; at least one must listen' });
@@ -29,6 +29,13 @@ export function checkTogether(config: Config): RuleBreach[] {
       message: `found "${tls.client_auth}", which needs tls.ca_file to verify against`,
     });
   }
+  if (auth.anonymous === 'none' && !hasCredentials(config)) {
+    breaches.push({
+      keys: ['auth.anonymous', 'auth.htpasswd_file'],
+      message:
+        'found "none", but nobody can identify themselves without auth.htpasswd_file, auth.tokens_file or tls.ca_file',
+    });
+  }
   const largestBatch = Math.max(1, limits.max_message_size - BATCH_HEADROOM_BYTES);
   if (limits.max_batch_total_size < 1 || limits.max_batch_total_size > largestBatch) {
     breaches.push({
@@ -44,6 +51,12 @@ export function checkTogether(config: Config): RuleBreach[] {
     breaches.push({ keys: ['telemetry.metrics_addr', 'listen.admin'], message: 'is the same address as listen.admin' });
   }
   return breaches;
+}
+
+/** Whether there is any way for a client to say who it is. */
+export function hasCredentials({ auth, tls }: Config): boolean {
+  const certificates = tls.client_auth !== 'none' && tls.ca_file !== undefined;
+  return auth.htpasswd_file !== undefined || auth.tokens_file !== undefined || certificates;
 }
 
 function sameAddress(a: Config['listen']['grpc'], b: Config['listen']['grpc']): boolean {

@@ -31,13 +31,15 @@ export const configSchema = z.strictObject({
     ),
   }),
   limits: section({
-    max_blob_size: size('8GiB', 'Largest blob that may be uploaded.'),
+    max_blob_size: size('0', 'Largest blob that may be uploaded; 0: as large as the store allows.'),
     max_message_size: size('4MiB', 'Largest gRPC message that is received or sent.', KIB),
     max_batch_total_size: size(
       '4032KiB',
       'Most bytes of blobs in one batch call, as clients are told; at most limits.max_message_size.',
     ),
-    max_digests: integer(100_000, 1, 10_000_000, 'Most digests in one request.'),
+    max_digests: integer(65_536, 1, 10_000_000, 'Most digests in one FindMissingBlobs call.'),
+    max_tree_size: size('32MiB', 'Largest Tree of an output directory that the completeness check reads.', KIB),
+    max_tree_directories: integer(100_000, 1, 100_000_000, 'Most directories below one root that are followed.'),
     max_action_result_size: size('4MiB', 'Largest action result; also the largest body under /ac/.', KIB),
     max_concurrent_streams: integer(1000, 1, 2 ** 31 - 1, 'Calls at once on one gRPC connection.'),
     max_connections: integer(4096, 1, 1_000_000, 'Connections at once, for each listener.'),
@@ -45,6 +47,7 @@ export const configSchema = z.strictObject({
     header_timeout: duration('30s', 'Time for a client to finish its TLS handshake or HTTP header.'),
     request_timeout: duration('1h', 'Time for a client to send a whole HTTP request; 0 is no limit.'),
     idle_timeout: duration('5m', 'How long an HTTP connection may stay open without a request.'),
+    stream_idle_timeout: duration('5m', 'How long a gRPC stream may stand still because of its client.'),
   }),
   cas: section({
     digest_functions: choices(
