@@ -1,7 +1,7 @@
 import { BlobTooLargeError } from '@granary/blobs';
 import { parseUploadName } from '../resource-name.js';
-import { decompressStream } from '../services/zstd.js';
 import { encodeQueryWriteStatusResponse, encodeWriteResponse, type QueryWriteStatusRequest } from '../wire/index.js';
+import { decompressStream } from '../zstd/index.js';
 import type { CacheParts } from './cache-parts.js';
 import type { IncomingMessages } from './incoming-messages.js';
 import type { RunningCall } from './running-call.js';

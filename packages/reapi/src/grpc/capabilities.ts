@@ -9,6 +9,7 @@ import {
 import { checkInstanceName } from '../resource-name.js';
 import { isPending } from '../services/pending.js';
 import { digestFunctionNumber } from '../wire/index.js';
+import { zstdSupport, zstdSupport } from '../zstd/index.js';
 import type { CacheParts } from './cache-parts.js';
 import { type Endpoint, unary } from './endpoint.js';
 
@@ -38,7 +39,7 @@ export function capabilitiesEndpoints(parts: CacheParts): Endpoint[] {
 }
 
 function encodeCapabilities({ digests, limits }: CacheParts, updateEnabled: boolean): Buffer {
-  const compressors = [Compressor.IDENTITY, Compressor.ZSTD];
+  const { compress } = zstdSupport();
   const init: MessageInitShape<typeof ServerCapabilitiesSchema> = {
     cacheCapabilities: {
       digestFunctions: digests.functions.map((fn) => digestFunctionNumber(fn) as DigestFunction),
@@ -46,8 +47,8 @@ function encodeCapabilities({ digests, limits }: CacheParts, updateEnabled: bool
       maxBatchTotalSizeBytes: BigInt(limits.maxBatchTotalBytes),
       maxCasBlobSizeBytes: BigInt(limits.maxBlobBytes),
       symlinkAbsolutePathStrategy: SymlinkStrategy.ALLOWED,
-      supportedCompressors: compressors,
-      supportedBatchUpdateCompressors: compressors,
+      supportedCompressors: compress ? [Compressor.IDENTITY, Compressor.ZSTD] : [Compressor.IDENTITY],
+      supportedBatchUpdateCompressors: [Compressor.IDENTITY, Compressor.ZSTD],
     },
     lowApiVersion: LOW_VERSION,
     highApiVersion: HIGH_VERSION,

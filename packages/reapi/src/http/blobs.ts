@@ -8,7 +8,7 @@ import {
   HASH_BYTES,
   type SizeLookup,
 } from '@granary/blobs';
-import { compressStream } from '../services/zstd.js';
+import { compressStream, zstdSupport } from '../zstd/index.js';
 import { parseRange } from './byte-range.js';
 import type { CachePath } from './cache-path.js';
 import type { Exchange } from './exchange.js';
@@ -48,7 +48,8 @@ export class Blobs {
     const { headers } = exchange.request;
     const range = parseRange(headers.range, digest.size);
     if (range) return this.#sendRange(exchange, digest, range);
-    if (acceptsCoding(headers['accept-encoding'], 'zstd')) return this.#sendCompressed(exchange, digest);
+    if (acceptsCoding(headers['accept-encoding'], 'zstd') && zstdSupport().compress)
+      return this.#sendCompressed(exchange, digest);
     if (digest.size > WHOLE_BYTES) {
       const reader = await this.#read(exchange, digest, {});
       exchange.begin(200, { ...TYPE, 'Accept-Ranges': 'bytes', 'Content-Length': digest.size });

@@ -2,6 +2,7 @@ import { isStoreError, type StoreErrorCode } from '@granary/blobs';
 import { AccessDeniedError } from '../edge/hooks.js';
 import { ResourceNameError } from '../resource-name.js';
 import { isProtocolError, type ProtocolErrorCode } from '../services/protocol-error.js';
+import { ZstdError } from '../zstd/index.js';
 
 /** An answer that is an error: a status, what to say, and headers that belong to it. */
 export class HttpError extends Error {
@@ -46,7 +47,7 @@ export function toHttpError(error: unknown): HttpError {
     return status === 500 ? internal() : new HttpError(status, error.message);
   }
   if (isProtocolError(error)) return new HttpError(PROTOCOL[error.code] ?? 500, error.message);
-  if (error instanceof ResourceNameError) return new HttpError(400, error.message);
+  if (error instanceof ResourceNameError || error instanceof ZstdError) return new HttpError(400, error.message);
   if (error instanceof AccessDeniedError) return toRefusal(error);
   return internal();
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BlobTooLargeError } from '@granary/blobs';
-import { decompressStream } from '../services/zstd.js';
+import { decompressStream } from '../zstd/index.js';
 import type { Exchange } from './exchange.js';
 import { HttpError } from './http-error.js';
 

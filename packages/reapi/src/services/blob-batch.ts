@@ -1,9 +1,9 @@
 import { type BlobStore, BlobTooLargeError, Digest, type MaybePromise, type OperationOptions } from '@granary/blobs';
 import { type BlobUpload, COMPRESSOR, type RequestedDigest } from '../wire/index.js';
+import { compress, decompress, zstdSupport } from '../zstd/index.js';
 import type { CacheLimits } from './limits.js';
 import { isPending } from './pending.js';
 import { invalidRequest, ProtocolError } from './protocol-error.js';
-import { compress, decompress } from './zstd.js';
 
 /** Compressed blobs of one batch that are unpacked at a time, so that a batch can't take memory for all of them. */
 const UNPACKING = 4;
@@ -79,7 +79,7 @@ export function readBlobs(
   for (const { digest } of requested) if (digest instanceof Digest) total += digest.size;
   checkTotal(total, limits);
 
-  const zstd = compressors.includes(COMPRESSOR.zstd);
+  const zstd = compressors.includes(COMPRESSOR.zstd) && zstdSupport().compress;
   const answers = new Array<BlobAnswer>(requested.length);
   const pending: Promise<void>[] = [];
   for (const [i, { digest }] of requested.entries()) {
