@@ -1,0 +1,83 @@
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { installFingerprint, isInstalled, outputsExist, sourceFingerprint } from './staleness.mjs';
+
+let root;
+const write = (path, content = '') => {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), content);
+};
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'granary-staleness-'));
+  write('package.json', '{"workspaces":["packages/one","e2e"]}');
+  write('package-lock.json', '{}');
+  write('packages/one/package.json', '{"name":"one"}');
+  write('e2e/package.json', '{"name":"e2e"}');
+  write('tsconfig.json', '{"references":[{"path":"packages/one"}]}');
+  write('tsconfig.base.json', '{}');
+  write('packages/one/tsconfig.json', '{}');
+  write('packages/one/src/index.ts');
+  write('packages/one/src/deep/part.ts');
+  write('packages/one/src/index.test.ts');
+  write('packages/one/dist/index.js');
+  write('packages/one/dist/deep/part.js');
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+describe('dependencies', () => {
+  it.each(['package-lock.json', 'package.json', 'packages/one/package.json', 'e2e/package.json'])(
+    'are stale when %s changes',
+    (file) => {
+      const before = installFingerprint(root);
+      expect(installFingerprint(root)).toBe(before);
+      write(file, '{"workspaces":["packages/one","e2e"],"version":"2"}');
+      expect(installFingerprint(root)).not.toBe(before);
+    },
+  );
+
+  it('for the server are there when everything is, and not the other way round', () => {
+    expect(isInstalled({ fingerprint: 'a', installed: 'everything' }, 'a', 'runtime')).toBe(true);
+    expect(isInstalled({ fingerprint: 'a', installed: 'runtime' }, 'a', 'runtime')).toBe(true);
+    expect(isInstalled({ fingerprint: 'a', installed: 'runtime' }, 'a', 'everything')).toBe(false);
+    expect(isInstalled({ fingerprint: 'b', installed: 'everything' }, 'a', 'runtime')).toBe(false);
+    expect(isInstalled(undefined, 'a', 'runtime')).toBe(false);
+  });
+});
+
+describe('a build', () => {
+  it('is stale when a source is edited, added or removed, or the compiler is told something else', () => {
+    const fingerprints = [sourceFingerprint(root)];
+    const changed = () => {
+      fingerprints.push(sourceFingerprint(root));
+      expect(new Set(fingerprints).size).toBe(fingerprints.length);
+    };
+    write('packages/one/src/index.ts', 'longer');
+    changed();
+    utimesSync(join(root, 'packages/one/src/index.ts'), 1, 1);
+    changed();
+    write('packages/one/src/new.ts');
+    changed();
+    rmSync(join(root, 'packages/one/src/deep/part.ts'));
+    changed();
+    write('packages/one/tsconfig.json', '{ }');
+    changed();
+  });
+
+  it('is not stale because of a test, or a folder that is not built', () => {
+    const before = sourceFingerprint(root);
+    write('packages/one/src/index.test.ts', 'longer');
+    write('packages/left-over/dist/index.js');
+    expect(sourceFingerprint(root)).toBe(before);
+  });
+
+  it('must have the output of every source', () => {
+    expect(outputsExist(root)).toBe(true);
+    rmSync(join(root, 'packages/one/dist/deep/part.js'));
+    expect(outputsExist(root)).toBe(false);
+    rmSync(join(root, 'packages/one/dist'), { recursive: true });
+    expect(outputsExist(root)).toBe(false);
+  });
+});
