@@ -23,6 +23,8 @@ const rows = ROWS.filter(({ name }) => name.toLowerCase().includes(options.rows.
 const scratch = mkdtempSync(join(tmpdir(), 'granary-bench-'));
 
 const servers = [];
+/** Uploads so far: each takes content that no server has. */
+let fresh = 0;
 try {
   const floor = await startFloor();
   const granary = await startGranary();
@@ -60,8 +62,6 @@ async function startGranary() {
 async function load({ grpc, http }, job) {
   return JSON.parse(await runToEnd(process.execPath, [here('src/load.mjs'), JSON.stringify({ ...job, grpc, http })]));
 }
-
-let fresh = 0;
 
 async function measureRow(row, contenders) {
   const samples = new Map(contenders.map(({ name }) => [name, []]));

@@ -70,7 +70,7 @@ server.addService(
 function readFrames(data) {
   const made = [];
   for (let offset = 0; offset < data.length; offset += FRAME_BYTES) {
-    made.push(wire.encodeReadResponse(data.subarray(offset, offset + FRAME_BYTES)));
+    made.push(wire.copyReadResponse(data.subarray(offset, offset + FRAME_BYTES)));
   }
   return made;
 }
