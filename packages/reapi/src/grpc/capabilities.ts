@@ -9,7 +9,7 @@ import {
 import { checkInstanceName } from '../resource-name.js';
 import { isPending } from '../services/pending.js';
 import { digestFunctionNumber } from '../wire/index.js';
-import { zstdSupport, zstdSupport } from '../zstd/index.js';
+import { zstdSupport } from '../zstd/index.js';
 import type { CacheParts } from './cache-parts.js';
 import { type Endpoint, unary } from './endpoint.js';
 
