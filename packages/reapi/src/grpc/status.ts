@@ -35,12 +35,6 @@ const PROTOCOL: Readonly<Record<ProtocolErrorCode, CODES>> = {
   IDLE: CODES.DEADLINE_EXCEEDED,
 };
 
-const ZSTD: Readonly<Record<ZstdErrorCode, CODES>> = {
-  MALFORMED: CODES.INVALID_ARGUMENT,
-  TOO_LARGE: CODES.INVALID_ARGUMENT,
-  UNSUPPORTED: CODES.INVALID_ARGUMENT,
-};
-
 const ACCESS: Readonly<Record<AccessDeniedError['code'], CODES>> = {
   UNAUTHENTICATED: CODES.UNAUTHENTICATED,
   PERMISSION_DENIED: CODES.PERMISSION_DENIED,
@@ -71,7 +65,6 @@ export function toStatus(error: unknown): GrpcStatus {
   if (error instanceof WireFormatError)
     return withDetails(CODES.INVALID_ARGUMENT, `the message is malformed: ${error.message}`);
   if (error instanceof ResourceNameError) return withDetails(CODES.INVALID_ARGUMENT, error.message);
-  if (error instanceof ZstdError) return withDetails(ZSTD[error.code], error.message);
   if (error instanceof AccessDeniedError) return withDetails(ACCESS[error.code], error.message);
   if (error instanceof CallEndedError) return withDetails(CODES[error.code], error.message);
   if (error instanceof Error && error.name === 'AbortError') return withDetails(CODES.CANCELLED, error.message);
