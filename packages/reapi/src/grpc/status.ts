@@ -4,7 +4,7 @@ import { AccessDeniedError } from '../edge/hooks.js';
 import { ResourceNameError } from '../resource-name.js';
 import { isProtocolError, type ProtocolErrorCode } from '../services/protocol-error.js';
 import { WireFormatError } from '../wire/index.js';
-import { ZstdError, type ZstdErrorCode } from '../zstd/index.js';
+import { ZstdError } from '../zstd/index.js';
 
 /** How a call ends: a gRPC status code and what is said about it. */
 export interface GrpcStatus {
@@ -64,7 +64,8 @@ export function toStatus(error: unknown): GrpcStatus {
   if (isProtocolError(error)) return withDetails(PROTOCOL[error.code] ?? CODES.INTERNAL, error.message);
   if (error instanceof WireFormatError)
     return withDetails(CODES.INVALID_ARGUMENT, `the message is malformed: ${error.message}`);
-  if (error instanceof ResourceNameError) return withDetails(CODES.INVALID_ARGUMENT, error.message);
+  if (error instanceof ResourceNameError || error instanceof ZstdError)
+    return withDetails(CODES.INVALID_ARGUMENT, error.message);
   if (error instanceof AccessDeniedError) return withDetails(ACCESS[error.code], error.message);
   if (error instanceof CallEndedError) return withDetails(CODES[error.code], error.message);
   if (error instanceof Error && error.name === 'AbortError') return withDetails(CODES.CANCELLED, error.message);
