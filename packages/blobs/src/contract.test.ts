@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import type { BlobStore } from './blob-store.js';
 import { actionResultStoreContract, blobStoreContract } from './contract/index.js';
 import { withEmptyBlob } from './decorators/empty-blob-store.js';
@@ -12,6 +13,7 @@ import { MemoryActionResultStore } from './memory/memory-action-result-store.js'
 import { MemoryBlobStore } from './memory/memory-blob-store.js';
 
 const MIB = 1024 * 1024;
+const runner = { describe, it, expect };
 
 function diskStore(durability: Durability, smallBlobBytes: number) {
   return async () => {
@@ -27,28 +29,32 @@ function decorated(decorate: (store: BlobStore) => BlobStore) {
 }
 
 blobStoreContract(
+  runner,
   'MemoryBlobStore',
   decorated((store) => store),
 );
-blobStoreContract('an empty-blob store', decorated(withEmptyBlob));
+blobStoreContract(runner, 'an empty-blob store', decorated(withEmptyBlob));
 blobStoreContract(
+  runner,
   'a size-limited store',
   decorated((store) => withSizeLimit(store, 2 * MIB)),
 );
 blobStoreContract(
+  runner,
   'a metered store',
   decorated((store) => withRecorder(store, { recordOperation: () => {} })),
 );
 blobStoreContract(
+  runner,
   'a verified store',
   decorated((store) => withVerification(store)),
 );
-blobStoreContract('DiskBlobStore', diskStore('data', 16 * 1024));
-blobStoreContract('DiskBlobStore without syncs and small blobs', diskStore('none', 0));
-blobStoreContract('DiskBlobStore with full durability', diskStore('full', 16 * 1024));
+blobStoreContract(runner, 'DiskBlobStore', diskStore('data', 16 * 1024));
+blobStoreContract(runner, 'DiskBlobStore without syncs and small blobs', diskStore('none', 0));
+blobStoreContract(runner, 'DiskBlobStore with full durability', diskStore('full', 16 * 1024));
 
-actionResultStoreContract('MemoryActionResultStore', async () => ({ store: new MemoryActionResultStore() }));
-actionResultStoreContract('DiskBlobStore.actionResults', async () => {
+actionResultStoreContract(runner, 'MemoryActionResultStore', async () => ({ store: new MemoryActionResultStore() }));
+actionResultStoreContract(runner, 'DiskBlobStore.actionResults', async () => {
   const { store, dispose } = await diskStore('data', 16 * 1024)();
   return {
     store: store.actionResults,

@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
 import { type ActionResultStore, actionKey } from '../blob-store.js';
+import type { TestRunner } from './test-runner.js';
 
 /** A store that the suite uses for one test and then gives back. */
 export interface ActionResultsUnderTest {
@@ -8,11 +8,15 @@ export interface ActionResultsUnderTest {
 }
 
 /**
- * What every {@link ActionResultStore} keeps, as tests for vitest.
+ * What every {@link ActionResultStore} keeps, as tests.
  *
  * @param makeStore a new, empty store with room for at least 16 MiB
  */
-export function actionResultStoreContract(name: string, makeStore: () => Promise<ActionResultsUnderTest>): void {
+export function actionResultStoreContract(
+  { describe, it, expect }: TestRunner,
+  name: string,
+  makeStore: () => Promise<ActionResultsUnderTest>,
+): void {
   const withStore = (body: (store: ActionResultStore) => Promise<void>) => async () => {
     const { store, dispose } = await makeStore();
     try {

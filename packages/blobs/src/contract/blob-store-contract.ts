@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
 import { type BlobReader, type BlobStore, CHUNK_BYTES, CHUNK_HEADROOM, type SizeLookup } from '../blob-store.js';
 import { Digest } from '../digest.js';
 import { DIGEST_FUNCTIONS } from '../digest-function.js';
 import { DigestMismatchError } from '../errors.js';
+import type { TestRunner } from './test-runner.js';
 
 /** A store that the suite uses for one test and then gives back. */
 export interface StoreUnderTest {
@@ -16,11 +16,15 @@ export interface StoreUnderTest {
 const SIZES = [0, 1, 4096, 16 * 1024, 16 * 1024 + 1, CHUNK_BYTES, 700_001, 1_300_000];
 
 /**
- * What every {@link BlobStore} keeps, as tests for vitest: call it in a test file of the implementation.
+ * What every {@link BlobStore} keeps, as tests: call it in a test file of the implementation.
  *
  * @param makeStore a new, empty store with room for at least 16 MiB
  */
-export function blobStoreContract(name: string, makeStore: () => Promise<StoreUnderTest>): void {
+export function blobStoreContract(
+  { describe, it, expect }: TestRunner,
+  name: string,
+  makeStore: () => Promise<StoreUnderTest>,
+): void {
   const withStore = (body: (store: BlobStore) => Promise<void>) => async () => {
     const { store, dispose } = await makeStore();
     try {
