@@ -33,8 +33,8 @@ export class ActionResults {
     if (!value) throw new HttpError(404, 'there is no such action result');
     const { type, body } = represent(value, action, exchange.request.headers.accept);
     if (exchange.request.method === 'HEAD') {
-      exchange.answerHead(200, { 'Content-Type': type, 'Content-Length': body.length });
-    } else exchange.answer(200, { 'Content-Type': type }, body);
+      exchange.answerHead(200, ['Content-Type', type, 'Content-Length', body.length]);
+    } else exchange.answer(200, ['Content-Type', type], body);
   }
 
   async put(exchange: Exchange, path: ActionPath): Promise<void> {
@@ -42,7 +42,7 @@ export class ActionResults {
     const [type] = exchange.request.headers['content-type']?.split(';') ?? [];
     const value = type?.trim().toLowerCase() === JSON_TYPE ? (actionResultFromJson(body) ?? body) : body;
     await this.#cache.put(path.instance, Digest.fromBytes(path.fn, path.hash, 0), value, exchange);
-    exchange.answer(200, {});
+    exchange.answer(200, []);
   }
 }
 

@@ -6,12 +6,14 @@ import {
   type DigestFunction,
   emptyDigest,
   HASH_BYTES,
+  type MaybePromise,
   type SizeLookup,
 } from '@granary/blobs';
-import { compressStream, zstdSupport } from '../zstd/index.js';
-import { parseRange } from './byte-range.js';
+import { isPending } from '../services/pending.js';
+import { compress, compressStream, zstdSupport } from '../zstd/index.js';
+import { type ByteRange, parseRange } from './byte-range.js';
 import type { CachePath } from './cache-path.js';
-import type { Exchange } from './exchange.js';
+import type { Exchange, HeaderList } from './exchange.js';
 import { HttpError } from './http-error.js';
 import { acceptsCoding } from './negotiation.js';
 import { requestBody } from './request-body.js';
@@ -19,7 +21,9 @@ import type { Spool } from './spool.js';
 
 /** A blob up to this size is answered in one piece. */
 const WHOLE_BYTES = 256 * 1024;
-const TYPE = { 'Content-Type': 'application/octet-stream' };
+const TYPE: HeaderList = ['Content-Type', 'application/octet-stream'];
+const RANGED: HeaderList = [...TYPE, 'Accept-Ranges', 'bytes'];
+const COMPRESSED: HeaderList = [...TYPE, 'Content-Encoding', 'zstd', 'Vary', 'Accept-Encoding'];
 
 type BlobPath = Extract<CachePath, { readonly kind: 'ac' | 'cas' }>;
 
@@ -41,32 +45,33 @@ export class Blobs {
     this.#options = options;
   }
 
-  async get(exchange: Exchange, path: BlobPath): Promise<void> {
-    const digest = await this.#find(path);
-    if (!digest) throw new HttpError(404, 'there is no such blob');
+  /** Answers at once when the store does. */
+  get(exchange: Exchange, path: BlobPath): MaybePromise<void> {
+    const digest = this.#find(path);
+    return isPending(digest) ? digest.then((found) => this.#send(exchange, found)) : this.#send(exchange, digest);
+  }
+
+  #send(exchange: Exchange, digest: Digest | undefined): MaybePromise<void> {
+    if (!digest) throw missing();
     if (digest.size === 0) return exchange.answer(200, TYPE);
     const { headers } = exchange.request;
-    const range = parseRange(headers.range, digest.size);
+    const range = headers.range === undefined ? undefined : parseRange(headers.range, digest.size);
     if (range) return this.#sendRange(exchange, digest, range);
-    if (acceptsCoding(headers['accept-encoding'], 'zstd') && zstdSupport().compress)
-      return this.#sendCompressed(exchange, digest);
-    if (digest.size > WHOLE_BYTES) {
-      const reader = await this.#read(exchange, digest, {});
-      exchange.begin(200, { ...TYPE, 'Accept-Ranges': 'bytes', 'Content-Length': digest.size });
-      return send(exchange, reader);
-    }
-    const found = this.#options.blobs.get(digest, exchange);
-    const bytes = found instanceof Promise ? await found : found;
-    if (!bytes) throw new HttpError(404, 'there is no such blob');
-    exchange.answer(200, { ...TYPE, 'Accept-Ranges': 'bytes' }, bytes);
+    const coding = headers['accept-encoding'];
+    const compressed = coding !== undefined && acceptsCoding(coding, 'zstd') && zstdSupport().compress;
+    if (digest.size > WHOLE_BYTES)
+      return compressed ? this.#streamCompressed(exchange, digest) : this.#stream(exchange, digest);
+    const bytes = this.#options.blobs.get(digest, exchange);
+    if (compressed) return this.#sendCompressed(exchange, bytes);
+    return isPending(bytes) ? bytes.then((found) => sendWhole(exchange, found)) : sendWhole(exchange, bytes);
   }
 
   async head(exchange: Exchange, path: BlobPath): Promise<void> {
     const digest = await this.#find(path);
     // Asking for a blob is a use of it: a client that hears that it is here will not upload it.
-    const missing = digest?.size && (await this.#options.blobs.findMissing([digest], exchange)).length > 0;
-    if (!digest || missing) throw new HttpError(404, 'there is no such blob');
-    exchange.answerHead(200, { ...TYPE, 'Accept-Ranges': 'bytes', 'Content-Length': digest.size });
+    const isMissing = digest?.size && (await this.#options.blobs.findMissing([digest], exchange)).length > 0;
+    if (!digest || isMissing) throw missing();
+    exchange.answerHead(200, [...RANGED, 'Content-Length', digest.size]);
   }
 
   async put(exchange: Exchange, path: BlobPath): Promise<void> {
@@ -83,44 +88,70 @@ export class Blobs {
         await spooled.discard();
       }
     }
-    exchange.answer(200, {});
+    exchange.answer(200, []);
   }
 
   /** The digest behind a hash: of the function that its length stands for, or of another one with that length. */
-  async #find({ hash }: BlobPath): Promise<Digest | undefined> {
+  #find({ fn, hash }: BlobPath): MaybePromise<Digest | undefined> {
+    const { digestFunctions, sizes } = this.#options;
+    const size = digestFunctions.includes(fn) ? sizes.sizeOf(fn, hash) : undefined;
+    if (isPending(size)) return size.then((found) => asDigest(fn, hash, found) ?? this.#findOther(fn, hash));
+    return asDigest(fn, hash, size) ?? this.#findOther(fn, hash);
+  }
+
+  async #findOther(first: DigestFunction, hash: Buffer): Promise<Digest | undefined> {
     for (const fn of this.#options.digestFunctions) {
       if (HASH_BYTES[fn] !== hash.length) continue;
       if (emptyDigest(fn).bytes.equals(hash)) return emptyDigest(fn);
-      const found = this.#options.sizes.sizeOf(fn, hash);
-      const size = found instanceof Promise ? await found : found;
-      if (size !== undefined) return Digest.fromBytes(fn, hash, size);
+      const digest = fn === first ? undefined : asDigest(fn, hash, await this.#options.sizes.sizeOf(fn, hash));
+      if (digest) return digest;
     }
     return undefined;
   }
 
-  async #sendRange(exchange: Exchange, digest: Digest, range: { offset: number; length: number }): Promise<void> {
-    const { offset, length } = range;
+  async #sendRange(exchange: Exchange, digest: Digest, { offset, length }: ByteRange): Promise<void> {
     const reader = await this.#read(exchange, digest, { offset, limit: length });
-    exchange.begin(206, {
-      ...TYPE,
-      'Accept-Ranges': 'bytes',
-      'Content-Range': `bytes ${offset}-${offset + length - 1}/${digest.size}`,
-      'Content-Length': length,
-    });
+    const range = `bytes ${offset}-${offset + length - 1}/${digest.size}`;
+    exchange.begin(206, [...RANGED, 'Content-Range', range, 'Content-Length', length]);
     await send(exchange, reader);
   }
 
-  async #sendCompressed(exchange: Exchange, digest: Digest): Promise<void> {
+  async #stream(exchange: Exchange, digest: Digest): Promise<void> {
     const reader = await this.#read(exchange, digest, {});
-    exchange.begin(200, { ...TYPE, 'Content-Encoding': 'zstd', Vary: 'Accept-Encoding' });
+    exchange.begin(200, [...RANGED, 'Content-Length', digest.size]);
+    await send(exchange, reader);
+  }
+
+  async #streamCompressed(exchange: Exchange, digest: Digest): Promise<void> {
+    const reader = await this.#read(exchange, digest, {});
+    exchange.begin(200, COMPRESSED);
     await send(exchange, compressStream(reader));
+  }
+
+  async #sendCompressed(exchange: Exchange, found: MaybePromise<Buffer | undefined>): Promise<void> {
+    const bytes = await found;
+    if (!bytes) throw missing();
+    exchange.answer(200, COMPRESSED, await compress(bytes));
   }
 
   async #read(exchange: Exchange, digest: Digest, part: { offset?: number; limit?: number }): Promise<BlobReader> {
     const reader = await this.#options.blobs.read(digest, { ...part, signal: exchange.signal });
-    if (!reader) throw new HttpError(404, 'there is no such blob');
+    if (!reader) throw missing();
     return reader;
   }
+}
+
+function asDigest(fn: DigestFunction, hash: Buffer, size: number | undefined): Digest | undefined {
+  return size === undefined ? undefined : Digest.fromBytes(fn, hash, size);
+}
+
+function missing(): HttpError {
+  return new HttpError(404, 'there is no such blob');
+}
+
+function sendWhole(exchange: Exchange, bytes: Buffer | undefined): void {
+  if (!bytes) throw missing();
+  exchange.answer(200, RANGED, bytes);
 }
 
 /** Sends chunks one at a time: a reader uses a chunk's memory again as soon as the next one is asked for. */

@@ -5,7 +5,11 @@ import { HttpError } from './http-error.js';
 
 /** A body up to this size is read to its end before it is refused, so that its connection can be used again. */
 const MAX_DRAINED_BYTES = 1024 * 1024;
-const NO_SNIFFING = { 'X-Content-Type-Options': 'nosniff' };
+/** How long a client may go on sending what was refused, so that it gets to read why. */
+const LINGER_MS = 2000;
+
+/** Names and values by turns, as Node writes them fastest. */
+export type HeaderList = readonly (string | number)[];
 
 /** One request and its answer, from its first byte to its record. */
 export class Exchange {
@@ -17,6 +21,7 @@ export class Exchange {
   readonly #startedAt: number;
   #controller: AbortController | undefined;
   #path: CachePath | undefined;
+  #failure: unknown;
 
   constructor(hooks: EdgeHooks, request: IncomingMessage, response: ServerResponse) {
     this.#hooks = hooks;
@@ -52,45 +57,51 @@ export class Exchange {
   }
 
   /** Sends headers; the body follows in {@link response}. */
-  begin(status: number, headers: Readonly<Record<string, string | number>>): void {
-    this.response.writeHead(status, { ...NO_SNIFFING, ...headers });
+  begin(status: number, headers: HeaderList): void {
+    this.response.writeHead(status, ['X-Content-Type-Options', 'nosniff', ...headers]);
   }
 
   /** Sends a whole answer. */
-  answer(status: number, headers: Readonly<Record<string, string | number>>, body?: Uint8Array): void {
-    this.begin(status, { ...headers, 'Content-Length': body?.length ?? 0 });
-    this.#end(body);
+  answer(status: number, headers: HeaderList, body?: Uint8Array): void {
+    this.bytesOut += body?.length ?? 0;
+    this.begin(status, ['Content-Length', body?.length ?? 0, ...headers]);
+    this.response.end(body);
   }
 
   /** Sends the headers that an answer with this body would have. */
-  answerHead(status: number, headers: Readonly<Record<string, string | number>>): void {
+  answerHead(status: number, headers: HeaderList): void {
     this.begin(status, headers);
-    this.#end(undefined);
+    this.response.end();
   }
 
   /**
    * Ends the exchange with an error. Once the body of a success is under way nothing can be said any more: the
    * connection breaks, so that the client can't take what it has for the whole.
+   *
+   * @param cause what the record says of a failure that is ours
    */
-  async fail(error: HttpError): Promise<void> {
+  async fail(error: HttpError, cause?: unknown): Promise<void> {
     const { response, request } = this;
+    this.#failure = cause;
     if (response.headersSent || response.destroyed) {
       response.destroy();
       return;
     }
-    const drained = await drain(request);
+    const drained = await drain(request, MAX_DRAINED_BYTES);
     if (response.destroyed) return;
-    const body = Buffer.from(`${error.message}\n`);
-    this.answer(
-      error.status,
-      { ...error.headers, 'Content-Type': 'text/plain; charset=utf-8', ...(!drained && { Connection: 'close' }) },
-      request.method === 'HEAD' ? undefined : body,
-    );
-  }
-
-  #end(body: Uint8Array | undefined): void {
+    const body = request.method === 'HEAD' ? undefined : Buffer.from(`${error.message}\n`);
+    const headers = [...Object.entries(error.headers).flat(), 'Content-Type', 'text/plain; charset=utf-8'];
+    if (drained) {
+      this.answer(error.status, headers, body);
+      return;
+    }
+    // A connection that is closed on a client that still sends takes the answer with it: first let it be read.
     this.bytesOut += body?.length ?? 0;
-    this.response.end(body);
+    this.begin(error.status, ['Content-Length', body?.length ?? 0, 'Connection', 'close', ...headers]);
+    if (body) response.write(body);
+    else response.flushHeaders();
+    await drain(request, Number.POSITIVE_INFINITY, LINGER_MS);
+    response.end();
   }
 
   #record(): void {
@@ -107,6 +118,7 @@ export class Exchange {
         bytesOut: this.bytesOut,
         peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
         ...(wanted && this.#path && { subject: subjectOf(this.#path) }),
+        ...(this.#failure !== undefined && { error: this.#failure }),
       });
     } catch {
       // A listener that throws must not take the connection with it.
@@ -114,25 +126,28 @@ export class Exchange {
   }
 }
 
-/** Lets the rest of a small body pass by; false when it is too large for that, or waits to be asked for. */
-async function drain(request: IncomingMessage): Promise<boolean> {
+/** Lets the rest of a body pass by; false when it is over the limit, takes too long, or waits to be asked for. */
+async function drain(request: IncomingMessage, maxBytes: number, maxMs?: number): Promise<boolean> {
   if (request.complete || request.readableEnded) return true;
   if (request.destroyed) return false;
   const announced = request.headers['content-length'];
   if (announced === undefined && request.headers['transfer-encoding'] === undefined) return true;
-  if (request.headers.expect !== undefined || Number(announced) > MAX_DRAINED_BYTES) return false;
+  if (request.headers.expect !== undefined || Number(announced) > maxBytes) return false;
   let bytes = 0;
   return new Promise((resolve) => {
     const settle = (drained: boolean) => {
-      request.removeAllListeners('data');
+      clearTimeout(timer);
+      request.off('data', count).off('end', ended).off('close', closed);
       resolve(drained);
     };
-    request.on('data', (chunk: Buffer) => {
+    const count = (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > MAX_DRAINED_BYTES) settle(false);
-    });
-    request.once('end', () => settle(true));
-    request.once('close', () => settle(false));
+      if (bytes > maxBytes) settle(false);
+    };
+    const ended = () => settle(true);
+    const closed = () => settle(false);
+    const timer = maxMs === undefined ? undefined : setTimeout(settle, maxMs, false);
+    request.on('data', count).once('end', ended).once('close', closed);
     request.resume();
   });
 }

@@ -1,12 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
-import { type BlobStore, DEFAULT_DIGEST_FUNCTIONS, type DigestFunction, type SizeLookup } from '@granary/blobs';
+import {
+  type BlobStore,
+  DEFAULT_DIGEST_FUNCTIONS,
+  type DigestFunction,
+  type MaybePromise,
+  type SizeLookup,
+} from '@granary/blobs';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import type { EdgeHooks } from '../edge/hooks.js';
 import type { ActionCache } from '../services/action-cache.js';
+import { isPending } from '../services/pending.js';
 import { ActionResults } from './action-results.js';
 import { Blobs } from './blobs.js';
-import { parseCachePath } from './cache-path.js';
+import { type CachePath, parseCachePath } from './cache-path.js';
 import { Exchange } from './exchange.js';
 import { HttpError, toHttpError } from './http-error.js';
 import { Spool } from './spool.js';
@@ -18,10 +25,12 @@ export interface HttpCacheOptions {
   readonly actionCache: ActionCache;
   /** Default {@link DEFAULT_DIGEST_FUNCTIONS}. */
   readonly digestFunctions?: readonly DigestFunction[];
-  /** Largest blob that is taken, in bytes. Default 8 GiB. */
+  /** Largest blob that is taken, in bytes. Default 0: as large as the store allows. */
   readonly maxBlobBytes?: number;
   /** Largest value under `/ac/`, in bytes. Default 4 MiB. */
   readonly maxActionResultBytes?: number;
+  /** Most bytes that uploads without an announced size may take in files together. Default 16 GiB. */
+  readonly maxSpoolBytes?: number;
   /** Folder for uploads that don't announce their size. Default: the system's for temporary files. */
   readonly spoolDirectory?: string;
   readonly hooks?: EdgeHooks;
@@ -33,7 +42,8 @@ export type HttpCacheHandler = (request: IncomingMessage, response: ServerRespon
 
 const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;
-const METHODS = ['GET', 'HEAD', 'PUT'];
+const METHODS: readonly string[] = ['GET', 'HEAD', 'PUT'];
+const STATUS_METHODS: readonly string[] = ['GET', 'HEAD'];
 const RUNNING = Buffer.from('{"status":"running"}\n');
 
 /**
@@ -42,27 +52,18 @@ const RUNNING = Buffer.from('{"status":"running"}\n');
  * is, and handed out as a result only when all that it names is there.
  */
 export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHandler {
-  const { hooks = {}, logger = nullLogger, maxBlobBytes = 8 * GIB } = options;
+  const { hooks = {}, logger = nullLogger } = options;
   const blobs = new Blobs({
     blobs: options.blobs,
     sizes: options.sizes,
     digestFunctions: options.digestFunctions ?? DEFAULT_DIGEST_FUNCTIONS,
-    maxBlobBytes,
-    spool: new Spool(options.spoolDirectory ?? tmpdir(), 2 * maxBlobBytes),
+    maxBlobBytes: options.maxBlobBytes || Number.MAX_SAFE_INTEGER,
+    spool: new Spool(options.spoolDirectory ?? tmpdir(), options.maxSpoolBytes ?? 16 * GIB),
   });
   const actionResults = new ActionResults(options.actionCache, options.maxActionResultBytes ?? 4 * MIB);
 
-  const serve = async (exchange: Exchange): Promise<void> => {
-    const { method = '' } = exchange.request;
-    const path = parseCachePath(exchange.request.url ?? '');
-    exchange.path = path;
-    const allowed = path.kind === 'status' ? METHODS.slice(0, 2) : METHODS;
-    if (!allowed.includes(method)) {
-      throw new HttpError(405, `allowed: ${allowed.join(', ')}`, { Allow: allowed.join(', ') });
-    }
-    const access = exchange.authorize(method === 'PUT' ? 'write' : 'read');
-    if (access instanceof Promise) await access;
-    if (path.kind === 'status') return exchange.answer(200, { 'Content-Type': 'application/json' }, RUNNING);
+  const serve = (exchange: Exchange, path: CachePath, method: string): MaybePromise<void> => {
+    if (path.kind === 'status') return exchange.answer(200, ['Content-Type', 'application/json'], RUNNING);
     if (path.kind === 'ac') {
       return method === 'PUT' ? actionResults.put(exchange, path) : actionResults.get(exchange, path);
     }
@@ -70,14 +71,35 @@ export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHand
     return method === 'HEAD' ? blobs.head(exchange, path) : blobs.get(exchange, path);
   };
 
+  const begin = (exchange: Exchange): MaybePromise<void> => {
+    const { method = '' } = exchange.request;
+    const path = parseCachePath(exchange.request.url ?? '');
+    exchange.path = path;
+    const allowed = path.kind === 'status' ? STATUS_METHODS : METHODS;
+    if (!allowed.includes(method)) {
+      throw new HttpError(405, `allowed: ${allowed.join(', ')}`, { Allow: allowed.join(', ') });
+    }
+    const access = exchange.authorize(method === 'PUT' ? 'write' : 'read');
+    return isPending(access) ? access.then(() => serve(exchange, path, method)) : serve(exchange, path, method);
+  };
+
+  const fail = (exchange: Exchange, error: unknown): void => {
+    const answer = toHttpError(error);
+    const { request, response } = exchange;
+    // A client that went away is no failure of the server.
+    const isOurs = answer.status === 500 && !response.destroyed;
+    if (isOurs) logger.error('{Method} {Url} failed', request.method, request.url, error);
+    exchange.fail(answer, isOurs ? error : undefined).catch(() => response.destroy());
+  };
+
+  // What is in memory is answered within the event: no promise, no turn of the loop (benchmark `HTTP GET`, 4 KiB).
   return (request, response) => {
     const exchange = new Exchange(hooks, request, response);
-    serve(exchange).catch(async (error: unknown) => {
-      const answer = toHttpError(error);
-      // A client that went away is no failure of the server.
-      if (answer.status === 500 && !response.destroyed)
-        logger.error('{Method} {Url} failed', request.method, request.url, error);
-      await exchange.fail(answer);
-    });
+    try {
+      const pending = begin(exchange);
+      if (pending) pending.catch((error: unknown) => fail(exchange, error));
+    } catch (error) {
+      fail(exchange, error);
+    }
   };
 }

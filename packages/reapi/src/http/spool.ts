@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BlobSource, NoSpaceError } from '@granary/blobs';
+import { platform } from 'node:process';
+import { type BlobSource, CHUNK_BYTES, NoSpaceError } from '@granary/blobs';
 
 const IN_MEMORY_BYTES = 1024 * 1024;
 
@@ -36,6 +36,7 @@ export class Spool {
   async take(chunks: AsyncIterable<Buffer>): Promise<Spooled> {
     const inMemory: Buffer[] = [];
     let size = 0;
+    let reserved = 0;
     let file: SpoolFile | undefined;
     try {
       for await (const chunk of chunks) {
@@ -45,15 +46,16 @@ export class Spool {
           continue;
         }
         this.#reserve(file ? chunk.length : size);
+        reserved += file ? chunk.length : size;
         file ??= await SpoolFile.create(this.#directory);
         for (const each of [...inMemory.splice(0), chunk]) await file.write(each);
       }
       if (!file) return { size, source: Buffer.concat(inMemory), discard: async () => {} };
       const spooled = file;
-      return { size, source: spooled.chunks(), discard: () => this.#discard(spooled) };
+      return { size, source: spooled.chunks(), discard: () => this.#discard(spooled, reserved) };
     } catch (error) {
-      if (file) await this.#discard(file);
-      throw error;
+      await this.#discard(file, reserved);
+      throw outOfSpace(error);
     }
   }
 
@@ -64,9 +66,9 @@ export class Spool {
     this.#bytes += bytes;
   }
 
-  async #discard(file: SpoolFile): Promise<void> {
-    this.#bytes -= file.size;
-    await file.discard();
+  async #discard(file: SpoolFile | undefined, reserved: number): Promise<void> {
+    this.#bytes -= reserved;
+    await file?.discard();
   }
 }
 
@@ -82,20 +84,38 @@ class SpoolFile {
 
   static async create(directory: string): Promise<SpoolFile> {
     const path = join(directory, `granary-upload-${randomUUID()}`);
-    return new SpoolFile(path, await open(path, 'wx', 0o600));
+    const file = new SpoolFile(path, await open(path, 'wx+', 0o600));
+    // Where a file without a name can be, nothing is left of it when the process is killed.
+    if (platform !== 'win32') await unlink(path);
+    return file;
   }
 
   async write(bytes: Buffer): Promise<void> {
+    let written = 0;
+    while (written < bytes.length)
+      written += (await this.#handle.write(bytes, written, bytes.length - written, this.size + written)).bytesWritten;
     this.size += bytes.length;
-    await this.#handle.writeFile(bytes);
   }
 
   async *chunks(): AsyncGenerator<Buffer> {
-    yield* createReadStream(this.#path) as AsyncIterable<Buffer>;
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    for (let at = 0; at < this.size; ) {
+      const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) throw new Error('a temporary file lost its end');
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
   }
 
   async discard(): Promise<void> {
     await this.#handle.close();
-    await unlink(this.#path).catch(() => {});
+    if (platform === 'win32') await unlink(this.#path).catch(() => {});
   }
+}
+
+/** What the file system says when it is full, as the error that is answered with 507. */
+function outOfSpace(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  return new NoSpaceError('there is no room for an upload without an announced length', { cause: error });
 }
