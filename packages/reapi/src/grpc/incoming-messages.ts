@@ -34,7 +34,8 @@ export class IncomingMessages {
     this.#idleMs = idleMs;
     readOneAhead(call);
     call.on('data', (message: Buffer) => this.#receive(message));
-    call.once('end', () => this.#end());
+    // A client that goes away seems to end first; what it really did shows a turn later.
+    call.once('end', () => setImmediate(() => this.#end()));
     call.once('cancelled', () => this.#fail(new CallEndedError('CANCELLED')));
     if (call.cancelled) this.#fail(new CallEndedError('CANCELLED'));
   }
