@@ -23,7 +23,7 @@ const results = [
   await node('unused files, exports and dependencies', bin('knip/bin/knip.js')),
   await node('generated code', 'scripts/generate-proto.mjs', '--check'),
   finding('import directions', wrongDirections(ROOT)),
-  finding('lock file', downloadAddresses()),
+  finding('lock file', [...downloadAddresses(), ...testsInTheServer()]),
 ];
 
 console.log();
@@ -42,4 +42,13 @@ function finding(title, complaints) {
 function downloadAddresses() {
   const found = readFileSync(join(ROOT, 'package-lock.json'), 'utf8').match(/"resolved": "http/g);
   return found ? [`package-lock.json records ${found.length} download addresses`] : [];
+}
+
+/** What only tests need must not be installed by `npm start`: one optional peer of a package is enough to make it so. */
+function testsInTheServer() {
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
+  const { devDependencies } = packages[''];
+  return Object.keys(devDependencies)
+    .filter((name) => !packages[`node_modules/${name}`]?.dev)
+    .map((name) => `${name} is there for tests, but a package makes \`npm start\` install it`);
 }

@@ -1,5 +1,5 @@
 /** A place in a template for a value: `{Name}`, `{@Name}`, `{Name:F1}`, `{Name,8:F1}`. */
-export interface Hole {
+interface Hole {
   readonly name: string;
   /** Written `{@Name}`: the value's structure is kept, whatever its `toString` says. */
   readonly structured: boolean;
