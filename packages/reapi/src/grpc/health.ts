@@ -62,7 +62,7 @@ export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
     }),
 
     serverStream(edge, { ...method, name: 'Watch' }, async (service, call, out) => {
-      const signal = call.options.signal as AbortSignal;
+      const { signal } = call;
       let wake: () => void = () => {};
       health.watch(() => wake(), signal);
       const aborted = new Promise<never>((_, reject) => {

@@ -57,17 +57,26 @@ export class RunningCall {
     return this.#edge.hooks.wantsSubject?.() === true;
   }
 
-  /**
-   * For stores. The signal aborts when the client cancels, goes away or its deadline passes; it is only made when
-   * somebody reads it, which a store that answers at once need not do.
-   */
+  /** For stores: the call itself, since it has a signal. An object made for each call would cost more than the call. */
   get options(): OperationOptions {
-    const signal = () => this.#signal();
-    return {
-      get signal() {
-        return signal();
-      },
-    };
+    return this;
+  }
+
+  /**
+   * Aborts when the client cancels, goes away or its deadline passes. It is only made when somebody reads it, which a
+   * store that answers at once need not do.
+   */
+  get signal(): AbortSignal {
+    if (this.#controller) return this.#controller.signal;
+    const controller = new AbortController();
+    this.#controller = controller;
+    if (this.#call.cancelled) controller.abort(this.#ended());
+    else
+      this.#call.once('cancelled', () => {
+        // grpc-js says so at the end of every call, of those that went well too.
+        if (!this.#finished) controller.abort(this.#ended());
+      });
+    return controller.signal;
   }
 
   /** @throws AccessDeniedError */
@@ -123,19 +132,6 @@ export class RunningCall {
     } catch (failure) {
       this.#edge.logger.error('The record of a request could not be written', failure);
     }
-  }
-
-  #signal(): AbortSignal {
-    if (this.#controller) return this.#controller.signal;
-    const controller = new AbortController();
-    this.#controller = controller;
-    if (this.#call.cancelled) controller.abort(this.#ended());
-    else
-      this.#call.once('cancelled', () => {
-        // grpc-js says so at the end of every call, of those that went well too.
-        if (!this.#finished) controller.abort(this.#ended());
-      });
-    return controller.signal;
   }
 
   #ended(): CallEndedError {
