@@ -4,9 +4,9 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import * as grpc from '@grpc/grpc-js';
-import { SERVER_OPTIONS } from '../../packages/granary/dist/server/grpc-options.js';
+import { listenGrpc } from '../../packages/granary/dist/server/grpc-listener.js';
 import * as wire from '../../packages/reapi/dist/wire/index.js';
-import { KIB, largeBlob, smallBlobs } from './corpus.mjs';
+import { KIB, largeBlob, MIB, smallBlobs } from './corpus.mjs';
 import { expectedAnswers } from './requests.mjs';
 
 const FRAME_BYTES = 256 * KIB;
@@ -33,7 +33,11 @@ const batchReads = new Map([10, 100].map((count) => [count, answers.batchRead(co
 const batchUpdated = answers.batchUpdate(100);
 const frames = readFrames(largeBlob().data);
 
-const server = new grpc.Server(SERVER_OPTIONS);
+const server = new grpc.Server({
+  'grpc.max_receive_message_length': 4 * MIB,
+  'grpc.max_send_message_length': 4 * MIB,
+  'grpc.max_concurrent_streams': 1000,
+});
 server.addService(
   {
     FindMissingBlobs: method(`${CAS}/FindMissingBlobs`, wire.decodeFindMissingBlobsRequest),
@@ -89,10 +93,13 @@ function sendFrames(call) {
   send();
 }
 
-await new Promise((resolve, reject) => {
-  server.bindAsync(`127.0.0.1:${grpcPort}`, grpc.ServerCredentials.createInsecure(), (error) =>
-    error ? reject(error) : resolve(undefined),
-  );
+await listenGrpc(server, {
+  key: 'floor',
+  address: { host: '127.0.0.1', port: grpcPort },
+  tls: undefined,
+  clientAuth: 'none',
+  maxConnections: 100,
+  handshakeTimeoutMs: 1000,
 });
 
 const bodies = new Map([...smallBlobs().slice(0, 1), largeBlob()].map(({ hash, data }) => [`/cas/${hash}`, data]));

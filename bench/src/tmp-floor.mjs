@@ -4,7 +4,9 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import * as grpc from '@grpc/grpc-js';
-const SERVER_OPTIONS = {'grpc.max_receive_message_length': 4<<20};
+
+const SERVER_OPTIONS = { 'grpc.max_receive_message_length': 4 << 20 };
+
 import * as wire from '../../packages/reapi/dist/wire/index.js';
 import { KIB, largeBlob, smallBlobs } from './corpus.mjs';
 import { expectedAnswers } from './requests.mjs';
