@@ -61,7 +61,8 @@ export class Blobs {
     const compressed = coding !== undefined && acceptsCoding(coding, 'zstd') && zstdSupport().compress;
     if (digest.size > WHOLE_BYTES)
       return compressed ? this.#streamCompressed(exchange, digest) : this.#stream(exchange, digest);
-    const bytes = this.#options.blobs.get(digest, exchange);
+    // Nobody gains by cancelling what takes microseconds, and a signal costs about as much.
+    const bytes = this.#options.blobs.get(digest);
     if (compressed) return this.#sendCompressed(exchange, bytes);
     return isPending(bytes) ? bytes.then((found) => sendWhole(exchange, found)) : sendWhole(exchange, bytes);
   }

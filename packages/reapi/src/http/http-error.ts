@@ -47,7 +47,8 @@ export function toHttpError(error: unknown): HttpError {
     return status === 500 ? internal() : new HttpError(status, error.message);
   }
   if (isProtocolError(error)) return new HttpError(PROTOCOL[error.code] ?? 500, error.message);
-  if (error instanceof ResourceNameError || error instanceof ZstdError) return new HttpError(400, error.message);
+  if (error instanceof ResourceNameError) return new HttpError(400, error.message);
+  if (error instanceof ZstdError) return new HttpError(error.code === 'TOO_LARGE' ? 413 : 400, error.message);
   if (error instanceof AccessDeniedError) return toRefusal(error);
   return internal();
 }

@@ -28,7 +28,7 @@ export function requestBody(exchange: Exchange, maxBytes: number): RequestBody {
   const announced = announcedLength(request);
   if (announced !== undefined && announced > maxBytes) throw new BlobTooLargeError(announced, maxBytes);
   const received = receive(exchange, announced);
-  if (coding === 'zstd') return { size: undefined, chunks: limited(decompressed(received, maxBytes), maxBytes) };
+  if (coding === 'zstd') return { size: undefined, chunks: decompressStream(received, maxBytes) };
   return { size: announced, chunks: limited(received, maxBytes) };
 }
 
@@ -61,11 +61,6 @@ async function* limited(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncG
     if (bytes > maxBytes) throw new BlobTooLargeError(bytes, maxBytes);
     yield chunk;
   }
-}
-
-async function* decompressed(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
-  // One byte more, so that the limit is told in its own words.
-  yield* decompressStream(chunks, maxBytes + 1);
 }
 
 /** A whole body in memory. */
