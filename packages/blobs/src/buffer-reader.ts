@@ -36,6 +36,11 @@ export class BufferReader implements BlobReader {
     return new BufferReader(memory);
   }
 
+  /** A reader of bytes that follow `CHUNK_HEADROOM` bytes in a buffer, which belongs to the reader from now on. */
+  static over(memory: Buffer): BufferReader {
+    return new BufferReader(memory);
+  }
+
   next(): Promise<Buffer | undefined> {
     if (this.#position === this.#memory.length) return Promise.resolve(undefined);
     const from = this.#position;

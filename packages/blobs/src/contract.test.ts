@@ -49,13 +49,13 @@ blobStoreContract(
   'a verified store',
   decorated((store) => withVerification(store)),
 );
-blobStoreContract(runner, 'DiskBlobStore', diskStore('data', 16 * 1024));
+blobStoreContract(runner, 'DiskBlobStore', diskStore('data', 32 * 1024));
 blobStoreContract(runner, 'DiskBlobStore without syncs and small blobs', diskStore('none', 0));
-blobStoreContract(runner, 'DiskBlobStore with full durability', diskStore('full', 16 * 1024));
+blobStoreContract(runner, 'DiskBlobStore with full durability', diskStore('full', 32 * 1024));
 
 actionResultStoreContract(runner, 'MemoryActionResultStore', async () => ({ store: new MemoryActionResultStore() }));
 actionResultStoreContract(runner, 'DiskBlobStore.actionResults', async () => {
-  const { store, dispose } = await diskStore('data', 16 * 1024)();
+  const { store, dispose } = await diskStore('data', 32 * 1024)();
   return {
     store: store.actionResults,
     dispose: async () => {

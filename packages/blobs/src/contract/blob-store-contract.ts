@@ -13,7 +13,7 @@ export interface StoreUnderTest {
 }
 
 /** Sizes around the borders that stores have: nothing, small, a chunk, several transfers. */
-const SIZES = [0, 1, 4096, 16 * 1024, 16 * 1024 + 1, CHUNK_BYTES, 700_001, 1_300_000];
+const SIZES = [0, 1, 4072, 4096, 32 * 1024, 32 * 1024 + 1, CHUNK_BYTES, 700_001, 1_300_000];
 
 /**
  * What every {@link BlobStore} keeps, as tests: call it in a test file of the implementation.

@@ -27,7 +27,7 @@ export class DiskActionResultStore implements ActionResultStore {
     const { words, at } = actionResultKey(key);
     const handle = catalog.find(ACTION_RESULT, words, at);
     if (handle === -1) return undefined;
-    const bytes = catalog.database.value(keyBytes({ kind: ACTION_RESULT, words, at }));
+    const bytes = catalog.database.value(keyBytes({ kind: ACTION_RESULT, words, at }), catalog.table.size(handle));
     const intact = catalog.table.hasFlag(handle, VERIFIED) || (bytes !== undefined && isIntact(bytes));
     const record = bytes && intact ? decodeActionRecord(bytes) : undefined;
     if (record?.key !== key) return this.#putAside(key, bytes);
@@ -67,7 +67,7 @@ export class DiskActionResultStore implements ActionResultStore {
     const { database } = this.#entries.catalog;
     const entry = actionResultKey(key);
     const isStillDamaged = () => {
-      const now = database.value(keyBytes(entry));
+      const now = database.value(keyBytes(entry), seen?.length ?? 0);
       return now === undefined ? seen === undefined : !isIntact(now) || decodeActionRecord(now)?.key !== key;
     };
     await this.#entries.putAside(entry, `the result of ${key}`, 'its checksum is wrong', isStillDamaged);

@@ -17,7 +17,7 @@ import { StoreClosedError } from '../errors.js';
 import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
 import { orFail } from './failure.js';
-import { BlobFiles, readAll } from './files/blob-files.js';
+import { BlobFiles } from './files/blob-files.js';
 import { StoreDirectory } from './files/store-directory.js';
 import { StoreLock } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
@@ -165,7 +165,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     if (handle === -1) return undefined;
     this.#catalog.table.touch(handle, this.#catalog.stamp());
     return this.#catalog.table.hasFlag(handle, IN_FILE)
-      ? this.#getFile(digest, options?.signal)
+      ? this.#files.get(digest, options?.signal)
       : this.#getValue(digest, handle);
   }
 
@@ -297,14 +297,9 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     return handle !== -1 && this.#catalog.table.size(handle) === digest.size ? handle : -1;
   }
 
-  async #getFile(digest: Digest, signal: AbortSignal | undefined): Promise<Buffer | undefined> {
-    const reader = await this.#files.open(digest, { offset: 0, length: digest.size }, signal);
-    return reader && readAll(reader);
-  }
-
   #getValue(digest: Digest, handle: number): MaybePromise<Buffer | undefined> {
     const { table, database } = this.#catalog;
-    const bytes = database.value(keyBytes(blobKey(digest)));
+    const bytes = database.value(keyBytes(blobKey(digest)), digest.size);
     if (!table.hasFlag(handle, VERIFIED) || bytes?.length !== digest.size) {
       if (!bytes || !isContent(bytes, digest)) return this.#putAside(digest);
       table.setFlag(handle, VERIFIED);
@@ -333,7 +328,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   async #putAside(digest: Digest): Promise<undefined> {
     const key = blobKey(digest);
     await this.#entries.putAside(key, String(digest), 'the index has other bytes for it', () => {
-      const now = this.#catalog.database.value(keyBytes(key));
+      const now = this.#catalog.database.value(keyBytes(key), digest.size);
       return !now || !isContent(now, digest);
     });
     return undefined;
@@ -343,7 +338,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   async #look(digest: Digest): Promise<void> {
     const handle = this.#find(digest);
     if (handle === -1) return;
-    if (this.#catalog.table.hasFlag(handle, IN_FILE)) await this.#getFile(digest, undefined);
+    if (this.#catalog.table.hasFlag(handle, IN_FILE)) await this.#files.get(digest, undefined);
     else await this.#getValue(digest, handle);
   }
 }

@@ -61,7 +61,9 @@ export class EntryStore {
   async putAside(key: EntryKey, what: string, reason: string, isStillDamaged: () => boolean): Promise<void> {
     await this.catalog.locks.run(keyText(key), async () => {
       if (!isStillDamaged()) return;
-      const bytes = this.catalog.database.value(keyBytes(key));
+      const handle = this.catalog.find(key.kind, key.words, key.at);
+      const size = handle === -1 ? 0 : this.catalog.table.size(handle);
+      const bytes = this.catalog.database.value(keyBytes(key), size);
       const removed = await this.catalog.remove(key);
       if (!removed) return;
       this.#damaged++;

@@ -210,7 +210,7 @@ describe('a damaged blob', () => {
     const directory = await stores.folder();
     const store = await stores.open({ directory });
     for (let i = 0; i < 70; i++) {
-      const { digest, bytes } = blobOf(17 * KIB, i);
+      const { digest, bytes } = blobOf(33 * KIB, i);
       await store.write(digest, bytes);
       await writeFile(fileOf(directory, digest), 'short');
       expect(await store.read(digest)).toBeUndefined();

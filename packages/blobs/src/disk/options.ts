@@ -33,7 +33,7 @@ export interface DiskBlobStoreOptions {
   readonly minAgeMs?: number;
   /** Default `data`. */
   readonly durability?: Durability;
-  /** Blobs up to this size lie in the index's file instead of files of their own. Default 16 KiB, at most 1 MiB. */
+  /** Blobs up to this size lie in the index's file instead of files of their own. Default 32 KiB (decision 001), at most 256 KiB. */
   readonly smallBlobBytes?: number;
   /** How long an upload waits for the janitor to make room before it fails. Default 2 000. */
   readonly spaceWaitMs?: number;
@@ -63,7 +63,7 @@ export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
     minFreeBytes: 0,
     minAgeMs: 30_000,
     durability: 'data',
-    smallBlobBytes: 16 * 1024,
+    smallBlobBytes: 32 * 1024,
     spaceWaitMs: 2_000,
     housekeepingMs: 2_000,
     name: 'disk',
@@ -80,7 +80,7 @@ export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
   wholeNumber('maxBytes', resolved.maxBytes, MIB);
   wholeNumber('minFreeBytes', resolved.minFreeBytes, 0);
   wholeNumber('minAgeMs', resolved.minAgeMs, 0);
-  wholeNumber('smallBlobBytes', resolved.smallBlobBytes, 0, MIB);
+  wholeNumber('smallBlobBytes', resolved.smallBlobBytes, 0, MIB / 4);
   wholeNumber('spaceWaitMs', resolved.spaceWaitMs, 0);
   wholeNumber('housekeepingMs', resolved.housekeepingMs, 0);
   return resolved;

@@ -49,15 +49,15 @@ async function damageEverything(directory: string): Promise<void> {
   await damageIndex(directory, async (database) => {
     const [first, second, third] = small.map(({ digest }) => blobKey(digest));
     await database.put(first!, record('value', 100), Buffer.alloc(100));
-    await database.removeValue(keyBytes(second!));
+    await database.removePiece(keyBytes(second!));
     await database.put(third!, record('value', 102), Buffer.alloc(7));
     const bad = encodeActionRecord('a', Buffer.from('result a'));
     bad[bad.length - 1]! ^= 1;
     await database.put(actionResultKey('a'), record('action', bad.length), bad);
-    await database.removeValue(keyBytes(actionResultKey('b')));
+    await database.removePiece(keyBytes(actionResultKey('b')));
     const stray = actionResultKey('stray');
     await database.put(stray, record('action', 5), Buffer.from('stray'));
-    await database.remove(keyBytes(stray), true);
+    await database.remove(keyBytes(stray), undefined);
     const malformed = { ...record('value', Number.NaN), place: 'file' as const };
     await database.put(blobKey(blobOf(1, 'malformed').digest), malformed);
   });

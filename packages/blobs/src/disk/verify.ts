@@ -12,7 +12,7 @@ import { StoreDirectory } from './files/store-directory.js';
 import { StoreLock } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { blobKey, functionOf, keyBytes, parseKey } from './index/entry-key.js';
-import { IndexDatabase } from './index/index-database.js';
+import { IndexDatabase, parsePiece } from './index/index-database.js';
 import type { EntryRecord } from './index/record.js';
 
 export interface VerifyOptions {
@@ -141,7 +141,7 @@ class Verification {
 
   async #checkRecord(bytes: Buffer, record: EntryRecord | undefined): Promise<void> {
     const key = parseKey(bytes);
-    const removeRecord = () => this.#database.remove(bytes, false);
+    const removeRecord = () => this.#database.remove(bytes, 0);
     if (!key || !record) {
       await this.#found('damaged', bytes.toString('hex'), 'its record in the index is malformed', removeRecord);
       return;
@@ -149,7 +149,7 @@ class Verification {
     const fn = functionOf(key.kind);
     if (!fn) {
       this.#actionResults++;
-      await this.#checkActionResult(bytes);
+      await this.#checkActionResult(bytes, record.size);
       return;
     }
     this.#blobs++;
@@ -158,20 +158,20 @@ class Verification {
     else await this.#checkValue(bytes, digest);
   }
 
-  async #checkActionResult(key: Buffer): Promise<void> {
-    const value = this.#database.value(key);
+  async #checkActionResult(key: Buffer, size: number): Promise<void> {
+    const value = this.#database.value(key, size);
     this.#bytes += value?.length ?? 0;
     const record = value && decodeActionRecord(value);
     const subject = `the result of ${record?.key ?? key.toString('hex', 1)}`;
-    const remove = () => this.#database.remove(key, false);
+    const remove = () => this.#database.remove(key, size);
     if (!value) await this.#found('missing', subject, 'the index has no bytes for it', remove);
     else if (!record || !isIntact(value)) await this.#found('damaged', subject, 'its checksum is wrong', remove);
   }
 
   async #checkValue(key: Buffer, digest: Digest): Promise<void> {
-    const value = this.#database.value(key);
+    const value = this.#database.value(key, digest.size);
     this.#bytes += value?.length ?? 0;
-    const remove = () => this.#database.remove(key, false);
+    const remove = () => this.#database.remove(key, digest.size);
     if (!value) await this.#found('missing', String(digest), 'the index has no bytes for it', remove);
     else if (value.length !== digest.size || !hashBytes(digest.function, value).equals(digest.bytes))
       await this.#found('damaged', String(digest), 'the index has other bytes for it', remove);
@@ -179,7 +179,7 @@ class Verification {
 
   async #checkFile(key: Buffer, digest: Digest): Promise<void> {
     const path = this.#directory.blobFile(digest);
-    const removeRecord = () => this.#database.remove(key, true);
+    const removeRecord = () => this.#database.remove(key, undefined);
     const removeBoth = async () => {
       await removeRecord();
       await rm(path, { recursive: true, force: true });
@@ -211,15 +211,16 @@ class Verification {
   async #findStrayValues(): Promise<void> {
     let after: Buffer | undefined;
     for (;;) {
-      const keys = this.#database.valueKeysAfter(after, BATCH);
-      for (const key of keys) {
+      const pieces = this.#database.piecesAfter(after, BATCH);
+      for (const piece of pieces) {
+        const { key, isPartOf } = parsePiece(piece);
         const record = this.#database.record(key);
-        if (record && record.place !== 'file') continue;
-        const name = key.toString('hex');
-        await this.#found('stray', name, 'bytes without an entry', () => this.#database.removeValue(key));
+        if (record && record.place !== 'file' && isPartOf(record.size)) continue;
+        const remove = () => this.#database.removePiece(piece);
+        await this.#found('stray', piece.toString('hex'), 'bytes without an entry', remove);
       }
       this.#options.signal?.throwIfAborted();
-      after = keys.at(-1);
+      after = pieces.at(-1);
       if (!after) return;
     }
   }

@@ -7,7 +7,7 @@ import { blobOf, inChunks } from './content.js';
  * own: `node crashing-writer.js FOLDER DURABILITY ROUND`.
  */
 const [directory = '', durability = 'data', round = '0'] = process.argv.slice(2);
-const SIZES = [10, 3000, 16_384, 16_385, 100_000, 700_000];
+const SIZES = [10, 3000, 32_768, 32_769, 100_000, 700_000];
 const WRITERS = 8;
 
 const store = await DiskBlobStore.open({ directory, durability: durability as Durability, maxBytes: 2 ** 30 });

@@ -1,7 +1,8 @@
-import { type FileSystem, nodeFileSystem, type OpenFile } from '../disk/files/file-system.js';
+import { type FileStatus, type FileSystem, nodeFileSystem, type OpenFile } from '../disk/files/file-system.js';
 
 export type FileOperation =
   | 'openToRead'
+  | 'readNow'
   | 'create'
   | 'rename'
   | 'unlink'
@@ -27,9 +28,14 @@ export class FaultyFileSystem implements FileSystem {
   /** Free bytes to report instead of the real ones. */
   free: number | undefined;
 
-  async openToRead(path: string): Promise<OpenFile> {
+  openToRead(path: string): OpenFile {
     this.#step('openToRead', path);
-    return this.#wrap(await nodeFileSystem.openToRead(path), path);
+    return this.#wrap(nodeFileSystem.openToRead(path), path);
+  }
+
+  readNow(path: string, buffer: Uint8Array, offset: number): FileStatus {
+    this.#step('readNow', path);
+    return nodeFileSystem.readNow(path, buffer, offset);
   }
 
   async create(path: string): Promise<OpenFile> {
@@ -87,7 +93,7 @@ export class FaultyFileSystem implements FileSystem {
         step('datasync');
         await file.datasync();
       },
-      status: async () => {
+      status: () => {
         step('fileStatus');
         return file.status();
       },

@@ -1,5 +1,13 @@
-import type { BlobReader, BlobSource, OperationOptions } from '../../blob-store.js';
+import {
+  type BlobReader,
+  type BlobSource,
+  CHUNK_HEADROOM,
+  type MaybePromise,
+  type OperationOptions,
+} from '../../blob-store.js';
+import { BufferReader } from '../../buffer-reader.js';
 import type { Digest } from '../../digest.js';
+import { hashBytes } from '../../digest-function.js';
 import { BlobDamagedError } from '../../errors.js';
 import type { EntryStore } from '../entry-store.js';
 import { isNotFound, isUnreadable, storeFailure } from '../failure.js';
@@ -9,9 +17,12 @@ import type { ResolvedOptions } from '../options.js';
 import { accountedBytes } from '../space/accounting.js';
 import { BufferPool } from './buffer-pool.js';
 import { FileReader } from './file-reader.js';
-import type { OpenFile } from './file-system.js';
+import type { FileStatus, OpenFile } from './file-system.js';
 import { SyncGate } from './sync-gate.js';
 import { receiveFile } from './upload.js';
+
+/** Blobs up to this size are read in one go, without the thread pool. */
+const READ_NOW_BYTES = 256 * 1024;
 
 /** The part of a blob that a reader is to deliver. */
 interface Range {
@@ -61,11 +72,20 @@ export class BlobFiles {
     if (this.#options.durability === 'full') await catalog.database.flushed();
   }
 
+  /** A whole blob; a small one at once when there is nothing to put aside. */
+  get(digest: Digest, signal: AbortSignal | undefined): MaybePromise<Buffer | undefined> {
+    return digest.size <= READ_NOW_BYTES ? this.#readNow(digest, 0) : this.#getLarge(digest, signal);
+  }
+
   /**
    * Opens a blob that the catalog has; undefined when its file turns out not to be it. What the process has not
    * compared with its hash yet is compared while it streams; a file that was touched since it was written, before.
    */
   async open(digest: Digest, range: Range, signal: AbortSignal | undefined): Promise<BlobReader | undefined> {
+    if (range.length === digest.size && digest.size <= READ_NOW_BYTES) {
+      const memory = await this.#readNow(digest, CHUNK_HEADROOM);
+      return memory && BufferReader.over(memory);
+    }
     const { catalog } = this.#entries;
     const key = blobKey(digest);
     const text = keyText(key);
@@ -79,6 +99,26 @@ export class BlobFiles {
     }
   }
 
+  /** A small blob's file in one buffer, behind as many bytes as the caller wants in front. */
+  #readNow(digest: Digest, headroom: number): MaybePromise<Buffer | undefined> {
+    const key = blobKey(digest);
+    const written = this.#entries.catalog.record(key)?.mtimeMs;
+    const memory = Buffer.allocUnsafe(headroom + digest.size);
+    let status: FileStatus;
+    try {
+      status = this.#entries.fs.readNow(this.#entries.directory.blobFile(digest), memory, headroom);
+    } catch (error) {
+      return this.#cannotOpen(digest, written, error);
+    }
+    if (status.size !== digest.size) return this.#putAside(digest, written, `its file has ${status.size} bytes`);
+    if (status.mtimeMs === written && this.#isVerified(key)) return memory;
+    const hash = hashBytes(digest.function, memory.subarray(headroom));
+    if (!hash.equals(digest.bytes)) return this.#putAside(digest, written, `its hash is ${hash.toString('hex')}`);
+    this.#setVerified(key);
+    if (status.mtimeMs === written) return memory;
+    return this.#entries.catalog.putTimeOfWriting(key, status.mtimeMs).then(() => memory);
+  }
+
   async #openPinned(
     digest: Digest,
     key: EntryKey,
@@ -88,15 +128,11 @@ export class BlobFiles {
   ): Promise<BlobReader | undefined> {
     const { catalog, directory, fs } = this.#entries;
     const written = catalog.record(key)?.mtimeMs;
-    const damaged = (reason: string) =>
-      this.#entries.putAside(key, String(digest), reason, () => catalog.record(key)?.mtimeMs === written);
     let file: OpenFile;
     try {
-      file = await fs.openToRead(directory.blobFile(digest));
+      file = fs.openToRead(directory.blobFile(digest));
     } catch (error) {
-      if (!isNotFound(error) && !isUnreadable(error)) throw storeFailure(error, `cannot open ${digest}`);
-      await damaged(isNotFound(error) ? 'its file is missing' : 'its file cannot be read');
-      return undefined;
+      return this.#cannotOpen(digest, written, error);
     }
     const reader = (part: Range, verify: boolean, whenClosed: () => void) =>
       new FileReader({
@@ -107,15 +143,14 @@ export class BlobFiles {
         buffers: this.#buffers,
         signal,
         onVerified: () => this.#setVerified(key),
-        onDamaged: damaged,
+        onDamaged: (reason) => this.#putAside(digest, written, reason),
         onClose: whenClosed,
       });
     try {
-      const status = await file.status();
+      const status = file.status();
       if (status.size !== digest.size) {
         await file.close();
-        await damaged(`its file has ${status.size} bytes`);
-        return undefined;
+        return await this.#putAside(digest, written, `its file has ${status.size} bytes`);
       }
       if (status.mtimeMs !== written) {
         if (!(await isRight(reader({ offset: 0, length: digest.size }, true, () => {})))) return undefined;
@@ -128,6 +163,24 @@ export class BlobFiles {
     }
     const verify = range.length === digest.size && !this.#isVerified(key);
     return reader(range, verify, onClose);
+  }
+
+  async #getLarge(digest: Digest, signal: AbortSignal | undefined): Promise<Buffer | undefined> {
+    const reader = await this.open(digest, { offset: 0, length: digest.size }, signal);
+    return reader && readAll(reader);
+  }
+
+  async #cannotOpen(digest: Digest, written: number | undefined, error: unknown): Promise<undefined> {
+    if (!isNotFound(error) && !isUnreadable(error)) throw storeFailure(error, `cannot open ${digest}`);
+    return this.#putAside(digest, written, isNotFound(error) ? 'its file is missing' : 'its file cannot be read');
+  }
+
+  /** @param written time of writing that the index had when the damage was found; another upload has another */
+  async #putAside(digest: Digest, written: number | undefined, reason: string): Promise<undefined> {
+    const key = blobKey(digest);
+    const isStillThere = () => this.#entries.catalog.record(key)?.mtimeMs === written;
+    await this.#entries.putAside(key, String(digest), reason, isStillThere);
+    return undefined;
   }
 
   async #moveIn(incoming: string, digest: Digest): Promise<void> {
@@ -165,7 +218,7 @@ async function isRight(reader: BlobReader): Promise<boolean> {
 }
 
 /** All that a reader delivers, in one buffer. */
-export async function readAll(reader: BlobReader): Promise<Buffer> {
+async function readAll(reader: BlobReader): Promise<Buffer> {
   const bytes = Buffer.allocUnsafeSlow(reader.length);
   let filled = 0;
   for await (const chunk of reader) {

@@ -94,7 +94,7 @@ class Upload {
         'cannot sync an upload',
       );
     }
-    const status = await orFail(this.#file.status(), 'cannot look at an upload');
+    const status = await orFail((async () => this.#file.status())(), 'cannot look at an upload');
     await orFail(this.#file.close(), 'cannot close an upload');
     this.#giveBuffers();
     return status;

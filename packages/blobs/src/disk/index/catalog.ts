@@ -12,6 +12,8 @@ const USE_STEP = 1 / 1024;
 /** An entry that was there until just now. */
 export interface RemovedEntry {
   readonly place: Place;
+  readonly size: number;
+  /** Accounted bytes. */
   readonly bytes: number;
   /** To be released when its file is gone. */
   readonly space: Reservation;
@@ -85,7 +87,8 @@ export class Catalog {
    * The caller holds the entry's lock.
    */
   async put(key: EntryKey, record: EntryRecord, space: Reservation, value?: Uint8Array): Promise<void> {
-    await this.database.put(key, record, value);
+    const replaced = this.table.find(key.kind, key.words, key.at);
+    await this.database.put(key, record, value, replaced === -1 ? 0 : this.table.size(replaced));
     const before = this.#drop(key);
     this.#insert(key, record, VERIFIED);
     space.commit();
@@ -110,7 +113,7 @@ export class Catalog {
     if (!dropped) return undefined;
     const space = this.#ledger.retire(dropped.bytes);
     try {
-      await this.database.remove(keyBytes(key), dropped.place === 'file');
+      await this.database.remove(keyBytes(key), dropped.place === 'file' ? undefined : dropped.size);
     } catch (error) {
       space.release();
       throw error;
@@ -182,10 +185,14 @@ export class Catalog {
   }
 
   /** Takes an entry out of the table only. */
-  #drop(key: EntryKey): { readonly place: Place; readonly bytes: number } | undefined {
+  #drop(key: EntryKey): { readonly place: Place; readonly size: number; readonly bytes: number } | undefined {
     const handle = this.table.find(key.kind, key.words, key.at);
     if (handle === -1) return undefined;
-    const dropped = { place: this.placeAt(handle), bytes: this.accountedAt(handle) };
+    const dropped = {
+      place: this.placeAt(handle),
+      size: this.table.size(handle),
+      bytes: this.accountedAt(handle),
+    };
     this.table.remove(handle);
     this.#bytes -= dropped.bytes;
     if (key.kind === ACTION_RESULT) this.#actionResults--;

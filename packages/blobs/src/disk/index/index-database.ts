@@ -6,7 +6,7 @@ import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
 import { isNotFound, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
-import { type EntryKey, keyBytes, parseKey } from './entry-key.js';
+import { type EntryKey, keyBytes, parseKey, wordsOf } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
 
 /** What is known without a look at every entry. */
@@ -20,6 +20,13 @@ export interface Totals {
 const TOTALS = Buffer.from('totals');
 const CLEAN = Buffer.from('clean');
 const TOTALS_BYTES = 24;
+/**
+ * Values are cut into pieces that fill one page each. LMDB looks for the pages of a larger value side by side, in all
+ * of its free pages one after the other, which takes milliseconds once entries have come and gone for a while.
+ */
+const PIECE_BYTES = 4072;
+/** Pieces that a value is given room for when it turns out longer than expected. */
+const PIECES_MORE = 256;
 /** What LMDB's file begins with, after a page's header. */
 const MAGIC = Buffer.from('dec0efbe', 'hex');
 const MAGIC_WITHIN = 64;
@@ -78,15 +85,40 @@ export class IndexDatabase {
     return undefined;
   }
 
-  /** A copy of a small blob's bytes, or of an action result's record. */
-  value(key: Buffer): Buffer | undefined {
-    return this.#values.getBinary(key);
+  /**
+   * A copy of a small blob's bytes, or of an action result's record.
+   *
+   * @param size how long it should be; what is there may have another length
+   */
+  value(key: Buffer, size: number): Buffer | undefined {
+    const bytes = Buffer.allocUnsafe(size);
+    let filled = 0;
+    for (let i = 0; ; i++) {
+      // Its memory is used again by the next read, and its `length` is not its `byteLength`.
+      const piece = this.#values.getBinaryFast(pieceKey(key, i));
+      if (!piece) return i === 0 ? undefined : bytes.subarray(0, filled);
+      if (filled + piece.length > size) return this.value(key, size + PIECES_MORE * PIECE_BYTES);
+      bytes.set(new Uint8Array(piece.buffer, piece.byteOffset, piece.length), filled);
+      filled += piece.length;
+      if (piece.length < PIECE_BYTES) return filled === size ? bytes : bytes.subarray(0, filled);
+    }
   }
 
-  /** Writes an entry, with its bytes when they are to lie here. The bytes must stay as they are until it resolves. */
-  put(key: EntryKey, record: EntryRecord, value?: Uint8Array): Promise<void> {
+  /**
+   * Writes an entry, with its bytes when they are to lie here. The bytes must stay as they are until it resolves.
+   *
+   * @param sizeBefore size of the value that is being replaced
+   */
+  put(key: EntryKey, record: EntryRecord, value?: Uint8Array, sizeBefore = 0): Promise<void> {
     const bytes = keyBytes(key);
-    if (value) this.#settle(this.#values.put(bytes, value as Buffer)).catch(() => {});
+    if (value) {
+      const count = pieceCount(value.length);
+      for (let i = 0; i < count; i++) {
+        const piece = value.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES);
+        this.#together(this.#values.put(pieceKey(bytes, i), piece as Buffer));
+      }
+      this.#removePieces(bytes, count, pieceCount(sizeBefore));
+    }
     return this.#settle(this.#records.put(bytes, encodeRecord(record)));
   }
 
@@ -95,14 +127,15 @@ export class IndexDatabase {
     return this.#settle(this.#records.put(key, encodeRecord(record)));
   }
 
-  remove(key: Buffer, inFile: boolean): Promise<void> {
-    if (!inFile) this.#settle(this.#values.remove(key)).catch(() => {});
+  /** Removes an entry and the value of this size that it has here, if any. */
+  remove(key: Buffer, valueBytes: number | undefined): Promise<void> {
+    if (valueBytes !== undefined) this.#removePieces(key, 0, pieceCount(valueBytes));
     return this.#settle(this.#records.remove(key));
   }
 
-  /** Removes bytes that no record names. */
-  removeValue(key: Buffer): Promise<void> {
-    return this.#settle(this.#values.remove(key));
+  /** Removes a piece of a value that no record names. */
+  removePiece(piece: Buffer): Promise<void> {
+    return this.#settle(this.#values.remove(piece));
   }
 
   /** Up to `limit` records whose keys come after `after`, in the order of keys. */
@@ -113,8 +146,8 @@ export class IndexDatabase {
     return found;
   }
 
-  /** Up to `limit` keys of values that come after `after`. */
-  valueKeysAfter(after: Buffer | undefined, limit: number): Buffer[] {
+  /** Up to `limit` keys of pieces of values that come after `after`; see {@link parsePiece}. */
+  piecesAfter(after: Buffer | undefined, limit: number): Buffer[] {
     return Array.from(this.#values.getKeys({ ...this.#after(after, limit), snapshot: false }), (key) =>
       Buffer.from(key),
     );
@@ -162,6 +195,15 @@ export class IndexDatabase {
     return after ? { start: Buffer.concat([after, Buffer.of(0)]), limit } : { limit };
   }
 
+  #removePieces(key: Buffer, from: number, to: number): void {
+    for (let i = from; i < to; i++) this.#together(this.#values.remove(pieceKey(key, i)));
+  }
+
+  /** A write that commits or fails together with one that is waited for. */
+  #together(write: Promise<boolean>): void {
+    this.#settle(write).catch(() => {});
+  }
+
   /** What a failed commit throws names its cause in a promise of its own, which nobody else would handle. */
   async #settle(write: Promise<boolean>): Promise<void> {
     try {
@@ -172,6 +214,26 @@ export class IndexDatabase {
       throw storeFailure(cause instanceof Error ? cause : error, 'cannot write to the index');
     }
   }
+}
+
+function pieceCount(size: number): number {
+  return Math.max(1, Math.ceil(size / PIECE_BYTES));
+}
+
+/** The entry's own key for the first piece, then the key and a number. */
+function pieceKey(key: Buffer, number: number): Buffer {
+  if (number === 0) return key;
+  const bytes = Buffer.allocUnsafe(key.length + 2);
+  bytes.set(key);
+  bytes.writeUInt16BE(number, key.length);
+  return bytes;
+}
+
+/** The entry that a piece belongs to, and whether a value of some size has that piece. */
+export function parsePiece(piece: Buffer): { readonly key: Buffer; readonly isPartOf: (size: number) => boolean } {
+  const length = 1 + wordsOf(piece[0] ?? 0) * 4;
+  const number = piece.length === length + 2 ? piece.readUInt16BE(length) : 0;
+  return { key: piece.subarray(0, length), isPartOf: (size) => number < pieceCount(size) };
 }
 
 /** LMDB takes the process down when it opens a file that is no database of its own. */

@@ -26,10 +26,10 @@ export interface SpaceLedgerOptions {
 
 /** More uploads than this never wait for room at once; an edge admits fewer. */
 const MOST_WAITERS = 4096;
-/** The janitor starts at this part of the limit, so that uploads need not wait for it. */
-const HIGH_WATER = 0.95;
-/** The janitor stops at this part of the limit. */
-const LOW_WATER = 0.9;
+/** The janitor starts when less than this part of the limit is left, so that uploads need not wait for it. */
+const HEADROOM = 0.05;
+/** A large store needs no larger headroom than uploads fill while the janitor gets going. */
+const MOST_HEADROOM = 2 * 1024 ** 3;
 
 /**
  * Who has how much of the space. An upload reserves before its first byte and commits at its end, so that the limit
@@ -93,7 +93,8 @@ export class SpaceLedger {
   excess(): number {
     const { maxBytes } = this.#options;
     const wanted = this.#used + this.#reserved + this.#waiting;
-    return wanted > maxBytes * HIGH_WATER ? wanted - maxBytes * LOW_WATER : 0;
+    const headroom = Math.min(maxBytes * HEADROOM, MOST_HEADROOM);
+    return wanted > maxBytes - headroom ? wanted - (maxBytes - 2 * headroom) : 0;
   }
 
   /** Bytes that the file system lacks of what is to stay free and what is wanted; a tenth more when it lacks any. */
