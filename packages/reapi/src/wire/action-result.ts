@@ -19,7 +19,7 @@ export interface ActionResultContents {
   readonly stderr: Digest | undefined;
 }
 
-export interface OutputDirectoryDigests {
+interface OutputDirectoryDigests {
   /** Of an encoded `Tree`. */
   readonly tree: Digest | undefined;
   /** Of an encoded `Directory`: the root of the tree. */

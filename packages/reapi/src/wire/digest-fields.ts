@@ -158,8 +158,3 @@ export function writeRequestedDigest(writer: WireWriter, digest: RequestedDigest
 function hashLength({ digest, hash }: RequestedDigest): number {
   return digest instanceof Digest ? hash.length : Buffer.byteLength(hash);
 }
-
-/** A digest as a message names it. */
-export function requestDigest(digest: Digest): RequestedDigest {
-  return { hash: digest.hash, sizeBytes: digest.size, digest };
-}

@@ -2,9 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import { WireFormatError } from './wire-format-error.js';
 
 /** How a field's value is laid out (protobuf encoding guide, "Message Structure"). */
-export const VARINT = 0;
-export const FIXED64 = 1;
-export const BYTES = 2;
+const VARINT = 0;
+const FIXED64 = 1;
+const BYTES = 2;
 const GROUP_START = 3;
 const GROUP_END = 4;
 const FIXED32 = 5;

@@ -7,7 +7,7 @@ import { ZstdError } from './zstd-error.js';
 export const MAX_WINDOW_BYTES = 8 * 1024 * 1024;
 
 /** Most bytes that one block holds, compressed or not (RFC 8878, 3.1.1.2.4). */
-export const MAX_BLOCK_BYTES = 128 * 1024;
+const MAX_BLOCK_BYTES = 128 * 1024;
 
 const MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50;

@@ -3,7 +3,7 @@
  * - `TOO_LARGE`: it holds more than the caller takes, or needs more memory than a decoder offers
  * - `UNSUPPORTED`: this process can't do it; see {@link zstdSupport}
  */
-export type ZstdErrorCode = 'MALFORMED' | 'TOO_LARGE' | 'UNSUPPORTED';
+type ZstdErrorCode = 'MALFORMED' | 'TOO_LARGE' | 'UNSUPPORTED';
 
 /** Compressed bytes that can't be used. */
 export class ZstdError extends Error {
