@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { address, boolean, choice, choiceByName, choices, duration, integer, path, size } from './fields.js';
 
 const MIB = { bytes: 1024 * 1024, text: '1MiB' };
+const BYTE = { bytes: 1, text: '1' };
 const KIB = { bytes: 1024, text: '1KiB' };
 
 /** A part of the file that may be left out. */
@@ -31,7 +32,7 @@ export const configSchema = z.strictObject({
     ),
   }),
   limits: section({
-    max_blob_size: size('0', 'Largest blob that may be uploaded; 0: as large as the store allows.'),
+    max_blob_size: size('8GiB', 'Largest blob that may be uploaded.', BYTE),
     max_message_size: size('4MiB', 'Largest gRPC message that is received or sent.', KIB),
     max_batch_total_size: size(
       '4032KiB',

@@ -1,0 +1,107 @@
+import type { RequestRecord } from '@granary/reapi';
+import { type Counter, DURATION_BUCKETS, type Histogram, type MetricRegistry } from '@granary/telemetry';
+
+interface MethodSeries {
+  readonly byCode: Map<string, Counter>;
+  readonly duration: Histogram;
+  readonly received: Counter;
+  readonly sent: Counter;
+}
+
+/** How often something asked for was there. */
+export interface HitCount {
+  readonly hits: number;
+  readonly misses: number;
+}
+
+/** Counts finished requests by protocol, method and outcome. */
+export class RequestMetrics {
+  readonly #grpc;
+  readonly #http;
+  readonly #methods = new Map<string, MethodSeries>();
+  #requests = 0;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #actionHits = 0;
+  #actionMisses = 0;
+
+  constructor(registry: MetricRegistry) {
+    this.#grpc = {
+      requests: registry.counter('grpc_requests_total', 'gRPC calls by their status.', ['service', 'method', 'code']),
+      duration: registry.histogram(
+        'grpc_request_duration_seconds',
+        'Time from a gRPC call to its status.',
+        ['service', 'method'],
+        DURATION_BUCKETS,
+      ),
+      bytes: registry.counter('grpc_bytes_total', 'Bytes of gRPC messages.', ['method', 'direction']),
+    };
+    this.#http = {
+      requests: registry.counter('http_server_requests_total', 'HTTP cache requests by their status.', [
+        'route',
+        'method',
+        'code',
+      ]),
+      duration: registry.histogram(
+        'http_server_request_duration_seconds',
+        'Time from an HTTP request to its answer.',
+        ['route', 'method'],
+        DURATION_BUCKETS,
+      ),
+      bytes: registry.counter('http_server_bytes_total', 'Bytes of HTTP bodies.', ['method', 'direction']),
+    };
+  }
+
+  record(record: RequestRecord): void {
+    const series = this.#series(record);
+    let requests = series.byCode.get(record.code);
+    if (!requests) {
+      requests = this.#family(record).requests.with(record.service, record.method, record.code);
+      series.byCode.set(record.code, requests);
+    }
+    requests.add();
+    series.duration.observe(record.durationMs / 1000);
+    series.received.add(record.bytesIn);
+    series.sent.add(record.bytesOut);
+    this.#requests++;
+    this.#bytesIn += record.bytesIn;
+    this.#bytesOut += record.bytesOut;
+    this.#countActionResult(record);
+  }
+
+  get totals(): { readonly requests: number; readonly bytesIn: number; readonly bytesOut: number } {
+    return { requests: this.#requests, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut };
+  }
+
+  /** Action results as clients saw them: a result whose outputs are gone is a miss. */
+  get actionResults(): HitCount {
+    return { hits: this.#actionHits, misses: this.#actionMisses };
+  }
+
+  #series(record: RequestRecord): MethodSeries {
+    const key = `${record.service}/${record.method}`;
+    let series = this.#methods.get(key);
+    if (!series) {
+      const { duration, bytes } = this.#family(record);
+      series = {
+        byCode: new Map(),
+        duration: duration.with(record.service, record.method),
+        received: bytes.with(record.method, 'received'),
+        sent: bytes.with(record.method, 'sent'),
+      };
+      // The names are those of our own methods and Node's list of verbs, so the map stays small.
+      this.#methods.set(key, series);
+    }
+    return series;
+  }
+
+  #family({ protocol }: RequestRecord) {
+    return protocol === 'grpc' ? this.#grpc : this.#http;
+  }
+
+  #countActionResult({ service, method, code }: RequestRecord): void {
+    if (method !== 'GetActionResult' && !(service === 'ac' && method === 'GET')) return;
+    if (code === 'OK' || code === '200') this.#actionHits++;
+    else if (code === 'NOT_FOUND' || code === '404') this.#actionMisses++;
+  }
+}

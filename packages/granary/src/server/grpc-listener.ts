@@ -1,0 +1,92 @@
+import { createServer, type Server as NetServer, type Socket } from 'node:net';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import { type Server, ServerCredentials } from '@grpc/grpc-js';
+import { clientAuthOptions, enforceClientAuth } from '../tls/client-auth.js';
+import { bind, type Listener, type ListenerOptions } from './listener.js';
+
+/** Bytes that a client may send before it must wait for us: 64 KiB, HTTP/2's own, is one round trip per 64 KiB. */
+const STREAM_WINDOW_BYTES = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES = 4 * STREAM_WINDOW_BYTES;
+
+/**
+ * Lets a gRPC server serve on a port. The port is ours and the connections are handed over, because then a busy port
+ * is an error with a code, certificates can be replaced while connections live, and connections can be counted.
+ */
+export async function listenGrpc(server: Server, options: ListenerOptions): Promise<Listener> {
+  const { tls, clientAuth, key } = options;
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  widenWindows(server);
+
+  const sockets = new Set<Socket>();
+  const accept = (socket: Socket) => {
+    if (socket.destroyed) return;
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    // A connection that breaks concerns its own calls, which learn of it by themselves.
+    socket.on('error', () => {});
+    injector.injectConnection(socket);
+  };
+  let port: NetServer;
+  if (tls) {
+    const secure = createTlsServer({
+      ...tls,
+      ...clientAuthOptions(clientAuth),
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: options.handshakeTimeoutMs,
+      noDelay: true,
+    });
+    enforceClientAuth(secure, clientAuth);
+    secure.on('secureConnection', accept);
+    port = secure;
+  } else {
+    port = createServer({ noDelay: true }, accept);
+  }
+  port.maxConnections = options.maxConnections;
+  const address = await bind(port, key, options.address);
+  // From here on a failure concerns one connection that could not be accepted, not the port.
+  port.on('error', () => {});
+
+  return {
+    key,
+    address,
+    secure: tls !== undefined,
+    useTls(material) {
+      if (port instanceof TlsServer) port.setSecureContext(material);
+    },
+    async drain() {
+      const closed = new Promise<void>((resolve) => port.close(() => resolve()));
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      await closed;
+    },
+    destroy() {
+      port.close();
+      server.forceShutdown();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+interface Http2Settings {
+  on(event: 'session', listener: (session: { setLocalWindowSize(bytes: number): void }) => void): void;
+  updateSettings(settings: { initialWindowSize: number; maxConcurrentStreams?: number }): void;
+}
+
+/**
+ * grpc-js has no option for the windows of a server, only for those of a client. So this looks for its HTTP/2 servers;
+ * where it doesn't find them, uploads over a slow network are slower and everything else is the same.
+ */
+function widenWindows(server: Server): void {
+  const { http2Servers, options } = server as unknown as {
+    readonly http2Servers?: ReadonlyMap<Http2Settings, unknown>;
+    readonly options?: Readonly<Record<string, number | undefined>>;
+  };
+  if (!(http2Servers instanceof Map)) return;
+  const maxConcurrentStreams = options?.['grpc.max_concurrent_streams'];
+  for (const http2 of http2Servers.keys() as Iterable<Http2Settings>) {
+    http2.updateSettings({
+      initialWindowSize: STREAM_WINDOW_BYTES,
+      ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }),
+    });
+    http2.on('session', (session) => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+  }
+}

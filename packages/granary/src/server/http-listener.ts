@@ -1,0 +1,76 @@
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer, Server as HttpsServer } from 'node:https';
+import { clientAuthOptions, enforceClientAuth } from '../tls/client-auth.js';
+import { bind, type Listener, type ListenerOptions } from './listener.js';
+
+export interface HttpListenerOptions extends ListenerOptions {
+  readonly maxHeaderBytes: number;
+  /** Time for a request's header. */
+  readonly headersTimeoutMs: number;
+  /** Time for a whole request; 0 is no limit. */
+  readonly requestTimeoutMs: number;
+  /** How long a connection may stay open without a request. */
+  readonly idleTimeoutMs: number;
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/** Serves HTTP/1.1 on a port, over TLS where there are certificates. */
+export async function listenHttp(options: HttpListenerOptions): Promise<Listener> {
+  const { tls, clientAuth, key } = options;
+  const serverOptions: ServerOptions = {
+    maxHeaderSize: options.maxHeaderBytes,
+    headersTimeout: options.headersTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    keepAliveTimeout: options.idleTimeoutMs,
+    connectionsCheckingInterval: Math.min(5_000, Math.max(100, options.headersTimeoutMs / 4)),
+    noDelay: true,
+  };
+  const server: Server = tls
+    ? createSecureServer({
+        ...serverOptions,
+        ...tls,
+        ...clientAuthOptions(clientAuth),
+        handshakeTimeout: options.handshakeTimeoutMs,
+      })
+    : createServer(serverOptions);
+  if (server instanceof HttpsServer) enforceClientAuth(server, clientAuth);
+  server.maxConnections = options.maxConnections;
+
+  let draining = false;
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
+    if (!draining) return options.handle(request, response);
+    response.setHeader('Connection', 'close');
+    response.writeHead(503, { 'Content-Type': 'text/plain', 'Retry-After': '5' });
+    response.end('the server is shutting down\n');
+  };
+  server.on('request', handle);
+  // Without a listener Node says "100 Continue" before anyone has asked whether the body is wanted.
+  server.on('checkContinue', handle);
+  server.on('request', (_, response: ServerResponse) => {
+    response.once('close', () => {
+      if (draining) setImmediate(() => server.closeIdleConnections());
+    });
+  });
+
+  const address = await bind(server, key, options.address);
+  server.on('error', () => {});
+  return {
+    key,
+    address,
+    secure: tls !== undefined,
+    useTls(material) {
+      if (server instanceof HttpsServer) server.setSecureContext(material);
+    },
+    async drain() {
+      draining = true;
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      });
+    },
+    destroy() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

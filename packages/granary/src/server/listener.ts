@@ -1,0 +1,64 @@
+import { once } from 'node:events';
+import type { Server } from 'node:net';
+import { formatAddress, type ListenAddress } from '../config/address.js';
+import type { TlsMaterial } from '../tls/tls-material.js';
+
+/** A port that serves. */
+export interface Listener {
+  /** The configuration key that asked for it, such as `listen.grpc`. */
+  readonly key: string;
+  /** Where it really listens: port 0 has become the one that the system chose. */
+  readonly address: ListenAddress;
+  readonly secure: boolean;
+  /** New connections get these certificates; those that are open stay. */
+  useTls(material: TlsMaterial): void;
+  /** Takes no new connections and resolves when the requests that run are answered and every connection is closed. */
+  drain(): Promise<void>;
+  /** Ends every connection at once. */
+  destroy(): void;
+}
+
+/** What every listener is made of. */
+export interface ListenerOptions {
+  readonly key: string;
+  readonly address: ListenAddress;
+  readonly tls: TlsMaterial | undefined;
+  readonly clientAuth: 'none' | 'request' | 'require' | 'verify_if_given' | 'require_and_verify';
+  readonly maxConnections: number;
+  /** Time for a TLS handshake. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** A port that can't be listened on. */
+export class ListenError extends Error {
+  readonly code = 'LISTEN_FAILED';
+
+  constructor(key: string, address: ListenAddress, cause: NodeJS.ErrnoException) {
+    super(`${key}: can't listen on ${formatAddress(address)}: ${reason(cause)}`, { cause });
+    this.name = 'ListenError';
+  }
+}
+
+function reason(error: NodeJS.ErrnoException): string {
+  if (error.code === 'EADDRINUSE') return 'the port is in use; choose another one, or 0 for any that is free';
+  if (error.code === 'EACCES') return 'the port is reserved for privileged users; choose one above 1023';
+  if (error.code === 'EADDRNOTAVAIL') return 'this machine has no such address';
+  if (error.code === 'ENOTFOUND') return 'there is no such host';
+  return error.message;
+}
+
+/**
+ * Starts to listen and answers with the real address.
+ *
+ * @throws ListenError that names the key and the address
+ */
+export async function bind(server: Server, key: string, address: ListenAddress): Promise<ListenAddress> {
+  try {
+    server.listen(address);
+    await once(server, 'listening');
+  } catch (error) {
+    throw new ListenError(key, address, error as NodeJS.ErrnoException);
+  }
+  const bound = server.address();
+  return bound === null || typeof bound === 'string' ? address : { host: bound.address, port: bound.port };
+}

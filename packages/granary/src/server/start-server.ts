@@ -1,0 +1,258 @@
+import { resolve } from 'node:path';
+import { DiskBlobStore, withRecorder, withSizeLimit } from '@granary/blobs';
+import { createHttpCacheHandler, createRemoteCache, type EdgeHooks, type RemoteCache } from '@granary/reapi';
+import { type Logger, MetricRegistry, nullLogger } from '@granary/telemetry';
+import { Server as GrpcServer } from '@grpc/grpc-js';
+import { verify as verifyBcrypt } from '@node-rs/bcrypt';
+import { anonymousLevel, exposureWarnings } from '../access/exposure.js';
+import { loadIdentities } from '../access/load-identities.js';
+import { AccessPolicy } from '../access/policy.js';
+import { SecretHash } from '../access/secret-hash.js';
+import { createAdminHandler } from '../admin/admin-handler.js';
+import { formatAddress } from '../config/address.js';
+import { hasCredentials } from '../config/rules.js';
+import type { Config } from '../config/schema.js';
+import { defaultStorageDirectory } from '../config/storage-directory.js';
+import { RequestMetrics } from '../metrics/request-metrics.js';
+import { addStoreGauges, StoreMetrics } from '../metrics/store-metrics.js';
+import { loadTls } from '../tls/tls-material.js';
+import { granaryVersion } from '../version.js';
+import { Closers } from './closers.js';
+import { listenGrpc } from './grpc-listener.js';
+import { listenHttp } from './http-listener.js';
+import type { Listener, ListenerOptions } from './listener.js';
+import { Readiness } from './readiness.js';
+import { readyMessage } from './ready-message.js';
+import { type RunningServer, ServerLifecycle } from './running-server.js';
+import type { ServerStats } from './stats.js';
+
+/** What a server takes from the program around it. */
+export interface ServerDependencies {
+  /** Default: logs nothing. */
+  readonly logger?: Logger;
+  /** Default: one of its own, without the metrics of the process. */
+  readonly metrics?: MetricRegistry;
+}
+
+/** gRPC pings a silent client after this time and gives it that long to answer, so that dead ones don't stay. */
+const KEEPALIVE_MS = 2 * 60_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+
+/**
+ * Starts everything that the configuration asks for: the store first, the listeners last. When a part fails, those that
+ * were started are closed again.
+ *
+ * @throws ConfigError when a file that the configuration names is wrong
+ * @throws StoreLockedError when another server has the store's folder
+ * @throws ListenError when a port can't be listened on
+ */
+export async function startServer(config: Config, dependencies: ServerDependencies = {}): Promise<RunningServer> {
+  const closers = new Closers();
+  try {
+    return await assemble(
+      config,
+      dependencies.logger ?? nullLogger,
+      dependencies.metrics ?? new MetricRegistry(),
+      closers,
+    );
+  } catch (error) {
+    await closers.close().catch(() => {});
+    throw error;
+  }
+}
+
+async function assemble(
+  config: Config,
+  logger: Logger,
+  registry: MetricRegistry,
+  closers: Closers,
+): Promise<RunningServer> {
+  const hash = new SecretHash();
+  const [tls, identities] = await Promise.all([loadTls(config.tls), loadIdentities(config.auth, hash)]);
+
+  const storeMetrics = new StoreMetrics(registry, 'disk');
+  const directory = resolve(config.storage.dir ?? defaultStorageDirectory());
+  const store = await DiskBlobStore.open({
+    directory,
+    maxBytes: config.storage.max_size,
+    minFreeBytes: config.storage.min_free,
+    minAgeMs: config.storage.min_age,
+    durability: config.storage.durability,
+    logger: logger.forContext('component', 'store'),
+    onEvicted: (eviction) => storeMetrics.recordEviction(eviction),
+  });
+  closers.add(() => store.close());
+  addStoreGauges(registry, () => store.stats());
+
+  const refusals = registry.counter('auth_refusals_total', 'Requests that were refused for who sent them.', ['reason']);
+  const policy = new AccessPolicy({
+    identities,
+    hash,
+    verifyPassword: verifyBcrypt,
+    hasCredentials: hasCredentials(config),
+    anonymous: anonymousLevel(config),
+    rights: config.auth.rights,
+    defaultRight: config.auth.default_right,
+    maxFailures: config.auth.max_failures,
+    onRefused: (reason) => refusals.with(reason.toLowerCase()).add(),
+  });
+
+  const requestMetrics = new RequestMetrics(registry);
+  const hooks = edgeHooks(policy, requestMetrics, logger);
+  const cache = createRemoteCache({
+    blobs: withRecorder(withSizeLimit(store, config.limits.max_blob_size), storeMetrics),
+    actionResults: store.actionResults,
+    digestFunctions: config.cas.digest_functions,
+    limits: cacheLimits(config),
+    ac: { readOnly: config.ac.read_only, completenessCheck: config.ac.completeness_check },
+    hooks,
+    logger: logger.forContext('component', 'grpc'),
+  });
+
+  const listeners: Listener[] = [];
+  const started = (listener: Listener) => {
+    listeners.push(listener);
+    closers.add(async () => listener.destroy());
+  };
+  const optionsFor = (key: string, address: ListenerOptions['address']): ListenerOptions => ({
+    key,
+    address,
+    tls,
+    clientAuth: config.tls.client_auth,
+    maxConnections: config.limits.max_connections,
+    handshakeTimeoutMs: config.limits.header_timeout || 30_000,
+  });
+  const httpOptionsFor = (key: string, address: ListenerOptions['address']) => ({
+    ...optionsFor(key, address),
+    maxHeaderBytes: config.limits.max_header_size,
+    headersTimeoutMs: config.limits.header_timeout,
+    requestTimeoutMs: config.limits.request_timeout,
+    idleTimeoutMs: config.limits.idle_timeout,
+  });
+
+  const { grpc, http, admin } = config.listen;
+  if (grpc) started(await listenGrpc(grpcServer(config, cache), optionsFor('listen.grpc', grpc)));
+  if (http) {
+    const handle = createHttpCacheHandler({
+      blobs: cache.blobs,
+      sizes: store,
+      actionCache: cache.actionCache,
+      digestFunctions: cache.digestFunctions,
+      maxBlobBytes: config.limits.max_blob_size,
+      maxActionResultBytes: config.limits.max_action_result_size,
+      hooks,
+      logger: logger.forContext('component', 'http'),
+    });
+    started(await listenHttp({ ...httpOptionsFor('listen.http', http), handle }));
+  }
+
+  const readiness = new Readiness(() => store.checkWritable());
+  const version = granaryVersion();
+  const stats = (): ServerStats => ({
+    version,
+    node: process.versions.node,
+    pid: process.pid,
+    state: lifecycle.state,
+    uptimeMs: lifecycle.uptimeMs,
+    listeners: Object.fromEntries(listeners.map(({ key, address }) => [key, formatAddress(address)])),
+    storage: { ...store.stats(), directory, durability: config.storage.durability },
+    requests: requestMetrics.totals,
+    actionResults: requestMetrics.actionResults,
+    blobs: storeMetrics.blobs,
+    memoryBytes: process.memoryUsage.rss(),
+  });
+  const lifecycle = new ServerLifecycle({
+    listeners,
+    closers,
+    health: cache.health,
+    logger,
+    stats,
+    async reload() {
+      const [newTls, newIdentities] = await Promise.all([loadTls(config.tls), loadIdentities(config.auth, hash)]);
+      policy.replace(newIdentities);
+      if (newTls) for (const listener of listeners) listener.useTls(newTls);
+    },
+  });
+  const adminSources = {
+    notReady: async () => (lifecycle.state === 'serving' ? readiness.notReady() : 'the server is shutting down'),
+    metrics: async () => ({ contentType: registry.contentType, text: await registry.expose() }),
+    version: () => ({ version, node: process.versions.node }),
+    authorize: policy.authorizeAdmin.bind(policy),
+    logger: logger.forContext('component', 'admin'),
+  };
+  if (admin)
+    started(
+      await listenHttp({
+        ...httpOptionsFor('listen.admin', admin),
+        handle: createAdminHandler({ ...adminSources, stats }),
+      }),
+    );
+  const { metrics_addr: metricsAddress } = config.telemetry;
+  if (metricsAddress)
+    started(
+      await listenHttp({
+        ...httpOptionsFor('telemetry.metrics_addr', metricsAddress),
+        handle: createAdminHandler(adminSources),
+      }),
+    );
+
+  registry
+    .gauge('build_info', 'Always 1; its labels say what runs.', ['version', 'node'])
+    .with(version, process.versions.node)
+    .set(1);
+  const warnings = exposureWarnings(config);
+  for (const warning of warnings) logger.warning('{Warning}', warning);
+  const { bytes, maxBytes } = store.stats();
+  lifecycle.message = readyMessage({ version, listeners, directory, bytes, maxBytes, warnings });
+  logger.information('Granary {Version} serves {Listeners} from {Directory}', version, stats().listeners, directory);
+  return lifecycle;
+}
+
+function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger): EdgeHooks {
+  const log = logger.forContext('component', 'access');
+  return {
+    authorize: policy.authorize.bind(policy),
+    onRequest(record) {
+      metrics.record(record);
+      if (log.isEnabled('debug'))
+        log.debug(
+          '{Protocol} {Service} {Method} {Subject} {Code} in {Elapsed:F1} ms, {BytesIn} B in, {BytesOut} B out, from {Peer}',
+          record.protocol,
+          record.service,
+          record.method,
+          record.subject ?? '-',
+          record.code,
+          record.durationMs,
+          record.bytesIn,
+          record.bytesOut,
+          record.peer,
+        );
+    },
+    wantsSubject: () => log.isEnabled('debug'),
+  };
+}
+
+function cacheLimits({ limits }: Config) {
+  return {
+    maxMessageBytes: limits.max_message_size,
+    maxBatchTotalBytes: limits.max_batch_total_size,
+    maxBlobBytes: limits.max_blob_size,
+    maxFindMissingDigests: limits.max_digests,
+    maxTreeBytes: limits.max_tree_size,
+    maxTreeDirectories: limits.max_tree_directories,
+    streamIdleMs: limits.stream_idle_timeout,
+  };
+}
+
+function grpcServer(config: Config, cache: RemoteCache): GrpcServer {
+  const server = new GrpcServer({
+    ...cache.grpcServerOptions(),
+    'grpc.max_concurrent_streams': config.limits.max_concurrent_streams,
+    'grpc.keepalive_time_ms': KEEPALIVE_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    // Channelz keeps books about every call, which nobody can read here.
+    'grpc.enable_channelz': 0,
+  });
+  cache.addTo(server);
+  return server;
+}
