@@ -109,9 +109,13 @@ async function* decodeWithNode(
     params: { [WINDOW_LOG_MAX_PARAMETER]: WINDOW_LOG_MAX },
   });
   let ours: unknown;
+  let isEmpty = true;
   const pieces = async function* () {
     try {
-      yield* wholeFrames(input, scanner);
+      for await (const piece of wholeFrames(input, scanner)) {
+        isEmpty = false;
+        yield piece;
+      }
     } catch (error) {
       ours = error;
       throw error;
@@ -120,7 +124,9 @@ async function* decodeWithNode(
   try {
     yield* throughTransform(pieces(), stream);
   } catch (error) {
-    throw ours ?? malformed(error);
+    if (ours) throw ours;
+    // From version 24 on, Node takes the end of nothing for an early end.
+    if (!isEmpty) throw malformed(error);
   }
 }
 

@@ -124,6 +124,7 @@ describe.each(decompressors)('decompressing with %s', (_, engines) => {
 
   it('takes no input for no content', async () => {
     expect(await both(Buffer.alloc(0), 0)).toHaveLength(0);
+    expect(await both(skippable(9), 0)).toHaveLength(0);
   });
 
   it('decodes raw and repeated blocks, checksums and frames without a content size', async () => {
