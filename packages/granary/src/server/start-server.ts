@@ -246,7 +246,9 @@ function cacheLimits({ limits }: Config) {
 
 function grpcServer(config: Config, cache: RemoteCache): GrpcServer {
   const server = new GrpcServer({
-    ...cache.grpcServerOptions(),
+    'grpc.max_receive_message_length': cache.limits.maxMessageBytes,
+    // How large an answer may become is for the services to say, which can choose what to leave out.
+    'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': config.limits.max_concurrent_streams,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,

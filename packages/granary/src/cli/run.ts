@@ -1,0 +1,103 @@
+import { Command, CommanderError } from 'commander';
+import { granaryVersion } from '../version.js';
+import { takeConfigFlags } from './config-flags.js';
+import type { CommandIo, ExitCode } from './io.js';
+
+const EXAMPLES = `
+Configuration keys are flags, too:
+  granary serve --storage.max_size 100GiB --listen.grpc 0.0.0.0:9092
+
+Examples:
+  granary serve                           serve on loopback, with the defaults
+  granary serve --config granary.yaml     serve as a file says
+  granary config check -c granary.yaml    report every mistake in a file
+  granary config print                    show every key, its value and where it comes from
+  granary stats                           ask the running server how it is doing
+  granary verify --repair                 check what is stored, and remove what is damaged`;
+
+/** Runs the command line and answers with the exit code. Commands are loaded when they are called. */
+export async function run(words: readonly string[], io: CommandIo): Promise<ExitCode> {
+  const { flags, rest } = takeConfigFlags(words);
+  let exitCode: ExitCode = 0;
+  const load = async (file: string | undefined) => {
+    const { loadConfig } = await import('../config/load.js');
+    return loadConfig({ file: file ?? io.environment['GRANARY_CONFIG'], environment: io.environment, flags });
+  };
+
+  const program = new Command('granary')
+    .description('The artifact cache that stands between builds and the network.')
+    .version(granaryVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .addHelpText('after', EXAMPLES)
+    .showHelpAfterError('Try granary --help.')
+    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .exitOverride();
+  const addConfigOption = (command: Command) =>
+    command.option('-c, --config <file>', 'YAML file with the configuration');
+
+  addConfigOption(program.command('serve'))
+    .description('run the server')
+    .action(async ({ config: file }: { config?: string }) => {
+      const loaded = await load(file);
+      exitCode = await (await import('./serve.js')).serve(loaded.config, io);
+    });
+
+  const config = program.command('config').description('look at the configuration');
+  addConfigOption(config.command('print'))
+    .description('print every key with its value and where it comes from')
+    .action(async ({ config: file }: { config?: string }) => {
+      const loaded = await load(file);
+      io.out((await import('../config/print.js')).printConfig(loaded));
+    });
+  addConfigOption(config.command('check'))
+    .description('report every mistake in the configuration and in the files that it names')
+    .action(async ({ config: file }: { config?: string }) => {
+      const loaded = await load(file);
+      const { checkFiles } = await import('./check-files.js');
+      await checkFiles(loaded.config);
+      io.out('The configuration is right.\n');
+    });
+  config
+    .command('schema')
+    .description('print the JSON Schema of the configuration file')
+    .action(async () => {
+      const { configJsonSchema } = await import('../config/print.js');
+      io.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+    });
+
+  addConfigOption(program.command('verify'))
+    .description('check everything in the store against its digest, while no server runs on it')
+    .option('--repair', 'remove what is damaged or belongs to nothing')
+    .action(async ({ config: file, repair = false }: { config?: string; repair?: boolean }) => {
+      const loaded = await load(file);
+      exitCode = await (await import('./verify.js')).verify(loaded.config, repair, io);
+    });
+
+  addConfigOption(program.command('stats'))
+    .description('ask the admin port of a running server for sizes, counts and hit rates')
+    .option('--url <url>', 'where the admin port is; default: as listen.admin says')
+    .option('--json', 'print everything as JSON')
+    .action(async ({ config: file, url, json = false }: { config?: string; url?: string; json?: boolean }) => {
+      const loaded = await load(file);
+      exitCode = await (await import('./stats.js')).stats(loaded.config, { url, json }, io);
+    });
+
+  try {
+    if (rest.length === 0) {
+      program.outputHelp({ error: true });
+      return 2;
+    }
+    await program.parseAsync(rest, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return failed(error, io);
+  }
+}
+
+function failed(error: unknown, io: CommandIo): ExitCode {
+  // Commander has said what is wrong; help and the version come this way, too, with 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  io.err(`granary: ${typeof message === 'string' ? message : String(error)}\n`);
+  return code === 'CONFIG_INVALID' ? 2 : 1;
+}

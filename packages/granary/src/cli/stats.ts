@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises';
+import { request as requestHttp } from 'node:http';
+import { type RequestOptions, request as requestHttps } from 'node:https';
+import { formatAddress, isLoopback } from '../config/address.js';
+import type { Config } from '../config/schema.js';
+import { formatSize } from '../config/size.js';
+import type { HitCount } from '../metrics/request-metrics.js';
+import type { ServerStats } from '../server/stats.js';
+import type { CommandIo, ExitCode } from './io.js';
+
+const TIMEOUT_MS = 10_000;
+const MAX_ANSWER_BYTES = 1024 * 1024;
+
+export interface StatsOptions {
+  readonly url: string | undefined;
+  readonly json: boolean;
+}
+
+/** Asks a running server and shows what it says. */
+export async function stats(config: Config, options: StatsOptions, io: CommandIo): Promise<ExitCode> {
+  const base = options.url ?? adminUrl(config);
+  if (base === undefined) {
+    io.err(
+      'granary: listen.admin is none or has port 0; say where the admin port is: granary stats --url http://HOST:PORT\n',
+    );
+    return 2;
+  }
+  if (!URL.canParse('/stats', base)) {
+    io.err(`granary: --url: found "${base}"; allowed: a URL such as http://127.0.0.1:9090\n`);
+    return 2;
+  }
+  const url = new URL('/stats', base);
+  const answer = await ask(url, await requestOptions(config, url, io.environment['GRANARY_ADMIN_TOKEN']));
+  if (answer.status !== 200) {
+    const hint =
+      answer.status === 401 || answer.status === 403 ? '; set GRANARY_ADMIN_TOKEN to a token with the right admin' : '';
+    io.err(`granary: ${url.origin} answered ${answer.status}: ${answer.text.trim()}${hint}\n`);
+    return 1;
+  }
+  io.out(options.json ? answer.text : describeStats(JSON.parse(answer.text) as ServerStats));
+  return 0;
+}
+
+function adminUrl({ listen, tls }: Config): string | undefined {
+  if (!listen.admin || listen.admin.port === 0) return undefined;
+  const everywhere: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+  const host = everywhere[listen.admin.host] ?? listen.admin.host;
+  return `${tls.cert_file ? 'https' : 'http'}://${formatAddress({ host, port: listen.admin.port })}`;
+}
+
+async function requestOptions({ tls }: Config, url: URL, token: string | undefined): Promise<RequestOptions> {
+  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+  if (url.protocol !== 'https:' || !tls.cert_file || !tls.key_file) return { headers };
+  const [cert, key] = await Promise.all([readFile(tls.cert_file), readFile(tls.key_file)]);
+  // The server's own certificate serves as ours where clients must show one. A certificate rarely names 127.0.0.1, and
+  // nobody sits between a machine and itself, so there it is not compared.
+  return { headers, cert, key, rejectUnauthorized: !isLoopback(url.hostname.replace(/^\[|\]$/g, '')) };
+}
+
+function ask(url: URL, options: RequestOptions): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException) => {
+      const reason =
+        error.code === 'ECONNREFUSED' ? 'nobody listens there; is granary serve running?' : error.message || error.code;
+      reject(new Error(`can't ask ${url.origin}: ${reason}`, { cause: error }));
+    };
+    const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(
+      url,
+      { ...options, timeout: TIMEOUT_MS, agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+          if (text.length > MAX_ANSWER_BYTES) response.destroy(new Error('the answer is too long for statistics'));
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+        response.on('error', fail);
+      },
+    );
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    request.on('error', fail);
+    request.end();
+  });
+}
+
+/** Statistics for people. */
+export function describeStats(stats: ServerStats): string {
+  const { storage, requests } = stats;
+  const rows: readonly (readonly [string, string])[] = [
+    [
+      'granary',
+      `${stats.version} on Node ${stats.node}, pid ${stats.pid}, ${stats.state} for ${describeUptime(stats.uptimeMs)}`,
+    ],
+    ...Object.entries(stats.listeners),
+    ['store', `${storage.directory} (durability ${storage.durability})`],
+    [
+      '',
+      `${formatSize(storage.bytes)} of ${formatSize(storage.maxBytes)}, ${formatSize(storage.freeBytes)} free on the disk`,
+    ],
+    ['', `${storage.blobs} blobs, ${storage.actionResults} action results${storage.loaded ? '' : ' (still counting)'}`],
+    ['evicted', `${storage.evictions}, ${formatSize(storage.evictedBytes)}`],
+    ['damaged', String(storage.quarantined)],
+    ['requests', `${requests.requests}, ${formatSize(requests.bytesIn)} in, ${formatSize(requests.bytesOut)} out`],
+    ['action results', describeHits(stats.actionResults)],
+    ['blob reads', describeHits(stats.blobs)],
+    ['memory', formatSize(stats.memoryBytes)],
+  ];
+  return rows.map(([name, value]) => `${name.padEnd(24)}${value}\n`).join('');
+}
+
+function describeHits({ hits, misses }: HitCount): string {
+  const asked = hits + misses;
+  return asked === 0 ? 'not asked for yet' : `${((100 * hits) / asked).toFixed(1)} % hits (${hits} of ${asked})`;
+}
+
+function describeUptime(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  const parts: readonly (readonly [number, string])[] = [
+    [Math.floor(minutes / 1440), 'd'],
+    [Math.floor(minutes / 60) % 24, 'h'],
+    [minutes % 60, 'm'],
+  ];
+  const shown = parts.filter(([count]) => count > 0).map(([count, unit]) => `${count}${unit}`);
+  return shown.length > 0 ? shown.join('') : `${Math.floor(ms / 1000)}s`;
+}
