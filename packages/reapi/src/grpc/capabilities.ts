@@ -1,4 +1,3 @@
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import {
   Compressor_Value as Compressor,
   type DigestFunction_Value as DigestFunction,
@@ -12,6 +11,7 @@ import { digestFunctionNumber } from '../wire/index.js';
 import { zstdSupport } from '../zstd/index.js';
 import type { CacheParts } from './cache-parts.js';
 import { type Endpoint, unary } from './endpoint.js';
+import { decodeGenerated, encodeGenerated } from './generated-message.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.Capabilities';
 
@@ -40,7 +40,7 @@ export function capabilitiesEndpoints(parts: CacheParts): Endpoint[] {
 
 function encodeCapabilities({ digests, limits }: CacheParts, updateEnabled: boolean): Buffer {
   const { compress } = zstdSupport();
-  const init: MessageInitShape<typeof ServerCapabilitiesSchema> = {
+  return encodeGenerated(ServerCapabilitiesSchema, {
     cacheCapabilities: {
       digestFunctions: digests.functions.map((fn) => digestFunctionNumber(fn) as DigestFunction),
       actionCacheUpdateCapabilities: { updateEnabled },
@@ -52,10 +52,9 @@ function encodeCapabilities({ digests, limits }: CacheParts, updateEnabled: bool
     },
     lowApiVersion: LOW_VERSION,
     highApiVersion: HIGH_VERSION,
-  };
-  return Buffer.from(toBinary(ServerCapabilitiesSchema, create(ServerCapabilitiesSchema, init)));
+  });
 }
 
 function decodeInstanceName(bytes: Buffer): string {
-  return fromBinary(GetCapabilitiesRequestSchema, bytes).instanceName;
+  return decodeGenerated(GetCapabilitiesRequestSchema, bytes).instanceName;
 }

@@ -1,4 +1,3 @@
-import { fromBinary } from '@bufbuild/protobuf';
 import { Digest, inferDigestFunction } from '@granary/blobs';
 import type { Logger } from '@granary/telemetry';
 import { GetTreeRequestSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
@@ -22,6 +21,7 @@ import {
 } from '../wire/index.js';
 import type { CacheParts } from './cache-parts.js';
 import { type Endpoint, serverStream, unary } from './endpoint.js';
+import { decodeGenerated } from './generated-message.js';
 import { isOurFault, toStatus } from './status.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.ContentAddressableStorage';
@@ -119,7 +119,10 @@ function statusOf(error: unknown, logger: Logger): WireStatus {
 }
 
 function decodeGetTreeRequest(bytes: Buffer) {
-  const { instanceName, rootDigest, pageSize, pageToken, digestFunction } = fromBinary(GetTreeRequestSchema, bytes);
+  const { instanceName, rootDigest, pageSize, pageToken, digestFunction } = decodeGenerated(
+    GetTreeRequestSchema,
+    bytes,
+  );
   if (!rootDigest) throw invalidRequest('the request has no root_digest');
   const fn = digestFunction === 0 ? inferDigestFunction(rootDigest.hash.length) : digestFunctionOf(digestFunction);
   if (!fn) throw invalidRequest(`the digest function ${digestFunction} is not known here`);

@@ -109,18 +109,22 @@ export function clientStream(edge: Edge, method: MethodName, handler: UploadHand
   const handle: handleClientStreamingCall<Buffer, Buffer> = async (serverCall, callback) => {
     const call = new RunningCall(edge, method, serverCall);
     let messages: IncomingMessages | undefined;
+    const stop = () => {
+      call.bytesIn = messages?.bytes ?? 0;
+      messages?.discard();
+    };
     try {
       await call.authorize();
       messages = new IncomingMessages(serverCall, edge.streamIdleMs);
       const response = await handler(messages, call);
+      stop();
       if (serverCall.cancelled) return callback(call.fail(undefined));
       call.bytesOut = response.length;
       callback(null, response);
       call.succeed();
     } catch (error) {
+      stop();
       callback(call.fail(error));
-    } finally {
-      messages?.discard();
     }
   };
   return { service: method.service, definition: definition(method, true, false), handle };

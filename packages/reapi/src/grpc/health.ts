@@ -1,4 +1,3 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   HealthCheckRequestSchema,
   HealthCheckResponseSchema,
@@ -6,6 +5,7 @@ import {
 } from '../gen/grpc/health/v1/health_pb.js';
 import { ProtocolError } from '../services/protocol-error.js';
 import { type Endpoint, serverStream, unary } from './endpoint.js';
+import { decodeGenerated, encodeGenerated } from './generated-message.js';
 import type { Edge } from './running-call.js';
 
 const SERVICE = 'grpc.health.v1.Health';
@@ -82,9 +82,9 @@ export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
 }
 
 function decodeService(bytes: Buffer): string {
-  return fromBinary(HealthCheckRequestSchema, bytes).service;
+  return decodeGenerated(HealthCheckRequestSchema, bytes).service;
 }
 
 function encodeStatus(status: ServingStatus): Buffer {
-  return Buffer.from(toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status })));
+  return encodeGenerated(HealthCheckResponseSchema, { status });
 }

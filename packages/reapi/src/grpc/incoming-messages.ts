@@ -18,6 +18,8 @@ interface Waiter {
  * ones (benchmark `ByteStream Write`).
  */
 export class IncomingMessages {
+  /** Bytes of all messages so far. */
+  bytes = 0;
   readonly #call: ServerReadableStream<Buffer, Buffer>;
   readonly #idleMs: number;
   readonly #waiting: Buffer[] = [];
@@ -73,6 +75,7 @@ export class IncomingMessages {
 
   #receive(message: Buffer): void {
     if (this.#discarding) return;
+    this.bytes += message.length;
     if (this.#waiter) {
       this.#waiter.resolve(message);
       this.#clearWaiter();

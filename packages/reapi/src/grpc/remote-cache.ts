@@ -6,7 +6,7 @@ import {
   withEmptyBlob,
 } from '@granary/blobs';
 import { type Logger, nullLogger } from '@granary/telemetry';
-import type { Server } from '@grpc/grpc-js';
+import type { Server, ServerOptions } from '@grpc/grpc-js';
 import type { EdgeHooks } from '../edge/hooks.js';
 import { ActionCache } from '../services/action-cache.js';
 import { DigestPolicy } from '../services/digest-policy.js';
@@ -47,9 +47,11 @@ export interface RemoteCache {
   readonly health: Health;
   /**
    * Adds all services: ContentAddressableStorage, ActionCache, ByteStream, Capabilities, health and reflection. The
-   * server must take messages of `limits.maxMessageBytes` (its option `grpc.max_receive_message_length`).
+   * server is made with {@link grpcServerOptions}.
    */
   addTo(server: Server): void;
+  /** The options that a `grpc.Server` needs for this cache: its message limits. */
+  grpcServerOptions(): ServerOptions;
 }
 
 /** @throws RangeError that names the option which is wrong */
@@ -85,5 +87,9 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
       addEndpoints(server, [...endpoints, ...healthEndpoints(edge, health)]);
       addReflection(server, edge);
     },
+    grpcServerOptions: () => ({
+      'grpc.max_receive_message_length': limits.maxMessageBytes,
+      'grpc.max_send_message_length': -1,
+    }),
   };
 }

@@ -331,6 +331,8 @@ describe('ByteStream.Write', () => {
   });
 
   describe('(14) ends with its client', () => {
+    const huge = bytesOf(30 * MIB);
+    const hugeDigest = digestOf(huge);
     let directory: string;
     let store: DiskBlobStore;
 
@@ -364,12 +366,12 @@ describe('ByteStream.Write', () => {
       return { blobs, writes };
     }
 
-    async function begin(options: { deadline?: number } = {}) {
+    async function begin({ deadlineMs }: { deadlineMs?: number } = {}) {
       const { blobs, writes } = observed();
       const records: string[] = [];
       await start({ blobs, hooks: { onRequest: ({ code }) => records.push(code) } });
-      const data = bytesOf(30 * MIB);
-      const [first, second] = messages(upload(digestOf(data)), data, { chunk: MIB });
+      const [first, second] = messages(upload(hugeDigest), huge, { chunk: MIB });
+      const options = deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
       const { call, response } = loopback.client.openClientStream(write, options);
       const failure = response.catch((error: unknown) => error);
       call.write(first!);
@@ -395,7 +397,7 @@ describe('ByteStream.Write', () => {
     });
 
     it('when its deadline passes', async () => {
-      const { failure, work, records } = await begin({ deadline: Date.now() + 400 });
+      const { failure, work, records } = await begin({ deadlineMs: 1000 });
       expect(await failure).toMatchObject({ code: status.DEADLINE_EXCEEDED });
       await expect(work).rejects.toMatchObject({ code: expect.stringMatching(/DEADLINE_EXCEEDED|CANCELLED/) });
       await isGone();
@@ -405,8 +407,7 @@ describe('ByteStream.Write', () => {
     it('when its connection breaks', async () => {
       const { blobs, writes } = observed();
       await start({ blobs });
-      const data = bytesOf(30 * MIB);
-      const [first] = messages(upload(digestOf(data)), data, { chunk: MIB });
+      const [first] = messages(upload(hugeDigest), huge, { chunk: MIB });
       const raw = new RawClient(loopback.port);
       raw.open(write).write(framed(write, first!));
       await vi.waitFor(() => expect(writes).toHaveLength(1));

@@ -30,7 +30,7 @@ export async function startLoopbackCache(options: Partial<RemoteCacheOptions> = 
     actionResults: new MemoryActionResultStore(),
     ...options,
   });
-  const server = new Server({ 'grpc.max_receive_message_length': cache.limits.maxMessageBytes });
+  const server = new Server(cache.grpcServerOptions());
   cache.addTo(server);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>

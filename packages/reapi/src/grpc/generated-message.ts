@@ -1,0 +1,27 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import { WireFormatError } from '../wire/index.js';
+
+/**
+ * Decodes a message that is not worth a codec of its own with the generated code.
+ *
+ * @throws WireFormatError
+ */
+export function decodeGenerated<M extends DescMessage>(schema: M, bytes: Buffer): MessageShape<M> {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (error) {
+    throw new WireFormatError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+export function encodeGenerated<M extends DescMessage>(schema: M, message: MessageInitShape<M>): Buffer {
+  const bytes = toBinary(schema, create(schema, message));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
