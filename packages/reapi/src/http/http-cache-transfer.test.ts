@@ -219,9 +219,7 @@ describe('an upload that is refused', () => {
     socket.on('data', (chunk) => answers.push(chunk));
     const refused = `PUT /cas/${'ab'.repeat(32)} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello`;
     socket.write(`${refused}GET /status HTTP/1.1\r\nHost: x\r\n\r\n`);
-    await expect
-      .poll(() => Buffer.concat(answers).toString())
-      .toMatch(/^HTTP\/1\.1 400 .*HTTP\/1\.1 200 .*running/s);
+    await expect.poll(() => Buffer.concat(answers).toString()).toMatch(/^HTTP\/1\.1 400 .*HTTP\/1\.1 200 .*running/s);
     socket.destroy();
   });
 
