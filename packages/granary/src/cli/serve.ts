@@ -33,19 +33,24 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
   }
 }
 
+/** Ctrl-C under npm arrives twice within a millisecond: the terminal sends it to everyone, and npm passes its own on. */
+const ECHO_MS = 100;
+
 /** Resolves with the first SIGTERM or SIGINT; the second ends the process at once. */
 function endSignal(logger: RootLogger): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let asked = false;
+    let askedAtMs: number | undefined;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (asked) {
+        const nowMs = performance.now();
+        if (askedAtMs === undefined) {
+          askedAtMs = nowMs;
+          resolve(signal);
+        } else if (nowMs - askedAtMs > ECHO_MS) {
           logger.warning('{Signal} again: ending at once', signal);
           logger.flush();
           process.exit(1);
         }
-        asked = true;
-        resolve(signal);
       });
     }
   });

@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const START_LIMIT_MS = 2000;
+
+/** Only where `npm test` has installed: else the command would install, below the feet of the tests that run. */
+const reason = existsSync(join(ROOT, 'node_modules/.granary-installed.json')) ? undefined : 'it is not run by npm test';
+if (reason) console.log(`Skipped: npm start, because ${reason}.`);
+
+describe.skipIf(reason)('npm start', () => {
+  let directory: string;
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'granary-start-'));
+  });
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  const start = (...flags: string[]) => {
+    const listen = ['grpc', 'http', 'admin'].flatMap((name) => [`--listen.${name}`, '127.0.0.1:0']);
+    const args = [join(ROOT, 'scripts/start.mjs'), '--storage.dir', join(directory, 'store'), ...listen, ...flags];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const said = { out: '', err: '' };
+    child.stdout.on('data', (chunk: Buffer) => {
+      said.out += chunk.toString();
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      said.err += chunk.toString();
+    });
+    const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+    const ready = (async () => {
+      while (!/--remote_cache=http:\S+\n/.test(said.out)) {
+        await Promise.race([once(child.stdout, 'data'), ended]);
+        if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${said.err}`);
+      }
+    })();
+    return { child, said, ended, ready };
+  };
+
+  it('serves where it says, within two seconds when all is there, and ends cleanly when interrupted', async () => {
+    await interrupted(start());
+    const begun = performance.now();
+    const server = start();
+    await server.ready;
+    expect(performance.now() - begun).toBeLessThan(START_LIMIT_MS);
+    expect(server.said.out).toContain(join(directory, 'store'));
+    expect(server.said.out).toMatch(/--remote_cache=grpc:\/\/127\.0\.0\.1:[1-9]\d*\n/);
+    const url = server.said.out.match(/--remote_cache=(http:\S+)/)?.[1];
+    expect((await fetch(`${url}/cas/${'0'.repeat(64)}`)).status).toBe(404);
+    await interrupted(server);
+  });
+
+  it('says what is wrong with the flags that are passed on, and with a folder that is in use', async () => {
+    const wrong = start('--storage.max_sise', '1GiB');
+    wrong.ready.catch(() => {});
+    const [code] = await wrong.ended;
+    expect(code).toBe(2);
+    const first = start();
+    await first.ready;
+    const second = start();
+    second.ready.catch(() => {});
+    expect((await second.ended)[0]).toBe(1);
+    expect(second.said.err).toContain('in use');
+    await interrupted(first);
+  });
+
+  async function interrupted({ child, ready, ended }: ReturnType<typeof start>): Promise<void> {
+    await ready;
+    child.kill('SIGINT');
+    expect(await ended).toEqual([0, null]);
+  }
+});
