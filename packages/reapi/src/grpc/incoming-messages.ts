@@ -36,8 +36,7 @@ export class IncomingMessages {
     this.#idleMs = idleMs;
     readOneAhead(call);
     call.on('data', (message: Buffer) => this.#receive(message));
-    // A client that goes away seems to end first; what it really did shows a turn later.
-    call.once('end', () => setImmediate(() => this.#end()));
+    call.once('end', () => this.#end());
     call.once('cancelled', () => this.#fail(new CallEndedError('CANCELLED')));
     if (call.cancelled) this.#fail(new CallEndedError('CANCELLED'));
   }
