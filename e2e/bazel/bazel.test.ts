@@ -50,7 +50,7 @@ describe.skipIf(reason).each(['grpc', 'http'] as const)('Bazel over %s', (protoc
 
   it('uploads what a cold build made', async () => {
     const cold = await bazel.build(url());
-    expect(cold.output).toContain('Build completed successfully');
+    expect(cold.exitCode).toBe(0);
     expect(cold.processes['remote cache hit']).toBeUndefined();
     expect(cold.output).not.toMatch(/WARNING.*(remote|cache|upload)/i);
     built = await hashes(bazel);
@@ -101,7 +101,7 @@ describe.skipIf(reason).each(['grpc', 'http'] as const)('Bazel over %s', (protoc
     await restart();
     await bazel.clean();
     const rebuilt = await bazel.build(url());
-    expect(rebuilt.output).toContain('Build completed successfully');
+    expect(rebuilt.exitCode).toBe(0);
     expect(await hashes(bazel)).toEqual(built);
     await bazel.clean();
     expect(Object.keys((await bazel.build(url())).processes)).toEqual(['remote cache hit']);
@@ -113,6 +113,7 @@ describe.skipIf(reason).each(['grpc', 'http'] as const)('Bazel over %s', (protoc
     await restart('--auth.htpasswd_file', htpasswd, '--auth.anonymous', 'none');
     await bazel.clean();
     const right = await bazel.build(url('builder:secret@'));
+    expect(right.exitCode, right.output).toBe(0);
     expect(Object.keys(right.processes)).toEqual(['remote cache hit']);
     await bazel.clean();
     const wrong = await bazel.build(url('builder:wrong@'));
