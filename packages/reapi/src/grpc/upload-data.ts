@@ -1,3 +1,4 @@
+import { isPending } from '../services/pending.js';
 import { invalidRequest } from '../services/protocol-error.js';
 import { decodeWriteRequest, type WriteRequest } from '../wire/index.js';
 import type { IncomingMessages } from './incoming-messages.js';
@@ -42,7 +43,7 @@ export class UploadData implements AsyncIterable<Buffer> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
     let gathered: Buffer | undefined;
     let filled = 0;
-    for (let message = this.#first; ; message = decodeWriteRequest(await this.#next())) {
+    for (let message = this.#first; ; ) {
       const { data } = message;
       this.#check(message);
       this.received += data.length;
@@ -57,6 +58,11 @@ export class UploadData implements AsyncIterable<Buffer> {
         filled += data.length;
       }
       if (message.finishWrite) break;
+      // Most messages of a busy client are here already: waiting for each would cost more than reading it.
+      const next = this.#messages.next();
+      const bytes = isPending(next) ? await next : next;
+      if (!bytes) throw invalidRequest(`the upload ended after ${this.received} bytes without finish_write`);
+      message = decodeWriteRequest(bytes);
     }
     if (this.#messages.isWaiting) throw afterTheEnd();
     if (filled > 0) yield (gathered as Buffer).subarray(0, filled);
@@ -66,12 +72,6 @@ export class UploadData implements AsyncIterable<Buffer> {
   /** @throws ProtocolError when more has come after the message that was to be the last */
   checkEnd(): void {
     if (this.complete && this.#messages.isWaiting) throw afterTheEnd();
-  }
-
-  async #next(): Promise<Buffer> {
-    const message = await this.#messages.next();
-    if (message) return message;
-    throw invalidRequest(`the upload ended after ${this.received} bytes without finish_write`);
   }
 
   #check({ resourceName, writeOffset }: WriteRequest): void {
