@@ -160,13 +160,13 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
 
   get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
     this.#assertOpen();
-    options?.signal?.throwIfAborted();
     const handle = this.#find(digest);
     if (handle === -1) return undefined;
     this.#catalog.table.touch(handle, this.#catalog.stamp());
-    return this.#catalog.table.hasFlag(handle, IN_FILE)
-      ? this.#files.get(digest, options?.signal)
-      : this.#getValue(digest, handle);
+    if (!this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#getValue(digest, handle);
+    // Only here: callers make a signal when it is asked for, and what is answered at once needs none.
+    options?.signal?.throwIfAborted();
+    return this.#files.get(digest, options?.signal);
   }
 
   async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {

@@ -1,6 +1,7 @@
 import { isStoreError, NoSpaceError, StoreError } from '../errors.js';
 
-const NO_SPACE = new Set(['ENOSPC', 'EDQUOT']);
+/** As Node names them and as LMDB numbers them (Linux). */
+const NO_SPACE = new Set<unknown>(['ENOSPC', 'EDQUOT', 28, 122]);
 /** The medium lost what was written to it; other failures say nothing about the bytes. */
 const UNREADABLE = new Set(['EIO', 'EUCLEAN', 'EBADMSG', 'EISDIR']);
 

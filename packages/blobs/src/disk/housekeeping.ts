@@ -66,13 +66,22 @@ export class Housekeeping {
     return this.#round;
   }
 
-  /** Ends everything and leaves the index complete. */
+  /** Ends everything and leaves the index complete, if it can be written. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#stop.abort();
     await Promise.all([this.#loading, this.#sweeping, this.#round, this.#janitor.close()]);
+    await this.#entries.catalog.locks.idle();
+    try {
+      await this.#writeDown();
+    } catch (error) {
+      // What is lost is the order of the last uses; the next start finds the rest as after a kill.
+      this.#options.logger.warning('The store could not write down its last state', error);
+    }
+  }
+
+  async #writeDown(): Promise<void> {
     const { catalog } = this.#entries;
-    await catalog.locks.idle();
     await writeRecency(catalog, undefined, MOST_AT_CLOSE);
     await catalog.putTotals();
     await catalog.database.putClosed(!this.#mayHaveStrays);

@@ -7,6 +7,7 @@ import { StoreError } from '../../errors.js';
 import { isNotFound, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
 import { type EntryKey, keyBytes, parseKey, wordsOf } from './entry-key.js';
+import { GroupCommit } from './group-commit.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
 
 /** What is known without a look at every entry. */
@@ -30,7 +31,8 @@ const PIECES_MORE = 256;
 /** What LMDB's file begins with, after a page's header. */
 const MAGIC = Buffer.from('dec0efbe', 'hex');
 const MAGIC_WITHIN = 64;
-const COMMIT_ERROR_WAIT_MS = 100;
+const FLUSH_WAIT_MS = 30_000;
+const OPTIONS = { maxDbs: 4, eventTurnBatching: false } as const;
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
 /**
@@ -43,11 +45,13 @@ export class IndexDatabase {
   readonly #records: Database<Buffer, Buffer>;
   readonly #values: Database<Buffer, Buffer>;
   readonly #meta: Database<Buffer, Buffer>;
+  readonly #commits: GroupCommit;
   readonly #file: string;
 
   private constructor(directory: string, root: RootDatabase<Buffer, Buffer>) {
     this.#file = join(directory, 'data.mdb');
     this.#root = root;
+    this.#commits = new GroupCommit(root);
     this.#records = root.openDB({ name: 'records', ...BINARY });
     this.#values = root.openDB({ name: 'values', ...BINARY });
     this.#meta = root.openDB({ name: 'meta', ...BINARY });
@@ -58,7 +62,7 @@ export class IndexDatabase {
     checkMagic(join(directory, 'data.mdb'));
     try {
       const noSync = durability === 'none';
-      const root = open<Buffer, Buffer>({ path: directory, ...BINARY, noSync, overlappingSync: !noSync, maxDbs: 4 });
+      const root = open<Buffer, Buffer>({ path: directory, ...BINARY, noSync, overlappingSync: !noSync, ...OPTIONS });
       return new IndexDatabase(directory, root);
     } catch (error) {
       throw storeFailure(error, `cannot open the index in ${directory}`);
@@ -111,31 +115,33 @@ export class IndexDatabase {
    */
   put(key: EntryKey, record: EntryRecord, value?: Uint8Array, sizeBefore = 0): Promise<void> {
     const bytes = keyBytes(key);
-    if (value) {
-      const count = pieceCount(value.length);
-      for (let i = 0; i < count; i++) {
-        const piece = value.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES);
-        this.#together(this.#values.put(pieceKey(bytes, i), piece as Buffer));
+    return this.#commits.add(() => {
+      if (value) {
+        const count = pieceCount(value.length);
+        for (let i = 0; i < count; i++)
+          this.#values.put(pieceKey(bytes, i), value.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES) as Buffer);
+        this.#removePieces(bytes, count, pieceCount(sizeBefore));
       }
-      this.#removePieces(bytes, count, pieceCount(sizeBefore));
-    }
-    return this.#settle(this.#records.put(bytes, encodeRecord(record)));
+      this.#records.put(bytes, encodeRecord(record));
+    });
   }
 
   /** Writes a record back, for another last use or time of writing. */
   putRecord(key: Buffer, record: EntryRecord): Promise<void> {
-    return this.#settle(this.#records.put(key, encodeRecord(record)));
+    return this.#commits.add(() => this.#records.put(key, encodeRecord(record)));
   }
 
   /** Removes an entry and the value of this size that it has here, if any. */
   remove(key: Buffer, valueBytes: number | undefined): Promise<void> {
-    if (valueBytes !== undefined) this.#removePieces(key, 0, pieceCount(valueBytes));
-    return this.#settle(this.#records.remove(key));
+    return this.#commits.add(() => {
+      if (valueBytes !== undefined) this.#removePieces(key, 0, pieceCount(valueBytes));
+      this.#records.remove(key);
+    });
   }
 
   /** Removes a piece of a value that no record names. */
   removePiece(piece: Buffer): Promise<void> {
-    return this.#settle(this.#values.remove(piece));
+    return this.#commits.add(() => this.#values.remove(piece));
   }
 
   /** Up to `limit` records whose keys come after `after`, in the order of keys. */
@@ -164,7 +170,7 @@ export class IndexDatabase {
     bytes.writeDoubleLE(totals.bytes, 0);
     bytes.writeDoubleLE(totals.actionResults, 8);
     bytes.writeDoubleLE(totals.lastUse, 16);
-    return this.#settle(this.#meta.put(TOTALS, bytes));
+    return this.#commits.add(() => this.#meta.put(TOTALS, bytes));
   }
 
   /** Whether the last user closed the store; if not, files may lie about that no record names. */
@@ -173,12 +179,17 @@ export class IndexDatabase {
   }
 
   putClosed(closed: boolean): Promise<void> {
-    return this.#settle(this.#meta.put(CLEAN, Buffer.of(closed ? 1 : 0)));
+    return this.#commits.add(() => this.#meta.put(CLEAN, Buffer.of(closed ? 1 : 0)));
   }
 
   /** Resolves when everything that was committed is on the disk. */
   async flushed(): Promise<void> {
-    await this.#root.flushed;
+    const patience = new AbortController();
+    const tooLate = delay(FLUSH_WAIT_MS, false, { signal: patience.signal, ref: false }).catch(() => false);
+    // What never comes true when the disk fails must not be waited for without end.
+    const flushed = await Promise.race([this.#root.flushed.then(() => true), tooLate]);
+    patience.abort();
+    if (!flushed) throw new StoreError('STORE_FAILED', `the index was not synced within ${FLUSH_WAIT_MS} ms`);
   }
 
   /** Brings the database's file to the disk, also when it is opened without syncing. */
@@ -187,6 +198,7 @@ export class IndexDatabase {
   }
 
   async close(): Promise<void> {
+    await this.#commits.idle();
     await this.#root.close();
   }
 
@@ -196,23 +208,7 @@ export class IndexDatabase {
   }
 
   #removePieces(key: Buffer, from: number, to: number): void {
-    for (let i = from; i < to; i++) this.#together(this.#values.remove(pieceKey(key, i)));
-  }
-
-  /** A write that commits or fails together with one that is waited for. */
-  #together(write: Promise<boolean>): void {
-    this.#settle(write).catch(() => {});
-  }
-
-  /** What a failed commit throws names its cause in a promise of its own, which nobody else would handle. */
-  async #settle(write: Promise<boolean>): Promise<void> {
-    try {
-      await write;
-    } catch (error) {
-      const reason = (error as { commitError?: Promise<unknown> }).commitError?.catch((cause: unknown) => cause);
-      const cause = await Promise.race([reason, delay(COMMIT_ERROR_WAIT_MS)]);
-      throw storeFailure(cause instanceof Error ? cause : error, 'cannot write to the index');
-    }
+    for (let i = from; i < to; i++) this.#values.remove(pieceKey(key, i));
   }
 }
 
