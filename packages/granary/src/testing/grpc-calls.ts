@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { connect, type IncomingHttpHeaders } from 'node:http2';
+import { type ChannelOptions, Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+
+const CAS = '/build.bazel.remote.execution.v2.ContentAddressableStorage';
+
+/** Calls whose empty request is a right one, by the right that they need. */
+export const GRPC_CALLS = {
+  health: '/grpc.health.v1.Health/Check',
+  read: `${CAS}/FindMissingBlobs`,
+  write: `${CAS}/BatchUpdateBlobs`,
+} as const;
+
+export function grpcClient(
+  target: string,
+  channel = credentials.createInsecure(),
+  options: ChannelOptions = {},
+): Client {
+  return new Client(target, channel, { 'grpc.use_local_subchannel_pool': 1, ...options });
+}
+
+/** Makes a call with an empty request and answers with the name of its status and the response. */
+export function call(
+  client: Client,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+  request = Buffer.alloc(0),
+): Promise<{ code: string; response: Buffer | undefined; error: ServiceError | null }> {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  const asIs = (bytes: Buffer) => bytes;
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(path, asIs, asIs, request, metadata, { deadline: Date.now() + 10_000 }, (error, response) =>
+      resolve({ code: status[error?.code ?? status.OK], response, error }),
+    );
+  });
+}
+
+/**
+ * Makes a call with `user:password@` in its authority, as Bazel does: the authority stands first in the header. Behind
+ * the scheme Node's HTTP/2 would refuse it, which is why this is no call of grpc-js.
+ */
+export async function callWithAuthority(target: string, path: string, authority: string): Promise<string> {
+  const session = connect(`http://${target}`);
+  try {
+    const stream = session.request({
+      ':authority': authority,
+      ':path': path,
+      ':method': 'POST',
+      ':scheme': 'http',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    let code: unknown;
+    const look = (headers: IncomingHttpHeaders) => {
+      code = headers['grpc-status'] ?? code;
+    };
+    stream.on('response', look).on('trailers', look).resume();
+    stream.end(Buffer.alloc(5));
+    await once(stream, 'close');
+    return status[Number(code)] ?? `no status but ${String(code)}`;
+  } finally {
+    session.close();
+  }
+}
