@@ -13,8 +13,7 @@ afterEach(() => stores.dispose());
 
 /** Runs a writer, kills it after so many acknowledged writes, and says which it acknowledged. */
 async function writeUntilKilled(directory: string, durability: Durability, round: number, acknowledgements: number) {
-  // What was built: a plain process can't load the sources.
-  const script = fileURLToPath(new URL('../../dist/testing/crashing-writer.js', import.meta.url));
+  const script = built('crashing-writer.js');
   const child = spawn(process.execPath, [script, directory, durability, String(round)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -52,3 +51,36 @@ describe.each(['none', 'data', 'full'] as const)('a process that is killed with 
     expect(acknowledged.length).toBeGreaterThan(ROUNDS * 40);
   });
 });
+
+describe.skipIf(process.platform === 'win32')('a process whose index cannot grow any more', () => {
+  it('fails the write, goes on reading, and closes', { timeout: 60_000 }, async () => {
+    const directory = await stores.folder();
+    const script = built('full-disk-writer.js');
+    const command = 'ulimit -f 8000; exec "$0" "$1" "$2"';
+    const child = spawn('sh', ['-c', command, process.execPath, script, directory], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0);
+    const result = JSON.parse(output) as { written: number };
+    expect(result.written).toBeGreaterThan(100);
+    expect(result).toEqual({
+      written: result.written,
+      intact: result.written,
+      blobs: result.written,
+      code: 'STORE_FAILED',
+      reservedBytes: 0,
+    });
+    const store = await stores.open({ directory });
+    await store.maintain();
+    expect(store.stats().blobs).toBe(result.written);
+  });
+});
+
+/** What was built: a plain process can't load the sources. */
+function built(script: string): string {
+  return fileURLToPath(new URL(`../../dist/testing/${script}`, import.meta.url));
+}

@@ -14,9 +14,15 @@ export class GroupCommit {
   readonly #root: RootDatabase<Buffer, Buffer>;
   #writes: (() => void)[] = [];
   #commit: Promise<void> | undefined;
+  #failed = false;
 
   constructor(root: RootDatabase<Buffer, Buffer>) {
     this.#root = root;
+  }
+
+  /** Whether the last commit failed: then there is nothing of it to wait for. */
+  get failed(): boolean {
+    return this.#failed;
   }
 
   /**
@@ -43,7 +49,9 @@ export class GroupCommit {
       await this.#root.batch(() => {
         for (const write of writes) write();
       });
+      this.#failed = false;
     } catch (error) {
+      this.#failed = true;
       throw storeFailure(await causeOf(error), 'cannot write to the index');
     }
   }
@@ -52,6 +60,6 @@ export class GroupCommit {
 /** What a failed commit throws has its cause in a promise of its own. */
 async function causeOf(error: unknown): Promise<unknown> {
   const reason = (error as { commitError?: Promise<unknown> }).commitError?.catch((cause: unknown) => cause);
-  const cause = await Promise.race([reason, setTimeout(CAUSE_WAIT_MS, undefined, { ref: false })]);
+  const cause = await Promise.race([reason, setTimeout(CAUSE_WAIT_MS)]);
   return cause instanceof Error ? cause : error;
 }

@@ -32,6 +32,7 @@ const PIECES_MORE = 256;
 const MAGIC = Buffer.from('dec0efbe', 'hex');
 const MAGIC_WITHIN = 64;
 const FLUSH_WAIT_MS = 30_000;
+const CLOSE_WAIT_MS = 500;
 const OPTIONS = { maxDbs: 4, eventTurnBatching: false } as const;
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
@@ -185,7 +186,7 @@ export class IndexDatabase {
   /** Resolves when everything that was committed is on the disk. */
   async flushed(): Promise<void> {
     const patience = new AbortController();
-    const tooLate = delay(FLUSH_WAIT_MS, false, { signal: patience.signal, ref: false }).catch(() => false);
+    const tooLate = delay(FLUSH_WAIT_MS, false, { signal: patience.signal }).catch(() => false);
     // What never comes true when the disk fails must not be waited for without end.
     const flushed = await Promise.race([this.#root.flushed.then(() => true), tooLate]);
     patience.abort();
@@ -199,7 +200,10 @@ export class IndexDatabase {
 
   async close(): Promise<void> {
     await this.#commits.idle();
-    await this.#root.close();
+    const closed = this.#root.close();
+    // After a failed commit LMDB waits for a sync that never comes.
+    if (this.#commits.failed) await Promise.race([closed, delay(CLOSE_WAIT_MS)]);
+    else await closed;
   }
 
   #after(after: Buffer | undefined, limit: number): { start?: Buffer; limit: number } {
