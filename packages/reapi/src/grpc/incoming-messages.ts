@@ -4,7 +4,7 @@ import { ProtocolError } from '../services/protocol-error.js';
 import { CallEndedError } from './status.js';
 
 /** Bytes that wait for the handler before the client is held back. */
-const MAX_WAITING_BYTES = 512 * 1024;
+const MAX_WAITING_BYTES = 128 * 1024;
 
 interface Waiter {
   readonly resolve: (message: Buffer | undefined) => void;
