@@ -25,9 +25,9 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
     io.out(server.message);
     const signal = await end;
     logger.information('{Signal}: shutting down, running requests have {GraceMs} ms', signal, config.shutdown.grace);
-    const finished = await server.stop(config.shutdown.grace);
+    await server.stop(config.shutdown.grace);
     logger.information('Stopped');
-    return finished ? 0 : 1;
+    return 0;
   } finally {
     await logger.close();
   }

@@ -17,14 +17,14 @@ export async function listenGrpc(server: Server, options: ListenerOptions): Prom
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   widenWindows(server);
 
-  const sockets = new Set<Socket>();
+  const connections = new Connections();
+  let draining = false;
   const accept = (socket: Socket) => {
-    if (socket.destroyed) return;
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    connections.opened(socket);
     // A connection that breaks concerns its own calls, which learn of it by themselves.
     socket.on('error', () => {});
-    injector.injectConnection(socket);
+    if (draining) socket.destroy();
+    else if (!socket.destroyed) injector.injectConnection(socket);
   };
   let port: NetServer;
   if (tls) {
@@ -36,7 +36,10 @@ export async function listenGrpc(server: Server, options: ListenerOptions): Prom
       noDelay: true,
     });
     enforceClientAuth(secure, clientAuth);
+    secure.on('connection', (socket: Socket) => connections.began(socket));
     secure.on('secureConnection', accept);
+    // Node leaves a connection open whose handshake failed or took too long.
+    secure.on('tlsClientError', (_, socket) => socket.destroy());
     port = secure;
   } else {
     port = createServer({ noDelay: true }, accept);
@@ -54,6 +57,8 @@ export async function listenGrpc(server: Server, options: ListenerOptions): Prom
       if (port instanceof TlsServer) port.setSecureContext(material);
     },
     async drain() {
+      draining = true;
+      connections.endHandshakes();
       const closed = new Promise<void>((resolve) => port.close(() => resolve()));
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       await closed;
@@ -61,9 +66,41 @@ export async function listenGrpc(server: Server, options: ListenerOptions): Prom
     destroy() {
       port.close();
       server.forceShutdown();
-      for (const socket of sockets) socket.destroy();
+      connections.end();
     },
   };
+}
+
+/** The connections of a port, those that are still shaking hands apart. */
+class Connections {
+  readonly #shaking = new Map<string, Socket>();
+  readonly #open = new Set<Socket>();
+
+  began(socket: Socket): void {
+    const key = peer(socket);
+    this.#shaking.set(key, socket);
+    socket.once('close', () => this.#shaking.delete(key));
+  }
+
+  opened(socket: Socket): void {
+    this.#shaking.delete(peer(socket));
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
+  }
+
+  endHandshakes(): void {
+    for (const socket of this.#shaking.values()) socket.destroy();
+  }
+
+  end(): void {
+    this.endHandshakes();
+    for (const socket of this.#open) socket.destroy();
+  }
+}
+
+/** A handshake ends with another socket object than it begins with; both name the same peer. */
+function peer(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 interface Http2Settings {
