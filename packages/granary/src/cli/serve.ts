@@ -14,14 +14,15 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
     ...(format !== 'auto' && { format: format === 'text' ? 'pretty' : 'json' }),
     buffered: true,
   });
-  // Installed before anything is started: a signal that comes meanwhile ends the server as soon as it is there.
-  const end = endSignal(logger);
-  dieOfWhatNobodyCaught(logger);
+  const events = new ProcessEvents();
+  // Listened to before anything is started: a signal that comes meanwhile ends the server as soon as it is there.
+  const end = endSignal(events, logger);
+  dieOfWhatNobodyCaught(events, logger);
   try {
     const metrics = new MetricRegistry();
     metrics.addProcessMetrics();
     const server = await startServer(config, { logger, metrics });
-    reloadOnHangup(server, logger);
+    reloadOnHangup(events, server, logger);
     io.out(server.message);
     const signal = await end;
     logger.information('{Signal}: shutting down, running requests have {GraceMs} ms', signal, config.shutdown.grace);
@@ -29,35 +30,45 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
     logger.information('Stopped');
     return 0;
   } finally {
+    events.removeAll();
     await logger.close();
   }
 }
 
-/** Ctrl-C under npm arrives twice within a millisecond: the terminal sends it to everyone, and npm passes its own on. */
-const ECHO_MS = 100;
+/** Listeners to the process that go when the server does. */
+class ProcessEvents {
+  readonly #added: (() => void)[] = [];
+
+  on(event: string, listener: (argument: unknown) => void): void {
+    process.on(event, listener);
+    this.#added.push(() => process.off(event, listener));
+  }
+
+  removeAll(): void {
+    for (const remove of this.#added.splice(0)) remove();
+  }
+}
 
 /** Resolves with the first SIGTERM or SIGINT; the second ends the process at once. */
-function endSignal(logger: RootLogger): Promise<NodeJS.Signals> {
+function endSignal(events: ProcessEvents, logger: RootLogger): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let askedAtMs: number | undefined;
+    let asked = false;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        const nowMs = performance.now();
-        if (askedAtMs === undefined) {
-          askedAtMs = nowMs;
-          resolve(signal);
-        } else if (nowMs - askedAtMs > ECHO_MS) {
+      events.on(signal, () => {
+        if (asked) {
           logger.warning('{Signal} again: ending at once', signal);
           logger.flush();
           process.exit(1);
         }
+        asked = true;
+        resolve(signal);
       });
     }
   });
 }
 
-function reloadOnHangup(server: RunningServer, logger: RootLogger): void {
-  process.on('SIGHUP', () => {
+function reloadOnHangup(events: ProcessEvents, server: RunningServer, logger: RootLogger): void {
+  events.on('SIGHUP', () => {
     server.reload().then(
       () => logger.information('Certificates, users and tokens were read again'),
       (error: unknown) => logger.error('Certificates, users and tokens stay as they were', error),
@@ -66,12 +77,12 @@ function reloadOnHangup(server: RunningServer, logger: RootLogger): void {
 }
 
 /** What nobody caught leaves the program in a state that nobody knows. The store survives a sudden end. */
-function dieOfWhatNobodyCaught(logger: RootLogger): void {
+function dieOfWhatNobodyCaught(events: ProcessEvents, logger: RootLogger): void {
   const die = (what: string) => (error: unknown) => {
     logger.fatal('{What}; the server ends', what, error);
     logger.flush();
     process.exit(1);
   };
-  process.on('uncaughtException', die('An error was not caught'));
-  process.on('unhandledRejection', die('A rejection was not handled'));
+  events.on('uncaughtException', die('An error was not caught'));
+  events.on('unhandledRejection', die('A rejection was not handled'));
 }

@@ -38,6 +38,9 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
 
   let draining = false;
   const handle = (request: IncomingMessage, response: ServerResponse) => {
+    response.once('close', () => {
+      if (draining) setImmediate(() => server.closeIdleConnections());
+    });
     if (!draining) return options.handle(request, response);
     response.setHeader('Connection', 'close');
     response.writeHead(503, { 'Content-Type': 'text/plain', 'Retry-After': '5' });
@@ -46,11 +49,6 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
   server.on('request', handle);
   // Without a listener Node says "100 Continue" before anyone has asked whether the body is wanted.
   server.on('checkContinue', handle);
-  server.on('request', (_, response: ServerResponse) => {
-    response.once('close', () => {
-      if (draining) setImmediate(() => server.closeIdleConnections());
-    });
-  });
 
   const address = await bind(server, key, options.address);
   server.on('error', () => {});

@@ -1,0 +1,233 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { copyFile, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { certificate, temporaryFolder } from '../testing/test-server.js';
+import { run } from './run.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+let folder: string;
+let stores = 0;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const flags = (...more: string[]) => [
+  ...['serve', '--listen.grpc', '127.0.0.1:0', '--listen.http', '127.0.0.1:0', '--listen.admin', '127.0.0.1:0'],
+  ...['--storage.dir', join(folder, `store-${stores++}`), '--storage.max_size', '64MiB', '--storage.min_free', '0'],
+  ...['--telemetry.log_format', 'json', ...more],
+];
+
+interface Child {
+  readonly process: ChildProcess;
+  /** What it has said on both streams. */
+  readonly said: () => string;
+  /** Waits until it has said this. */
+  until(text: string): Promise<void>;
+  /** Waits for its exit code. */
+  readonly exit: Promise<number | null>;
+  address(name: string): string;
+}
+
+/** The program as a user starts it. */
+function start(words: readonly string[], environment: Record<string, string> = {}): Child {
+  const child = spawn(process.execPath, [MAIN, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
+  let said = '';
+  const waiting = new Set<() => void>();
+  const hear = (chunk: Buffer) => {
+    said += String(chunk);
+    for (const look of waiting) look();
+  };
+  child.stdout.on('data', hear);
+  child.stderr.on('data', hear);
+  const exit = once(child, 'close').then(([code]) => code as number | null);
+  return {
+    process: child,
+    said: () => said,
+    exit,
+    until: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          if (!said.includes(text)) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        exit.then(() => reject(new Error(`it ended without saying "${text}":\n${said}`)));
+        look();
+      }),
+    address: (name) => new RegExp(`^ {2}${name} +(\\S+)`, 'm').exec(said)?.[1] ?? '',
+  };
+}
+
+const READY = '--remote_cache=http://';
+
+/** A request that has begun and that the server waits for. */
+async function beginUpload(child: Child) {
+  const upload = request(`http://${child.address('HTTP')}/cas/${'a'.repeat(64)}`, {
+    method: 'PUT',
+    headers: { 'Content-Length': 1000, Expect: '100-continue' },
+  });
+  upload.on('error', () => {});
+  upload.flushHeaders();
+  await once(upload, 'continue');
+  return upload;
+}
+
+describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
+  it('serves until SIGTERM and ends with 0', async () => {
+    const child = start(flags());
+    await child.until(READY);
+    expect((await fetch(`http://${child.address('admin')}/readyz`)).status).toBe(200);
+    expect(child.said()).toContain('--remote_cache=grpc://127.0.0.1:');
+    child.process.kill('SIGTERM');
+    expect(await child.exit).toBe(0);
+    expect(child.said()).toContain('SIGTERM: shutting down');
+    expect(child.said()).toContain('"msg":"Stopped"');
+  });
+
+  it('lets running requests finish after SIGINT, unready meanwhile', async () => {
+    const child = start(flags());
+    await child.until(READY);
+    const upload = await beginUpload(child);
+    child.process.kill('SIGINT');
+    await child.until('SIGINT: shutting down');
+    expect((await fetch(`http://${child.address('admin')}/readyz`)).status).toBe(503);
+    const answer = once(upload, 'response');
+    upload.end(Buffer.alloc(1000));
+    const [response] = await answer;
+    expect(response.statusCode).toBe(400);
+    response.resume();
+    expect(await child.exit).toBe(0);
+  });
+
+  it('ends requests that outlast shutdown.grace, and says so', async () => {
+    const child = start(flags('--shutdown.grace', '50ms'));
+    await child.until(READY);
+    const upload = await beginUpload(child);
+    child.process.kill('SIGTERM');
+    expect(await child.exit).toBe(0);
+    expect(child.said()).toContain('Requests still ran 50 ms after the shutdown began');
+    upload.destroy();
+  });
+
+  it('ends at once with 1 on a second signal', async () => {
+    const child = start(flags('--shutdown.grace', '10m'));
+    await child.until(READY);
+    const upload = await beginUpload(child);
+    child.process.kill('SIGTERM');
+    await child.until('SIGTERM: shutting down');
+    child.process.kill('SIGINT');
+    expect(await child.exit).toBe(1);
+    expect(child.said()).toContain('SIGINT again: ending at once');
+    upload.destroy();
+  });
+
+  it('reads certificates again on SIGHUP, and keeps the old ones when the new are wrong', async () => {
+    const cert = join(folder, 'cert.pem');
+    const key = join(folder, 'key.pem');
+    await copyFile(certificate('server.pem'), cert);
+    await copyFile(certificate('server.key'), key);
+    const child = start(flags('--tls.cert_file', cert, '--tls.key_file', key));
+    await child.until('--remote_cache=https://');
+    await writeFile(cert, 'nonsense');
+    child.process.kill('SIGHUP');
+    await child.until('Certificates, users and tokens stay as they were');
+    await copyFile(certificate('server2.pem'), cert);
+    await copyFile(certificate('server2.key'), key);
+    child.process.kill('SIGHUP');
+    await child.until('Certificates, users and tokens were read again');
+    child.process.kill('SIGTERM');
+    expect(await child.exit).toBe(0);
+  });
+
+  it('refuses wrong configuration with 2, before anything is started', async () => {
+    const child = start(flags('--storage.max_sise', '1'), { GRANARY_LISTEN_HTTP: 'x' });
+    expect(await child.exit).toBe(2);
+    expect(child.said()).toContain('the configuration has 2 mistakes');
+  });
+
+  it('fails with 1 and names the key when a port is in use', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const child = start([...flags(), '--listen.admin', `127.0.0.1:${port}`]);
+    expect(await child.exit).toBe(1);
+    expect(child.said()).toContain(`granary: listen.admin: can't listen on 127.0.0.1:${port}: the port is in use`);
+    other.close();
+  });
+
+  it('fails with 1 when another server has the folder', async () => {
+    const words = flags();
+    const first = start(words);
+    await first.until(READY);
+    const second = start(words);
+    expect(await second.exit).toBe(1);
+    expect(second.said()).toMatch(/granary: .* is in use by .*storage\.dir/);
+    first.process.kill('SIGTERM');
+    expect(await first.exit).toBe(0);
+  });
+
+  it('lives on when nobody reads what it says any more', async () => {
+    const child = start(flags('--telemetry.log_level', 'debug'));
+    await child.until(READY);
+    const address = child.address('HTTP');
+    child.process.stdout?.destroy();
+    child.process.stderr?.destroy();
+    for (let i = 0; i < 3; i++) expect((await fetch(`http://${address}/status`)).status).toBe(200);
+    child.process.kill('SIGTERM');
+    await once(child.process, 'exit');
+    expect(child.process.exitCode).toBe(0);
+  });
+
+  it('logs each request at debug, and no secret', async () => {
+    const child = start(flags('--telemetry.log_level', 'debug'));
+    await child.until(READY);
+    await fetch(`http://${child.address('HTTP')}/ac/${'c'.repeat(64)}`, {
+      headers: { Authorization: 'Bearer very-secret-token' },
+    });
+    await child.until('http ac GET');
+    child.process.kill('SIGTERM');
+    await child.exit;
+    expect(child.said()).toMatch(/"Code":"404"/);
+    expect(child.said()).toContain('c'.repeat(64));
+    expect(child.said()).not.toContain('very-secret-token');
+  });
+});
+
+describe('granary serve, within a process', () => {
+  it('serves, reloads and stops as signals say, and leaves no listener behind', async () => {
+    const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'uncaughtException', 'unhandledRejection'];
+    const count = () => signals.map((signal) => process.listenerCount(signal));
+    const before = count();
+    let message = '';
+    let announce: () => void = () => {};
+    const ready = new Promise<void>((resolve) => {
+      announce = resolve;
+    });
+    const ended = run(flags('--telemetry.log_level', 'none'), {
+      out: (text) => {
+        message += text;
+        announce();
+      },
+      err: () => {},
+      environment: {},
+    });
+    await ready;
+    expect(message).toContain(READY);
+    process.emit('SIGHUP');
+    process.emit('SIGTERM');
+    expect(await ended).toBe(0);
+    expect(count()).toEqual(before);
+  });
+});
