@@ -118,11 +118,11 @@ describe('a metered store', () => {
       throw full;
     };
     const reader: BlobReader = {
-      ...BufferReader.copyOf(some.bytes),
       length: 100,
       next: fail,
       close: async () => {},
-    } as BlobReader;
+      [Symbol.asyncIterator]: () => expect.fail(),
+    };
     const inner: BlobStore = {
       ...untouchable,
       write: fail,

@@ -10,7 +10,7 @@ const EMPTY = new Uint8Array(0);
  * Answers for the empty blob without asking the store behind. Clients take it for granted: Bazel never uploads it,
  * yet names it in its trees, so a store that can miss it (or evict it) breaks builds.
  */
-export class EmptyBlobStore extends StoreDecorator {
+class EmptyBlobStore extends StoreDecorator {
   override findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
     const others = digests.some((digest) => digest.size === 0)
       ? digests.filter((digest) => !isEmptyDigest(digest))

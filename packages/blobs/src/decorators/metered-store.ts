@@ -21,7 +21,7 @@ export interface StoreRecorder {
 }
 
 /** Tells a recorder how each operation went and how long it took. */
-export class MeteredStore extends StoreDecorator {
+class MeteredStore extends StoreDecorator {
   readonly #recorder: StoreRecorder;
 
   constructor(inner: BlobStore, recorder: StoreRecorder) {

@@ -4,7 +4,7 @@ import { BlobTooLargeError } from '../errors.js';
 import { StoreDecorator } from './store-decorator.js';
 
 /** Refuses blobs over a size before a byte of them is read, so that one client can't fill the store by itself. */
-export class SizeLimitedStore extends StoreDecorator {
+class SizeLimitedStore extends StoreDecorator {
   readonly #maxBytes: number;
 
   constructor(inner: BlobStore, maxBytes: number) {

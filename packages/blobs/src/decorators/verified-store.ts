@@ -15,7 +15,7 @@ export type MismatchListener = (digest: Digest, reason: string) => void;
  *
  * A part of a blob can't be compared with a hash: its length is checked, nothing else.
  */
-export class VerifiedStore extends StoreDecorator {
+class VerifiedStore extends StoreDecorator {
   readonly #onMismatch: MismatchListener;
 
   constructor(inner: BlobStore, onMismatch: MismatchListener) {
