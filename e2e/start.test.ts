@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const START_LIMIT_MS = 2000;
 
 /** Only where `npm test` has installed: else the command would install, below the feet of the tests that run. */
 const reason = existsSync(join(ROOT, 'node_modules/.granary-installed.json')) ? undefined : 'it is not run by npm test';
@@ -41,12 +40,9 @@ describe.skipIf(reason)('npm start', () => {
     return { child, said, ended, ready };
   };
 
-  it('serves where it says, within two seconds when all is there, and ends cleanly when interrupted', async () => {
-    await interrupted(start());
-    const begun = performance.now();
+  it('serves where it says, and ends cleanly when interrupted', async () => {
     const server = start();
     await server.ready;
-    expect(performance.now() - begun).toBeLessThan(START_LIMIT_MS);
     expect(server.said.out).toContain(join(directory, 'store'));
     expect(server.said.out).toMatch(/--remote_cache=grpc:\/\/127\.0\.0\.1:[1-9]\d*\n/);
     const url = server.said.out.match(/--remote_cache=(http:\S+)/)?.[1];
