@@ -7,7 +7,7 @@ import { invalidRequest, ProtocolError } from './protocol-error.js';
 const TOKEN_HASH_DIGITS = 16;
 
 /** Bytes of a page that are not its directories: the token and its header. */
-export const PAGE_OVERHEAD_BYTES = 64;
+const PAGE_OVERHEAD_BYTES = 64;
 
 export interface TreePageLimits extends WalkLimits {
   /** Most bytes of one encoded page. */
