@@ -53,6 +53,24 @@ describe('a full store', () => {
     expect(store.stats().longestIdleMs).toBeGreaterThanOrEqual(60_000);
   });
 
+  it('spares what was used after it had been found to be among the oldest', async () => {
+    const { clock, advance } = testClock();
+    const store = await stores.open({ maxBytes: 4 * MIB, minAgeMs: 0, clock });
+    const blobs = Array.from({ length: 24 }, (_, i) => blobOf(250 * KIB, i));
+    const spared = blobs[6]!;
+    for (const [i, { digest, bytes }] of blobs.entries()) {
+      advance(1000);
+      await store.write(digest, bytes);
+      await store.maintain();
+      // The first eviction has listed all that there was; from now on the list is used up.
+      if (store.stats().evictions > 0 && i < 20) expect(store.findMissing([spared.digest])).toEqual([]);
+    }
+    const here = blobs.map(({ digest }) => store.findMissing([digest]).length === 0);
+    expect(here[6]).toBe(true);
+    expect(here.indexOf(true, 7)).toBeGreaterThan(7);
+    expect(here.slice(here.indexOf(true, 7))).not.toContain(false);
+  });
+
   it('stays under its limit while many upload at once, and none of them waits in vain', async () => {
     const { clock, advance } = testClock();
     const store = await stores.open({ maxBytes: 8 * MIB, minAgeMs: 0, clock });

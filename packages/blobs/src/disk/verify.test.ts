@@ -21,6 +21,8 @@ async function closedStore(): Promise<string> {
   const directory = await stores.folder();
   const store = await stores.open({ directory });
   for (const { digest, bytes } of [...small, ...large]) await store.write(digest, bytes);
+  // A value that was longer once leaves nothing behind.
+  await store.actionResults.set('c', Buffer.alloc(20 * KIB));
   for (const key of ['a', 'b', 'c']) await store.actionResults.set(key, Buffer.from(`result ${key}`));
   await store.close();
   return directory;
