@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createAdminHandler } from '../admin/admin-handler.js';
 import { configFrom } from '../config/load.js';
 import type { ConfigError, ConfigMistake } from '../config/mistake.js';
-import { call, callWithAuthority, GRPC_CALLS, grpcClient } from '../testing/grpc-calls.js';
+import { call, GRPC_CALLS, grpcClient } from '../testing/grpc-calls.js';
 import { startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
 import { clientNetwork } from './connection.js';
 import { anonymousLevel, exposureWarnings } from './exposure.js';
@@ -153,10 +153,11 @@ describe('access, by port, method and identity', () => {
     ['writer:r', 'UNAUTHENTICATED', 'UNAUTHENTICATED'],
     ['writer', 'UNAUTHENTICATED', 'UNAUTHENTICATED'],
   ])('takes %s from the authority of a gRPC URL', async (userinfo, readCode, writeCode) => {
-    const codeOf = (path: string) =>
-      callWithAuthority(running.address('listen.grpc'), path, `${userinfo}@cache.example:9092`);
-    expect(await codeOf(GRPC_CALLS.read)).toBe(readCode);
-    expect(await codeOf(GRPC_CALLS.write)).toBe(writeCode);
+    const options = { 'grpc.default_authority': `${userinfo}@cache.example:9092` };
+    const client = grpcClient(running.address('listen.grpc'), undefined, options);
+    expect((await call(client, GRPC_CALLS.read)).code).toBe(readCode);
+    expect((await call(client, GRPC_CALLS.write)).code).toBe(writeCode);
+    client.close();
   });
 
   it('counts what it refuses', async () => {
@@ -317,6 +318,7 @@ describe('a policy', () => {
     expect(await level(certified({ CN: 'a,b' }))).toEqual(['read', 'write', 'admin']);
     expect(await level(certified({ CN: 'ci,CN=root' }))).toEqual(['read']);
     expect(await level(certified({ O: 'Example' }))).toEqual(['read']);
+    expect(await level({ stream: { connection: certified({ CN: 'ci' }) } } as never)).toEqual(['read', 'write']);
     expect(await level(certified({ CN: 'ci' }, false))).toEqual([]);
     expect(await level(certified(undefined))).toEqual([]);
   });

@@ -52,10 +52,14 @@ export function certificateSubject(
   };
 }
 
-/** HTTP/2 hands out sockets that throw once their session is gone. */
+/**
+ * HTTP/2 hands out sockets that throw once their session is gone. Around a stream that is no socket (see
+ * `UserinfoConnection`) they know neither addresses nor certificates, but the stream does.
+ */
 function read<S extends Socket, T>(socket: S | undefined, look: (socket: S) => T): T | undefined {
   try {
-    return socket && look(socket);
+    const { stream } = (socket ?? {}) as { readonly stream?: { readonly connection?: S } };
+    return socket && look(stream?.connection ?? socket);
   } catch {
     return undefined;
   }

@@ -3,16 +3,22 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { clientAuthOptions, enforceClientAuth } from '../tls/client-auth.js';
 import { bind, type Listener, type ListenerOptions } from './listener.js';
+import { UserinfoConnection } from './userinfo/userinfo-connection.js';
 
 /** Bytes that a client may send before it must wait for us: 64 KiB, HTTP/2's own, is one round trip per 64 KiB. */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 4 * STREAM_WINDOW_BYTES;
 
+export interface GrpcListenerOptions extends ListenerOptions {
+  /** Whether credentials in the authority of a request must be moved before Node sees them. Default false. */
+  readonly movesUserinfo?: boolean;
+}
+
 /**
  * Lets a gRPC server serve on a port. The port is ours and the connections are handed over, because then a busy port
  * is an error with a code, certificates can be replaced while connections live, and connections can be counted.
  */
-export async function listenGrpc(server: Server, options: ListenerOptions): Promise<Listener> {
+export async function listenGrpc(server: Server, options: GrpcListenerOptions): Promise<Listener> {
   const { tls, clientAuth, key } = options;
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   widenWindows(server);
@@ -24,7 +30,8 @@ export async function listenGrpc(server: Server, options: ListenerOptions): Prom
     // A connection that breaks concerns its own calls, which learn of it by themselves.
     socket.on('error', () => {});
     if (draining) socket.destroy();
-    else if (!socket.destroyed) injector.injectConnection(socket);
+    else if (!socket.destroyed)
+      injector.injectConnection(options.movesUserinfo ? new UserinfoConnection(socket) : socket);
   };
   let port: NetServer;
   if (tls) {

@@ -25,6 +25,7 @@ import { Readiness } from './readiness.js';
 import { readyMessage } from './ready-message.js';
 import { type RunningServer, ServerLifecycle } from './running-server.js';
 import type { ServerStats } from './stats.js';
+import { refusesUserinfo } from './userinfo/userinfo-connection.js';
 
 /** What a server takes from the program around it. */
 export interface ServerDependencies {
@@ -131,7 +132,10 @@ async function assemble(
   });
 
   const { grpc, http, admin } = config.listen;
-  if (grpc) started(await listenGrpc(grpcServer(config, cache), optionsFor('listen.grpc', grpc)));
+  if (grpc) {
+    const movesUserinfo = config.auth.htpasswd_file !== undefined && (await refusesUserinfo());
+    started(await listenGrpc(grpcServer(config, cache), { ...optionsFor('listen.grpc', grpc), movesUserinfo }));
+  }
   if (http) {
     const handle = createHttpCacheHandler({
       blobs: cache.blobs,
@@ -246,9 +250,7 @@ function cacheLimits({ limits }: Config) {
 
 function grpcServer(config: Config, cache: RemoteCache): GrpcServer {
   const server = new GrpcServer({
-    'grpc.max_receive_message_length': cache.limits.maxMessageBytes,
-    // How large an answer may become is for the services to say, which can choose what to leave out.
-    'grpc.max_send_message_length': -1,
+    ...cache.grpcServerOptions(),
     'grpc.max_concurrent_streams': config.limits.max_concurrent_streams,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,

@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { connect, type IncomingHttpHeaders } from 'node:http2';
 import { type ChannelOptions, Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 
 const CAS = '/build.bazel.remote.execution.v2.ContentAddressableStorage';
@@ -34,32 +32,4 @@ export function call(
       resolve({ code: status[error?.code ?? status.OK], response, error }),
     );
   });
-}
-
-/**
- * Makes a call with `user:password@` in its authority, as Bazel does: the authority stands first in the header. Behind
- * the scheme Node's HTTP/2 would refuse it, which is why this is no call of grpc-js.
- */
-export async function callWithAuthority(target: string, path: string, authority: string): Promise<string> {
-  const session = connect(`http://${target}`);
-  try {
-    const stream = session.request({
-      ':authority': authority,
-      ':path': path,
-      ':method': 'POST',
-      ':scheme': 'http',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    });
-    let code: unknown;
-    const look = (headers: IncomingHttpHeaders) => {
-      code = headers['grpc-status'] ?? code;
-    };
-    stream.on('response', look).on('trailers', look).resume();
-    stream.end(Buffer.alloc(5));
-    await once(stream, 'close');
-    return status[Number(code)] ?? `no status but ${String(code)}`;
-  } finally {
-    session.close();
-  }
 }
