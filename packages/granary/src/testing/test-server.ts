@@ -22,22 +22,28 @@ export interface TestServer extends AsyncDisposable {
   address(key: 'listen.grpc' | 'listen.http' | 'listen.admin' | 'telemetry.metrics_addr'): string;
 }
 
-/** A server on free ports of loopback with a small store of its own, which goes when the server is disposed of. */
+/** A server on free ports of loopback with a small store, which goes with the server unless `storage.dir` is given. */
 export async function startTestServer(
   values: Readonly<Record<string, unknown>> = {},
   dependencies: ServerDependencies = {},
 ): Promise<TestServer> {
-  const folder = await temporaryFolder();
+  const folder = 'storage.dir' in values ? undefined : await temporaryFolder();
+  const removeFolder = async () => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  };
   const config = configFrom({
     'listen.grpc': '127.0.0.1:0',
     'listen.http': '127.0.0.1:0',
     'listen.admin': '127.0.0.1:0',
-    'storage.dir': folder,
+    ...(folder !== undefined && { 'storage.dir': folder }),
     'storage.max_size': '64MiB',
     'storage.min_free': '0',
     ...values,
   });
-  const server = await startServer(config, dependencies);
+  const server = await startServer(config, dependencies).catch(async (error: unknown) => {
+    await removeFolder();
+    throw error;
+  });
   return {
     server,
     address(key) {
@@ -47,7 +53,7 @@ export async function startTestServer(
     },
     async [Symbol.asyncDispose]() {
       await server.stop();
-      await rm(folder, { recursive: true, force: true });
+      await removeFolder();
     },
   };
 }
