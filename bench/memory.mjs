@@ -10,7 +10,7 @@ import { freePort, runToEnd, startServer } from './src/process.mjs';
 import { findMissing, read, write } from './src/requests.mjs';
 
 const MIB = 2 ** 20;
-const MANY = Number(process.env.GRANARY_BENCH_BLOBS ?? 1_000_000);
+const MANY = Number(process.env.BENCH_BLOBS ?? 1_000_000);
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'granary-bench-'));
 const figures = {};

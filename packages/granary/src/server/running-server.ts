@@ -75,7 +75,7 @@ export class ServerLifecycle implements RunningServer {
 
   async #stop(graceMs: number): Promise<boolean> {
     const { listeners, closers, health, logger } = this.#parts;
-    health.set('NOT_SERVING');
+    health.end();
     // Whoever watches the server asks the admin listeners, so they stay until the end.
     const caches = listeners.filter(({ key }) => key === 'listen.grpc' || key === 'listen.http');
     const inTime = await within(graceMs, Promise.all(caches.map((listener) => listener.drain())));

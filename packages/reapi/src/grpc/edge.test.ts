@@ -325,6 +325,17 @@ describe('health', () => {
     watch.cancel();
   });
 
+  it('lets go of those who watch when it ends, so that they keep no server from stopping', async () => {
+    const watch = loopback.client.openServerStream(Health.method.watch, { service: '' });
+    const seen: Serving[] = [];
+    const ended = new Promise((resolve) => watch.on('status', ({ code }) => resolve(code)));
+    watch.on('data', (message: { status: Serving }) => seen.push(message.status));
+    await vi.waitFor(() => expect(seen).toEqual([Serving.SERVING]));
+    loopback.cache.health.end();
+    expect(await ended).toBe(0);
+    expect(seen).toEqual([Serving.SERVING, Serving.NOT_SERVING]);
+  });
+
   it('is watched by a thousand at most, and forgets those that leave', () => {
     const { health } = loopback.cache;
     const leaving = new AbortController();

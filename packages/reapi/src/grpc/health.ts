@@ -22,6 +22,7 @@ export type HealthStatus = 'SERVING' | 'NOT_SERVING';
 export class Health {
   readonly #statuses = new Map<string, HealthStatus>();
   readonly #watchers = new Set<() => void>();
+  #ended = false;
 
   /** @param services full names; the empty one, which stands for the server, is always there */
   constructor(services: readonly string[]) {
@@ -32,6 +33,17 @@ export class Health {
   set(status: HealthStatus, service?: string): void {
     for (const name of service === undefined ? [...this.#statuses.keys()] : [service]) this.#statuses.set(name, status);
     for (const wake of [...this.#watchers]) wake();
+  }
+
+  /** Whether the server has taken its last call; who watches is told so and let go. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Says NOT_SERVING for good, and ends the calls that watch: they would keep a server from stopping. */
+  end(): void {
+    this.#ended = true;
+    this.set('NOT_SERVING');
   }
 
   /** The status of a service, or of the server for the empty name; undefined for one that is not known. */
@@ -68,6 +80,7 @@ export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
       const aborted = new Promise<never>((_, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       });
+      aborted.catch(() => {});
       for (let sent: HealthStatus | 'SERVICE_UNKNOWN' | undefined; ; ) {
         const changed = new Promise<void>((resolve) => {
           wake = resolve;
@@ -75,6 +88,7 @@ export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
         const status = health.get(service) ?? 'SERVICE_UNKNOWN';
         if (status !== sent) await out.send(encodeStatus(ServingStatus[status]));
         sent = status;
+        if (health.ended) return undefined;
         await Promise.race([changed, aborted]);
       }
     }),
