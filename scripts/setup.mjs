@@ -4,7 +4,14 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withLock } from './lock.mjs';
-import { builtFolders, installFingerprint, isInstalled, outputsExist, sourceFingerprint } from './staleness.mjs';
+import {
+  builtFolders,
+  builtOutputs,
+  installFingerprint,
+  isBuilt,
+  isInstalled,
+  sourceFingerprint,
+} from './staleness.mjs';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -29,12 +36,13 @@ export async function setUp(wanted) {
   try {
     refuseOldNode();
     const fingerprint = installFingerprint(ROOT);
-    const ready = () => isInstalled(readStamp(INSTALL_STAMP), fingerprint, wanted) && isBuilt();
+    const ready = () =>
+      isInstalled(readStamp(INSTALL_STAMP), fingerprint, wanted) && isBuilt(ROOT, readStamp(BUILD_STAMP));
     if (ready()) return;
     // Two commands that start at once must not install into one folder.
     await withLock(join(ROOT, '.granary', 'setup.lock'), () => {
       if (!isInstalled(readStamp(INSTALL_STAMP), fingerprint, wanted)) install(fingerprint, wanted);
-      if (!isBuilt()) build();
+      if (!isBuilt(ROOT, readStamp(BUILD_STAMP))) build();
     });
   } catch (error) {
     if (!(error instanceof SetUpError)) throw error;
@@ -65,10 +73,6 @@ function install(fingerprint, wanted) {
   writeFileSync(INSTALL_STAMP, JSON.stringify({ fingerprint, installed: everything ? 'everything' : 'runtime' }));
 }
 
-function isBuilt() {
-  return readStamp(BUILD_STAMP)?.fingerprint === sourceFingerprint(ROOT) && outputsExist(ROOT);
-}
-
 function build() {
   const fingerprint = sourceFingerprint(ROOT);
   // A source that is gone would leave its output behind, and a removed output would not be made again.
@@ -78,7 +82,7 @@ function build() {
     stdio: ['ignore', 2, 2],
   });
   if (done.status !== 0) throw new SetUpError('The sources do not compile; the messages are above.');
-  writeFileSync(BUILD_STAMP, JSON.stringify({ fingerprint }));
+  writeFileSync(BUILD_STAMP, JSON.stringify({ fingerprint, outputs: builtOutputs(ROOT) }));
 }
 
 function readStamp(file) {

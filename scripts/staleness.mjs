@@ -53,26 +53,37 @@ export function sourceFingerprint(root) {
   for (const file of ['tsconfig.json', 'tsconfig.base.json']) describe(join(root, file));
   for (const folder of builtFolders(root)) {
     describe(join(folder, 'tsconfig.json'));
-    for (const file of filesBelow(join(folder, 'src')).filter(isBuilt).sort()) describe(join(folder, 'src', file));
+    for (const file of filesBelow(join(folder, 'src')).filter(isSource).sort()) describe(join(folder, 'src', file));
   }
   return hash.digest('hex');
 }
 
 /**
- * Whether every source has its output.
+ * What the compiler has made, so that it can be told later whether it is still there.
  *
  * @param {string} root
+ * @returns {string[]}
  */
-export function outputsExist(root) {
-  return builtFolders(root).every((folder) => {
-    const outputs = new Set(filesBelow(join(folder, 'dist')));
-    return filesBelow(join(folder, 'src'))
-      .filter(isBuilt)
-      .every((file) => outputs.has(file.replace(/\.ts$/, '.js')));
+export function builtOutputs(root) {
+  return builtFolders(root).flatMap((folder) => {
+    const dist = join(folder, 'dist');
+    return filesBelow(dist).map((file) => relative(root, join(dist, file)));
   });
 }
 
-function isBuilt(file) {
+/**
+ * Whether what a stamp tells of is the build of these sources, and is whole.
+ *
+ * @param {string} root
+ * @param {{ fingerprint: string, outputs: string[] } | undefined} stamp
+ */
+export function isBuilt(root, stamp) {
+  if (stamp?.fingerprint !== sourceFingerprint(root)) return false;
+  const outputs = new Set(builtOutputs(root));
+  return stamp.outputs.every((file) => outputs.has(file));
+}
+
+function isSource(file) {
   return file.endsWith('.ts') && !file.endsWith('.test.ts');
 }
 
