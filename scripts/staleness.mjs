@@ -78,7 +78,8 @@ export function builtOutputs(root) {
  * @param {{ fingerprint: string, outputs: string[] } | undefined} stamp
  */
 export function isBuilt(root, stamp) {
-  if (stamp?.fingerprint !== sourceFingerprint(root)) return false;
+  // Another version of this script may have written another stamp.
+  if (!Array.isArray(stamp?.outputs) || stamp.fingerprint !== sourceFingerprint(root)) return false;
   const outputs = new Set(builtOutputs(root));
   return stamp.outputs.every((file) => outputs.has(file));
 }

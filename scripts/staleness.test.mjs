@@ -79,6 +79,7 @@ describe('a build', () => {
     const stamp = () => ({ fingerprint: sourceFingerprint(root), outputs: builtOutputs(root) });
     const built = stamp();
     expect(isBuilt(root, undefined)).toBe(false);
+    expect(isBuilt(root, { fingerprint: built.fingerprint })).toBe(false);
     expect(isBuilt(root, built)).toBe(true);
     write('packages/one/src/new.ts');
     expect(isBuilt(root, built)).toBe(false);
