@@ -8,6 +8,7 @@ export default defineConfig({
     // Tests run on the sources of every package, not on what was built last.
     alias: [
       { find: /^@granary\/([a-z-]+)$/, replacement: source('./packages/$1/src/index.ts') },
+      { find: /^@granary\/([a-z-]+)\/([a-z-]+)$/, replacement: source('./packages/$1/src/$2/index.ts') },
       { find: /^granary$/, replacement: source('./packages/granary/src/index.ts') },
     ],
   },
