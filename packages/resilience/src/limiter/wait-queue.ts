@@ -1,0 +1,126 @@
+/** How a caller who waits can be told to stop waiting. */
+export interface WaitOptions {
+  /** Ends the wait: the promise rejects with the signal's reason and the place in the queue is given up. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How many callers may wait where nobody said otherwise: enough for any burst, and a few MiB at most. */
+export const DEFAULT_MAX_QUEUE = 10_000;
+
+/**
+ * Callers who wait, in the order in which they came. Joining, being served and leaving cost the same however long the
+ * queue is. The owner of the queue bounds it, and says who is served and when.
+ */
+export class WaitQueue {
+  #first: Waiter | undefined;
+  #last: Waiter | undefined;
+  #size = 0;
+  #amount = 0;
+  readonly #groups = new Map<AbortSignal, SignalGroup>();
+  readonly #onLeave: () => void;
+
+  /** `onLeave` is called after an abort has taken callers out of the queue, once for each signal. */
+  constructor(onLeave: () => void = () => {}) {
+    this.#onLeave = onLeave;
+  }
+
+  /** How many callers wait. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** What all who wait want together. */
+  get amount(): number {
+    return this.#amount;
+  }
+
+  /** What the first in the queue wants; undefined when nobody waits. */
+  get firstAmount(): number | undefined {
+    return this.#first?.amount;
+  }
+
+  /** Joins at the end. Resolves when served, rejects with the signal's reason when that is aborted before. */
+  join(amount: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = { amount, resolve, reject, group: undefined, previous: this.#last, next: undefined };
+      if (this.#last) this.#last.next = waiter;
+      else this.#first = waiter;
+      this.#last = waiter;
+      this.#size++;
+      this.#amount += amount;
+      if (signal) this.#joinGroup(waiter, signal);
+    });
+  }
+
+  /** Serves the first in the queue. */
+  serve(): void {
+    const waiter = this.#first;
+    if (!waiter) return;
+    this.#unlink(waiter);
+    const { group } = waiter;
+    if (group?.members.delete(waiter) && group.members.size === 0) {
+      group.signal.removeEventListener('abort', group);
+      this.#groups.delete(group.signal);
+    }
+    waiter.resolve();
+  }
+
+  #joinGroup(waiter: Waiter, signal: AbortSignal): void {
+    let group = this.#groups.get(signal);
+    if (!group) {
+      group = new SignalGroup(signal, (aborted) => this.#leave(aborted));
+      this.#groups.set(signal, group);
+      signal.addEventListener('abort', group);
+    }
+    group.members.add(waiter);
+    waiter.group = group;
+  }
+
+  #leave(group: SignalGroup): void {
+    group.signal.removeEventListener('abort', group);
+    this.#groups.delete(group.signal);
+    for (const waiter of group.members) {
+      this.#unlink(waiter);
+      waiter.reject(group.signal.reason);
+    }
+    this.#onLeave();
+  }
+
+  #unlink(waiter: Waiter): void {
+    const { previous, next } = waiter;
+    if (previous) previous.next = next;
+    else this.#first = next;
+    if (next) next.previous = previous;
+    else this.#last = previous;
+    this.#size--;
+    this.#amount -= waiter.amount;
+  }
+}
+
+interface Waiter {
+  readonly amount: number;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+  group: SignalGroup | undefined;
+  previous: Waiter | undefined;
+  next: Waiter | undefined;
+}
+
+/**
+ * Those in one queue who share a signal. They share one listener too: a signal walks through all its listeners when one
+ * is added, which makes a thousand downloads under one signal slow, and Node warns of a leak from the eleventh on.
+ */
+class SignalGroup implements EventListenerObject {
+  readonly signal: AbortSignal;
+  readonly members = new Set<Waiter>();
+  readonly #onAbort: (group: SignalGroup) => void;
+
+  constructor(signal: AbortSignal, onAbort: (group: SignalGroup) => void) {
+    this.signal = signal;
+    this.#onAbort = onAbort;
+  }
+
+  handleEvent(): void {
+    this.#onAbort(this);
+  }
+}
