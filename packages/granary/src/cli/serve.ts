@@ -24,6 +24,7 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
     const server = await startServer(config, { logger, metrics });
     reloadOnHangup(events, server, logger);
     io.out(server.message);
+    await metrics.prepare();
     const signal = await end;
     logger.information('{Signal}: shutting down, running requests have {GraceMs} ms', signal, config.shutdown.grace);
     await server.stop(config.shutdown.grace);

@@ -377,6 +377,38 @@ describe('server reflection', () => {
     expect(text).toContain('blob_digests');
   });
 
+  it.each(['v1', 'v1alpha'])('%s answers each of several questions, in order', async (version) => {
+    await start();
+    const client = new Client(`127.0.0.1:${loopback.port}`, credentials.createInsecure());
+    const asIs = (bytes: Buffer) => bytes;
+    const call = client.makeBidiStreamRequest(
+      `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+      asIs,
+      asIs,
+    );
+    const answers: string[] = [];
+    call.on('data', (bytes: Buffer) => answers.push(bytes.toString('latin1')));
+    const ended = new Promise((resolve) => call.on('status', ({ code }) => resolve(code)));
+    call.write(symbol('build.bazel.remote.execution.v2.Digest'));
+    call.write(symbol('no.such.Thing'));
+    call.write(LIST);
+    call.end();
+    expect(await ended).toBe(status.OK);
+    expect(answers).toHaveLength(3);
+    expect(answers[0]).toContain('size_bytes');
+    expect(answers[1]).toContain('no.such.Thing');
+    expect(answers[2]).toContain(Health.typeName);
+    client.close();
+  });
+
+  it('ends a call with a malformed question as INVALID_ARGUMENT, and lives on', async () => {
+    const records: RequestRecord[] = [];
+    await start({ hooks: { onRequest: (record) => void records.push(record) } });
+    await expect(ask('v1', Buffer.from([0xff, 0xff, 0xff]))).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(records).toMatchObject([{ method: 'ServerReflectionInfo', code: 'INVALID_ARGUMENT' }]);
+    expect(await ask('v1', LIST)).toContain(Health.typeName);
+  });
+
   it('asks for the right to read', async () => {
     const records: RequestRecord[] = [];
     const authorize = () => {

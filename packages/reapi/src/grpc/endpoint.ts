@@ -1,10 +1,12 @@
 import type { MaybePromise } from '@granary/blobs';
 import type {
+  handleBidiStreamingCall,
   handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
   MethodDefinition,
   Server,
+  ServerDuplexStream,
   ServiceDefinition,
   UntypedHandleCall,
 } from '@grpc/grpc-js';
@@ -37,6 +39,9 @@ type StreamHandler<Request> = (
 
 /** Takes encoded messages, as many as it wants, and answers with one. */
 type UploadHandler = (messages: IncomingMessages, call: RunningCall) => Promise<Buffer>;
+
+/** Takes and sends encoded messages. */
+type DuplexHandler = (stream: ServerDuplexStream<Buffer, Buffer>, fail: (error: unknown) => void) => Promise<void>;
 
 /**
  * One request, one response. Messages pass grpc-js as they are on the wire and are decoded here, where a malformed
@@ -128,6 +133,27 @@ export function clientStream(edge: Edge, method: MethodName, handler: UploadHand
     }
   };
   return { service: method.service, definition: definition(method, true, false), handle };
+}
+
+/**
+ * Streams both ways. The handler listens to the stream and ends it; `fail` ends it with an error that comes later.
+ * grpc-js holds messages back until somebody listens, so there is time to get ready.
+ */
+export function duplexStream(edge: Edge, method: MethodName, handler: DuplexHandler): Endpoint {
+  const handle: handleBidiStreamingCall<Buffer, Buffer> = async (stream) => {
+    const call = new RunningCall(edge, method, stream);
+    const fail = (error: unknown) => {
+      stream.emit('error', call.fail(error));
+    };
+    try {
+      await call.authorize();
+      await handler(stream, fail);
+      stream.once('finish', () => call.succeed());
+    } catch (error) {
+      fail(error);
+    }
+  };
+  return { service: method.service, definition: definition(method, true, true), handle };
 }
 
 /** Registers endpoints, which may be of several services. */

@@ -1,56 +1,68 @@
-import type { DescFile } from '@bufbuild/protobuf';
-import { toBinary } from '@bufbuild/protobuf';
-import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import type { Server, ServerDuplexStream, UntypedHandleCall } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
-import { file_build_bazel_remote_execution_v2_remote_execution } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { file_google_bytestream_bytestream } from '../gen/google/bytestream/bytestream_pb.js';
-import { file_grpc_health_v1_health } from '../gen/grpc/health/v1/health_pb.js';
-import { type Edge, RunningCall, type ServerCall } from './running-call.js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { WireFormatError } from '../wire/index.js';
+import { duplexStream, type Endpoint } from './endpoint.js';
+import type { ReflectionMethod } from './reflection-library.js';
+import type { Edge } from './running-call.js';
 
-const FILES = [
-  file_build_bazel_remote_execution_v2_remote_execution,
-  file_google_bytestream_bytestream,
-  file_grpc_health_v1_health,
-];
+/** The services that the library has methods for, each with one of this name. */
+const SERVICES = ['grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection'];
+const METHOD = 'ServerReflectionInfo';
 
-/** Adds server reflection, v1 and v1alpha, for the services in our own .proto files; it asks for the right to read. */
-export function addReflection(server: Server, edge: Edge): void {
-  const guarded: Pick<Server, 'addService'> = {
-    addService(definition, handlers) {
-      const guardedHandlers = Object.fromEntries(
-        Object.entries(handlers).map(([name, handler]) => [name, guard(edge, handler)]),
-      );
-      server.addService(definition, guardedHandlers);
-    },
-  };
-  new ReflectionService(packageDefinition()).addToServer(guarded as Server);
+/**
+ * Server reflection, v1 and v1alpha, for the services in our own .proto files; it asks for the right to read. People ask
+ * for it, builds don't, and its library is a fifth of what a server loads: so that is loaded when somebody asks first.
+ */
+export function reflectionEndpoints(edge: Edge): Endpoint[] {
+  let methods: Promise<ReadonlyMap<string, ReflectionMethod>> | undefined;
+  const load = async () => (await import('./reflection-library.js')).reflectionMethods();
+  return SERVICES.map((service) =>
+    duplexStream(edge, { service, name: METHOD, right: 'read' }, async (stream, fail) => {
+      methods ??= load();
+      const method = (await methods).get(`/${service}/${METHOD}`);
+      if (!method) throw new Error(`the library of server reflection has no ${service}`);
+      method.handle(new DecodedStream(stream, method, fail));
+    }),
+  );
 }
 
-/** The library knows no access rules: they are checked before it sees a call. */
-function guard(edge: Edge, handler: UntypedHandleCall): UntypedHandleCall {
-  const handle = handler as (call: ServerDuplexStream<unknown, unknown>) => void;
-  return async (stream: ServerDuplexStream<unknown, unknown>) => {
-    const [, service = '', name = ''] = stream.getPath().split('/');
-    const call = new RunningCall(edge, { service, name, right: 'read' }, stream as ServerCall);
+/** A stream as the library's handlers use it: of messages, not of bytes. */
+class DecodedStream {
+  readonly #stream: ServerDuplexStream<Buffer, Buffer>;
+  readonly #method: ReflectionMethod;
+  readonly #fail: (error: unknown) => void;
+  #failed = false;
+
+  constructor(stream: ServerDuplexStream<Buffer, Buffer>, method: ReflectionMethod, fail: (error: unknown) => void) {
+    this.#stream = stream;
+    this.#method = method;
+    this.#fail = fail;
+  }
+
+  on(event: string, listener: (message?: unknown) => void): void {
+    if (event !== 'data') this.#stream.on(event, listener);
+    else
+      this.#stream.on('data', (bytes: Buffer) => {
+        const message = this.#decode(bytes);
+        if (message !== undefined) listener(message);
+      });
+  }
+
+  write(message: unknown): void {
+    this.#stream.write(this.#method.encode(message));
+  }
+
+  end(): void {
+    if (!this.#failed) this.#stream.end();
+  }
+
+  #decode(bytes: Buffer): unknown {
+    if (this.#failed) return undefined;
     try {
-      await call.authorize();
-      handle(stream);
-      stream.once('finish', () => call.succeed());
+      return this.#method.decode(bytes);
     } catch (error) {
-      stream.emit('error', call.fail(error));
+      this.#failed = true;
+      this.#fail(new WireFormatError(error instanceof Error ? error.message : String(error)));
+      return undefined;
     }
-  };
-}
-
-/** Our descriptors in the form in which proto-loader would hand them over. */
-function packageDefinition(): ConstructorParameters<typeof ReflectionService>[0] {
-  const files = new Map<string, Buffer>();
-  const collect = (file: DescFile) => {
-    for (const dependency of file.dependencies) collect(dependency);
-    files.set(file.name, Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)));
-  };
-  for (const file of FILES) collect(file);
-  const fileDescriptorProtos = [...files.values()];
-  return { granary: { format: 'Protocol Buffer 3 DescriptorProto', type: {}, fileDescriptorProtos } };
+  }
 }

@@ -18,7 +18,7 @@ import { capabilitiesEndpoints } from './capabilities.js';
 import { contentAddressableStorageEndpoints } from './content-addressable-storage.js';
 import { addEndpoints } from './endpoint.js';
 import { Health, healthEndpoints } from './health.js';
-import { addReflection } from './reflection.js';
+import { reflectionEndpoints } from './reflection.js';
 
 export interface RemoteCacheOptions {
   readonly blobs: BlobStore;
@@ -84,8 +84,7 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
     limits,
     health,
     addTo(server) {
-      addEndpoints(server, [...endpoints, ...healthEndpoints(edge, health)]);
-      addReflection(server, edge);
+      addEndpoints(server, [...endpoints, ...healthEndpoints(edge, health), ...reflectionEndpoints(edge)]);
     },
     grpcServerOptions: () => ({
       'grpc.max_receive_message_length': limits.maxMessageBytes,

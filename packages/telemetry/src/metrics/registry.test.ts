@@ -1,3 +1,4 @@
+import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { MetricRegistry } from './registry.js';
 
@@ -20,7 +21,7 @@ describe('a metric registry', () => {
         '',
       ].join('\n'),
     );
-    expect(registry.contentType).toContain('text/plain');
+    expect(registry.contentType).toBe(new Registry().contentType);
   });
 
   it('shows a family without labels before it was ever counted', async () => {
@@ -137,10 +138,26 @@ describe('a metric registry', () => {
     ]);
   });
 
+  it('exposes what is defined after a scrape in the next one', async () => {
+    const registry = new MetricRegistry({ namespace: '' });
+    registry.gauge('early', 'Early.').with().set(1);
+    expect(await lines(registry)).toEqual(['early 1']);
+    registry.gauge('late', 'Late.').with().set(2);
+    expect(await lines(registry)).toEqual(['early 1', 'late 2']);
+  });
+
+  it('exposes the same to all who scrape at once, and what is defined while it is prepared', async () => {
+    const registry = new MetricRegistry({ namespace: '' });
+    const scrapes = [registry.prepare(), lines(registry), lines(registry)];
+    registry.gauge('late', 'Late.').with().set(2);
+    expect(await Promise.all(scrapes)).toEqual([undefined, ['late 2'], ['late 2']]);
+  });
+
   it('adds the metrics of the process under the namespace', async () => {
     const registry = new MetricRegistry();
     registry.addProcessMetrics();
     const exposed = await registry.expose();
+    expect(() => registry.addProcessMetrics()).toThrow(/before the registry is prepared/);
     expect(exposed).toMatch(/^granary_process_cpu_seconds_total \d/m);
     expect(exposed).toMatch(/^granary_nodejs_heap_size_used_bytes \d/m);
   });

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import type { Metric, Registry } from 'prom-client';
 import { CounterFamily } from './counter.js';
 import type { FamilyDefinition } from './family.js';
 import { GaugeFamily, type GaugeReader } from './gauge.js';
@@ -30,8 +30,10 @@ type Family = CounterFamily | GaugeFamily | HistogramFamily;
  */
 export class MetricRegistry {
   readonly namespace: string;
-  readonly #registry = new Registry();
   readonly #families = new Map<string, Family>();
+  #withProcess = false;
+  #preparing: Promise<Registry> | undefined;
+  #registry: Registry | undefined;
 
   constructor(options: MetricRegistryOptions = {}) {
     this.namespace = options.namespace ?? 'granary';
@@ -39,7 +41,7 @@ export class MetricRegistry {
 
   /** Content type of {@link expose}. */
   get contentType(): string {
-    return this.#registry.contentType;
+    return 'text/plain; version=0.0.4; charset=utf-8';
   }
 
   /** A count that only goes up; the name ends with `_total`. */
@@ -74,16 +76,28 @@ export class MetricRegistry {
   }
 
   /**
-   * Adds the metrics of Node and of the process (`process_*`, `nodejs_*`). They watch the event loop and the garbage
-   * collector until the process ends, so call it once, in the program and not in a library.
+   * Adds the metrics of Node and of the process (`process_*`, `nodejs_*`), which are there in every scrape. They watch
+   * the event loop and the garbage collector from {@link prepare} until the process ends, so ask for them before that,
+   * in the program and not in a library.
+   *
+   * @throws when the registry is prepared already
    */
   addProcessMetrics(): void {
-    collectDefaultMetrics({ register: this.#registry, prefix: `${this.namespace}_` });
+    if (this.#preparing) throw new Error('process metrics are added before the registry is prepared');
+    this.#withProcess = true;
+  }
+
+  /**
+   * Loads what {@link expose} needs, some 50 ms of work that a program may put where nobody waits for it; otherwise the
+   * first scrape does it.
+   */
+  async prepare(): Promise<void> {
+    await this.#prepared();
   }
 
   /** Everything in Prometheus' text format. */
-  expose(): Promise<string> {
-    return this.#registry.metrics();
+  async expose(): Promise<string> {
+    return (await this.#prepared()).metrics();
   }
 
   /** The definitions of all families, for documentation and for tests of completeness. */
@@ -109,8 +123,22 @@ export class MetricRegistry {
     }
     const family = make(fullName);
     this.#families.set(fullName, family);
-    this.#registry.registerMetric(exposition(family));
+    this.#registry?.registerMetric(exposition(family));
     return family;
+  }
+
+  #prepared(): Promise<Registry> {
+    this.#preparing ??= this.#load();
+    return this.#preparing;
+  }
+
+  async #load(): Promise<Registry> {
+    const { collectDefaultMetrics, Registry } = await import('prom-client');
+    const registry = new Registry();
+    if (this.#withProcess) collectDefaultMetrics({ register: registry, prefix: `${this.namespace}_` });
+    for (const family of this.#families.values()) registry.registerMetric(exposition(family));
+    this.#registry = registry;
+    return registry;
   }
 }
 
