@@ -13,8 +13,9 @@ import { ConfigError } from './mistake.js';
 import { nearest } from './nearest.js';
 import { configJsonSchema, configurationReference, exampleConfig, printConfig } from './print.js';
 import { formatSize, parseSize } from './size.js';
-import { type Flag, parseYaml } from './source.js';
+import type { Flag } from './source.js';
 import { defaultStorageDirectory } from './storage-directory.js';
+import { parseYaml } from './yaml-file.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -24,9 +25,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const flag = (name: string, text?: string): Flag => ({ name, text });
 
-function mistakesOf(load: () => unknown): string[] {
+async function mistakesOf(load: () => unknown): Promise<string[]> {
   try {
-    load();
+    await load();
   } catch (error) {
     expect(error).toBeInstanceOf(ConfigError);
     return (error as ConfigError).mistakes.map(({ origin, key, message }) => `${origin} | ${key ?? ''} | ${message}`);
@@ -119,8 +120,8 @@ describe('the nearest word', () => {
 });
 
 describe('a configuration', () => {
-  it('has defaults for everything', () => {
-    const { config } = loadConfig();
+  it('has defaults for everything', async () => {
+    const { config } = await loadConfig();
     expect(config.listen.grpc).toEqual({ host: '127.0.0.1', port: 9092 });
     expect(config.listen.http).toEqual({ host: '127.0.0.1', port: 8080 });
     expect(config.listen.admin).toEqual({ host: '127.0.0.1', port: 9090 });
@@ -140,7 +141,7 @@ describe('a configuration', () => {
   it('takes the file, then the environment, then the flags', async () => {
     const file = join(folder, 'layers.yaml');
     await writeFile(file, 'storage:\n  max_size: 1GiB\n  min_free: 1MiB\n  min_age: 5m\nac:\n  read_only: true\n');
-    const { config, settings } = loadConfig({
+    const { config, settings } = await loadConfig({
       file,
       environment: { GRANARY_STORAGE_MAX_SIZE: '2GiB', GRANARY_STORAGE_MIN_FREE: '2MiB', PATH: '/bin' },
       flags: [flag('storage.max_size', '3GiB')],
@@ -155,8 +156,8 @@ describe('a configuration', () => {
     ]);
   });
 
-  it('turns the text of variables and flags into lists, maps, numbers and booleans', () => {
-    const { config } = loadConfig({
+  it('turns the text of variables and flags into lists, maps, numbers and booleans', async () => {
+    const { config } = await loadConfig({
       environment: { GRANARY_CAS_DIGEST_FUNCTIONS: 'blake3, sha1', GRANARY_LIMITS_MAX_DIGESTS: '17' },
       flags: [
         flag('auth.rights', 'ann=admin,CN=ci=read'),
@@ -190,7 +191,7 @@ describe('a configuration', () => {
         'storage.min_free: 1GiB',
       ].join('\n'),
     );
-    const mistakes = mistakesOf(() =>
+    const mistakes = await mistakesOf(() =>
       loadConfig({
         file,
         environment: { GRANARY_STORAGE_MIN_AGE: 'soon', GRANARY_STORAG_DIR: '/x' },
@@ -224,8 +225,10 @@ describe('a configuration', () => {
   });
 
   it('says what is wrong with a file that is no configuration', async () => {
-    expect(mistakesOf(() => loadConfig({ file: join(folder, 'absent.yaml') }))[0]).toContain('there is no such file');
-    expect(mistakesOf(() => loadConfig({ file: folder }))[0]).toContain("can't be read");
+    expect((await mistakesOf(() => loadConfig({ file: join(folder, 'absent.yaml') })))[0]).toContain(
+      'there is no such file',
+    );
+    expect((await mistakesOf(() => loadConfig({ file: folder })))[0]).toContain("can't be read");
     expect(parseYaml('f', 'a: [1').mistakes[0]?.message).toContain('is not YAML');
     expect(parseYaml('f', 'ac:\n  read_only: true\n  read_only: false\n').mistakes[0]?.origin).toBe('f:3');
     expect(parseYaml('f', '- a\n').mistakes[0]?.message).toContain('holds ["a"]');
@@ -245,32 +248,32 @@ describe('a configuration', () => {
     [{ 'limits.max_batch_total_size': '4MiB' }, '4194304 bytes; allowed: 1 to 4128768'],
     [{ 'limits.max_message_size': '1MiB' }, '4128768 bytes; allowed: 1 to 983040'],
     [{ 'telemetry.metrics_addr': '127.0.0.1:9090' }, 'is the same address as listen.admin'],
-  ])('refuses what does not go together: %j', (values, message) => {
+  ])('refuses what does not go together: %j', async (values, message) => {
     const flags = Object.entries(values).map(([name, text]) => flag(name, text));
-    const mistakes = mistakesOf(() => loadConfig({ flags }));
+    const mistakes = await mistakesOf(() => loadConfig({ flags }));
     expect(mistakes).toHaveLength(1);
     expect(mistakes[0]).toContain(message);
     expect(mistakes[0]).toMatch(/^--/);
   });
 
-  it('can be made from values, for embedding', () => {
+  it('can be made from values, for embedding', async () => {
     expect(configFrom({ 'storage.max_size': '1GiB', 'listen.http': 'none' })).toMatchObject({
       storage: { max_size: 2 ** 30 },
       listen: { http: undefined },
     });
-    expect(mistakesOf(() => configFrom({ 'storage.max_sise': 1, 'ac.read_only': 'yes' }))).toHaveLength(2);
+    expect(await mistakesOf(() => configFrom({ 'storage.max_sise': 1, 'ac.read_only': 'yes' }))).toHaveLength(2);
   });
 });
 
 describe('config print', () => {
   it('shows every key with its origin, and reads back as the same configuration', async () => {
-    const loaded = loadConfig({ flags: [flag('storage.max_size', '3GiB'), flag('auth.rights', 'ann=admin')] });
+    const loaded = await loadConfig({ flags: [flag('storage.max_size', '3GiB'), flag('auth.rights', 'ann=admin')] });
     const printed = printConfig(loaded);
     expect(printed).toContain('  max_size: 3GiB # --storage.max_size');
     expect(printed).toContain('  min_free: 1GiB # default');
     const file = join(folder, 'printed.yaml');
     await writeFile(file, printed);
-    expect(loadConfig({ file }).config).toEqual(loaded.config);
+    expect((await loadConfig({ file })).config).toEqual(loaded.config);
   });
 });
 
@@ -288,7 +291,7 @@ describe('granary.example.yaml', () => {
       Object.keys(names).map((name) => `${section}.${name}`),
     );
     expect(keys).toEqual([...CONFIG_KEYS.keys()]);
-    expect(loadConfig({ file }).config).toEqual(loadConfig().config);
+    expect((await loadConfig({ file })).config).toEqual((await loadConfig()).config);
   });
 });
 

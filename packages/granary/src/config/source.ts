@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
-import { CONFIG_KEYS, CONFIG_SECTIONS, type ConfigKey, KEYS_BY_VARIABLE } from './keys.js';
+import { CONFIG_KEYS, type ConfigKey, KEYS_BY_VARIABLE } from './keys.js';
 import type { ConfigMistake } from './mistake.js';
 import { nearest } from './nearest.js';
 
@@ -22,71 +20,6 @@ export const OTHER_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GRANARY_CONFIG', 'Path of the configuration file, like --config.'],
   ['GRANARY_ADMIN_TOKEN', 'Bearer token with which granary stats asks a server that is not on loopback.'],
 ]);
-
-/** Reads a YAML file: sections of keys. A file that is empty says nothing. */
-export function readYaml(file: string): SourceReading {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error);
-    return { settings: [], mistakes: [{ origin: file, key: undefined, message: `can't be read: ${reason}` }] };
-  }
-  return parseYaml(file, text);
-}
-
-export function parseYaml(file: string, text: string): SourceReading {
-  const settings: Setting[] = [];
-  const mistakes: ConfigMistake[] = [];
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const at = (offset: number | undefined) => `${file}:${lines.linePos(offset ?? 0).line}`;
-  const add = (node: Node | null | undefined, key: string | undefined, message: string) =>
-    mistakes.push({ origin: at(node?.range?.[0]), key, message });
-
-  for (const error of document.errors) {
-    mistakes.push({ origin: at(error.pos[0]), key: undefined, message: `is not YAML: ${error.message}` });
-  }
-  if (mistakes.length > 0) return { settings, mistakes };
-  const { contents } = document;
-  if (contents === null || (isScalar(contents) && contents.value === null)) return { settings, mistakes };
-  if (!isMap(contents)) {
-    add(contents, undefined, `holds ${show(contents.toJS(document))}; allowed: sections such as storage`);
-    return { settings, mistakes };
-  }
-  for (const [section, value, node] of entries(contents)) {
-    if (!CONFIG_SECTIONS.includes(section))
-      add(node, section, unknownKey(section, [...CONFIG_SECTIONS, ...CONFIG_KEYS.keys()]));
-    else if (isMap(value)) {
-      for (const [name, inner, innerNode] of entries(value)) {
-        const path = `${section}.${name}`;
-        const key = CONFIG_KEYS.get(path);
-        if (!key) add(innerNode, path, unknownKey(path, CONFIG_KEYS.keys()));
-        // A key without a value is one whose value was commented out: the default stays.
-        else if (inner && !(isScalar(inner) && inner.value === null))
-          settings.push({ key, value: inner.toJS(document), origin: at(innerNode.range?.[0]) });
-      }
-    } else if (value && !(isScalar(value) && value.value === null)) {
-      add(
-        node,
-        section,
-        `found ${show(value.toJS(document))}; allowed: a section with keys such as ${exampleOf(section)}`,
-      );
-    }
-  }
-  return { settings, mistakes };
-}
-
-function* entries(map: YAMLMap): Generator<[name: string, value: Node | null, key: Node]> {
-  for (const pair of map.items) {
-    if (isPair(pair))
-      yield [String((pair.key as { value?: unknown }).value), pair.value as Node | null, pair.key as Node];
-  }
-}
-
-function exampleOf(section: string): string {
-  return [...CONFIG_KEYS.values()].find((key) => key.section === section)?.path ?? section;
-}
 
 /** Reads `GRANARY_…` variables; one that names no key is a mistake, because a typo would otherwise go unseen. */
 export function readEnvironment(environment: Readonly<Record<string, string | undefined>>): SourceReading {
@@ -145,7 +78,8 @@ function valueFromText(key: ConfigKey, text: string): unknown {
   return text;
 }
 
-function unknownKey(name: string, known: Iterable<string>, kind = 'key'): string {
+/** What to say about a name that names no key. */
+export function unknownKey(name: string, known: Iterable<string>, kind = 'key'): string {
   const meant = nearest(name, known);
   return `there is no such ${kind}${meant ? `; did you mean ${kind === 'flag' ? '--' : ''}${meant}?` : ''}`;
 }

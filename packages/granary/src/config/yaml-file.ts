@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises';
+import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
+import { CONFIG_KEYS, CONFIG_SECTIONS } from './keys.js';
+import type { ConfigMistake } from './mistake.js';
+import { type Setting, type SourceReading, show, unknownKey } from './source.js';
+
+/** Reads a YAML file: sections of keys. A file that is empty says nothing. */
+export async function readYaml(file: string): Promise<SourceReading> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error);
+    return { settings: [], mistakes: [{ origin: file, key: undefined, message: `can't be read: ${reason}` }] };
+  }
+  return parseYaml(file, text);
+}
+
+export function parseYaml(file: string, text: string): SourceReading {
+  const settings: Setting[] = [];
+  const mistakes: ConfigMistake[] = [];
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number | undefined) => `${file}:${lines.linePos(offset ?? 0).line}`;
+  const add = (node: Node | null | undefined, key: string | undefined, message: string) =>
+    mistakes.push({ origin: at(node?.range?.[0]), key, message });
+
+  for (const error of document.errors) {
+    mistakes.push({ origin: at(error.pos[0]), key: undefined, message: `is not YAML: ${error.message}` });
+  }
+  if (mistakes.length > 0) return { settings, mistakes };
+  const { contents } = document;
+  if (contents === null || (isScalar(contents) && contents.value === null)) return { settings, mistakes };
+  if (!isMap(contents)) {
+    add(contents, undefined, `holds ${show(contents.toJS(document))}; allowed: sections such as storage`);
+    return { settings, mistakes };
+  }
+  for (const [section, value, node] of entries(contents)) {
+    if (!CONFIG_SECTIONS.includes(section))
+      add(node, section, unknownKey(section, [...CONFIG_SECTIONS, ...CONFIG_KEYS.keys()]));
+    else if (isMap(value)) {
+      for (const [name, inner, innerNode] of entries(value)) {
+        const path = `${section}.${name}`;
+        const key = CONFIG_KEYS.get(path);
+        if (!key) add(innerNode, path, unknownKey(path, CONFIG_KEYS.keys()));
+        // A key without a value is one whose value was commented out: the default stays.
+        else if (inner && !(isScalar(inner) && inner.value === null))
+          settings.push({ key, value: inner.toJS(document), origin: at(innerNode.range?.[0]) });
+      }
+    } else if (value && !(isScalar(value) && value.value === null)) {
+      add(
+        node,
+        section,
+        `found ${show(value.toJS(document))}; allowed: a section with keys such as ${exampleOf(section)}`,
+      );
+    }
+  }
+  return { settings, mistakes };
+}
+
+function* entries(map: YAMLMap): Generator<[name: string, value: Node | null, key: Node]> {
+  for (const pair of map.items) {
+    if (isPair(pair))
+      yield [String((pair.key as { value?: unknown }).value), pair.value as Node | null, pair.key as Node];
+  }
+}
+
+function exampleOf(section: string): string {
+  return [...CONFIG_KEYS.values()].find((key) => key.section === section)?.path ?? section;
+}
