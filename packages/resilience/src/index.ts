@@ -1,3 +1,17 @@
+export { CircuitBreaker } from './breaker/circuit-breaker.js';
+export type { CircuitBreakerOptions, ExecuteOptions } from './breaker/circuit-breaker-options.js';
+export type { CircuitBreakerStats, CircuitState, CircuitStateChange } from './breaker/circuit-state.js';
+export { consecutiveFailures } from './breaker/consecutive-failures.js';
+export type { FailureStrategy, FailureStrategyFactory } from './breaker/failure-strategy.js';
+export { HttpCircuitBreaker, type HttpCircuitBreakerOptions, isServerError } from './breaker/http-circuit-breaker.js';
+export { type RollingWindowOptions, rollingWindow } from './breaker/rolling-window.js';
 export * from './errors.js';
 export { PerKey, type PerKeyOptions } from './per-key.js';
+export type { CallContext, CallScope, EndListener } from './pipeline/call-scope.js';
+export { type CallOptions, type ProtectedCall, pipeline } from './pipeline/pipeline.js';
+export type { Handler, Policy, Protected } from './pipeline/policy.js';
+export { Backoff, type BackoffOptions } from './retry/backoff.js';
+export { type RetryEvent, type RetryOptions, type RetryPolicyOptions, retry, retryPolicy } from './retry/retry.js';
 export { type Clock, nodeTimers, steadyClock, type Timers } from './time.js';
+export { CoarseTimers, type CoarseTimersOptions, coarseTimers } from './timeout/coarse-timers.js';
+export { type TimeoutOptions, type TimeoutPolicyOptions, timeoutPolicy, withTimeout } from './timeout/timeout.js';

@@ -1,0 +1,296 @@
+import { CircuitOpenError, InvalidOptionError } from '../errors.js';
+import { type Clock, steadyClock } from '../time.js';
+import type { CircuitBreakerOptions, ExecuteOptions } from './circuit-breaker-options.js';
+import type { CircuitBreakerStats, CircuitState, CircuitStateChange } from './circuit-state.js';
+import { consecutiveFailures } from './consecutive-failures.js';
+import type { FailureStrategy } from './failure-strategy.js';
+import { type Outcome, OutcomeRules } from './outcome-rules.js';
+import { ProbeSlots } from './probe-slots.js';
+import { wholeNumber } from './whole-number.js';
+
+interface Reactions {
+  readonly onResult: (result: unknown) => unknown;
+  readonly onError: (error: unknown) => never;
+}
+
+/** After this time, or `timeoutMs` if that is longer, a probe that never ended gives its place to another. */
+const LOST_PROBE_MS = 600_000;
+
+/**
+ * Refuses calls to what has failed too often, so that callers get an answer at once and what is called gets time to
+ * recover. After `timeoutMs` a few probes go through; if enough of them succeed the breaker closes, if one fails it
+ * opens for another `timeoutMs`. It changes only when it is used: an open breaker stays `open` until somebody asks.
+ *
+ * Every call belongs to the period of one state. A result that comes when that period is over changes nothing, be it
+ * the slow success of a call from before the breaker opened or a probe that outlived its half-open breaker.
+ *
+ * There are three ways to use it:
+ * - {@link execute} runs a function. It settles in every case.
+ * - {@link acquire} gives a permit, which {@link succeeded}, {@link failed} or {@link released} settles: for calls that
+ *   aren't functions, such as a request whose answer arrives piece by piece.
+ * - {@link canExecute}, {@link recordSuccess} and {@link recordFailure} don't say which call they speak of, so a late
+ *   result can't always be told from a new one. A probe that nobody reports on loses its place after `timeoutMs`.
+ *
+ * Costs while closed: a few nanoseconds for a call, and one more promise for {@link execute} of an async function.
+ */
+export class CircuitBreaker {
+  readonly name: string | undefined;
+  readonly #strategy: FailureStrategy;
+  readonly #timeoutMs: number;
+  readonly #maxHalfOpenRequests: number;
+  readonly #halfOpenSuccessesToClose: number;
+  readonly #rules: OutcomeRules;
+  readonly #clock: Clock;
+  readonly #onStateChange: ((change: CircuitStateChange) => void) | undefined;
+
+  #state: CircuitState = 'closed';
+  /** The last permit given. Permits are never given again, so one of an earlier period is never mistaken for a new one. */
+  #lastPermit = 1;
+  /** While closed, the one permit of all calls of this period; otherwise 0. */
+  #closedPermit = 1;
+  /** Reactions for the calls of this closed period, shared so that a call needs no closures of its own. */
+  #closedReactions: Reactions;
+  #slots: ProbeSlots | undefined;
+  #openedAt = 0;
+  #lastFailureTime: number | undefined;
+  #halfOpenSuccesses = 0;
+  #halfOpenFailures = 0;
+  #opens = 0;
+
+  /** @throws InvalidOptionError that names the option. */
+  constructor(options: CircuitBreakerOptions = {}) {
+    const { maxFailures = 5, timeoutMs = 60_000, maxHalfOpenRequests = 1, halfOpenSuccesses = 1 } = options;
+    if (!(timeoutMs >= 0 && timeoutMs < Number.POSITIVE_INFINITY)) {
+      throw new InvalidOptionError('timeoutMs', 'a number of milliseconds, 0 or more', timeoutMs);
+    }
+    this.name = options.name;
+    this.#timeoutMs = timeoutMs;
+    this.#maxHalfOpenRequests = wholeNumber('maxHalfOpenRequests', maxHalfOpenRequests);
+    this.#halfOpenSuccessesToClose = wholeNumber('halfOpenSuccesses', halfOpenSuccesses);
+    this.#rules = new OutcomeRules(options.isFailure, options.isFailureResult);
+    this.#clock = options.clock ?? steadyClock;
+    this.#onStateChange = options.onStateChange;
+    this.#strategy = (options.strategy ?? consecutiveFailures(maxFailures))(this.#clock);
+    this.#closedReactions = this.#reactions(this.#closedPermit);
+  }
+
+  get state(): CircuitState {
+    return this.#state;
+  }
+
+  /** Whether the breaker is closed and counts no failure: one made anew would behave alike. */
+  get idle(): boolean {
+    return this.#state === 'closed' && this.#strategy.failures === 0;
+  }
+
+  /**
+   * Runs a function unless the breaker refuses, and counts how it ended. The promise has the function's own result or
+   * error; that of a sync function is counted at once.
+   * @throws CircuitOpenError (as a rejection) when the breaker refuses; the function is not called then.
+   */
+  execute<T>(fn: () => T | PromiseLike<T>, options?: ExecuteOptions): Promise<T> {
+    const signal = options?.signal;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const permit = this.acquire();
+    if (permit === 0) return Promise.reject(this.rejection());
+    let result: T | PromiseLike<T>;
+    try {
+      result = fn();
+    } catch (error) {
+      this.#settle(permit, this.#rules.ofError(error, signal));
+      return Promise.reject(error);
+    }
+    if (!isThenable(result)) {
+      this.#settle(permit, this.#rules.ofResult(result));
+      return Promise.resolve(result);
+    }
+    const promise = result instanceof Promise ? (result as Promise<T>) : Promise.resolve(result);
+    if (signal !== undefined) return this.#untilAborted(permit, promise, signal);
+    const { onResult, onError } = permit === this.#closedPermit ? this.#closedReactions : this.#reactions(permit);
+    return promise.then(onResult as (result: T) => T, onError);
+  }
+
+  /** A permit for one call, above 0, or 0 when the breaker refuses. Settle it once, whatever happens to the call. */
+  acquire(): number {
+    if (this.#closedPermit !== 0) return this.#closedPermit;
+    const now = this.#clock();
+    const slots = this.#freeSlots(now);
+    if (slots === undefined) return 0;
+    slots.hold(++this.#lastPermit, now + Math.max(LOST_PROBE_MS, this.#timeoutMs));
+    return this.#lastPermit;
+  }
+
+  /** Settles a permit: the call was answered. */
+  succeeded(permit: number): void {
+    if (this.#closedPermit !== 0) {
+      if (permit === this.#closedPermit) this.#strategy.success();
+    } else if (this.#slots?.settle(permit)) this.#probeSucceeded();
+  }
+
+  /** Settles a permit: the call failed. */
+  failed(permit: number): void {
+    if (this.#closedPermit !== 0) {
+      if (permit === this.#closedPermit) this.#countFailure();
+    } else if (this.#slots?.settle(permit)) this.#probeFailed();
+  }
+
+  /** Settles a permit without saying anything about what was called: the caller went away, or never made the call. */
+  released(permit: number): void {
+    this.#slots?.settle(permit);
+  }
+
+  /** The error for a call that was refused. */
+  rejection(): CircuitOpenError {
+    const wait = this.#state === 'open' ? this.#openedAt + this.#timeoutMs - this.#clock() : 0;
+    return new CircuitOpenError(Math.max(wait, 0), this.name);
+  }
+
+  /** Whether a call may be made now. While half-open this takes a place, until its result is recorded or `timeoutMs`. */
+  canExecute(): boolean {
+    if (this.#closedPermit !== 0) return true;
+    const now = this.#clock();
+    const slots = this.#freeSlots(now);
+    slots?.lease(now + Math.max(this.#timeoutMs, 1));
+    return slots !== undefined;
+  }
+
+  /** Counts a success. Ignored while open, and while half-open with no place taken by {@link canExecute}. */
+  recordSuccess(): void {
+    if (this.#closedPermit !== 0) this.#strategy.success();
+    else if (this.#slots?.settleLease()) this.#probeSucceeded();
+  }
+
+  /** Counts a failure. Ignored while open, and while half-open with no place taken by {@link canExecute}. */
+  recordFailure(): void {
+    if (this.#closedPermit !== 0) this.#countFailure();
+    else if (this.#slots?.settleLease()) this.#probeFailed();
+  }
+
+  /** Closes the breaker and forgets failures and probes; results of calls from before change nothing. */
+  reset(): void {
+    this.#halfOpenSuccesses = 0;
+    this.#halfOpenFailures = 0;
+    this.#close();
+  }
+
+  stats(): CircuitBreakerStats {
+    return {
+      state: this.#state,
+      failures: this.#strategy.failures,
+      lastFailureTime: this.#lastFailureTime,
+      halfOpenSuccesses: this.#halfOpenSuccesses,
+      halfOpenFailures: this.#halfOpenFailures,
+      halfOpenActive: this.#slots?.active(this.#clock()) ?? 0,
+      opens: this.#opens,
+    };
+  }
+
+  /** The places for probes if one is free, having become half-open if it is time. */
+  #freeSlots(now: number): ProbeSlots | undefined {
+    if (this.#state === 'open' && now - this.#openedAt >= this.#timeoutMs) this.#halfOpen();
+    const slots = this.#slots;
+    return slots !== undefined && slots.active(now) < this.#maxHalfOpenRequests ? slots : undefined;
+  }
+
+  #countFailure(): void {
+    this.#lastFailureTime = this.#clock();
+    if (this.#strategy.failure()) this.#open(this.#lastFailureTime);
+  }
+
+  #probeSucceeded(): void {
+    if (++this.#halfOpenSuccesses >= this.#halfOpenSuccessesToClose) this.#close();
+  }
+
+  #probeFailed(): void {
+    this.#halfOpenFailures++;
+    this.#lastFailureTime = this.#clock();
+    this.#open(this.#lastFailureTime);
+  }
+
+  #open(now: number): void {
+    this.#openedAt = now;
+    this.#opens++;
+    this.#closedPermit = 0;
+    this.#slots = undefined;
+    this.#become('open');
+  }
+
+  #halfOpen(): void {
+    this.#halfOpenSuccesses = 0;
+    this.#halfOpenFailures = 0;
+    this.#slots = new ProbeSlots();
+    this.#become('half-open');
+  }
+
+  #close(): void {
+    this.#strategy.reset();
+    this.#slots = undefined;
+    this.#closedPermit = ++this.#lastPermit;
+    this.#closedReactions = this.#reactions(this.#closedPermit);
+    this.#become('closed');
+  }
+
+  /** The last thing that a change does, because the listener may use the breaker. */
+  #become(to: CircuitState): void {
+    const from = this.#state;
+    this.#state = to;
+    if (from === to || this.#onStateChange === undefined) return;
+    tell(this.#onStateChange, { name: this.name, from, to });
+  }
+
+  #reactions(permit: number): Reactions {
+    return {
+      onResult: (result) => {
+        this.#settle(permit, this.#rules.ofResult(result));
+        return result;
+      },
+      onError: (error) => {
+        this.#settle(permit, this.#rules.ofError(error, undefined));
+        throw error;
+      },
+    };
+  }
+
+  #untilAborted<T>(permit: number, promise: Promise<T>, signal: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.released(permit);
+        reject(signal.reason);
+      };
+      // The function itself may have aborted it, and then nobody rings any more.
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { once: true });
+      promise.then(
+        (result) => {
+          signal.removeEventListener('abort', onAbort);
+          if (!signal.aborted) this.#settle(permit, this.#rules.ofResult(result));
+          resolve(result);
+        },
+        (error) => {
+          signal.removeEventListener('abort', onAbort);
+          this.#settle(permit, this.#rules.ofError(error, signal));
+          reject(error);
+        },
+      );
+    });
+  }
+
+  #settle(permit: number, outcome: Outcome): void {
+    if (outcome === 'success') this.succeeded(permit);
+    else if (outcome === 'failure') this.failed(permit);
+    else this.released(permit);
+  }
+}
+
+/** Tells a listener, whose errors, even later ones, must not decide whether calls go through. */
+function tell(listener: (change: CircuitStateChange) => unknown, change: CircuitStateChange): void {
+  try {
+    const later = listener(change);
+    if (later instanceof Promise) later.catch(() => {});
+  } catch {}
+}
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  if (value instanceof Promise) return true;
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && 'then' in value;
+}
