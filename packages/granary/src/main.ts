@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-import { run } from './cli/run.js';
+import { enableCompileCache } from './compile-cache.js';
+
+enableCompileCache();
+const { run } = await import('./cli/run.js');
 
 // Buffers of half a pool and more are allocated one by one, and by default that is 4 KiB: just the size of the blobs
 // that batches are full of, which then keep the collector busy (benchmark `BatchReadBlobs 100x4KiB`: 0.45 → 0.7).

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { copyFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import module from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -155,6 +156,18 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
     const child = start(flags('--storage.max_sise', '1'), { GRANARY_LISTEN_HTTP: 'x' });
     expect(await child.exit).toBe(2);
     expect(child.said()).toContain('the configuration has 2 mistakes');
+  });
+
+  it('keeps what it compiled in the cache folder of the user, where the runtime can, and does without', async () => {
+    const cache = join(folder, 'cache');
+    const child = start(['--version'], { XDG_CACHE_HOME: cache, HOME: folder });
+    expect(await child.exit).toBe(0);
+    expect(readdirSync(folder, { recursive: true }).some((path) => String(path).endsWith('granary-compiled'))).toBe(
+      'enableCompileCache' in module,
+    );
+    const without = start(['--version'], { XDG_CACHE_HOME: '/dev/null', HOME: '/dev/null' });
+    expect(await without.exit).toBe(0);
+    expect(without.said()).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
   it('fails with 1 and names the key when a port is in use', async () => {
