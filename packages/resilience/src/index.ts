@@ -6,12 +6,17 @@ export type { FailureStrategy, FailureStrategyFactory } from './breaker/failure-
 export { HttpCircuitBreaker, type HttpCircuitBreakerOptions, isServerError } from './breaker/http-circuit-breaker.js';
 export { type RollingWindowOptions, rollingWindow } from './breaker/rolling-window.js';
 export * from './errors.js';
+export { PerSourceLimiter, type PerSourceLimiterOptions } from './limiter/per-source-limiter.js';
+export { TokenBucket, type TokenBucketOptions, type TokenBucketStats } from './limiter/token-bucket.js';
+export type { QueueOptions, WaitOptions } from './limiter/wait-queue.js';
 export { PerKey, type PerKeyOptions } from './per-key.js';
 export type { CallContext, CallScope, EndListener } from './pipeline/call-scope.js';
 export { type CallOptions, type ProtectedCall, pipeline } from './pipeline/pipeline.js';
 export type { Handler, Policy, Protected } from './pipeline/policy.js';
 export { Backoff, type BackoffOptions } from './retry/backoff.js';
 export { type RetryEvent, type RetryOptions, type RetryPolicyOptions, retry, retryPolicy } from './retry/retry.js';
+export { SemaphoreThrottle } from './throttle/semaphore-throttle.js';
+export { nullThrottle, type Throttle } from './throttle/throttle.js';
 export { type Clock, nodeTimers, steadyClock, type Timers } from './time.js';
 export { CoarseTimers, type CoarseTimersOptions, coarseTimers } from './timeout/coarse-timers.js';
 export { type TimeoutOptions, type TimeoutPolicyOptions, timeoutPolicy, withTimeout } from './timeout/timeout.js';

@@ -1,22 +1,20 @@
-import { InvalidOptionError, QueueFullError, RateLimitExceededError } from '../errors.js';
+import { InvalidOptionError, RateLimitExceededError } from '../errors.js';
 import { type Clock, nodeTimers, steadyClock, type Timers } from '../time.js';
-import { DEFAULT_MAX_QUEUE, type WaitOptions, WaitQueue } from './wait-queue.js';
+import { type QueueOptions, type WaitOptions, WaitQueue } from './wait-queue.js';
 
-export interface TokenBucketOptions {
+export interface TokenBucketOptions extends QueueOptions {
   /** Most tokens that the bucket holds, and so the largest burst: a whole number from 1 to 10⁹. Default 100. */
-  readonly capacity?: number;
+  readonly capacity?: number | undefined;
   /** Tokens that come back per second, steadily; fractions are fine. With 0 none ever comes back. Default 50. */
-  readonly refillRate?: number;
+  readonly refillRate?: number | undefined;
   /** Tokens at the start: 0 is an empty bucket, more than the capacity a full one. Default full. */
-  readonly initialTokens?: number;
-  /** How many callers may wait; who comes when so many do gets a `QueueFullError`. Default 10 000. */
-  readonly maxQueue?: number;
+  readonly initialTokens?: number | undefined;
   /** Who would wait longer than this gets a `RateLimitExceededError` at once. Default: no limit. */
-  readonly maxWaitMs?: number;
+  readonly maxWaitMs?: number | undefined;
   /** Default {@link steadyClock}. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** Default {@link nodeTimers}. */
-  readonly timers?: Timers;
+  readonly timers?: Timers | undefined;
 }
 
 /** A bucket at one moment. */
@@ -55,7 +53,6 @@ export class TokenBucket {
   /** Tokens per second. */
   readonly refillRate: number;
   readonly #full: number;
-  readonly #maxQueue: number;
   readonly #maxWaitMs: number;
   readonly #clock: Clock;
   readonly #timers: Timers;
@@ -64,15 +61,14 @@ export class TokenBucket {
   #level: number;
   #since: number;
   #timer: unknown;
-  readonly #queue: WaitQueue = new WaitQueue(() => this.#serve());
+  readonly #queue: WaitQueue;
   readonly #onTimer = (): void => {
     this.#timer = undefined;
     this.#serve();
   };
 
   constructor(options: TokenBucketOptions = {}) {
-    const { capacity = 100, refillRate = 50, initialTokens = capacity } = options;
-    const { maxQueue = DEFAULT_MAX_QUEUE, maxWaitMs = Infinity } = options;
+    const { capacity = 100, refillRate = 50, initialTokens = capacity, maxWaitMs = Infinity } = options;
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
       throw new InvalidOptionError('capacity', `a whole number from 1 to ${MAX_CAPACITY}`, capacity);
     }
@@ -80,19 +76,16 @@ export class TokenBucket {
       throw new InvalidOptionError('refillRate', 'a number of tokens per second, 0 or more', refillRate);
     }
     if (!(initialTokens >= 0)) throw new InvalidOptionError('initialTokens', '0 or more', initialTokens);
-    if (!Number.isInteger(maxQueue) || maxQueue < 0) {
-      throw new InvalidOptionError('maxQueue', 'a whole number, 0 or more', maxQueue);
-    }
     if (!(maxWaitMs >= 0)) throw new InvalidOptionError('maxWaitMs', '0 or more', maxWaitMs);
     this.capacity = capacity;
     this.refillRate = refillRate;
     this.#full = capacity * TOKEN;
-    this.#maxQueue = maxQueue;
     this.#maxWaitMs = maxWaitMs;
     this.#clock = options.clock ?? steadyClock;
     this.#timers = options.timers ?? nodeTimers;
     this.#level = Math.min(initialTokens, capacity) * TOKEN;
     this.#since = this.#clock();
+    this.#queue = new WaitQueue('tokens', options, () => this.#serve());
   }
 
   /** Tokens that are there, with the part of the next one that has come back already. */
@@ -103,6 +96,11 @@ export class TokenBucket {
   /** Callers who wait for tokens. */
   get waiting(): number {
     return this.#queue.size;
+  }
+
+  /** Whether the bucket is full and nobody waits: then a new, full one would behave alike. */
+  get idle(): boolean {
+    return this.#queue.size === 0 && this.#available() === this.#full;
   }
 
   /** Takes a token; false when none is there, or when somebody waits for one. */
@@ -175,7 +173,6 @@ export class TokenBucket {
         `the wait would be ${Math.ceil(waitMs)} ms, and ${this.#maxWaitMs} ms is the longest allowed`,
       );
     }
-    if (this.#queue.size >= this.#maxQueue) throw new QueueFullError('tokens', this.#maxQueue);
   }
 
   /** Serves all whose tokens are there, and sets the timer for who is first then. */

@@ -1,26 +1,44 @@
+import { InvalidOptionError, QueueFullError } from '../errors.js';
+
 /** How a caller who waits can be told to stop waiting. */
 export interface WaitOptions {
   /** Ends the wait: the promise rejects with the signal's reason and the place in the queue is given up. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How many callers may wait where nobody said otherwise: enough for any burst, and a few MiB at most. */
-export const DEFAULT_MAX_QUEUE = 10_000;
+export interface QueueOptions {
+  /**
+   * How many callers may wait; who comes when so many do gets a `QueueFullError`. Default 10 000, which is enough for any
+   * burst and a few MiB at most; 0 lets nobody wait.
+   */
+  readonly maxQueue?: number | undefined;
+}
 
 /**
  * Callers who wait, in the order in which they came. Joining, being served and leaving cost the same however long the
- * queue is. The owner of the queue bounds it, and says who is served and when.
+ * queue is. The owner says who is served and when.
  */
 export class WaitQueue {
+  readonly #what: string;
+  readonly #maxQueue: number;
+  readonly #onLeave: () => void;
+  readonly #groups = new Map<AbortSignal, SignalGroup>();
   #first: Waiter | undefined;
   #last: Waiter | undefined;
   #size = 0;
   #amount = 0;
-  readonly #groups = new Map<AbortSignal, SignalGroup>();
-  readonly #onLeave: () => void;
 
-  /** `onLeave` is called after an abort has taken callers out of the queue, once for each signal. */
-  constructor(onLeave: () => void = () => {}) {
+  /**
+   * @param what what they wait for, as an error message calls it
+   * @param onLeave called after an abort has taken callers out of the queue, once for all who share the signal
+   */
+  constructor(what: string, options: QueueOptions, onLeave: () => void = () => {}) {
+    const { maxQueue = 10_000 } = options;
+    if (!Number.isSafeInteger(maxQueue) || maxQueue < 0) {
+      throw new InvalidOptionError('maxQueue', 'a whole number, 0 or more', maxQueue);
+    }
+    this.#what = what;
+    this.#maxQueue = maxQueue;
     this.#onLeave = onLeave;
   }
 
@@ -39,8 +57,14 @@ export class WaitQueue {
     return this.#first?.amount;
   }
 
-  /** Joins at the end. Resolves when served, rejects with the signal's reason when that is aborted before. */
+  /**
+   * Joins at the end. Resolves when served, rejects with the signal's reason when that is aborted before; it must not be
+   * aborted already.
+   *
+   * @throws {@link QueueFullError}
+   */
   join(amount: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#size >= this.#maxQueue) throw new QueueFullError(this.#what, this.#maxQueue);
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { amount, resolve, reject, group: undefined, previous: this.#last, next: undefined };
       if (this.#last) this.#last.next = waiter;
