@@ -1,0 +1,39 @@
+import { CallScope } from './call-scope.js';
+import type { Handler, Protected } from './policy.js';
+
+/** A scope that doesn't wait for its call: when it ends, its promise is rejected with the reason, whatever the call does. */
+export abstract class RacedScope extends CallScope {
+  #reject: ((reason: unknown) => void) | undefined;
+
+  /** Begins to watch for what ends this scope. */
+  protected abstract attach(): void;
+
+  /** Stops watching; called at least once after {@link attach}, whichever way the call went. */
+  protected abstract detach(): void;
+
+  run<T>(inner: Handler, fn: Protected<T>): Promise<T> {
+    const result = inner(fn, this);
+    return new Promise<T>((resolve, reject) => {
+      this.#reject = reject;
+      this.attach();
+      // A result that comes too late is passed to a promise that is settled: nobody hears of it, not even of a rejection.
+      result.then(
+        (value) => {
+          this.detach();
+          resolve(value);
+        },
+        (error: unknown) => {
+          this.detach();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  override end(reason: unknown): void {
+    if (this.ended) return;
+    super.end(reason);
+    this.detach();
+    this.#reject?.(reason);
+  }
+}

@@ -1,0 +1,65 @@
+import { InvalidOptionError, TimeoutError } from '../errors.js';
+import type { CallScope } from '../pipeline/call-scope.js';
+import { enter } from '../pipeline/enter.js';
+import { invoke, type Policy, type Protected } from '../pipeline/policy.js';
+import { RacedScope } from '../pipeline/raced-scope.js';
+import type { Timers } from '../time.js';
+import { coarseTimers } from './coarse-timers.js';
+
+export interface TimeoutPolicyOptions {
+  /** What the time is measured with. Default: timers that all timeouts share, never early and at most 10 ms late. */
+  readonly timers?: Timers | undefined;
+}
+
+export interface TimeoutOptions extends TimeoutPolicyOptions {
+  /** The caller's signal: when it is aborted, the call is rejected with its reason and told to stop. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The longest time that Node's timers can measure: 24.8 days. */
+export const MAX_DELAY_MS = 2 ** 31 - 1;
+
+/**
+ * Gives a call so many milliseconds, counted from when it returned its promise. Then its signal is aborted and the
+ * promise rejected with a {@link TimeoutError}, even if the function ignores its signal; what it answers later is
+ * ignored. After the call the signal is connected to nothing any more.
+ *
+ * Costs about 0.2 µs; 1 to 2 µs more where the function reads its signal, and where the caller gives one.
+ *
+ * @throws InvalidOptionError when `ms` is not a number above 0 (at most 2^31 - 1).
+ */
+export async function withTimeout<T>(fn: Protected<T>, ms: number, options: TimeoutOptions = {}): Promise<T> {
+  return enter(timeoutPolicy(ms, options)(invoke), fn, options.signal);
+}
+
+/** {@link withTimeout} as a policy. */
+export function timeoutPolicy(ms: number, { timers = coarseTimers }: TimeoutPolicyOptions = {}): Policy {
+  if (!(ms > 0 && ms <= MAX_DELAY_MS)) {
+    throw new InvalidOptionError('ms', `a number above 0 and at most ${MAX_DELAY_MS}`, ms);
+  }
+  return (inner) => (fn, scope) => new TimedScope(scope, ms, timers).run(inner, fn);
+}
+
+class TimedScope extends RacedScope {
+  readonly #outer: CallScope;
+  readonly #ms: number;
+  readonly #timers: Timers;
+  #timer: unknown;
+
+  constructor(outer: CallScope, ms: number, timers: Timers) {
+    super(outer.attempt);
+    this.#outer = outer;
+    this.#ms = ms;
+    this.#timers = timers;
+  }
+
+  protected override attach(): void {
+    this.#timer = this.#timers.setTimeout(() => this.end(new TimeoutError(this.#ms)), this.#ms);
+    this.#outer.listen(this);
+  }
+
+  protected override detach(): void {
+    this.#timers.clearTimeout(this.#timer);
+    this.#outer.unlisten(this);
+  }
+}
