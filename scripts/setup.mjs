@@ -76,13 +76,13 @@ function install(fingerprint, wanted) {
 function build() {
   const fingerprint = sourceFingerprint(ROOT);
   // A source that is gone would leave its output behind, and a removed output would not be made again.
-  for (const folder of builtFolders(ROOT)) rmSync(join(folder, 'dist'), { recursive: true, force: true });
+  for (const folder of builtFolders(ROOT)) rmSync(join(ROOT, folder, 'dist'), { recursive: true, force: true });
   const done = spawnSync(process.execPath, [join(MODULES, 'typescript/bin/tsc'), '-b'], {
     cwd: ROOT,
     stdio: ['ignore', 2, 2],
   });
   if (done.status !== 0) throw new SetUpError('The sources do not compile; the messages are above.');
-  writeFileSync(BUILD_STAMP, JSON.stringify({ fingerprint, outputs: builtOutputs(ROOT) }));
+  writeFileSync(BUILD_STAMP, JSON.stringify({ fingerprint, files: builtOutputs(ROOT) }));
 }
 
 function readStamp(file) {

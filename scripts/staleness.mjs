@@ -1,7 +1,7 @@
 // What decides whether dependencies have to be installed and sources to be built again.
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 
 /** @typedef {'runtime' | 'everything'} Extent What is installed: what the server needs, or what tests need too. */
 
@@ -30,13 +30,13 @@ export function isInstalled(stamp, fingerprint, wanted) {
 }
 
 /**
- * The folders that the compiler builds.
+ * The folders that the compiler builds, from the root on.
  *
  * @param {string} root
  * @returns {string[]}
  */
 export function builtFolders(root) {
-  return readJson(join(root, 'tsconfig.json')).references.map(({ path }) => join(root, path));
+  return readJson(join(root, 'tsconfig.json')).references.map(({ path }) => path);
 }
 
 /**
@@ -45,54 +45,66 @@ export function builtFolders(root) {
  * @param {string} root
  */
 export function sourceFingerprint(root) {
-  const hash = createHash('sha256');
+  const lines = [];
   const describe = (file) => {
-    const { mtimeMs, size } = statSync(file);
-    hash.update(`${relative(root, file)} ${mtimeMs} ${size}\n`);
+    const { mtimeMs, size } = statSync(`${root}/${file}`);
+    lines.push(`${file} ${mtimeMs} ${size}`);
   };
-  for (const file of ['tsconfig.json', 'tsconfig.base.json']) describe(join(root, file));
+  for (const file of ['tsconfig.json', 'tsconfig.base.json']) describe(file);
   for (const folder of builtFolders(root)) {
-    describe(join(folder, 'tsconfig.json'));
-    for (const file of filesBelow(join(folder, 'src')).filter(isSource).sort()) describe(join(folder, 'src', file));
+    describe(`${folder}/tsconfig.json`);
+    for (const [inner, names] of filesBelow(root, `${folder}/src`))
+      for (const name of names.filter(isSource).sort()) describe(`${inner}/${name}`);
   }
-  return hash.digest('hex');
+  return createHash('sha256').update(lines.join('\n')).digest('hex');
 }
+
+/** @typedef {Record<string, string[]>} Outputs Names of files by their folder, which is named from the root on. */
 
 /**
  * What the compiler has made, so that it can be told later whether it is still there.
  *
  * @param {string} root
- * @returns {string[]}
+ * @returns {Outputs}
  */
 export function builtOutputs(root) {
-  return builtFolders(root).flatMap((folder) => {
-    const dist = join(folder, 'dist');
-    return filesBelow(dist).map((file) => relative(root, join(dist, file)));
-  });
+  return Object.fromEntries(builtFolders(root).flatMap((folder) => [...filesBelow(root, `${folder}/dist`)]));
 }
 
 /**
  * Whether what a stamp tells of is the build of these sources, and is whole.
  *
  * @param {string} root
- * @param {{ fingerprint: string, outputs: string[] } | undefined} stamp
+ * @param {{ fingerprint: string, files: Outputs } | undefined} stamp
  */
 export function isBuilt(root, stamp) {
   // Another version of this script may have written another stamp.
-  if (!Array.isArray(stamp?.outputs) || stamp.fingerprint !== sourceFingerprint(root)) return false;
-  const outputs = new Set(builtOutputs(root));
-  return stamp.outputs.every((file) => outputs.has(file));
+  if (!stamp?.files || stamp.fingerprint !== sourceFingerprint(root)) return false;
+  return Object.entries(stamp.files).every(([folder, made]) => {
+    const there = new Set(namesIn(`${root}/${folder}`));
+    return made.every((name) => there.has(name));
+  });
 }
 
-function isSource(file) {
-  return file.endsWith('.ts') && !file.endsWith('.test.ts');
+function isSource(name) {
+  return name.endsWith('.ts') && !name.endsWith('.test.ts');
 }
 
-function filesBelow(folder) {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+/** The folder and those below it that hold files, each with the names of its files. */
+function* filesBelow(root, folder) {
+  const entries = entriesOf(`${root}/${folder}`);
+  const files = entries.filter((entry) => entry.isFile());
+  if (files.length > 0) yield [folder, files.map(({ name }) => name)];
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  for (const name of folders.sort()) yield* filesBelow(root, `${folder}/${name}`);
+}
+
+function entriesOf(folder) {
+  return existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : [];
+}
+
+function namesIn(folder) {
+  return existsSync(folder) ? readdirSync(folder) : [];
 }
 
 function readJson(file) {

@@ -76,10 +76,11 @@ describe('a build', () => {
   it('is good as long as the sources are the same and all that it made is there', () => {
     // Never built: what the compiler was told to leave out.
     write('packages/one/src/testing/faulty.ts');
-    const stamp = () => ({ fingerprint: sourceFingerprint(root), outputs: builtOutputs(root) });
+    const stamp = () => ({ fingerprint: sourceFingerprint(root), files: builtOutputs(root) });
     const built = stamp();
     expect(isBuilt(root, undefined)).toBe(false);
     expect(isBuilt(root, { fingerprint: built.fingerprint })).toBe(false);
+    expect(isBuilt(root, { fingerprint: built.fingerprint, files: null })).toBe(false);
     expect(isBuilt(root, built)).toBe(true);
     write('packages/one/src/new.ts');
     expect(isBuilt(root, built)).toBe(false);
