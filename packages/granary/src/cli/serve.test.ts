@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { copyFile, rm, writeFile } from 'node:fs/promises';
@@ -215,6 +216,83 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
     expect(child.said()).toMatch(/"Code":"404"/);
     expect(child.said()).toContain('c'.repeat(64));
     expect(child.said()).not.toContain('very-secret-token');
+  });
+});
+
+describe.skipIf(!existsSync(MAIN))('granary serve, when something is thrown that nobody catches', () => {
+  /** The program with something loaded in front that throws when it is told to. */
+  const startFaulty = (words: readonly string[], fault: string) => {
+    const preload = `process.on('SIGUSR2', () => { ${fault} })`;
+    return start(words, { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` });
+  };
+  const records = (child: Child) =>
+    child
+      .said()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+  it.each([
+    ['an error', `throw new TypeError('boom')`, 'An error was not caught; the server ends'],
+    ['a rejection', `Promise.reject(new TypeError('boom'))`, 'A rejection was not handled; the server ends'],
+    ['an event', `process.stdin.emit('error', new TypeError('boom'))`, 'An error was not caught; the server ends'],
+  ])('logs %s as fatal, last of all, and ends with 1 at once', async (_, fault, msg) => {
+    const child = startFaulty(flags('--shutdown.grace', '10m'), fault);
+    await child.until(READY);
+    const upload = await beginUpload(child);
+    child.process.kill('SIGUSR2');
+    expect(await child.exit).toBe(1);
+    const last = records(child).at(-1);
+    expect(last).toMatchObject({ level: 'fatal', msg, err: { message: 'boom' } });
+    expect(JSON.stringify(last)).toContain('TypeError: boom');
+    upload.destroy();
+  });
+
+  it('says what was thrown where it is no error', async () => {
+    const child = startFaulty(flags(), `Promise.reject('out of luck')`);
+    await child.until(READY);
+    child.process.kill('SIGUSR2');
+    expect(await child.exit).toBe(1);
+    expect(records(child).at(-1)).toMatchObject({ level: 'fatal', extra: ['out of luck'] });
+  });
+
+  it('says why it ends even where it logs nothing', async () => {
+    const child = startFaulty(flags('--telemetry.log_level', 'none'), `throw new TypeError('boom')`);
+    await child.until(READY);
+    child.process.kill('SIGUSR2');
+    expect(await child.exit).toBe(1);
+    expect(records(child)).toEqual([]);
+    expect(child.said()).toContain('granary: An error was not caught: TypeError: boom\n');
+  });
+
+  it('ends with 1 while it shuts down, too', async () => {
+    const child = startFaulty(flags('--shutdown.grace', '10m'), `throw new Error('boom')`);
+    await child.until(READY);
+    const upload = await beginUpload(child);
+    child.process.kill('SIGTERM');
+    await child.until('SIGTERM: shutting down');
+    child.process.kill('SIGUSR2');
+    expect(await child.exit).toBe(1);
+    expect(records(child).at(-1)).toMatchObject({ level: 'fatal', err: { message: 'boom' } });
+    upload.destroy();
+  });
+
+  it('keeps what was stored, and leaves the folder to the next server', async () => {
+    const words = flags();
+    const child = startFaulty(words, `throw new Error('boom')`);
+    await child.until(READY);
+    const bytes = randomBytes(100_000);
+    const path = `/cas/${createHash('sha256').update(bytes).digest('hex')}`;
+    const stored = await fetch(`http://${child.address('HTTP')}${path}`, { method: 'PUT', body: bytes });
+    expect(stored.ok).toBe(true);
+    child.process.kill('SIGUSR2');
+    expect(await child.exit).toBe(1);
+    const next = start(words);
+    await next.until(READY);
+    const response = await fetch(`http://${next.address('HTTP')}${path}`);
+    expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true);
+    next.process.kill('SIGTERM');
+    expect(await next.exit).toBe(0);
   });
 });
 

@@ -1,4 +1,5 @@
-import { createLogger, MetricRegistry, type RootLogger } from '@granary/telemetry';
+import { inspect } from 'node:util';
+import { createLogger, MetricRegistry, type RootLogger, redactText } from '@granary/telemetry';
 import type { Config } from '../config/schema.js';
 import type { RunningServer } from '../server/running-server.js';
 import { startServer } from '../server/start-server.js';
@@ -17,7 +18,7 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
   const events = new ProcessEvents();
   // Listened to before anything is started: a signal that comes meanwhile ends the server as soon as it is there.
   const end = endSignal(events, logger);
-  dieOfWhatNobodyCaught(events, logger);
+  dieOfWhatNobodyCaught(events, logger, io);
   try {
     const metrics = new MetricRegistry();
     metrics.addProcessMetrics();
@@ -77,10 +78,15 @@ function reloadOnHangup(events: ProcessEvents, server: RunningServer, logger: Ro
   });
 }
 
-/** What nobody caught leaves the program in a state that nobody knows. The store survives a sudden end. */
-function dieOfWhatNobodyCaught(events: ProcessEvents, logger: RootLogger): void {
+/**
+ * What nobody caught leaves the program in a state that nobody knows, so that it ends at once: the store survives a
+ * sudden end. The last record is written before that, or waited for a second at most.
+ */
+function dieOfWhatNobodyCaught(events: ProcessEvents, logger: RootLogger, io: CommandIo): void {
   const die = (what: string) => (error: unknown) => {
-    logger.fatal('{What}; the server ends', what, error);
+    if (logger.isEnabled('fatal')) logger.fatal('{What}; the server ends', what, error);
+    // Nobody should have to guess why a server is gone, whatever its log holds.
+    else io.err(`granary: ${what}: ${redactText(inspect(error))}\n`);
     logger.flush();
     process.exit(1);
   };
