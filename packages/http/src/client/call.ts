@@ -1,0 +1,123 @@
+import type { CallProgress, Controller, Handler, ResponseHeaders } from '../dispatch.js';
+import { toHttpError } from '../failure.js';
+import { HttpError, type HttpErrorCode } from '../http-error.js';
+
+/** A call as its client keeps it while it runs. */
+export interface RunningCall {
+  /** Ends the call with this reason. */
+  abort(reason: Error): void;
+  /** The reason for ending it when its client is closed. */
+  closedError(): HttpError;
+}
+
+/** Who starts a call and wants to hear of its end. */
+export interface CallOwner {
+  over(call: RunningCall): void;
+}
+
+/**
+ * The last handler of a call: it turns what happens into one promise, and whatever fails into an {@link HttpError}. An
+ * abort is answered at once, whatever the request is doing, and rejects with the signal's reason.
+ */
+export abstract class Call<T> implements Handler, CallProgress, RunningCall {
+  readonly promise: Promise<T>;
+  readonly method: string;
+  attempts = 0;
+  url: URL;
+  statusCode: number | undefined;
+  readonly #owner: CallOwner;
+  readonly #signal: AbortSignal | undefined;
+  #resolve: (value: T) => void = () => {};
+  #reject: (reason: unknown) => void = () => {};
+  #controller: Controller | undefined;
+  #over = false;
+  /** Why the caller gave up, where the request could not be told yet. */
+  #pendingAbort: Error | undefined;
+
+  constructor(method: string, url: URL, signal: AbortSignal | undefined, owner: CallOwner) {
+    this.method = method;
+    this.url = url;
+    this.#signal = signal;
+    this.#owner = owner;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    signal?.addEventListener('abort', this);
+  }
+
+  /** The signal's event. */
+  handleEvent(): void {
+    this.abort(this.#signal?.reason);
+  }
+
+  abort(reason: Error): void {
+    if (this.#over) return;
+    const controller = this.#controller;
+    if (controller === undefined) this.#pendingAbort = reason;
+    this.end(reason);
+    controller?.abort(reason);
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#pendingAbort !== undefined) controller.abort(this.#pendingAbort);
+  }
+
+  onResponseStart(controller: Controller, statusCode: number, headers: ResponseHeaders): void {
+    if (statusCode < 200 || this.#over) return;
+    this.#controller = controller;
+    this.statusCode = statusCode;
+    this.start(controller, statusCode, headers);
+  }
+
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    if (!this.#over) this.receive(controller, chunk);
+  }
+
+  onResponseEnd(): void {
+    if (this.#over) return;
+    this.complete();
+    this.end(undefined);
+  }
+
+  onResponseError(_controller: Controller | undefined, error: Error): void {
+    if (!this.#over) this.end(toHttpError(error, this));
+  }
+
+  closedError(): HttpError {
+    return this.error('CLOSED', 'the client was closed');
+  }
+
+  protected abstract start(controller: Controller, statusCode: number, headers: ResponseHeaders): void;
+  protected abstract receive(controller: Controller, chunk: Buffer): void;
+  protected abstract complete(): void;
+  /** The call broke off after its start. */
+  protected abstract break(reason: Error): void;
+
+  protected succeed(value: T): void {
+    this.#resolve(value);
+  }
+
+  protected reject(reason: Error): void {
+    this.#reject(reason);
+  }
+
+  protected error(code: HttpErrorCode, what: string, cause?: unknown): HttpError {
+    const { host, method, statusCode, attempts } = this;
+    return new HttpError(code, what, { host, method, statusCode, attempts, cause });
+  }
+
+  get host(): string {
+    return this.url.host;
+  }
+
+  protected end(reason: Error | undefined): void {
+    this.#over = true;
+    this.#signal?.removeEventListener('abort', this);
+    this.#owner.over(this);
+    if (reason === undefined) return;
+    this.#reject(reason);
+    this.break(reason);
+  }
+}

@@ -1,0 +1,209 @@
+import type { Dispatcher } from 'undici';
+import { checkBytes, checkCount, checkMs } from '../check-options.js';
+import type { Dispatch, HeaderRecord, HttpDispatchOptions } from '../dispatch.js';
+import { toHttpError } from '../failure.js';
+import { headerRecord } from '../headers.js';
+import { HttpError } from '../http-error.js';
+import { ACCEPTED_ENCODINGS } from '../interceptors/decompress.js';
+import { checkUserAgent } from '../interceptors/user-agent.js';
+import { createAgent } from './agent.js';
+import type { Call, CallOwner, RunningCall } from './call.js';
+import { CollectedCall } from './collected-call.js';
+import type { HttpClientOptions, HttpRequestOptions } from './options.js';
+import { policiesOf } from './policies.js';
+import { type HttpResponse, StreamedCall } from './streamed-call.js';
+
+const MIB = 1024 * 1024;
+
+/**
+ * Calls HTTP servers that may be slow, broken or rate-limited. Every call goes through, from the outside in:
+ *
+ * measuring → deadline → size limits → decompression → redirects → retries → rate limit → throttle → circuit breaker →
+ * connection (with timeouts for connecting, headers and body)
+ *
+ * so that every attempt takes a token and is counted by its host's breaker. All that fails is an {@link HttpError},
+ * except aborts, which reject with the signal's reason. Close it when it is no longer needed.
+ */
+export class HttpClient implements CallOwner, AsyncDisposable {
+  readonly #agent: Dispatcher;
+  readonly #dispatch: Dispatch;
+  readonly #headers: HeaderRecord;
+  readonly #maxBodyBytes: number;
+  readonly #maxStreamBytes: number;
+  readonly #calls = new Set<RunningCall>();
+  #closing: Promise<void> | undefined;
+  #onIdle = () => {};
+
+  /** @throws {@link InvalidOptionError} that names the option */
+  constructor(options: HttpClientOptions = {}) {
+    this.#maxBodyBytes = checkBytes('maxBodyBytes', options.maxBodyBytes ?? 64 * MIB);
+    this.#maxStreamBytes = checkBytes('maxStreamBytes', options.maxStreamBytes ?? Infinity);
+    this.#headers = Object.freeze({
+      'user-agent': checkUserAgent(options.userAgent ?? 'granary'),
+      'accept-encoding': ACCEPTED_ENCODINGS,
+    });
+    const interceptors = policiesOf(options);
+    const { agent, dispatch } = createAgent({
+      connectTimeoutMs: checkMs('connectTimeoutMs', options.connectTimeoutMs ?? 10_000),
+      headersTimeoutMs: checkMs('headersTimeoutMs', options.headersTimeoutMs ?? 30_000),
+      bodyTimeoutMs: checkMs('bodyTimeoutMs', options.bodyTimeoutMs ?? 30_000),
+      keepAliveMs: checkMs('keepAliveMs', options.keepAliveMs ?? 30_000, 1),
+      maxConnectionsPerHost: checkCount('maxConnectionsPerHost', options.maxConnectionsPerHost ?? 64, 1),
+      maxHeaderBytes: checkCount('maxHeaderBytes', options.maxHeaderBytes ?? 16 * 1024, 1),
+      http2: options.http2 ?? true,
+      tls: options.tls ?? {},
+      proxy: options.proxy ?? true,
+    });
+    this.#agent = agent;
+    this.#dispatch = interceptors.reduceRight((inner, wrap) => wrap(inner as never) as Dispatch, dispatch);
+  }
+
+  /**
+   * Sends a request and answers as soon as the headers of the response are there, whatever the status. The body is a
+   * stream: read it to its end or destroy it.
+   */
+  request(url: string | URL, options: HttpRequestOptions = {}): Promise<HttpResponse> {
+    const max = options.maxBodyBytes ?? this.#maxStreamBytes;
+    return this.#start(
+      url,
+      options,
+      max,
+      undefined,
+      (method, to) => new StreamedCall(method, to, options.signal, this),
+    );
+  }
+
+  /** The body of a response, whole and decompressed. A status other than 2xx is an error (`HTTP_STATUS`). */
+  buffer(url: string | URL, options: HttpRequestOptions = {}): Promise<Buffer> {
+    return this.#collect(url, options, undefined, identity);
+  }
+
+  /**
+   * What a response says in JSON; `T` is what the caller expects it to be, and is not checked. A status other than 2xx
+   * is an error (`HTTP_STATUS`), and so is a body that is no JSON (`DECODE_FAILED`).
+   */
+  json<T>(url: string | URL, options: HttpRequestOptions = {}): Promise<T> {
+    return this.#collect(url, options, 'application/json', parseJson<T>);
+  }
+
+  /**
+   * Takes no more calls, waits for those that run, and closes all connections. Calls that still run after `graceMs` are
+   * ended (`CLOSED`). Can be called again.
+   */
+  close({ graceMs = 10_000 }: { readonly graceMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal */
+  over(call: RunningCall): void {
+    this.#calls.delete(call);
+    if (this.#calls.size === 0) this.#onIdle();
+  }
+
+  #collect<T>(
+    url: string | URL,
+    options: HttpRequestOptions,
+    accept: string | undefined,
+    decode: (body: Buffer) => T,
+  ): Promise<T> {
+    const max = options.maxBodyBytes ?? this.#maxBodyBytes;
+    const make = (method: string, to: URL) => new CollectedCall<T>(method, to, options.signal, this, decode);
+    return this.#start(url, options, max, accept, make);
+  }
+
+  #start<T>(
+    url: string | URL,
+    options: HttpRequestOptions,
+    maxBodyBytes: number,
+    accept: string | undefined,
+    make: (method: string, url: URL) => Call<T>,
+  ): Promise<T> {
+    const { method = 'GET', signal, timeoutMs, maxRedirects, body = null, idempotent, source } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    try {
+      if (this.#closing !== undefined) throw new HttpError('CLOSED', 'the client is closed', { method });
+      const to = parseUrl(url, method);
+      checkBytes('maxBodyBytes', maxBodyBytes);
+      if (timeoutMs !== undefined) checkMs('timeoutMs', timeoutMs);
+      if (maxRedirects !== undefined) checkCount('maxRedirects', maxRedirects);
+      const headers = this.#headersOf(options, accept);
+      const call = make(method, to);
+      this.#calls.add(call);
+      this.#send(call, {
+        origin: to.origin,
+        path: to.pathname + to.search,
+        method,
+        headers,
+        body,
+        idempotent,
+        source,
+        timeoutMs,
+        maxBodyBytes,
+        maxRedirects,
+        decompress: options.decompress,
+        progress: call,
+      });
+      return call.promise;
+    } catch (error) {
+      return Promise.reject(toHttpError(error, { method }));
+    }
+  }
+
+  #send<T>(call: Call<T>, request: HttpDispatchOptions): void {
+    try {
+      this.#dispatch(request, call);
+    } catch (error) {
+      call.onResponseError(undefined, error as Error);
+    }
+  }
+
+  #headersOf({ headers, decompress }: HttpRequestOptions, accept: string | undefined): HeaderRecord {
+    if (headers === undefined && accept === undefined && decompress !== false) return this.#headers;
+    const own = headerRecord(headers);
+    const record: HeaderRecord = { ...this.#headers, ...(accept && { accept }), ...own };
+    // Who wants the body as it came hasn't said yet that it may come compressed.
+    if (decompress === false && own['accept-encoding'] === undefined) delete record['accept-encoding'];
+    return record;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    if (this.#calls.size > 0) {
+      const idle = new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+      const timer = setTimeout(() => {
+        for (const call of this.#calls) call.abort(call.closedError());
+      }, graceMs);
+      await idle;
+      clearTimeout(timer);
+    }
+    await this.#agent.destroy();
+  }
+}
+
+function parseUrl(url: string | URL, method: string): URL {
+  if (typeof url === 'string' && !URL.canParse(url))
+    throw new HttpError('INVALID_URL', 'the URL is not valid', { method });
+  const parsed = typeof url === 'string' ? new URL(url) : url;
+  const { host, protocol, username, password } = parsed;
+  if (protocol !== 'https:' && protocol !== 'http:') {
+    throw new HttpError('INVALID_URL', 'the URL is neither http nor https', { method, host });
+  }
+  if (username !== '' || password !== '') {
+    throw new HttpError('INVALID_URL', 'the URL has credentials in it; send them in a header', { method, host });
+  }
+  return parsed;
+}
+
+const identity = (body: Buffer): Buffer => body;
+
+/** Some feeds begin their JSON with a byte order mark, which is no JSON. */
+function parseJson<T>(body: Buffer): T {
+  const start = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
+  return JSON.parse(body.toString('utf8', start)) as T;
+}

@@ -1,0 +1,68 @@
+import type { CircuitBreaker, HttpCircuitBreaker } from '@granary/resilience';
+import {
+  type Controller,
+  type Handler,
+  type HttpInterceptor,
+  hostOf,
+  interceptor,
+  type ResponseHeaders,
+  type Trailers,
+} from '../dispatch.js';
+import { isHostFailure } from '../failure.js';
+import { ForwardingHandler } from '../handlers/forwarding-handler.js';
+import { NO_CONTROLLER } from '../handlers/waiting.js';
+
+/**
+ * Asks the breaker of the host before each request, and tells it how it went: a status from 500 on, a broken connection
+ * and a timeout are failures, any other answer that came to its end is a success, and a request that the caller aborted
+ * is neither. A host whose breaker is open is not asked; the request fails with `CircuitOpenError`.
+ */
+export function circuitBreaker(breakers: HttpCircuitBreaker): HttpInterceptor {
+  return interceptor((dispatch) => (options, handler) => {
+    const breaker = breakers.forHost(hostOf(options));
+    const permit = breaker.acquire();
+    if (permit === 0) {
+      handler.onResponseError?.(NO_CONTROLLER, breaker.rejection());
+      return true;
+    }
+    return dispatch(options, new BreakerHandler(handler, breaker, permit));
+  });
+}
+
+class BreakerHandler extends ForwardingHandler {
+  readonly #breaker: CircuitBreaker;
+  /** 0 once it is settled. */
+  #permit: number;
+
+  constructor(next: Handler, breaker: CircuitBreaker, permit: number) {
+    super(next);
+    this.#breaker = breaker;
+    this.#permit = permit;
+  }
+
+  override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
+    if (status >= 500 && this.#permit !== 0) {
+      this.#breaker.failed(this.#permit);
+      this.#permit = 0;
+    }
+    super.onResponseStart(controller, status, headers, message);
+  }
+
+  override onResponseEnd(controller: Controller, trailers: Trailers): void {
+    if (this.#permit !== 0) this.#breaker.succeeded(this.#permit);
+    this.#permit = 0;
+    super.onResponseEnd(controller, trailers);
+  }
+
+  override onResponseError(controller: Controller, error: Error): void {
+    if (this.#permit !== 0) this.#settle(controller, error);
+    this.#permit = 0;
+    super.onResponseError(controller, error);
+  }
+
+  #settle(controller: Controller | undefined, error: Error): void {
+    // A deadline that ends the request is the host's fault too, unless the reader was who kept it waiting.
+    if (isHostFailure(error) && !controller?.paused) this.#breaker.failed(this.#permit);
+    else this.#breaker.released(this.#permit);
+  }
+}

@@ -1,0 +1,90 @@
+import { checkBytes } from '../check-options.js';
+import {
+  type Controller,
+  type Handler,
+  type HttpDispatchOptions,
+  type HttpInterceptor,
+  hostOf,
+  interceptor,
+  type ResponseHeaders,
+} from '../dispatch.js';
+import { ForwardingHandler } from '../handlers/forwarding-handler.js';
+import { firstValue } from '../headers.js';
+import { HttpError } from '../http-error.js';
+
+export interface LimitsOptions {
+  /** Longest body of a response, in bytes as they come past; a request's own `maxBodyBytes` goes first. Default: none. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Names and values of a response's headers together, in bytes. Default: none. */
+  readonly maxHeaderBytes?: number | undefined;
+}
+
+/**
+ * Ends responses that are longer than anyone asked for, with `BODY_TOO_LARGE` or `HEADERS_TOO_LARGE`: at once where the
+ * length is announced, else as soon as it is passed. Put it outside `decompress()` to count what comes out of that.
+ *
+ * undici limits headers to 16 KiB itself, before they get here; set the agent's `maxHeaderSize` for more.
+ */
+export function limits({ maxBodyBytes = Infinity, maxHeaderBytes = Infinity }: LimitsOptions = {}): HttpInterceptor {
+  checkBytes('maxBodyBytes', maxBodyBytes);
+  checkBytes('maxHeaderBytes', maxHeaderBytes);
+  return interceptor((dispatch) => (options, handler) => {
+    const maxBytes = options.maxBodyBytes ?? maxBodyBytes;
+    if (maxBytes === Infinity && maxHeaderBytes === Infinity) return dispatch(options, handler);
+    return dispatch(options, new LimitingHandler(handler, options, maxBytes, maxHeaderBytes));
+  });
+}
+
+class LimitingHandler extends ForwardingHandler {
+  readonly #options: HttpDispatchOptions;
+  readonly #maxBodyBytes: number;
+  readonly #maxHeaderBytes: number;
+  #bytes = 0;
+
+  constructor(next: Handler, options: HttpDispatchOptions, maxBodyBytes: number, maxHeaderBytes: number) {
+    super(next);
+    this.#options = options;
+    this.#maxBodyBytes = maxBodyBytes;
+    this.#maxHeaderBytes = maxHeaderBytes;
+  }
+
+  override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
+    if (this.#maxHeaderBytes !== Infinity && headerBytes(headers) > this.#maxHeaderBytes) {
+      controller.abort(this.#error('HEADERS_TOO_LARGE', `response headers of over ${this.#maxHeaderBytes} bytes`));
+      return;
+    }
+    // The length of a response to HEAD is that of a body which doesn't come.
+    const announced = this.#options.method === 'HEAD' ? 0 : Number(firstValue(headers['content-length']) ?? 0);
+    if (announced > this.#maxBodyBytes) {
+      controller.abort(this.#tooLong());
+      return;
+    }
+    super.onResponseStart(controller, status, headers, message);
+  }
+
+  override onResponseData(controller: Controller, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#maxBodyBytes) {
+      controller.abort(this.#tooLong());
+      return;
+    }
+    super.onResponseData(controller, chunk);
+  }
+
+  #tooLong(): HttpError {
+    return this.#error('BODY_TOO_LARGE', `a response body of over ${this.#maxBodyBytes} bytes`);
+  }
+
+  #error(code: 'BODY_TOO_LARGE' | 'HEADERS_TOO_LARGE', what: string): HttpError {
+    const { method, progress } = this.#options;
+    return new HttpError(code, what, { method, host: progress?.url.host ?? hostOf(this.#options) });
+  }
+}
+
+function headerBytes(headers: ResponseHeaders): number {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(headers)) {
+    for (const one of [value].flat()) bytes += name.length + (one?.length ?? 0);
+  }
+  return bytes;
+}

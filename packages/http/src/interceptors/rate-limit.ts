@@ -1,0 +1,30 @@
+import type { PerSourceLimiter } from '@granary/resilience';
+import { type HttpInterceptor, interceptor, sourceOf } from '../dispatch.js';
+import { waitForTurn } from '../handlers/waiting.js';
+
+export interface RateLimitOptions {
+  /** Hears of each request whether its token was there at once. What it throws is ignored. */
+  readonly onDecision?: ((source: string, allowed: boolean) => void) | undefined;
+}
+
+/**
+ * Takes a token of the request's source (its `source`, else its host) before it is sent, and waits for one when there is
+ * none; an abort ends the wait. Fails with what the limiter refuses with.
+ */
+export function rateLimit(limiter: PerSourceLimiter, { onDecision }: RateLimitOptions = {}): HttpInterceptor {
+  const tell = (source: string, allowed: boolean) => {
+    try {
+      onDecision?.(source, allowed);
+    } catch {
+      // Who only listens must not break the call.
+    }
+  };
+  return interceptor((dispatch) => (options, handler) => {
+    const source = sourceOf(options);
+    const allowed = limiter.allow(source);
+    if (onDecision !== undefined) tell(source, allowed);
+    if (allowed) return dispatch(options, handler);
+    waitForTurn(handler, (signal) => limiter.wait(source, { signal }).then(() => dispatch(options, handler)));
+    return true;
+  });
+}

@@ -1,0 +1,50 @@
+import { SemaphoreThrottle, type Throttle } from '@granary/resilience';
+import {
+  type Controller,
+  type Dispatch,
+  type Handler,
+  type HttpInterceptor,
+  interceptor,
+  type Trailers,
+} from '../dispatch.js';
+import { ForwardingHandler } from '../handlers/forwarding-handler.js';
+import { NO_CONTROLLER, waitForTurn } from '../handlers/waiting.js';
+
+/**
+ * Sends a request when the throttle gives it a place, and keeps the place until the response's body has come to its end.
+ * Read every body, or destroy it: one that nobody reads keeps its place until the call's deadline.
+ */
+export function throttle(limit: Throttle): HttpInterceptor {
+  return interceptor(
+    (dispatch: Dispatch): Dispatch =>
+      (options, handler) => {
+        const send = () => new Promise<void>((done) => void dispatch(options, new ThrottledHandler(handler, done)));
+        // Who finds a place needs nothing to be told of an abort with.
+        if (limit instanceof SemaphoreThrottle && limit.active < limit.max) {
+          limit.run(send).catch((error) => handler.onResponseError?.(NO_CONTROLLER, error));
+        } else {
+          waitForTurn(handler, (signal) => limit.run(send, { signal }));
+        }
+        return true;
+      },
+  );
+}
+
+class ThrottledHandler extends ForwardingHandler {
+  readonly #done: () => void;
+
+  constructor(next: Handler, done: () => void) {
+    super(next);
+    this.#done = done;
+  }
+
+  override onResponseEnd(controller: Controller, trailers: Trailers): void {
+    this.#done();
+    super.onResponseEnd(controller, trailers);
+  }
+
+  override onResponseError(controller: Controller, error: Error): void {
+    this.#done();
+    super.onResponseError(controller, error);
+  }
+}
