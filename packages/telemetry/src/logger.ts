@@ -3,6 +3,11 @@ export const LOG_LEVELS = ['verbose', 'debug', 'information', 'warning', 'error'
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** What other loggers call some of the levels, for configuration. */
+export const LOG_LEVEL_ALIASES = { trace: 'verbose', info: 'information', warn: 'warning' } as const satisfies Readonly<
+  Record<string, LogLevel>
+>;
+
 /**
  * Structured logging with message templates: `logger.information('Stored {Digest} in {Elapsed:F1} ms', digest, ms)`.
  * The template names the properties, the arguments give their values in the same order, and the record keeps both.

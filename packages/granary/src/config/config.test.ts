@@ -256,6 +256,32 @@ describe('a configuration', () => {
     expect(mistakes[0]).toMatch(/^--/);
   });
 
+  it.each([
+    ['trace', 'verbose'],
+    ['info', 'information'],
+    ['warn', 'warning'],
+    ['TRACE', 'verbose'],
+    ['Info', 'information'],
+    ['WARN', 'warning'],
+    ['Debug', 'debug'],
+    ['none', 'none'],
+  ])('takes the log level %s for %s, wherever it is set', async (text, level) => {
+    const file = join(folder, 'level.yaml');
+    await writeFile(file, `telemetry:\n  log_level: ${text}\n`);
+    for (const sources of [
+      { file },
+      { environment: { GRANARY_TELEMETRY_LOG_LEVEL: text } },
+      { flags: [flag('telemetry.log_level', text)] },
+    ])
+      expect((await loadConfig(sources)).config.telemetry.log_level).toBe(level);
+  });
+
+  it.each(['', 'warnings', 'off', 'constructor', '30'])('refuses the log level "%s"', async (text) => {
+    expect(await mistakesOf(() => loadConfig({ flags: [flag('telemetry.log_level', text)] }))).toEqual([
+      `--telemetry.log_level | telemetry.log_level | found "${text}"; allowed: verbose, debug, information, warning, error, fatal or none; also trace for verbose, info for information, warn for warning; in any case`,
+    ]);
+  });
+
   it('can be made from values, for embedding', async () => {
     expect(configFrom({ 'storage.max_size': '1GiB', 'listen.http': 'none' })).toMatchObject({
       storage: { max_size: 2 ** 30 },

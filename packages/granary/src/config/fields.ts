@@ -93,6 +93,28 @@ export function choice<const T extends readonly [string, ...string[]]>(
   return described(schema, { description, allowed: oneOf(values), shape: 'scalar' });
 }
 
+/** One of some values or another name for one, whatever the case of its letters; the value itself comes out. */
+export function aliasedChoice<const T extends readonly [string, ...string[]]>(
+  values: T,
+  aliases: Readonly<Record<string, T[number]>>,
+  defaultValue: T[number],
+  description: string,
+) {
+  const meant = new Map<string, T[number]>([
+    ...values.map((value) => [value, value] as const),
+    ...Object.entries(aliases),
+  ]);
+  // The names alone would do as a type, but editors complete what is listed.
+  const schema = z.union([z.enum([...meant.keys()]), z.string()]).transform((text, context): T[number] => {
+    const value = meant.get(text.toLowerCase());
+    if (value === undefined) context.issues.push({ code: 'custom', message: 'not allowed', input: text });
+    return value as T[number];
+  });
+  const others = Object.entries(aliases).map(([alias, value]) => `${alias} for ${value}`);
+  const allowed = `${oneOf(values)}; also ${others.join(', ')}; in any case`;
+  return described(schema.prefault(defaultValue), { description, allowed, shape: 'scalar' });
+}
+
 export function choices<const T extends readonly [string, ...string[]]>(
   values: T,
   defaultValue: readonly T[number][],

@@ -1,7 +1,18 @@
 import { DEFAULT_DIGEST_FUNCTIONS, DIGEST_FUNCTIONS } from '@granary/blobs';
-import { LOG_LEVELS } from '@granary/telemetry';
+import { LOG_LEVEL_ALIASES, LOG_LEVELS } from '@granary/telemetry';
 import { z } from 'zod';
-import { address, boolean, choice, choiceByName, choices, duration, integer, path, size } from './fields.js';
+import {
+  address,
+  aliasedChoice,
+  boolean,
+  choice,
+  choiceByName,
+  choices,
+  duration,
+  integer,
+  path,
+  size,
+} from './fields.js';
 
 const MIB = { bytes: 1024 * 1024, text: '1MiB' };
 const BYTE = { bytes: 1, text: '1' };
@@ -95,7 +106,12 @@ export const configSchema = z.strictObject({
     grace: duration('20s', 'How long running requests may take to finish after SIGTERM.'),
   }),
   telemetry: section({
-    log_level: choice(LOG_LEVELS, 'information', 'Least severe records that are logged; debug logs every request.'),
+    log_level: aliasedChoice(
+      LOG_LEVELS,
+      LOG_LEVEL_ALIASES,
+      'information',
+      'Least severe records that are logged; debug logs every request.',
+    ),
     log_format: choice(['auto', 'json', 'text'], 'auto', 'Lines of JSON or for people. auto: text on a terminal.'),
     metrics_addr: address('none', 'A separate listener for metrics and health; none: they are on listen.admin.'),
   }),
