@@ -188,8 +188,7 @@ export class CircuitBreaker {
   /** The places for probes if one is free, having become half-open if it is time. */
   #freeSlots(now: number): ProbeSlots | undefined {
     if (this.#state === 'open' && now - this.#openedAt >= this.#timeoutMs) this.#halfOpen();
-    const slots = this.#slots;
-    return slots !== undefined && slots.active(now) < this.#maxHalfOpenRequests ? slots : undefined;
+    return this.#slots?.hasRoom(now) ? this.#slots : undefined;
   }
 
   #countFailure(): void {
@@ -218,7 +217,7 @@ export class CircuitBreaker {
   #halfOpen(): void {
     this.#halfOpenSuccesses = 0;
     this.#halfOpenFailures = 0;
-    this.#slots = new ProbeSlots();
+    this.#slots = new ProbeSlots(this.#maxHalfOpenRequests);
     this.#become('half-open');
   }
 
