@@ -338,11 +338,23 @@ describe('health', () => {
 
   it('is watched by a thousand at most, and forgets those that leave', () => {
     const { health } = loopback.cache;
-    const leaving = new AbortController();
-    for (let i = 0; i < 1000; i++) health.watch(() => {}, leaving.signal);
-    expect(() => health.watch(() => {}, leaving.signal)).toThrow(/Check/);
-    leaving.abort();
-    health.watch(() => {}, AbortSignal.abort());
+    const watch = () => {
+      const controller = new AbortController();
+      return { controller, leave: health.watch(() => {}, controller.signal) };
+    };
+    // Whoever is gone before it could watch takes no place.
+    for (let i = 0; i < 10; i++) health.watch(() => {}, AbortSignal.abort());
+    const [aborted, left] = Array.from({ length: 1000 }, watch);
+    expect(watch).toThrow(/Check/);
+    aborted!.controller.abort();
+    watch();
+    expect(watch).toThrow(/Check/);
+    left!.leave();
+    left!.leave();
+    watch();
+    expect(watch).toThrow(/Check/);
+    left!.controller.abort();
+    expect(watch).toThrow(/Check/);
   });
 });
 

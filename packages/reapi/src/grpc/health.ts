@@ -52,15 +52,22 @@ export class Health {
   }
 
   /**
-   * Calls back at each change until the signal aborts.
+   * Calls back at each change until the signal aborts or the function that is returned is called.
    *
    * @throws ProtocolError `UNSERVABLE` when too many watch already
    */
-  watch(changed: () => void, signal: AbortSignal): void {
+  watch(changed: () => void, signal: AbortSignal): () => void {
     if (this.#watchers.size === MAX_WATCHERS)
       throw new ProtocolError('UNSERVABLE', `${MAX_WATCHERS} clients watch already; use Check`);
+    const leave = () => {
+      this.#watchers.delete(changed);
+      signal.removeEventListener('abort', leave);
+    };
+    // A signal that has aborted says nothing more, and who came with it would stay for ever.
+    if (signal.aborted) return leave;
     this.#watchers.add(changed);
-    signal.addEventListener('abort', () => this.#watchers.delete(changed), { once: true });
+    signal.addEventListener('abort', leave, { once: true });
+    return leave;
   }
 }
 
@@ -76,20 +83,25 @@ export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
     serverStream(edge, { ...method, name: 'Watch' }, async (service, call, out) => {
       const { signal } = call;
       let wake: () => void = () => {};
-      health.watch(() => wake(), signal);
+      const leave = health.watch(() => wake(), signal);
       const aborted = new Promise<never>((_, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       });
       aborted.catch(() => {});
-      for (let sent: HealthStatus | 'SERVICE_UNKNOWN' | undefined; ; ) {
-        const changed = new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        const status = health.get(service) ?? 'SERVICE_UNKNOWN';
-        if (status !== sent) await out.send(encodeStatus(ServingStatus[status]));
-        sent = status;
-        if (health.ended) return undefined;
-        await Promise.race([changed, aborted]);
+      try {
+        for (let sent: HealthStatus | 'SERVICE_UNKNOWN' | undefined; ; ) {
+          const changed = new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          const status = health.get(service) ?? 'SERVICE_UNKNOWN';
+          if (status !== sent) await out.send(encodeStatus(ServingStatus[status]));
+          sent = status;
+          if (health.ended) return undefined;
+          await Promise.race([changed, aborted]);
+        }
+      } finally {
+        // A call that failed is over without its signal having aborted.
+        leave();
       }
     }),
   ];
