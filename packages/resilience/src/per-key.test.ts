@@ -75,6 +75,17 @@ describe('values by key', () => {
     expect(values.peek('used')).toBe('used');
   });
 
+  it('finds the one among many that has become idle, looking at a few each time', () => {
+    const idle = new Set<string>();
+    const values = new PerKey((key) => key, { maxKeys: 20, isIdle: (key) => idle.has(key) });
+    for (let i = 0; i < 21; i++) values.get(`k${i}`);
+    idle.add('k15');
+    values.get('new1');
+    expect(values.peek('k15')).toBe('k15');
+    values.get('new2');
+    expect(values.peek('k15')).toBeUndefined();
+  });
+
   it('lets a listener of evictions use it', () => {
     const values: PerKey<string> = new PerKey((key) => key, { maxKeys: 2, onEvict: (_, key) => void values.peek(key) });
     const again: PerKey<string> = new PerKey((key) => key, {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
 import { isCircuitOpen } from '../errors.js';
 import { ManualTime } from '../testing/index.js';
@@ -122,10 +124,13 @@ describe('a breaker for each host', () => {
   it('keeps no more than maxHosts of 100 000 hosts, and those that are open longest', async () => {
     const { http } = setup({ maxHosts: 100 });
     await fail(http, 'open.example.com');
+    const forgotten = new WeakRef(http.forHost('host0.example.com'));
     for (let i = 0; i < 100_000; i++) http.forHost(`host${i}.example.com`);
     expect(http.size).toBe(100);
     expect(http.getAllStats().size).toBe(100);
     expect(http.getState('open.example.com')).toBe('open');
+    await collectGarbage();
+    expect(forgotten.deref()).toBeUndefined();
   });
 
   it('tells the listener that an open breaker is closed when it has to make room', async () => {
@@ -166,3 +171,10 @@ describe('the status of a response', () => {
     expect(isServerError(response)).toBe(expected);
   });
 });
+
+async function collectGarbage(): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  // A weak reference that was looked at stays strong until the current job is over.
+  await new Promise((resolve) => setImmediate(resolve));
+  runInNewContext('gc')();
+}

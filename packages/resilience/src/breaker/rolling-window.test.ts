@@ -55,6 +55,13 @@ describe('counting in a rolling window', () => {
     expect(breaker.state).toBe('open');
   });
 
+  it('takes no longer to forget after a long silence', () => {
+    const { breaker, clock, record } = setup({ windowMs: 0.001 });
+    record('F');
+    clock.now += 1e12;
+    expect(breaker.idle).toBe(true);
+  });
+
   it('starts anew when the breaker closes again', () => {
     const { breaker, clock, record } = setup({ failureRatio: 0.5, windowMs: 10_000, minimumThroughput: 4 });
     record('FFFF');
