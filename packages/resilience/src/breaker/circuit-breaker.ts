@@ -142,7 +142,7 @@ export class CircuitBreaker {
   /** The error for a call that was refused. */
   rejection(): CircuitOpenError {
     const wait = this.#state === 'open' ? this.#openedAt + this.#timeoutMs - this.#clock() : 0;
-    return new CircuitOpenError(Math.max(wait, 0), this.name);
+    return new CircuitOpenError(Math.ceil(Math.max(wait, 0)), this.name);
   }
 
   /** Whether a call may be made now. While half-open this takes a place, until its result is recorded or `timeoutMs`. */
