@@ -21,6 +21,8 @@ export interface EndListener {
  */
 export class CallScope implements CallContext, EndListener {
   readonly attempt: number;
+  /** The signal that the caller gave, for those who must tell an abort from the end of some time. */
+  readonly callerSignal: AbortSignal | undefined;
   #ended = false;
   #reason: unknown;
   #controller: AbortController | undefined;
@@ -28,8 +30,9 @@ export class CallScope implements CallContext, EndListener {
   #listener: EndListener | undefined;
   #others: Set<EndListener> | undefined;
 
-  constructor(attempt = 1) {
+  constructor(attempt = 1, callerSignal?: AbortSignal) {
     this.attempt = attempt;
+    this.callerSignal = callerSignal;
   }
 
   get signal(): AbortSignal {
@@ -38,6 +41,11 @@ export class CallScope implements CallContext, EndListener {
       if (this.#ended) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  /** Whether anything can end it before the call has ended. */
+  get canEnd(): boolean {
+    return false;
   }
 
   get ended(): boolean {
@@ -84,12 +92,16 @@ export class AttemptScope extends CallScope {
   readonly #whole: CallScope;
 
   constructor(whole: CallScope, attempt: number) {
-    super(attempt);
+    super(attempt, whole.callerSignal);
     this.#whole = whole;
   }
 
   override get signal(): AbortSignal {
     return this.#whole.signal;
+  }
+
+  override get canEnd(): boolean {
+    return this.#whole.canEnd;
   }
 
   override get ended(): boolean {

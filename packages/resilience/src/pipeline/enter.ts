@@ -1,4 +1,5 @@
 import { CallScope } from './call-scope.js';
+import { listenToCaller, unlistenToCaller } from './caller-signals.js';
 import type { Handler, Protected } from './policy.js';
 import { RacedScope } from './raced-scope.js';
 
@@ -14,7 +15,7 @@ class CallerScope extends RacedScope {
   readonly #signal: AbortSignal;
 
   constructor(signal: AbortSignal) {
-    super();
+    super(1, signal);
     this.#signal = signal;
   }
 
@@ -22,17 +23,11 @@ class CallerScope extends RacedScope {
     return this.#signal;
   }
 
-  /** A signal calls its listener, if it is an object, through this. */
-  handleEvent(): void {
-    this.end(this.#signal.reason);
-  }
-
   protected override attach(): void {
-    if (this.#signal.aborted) this.handleEvent();
-    else this.#signal.addEventListener('abort', this, { once: true });
+    listenToCaller(this.#signal, this);
   }
 
   protected override detach(): void {
-    this.#signal.removeEventListener('abort', this);
+    unlistenToCaller(this.#signal, this);
   }
 }

@@ -1,6 +1,7 @@
 import { InvalidOptionError } from '../errors.js';
 import { enter } from './enter.js';
-import { type Handler, invoke, type Policy, type Protected } from './policy.js';
+import type { Handler, Policy, Protected } from './policy.js';
+import { invokeRaced } from './raced-scope.js';
 
 export interface CallOptions {
   /**
@@ -23,7 +24,7 @@ export function pipeline(...policies: readonly Policy[]): ProtectedCall {
   const handler = policies.reduceRight<Handler>((inner, policy, i) => {
     if (typeof policy !== 'function') throw new InvalidOptionError(`policy ${i + 1}`, 'a function', policy);
     return neverThrowing(policy(inner));
-  }, invoke);
+  }, invokeRaced);
   return (fn, options) => enter(handler, fn, options?.signal);
 }
 

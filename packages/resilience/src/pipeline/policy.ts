@@ -12,7 +12,7 @@ export type Handler = <T>(fn: Protected<T>, scope: CallScope) => Promise<T>;
  */
 export type Policy = (inner: Handler) => Handler;
 
-/** The innermost handler: makes the call. */
+/** Makes the call. */
 export const invoke: Handler = (fn, scope) => {
   try {
     const result = fn(scope);

@@ -1,9 +1,13 @@
 import { CallScope } from './call-scope.js';
-import type { Handler, Protected } from './policy.js';
+import { type Handler, invoke, type Protected } from './policy.js';
 
 /** A scope that doesn't wait for its call: when it ends, its promise is rejected with the reason, whatever the call does. */
 export abstract class RacedScope extends CallScope {
   #reject: ((reason: unknown) => void) | undefined;
+
+  override get canEnd(): boolean {
+    return true;
+  }
 
   /** Begins to watch for what ends this scope. */
   protected abstract attach(): void;
@@ -35,5 +39,31 @@ export abstract class RacedScope extends CallScope {
     super.end(reason);
     this.detach();
     this.#reject?.(reason);
+  }
+}
+
+/** The innermost handler of a pipeline: the call, which those around needn't wait for once its scope has ended. */
+export const invokeRaced: Handler = (fn, scope) =>
+  scope.canEnd ? new BareCallScope(scope).run(invoke, fn) : invoke(fn, scope);
+
+/** Ends when the scope around it does, and is the same to the function. */
+class BareCallScope extends RacedScope {
+  readonly #outer: CallScope;
+
+  constructor(outer: CallScope) {
+    super(outer.attempt, outer.callerSignal);
+    this.#outer = outer;
+  }
+
+  override get signal(): AbortSignal {
+    return this.#outer.signal;
+  }
+
+  protected override attach(): void {
+    this.#outer.listen(this);
+  }
+
+  protected override detach(): void {
+    this.#outer.unlisten(this);
   }
 }

@@ -25,6 +25,10 @@ describe('backoff', () => {
     expect(new Set(delays(new Backoff({ multiplier: 1 }), 20)).size).toBeGreaterThan(10);
   });
 
+  it('is nothing forever when it starts with nothing', () => {
+    expect(new Backoff({ initialDelayMs: 0 }).delayMs(5000)).toBe(0);
+  });
+
   it('never leaves its bounds', () => {
     const options = fc.record({
       initialDelayMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
@@ -36,7 +40,8 @@ describe('backoff', () => {
     fc.assert(
       fc.property(options, chance, fc.integer({ min: 1, max: 10_000 }), (given, random, attempt) => {
         const delay = new Backoff({ ...given, random: () => random }).delayMs(attempt);
-        const middle = Math.min(given.initialDelayMs * given.multiplier ** (attempt - 1), given.maxDelayMs);
+        const growth = Math.min(given.multiplier ** (attempt - 1), Number.MAX_VALUE);
+        const middle = Math.min(given.initialDelayMs * growth, given.maxDelayMs);
         expect(delay).toBeGreaterThanOrEqual(middle * (1 - given.jitter));
         expect(delay).toBeLessThanOrEqual(middle * (1 + given.jitter));
         expect(delay).toBeLessThanOrEqual(given.maxDelayMs);

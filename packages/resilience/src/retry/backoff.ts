@@ -37,7 +37,9 @@ export class Backoff {
 
   /** How long to wait when this attempt (from 1) has failed. */
   delayMs(attempt: number): number {
-    const delay = Math.min(this.#initialDelayMs * this.#multiplier ** (attempt - 1), this.maxDelayMs);
+    // What has grown beyond all numbers must still be a number: no wait at all, so many times, is no wait.
+    const growth = Math.min(this.#multiplier ** (attempt - 1), Number.MAX_VALUE);
+    const delay = Math.min(this.#initialDelayMs * growth, this.maxDelayMs);
     const shortest = delay * (1 - this.#jitter);
     const longest = Math.min(delay * (1 + this.#jitter), this.maxDelayMs);
     return shortest + (longest - shortest) * this.#random();

@@ -2,7 +2,7 @@ import { InvalidOptionError, TimeoutError } from '../errors.js';
 import type { CallScope } from '../pipeline/call-scope.js';
 import { enter } from '../pipeline/enter.js';
 import { invoke, type Policy, type Protected } from '../pipeline/policy.js';
-import { RacedScope } from '../pipeline/raced-scope.js';
+import { invokeRaced, RacedScope } from '../pipeline/raced-scope.js';
 import type { Timers } from '../time.js';
 import { coarseTimers } from './coarse-timers.js';
 
@@ -37,7 +37,11 @@ export function timeoutPolicy(ms: number, { timers = coarseTimers }: TimeoutPoli
   if (!(ms > 0 && ms <= MAX_DELAY_MS)) {
     throw new InvalidOptionError('ms', `a number above 0 and at most ${MAX_DELAY_MS}`, ms);
   }
-  return (inner) => (fn, scope) => new TimedScope(scope, ms, timers).run(inner, fn);
+  return (inner) => {
+    // Around the bare call, the timeout's own race is enough.
+    const raced = inner === invokeRaced ? invoke : inner;
+    return (fn, scope) => new TimedScope(scope, ms, timers).run(raced, fn);
+  };
 }
 
 class TimedScope extends RacedScope {
@@ -47,7 +51,7 @@ class TimedScope extends RacedScope {
   #timer: unknown;
 
   constructor(outer: CallScope, ms: number, timers: Timers) {
-    super(outer.attempt);
+    super(outer.attempt, outer.callerSignal);
     this.#outer = outer;
     this.#ms = ms;
     this.#timers = timers;
