@@ -171,6 +171,20 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
     expect(without.said()).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
+  it('loads neither the parser of YAML nor server reflection before they are needed', async () => {
+    const preload = `import module from 'node:module';
+      process.on('SIGUSR2', () => console.log(Object.keys(module._cache).join('\\n') + '\\nTHAT IS ALL'));`;
+    const child = start(flags(), { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` });
+    await child.until(READY);
+    child.process.kill('SIGUSR2');
+    await child.until('THAT IS ALL');
+    expect(child.said()).toContain('node_modules/@grpc/grpc-js/');
+    for (const name of ['yaml', 'protobufjs', '@grpc/reflection'])
+      expect(child.said()).not.toContain(`node_modules/${name}/`);
+    child.process.kill('SIGTERM');
+    expect(await child.exit).toBe(0);
+  });
+
   it('fails with 1 and names the key when a port is in use', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
