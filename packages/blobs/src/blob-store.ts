@@ -9,6 +9,14 @@ export interface OperationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface GetOptions extends OperationOptions {
+  /**
+   * Gives the memory that the blob is to be put into, so that it need not be copied once more. A store may do without
+   * it; one that uses it does so before `get` returns and then answers at once. Default: memory of the blob's own.
+   */
+  readonly allocate?: ((bytes: number) => Buffer) | undefined;
+}
+
 export interface ReadOptions extends OperationOptions {
   /** Bytes to skip; 0 to `digest.size`. Default 0. */
   readonly offset?: number;
@@ -58,10 +66,10 @@ export interface BlobStore {
   findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]>;
 
   /**
-   * A whole blob in one buffer of its own, or undefined when it is not here. Meant for small blobs: the caller bounds
-   * the size before it asks.
+   * A whole blob in one buffer of its own (or in the one that the caller gave), or undefined when it is not here. Meant
+   * for small blobs: the caller bounds the size before it asks.
    */
-  get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined>;
+  get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined>;
 
   /** A blob, or a part of it, as a stream; undefined when it is not here. */
   read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined>;

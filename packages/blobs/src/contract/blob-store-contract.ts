@@ -65,6 +65,28 @@ export function blobStoreContract(
     }
 
     it(
+      'puts a blob into memory of the caller only while it answers at once',
+      withStore(async (store) => {
+        for (const size of [1, 4096, 40_000]) {
+          const bytes = contentOf(size);
+          const digest = Digest.of('sha256', bytes);
+          await store.write(digest, bytes);
+          let given: Buffer | undefined;
+          const found = store.get(digest, {
+            allocate: (length) => {
+              expect(length).toBe(size);
+              given = Buffer.alloc(length);
+              return given;
+            },
+          });
+          if (found instanceof Promise) expect(given).toBeUndefined();
+          expect((await found)?.equals(bytes)).toBe(true);
+          if (given) expect(await found).toBe(given);
+        }
+      }),
+    );
+
+    it(
       'answers for what it does not have',
       withStore(async (store) => {
         const digest = Digest.of('sha256', contentOf(10));

@@ -1,5 +1,13 @@
 import { checkBytes, collectSource } from '../blob-source.js';
-import type { BlobReader, BlobSource, BlobStore, MaybePromise, OperationOptions, ReadOptions } from '../blob-store.js';
+import type {
+  BlobReader,
+  BlobSource,
+  BlobStore,
+  GetOptions,
+  MaybePromise,
+  OperationOptions,
+  ReadOptions,
+} from '../blob-store.js';
 import { BufferReader } from '../buffer-reader.js';
 import { type Digest, isEmptyDigest } from '../digest.js';
 import { StoreDecorator } from './store-decorator.js';
@@ -18,7 +26,7 @@ class EmptyBlobStore extends StoreDecorator {
     return others.length === 0 ? [] : this.inner.findMissing(others, options);
   }
 
-  override get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+  override get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
     return isEmptyDigest(digest) ? Buffer.alloc(0) : this.inner.get(digest, options);
   }
 

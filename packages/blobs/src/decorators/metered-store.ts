@@ -1,4 +1,12 @@
-import type { BlobReader, BlobSource, BlobStore, MaybePromise, OperationOptions, ReadOptions } from '../blob-store.js';
+import type {
+  BlobReader,
+  BlobSource,
+  BlobStore,
+  GetOptions,
+  MaybePromise,
+  OperationOptions,
+  ReadOptions,
+} from '../blob-store.js';
 import { iterateReader } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import { StoreDecorator } from './store-decorator.js';
@@ -38,7 +46,7 @@ class MeteredStore extends StoreDecorator {
     );
   }
 
-  override get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+  override get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
     return this.#measure(
       'get',
       () => this.inner.get(digest, options),
@@ -86,21 +94,34 @@ class MeteredStore extends StoreDecorator {
     bytes: (value: T) => number,
   ): MaybePromise<T> {
     const start = performance.now();
-    const done = (value: T): T => {
-      this.#recorder.recordOperation(operation, outcome(value), performance.now() - start, bytes(value));
-      return value;
-    };
-    const failed = (error: unknown): never => {
-      this.#recorder.recordOperation(operation, 'error', performance.now() - start, 0);
-      throw error;
-    };
     let result: MaybePromise<T>;
     try {
       result = work();
     } catch (error) {
-      return failed(error);
+      this.#recorder.recordOperation(operation, 'error', performance.now() - start, 0);
+      throw error;
     }
-    return result instanceof Promise ? result.then(done, failed) : done(result);
+    if (result instanceof Promise) return this.#measureLate(operation, start, result, outcome, bytes);
+    this.#recorder.recordOperation(operation, outcome(result), performance.now() - start, bytes(result));
+    return result;
+  }
+
+  async #measureLate<T>(
+    operation: StoreOperation,
+    start: number,
+    result: Promise<T>,
+    outcome: (value: T) => StoreOutcome,
+    bytes: (value: T) => number,
+  ): Promise<T> {
+    let value: T;
+    try {
+      value = await result;
+    } catch (error) {
+      this.#recorder.recordOperation(operation, 'error', performance.now() - start, 0);
+      throw error;
+    }
+    this.#recorder.recordOperation(operation, outcome(value), performance.now() - start, bytes(value));
+    return value;
   }
 }
 

@@ -1,4 +1,12 @@
-import type { BlobReader, BlobSource, BlobStore, MaybePromise, OperationOptions, ReadOptions } from '../blob-store.js';
+import type {
+  BlobReader,
+  BlobSource,
+  BlobStore,
+  GetOptions,
+  MaybePromise,
+  OperationOptions,
+  ReadOptions,
+} from '../blob-store.js';
 import type { Digest } from '../digest.js';
 
 /** A store around a store that hands everything on: a decorator overrides what it is about. */
@@ -17,7 +25,7 @@ export abstract class StoreDecorator implements BlobStore {
     return this.inner.findMissing(digests, options);
   }
 
-  get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+  get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
     return this.inner.get(digest, options);
   }
 

@@ -1,4 +1,4 @@
-import type { BlobReader, BlobStore, MaybePromise, OperationOptions, ReadOptions } from '../blob-store.js';
+import type { BlobReader, BlobStore, GetOptions, MaybePromise, ReadOptions } from '../blob-store.js';
 import { iterateReader } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import { createHasher, type Hasher, hashBytes } from '../digest-function.js';
@@ -23,7 +23,7 @@ class VerifiedStore extends StoreDecorator {
     this.#onMismatch = onMismatch;
   }
 
-  override get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+  override get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
     const bytes = this.inner.get(digest, options);
     return bytes instanceof Promise ? bytes.then((late) => this.#check(digest, late)) : this.#check(digest, bytes);
   }

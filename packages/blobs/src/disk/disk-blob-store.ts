@@ -5,6 +5,7 @@ import type {
   BlobReader,
   BlobSource,
   BlobStore,
+  GetOptions,
   MaybePromise,
   OperationOptions,
   ReadOptions,
@@ -158,12 +159,12 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     return handle === -1 ? undefined : this.#catalog.table.size(handle);
   }
 
-  get(digest: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+  get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
     this.#assertOpen();
     const handle = this.#find(digest);
     if (handle === -1) return undefined;
     this.#catalog.table.touch(handle, this.#catalog.stamp());
-    if (!this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#getValue(digest, handle);
+    if (!this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#getValue(digest, handle, options?.allocate);
     // Only here: callers make a signal when it is asked for, and what is answered at once needs none.
     options?.signal?.throwIfAborted();
     return this.#files.get(digest, options?.signal);
@@ -297,9 +298,9 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     return handle !== -1 && this.#catalog.table.size(handle) === digest.size ? handle : -1;
   }
 
-  #getValue(digest: Digest, handle: number): MaybePromise<Buffer | undefined> {
+  #getValue(digest: Digest, handle: number, allocate?: GetOptions['allocate']): MaybePromise<Buffer | undefined> {
     const { table, database } = this.#catalog;
-    const bytes = database.value(keyBytes(blobKey(digest)), digest.size);
+    const bytes = database.value(keyBytes(blobKey(digest)), digest.size, allocate);
     if (!table.hasFlag(handle, VERIFIED) || bytes?.length !== digest.size) {
       if (!bytes || !isContent(bytes, digest)) return this.#putAside(digest);
       table.setFlag(handle, VERIFIED);

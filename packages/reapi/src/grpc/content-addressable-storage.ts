@@ -2,21 +2,20 @@ import { Digest, inferDigestFunction } from '@granary/blobs';
 import type { Logger } from '@granary/telemetry';
 import { GetTreeRequestSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { checkInstanceName } from '../resource-name.js';
-import { type BlobAnswer, readBlobs, updateBlobs } from '../services/blob-batch.js';
+import { type BlobAnswers, readBlobs, updateBlobs } from '../services/blob-batch.js';
 import { isPending } from '../services/pending.js';
 import { invalidRequest } from '../services/protocol-error.js';
 import { treePages } from '../services/tree-pages.js';
 import {
+  BatchReadBlobsResponseWriter,
   COMPRESSOR,
   decodeBatchReadBlobsRequest,
   decodeBatchUpdateBlobsRequest,
   decodeFindMissingBlobsRequest,
   digestFunctionOf,
-  encodeBatchReadBlobsResponse,
   encodeBatchUpdateBlobsResponse,
   encodeFindMissingBlobsResponse,
   encodeGetTreeResponse,
-  type RequestedDigest,
   type WireStatus,
 } from '../wire/index.js';
 import type { CacheParts } from './cache-parts.js';
@@ -74,9 +73,11 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
       checkInstanceName(request.instanceName);
       digests.require(request.digestFunction);
       if (call.wantsSubject) call.subject = `${request.digests.length} digests`;
-      const answers = readBlobs(blobs, request.digests, request.acceptableCompressors, limits, call.options);
-      const encode = (all: readonly BlobAnswer[]) => encodeAnswers(request.digests, all, edge.logger);
-      return isPending(answers) ? answers.then(encode) : encode(answers);
+      const { digests: requested, acceptableCompressors } = request;
+      const response = new BatchReadBlobsResponseWriter(requested, limits.maxMessageBytes);
+      const answers = answersInto(response, edge.logger);
+      const answered = readBlobs(blobs, requested, acceptableCompressors, limits, answers, call.options);
+      return isPending(answered) ? answered.then(() => response.finish()) : response.finish();
     }),
 
     serverStream(edge, getTree, async ({ instanceName, root, pageSize, pageToken }, call, out) => {
@@ -101,13 +102,13 @@ function encodeMissing(missingBlobDigests: readonly Digest[]): Buffer {
   return encodeFindMissingBlobsResponse({ missingBlobDigests });
 }
 
-function encodeAnswers(requested: readonly RequestedDigest[], answers: readonly BlobAnswer[], logger: Logger): Buffer {
-  const responses = requested.map((digest, i) => {
-    const answer = answers[i] as BlobAnswer;
-    if ('data' in answer) return { digest, data: answer.data, compressor: answer.compressor, status: OK };
-    return { digest, data: NO_BYTES, compressor: COMPRESSOR.identity, status: statusOf(answer.error, logger) };
-  });
-  return encodeBatchReadBlobsResponse({ responses });
+function answersInto(response: BatchReadBlobsResponseWriter, logger: Logger): BlobAnswers {
+  return {
+    place: (digest, bytes) => response.place(digest, bytes),
+    found: (digest, data, compressor) => response.add({ digest, data, compressor, status: OK }),
+    failed: (digest, error) =>
+      response.add({ digest, data: NO_BYTES, compressor: COMPRESSOR.identity, status: statusOf(error, logger) }),
+  };
 }
 
 /** The status of one blob in a batch, whose call as a whole goes well. */

@@ -1,4 +1,11 @@
-import { type BlobStore, BlobTooLargeError, Digest, type MaybePromise, type OperationOptions } from '@granary/blobs';
+import {
+  type BlobStore,
+  BlobTooLargeError,
+  Digest,
+  type GetOptions,
+  type MaybePromise,
+  type OperationOptions,
+} from '@granary/blobs';
 import { type BlobUpload, COMPRESSOR, type RequestedDigest } from '../wire/index.js';
 import { compress, decompress, zstdSupport } from '../zstd/index.js';
 import type { CacheLimits } from './limits.js';
@@ -57,13 +64,19 @@ export async function updateBlobs(
   }
 }
 
-/** What one blob of a batch came to. */
-export type BlobAnswer =
-  | { readonly data: Buffer; readonly compressor: number; readonly error?: undefined }
-  | { readonly error: unknown };
+/** Takes the answers of a batch, in the order of the request. */
+export interface BlobAnswers {
+  /**
+   * Memory for the bytes of a blob that is being read. They count once they are handed to {@link found}, which comes
+   * next unless the blob turned out not to be there.
+   */
+  place(requested: RequestedDigest, bytes: number): Buffer;
+  found(requested: RequestedDigest, data: Buffer, compressor: number): void;
+  failed(requested: RequestedDigest, error: unknown): void;
+}
 
 /**
- * Reads the blobs of one batch; each is found or not by itself. Answers at once when the store does.
+ * Reads the blobs of one batch; each is found or not by itself. Ends at once when the store answers at once.
  *
  * @param compressors what the client takes besides plain bytes
  * @throws ProtocolError when the blobs asked for are over the limit together
@@ -73,57 +86,78 @@ export function readBlobs(
   requested: readonly RequestedDigest[],
   compressors: readonly number[],
   limits: BatchLimits,
+  answers: BlobAnswers,
   options?: OperationOptions,
-): MaybePromise<BlobAnswer[]> {
+): MaybePromise<void> {
   let total = 0;
   for (const { digest } of requested) if (digest instanceof Digest) total += digest.size;
   checkTotal(total, limits);
 
   const zstd = compressors.includes(COMPRESSOR.zstd) && zstdSupport().compress;
-  const answers = new Array<BlobAnswer>(requested.length);
-  const pending: Promise<void>[] = [];
-  for (const [i, { digest }] of requested.entries()) {
-    if (!(digest instanceof Digest)) {
-      answers[i] = { error: digest };
-      continue;
-    }
-    const answer = attempt(() => readOne(digest));
-    if (isPending(answer))
-      pending.push(
-        answer.then(
-          (value) => {
-            answers[i] = value;
-          },
-          (error: unknown) => {
-            answers[i] = { error };
-          },
-        ),
-      );
-    else answers[i] = answer;
-  }
-  return pending.length === 0 ? answers : Promise.all(pending).then(() => answers);
-
-  function attempt(read: () => MaybePromise<BlobAnswer>): MaybePromise<BlobAnswer> {
+  const getting = new Getting(answers, options);
+  for (const [i, each] of requested.entries()) {
     try {
-      return read();
+      const found = blobs.get(validDigest(each), zstd ? options : getting.of(each));
+      if (zstd || isPending(found)) return readRest(blobs, requested.slice(i), found, zstd, answers, options);
+      if (found) answers.found(each, found, COMPRESSOR.identity);
+      else answers.failed(each, notHere(each));
     } catch (error) {
-      return { error };
+      answers.failed(each, error);
     }
   }
+  return undefined;
+}
 
-  function readOne(digest: Digest): MaybePromise<BlobAnswer> {
-    const found = blobs.get(digest, options);
-    return isPending(found) ? found.then((data) => pack(digest, data)) : pack(digest, found);
+/** Goes on where a store does not answer at once, or where the bytes are to be compressed. */
+async function readRest(
+  blobs: BlobStore,
+  requested: readonly RequestedDigest[],
+  first: MaybePromise<Buffer | undefined>,
+  zstd: boolean,
+  answers: BlobAnswers,
+  options: OperationOptions | undefined,
+): Promise<void> {
+  const read = async (each: RequestedDigest, found: MaybePromise<Buffer | undefined>) => {
+    const data = await found;
+    if (!data) throw notHere(each);
+    const packed = zstd && data.length >= MIN_COMPRESSED_BYTES ? await compress(data) : data;
+    return packed.length < data.length
+      ? { data: packed, compressor: COMPRESSOR.zstd }
+      : { data, compressor: COMPRESSOR.identity };
+  };
+  const outcomes = await Promise.allSettled(
+    requested.map(async (each, i) => read(each, i === 0 ? first : blobs.get(validDigest(each), options))),
+  );
+  for (const [i, outcome] of outcomes.entries()) {
+    const each = requested[i] as RequestedDigest;
+    if (outcome.status === 'rejected') answers.failed(each, outcome.reason);
+    else answers.found(each, outcome.value.data, outcome.value.compressor);
+  }
+}
+
+/** Options for one `get` after the other, made once: an object for each would cost a good part of the `get`. */
+class Getting implements GetOptions {
+  readonly allocate: (bytes: number) => Buffer;
+  readonly #options: OperationOptions | undefined;
+  #requested: RequestedDigest | undefined;
+
+  constructor(answers: BlobAnswers, options: OperationOptions | undefined) {
+    this.#options = options;
+    this.allocate = (bytes) => answers.place(this.#requested as RequestedDigest, bytes);
   }
 
-  function pack(digest: Digest, data: Buffer | undefined): MaybePromise<BlobAnswer> {
-    if (!data) return { error: new ProtocolError('NOT_FOUND', `the blob ${digest} is not here`) };
-    const plain = { data, compressor: COMPRESSOR.identity };
-    if (!zstd || data.length < MIN_COMPRESSED_BYTES) return plain;
-    return compress(data).then((packed) =>
-      packed.length < data.length ? { data: packed, compressor: COMPRESSOR.zstd } : plain,
-    );
+  get signal(): AbortSignal | undefined {
+    return this.#options?.signal;
   }
+
+  of(requested: RequestedDigest): this {
+    this.#requested = requested;
+    return this;
+  }
+}
+
+function notHere({ digest }: RequestedDigest): ProtocolError {
+  return new ProtocolError('NOT_FOUND', `the blob ${digest} is not here`);
 }
 
 function checkTotal(total: number, { maxBatchTotalBytes }: BatchLimits): void {
@@ -133,6 +167,7 @@ function checkTotal(total: number, { maxBatchTotalBytes }: BatchLimits): void {
     );
 }
 
+/** @throws InvalidDigestError */
 function validDigest({ digest }: RequestedDigest): Digest {
   if (digest instanceof Digest) return digest;
   throw digest;

@@ -1,4 +1,4 @@
-import { type DigestFunction, HASH_BYTES } from '@granary/blobs';
+import { Digest, type DigestFunction, HASH_BYTES } from '@granary/blobs';
 import {
   checkDigestCount,
   DigestArena,
@@ -129,28 +129,96 @@ function readAnswer(reader: WireReader, span: DigestSpan, arena: DigestArena): B
   return { digest: arena.requested(reader, span), data, compressor, status };
 }
 
-/** The one copy of each blob's bytes on their way from the store to the socket. */
 export function encodeBatchReadBlobsResponse({ responses }: BatchReadBlobsResponse): Buffer {
-  let size = 0;
-  for (const answer of responses) size += delimitedSize(answerSize(answer));
-
-  const writer = new WireWriter(size);
-  for (const answer of responses) {
-    writer.header(RESPONSES, answerSize(answer));
-    writer.header(DIGEST, requestedDigestSize(answer.digest));
-    writeRequestedDigest(writer, answer.digest);
-    writer.data(DATA, answer.data);
-    writer.header(STATUS, statusSize(answer.status));
-    writeStatus(writer, answer.status);
-    writer.number(COMPRESSOR, answer.compressor);
-  }
+  const writer = new BatchReadBlobsResponseWriter([], 0);
+  for (const answer of responses) writer.add(answer);
   return writer.finish();
 }
 
-function answerSize({ digest, data, status, compressor }: BlobAnswer): number {
+/**
+ * Builds a response while its blobs are being read, so that a store can put their bytes right where they travel from
+ * (benchmark `BatchReadBlobs`).
+ */
+export class BatchReadBlobsResponseWriter {
+  private writer: WireWriter;
+  private placed: Buffer | undefined;
+  private placedEnd = 0;
+
+  /**
+   * @param requested has room made for it, as if every blob were there; it grows when that is not enough
+   * @param maxBytes room that is made at most, since the sizes are what a client claims
+   */
+  constructor(requested: readonly RequestedDigest[], maxBytes: number) {
+    let size = 0;
+    for (const digest of requested) {
+      const found = digest.digest instanceof Digest ? digest.sizeBytes : 0;
+      size += delimitedSize(answerSize(digest, found, OK_STATUS, 0));
+    }
+    this.writer = new WireWriter(Math.min(size, maxBytes));
+  }
+
+  /**
+   * Memory for a blob's bytes, in the place that they have if the next answer is of this digest and hands in this very
+   * buffer as its data, uncompressed.
+   */
+  place(digest: RequestedDigest, bytes: number): Buffer {
+    const size = answerSize(digest, bytes, OK_STATUS, 0);
+    this.makeRoom(delimitedSize(size));
+    const { writer } = this;
+    const start = writer.pos;
+    this.begin(size, digest, bytes, OK_STATUS, 0);
+    this.placedEnd = writer.pos + bytes;
+    this.placed = writer.bytes.subarray(writer.pos, this.placedEnd);
+    writer.pos = start;
+    return this.placed;
+  }
+
+  add({ digest, data, status, compressor }: BlobAnswer): void {
+    const { placed } = this;
+    this.placed = undefined;
+    if (data === placed) {
+      this.writer.pos = this.placedEnd;
+      return;
+    }
+    const size = answerSize(digest, data.length, status, compressor);
+    this.makeRoom(delimitedSize(size));
+    this.begin(size, digest, data.length, status, compressor);
+    this.writer.bytes.set(data, this.writer.pos);
+    this.writer.pos += data.length;
+  }
+
+  /** The message, in memory that is at most twice its size. */
+  finish(): Buffer {
+    const { bytes, pos } = this.writer;
+    const message = bytes.subarray(0, pos);
+    return pos < bytes.length / 2 ? Buffer.from(message) : message;
+  }
+
+  /** Writes everything of an answer that comes before its bytes. */
+  private begin(size: number, digest: RequestedDigest, bytes: number, status: WireStatus, compressor: number): void {
+    const { writer } = this;
+    writer.header(RESPONSES, size);
+    writer.header(DIGEST, requestedDigestSize(digest));
+    writeRequestedDigest(writer, digest);
+    writer.header(STATUS, statusSize(status));
+    writeStatus(writer, status);
+    writer.number(COMPRESSOR, compressor);
+    if (bytes > 0) writer.header(DATA, bytes);
+  }
+
+  private makeRoom(size: number): void {
+    const { bytes, pos } = this.writer;
+    if (pos + size <= bytes.length) return;
+    this.writer = new WireWriter(Math.max(bytes.length * 2, pos + size));
+    this.writer.bytes.set(bytes.subarray(0, pos));
+    this.writer.pos = pos;
+  }
+}
+
+function answerSize(digest: RequestedDigest, bytes: number, status: WireStatus, compressor: number): number {
   return (
     delimitedSize(requestedDigestSize(digest)) +
-    optionalSize(data.length) +
+    optionalSize(bytes) +
     delimitedSize(statusSize(status)) +
     numberSize(compressor)
   );

@@ -330,6 +330,44 @@ describe('BatchReadBlobs', () => {
   });
 });
 
+describe('a BatchReadBlobs response that is built while its blobs are read', () => {
+  const blob = fc.record({
+    digest: messyDigest('sha256'),
+    bytes: data,
+    way: fc.constantFrom('placed', 'handed in', 'placed and then missing', 'missing'),
+  });
+  const missing = { code: 5, message: 'not here' };
+
+  it('says the same whether bytes were placed, handed in or never came, however much room was made', () => {
+    fc.assert(
+      fc.property(fc.array(blob), fc.nat(200), (blobs, maxBytes) => {
+        const bytes = encode(BatchReadBlobsResponseSchema, { responses: blobs.map(({ digest }) => ({ digest })) });
+        const digests = wire.decodeBatchReadBlobsResponse(bytes, 'sha256').responses.map(({ digest }) => digest);
+        const writer = new wire.BatchReadBlobsResponseWriter(digests, maxBytes);
+        const expected: wire.BatchReadBlobsResponse['responses'][number][] = [];
+        for (const [i, { bytes: content, way }] of blobs.entries()) {
+          const digest = digests[i]!;
+          const place = way.startsWith('placed') ? writer.place(digest, content.length) : undefined;
+          place?.set(content);
+          const found = { digest, data: place ?? content, compressor: 0, status: { code: 0, message: '' } };
+          const answer = way.endsWith('missing') ? { ...found, data: Buffer.alloc(0), status: missing } : found;
+          expected.push({ ...answer, data: Buffer.from(answer.data) });
+          writer.add(answer);
+        }
+        expect(decoded(BatchReadBlobsResponseSchema, writer.finish())).toEqual(
+          decoded(BatchReadBlobsResponseSchema, wire.encodeBatchReadBlobsResponse({ responses: expected })),
+        );
+      }),
+    );
+  });
+
+  it('makes no more room at once than it may, whatever sizes are asked for', () => {
+    const digest = Digest.parse('sha256', 'a'.repeat(64), 2 ** 40);
+    const writer = new wire.BatchReadBlobsResponseWriter([{ hash: digest.hash, sizeBytes: digest.size, digest }], 1000);
+    expect(writer.finish().buffer.byteLength).toBeLessThan(100_000);
+  });
+});
+
 describe('ByteStream', () => {
   it('agrees with the generated code on ReadRequest', () => {
     fc.assert(

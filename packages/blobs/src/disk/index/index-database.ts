@@ -94,9 +94,10 @@ export class IndexDatabase {
    * A copy of a small blob's bytes, or of an action result's record.
    *
    * @param size how long it should be; what is there may have another length
+   * @param allocate gives the memory for a value of that length
    */
-  value(key: Buffer, size: number): Buffer | undefined {
-    const bytes = Buffer.allocUnsafe(size);
+  value(key: Buffer, size: number, allocate: (bytes: number) => Buffer = Buffer.allocUnsafe): Buffer | undefined {
+    const bytes = allocate(size);
     let filled = 0;
     for (let i = 0; ; i++) {
       // Its memory is used again by the next read, and its `length` is not its `byteLength`.
