@@ -16,6 +16,16 @@ function drain(bucket: TokenBucket): number {
   return count;
 }
 
+/** Timers that note what they were set to. */
+function watched(time: ManualTime): { readonly asked: number[]; readonly timers: Timers } {
+  const asked: number[] = [];
+  const setTimeout = (callback: () => void, ms: number) => {
+    asked.push(ms);
+    return time.setTimeout(callback, ms);
+  };
+  return { asked, timers: { setTimeout, clearTimeout: (handle) => time.clearTimeout(handle) } };
+}
+
 /** Notes when, and in which order, promises are fulfilled. */
 class Arrivals {
   readonly list: [name: string, atMs: number][] = [];
@@ -117,6 +127,24 @@ describe('a token bucket', () => {
     expect(slow.tokens).toBeCloseTo(876_000.002, 6);
   });
 
+  it('is idle when it is full and nobody waits', async () => {
+    const time = new ManualTime();
+    let now = 0;
+    const bucket = bucketAt(time, { capacity: 2, refillRate: 10, clock: () => now });
+    expect(bucket.idle).toBe(true);
+    bucket.allow();
+    now += 99;
+    expect(bucket.idle).toBe(false);
+    now += 1;
+    expect(bucket.idle).toBe(true);
+    await bucket.waitN(2);
+    void bucket.wait();
+    now += 1000; // the timer is late
+    expect(bucket.idle).toBe(false);
+    await time.advance(100);
+    expect(bucket.waiting).toBe(0);
+  });
+
   it('works with the clock and the timers of Node, and is never early', async () => {
     const bucket = new TokenBucket({ capacity: 1, refillRate: 150, initialTokens: 0 });
     const start = performance.now();
@@ -191,10 +219,12 @@ describe('a caller who waits for tokens', () => {
 
   it('is not served early when the tokens come in fractions of a millisecond', async () => {
     const time = new ManualTime();
-    const bucket = bucketAt(time, { capacity: 10, refillRate: 3, initialTokens: 0 });
+    const { asked, timers } = watched(time);
+    const bucket = bucketAt(time, { capacity: 10, refillRate: 3, initialTokens: 0, timers });
     const arrivals = new Arrivals(time);
     for (const name of ['a', 'b', 'c']) arrivals.note(name, bucket.wait());
     await time.advance(2000);
+    expect(asked).toEqual([334, 333, 333]);
     expect(arrivals.list).toEqual([
       ['a', 334],
       ['b', 667],
@@ -232,14 +262,7 @@ describe('a caller who waits for tokens', () => {
 
   it('is served after months too, though timers reach no further than 25 days', async () => {
     const time = new ManualTime();
-    const asked: number[] = [];
-    const timers: Timers = {
-      setTimeout: (callback, ms) => {
-        asked.push(ms);
-        return time.setTimeout(callback, ms);
-      },
-      clearTimeout: (handle) => time.clearTimeout(handle),
-    };
+    const { asked, timers } = watched(time);
     const bucket = bucketAt(time, { refillRate: 1e-7, initialTokens: 0, timers });
     const arrivals = new Arrivals(time);
     arrivals.note('patient', bucket.wait());
@@ -295,6 +318,13 @@ describe('a caller who waits for tokens', () => {
     arrivals.note('just', bucket.wait());
     await time.advance(500);
     expect(arrivals.list).toEqual([['just', 500]]);
+    const caller = new AbortController();
+    const left = reasonOf(bucket.waitN(5, { signal: caller.signal }));
+    caller.abort();
+    await left;
+    arrivals.note('with nobody before', bucket.waitN(5));
+    await time.advance(500);
+    expect(arrivals.list[1]).toEqual(['with nobody before', 1000]);
   });
 
   it('keeps being served when nobody holds the bucket any more', async () => {
@@ -380,6 +410,18 @@ describe('a caller who goes away', () => {
     caller.abort();
     await left;
     expect(getEventListeners(caller.signal, 'abort')).toHaveLength(0);
+  });
+
+  it('is heard at the second wait with a signal too', async () => {
+    const time = new ManualTime();
+    const bucket = bucketAt(time, { refillRate: 1000, initialTokens: 0 });
+    const caller = new AbortController();
+    const first = bucket.wait({ signal: caller.signal });
+    await time.advance(1);
+    await first;
+    const second = reasonOf(bucket.wait({ signal: caller.signal }));
+    caller.abort('gone');
+    expect(await second).toBe('gone');
   });
 
   it('shares one listener with all who have the same signal', async () => {
