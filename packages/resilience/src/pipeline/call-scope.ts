@@ -19,7 +19,7 @@ export interface EndListener {
  * whoever waits or holds something on behalf of the call listens for that. This is what an `AbortSignal` is for, at a
  * twentieth of its price; a real signal exists only where a protected function reads one.
  */
-export class CallScope implements CallContext, EndListener {
+export class CallScope implements CallContext {
   readonly attempt: number;
   /** The signal that the caller gave, for those who must tell an abort from the end of some time. */
   readonly callerSignal: AbortSignal | undefined;
@@ -57,9 +57,8 @@ export class CallScope implements CallContext, EndListener {
     return this.#reason;
   }
 
-  /** Ends the scope, once, and tells everybody. */
-  end(reason: unknown): void {
-    if (this.#ended) return;
+  /** Ends the scope and tells everybody. */
+  protected finish(reason: unknown): void {
     this.#ended = true;
     this.#reason = reason;
     const listener = this.#listener;
@@ -71,7 +70,7 @@ export class CallScope implements CallContext, EndListener {
     if (others !== undefined) for (const other of others) other.end(reason);
   }
 
-  /** Tells the listener when the scope ends; at once if it has. Whoever listens stops listening when it is done. */
+  /** Tells the listener when the scope ends; at once if it has. Whoever listens stops listening when done. */
   listen(listener: EndListener): void {
     if (this.#ended) listener.end(this.#reason);
     else if (this.#listener === undefined) this.#listener = listener;
@@ -110,10 +109,6 @@ export class AttemptScope extends CallScope {
 
   override get reason(): unknown {
     return this.#whole.reason;
-  }
-
-  override end(reason: unknown): void {
-    this.#whole.end(reason);
   }
 
   override listen(listener: EndListener): void {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { CircuitBreaker } from '../breaker/circuit-breaker.js';
 import { isCircuitOpen, isTimeout } from '../errors.js';
 import { TokenBucket } from '../limiter/token-bucket.js';
+import { retryPolicy } from '../retry/retry.js';
 import { ManualTime } from '../testing/index.js';
 import { SemaphoreThrottle } from '../throttle/semaphore-throttle.js';
 import { timeoutPolicy } from '../timeout/timeout.js';
@@ -126,6 +127,18 @@ describe('a rate limit as a policy', () => {
     await expect(call(fn, caller)).rejects.toBe('gone');
     expect(fn).not.toHaveBeenCalled();
   });
+});
+
+it('a rate limit within a retry hears of the end in later attempts too', async () => {
+  const caller = new AbortController();
+  const first = vi.fn().mockReturnValueOnce(true).mockReturnValue(false);
+  const limiter = { allow: first, wait: async () => caller.abort('gone') };
+  const fn = vi.fn(boom);
+  const result = pipeline(retryPolicy({ timers: time }), rateLimitPolicy(limiter))(fn, caller);
+  result.catch(() => {});
+  await time.advance(10_000);
+  await expect(result).rejects.toBe('gone');
+  expect(fn).toHaveBeenCalledTimes(1);
 });
 
 describe('a throttle as a policy', () => {

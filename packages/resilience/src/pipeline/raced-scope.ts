@@ -1,8 +1,8 @@
-import { CallScope } from './call-scope.js';
+import { CallScope, type EndListener } from './call-scope.js';
 import { type Handler, invoke, type Protected } from './policy.js';
 
 /** A scope that doesn't wait for its call: when it ends, its promise is rejected with the reason, whatever the call does. */
-export abstract class RacedScope extends CallScope {
+export abstract class RacedScope extends CallScope implements EndListener {
   #reject: ((reason: unknown) => void) | undefined;
 
   override get canEnd(): boolean {
@@ -34,9 +34,9 @@ export abstract class RacedScope extends CallScope {
     });
   }
 
-  override end(reason: unknown): void {
+  end(reason: unknown): void {
     if (this.ended) return;
-    super.end(reason);
+    this.finish(reason);
     this.detach();
     this.#reject?.(reason);
   }
