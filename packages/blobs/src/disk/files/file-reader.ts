@@ -4,7 +4,7 @@ import type { Digest } from '../../digest.js';
 import { createHasher, type Hasher } from '../../digest-function.js';
 import { BlobDamagedError } from '../../errors.js';
 import { isUnreadable, storeFailure } from '../failure.js';
-import { type BufferPool, TRANSFER_BYTES } from './buffer-pool.js';
+import type { BufferPool } from './buffer-pool.js';
 import type { OpenFile } from './file-system.js';
 
 export interface FileReaderOptions {
@@ -31,6 +31,7 @@ export class FileReader implements BlobReader {
   readonly length: number;
   readonly #options: FileReaderOptions;
   readonly #hasher: Hasher | undefined;
+  readonly #transferBytes: number;
   /** Where the next transfer from the file begins, and where they end. */
   #position: number;
   readonly #end: number;
@@ -49,6 +50,7 @@ export class FileReader implements BlobReader {
     this.#position = options.offset;
     this.#end = options.offset + options.length;
     this.#hasher = options.verify ? createHasher(options.digest.function) : undefined;
+    this.#transferBytes = options.buffers.transferBytes(options.length);
     this.#readAhead();
   }
 
@@ -94,9 +96,9 @@ export class FileReader implements BlobReader {
   }
 
   #readAhead(): void {
-    const bytes = Math.min(TRANSFER_BYTES, this.#end - this.#position);
+    const bytes = Math.min(this.#transferBytes, this.#end - this.#position);
     if (bytes === 0) return;
-    const buffer = this.#spare ?? this.#options.buffers.take(Math.min(TRANSFER_BYTES, this.length));
+    const buffer = this.#spare ?? this.#options.buffers.take(this.#transferBytes);
     this.#spare = undefined;
     this.#ahead = this.#fill(buffer, bytes, this.#position).then(
       () => ({ buffer, bytes }),

@@ -3,7 +3,7 @@ import type { BlobSource } from '../../blob-store.js';
 import type { Digest } from '../../digest.js';
 import { createHasher, type Hasher } from '../../digest-function.js';
 import { orFail, storeFailure } from '../failure.js';
-import { type BufferPool, TRANSFER_BYTES } from './buffer-pool.js';
+import type { BufferPool } from './buffer-pool.js';
 import type { FileStatus, FileSystem, OpenFile } from './file-system.js';
 import type { SyncGate } from './sync-gate.js';
 
@@ -52,6 +52,7 @@ class Upload {
   readonly #digest: Digest;
   readonly #options: UploadOptions;
   readonly #hasher: Hasher;
+  readonly #transferBytes: number;
   /** Where small chunks gather. Taken when the first one comes. */
   #filling: Buffer | undefined;
   #filled = 0;
@@ -68,13 +69,14 @@ class Upload {
     this.#digest = digest;
     this.#options = options;
     this.#hasher = createHasher(digest.function);
+    this.#transferBytes = options.buffers.transferBytes(digest.size);
   }
 
   /** Takes a chunk; returns a promise only when it has to be waited for. */
   take(chunk: Uint8Array): Promise<void> | undefined {
     const filling = this.#filling ?? this.#takeBuffer();
     this.#filling = filling;
-    if (this.#filled + chunk.length < TRANSFER_BYTES) {
+    if (this.#filled + chunk.length < this.#transferBytes) {
       filling.set(chunk, this.#filled);
       this.#filled += chunk.length;
       return undefined;
@@ -111,9 +113,9 @@ class Upload {
   async #takeLarge(chunk: Uint8Array): Promise<void> {
     let taken = 0;
     while (taken < chunk.length) {
-      if (this.#filled === 0 && chunk.length - taken >= TRANSFER_BYTES) {
+      if (this.#filled === 0 && chunk.length - taken >= this.#transferBytes) {
         // Straight from the source's memory, which is ours until this resolves.
-        const part = chunk.subarray(taken, taken + TRANSFER_BYTES);
+        const part = chunk.subarray(taken, taken + this.#transferBytes);
         await this.#settle();
         this.#startWriting(part);
         await this.#settle();
@@ -122,11 +124,11 @@ class Upload {
       }
       const filling = this.#filling ?? this.#takeBuffer();
       this.#filling = filling;
-      const part = chunk.subarray(taken, taken + TRANSFER_BYTES - this.#filled);
+      const part = chunk.subarray(taken, taken + this.#transferBytes - this.#filled);
       filling.set(part, this.#filled);
       this.#filled += part.length;
       taken += part.length;
-      if (this.#filled === TRANSFER_BYTES) await this.#swap();
+      if (this.#filled === this.#transferBytes) await this.#swap();
     }
   }
 
@@ -185,7 +187,7 @@ class Upload {
   }
 
   #takeBuffer(): Buffer {
-    return this.#options.buffers.take(Math.min(TRANSFER_BYTES, this.#digest.size));
+    return this.#options.buffers.take(this.#transferBytes);
   }
 
   #giveBuffers(): void {
