@@ -6,7 +6,7 @@ import { invokeRaced } from './raced-scope.js';
 export interface CallOptions {
   /**
    * The caller's signal: when it is aborted, the call is rejected with its reason at once, and counts neither as success
-   * nor as failure. Costs 1 to 2 µs.
+   * nor as failure. Costs about 1 µs.
    */
   readonly signal?: AbortSignal | undefined;
 }

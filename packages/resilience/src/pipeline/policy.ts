@@ -13,11 +13,10 @@ export type Handler = <T>(fn: Protected<T>, scope: CallScope) => Promise<T>;
 export type Policy = (inner: Handler) => Handler;
 
 /** Makes the call. */
-export const invoke: Handler = (fn, scope) => {
+export function invoke<T>(fn: Protected<T>, scope: CallScope): Promise<T> {
   try {
-    const result = fn(scope);
-    return result instanceof Promise ? result : Promise.resolve(result as never);
+    return Promise.resolve(fn(scope)) as Promise<T>;
   } catch (error) {
     return Promise.reject(error);
   }
-};
+}
