@@ -1,9 +1,10 @@
 import type { CallProgress, Controller, Handler, ResponseHeaders } from '../dispatch.js';
 import { toHttpError } from '../failure.js';
 import { HttpError, type HttpErrorCode } from '../http-error.js';
+import { Linked } from './running-calls.js';
 
 /** A call as its client keeps it while it runs. */
-export interface RunningCall {
+export interface RunningCall extends Linked {
   /** Ends the call with this reason. */
   abort(reason: Error): void;
   /** The reason for ending it when its client is closed. */
@@ -19,7 +20,7 @@ export interface CallOwner {
  * The last handler of a call: it turns what happens into one promise, and whatever fails into an {@link HttpError}. An
  * abort is answered at once, whatever the request is doing, and rejects with the signal's reason.
  */
-export abstract class Call<T> implements Handler, CallProgress, RunningCall {
+export abstract class Call<T> extends Linked implements Handler, CallProgress, RunningCall {
   readonly promise: Promise<T>;
   readonly method: string;
   attempts = 0;
@@ -35,6 +36,7 @@ export abstract class Call<T> implements Handler, CallProgress, RunningCall {
   #pendingAbort: Error | undefined;
 
   constructor(method: string, url: URL, signal: AbortSignal | undefined, owner: CallOwner) {
+    super();
     this.method = method;
     this.url = url;
     this.#signal = signal;

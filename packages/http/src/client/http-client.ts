@@ -11,6 +11,7 @@ import type { Call, CallOwner, RunningCall } from './call.js';
 import { CollectedCall } from './collected-call.js';
 import type { HttpClientOptions, HttpRequestOptions } from './options.js';
 import { policiesOf } from './policies.js';
+import { RunningCalls } from './running-calls.js';
 import { type HttpResponse, StreamedCall } from './streamed-call.js';
 
 const MIB = 1024 * 1024;
@@ -30,7 +31,7 @@ export class HttpClient implements CallOwner, AsyncDisposable {
   readonly #headers: HeaderRecord;
   readonly #maxBodyBytes: number;
   readonly #maxStreamBytes: number;
-  readonly #calls = new Set<RunningCall>();
+  readonly #calls = new RunningCalls<RunningCall>();
   #closing: Promise<void> | undefined;
   #onIdle = () => {};
 
@@ -177,7 +178,7 @@ export class HttpClient implements CallOwner, AsyncDisposable {
         this.#onIdle = resolve;
       });
       const timer = setTimeout(() => {
-        for (const call of this.#calls) call.abort(call.closedError());
+        for (let call = this.#calls.some; call; call = this.#calls.some) call.abort(call.closedError());
       }, graceMs);
       await idle;
       clearTimeout(timer);
