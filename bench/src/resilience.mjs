@@ -1,5 +1,5 @@
 // What bench/resilience.mjs measures: functions that do the same with Granary, with a peer, or without any.
-import { CircuitBreaker, PerSourceLimiter, resilientCall, TokenBucket } from '@granary/resilience';
+import { CircuitBreaker, PerSourceLimiter, resilientCall, steadyClock, TokenBucket } from '@granary/resilience';
 import {
   ConsecutiveBreaker,
   circuitBreaker,
@@ -24,6 +24,8 @@ const SOURCES = Array.from({ length: 1000 }, (_, i) => `https://feed-${i}.exampl
 
 export const CONTENDERS = {
   'the call alone': () => call,
+  // Most of what a token costs; the default of everything that measures time.
+  'the clock': () => () => do_not_optimize(steadyClock()),
 
   'breaker, canExecute + recordSuccess': () => {
     const breaker = new CircuitBreaker();
