@@ -10,7 +10,7 @@ const METHOD = 'ServerReflectionInfo';
 
 /**
  * Server reflection, v1 and v1alpha, for the services in our own .proto files; it asks for the right to read. People ask
- * for it, builds don't, and its library is a fifth of what a server loads: so that is loaded when somebody asks first.
+ * for it, builds don't, and its library takes a tenth of a start: so that is loaded when somebody asks first.
  */
 export function reflectionEndpoints(edge: Edge): Endpoint[] {
   let methods: Promise<ReadonlyMap<string, ReflectionMethod>> | undefined;
