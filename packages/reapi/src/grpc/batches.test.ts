@@ -242,6 +242,14 @@ describe('batches of blobs', () => {
       expect(response?.compressor).toBe(IDENTITY);
     });
 
+    it('keeps responses apart that wait for their clients at the same time', async () => {
+      const contents = Array.from({ length: 8 }, (_, i) => Buffer.alloc(MIB, `response ${i} `));
+      for (const data of contents) await update([{ digest: digestMessage(data), data }]);
+      const reads = contents.map((data) => loopback.client.unary(batchReadBlobs, { digests: [digestMessage(data)] }));
+      for (const [i, { responses }] of (await Promise.all(reads)).entries())
+        expect(contents[i]?.equals(responses[0]!.data)).toBe(true);
+    });
+
     it('answers the blobs that a store gives later like those that it has at hand', async () => {
       const blobs = new MemoryBlobStore();
       await start({ blobs });

@@ -21,6 +21,7 @@ import {
 import type { CacheParts } from './cache-parts.js';
 import { type Endpoint, serverStream, unary } from './endpoint.js';
 import { decodeGenerated } from './generated-message.js';
+import { ResponseMemory } from './response-memory.js';
 import { isOurFault, toStatus } from './status.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.ContentAddressableStorage';
@@ -49,6 +50,9 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
   } as const;
   const getTree = { service: SERVICE, name: 'GetTree', right: 'read', decode: decodeGetTreeRequest } as const;
 
+  const memory = new ResponseMemory();
+  const takeMemory = (bytes: number) => memory.take(bytes);
+
   return [
     unary(edge, findMissing, ({ instanceName, digestFunction, blobDigests }, call) => {
       checkInstanceName(instanceName);
@@ -74,7 +78,8 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
       digests.require(request.digestFunction);
       if (call.wantsSubject) call.subject = `${request.digests.length} digests`;
       const { digests: requested, acceptableCompressors } = request;
-      const response = new BatchReadBlobsResponseWriter(requested, limits.maxMessageBytes);
+      const response = new BatchReadBlobsResponseWriter(requested, limits.maxMessageBytes, takeMemory);
+      call.onCopied = () => memory.give(response.memory);
       const answers = answersInto(response, edge.logger);
       const answered = readBlobs(blobs, requested, acceptableCompressors, limits, answers, call.options);
       return isPending(answered) ? answered.then(() => response.finish()) : response.finish();

@@ -56,10 +56,13 @@ export function unary<Request>(edge: Edge, method: Method<Request>, handler: Una
     call.bytesIn = bytes.length;
     const fail = (error: unknown) => callback(call.fail(error));
     const succeed = (response: Buffer) => {
-      if (serverCall.cancelled) return fail(undefined);
-      call.bytesOut = response.length;
-      callback(null, response);
-      call.succeed();
+      if (serverCall.cancelled) fail(undefined);
+      else {
+        call.bytesOut = response.length;
+        callback(null, response);
+        call.succeed();
+      }
+      call.onCopied?.();
     };
     try {
       const allowed = call.authorize();

@@ -39,6 +39,8 @@ export class RunningCall {
   bytesOut = 0;
   /** What was asked for; worth setting only when {@link wantsSubject}. */
   subject: string | undefined;
+  /** Called once grpc-js has copied the response of a unary call behind its frame's header, or has refused it. */
+  onCopied: (() => void) | undefined;
   readonly #edge: Edge;
   readonly #method: MethodName;
   readonly #call: ServerCall;

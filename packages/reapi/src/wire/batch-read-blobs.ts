@@ -147,14 +147,19 @@ export class BatchReadBlobsResponseWriter {
   /**
    * @param requested has room made for it, as if every blob were there; it grows when that is not enough
    * @param maxBytes room that is made at most, since the sizes are what a client claims
+   * @param allocate gives the memory; it may have been used before
    */
-  constructor(requested: readonly RequestedDigest[], maxBytes: number) {
+  constructor(
+    requested: readonly RequestedDigest[],
+    maxBytes: number,
+    allocate: (bytes: number) => Buffer = Buffer.allocUnsafe,
+  ) {
     let size = 0;
     for (const digest of requested) {
       const found = digest.digest instanceof Digest ? digest.sizeBytes : 0;
       size += delimitedSize(answerSize(digest, found, OK_STATUS, 0));
     }
-    this.writer = new WireWriter(Math.min(size, maxBytes));
+    this.writer = new WireWriter(allocate(Math.min(size, maxBytes)));
   }
 
   /**
@@ -187,11 +192,13 @@ export class BatchReadBlobsResponseWriter {
     this.writer.pos += data.length;
   }
 
-  /** The message, in memory that is at most twice its size. */
+  /** The memory that the message lies in, which may be larger than the one that was given. */
+  get memory(): Buffer {
+    return this.writer.bytes;
+  }
+
   finish(): Buffer {
-    const { bytes, pos } = this.writer;
-    const message = bytes.subarray(0, pos);
-    return pos < bytes.length / 2 ? Buffer.from(message) : message;
+    return this.writer.bytes.subarray(0, this.writer.pos);
   }
 
   /** Writes everything of an answer that comes before its bytes. */
@@ -209,7 +216,7 @@ export class BatchReadBlobsResponseWriter {
   private makeRoom(size: number): void {
     const { bytes, pos } = this.writer;
     if (pos + size <= bytes.length) return;
-    this.writer = new WireWriter(Math.max(bytes.length * 2, pos + size));
+    this.writer = new WireWriter(Buffer.allocUnsafe(Math.max(bytes.length * 2, pos + size)));
     this.writer.bytes.set(bytes.subarray(0, pos));
     this.writer.pos = pos;
   }

@@ -32,8 +32,9 @@ export class WireWriter {
   readonly bytes: Buffer;
   pos = 0;
 
-  constructor(size: number) {
-    this.bytes = Buffer.allocUnsafe(size);
+  /** @param memory how many bytes the message has, or the memory that it is written to */
+  constructor(memory: number | Buffer) {
+    this.bytes = typeof memory === 'number' ? Buffer.allocUnsafe(memory) : memory;
   }
 
   /** The finished message. The memory was not cleared, so a size that was computed wrong must not go unnoticed. */
