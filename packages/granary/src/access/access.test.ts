@@ -160,8 +160,26 @@ describe('access, by port, method and identity', () => {
     client.close();
   });
 
-  it('counts what it refuses', async () => {
+  const refusals = async () => {
     const metrics = await (await fetch(`http://${running.address('listen.admin')}/metrics`)).text();
+    return metrics.split('\n').filter((line) => line.startsWith('granary_auth_refusals_total'));
+  };
+
+  it('counts no refusal when a client that may only read asks what it may do', async () => {
+    const before = await refusals();
+    const path = '/build.bazel.remote.execution.v2.Capabilities/GetCapabilities';
+    for (const userinfo of ['reader:r', 'writer:w']) {
+      const client = grpcClient(running.address('listen.grpc'), undefined, {
+        'grpc.default_authority': `${userinfo}@cache.example:9092`,
+      });
+      for (let i = 0; i < 3; i++) expect((await call(client, path)).code).toBe('OK');
+      client.close();
+    }
+    expect(await refusals()).toEqual(before);
+  });
+
+  it('counts what it refuses', async () => {
+    const metrics = (await refusals()).join('\n');
     expect(metrics).toMatch(/^granary_auth_refusals_total\{reason="unauthenticated"\} [1-9]/m);
     expect(metrics).toMatch(/^granary_auth_refusals_total\{reason="permission_denied"\} [1-9]/m);
   });
@@ -236,6 +254,26 @@ describe('a policy', () => {
     const second = policy.authorize(credentials, 'read');
     release(true);
     expect(await codeOf(() => second)).toBe('UNAUTHENTICATED');
+  });
+
+  it('answers questions about rights without a refusal', async () => {
+    const refused: string[] = [];
+    const policy = policyWith({
+      rights: { ann: 'read' },
+      anonymous: 'read',
+      onRefused: (reason) => refused.push(reason),
+    });
+    const ann = from(basic('ann', 'secret'));
+    expect(await policy.allows(ann, 'read')).toBe(true);
+    expect(await policy.allows(ann, 'write')).toBe(false);
+    expect(policy.allows(from(undefined), 'read')).toBe(true);
+    expect(policy.allows(from(undefined), 'write')).toBe(false);
+    expect(refused).toEqual([]);
+    expect(await codeOf(() => policy.authorize(ann, 'write'))).toBe('PERMISSION_DENIED');
+    expect(await codeOf(async () => String(await policy.allows(from(basic('ann', 'wrong')), 'read')))).toBe(
+      'UNAUTHENTICATED',
+    );
+    expect(refused).toEqual(['PERMISSION_DENIED', 'UNAUTHENTICATED']);
   });
 
   it('spends as much on an unknown user as on a wrong password', async () => {

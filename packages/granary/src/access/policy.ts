@@ -80,6 +80,18 @@ export class AccessPolicy {
       : this.#admit(identity, right);
   }
 
+  /**
+   * Whether a client has a right: a question, so that a no is neither an error nor counted as a refusal.
+   *
+   * @throws AccessDeniedError when the client is not who it says or is too insistent
+   */
+  allows(credentials: Credentials, right: Right): MaybePromise<boolean> {
+    const identity = this.#identify(credentials);
+    return identity instanceof Promise
+      ? identity.then(({ level }) => allows(level, right))
+      : allows(identity.level, right);
+  }
+
   /** As {@link authorize} for `admin`, but a connection that never left the machine needs no credentials. */
   authorizeAdmin(credentials: Credentials): MaybePromise<string> {
     return isLocal(credentials.socket) ? 'local' : this.authorize(credentials, 'admin');

@@ -216,6 +216,7 @@ function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger
   const log = logger.forContext('component', 'access');
   return {
     authorize: policy.authorize.bind(policy),
+    allows: policy.allows.bind(policy),
     onRequest(record) {
       metrics.record(record);
       if (log.isEnabled('debug'))

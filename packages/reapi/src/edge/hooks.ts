@@ -51,6 +51,11 @@ export interface EdgeHooks {
    * Answers without a promise wherever it can.
    */
   readonly authorize?: (credentials: Credentials, right: Right) => MaybePromise<string>;
+  /**
+   * Whether a client has a right, for answers that depend on it: nothing is refused, so nothing is to be counted as
+   * that. May throw {@link AccessDeniedError}, which is a no. Default: what {@link authorize} says.
+   */
+  readonly allows?: (credentials: Credentials, right: Right) => MaybePromise<boolean>;
   /** Told of every finished request; what it throws is dropped. */
   readonly onRequest?: (record: RequestRecord) => void;
   /** Whether records are wanted with their `subject`; asked for each request, so that it can follow the log level. */

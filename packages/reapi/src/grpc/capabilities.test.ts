@@ -64,6 +64,23 @@ describe('(12) Capabilities', () => {
     expect(cacheCapabilities?.actionCacheUpdateCapabilities?.updateEnabled).toBe(false);
   });
 
+  it.each([
+    ['at once', (right: Right) => right === 'read'],
+    ['later', async (right: Right) => right === 'read'],
+    ['with an error', (right: Right) => refuseWriting(right) !== ''],
+  ])('ask about writing without trying to (answered %s)', async (_, allows) => {
+    const tried: Right[] = [];
+    const authorize = (_credentials: unknown, right: Right) => {
+      tried.push(right);
+      return 'ann';
+    };
+    const { cacheCapabilities } = await ask({
+      hooks: { authorize, allows: (_credentials, right) => allows(right) },
+    });
+    expect(cacheCapabilities?.actionCacheUpdateCapabilities?.updateEnabled).toBe(false);
+    expect(tried).toEqual(['read']);
+  });
+
   it('refuse a malformed instance name', async () => {
     await ask();
     await expect(loopback.client.unary(getCapabilities, { instanceName: 'x/uploads' })).rejects.toMatchObject({

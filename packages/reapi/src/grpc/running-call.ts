@@ -89,11 +89,12 @@ export class RunningCall {
 
   /** Whether the caller has another right than the one that the method asks for. */
   allows(right: Right): MaybePromise<boolean> {
-    const { authorize } = this.#edge.hooks;
-    if (!authorize) return true;
+    const { allows, authorize } = this.#edge.hooks;
+    const ask = allows ?? authorize;
+    if (!ask) return true;
     try {
-      const answer = authorize(this.#credentials(), right);
-      return isPending(answer) ? answer.then(() => true, refusal) : true;
+      const answer = ask(this.#credentials(), right);
+      return isPending<string | boolean>(answer) ? answer.then(isYes, refusal) : isYes(answer);
     } catch (error) {
       return refusal(error);
     }
@@ -148,6 +149,11 @@ export class RunningCall {
       socket: socketOf(this.#call),
     };
   }
+}
+
+/** {@link EdgeHooks.authorize} says yes with a name. */
+function isYes(answer: string | boolean): boolean {
+  return answer !== false;
 }
 
 function refusal(error: unknown): false {
