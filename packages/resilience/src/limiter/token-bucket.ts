@@ -133,13 +133,18 @@ export class TokenBucket {
    * @throws the reason of the signal, when that is aborted
    * @throws {@link InvalidOptionError} when `n` is no whole number, or below 0
    */
-  async waitN(n: number, options?: WaitOptions): Promise<void> {
-    options?.signal?.throwIfAborted();
-    if (this.allowN(n)) return;
-    this.#checkWait(n);
-    const turn = this.#queue.join(n * TOKEN, options?.signal);
-    if (this.#queue.size === 1) this.#setTimer();
-    await turn;
+  waitN(n: number, options?: WaitOptions): Promise<void> {
+    // Not an `async` function, which would keep a second promise and a frame for each who waits.
+    try {
+      options?.signal?.throwIfAborted();
+      if (this.allowN(n)) return Promise.resolve();
+      this.#checkWait(n);
+      const turn = this.#queue.join(n * TOKEN, options?.signal);
+      if (this.#queue.size === 1) this.#setTimer();
+      return turn;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   stats(): TokenBucketStats {
