@@ -171,7 +171,7 @@ export class TokenBucket {
     if (n > this.capacity) {
       throw new RateLimitExceededError(`${n} tokens can't be had from a bucket that holds ${this.capacity}`);
     }
-    if (this.refillRate === 0) throw new RateLimitExceededError('the bucket is empty and never refilled');
+    if (this.refillRate === 0) throw new RateLimitExceededError('the bucket has too few tokens and is never refilled');
     const waitMs = (this.#queue.amount + n * TOKEN - this.#available()) / this.refillRate;
     if (waitMs > this.#maxWaitMs) {
       throw new RateLimitExceededError(
