@@ -41,6 +41,8 @@ const NETWORK_CODE =
 const CERTIFICATE_CODE = /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)/;
 
 function kindOf(error: unknown): Kind {
+  // The one error of undici whose code can be missing.
+  if (error instanceof Error && error.name === 'HTTPParserError') return NETWORK;
   if (typeof error !== 'object' || error === null || !('code' in error) || typeof error.code !== 'string')
     return FAILED;
   const known = KINDS.get(error.code);
@@ -61,7 +63,5 @@ export function toHttpError(error: unknown, details: HttpErrorDetails): HttpErro
 }
 
 /** Whether the host is to blame: it could not be reached, broke off, was too slow, or is not who it claims to be. */
-export function isHostFailure(error: unknown): boolean {
-  const code = failureCode(error);
-  return code === 'NETWORK' || code === 'TIMEOUT' || code === 'CERTIFICATE';
-}
+export const isHostFailure = (code: HttpErrorCode): boolean =>
+  code === 'NETWORK' || code === 'TIMEOUT' || code === 'CERTIFICATE';

@@ -1,7 +1,8 @@
 import type { CallProgress, Controller, Handler, ResponseHeaders } from '../dispatch.js';
 import { toHttpError } from '../failure.js';
 import { HttpError, type HttpErrorCode } from '../http-error.js';
-import { Linked } from './running-calls.js';
+import { Linked } from './ring.js';
+import type { SignalGroups, SignalMember } from './signal-groups.js';
 
 /** A call as its client keeps it while it runs. */
 export interface RunningCall extends Linked {
@@ -13,6 +14,7 @@ export interface RunningCall extends Linked {
 
 /** Who starts a call and wants to hear of its end. */
 export interface CallOwner {
+  readonly signals: SignalGroups;
   over(call: RunningCall): void;
 }
 
@@ -27,7 +29,7 @@ export abstract class Call<T> extends Linked implements Handler, CallProgress, R
   url: URL;
   statusCode: number | undefined;
   readonly #owner: CallOwner;
-  readonly #signal: AbortSignal | undefined;
+  readonly #listening: SignalMember | undefined;
   #resolve: (value: T) => void = () => {};
   #reject: (reason: unknown) => void = () => {};
   #controller: Controller | undefined;
@@ -39,18 +41,12 @@ export abstract class Call<T> extends Linked implements Handler, CallProgress, R
     super();
     this.method = method;
     this.url = url;
-    this.#signal = signal;
     this.#owner = owner;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    signal?.addEventListener('abort', this);
-  }
-
-  /** The signal's event. */
-  handleEvent(): void {
-    this.abort(this.#signal?.reason);
+    this.#listening = signal && owner.signals.join(signal, this);
   }
 
   abort(reason: Error): void {
@@ -116,7 +112,7 @@ export abstract class Call<T> extends Linked implements Handler, CallProgress, R
 
   protected end(reason: Error | undefined): void {
     this.#over = true;
-    this.#signal?.removeEventListener('abort', this);
+    if (this.#listening !== undefined) this.#owner.signals.leave(this.#listening);
     this.#owner.over(this);
     if (reason === undefined) return;
     this.#reject(reason);

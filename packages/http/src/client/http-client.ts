@@ -11,7 +11,8 @@ import type { Call, CallOwner, RunningCall } from './call.js';
 import { CollectedCall } from './collected-call.js';
 import type { HttpClientOptions, HttpRequestOptions } from './options.js';
 import { policiesOf } from './policies.js';
-import { RunningCalls } from './running-calls.js';
+import { Ring } from './ring.js';
+import { SignalGroups } from './signal-groups.js';
 import { type HttpResponse, StreamedCall } from './streamed-call.js';
 
 const MIB = 1024 * 1024;
@@ -31,7 +32,9 @@ export class HttpClient implements CallOwner, AsyncDisposable {
   readonly #headers: HeaderRecord;
   readonly #maxBodyBytes: number;
   readonly #maxStreamBytes: number;
-  readonly #calls = new RunningCalls<RunningCall>();
+  readonly #calls = new Ring<RunningCall>();
+  /** @internal */
+  readonly signals = new SignalGroups();
   #closing: Promise<void> | undefined;
   #onIdle = () => {};
 

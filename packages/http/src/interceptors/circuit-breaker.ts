@@ -8,7 +8,7 @@ import {
   type ResponseHeaders,
   type Trailers,
 } from '../dispatch.js';
-import { isHostFailure } from '../failure.js';
+import { failureCode, isHostFailure } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from '../handlers/waiting.js';
 
@@ -61,8 +61,10 @@ class BreakerHandler extends ForwardingHandler {
   }
 
   #settle(controller: Controller | undefined, error: Error): void {
-    // A deadline that ends the request is the host's fault too, unless the reader was who kept it waiting.
-    if (isHostFailure(error) && !controller?.paused) this.#breaker.failed(this.#permit);
+    const code = failureCode(error);
+    // What the caller ends says nothing about the host; but a deadline does, unless the reader was who kept it waiting.
+    const isFailure = code === 'TIMEOUT' ? !controller?.paused : !controller?.aborted && isHostFailure(code);
+    if (isFailure) this.#breaker.failed(this.#permit);
     else this.#breaker.released(this.#permit);
   }
 }

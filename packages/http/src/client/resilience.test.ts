@@ -1,0 +1,315 @@
+import { HttpCircuitBreaker, PerSourceLimiter, rollingWindow, SemaphoreThrottle } from '@granary/resilience';
+import { ManualTime } from '@granary/resilience/testing';
+import { createLogger, type Logger, nullLogger } from '@granary/telemetry';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { HttpError } from '../http-error.js';
+import {
+  type Answer,
+  InstantTimers,
+  read,
+  rejection,
+  serveHttp,
+  serveRaw,
+  type TestServer,
+} from '../testing/test-server.js';
+import type { HttpSpan, HttpTracer } from '../tracer.js';
+import { HttpClient } from './http-client.js';
+import type { HttpClientOptions } from './options.js';
+
+let server: TestServer;
+let answer: Answer;
+let calls: number;
+let client: HttpClient;
+
+const clientWith = (options: HttpClientOptions) => {
+  client = new HttpClient({ proxy: false, ...options });
+  return client;
+};
+
+beforeEach(async () => {
+  calls = 0;
+  answer = (_, res) => res.end('hello');
+  server = await serveHttp((req, res) => {
+    calls++;
+    answer(req, res);
+  });
+});
+
+afterEach(async () => {
+  await client?.close({ graceMs: 0 });
+  await server[Symbol.asyncDispose]();
+});
+
+const unavailable: Answer = (_, res) => res.writeHead(503, { 'retry-after': '0' }).end();
+const reset: Answer = (req) => req.socket.destroy();
+/** Every way in which a server can fail, one after another. */
+const troubles: readonly Answer[] = [
+  unavailable,
+  reset,
+  (_, res) => res.writeHead(429, { 'retry-after': new Date(0).toUTCString() }).end('slow down'),
+  (req) => {
+    req.socket.write('HTTP/1.1 200 OK\r\ncontent-le');
+    req.socket.destroy();
+  },
+];
+
+describe('retry, breaker and limiter together', () => {
+  it('get an answer out of a server that fails in every way', async () => {
+    answer = (req, res) => (troubles[calls - 1] ?? ((_, ok) => ok.end('at last')))(req, res);
+    clientWith({
+      retry: { maxRetries: troubles.length, timers: new InstantTimers() },
+      rateLimiter: {},
+      throttle: { max: 1 },
+    });
+    expect((await client.buffer(server.url)).toString()).toBe('at last');
+    expect(calls).toBe(troubles.length + 1);
+  });
+
+  it('say how often they tried, and what came last', async () => {
+    answer = unavailable;
+    clientWith({ retry: { initialDelayMs: 0 } });
+    const error = await rejection<HttpError>(client.buffer(server.url));
+    expect(error).toMatchObject({ code: 'HTTP_STATUS', statusCode: 503, attempts: 4 });
+    expect(error.message).toBe(`GET ${server.host}: the server answered 503 (4 attempts)`);
+  });
+
+  it('end the retries when the breaker opens, and hand out what opened it', async () => {
+    answer = unavailable;
+    const metrics = { circuitStateChanged: vi.fn(), retried: vi.fn() };
+    const onStateChange = vi.fn();
+    const circuitBreaker = { maxFailures: 2, onStateChange };
+    clientWith({ circuitBreaker, metrics, retry: { initialDelayMs: 0, maxRetries: 9 } });
+    expect(await rejection(client.buffer(server.url))).toMatchObject({
+      code: 'HTTP_STATUS',
+      statusCode: 503,
+      attempts: 2,
+    });
+    expect(await rejection(client.buffer(server.url))).toMatchObject({ code: 'CIRCUIT_OPEN', attempts: 0 });
+    expect(calls).toBe(2);
+    expect(metrics.circuitStateChanged.mock.calls).toEqual([[server.host, 'open']]);
+    expect(metrics.retried.mock.calls).toEqual([[server.host, '503']]);
+    expect(onStateChange).toHaveBeenCalledOnce();
+  });
+
+  it('end retries that were waited for while others opened the breaker', async () => {
+    answer = unavailable;
+    const time = new ManualTime();
+    const circuitBreaker = { maxFailures: 2, clock: time.clock };
+    clientWith({ circuitBreaker, timers: time, clock: time.clock, retry: { initialDelayMs: 1000, jitter: 0 } });
+    answer = (_, res) => res.writeHead(503).end();
+    const first = rejection(client.buffer(server.url));
+    await vi.waitFor(() => expect(time.pending).toBe(2));
+    await rejection(client.buffer(server.url));
+    await time.advance(1000);
+    expect(await first).toMatchObject({ code: 'CIRCUIT_OPEN', attempts: 1 });
+    expect(calls).toBe(2);
+  });
+
+  it('take a token for every attempt', async () => {
+    answer = unavailable;
+    const limiter = new PerSourceLimiter({ capacity: 10, refillRate: 0 });
+    clientWith({ rateLimiter: limiter, circuitBreaker: false, retry: { initialDelayMs: 0, maxRetries: 2 } });
+    await rejection(client.buffer(server.url, { source: 'feed' }));
+    expect(limiter.getStats('feed')).toMatchObject({ tokens: 7 });
+    await rejection(client.buffer(server.url, { source: 'feed' }));
+    await rejection(client.buffer(server.url, { source: 'feed' }));
+    const error = await rejection(client.buffer(server.url, { source: 'feed' }));
+    expect(error).toMatchObject({ code: 'RATE_LIMITED', attempts: 1 });
+  });
+
+  it('turn away whom the throttle has no place for', async () => {
+    const throttle = new SemaphoreThrottle(1, { maxQueue: 0 });
+    const arrived = new Promise<void>((resolve) => {
+      answer = () => resolve();
+    });
+    clientWith({ throttle });
+    const holder = rejection(client.buffer(server.url));
+    await arrived;
+    expect(await rejection(client.buffer(server.url))).toMatchObject({ code: 'QUEUE_FULL', attempts: 0 });
+    await client.close({ graceMs: 0 });
+    await holder;
+  });
+
+  it('count no aborted call, and 4xx as an answer', async () => {
+    const breakers = new HttpCircuitBreaker({ maxFailures: 1 });
+    clientWith({ circuitBreaker: breakers, retry: false });
+    answer = (_, res) => res.writeHead(404).end();
+    await rejection(client.buffer(server.url));
+    const abort = new AbortController();
+    answer = () => abort.abort();
+    await rejection(client.buffer(server.url, { signal: abort.signal }));
+    expect(breakers.getStats(server.host)).toMatchObject({ state: 'closed', failures: 0 });
+  });
+
+  it('count each host of a redirect for itself', async () => {
+    await using broken = await serveHttp((_, res) => res.writeHead(500).end());
+    answer = (_, res) => res.writeHead(302, { location: broken.url }).end();
+    const breakers = new HttpCircuitBreaker({ strategy: rollingWindow({ minimumThroughput: 1 }) });
+    clientWith({ circuitBreaker: breakers, retry: false });
+    await rejection(client.buffer(server.url));
+    expect(breakers.getState(server.host)).toBe('closed');
+    expect(breakers.getState(broken.host)).toBe('open');
+  });
+
+  it('recover when the host does', async () => {
+    const time = new ManualTime();
+    clientWith({ circuitBreaker: { maxFailures: 1, timeoutMs: 5000, clock: time.clock }, retry: false });
+    answer = reset;
+    await rejection(client.buffer(server.url));
+    answer = (_, res) => res.end('back');
+    expect(await rejection(client.buffer(server.url))).toMatchObject({ code: 'CIRCUIT_OPEN' });
+    await time.advance(5000);
+    expect((await client.buffer(server.url)).toString()).toBe('back');
+  });
+
+  it('end a wait for a retry when the call is aborted, or its time is over', async () => {
+    answer = (_, res) => res.writeHead(503, { 'retry-after': '20' }).end();
+    const time = new ManualTime();
+    clientWith({ timers: time, clock: time.clock, timeoutMs: 5000 });
+    const abort = new AbortController();
+    const aborted = rejection(client.buffer(server.url, { signal: abort.signal }));
+    await vi.waitFor(() => expect(time.pending).toBe(2));
+    abort.abort();
+    expect(await aborted).toMatchObject({ name: 'AbortError' });
+    expect(time.pending).toBe(0);
+    const late = rejection(client.buffer(server.url));
+    await vi.waitFor(() => expect(time.pending).toBe(2));
+    await time.advance(5000);
+    expect(await late).toMatchObject({ code: 'TIMEOUT', attempts: 1 });
+    expect(time.pending).toBe(0);
+  });
+
+  it('are all off where they are switched off', async () => {
+    answer = unavailable;
+    clientWith({ retry: false, circuitBreaker: false, rateLimiter: false, throttle: false });
+    for (let i = 0; i < 10; i++) await rejection(client.buffer(server.url));
+    expect(calls).toBe(10);
+  });
+
+  it('do not repeat what breaks off in a stream', async () => {
+    await using raw = await serveRaw((socket) => {
+      calls++;
+      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf');
+    });
+    clientWith({ retry: { initialDelayMs: 0 } });
+    const { body } = await client.request(raw.url);
+    expect(await rejection(read(body))).toMatchObject({ code: 'NETWORK', attempts: 1 });
+    expect(calls).toBe(1);
+  });
+});
+
+describe('what is observed', () => {
+  it('is every call with its status and duration', async () => {
+    let now = 0;
+    const requestFinished = vi.fn();
+    clientWith({ metrics: { requestFinished }, clock: () => now, retry: false, circuitBreaker: false });
+    answer = (_, res) => {
+      now += 25;
+      res.writeHead(201).end();
+    };
+    await client.buffer(server.url, { source: 'feed', method: 'PUT' });
+    answer = reset;
+    await rejection(client.buffer(server.url));
+    answer = (_, res) => res.writeHead(404).end();
+    await rejection(client.buffer(server.url));
+    expect(requestFinished.mock.calls).toEqual([
+      ['feed', 'PUT', 201, 25],
+      [server.host, 'GET', 'error', 0],
+      [server.host, 'GET', 404, 0],
+    ]);
+  });
+
+  it('is whether tokens were there', async () => {
+    const rateLimited = vi.fn();
+    clientWith({ metrics: { rateLimited }, rateLimiter: {} });
+    await client.buffer(server.url);
+    expect(rateLimited.mock.calls).toEqual([[server.host, true]]);
+  });
+
+  it('is logged without path, query and credentials, and only where someone reads it', async () => {
+    const lines: string[] = [];
+    const write = (line: string) => void lines.push(line);
+    const logger = loggerTo(write, 'debug');
+    clientWith({ logger, retry: false });
+    await client.buffer(`${server.url}/private?token=hunter2`, { headers: { authorization: 'hunter2' } });
+    answer = reset;
+    await rejection(client.buffer(`${server.url}/private?token=hunter2`));
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toContain(server.host);
+    expect(lines[1]).toContain('NETWORK');
+    expect(lines.join()).not.toMatch(/hunter2|private/);
+    await client.close();
+    clientWith({ logger: loggerTo(write, 'information'), retry: false });
+    await rejection(client.buffer(server.url));
+    expect(lines).toHaveLength(2);
+  });
+
+  it('is traced as one span, whose context goes with every attempt', async () => {
+    const spans: TestSpan[] = [];
+    const tracer: HttpTracer = {
+      startSpan: (name, attributes) => {
+        const span = new TestSpan(name, attributes);
+        spans.push(span);
+        return span;
+      },
+    };
+    const contexts: unknown[] = [];
+    answer = (req, res) => {
+      contexts.push(req.headers['traceparent']);
+      if (calls === 1) unavailable(req, res);
+      else res.end();
+    };
+    clientWith({ tracer, retry: { initialDelayMs: 0 } });
+    await client.buffer(server.url);
+    answer = reset;
+    await rejection(client.buffer(server.url, { idempotent: false }));
+    expect(contexts).toEqual(['00-trace-span-01', '00-trace-span-01']);
+    const address = { 'server.address': '127.0.0.1', 'server.port': Number(new URL(server.url).port) };
+    expect(spans).toMatchObject([
+      {
+        name: 'GET',
+        attributes: { ...address, 'http.response.status_code': 200, 'http.request.resend_count': 1 },
+        outcome: { statusCode: 200, error: undefined },
+      },
+      { outcome: { error: { code: 'UND_ERR_SOCKET' } } },
+    ]);
+  });
+
+  it('breaks no call, however it fails', async () => {
+    const broken = () => {
+      throw new Error('broken listener');
+    };
+    const metrics = { requestFinished: broken, retried: broken, rateLimited: broken, circuitStateChanged: broken };
+    const logger = { ...nullLogger, isEnabled: () => true, debug: broken };
+    clientWith({ metrics, logger, tracer: { startSpan: broken }, rateLimiter: {}, retry: { initialDelayMs: 0 } });
+    answer = (req, res) => (calls === 1 ? unavailable(req, res) : res.end('hello'));
+    expect((await client.buffer(server.url)).toString()).toBe('hello');
+  });
+});
+
+class TestSpan implements HttpSpan {
+  readonly name: string;
+  readonly attributes: Record<string, unknown>;
+  outcome: unknown;
+
+  constructor(name: string, attributes: Readonly<Record<string, unknown>>) {
+    this.name = name;
+    this.attributes = { ...attributes };
+  }
+
+  inject(headers: Record<string, unknown>): void {
+    headers['traceparent'] = '00-trace-span-01';
+  }
+
+  setAttribute(name: string, value: unknown): void {
+    this.attributes[name] = value;
+  }
+
+  end(outcome: unknown): void {
+    this.outcome = outcome;
+  }
+}
+
+function loggerTo(write: (line: string) => void, level: 'debug' | 'information'): Logger {
+  return createLogger({ level, destination: { write } as never });
+}

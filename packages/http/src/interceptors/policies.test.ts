@@ -1,0 +1,486 @@
+import { Readable } from 'node:stream';
+import {
+  HttpCircuitBreaker,
+  isCircuitOpen,
+  isQueueFull,
+  isRateLimitExceeded,
+  isTimeout,
+  nullThrottle,
+  PerSourceLimiter,
+  SemaphoreThrottle,
+} from '@granary/resilience';
+import { ManualTime } from '@granary/resilience/testing';
+import { Agent, type Dispatcher, interceptors, request } from 'undici';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { HttpInterceptor } from '../dispatch.js';
+import { type Answer, closed, InstantTimers, rejection, serveHttp, type TestServer } from '../testing/test-server.js';
+import { circuitBreaker } from './circuit-breaker.js';
+import { deadline } from './deadline.js';
+import { limits } from './limits.js';
+import { rateLimit } from './rate-limit.js';
+import { type HttpRetryOptions, retry } from './retry.js';
+import { throttle } from './throttle.js';
+import { userAgent } from './user-agent.js';
+
+let server: TestServer;
+let answer: Answer;
+let calls: number;
+let time: ManualTime;
+const dispatchers: Dispatcher[] = [];
+
+beforeEach(async () => {
+  calls = 0;
+  time = new ManualTime();
+  answer = (_, res) => res.end('hello');
+  server = await serveHttp((req, res) => {
+    calls++;
+    answer(req, res);
+  });
+});
+
+afterEach(async () => {
+  for (const dispatcher of dispatchers.splice(0)) await dispatcher.destroy();
+  await server[Symbol.asyncDispose]();
+});
+
+/** An agent of undici with this interceptor alone. */
+function alone(...all: HttpInterceptor[]): Dispatcher {
+  const agent = new Agent();
+  dispatchers.push(agent);
+  return agent.compose(...all);
+}
+
+const get = (dispatcher: Dispatcher, options = {}) => request(server.url, { dispatcher, ...options });
+const text = async (dispatcher: Dispatcher, options = {}) => (await get(dispatcher, options)).body.text();
+const arrival = () =>
+  new Promise<void>((resolve) => {
+    answer = () => resolve();
+  });
+
+describe('user-agent', () => {
+  it('is added where there is none', async () => {
+    answer = (req, res) => res.end(req.headers['user-agent']);
+    const dispatcher = alone(userAgent('tool/1'));
+    expect(await text(dispatcher)).toBe('tool/1');
+    expect(await text(dispatcher, { headers: ['User-Agent', 'mine'] })).toBe('mine');
+    expect(() => userAgent('')).toThrow('userAgent');
+  });
+});
+
+describe('limits', () => {
+  it('end headers that are longer than allowed', async () => {
+    answer = (_, res) => res.setHeader('x-long', 'x'.repeat(1000)).end();
+    expect(await rejection(get(alone(limits({ maxHeaderBytes: 999 }))))).toMatchObject({ code: 'HEADERS_TOO_LARGE' });
+    expect(await text(alone(limits({ maxHeaderBytes: 2000 })))).toBe('');
+  });
+
+  it('end a body that is longer than allowed, in the middle if need be', async () => {
+    const dispatcher = alone(limits({ maxBodyBytes: 4 }));
+    expect(await rejection(get(dispatcher))).toMatchObject({ code: 'BODY_TOO_LARGE', host: server.host });
+    answer = (_, res) => res.write('hel', () => res.end('lo'));
+    expect(await rejection(text(dispatcher))).toMatchObject({ code: 'BODY_TOO_LARGE' });
+    expect(await text(alone(limits()))).toBe('hello');
+  });
+});
+
+describe('a deadline', () => {
+  it('ends a request wherever it is', async () => {
+    const dispatcher = alone(deadline({ timeoutMs: 100, timers: time }));
+    const arrived = arrival();
+    const error = rejection(get(dispatcher));
+    await arrived;
+    await time.advance(100);
+    expect(isTimeout(await error)).toBe(true);
+    await server.idle();
+  });
+
+  it('is gone with the request', async () => {
+    const dispatcher = alone(deadline({ timeoutMs: 100, timers: time }));
+    expect(await text(dispatcher)).toBe('hello');
+    expect(time.pending).toBe(0);
+    expect(await text(alone(deadline({ timeoutMs: 0, timers: time })))).toBe('hello');
+  });
+
+  it('is told once to a request that has no connection yet, which is not sent any more', async () => {
+    const agent = new Agent({ connections: 1 });
+    dispatchers.push(agent);
+    const arrived = arrival();
+    const holder = rejection(request(server.url, { dispatcher: agent }));
+    await arrived;
+    const late = rejection(
+      request(server.url, { dispatcher: agent.compose(deadline({ timeoutMs: 10, timers: time })) }),
+    );
+    await time.advance(10);
+    expect(isTimeout(await late)).toBe(true);
+    for (const socket of server.sockets) socket.destroy();
+    await holder;
+    answer = (_, res) => res.end('next');
+    expect(await text(agent)).toBe('next');
+    expect(calls).toBe(2);
+  });
+});
+
+describe('a retry', () => {
+  const timers = () => new InstantTimers();
+  const failing =
+    (times: number, refuse: Answer): Answer =>
+    (req, res) => {
+      if (calls <= times) refuse(req, res);
+      else res.end('hello');
+    };
+  const status =
+    (code: number, headers = {}): Answer =>
+    (_, res) =>
+      res.writeHead(code, headers).end('refused');
+  const reset: Answer = (req) => req.socket.destroy();
+
+  it.each([408, 429, 500, 502, 503, 504])('follows status %i', async (code) => {
+    answer = failing(2, status(code));
+    expect(await text(alone(retry({ timers: timers() })))).toBe('hello');
+    expect(calls).toBe(3);
+  });
+
+  it.each([400, 401, 403, 404, 410, 501])('does not follow status %i', async (code) => {
+    answer = failing(2, status(code));
+    expect((await get(alone(retry({ timers: timers() })))).statusCode).toBe(code);
+    expect(calls).toBe(1);
+  });
+
+  it('follows a connection that breaks, with waits that grow', async () => {
+    answer = failing(3, reset);
+    const waits = timers();
+    const dispatcher = alone(retry({ timers: waits, initialDelayMs: 100, jitter: 0 }));
+    expect(await text(dispatcher)).toBe('hello');
+    expect(waits.delays).toEqual([100, 200, 400]);
+  });
+
+  it('hands the last answer on, whatever it is', async () => {
+    answer = status(503);
+    const response = await get(alone(retry({ timers: timers(), maxRetries: 2 })));
+    expect(response.statusCode).toBe(503);
+    expect(await response.body.text()).toBe('refused');
+    expect(calls).toBe(3);
+    answer = reset;
+    expect(await rejection(get(alone(retry({ timers: timers(), maxRetries: 1 }))))).toMatchObject({
+      code: 'UND_ERR_SOCKET',
+    });
+    expect(calls).toBe(5);
+  });
+
+  it.each<[string, HttpRetryOptions, string, number]>([
+    ['seconds', {}, '7', 7000],
+    ['seconds, up to a cap', {}, '3600', 30_000],
+    ['a date', {}, new Date(1_005_000).toUTCString(), 5000],
+    ['a date that is over', {}, new Date(0).toUTCString(), 0],
+    ['nonsense, which counts as nothing', { initialDelayMs: 10, jitter: 0 }, 'soon', 10],
+    ['a number below 0, which counts as nothing', { initialDelayMs: 10, jitter: 0 }, '-5', 10],
+  ])('waits as Retry-After asks: %s', async (_, options, value, waited) => {
+    answer = failing(1, status(503, { 'retry-after': value }));
+    const waits = timers();
+    expect(await text(alone(retry({ timers: waits, clock: time.clock, ...options })))).toBe('hello');
+    expect(waits.delays).toEqual([waited]);
+  });
+
+  it.each(['HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])('repeats %s', async (method) => {
+    answer = failing(1, status(503));
+    await (await get(alone(retry({ timers: timers() })), { method })).body.dump();
+    expect(calls).toBe(2);
+  });
+
+  it('repeats POST and PATCH only where the request says that it may', async () => {
+    for (const method of ['POST', 'PATCH']) {
+      calls = 0;
+      answer = failing(1, status(503));
+      const dispatcher = alone(retry({ timers: timers() }));
+      expect((await get(dispatcher, { method, body: 'x' })).statusCode).toBe(503);
+      calls = 0;
+      expect((await get(dispatcher, { method, body: 'x', idempotent: true })).statusCode).toBe(200);
+      expect(calls).toBe(2);
+    }
+  });
+
+  it('repeats no GET that says that it may not', async () => {
+    answer = failing(1, reset);
+    await rejection(get(alone(retry({ timers: timers() })), { idempotent: false }));
+    expect(calls).toBe(1);
+  });
+
+  it.each([
+    ['a string', 'data'],
+    ['bytes', Buffer.from('data')],
+    ['a function that makes a stream', () => Readable.from([Buffer.from('data')])],
+  ])('sends a body again that is %s', async (_, body) => {
+    const bodies: string[] = [];
+    answer = async (req, res) => {
+      let sent = '';
+      for await (const chunk of req) sent += chunk;
+      bodies.push(sent);
+      failing(1, status(503))(req, res);
+    };
+    await text(alone(retry({ timers: timers() })), { method: 'PUT', body });
+    expect(bodies).toEqual(['data', 'data']);
+  });
+
+  it('never sends a stream again', async () => {
+    answer = failing(1, status(503));
+    const body = Readable.from([Buffer.from('data')]);
+    expect((await get(alone(retry({ timers: timers() })), { method: 'PUT', body })).statusCode).toBe(503);
+    expect(calls).toBe(1);
+  });
+
+  it('reports a body function that fails at the second attempt', async () => {
+    answer = failing(1, status(503));
+    let made = 0;
+    const body = () => {
+      if (++made === 2) throw new Error('no such file');
+      return Readable.from([Buffer.from('data')]);
+    };
+    const error = await rejection(get(alone(retry({ timers: timers() })), { method: 'PUT', body }));
+    expect(error.message).toBe('no such file');
+  });
+
+  it('does not repeat what broke off after its headers were handed on', async () => {
+    answer = (_, res) => res.writeHead(200, { 'content-length': 10 }).write('half', () => res.destroy());
+    const { body } = await get(alone(retry({ timers: timers() })));
+    await rejection(body.text());
+    expect(calls).toBe(1);
+  });
+
+  it('ends with an abort during the wait', async () => {
+    answer = status(503);
+    const abort = new AbortController();
+    const dispatcher = alone(retry({ timers: time, onRetry: () => setImmediate(() => abort.abort()) }));
+    expect(await rejection(get(dispatcher, { signal: abort.signal }))).toMatchObject({ name: 'AbortError' });
+    expect(time.pending).toBe(0);
+    expect(calls).toBe(1);
+  });
+
+  it('ends with an abort during the second attempt', async () => {
+    const abort = new AbortController();
+    answer = (_, res) => {
+      if (calls === 1) res.writeHead(503).end();
+      else abort.abort();
+    };
+    const dispatcher = alone(retry({ timers: timers() }));
+    expect(await rejection(get(dispatcher, { signal: abort.signal }))).toMatchObject({ name: 'AbortError' });
+    await server.idle();
+    expect(calls).toBe(2);
+  });
+
+  it('waits no longer for a refusal that trickles in than for the next attempt', async () => {
+    answer = failing(1, (_, res) => res.writeHead(503).write('a piece'));
+    const events: unknown[] = [];
+    const dispatcher = alone(retry({ timers: time, initialDelayMs: 100, jitter: 0, onRetry: (e) => events.push(e) }));
+    const answered = text(dispatcher);
+    await vi.waitFor(() => expect(events).toHaveLength(1));
+    await time.advance(100);
+    expect(await answered).toBe('hello');
+    expect(events).toMatchObject([{ attempt: 1, delayMs: 100, reason: '503' }]);
+  });
+
+  it('survives a listener that throws', async () => {
+    answer = failing(1, status(503));
+    const onRetry = () => {
+      throw new Error('broken listener');
+    };
+    expect(await text(alone(retry({ timers: timers(), onRetry })))).toBe('hello');
+  });
+
+  it('works with an interceptor of undici inside of it', async () => {
+    answer = failing(1, status(503));
+    expect(await text(alone(interceptors.dump(), retry({ timers: timers() })))).toBe('');
+    expect(calls).toBe(2);
+  });
+});
+
+describe('a circuit breaker', () => {
+  const breakers = () => new HttpCircuitBreaker({ maxFailures: 2, timeoutMs: 1000, clock: time.clock });
+
+  it('counts 5xx and broken connections, and asks the host no more', async () => {
+    const all = breakers();
+    const dispatcher = alone(circuitBreaker(all));
+    answer = (_, res) => res.writeHead(503).end();
+    await text(dispatcher);
+    answer = (req) => req.socket.destroy();
+    await rejection(get(dispatcher));
+    expect(all.getState(server.host)).toBe('open');
+    const error = await rejection(get(dispatcher));
+    expect(isCircuitOpen(error) && error.target).toBe(server.host);
+    expect(calls).toBe(2);
+  });
+
+  it('counts a body that breaks off', async () => {
+    const all = breakers();
+    const dispatcher = alone(circuitBreaker(all));
+    answer = (_, res) => res.writeHead(200, { 'content-length': 10 }).write('half', () => res.destroy());
+    for (let i = 0; i < 2; i++) await rejection(text(dispatcher));
+    expect(all.getState(server.host)).toBe('open');
+  });
+
+  it.each([400, 404, 408, 429])('takes %i for an answer', async (status) => {
+    const all = breakers();
+    const dispatcher = alone(circuitBreaker(all));
+    const codes = [500, status, 500];
+    answer = (_, res) => res.writeHead(codes[calls - 1] as number).end();
+    for (let i = 0; i < 3; i++) await text(dispatcher);
+    expect(all.getStats(server.host)).toMatchObject({ state: 'closed', failures: 1 });
+  });
+
+  it('counts neither what the caller aborts, nor a body that its reader drops', async () => {
+    const all = breakers();
+    const dispatcher = alone(circuitBreaker(all));
+    answer = (_, res) => res.writeHead(500).end();
+    await text(dispatcher);
+    const abort = new AbortController();
+    answer = () => abort.abort();
+    await rejection(get(dispatcher, { signal: abort.signal }));
+    answer = (_, res) => res.write('a piece');
+    const { body } = await get(dispatcher);
+    body.on('error', () => {}).destroy();
+    await closed(body);
+    expect(all.getStats(server.host)).toMatchObject({ state: 'closed', failures: 1 });
+  });
+
+  it('counts a deadline that passes while the host says nothing', async () => {
+    const all = breakers();
+    const dispatcher = alone(circuitBreaker(all), deadline({ timeoutMs: 100, timers: time }));
+    for (let i = 0; i < 2; i++) {
+      const arrived = arrival();
+      const error = rejection(get(dispatcher));
+      await arrived;
+      await time.advance(100);
+      await error;
+    }
+    expect(all.getState(server.host)).toBe('open');
+  });
+
+  it('probes when its time is over, and a probe that is aborted leaves its place to the next', async () => {
+    const all = breakers();
+    const dispatcher = alone(circuitBreaker(all));
+    answer = (_, res) => res.writeHead(500).end();
+    for (let i = 0; i < 2; i++) await text(dispatcher);
+    await time.advance(1000);
+    const abort = new AbortController();
+    const arrived = arrival();
+    const probe = rejection(get(dispatcher, { signal: abort.signal }));
+    await arrived;
+    expect(isCircuitOpen(await rejection(get(dispatcher)))).toBe(true);
+    abort.abort();
+    await probe;
+    answer = (_, res) => res.end('hello');
+    expect(await text(dispatcher)).toBe('hello');
+    expect(all.getState(server.host)).toBe('closed');
+  });
+
+  it('keeps hosts apart', async () => {
+    const all = breakers();
+    const dispatcher = alone(circuitBreaker(all));
+    answer = (_, res) => res.writeHead(500).end();
+    for (let i = 0; i < 2; i++) await text(dispatcher);
+    await using healthy = await serveHttp((_, res) => res.end('fine'));
+    const response = await request(healthy.url, { dispatcher });
+    expect(await response.body.text()).toBe('fine');
+  });
+});
+
+describe('a rate limit', () => {
+  const limiter = (options = {}) =>
+    new PerSourceLimiter({ capacity: 2, refillRate: 1, clock: time.clock, timers: time, ...options });
+
+  it('lets requests wait for their tokens', async () => {
+    const decisions: unknown[] = [];
+    const dispatcher = alone(rateLimit(limiter(), { onDecision: (...decision) => decisions.push(decision) }));
+    await text(dispatcher);
+    await text(dispatcher);
+    const third = text(dispatcher);
+    await time.advance(999);
+    expect(calls).toBe(2);
+    await time.advance(1);
+    expect(await third).toBe('hello');
+    expect(decisions).toEqual([true, true, false].map((allowed) => [server.host, allowed]));
+  });
+
+  it('keeps sources apart', async () => {
+    const dispatcher = alone(rateLimit(limiter({ capacity: 1 })));
+    await text(dispatcher, { source: 'one feed' });
+    await text(dispatcher, { source: 'another' });
+    await text(dispatcher);
+    expect(calls).toBe(3);
+  });
+
+  it('lets go of a caller who is gone', async () => {
+    const all = limiter({ capacity: 1 });
+    const dispatcher = alone(rateLimit(all));
+    await text(dispatcher);
+    const abort = new AbortController();
+    const waiting = rejection(get(dispatcher, { signal: abort.signal }));
+    await time.advance(1);
+    abort.abort();
+    expect(await waiting).toMatchObject({ name: 'AbortError' });
+    expect(all.getStats(server.host)).toMatchObject({ waiting: 0 });
+    expect(time.pending).toBe(0);
+  });
+
+  it('fails where the wait would be too long, also with a listener that throws', async () => {
+    const onDecision = () => {
+      throw new Error('broken listener');
+    };
+    const dispatcher = alone(rateLimit(limiter({ capacity: 1, maxWaitMs: 10 }), { onDecision }));
+    await text(dispatcher);
+    expect(isRateLimitExceeded(await rejection(get(dispatcher)))).toBe(true);
+  });
+});
+
+describe('a throttle', () => {
+  it('lets few requests run at the same time, until their bodies have come', async () => {
+    const limit = new SemaphoreThrottle(2);
+    const dispatcher = alone(throttle(limit));
+    const pending: (() => void)[] = [];
+    let most = 0;
+    answer = (_, res) => {
+      res.write('a piece');
+      most = Math.max(
+        most,
+        pending.push(() => res.end()),
+      );
+    };
+    const all = Array.from({ length: 5 }, () => text(dispatcher));
+    for (let done = 0; done < 5; done++) {
+      await vi.waitFor(() => expect(pending.length).toBeGreaterThan(0));
+      expect(limit.active).toBeLessThanOrEqual(2);
+      pending.shift()?.();
+    }
+    expect(await Promise.all(all)).toEqual(Array(5).fill('a piece'));
+    expect(most).toBeLessThanOrEqual(2);
+    await vi.waitFor(() => expect(limit).toMatchObject({ active: 0, queued: 0 }));
+  });
+
+  it('gives the place back when a request fails', async () => {
+    const limit = new SemaphoreThrottle(1);
+    const dispatcher = alone(throttle(limit));
+    answer = (req) => req.socket.destroy();
+    for (let i = 0; i < 3; i++) expect(await rejection(get(dispatcher))).toMatchObject({ code: 'UND_ERR_SOCKET' });
+  });
+
+  it('lets go of a caller who is gone, and turns away who is too many', async () => {
+    const limit = new SemaphoreThrottle(1, { maxQueue: 1 });
+    const dispatcher = alone(throttle(limit));
+    const arrived = arrival();
+    const abortAll = new AbortController();
+    const running = rejection(get(dispatcher, { signal: abortAll.signal }));
+    await arrived;
+    const abort = new AbortController();
+    const waiting = rejection(get(dispatcher, { signal: abort.signal }));
+    expect(isQueueFull(await rejection(get(dispatcher)))).toBe(true);
+    abort.abort();
+    expect(await waiting).toMatchObject({ name: 'AbortError' });
+    expect(limit.queued).toBe(0);
+    abortAll.abort();
+    await running;
+    await vi.waitFor(() => expect(limit.active).toBe(0));
+  });
+
+  it('can be any other', async () => {
+    expect(await text(alone(throttle(nullThrottle)))).toBe('hello');
+  });
+});
