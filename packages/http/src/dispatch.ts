@@ -33,6 +33,8 @@ export interface HttpDispatchOptions extends Omit<Dispatcher.DispatchOptions, 'b
   maxRedirects?: number | undefined;
   /** `false` hands the body out as it came. */
   decompress?: boolean | undefined;
+  /** The handler takes a response that begins anew when its body broke off, so that `retry()` may repeat it even then. */
+  restartable?: boolean | undefined;
   progress?: CallProgress | undefined;
 }
 

@@ -28,13 +28,16 @@ export interface ConnectionSettings {
 export function createAgent(settings: ConnectionSettings): { agent: Dispatcher; dispatch: Dispatch } {
   const { http2 } = settings;
   // undici's types leave out `undefined` where Node's have it.
-  const connect = { ...settings.tls, timeout: settings.connectTimeoutMs } as Partial<buildConnector.BuildOptions>;
+  const connect = {
+    ...settings.tls,
+    timeout: undiciMs(settings.connectTimeoutMs),
+  } as Partial<buildConnector.BuildOptions>;
   const options = {
     connect,
     allowH2: http2,
     connections: settings.maxConnectionsPerHost,
-    headersTimeout: settings.headersTimeoutMs,
-    bodyTimeout: settings.bodyTimeoutMs,
+    headersTimeout: undiciMs(settings.headersTimeoutMs),
+    bodyTimeout: undiciMs(settings.bodyTimeoutMs),
     keepAliveTimeout: settings.keepAliveMs,
     maxHeaderSize: settings.maxHeaderBytes,
   };
@@ -49,7 +52,7 @@ export function createAgent(settings: ConnectionSettings): { agent: Dispatcher; 
     // Plain HTTP goes to the proxy as it is: many let no tunnel through but to port 443.
     proxyTunnel: false,
     requestTls: { ...connect, allowH2: http2 } as never,
-    proxyTls: { timeout: settings.connectTimeoutMs } as never,
+    proxyTls: { timeout: undiciMs(settings.connectTimeoutMs) } as never,
   });
   const dispatch = counted(agent.dispatch.bind(agent) as Dispatch);
   // undici writes into the headers of what it sends through a proxy.
@@ -57,6 +60,9 @@ export function createAgent(settings: ConnectionSettings): { agent: Dispatcher; 
     dispatch({ ...request, headers: { ...request.headers } as never }, handler);
   return { agent, dispatch: copied };
 }
+
+/** undici takes whole milliseconds, and 0 for none. */
+const undiciMs = (ms: number): number => (ms === Infinity ? 0 : Math.ceil(ms));
 
 /** Undefined when nothing goes through a proxy, which spares every request the look at the environment. */
 function proxiesOf(proxy: ProxyOptions | boolean) {

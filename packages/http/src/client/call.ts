@@ -24,6 +24,8 @@ export interface CallOwner {
  */
 export abstract class Call<T> extends Linked implements Handler, CallProgress, RunningCall {
   readonly promise: Promise<T>;
+  /** Whether the response may begin anew when its body breaks off. */
+  abstract readonly restartable: boolean;
   readonly method: string;
   attempts = 0;
   url: URL;

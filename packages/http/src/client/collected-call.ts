@@ -6,6 +6,7 @@ const MAX_IGNORED_BYTES = 64 * 1024;
 
 /** A call that is answered when the whole body is there, and refused when the status isn't 2xx. */
 export class CollectedCall<T> extends Call<T> {
+  readonly restartable = true;
   readonly #decode: (body: Buffer) => T;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
@@ -23,6 +24,9 @@ export class CollectedCall<T> extends Call<T> {
   }
 
   protected override start(_controller: Controller, statusCode: number, _headers: ResponseHeaders): void {
+    // It may be a second start, after the body of the first broke off.
+    this.#chunks.length = 0;
+    this.#bytes = 0;
     this.#refused = statusCode >= 300;
     if (this.#refused) this.reject(this.error('HTTP_STATUS', `the server answered ${statusCode}`));
   }

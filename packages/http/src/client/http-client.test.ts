@@ -162,6 +162,12 @@ describe('a client', () => {
 });
 
 describe('an error', () => {
+  it('is known across copies of the package', () => {
+    const foreign = { [Symbol.for('granary.error')]: true, name: 'HttpError', code: 'TIMEOUT' };
+    expect(isHttpError(foreign)).toBe(true);
+    expect([undefined, new Error('TIMEOUT'), { ...foreign, name: 'TimeoutError' }].some(isHttpError)).toBe(false);
+  });
+
   it('has neither credentials nor path nor query in it', async () => {
     answer = (req) => req.socket.destroy();
     const headers = { authorization: 'Bearer hunter2' };
@@ -224,6 +230,14 @@ describe('an error', () => {
 });
 
 describe('limits', () => {
+  it('turn away calls that are too many', async () => {
+    clientWith({ maxCalls: 1 });
+    const first = client.request(server.url);
+    expect(await rejection(client.request(server.url))).toMatchObject({ code: 'QUEUE_FULL', host: server.host });
+    await read((await first).body);
+    expect((await client.buffer(server.url)).toString()).toBe('hello');
+  });
+
   it.each(['buffer', 'json'] as const)('end what %s gets too much of, announced or not', async (how) => {
     answer = (req, res) => {
       if (req.url === '/announced') res.writeHead(200, { 'content-length': 101 });
@@ -298,6 +312,11 @@ describe('time', () => {
     expect(await waiting).toMatchObject({ code: 'TIMEOUT' });
     await client.close({ graceMs: 0 });
     expect(await holder).toMatchObject({ code: 'CLOSED' });
+  });
+
+  it('is not limited where it is infinite, and may be a fraction', async () => {
+    clientWith({ timeoutMs: Infinity, connectTimeoutMs: Infinity, headersTimeoutMs: 1000.5, bodyTimeoutMs: 0 });
+    expect((await client.buffer(server.url)).toString()).toBe('hello');
   });
 
   it('leaves no timer behind', async () => {
@@ -442,6 +461,7 @@ describe('options', () => {
     ['bodyTimeoutMs', -1],
     ['keepAliveMs', 0],
     ['maxConnectionsPerHost', 0],
+    ['maxCalls', 0],
     ['maxRedirects', 1.5],
     ['maxBodyBytes', 0],
     ['maxStreamBytes', -1],

@@ -7,12 +7,11 @@ import { HttpError } from '../http-error.js';
 import { ACCEPTED_ENCODINGS } from '../interceptors/decompress.js';
 import { checkUserAgent } from '../interceptors/user-agent.js';
 import { createAgent } from './agent.js';
-import type { Call, CallOwner, RunningCall } from './call.js';
+import type { Call } from './call.js';
 import { CollectedCall } from './collected-call.js';
 import type { HttpClientOptions, HttpRequestOptions } from './options.js';
 import { policiesOf } from './policies.js';
-import { Ring } from './ring.js';
-import { SignalGroups } from './signal-groups.js';
+import { RunningCalls } from './running-calls.js';
 import { type HttpResponse, StreamedCall } from './streamed-call.js';
 
 const MIB = 1024 * 1024;
@@ -26,20 +25,18 @@ const MIB = 1024 * 1024;
  * so that every attempt takes a token and is counted by its host's breaker. All that fails is an {@link HttpError},
  * except aborts, which reject with the signal's reason. Close it when it is no longer needed.
  */
-export class HttpClient implements CallOwner, AsyncDisposable {
+export class HttpClient implements AsyncDisposable {
   readonly #agent: Dispatcher;
   readonly #dispatch: Dispatch;
   readonly #headers: HeaderRecord;
   readonly #maxBodyBytes: number;
   readonly #maxStreamBytes: number;
-  readonly #calls = new Ring<RunningCall>();
-  /** @internal */
-  readonly signals = new SignalGroups();
+  readonly #calls: RunningCalls;
   #closing: Promise<void> | undefined;
-  #onIdle = () => {};
 
   /** @throws {@link InvalidOptionError} that names the option */
   constructor(options: HttpClientOptions = {}) {
+    this.#calls = new RunningCalls(checkCount('maxCalls', options.maxCalls ?? 10_000, 1));
     this.#maxBodyBytes = checkBytes('maxBodyBytes', options.maxBodyBytes ?? 64 * MIB);
     this.#maxStreamBytes = checkBytes('maxStreamBytes', options.maxStreamBytes ?? Infinity);
     this.#headers = Object.freeze({
@@ -73,7 +70,7 @@ export class HttpClient implements CallOwner, AsyncDisposable {
       options,
       max,
       undefined,
-      (method, to) => new StreamedCall(method, to, options.signal, this),
+      (method, to) => new StreamedCall(method, to, options.signal, this.#calls),
     );
   }
 
@@ -103,12 +100,6 @@ export class HttpClient implements CallOwner, AsyncDisposable {
     return this.close();
   }
 
-  /** @internal */
-  over(call: RunningCall): void {
-    this.#calls.delete(call);
-    if (this.#calls.size === 0) this.#onIdle();
-  }
-
   #collect<T>(
     url: string | URL,
     options: HttpRequestOptions,
@@ -116,7 +107,7 @@ export class HttpClient implements CallOwner, AsyncDisposable {
     decode: (body: Buffer) => T,
   ): Promise<T> {
     const max = options.maxBodyBytes ?? this.#maxBodyBytes;
-    const make = (method: string, to: URL) => new CollectedCall<T>(method, to, options.signal, this, decode);
+    const make = (method: string, to: URL) => new CollectedCall<T>(method, to, options.signal, this.#calls, decode);
     return this.#start(url, options, max, accept, make);
   }
 
@@ -132,6 +123,7 @@ export class HttpClient implements CallOwner, AsyncDisposable {
     try {
       if (this.#closing !== undefined) throw new HttpError('CLOSED', 'the client is closed', { method });
       const to = parseUrl(url, method);
+      this.#calls.checkRoom(method, to.host);
       checkBytes('maxBodyBytes', maxBodyBytes);
       if (timeoutMs !== undefined) checkMs('timeoutMs', timeoutMs);
       if (maxRedirects !== undefined) checkCount('maxRedirects', maxRedirects);
@@ -150,6 +142,7 @@ export class HttpClient implements CallOwner, AsyncDisposable {
         maxBodyBytes,
         maxRedirects,
         decompress: options.decompress,
+        restartable: call.restartable,
         progress: call,
       });
       return call.promise;
@@ -176,24 +169,14 @@ export class HttpClient implements CallOwner, AsyncDisposable {
   }
 
   async #close(graceMs: number): Promise<void> {
-    if (this.#calls.size > 0) {
-      const idle = new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
-      const timer = setTimeout(() => {
-        for (let call = this.#calls.some; call; call = this.#calls.some) call.abort(call.closedError());
-      }, graceMs);
-      await idle;
-      clearTimeout(timer);
-    }
+    await this.#calls.finish(graceMs);
     await this.#agent.destroy();
   }
 }
 
 function parseUrl(url: string | URL, method: string): URL {
-  if (typeof url === 'string' && !URL.canParse(url))
-    throw new HttpError('INVALID_URL', 'the URL is not valid', { method });
-  const parsed = typeof url === 'string' ? new URL(url) : url;
+  const parsed = typeof url === 'string' ? URL.canParse(url) && new URL(url) : url;
+  if (!parsed) throw new HttpError('INVALID_URL', 'the URL is not valid', { method });
   const { host, protocol, username, password } = parsed;
   if (protocol !== 'https:' && protocol !== 'http:') {
     throw new HttpError('INVALID_URL', 'the URL is neither http nor https', { method, host });

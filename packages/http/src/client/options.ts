@@ -24,7 +24,7 @@ export interface ThrottleOptions {
 
 /** Every policy takes its options, an instance that is shared with others, or `false` for none. */
 export interface HttpClientOptions {
-  /** Default `granary/<version>`. */
+  /** Default `granary`. */
   readonly userAgent?: string | undefined;
   /** For a call as a whole: waiting, retries, redirects and body included. 0 is none. Default 100,000. */
   readonly timeoutMs?: number | undefined;
@@ -38,6 +38,8 @@ export interface HttpClientOptions {
   readonly keepAliveMs?: number | undefined;
   /** Connections to a host; more calls wait for one. Default 64. */
   readonly maxConnectionsPerHost?: number | undefined;
+  /** Calls that wait, run, or have a body that still comes; more are turned away (`QUEUE_FULL`). Default 10,000. */
+  readonly maxCalls?: number | undefined;
   /** Redirects that are followed; 0 hands them out. Default 5. */
   readonly maxRedirects?: number | undefined;
   /** Longest body, decompressed, that `json` and `buffer` take. Default 64 MiB. */

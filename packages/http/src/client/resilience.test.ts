@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { HttpCircuitBreaker, PerSourceLimiter, rollingWindow, SemaphoreThrottle } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { createLogger, type Logger, nullLogger } from '@granary/telemetry';
@@ -184,6 +185,38 @@ describe('retry, breaker and limiter together', () => {
     clientWith({ retry: false, circuitBreaker: false, rateLimiter: false, throttle: false });
     for (let i = 0; i < 10; i++) await rejection(client.buffer(server.url));
     expect(calls).toBe(10);
+  });
+
+  it.each([
+    ['as it is', false],
+    ['compressed', true],
+  ])('repeat a body that broke off before anyone saw it, %s', async (_, compressed) => {
+    const text = JSON.stringify({ items: Array.from({ length: 5000 }, () => Math.random()) });
+    const whole = compressed ? gzipSync(text) : Buffer.from(text);
+    answer = (_, res) => {
+      const encoding = compressed ? { 'content-encoding': 'gzip' } : {};
+      res.writeHead(200, { 'content-length': whole.length, ...encoding });
+      if (calls === 1) res.write(whole.subarray(0, whole.length / 2), () => res.destroy());
+      else res.end(whole);
+    };
+    const retried = vi.fn();
+    clientWith({ retry: { initialDelayMs: 0 }, metrics: { retried }, maxBodyBytes: text.length });
+    expect(JSON.stringify(await client.json(server.url))).toBe(text);
+    expect(retried.mock.calls).toEqual([[server.host, 'NETWORK']]);
+    expect(calls).toBe(2);
+  });
+
+  it('take the answer of the second attempt for what it is, whatever the first began with', async () => {
+    answer = (_, res) => {
+      if (calls === 1) res.writeHead(200, { 'content-length': 10 }).write('half', () => res.destroy());
+      else res.writeHead(404).end();
+    };
+    clientWith({ retry: { initialDelayMs: 0 } });
+    expect(await rejection(client.buffer(server.url))).toMatchObject({
+      code: 'HTTP_STATUS',
+      statusCode: 404,
+      attempts: 2,
+    });
   });
 
   it('do not repeat what breaks off in a stream', async () => {

@@ -22,6 +22,7 @@ export class HttpResponse {
 
 /** A call that is answered as soon as the headers are there. */
 export class StreamedCall extends Call<HttpResponse> {
+  readonly restartable = false;
   #body: ResponseBody | undefined;
 
   protected override start(controller: Controller, statusCode: number, headers: ResponseHeaders): void {

@@ -85,6 +85,9 @@ class DecompressHandler extends ForwardingHandler {
   }
 
   override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
+    // What is left of a response that broke off, where another attempt begins anew.
+    this.#stage?.cancel();
+    this.#stage = undefined;
     const encodings = this.#encodings(status, headers);
     const outermost = encodings.pop();
     const makeDecoder = outermost === undefined ? undefined : DECODERS.get(outermost);
@@ -222,10 +225,15 @@ class DecodingStage implements Controller {
     this.#decoder.end();
   }
 
-  fail(error: Error): void {
-    if (this.#over) return;
+  /** Lets nothing more through. */
+  cancel(): void {
     this.#over = true;
     this.#decoder?.destroy();
+  }
+
+  fail(error: Error): void {
+    if (this.#over) return;
+    this.cancel();
     this.#next.onResponseError?.(this, error);
   }
 

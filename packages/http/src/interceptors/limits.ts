@@ -53,6 +53,7 @@ class LimitingHandler extends ForwardingHandler {
       controller.abort(this.#error('HEADERS_TOO_LARGE', `response headers of over ${this.#maxHeaderBytes} bytes`));
       return;
     }
+    this.#bytes = 0;
     // The length of a response to HEAD is that of a body which doesn't come.
     const announced = this.#options.method === 'HEAD' ? 0 : Number(firstValue(headers['content-length']) ?? 0);
     if (announced > this.#maxBodyBytes) {

@@ -61,7 +61,8 @@ const METHODS = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'] as const;
  * where it is given, but never longer than `maxDelayMs`. The answer to the last attempt is handed on, whatever it is.
  *
  * Not repeated: what was aborted, what a breaker, rate limiter or limit refused, certificates that aren't trusted, and a
- * response that broke off after its headers were handed on, because part of it has been used already.
+ * response that broke off after its headers were handed on, because part of it has been used already (unless the request
+ * is `restartable`).
  */
 export function retry(options: HttpRetryOptions = {}): HttpInterceptor {
   const plan = new RetryPlan(options);
@@ -135,7 +136,9 @@ class RetryHandler extends RepeatingHandler {
 
   protected override recovers(error: Error): boolean {
     const code = failureCode(error);
-    if (this.#handedOn || !(code === 'NETWORK' || code === 'TIMEOUT') || !this.#mayRetry()) return false;
+    if (this.#handedOn && !this.#request.restartable) return false;
+    if (!(code === 'NETWORK' || code === 'TIMEOUT') || !this.#mayRetry()) return false;
+    this.#handedOn = false;
     this.#retryLater(code, undefined);
     return true;
   }
