@@ -25,7 +25,7 @@ import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { Housekeeping } from './housekeeping.js';
 import { IN_FILE, VERIFIED } from './index/blob-index.js';
 import { Catalog } from './index/catalog.js';
-import { blobKey, keyBytes, keyText, kindOf } from './index/entry-key.js';
+import { blobKey, KeyScratch, keyBytes, keyText, kindOf } from './index/entry-key.js';
 import { IndexDatabase } from './index/index-database.js';
 import { type DiskBlobStoreOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { accountedBytes } from './space/accounting.js';
@@ -74,6 +74,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   readonly #housekeeping: Housekeeping;
   readonly #lock: StoreLock;
   readonly #marker: UnsyncedMarker;
+  readonly #keys = new KeyScratch();
   readonly #writes = new Set<Promise<void>>();
   #closing: Promise<void> | undefined;
 
@@ -300,7 +301,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
 
   #getValue(digest: Digest, handle: number, allocate?: GetOptions['allocate']): MaybePromise<Buffer | undefined> {
     const { table, database } = this.#catalog;
-    const bytes = database.value(keyBytes(blobKey(digest)), digest.size, allocate);
+    const bytes = database.value(this.#keys.keyBytes(blobKey(digest)), digest.size, allocate);
     if (!table.hasFlag(handle, VERIFIED) || bytes?.length !== digest.size) {
       if (!bytes || !isContent(bytes, digest)) return this.#putAside(digest);
       table.setFlag(handle, VERIFIED);

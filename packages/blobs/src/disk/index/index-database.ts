@@ -48,6 +48,8 @@ export class IndexDatabase {
   readonly #meta: Database<Buffer, Buffer>;
   readonly #commits: GroupCommit;
   readonly #file: string;
+  readonly #pieceScratch = new PieceScratch();
+  #fullPiece: Uint8Array | undefined;
 
   private constructor(directory: string, root: RootDatabase<Buffer, Buffer>) {
     this.#file = join(directory, 'data.mdb');
@@ -100,11 +102,10 @@ export class IndexDatabase {
     const bytes = allocate(size);
     let filled = 0;
     for (let i = 0; ; i++) {
-      // Its memory is used again by the next read, and its `length` is not its `byteLength`.
-      const piece = this.#values.getBinaryFast(pieceKey(key, i));
+      const piece = this.#values.getBinaryFast(i === 0 ? key : this.#pieceScratch.keyBytes(key, i));
       if (!piece) return i === 0 ? undefined : bytes.subarray(0, filled);
       if (filled + piece.length > size) return this.value(key, size + PIECES_MORE * PIECE_BYTES);
-      bytes.set(new Uint8Array(piece.buffer, piece.byteOffset, piece.length), filled);
+      bytes.set(this.#contentOf(piece), filled);
       filled += piece.length;
       if (piece.length < PIECE_BYTES) return filled === size ? bytes : bytes.subarray(0, filled);
     }
@@ -207,6 +208,18 @@ export class IndexDatabase {
     else await closed;
   }
 
+  /**
+   * What LMDB's binding has read. Its buffer is used again by the next read, and has a `length` that is not its
+   * `byteLength`; the view of a full piece is always the same one and kept.
+   */
+  #contentOf(piece: Buffer): Uint8Array {
+    const { buffer, byteOffset, length } = piece;
+    if (length !== PIECE_BYTES) return new Uint8Array(buffer, byteOffset, length);
+    if (this.#fullPiece?.buffer !== buffer || this.#fullPiece.byteOffset !== byteOffset)
+      this.#fullPiece = new Uint8Array(buffer, byteOffset, length);
+    return this.#fullPiece;
+  }
+
   #after(after: Buffer | undefined, limit: number): { start?: Buffer; limit: number } {
     // The next key in order: the same bytes and a zero behind them.
     return after ? { start: Buffer.concat([after, Buffer.of(0)]), limit } : { limit };
@@ -228,6 +241,19 @@ function pieceKey(key: Buffer, number: number): Buffer {
   bytes.set(key);
   bytes.writeUInt16BE(number, key.length);
   return bytes;
+}
+
+/** Keys of pieces for look-ups, in the same memory as long as the entries' keys are of one length. */
+class PieceScratch {
+  #bytes = Buffer.alloc(0);
+
+  /** As {@link pieceKey} for a number above 0; to be used before the next one is asked for. */
+  keyBytes(key: Buffer, number: number): Buffer {
+    if (this.#bytes.length !== key.length + 2) this.#bytes = Buffer.alloc(key.length + 2);
+    this.#bytes.set(key);
+    this.#bytes.writeUInt16BE(number, key.length);
+    return this.#bytes;
+  }
 }
 
 /** The entry that a piece belongs to, and whether a value of some size has that piece. */
