@@ -175,8 +175,8 @@ export class HttpClient implements AsyncDisposable {
 }
 
 function parseUrl(url: string | URL, method: string): URL {
-  const parsed = typeof url === 'string' ? URL.canParse(url) && new URL(url) : url;
-  if (!parsed) throw new HttpError('INVALID_URL', 'the URL is not valid', { method });
+  const parsed = typeof url === 'string' ? toUrl(url) : url;
+  if (parsed === undefined) throw new HttpError('INVALID_URL', 'the URL is not valid', { method });
   const { host, protocol, username, password } = parsed;
   if (protocol !== 'https:' && protocol !== 'http:') {
     throw new HttpError('INVALID_URL', 'the URL is neither http nor https', { method, host });
@@ -185,6 +185,14 @@ function parseUrl(url: string | URL, method: string): URL {
     throw new HttpError('INVALID_URL', 'the URL has credentials in it; send them in a header', { method, host });
   }
   return parsed;
+}
+
+function toUrl(url: string): URL | undefined {
+  try {
+    return new URL(url);
+  } catch {
+    return undefined;
+  }
 }
 
 const identity = (body: Buffer): Buffer => body;

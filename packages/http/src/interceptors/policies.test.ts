@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import {
   HttpCircuitBreaker,
   isCircuitOpen,
@@ -16,8 +17,11 @@ import type { HttpInterceptor } from '../dispatch.js';
 import { type Answer, closed, InstantTimers, rejection, serveHttp, type TestServer } from '../testing/test-server.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import { deadline } from './deadline.js';
+import { decompress } from './decompress.js';
 import { limits } from './limits.js';
+import { observe } from './observe.js';
 import { rateLimit } from './rate-limit.js';
+import { redirect } from './redirect.js';
 import { type HttpRetryOptions, retry } from './retry.js';
 import { throttle } from './throttle.js';
 import { userAgent } from './user-agent.js';
@@ -64,6 +68,57 @@ describe('user-agent', () => {
     expect(await text(dispatcher)).toBe('tool/1');
     expect(await text(dispatcher, { headers: ['User-Agent', 'mine'] })).toBe('mine');
     expect(() => userAgent('')).toThrow('userAgent');
+  });
+});
+
+describe('observation', () => {
+  it('knows source, method, status and duration of each request', async () => {
+    const requestFinished = vi.fn();
+    const dispatcher = alone(observe({ metrics: { requestFinished }, clock: time.clock }));
+    answer = async (_, res) => {
+      await time.advance(7);
+      res.end('hello');
+    };
+    expect(await text(dispatcher)).toBe('hello');
+    answer = (req) => req.socket.destroy();
+    await rejection(get(dispatcher, { method: 'PUT', source: 'feed' }));
+    expect(requestFinished.mock.calls).toEqual([
+      [server.host, 'GET', 200, 7],
+      ['feed', 'PUT', 'error', 0],
+    ]);
+  });
+
+  it('costs a request nothing where nobody listens', async () => {
+    const clock = vi.fn(() => 0);
+    expect(await text(alone(observe({ metrics: {}, clock })))).toBe('hello');
+    expect(clock).not.toHaveBeenCalled();
+  });
+});
+
+describe('all interceptors', () => {
+  it('work together as undici composes them', async () => {
+    const requestFinished = vi.fn();
+    const dispatcher = alone(
+      circuitBreaker(new HttpCircuitBreaker()),
+      throttle(new SemaphoreThrottle(1)),
+      rateLimit(new PerSourceLimiter()),
+      retry({ timers: new InstantTimers() }),
+      redirect(),
+      decompress(),
+      limits({ maxBodyBytes: 5 }),
+      deadline({ timers: time }),
+      observe({ metrics: { requestFinished } }),
+      userAgent('tool/1'),
+    );
+    answer = (req, res) => {
+      if (calls === 1) res.writeHead(503).end();
+      else if (req.url === '/') res.writeHead(302, { location: '/there' }).end();
+      else res.setHeader('content-encoding', 'gzip').end(gzipSync('hello'));
+    };
+    expect(await text(dispatcher)).toBe('hello');
+    expect(calls).toBe(3);
+    expect(requestFinished).toHaveBeenCalledExactlyOnceWith(server.host, 'GET', 200, expect.any(Number));
+    expect(time.pending).toBe(0);
   });
 });
 
