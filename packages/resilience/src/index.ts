@@ -1,3 +1,4 @@
+export type { EndListener } from './abort-listeners.js';
 export { CircuitBreaker } from './breaker/circuit-breaker.js';
 export type { CircuitBreakerOptions, ExecuteOptions } from './breaker/circuit-breaker-options.js';
 export type { CircuitBreakerStats, CircuitState, CircuitStateChange } from './breaker/circuit-state.js';
@@ -10,7 +11,7 @@ export { PerSourceLimiter, type PerSourceLimiterOptions } from './limiter/per-so
 export { TokenBucket, type TokenBucketOptions, type TokenBucketStats } from './limiter/token-bucket.js';
 export type { QueueOptions, WaitOptions } from './limiter/wait-queue.js';
 export { PerKey, type PerKeyOptions } from './per-key.js';
-export type { CallContext, CallScope, EndListener } from './pipeline/call-scope.js';
+export type { CallContext, CallScope } from './pipeline/call-scope.js';
 export { type CallOptions, type ProtectedCall, pipeline } from './pipeline/pipeline.js';
 export { breakerPolicy, type RateLimiter, rateLimitPolicy, throttlePolicy } from './pipeline/policies.js';
 export type { Handler, Policy, Protected } from './pipeline/policy.js';

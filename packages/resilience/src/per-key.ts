@@ -1,4 +1,4 @@
-import { InvalidOptionError } from './errors.js';
+import { wholeNumber } from './whole-number.js';
 
 export interface PerKeyOptions<T> {
   /** Most keys that are remembered. Default 1000. */
@@ -46,11 +46,8 @@ export class PerKey<T> {
   /** @throws InvalidOptionError when `maxKeys` is not a whole number of at least 1. */
   constructor(make: (key: string) => T, options: PerKeyOptions<T> = {}) {
     const { maxKeys = 1000, isIdle = () => true, onEvict } = options;
-    if (!Number.isSafeInteger(maxKeys) || maxKeys < 1) {
-      throw new InvalidOptionError('maxKeys', 'a whole number of at least 1', maxKeys);
-    }
     this.#make = make;
-    this.#maxKeys = maxKeys;
+    this.#maxKeys = wholeNumber('maxKeys', maxKeys);
     this.#isIdle = isIdle;
     this.#onEvict = onEvict;
   }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import { CircuitOpenError, InvalidOptionError, isCircuitOpen } from '../errors.js';
 import { ManualTime } from '../testing/index.js';
@@ -450,6 +451,31 @@ describe('execute', () => {
   });
 });
 
+describe('a permit that is settled by the rules', () => {
+  const options = {
+    maxFailures: 1,
+    isFailure: (error: unknown) => error !== 404,
+    isFailureResult: (n: unknown) => n === 5,
+  };
+
+  it.each([
+    ['a result that is a failure', (breaker: CircuitBreaker, permit: number) => breaker.resolved(permit, 5), 'open'],
+    ['another result', (breaker: CircuitBreaker, permit: number) => breaker.resolved(permit, 2), 'closed'],
+    ['an error that is a failure', (breaker: CircuitBreaker, permit: number) => breaker.rejected(permit, 500), 'open'],
+    ['another error', (breaker: CircuitBreaker, permit: number) => breaker.rejected(permit, 404), 'closed'],
+  ])('counts %s', (_, settle, state) => {
+    const { breaker } = setup(options);
+    settle(breaker, breaker.acquire());
+    expect(breaker.state).toBe(state);
+  });
+
+  it('is released when the caller has gone away, whatever the error', async () => {
+    const { breaker } = await openAndDue({ isFailure: () => true });
+    breaker.rejected(breaker.acquire(), new Error('reset'), AbortSignal.abort());
+    expect(breaker.stats()).toMatchObject({ state: 'half-open', halfOpenActive: 0 });
+  });
+});
+
 describe('a caller who goes away', () => {
   it('is not called for when gone already', async () => {
     const { breaker } = await openAndDue();
@@ -515,6 +541,16 @@ describe('a caller who goes away', () => {
     const { breaker: lenient } = await openAndDue({ isFailure: () => false });
     await lenient.execute(() => Promise.reject(abortError())).catch(() => {});
     expect(lenient.state).toBe('half-open');
+  });
+
+  it('may be the caller of many calls, which share one listener', async () => {
+    const { breaker } = setup();
+    const controller = new AbortController();
+    const calls = Array.from({ length: 50 }, () => breaker.execute(never, { signal: controller.signal }));
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
+    controller.abort('gone');
+    for (const call of calls) await expect(call).rejects.toBe('gone');
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
   });
 
   it('counts as usual when the caller stays, and leaves no listener behind', async () => {

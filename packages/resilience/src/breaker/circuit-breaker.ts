@@ -1,12 +1,13 @@
+import { listenForAbort, unlistenForAbort } from '../abort-listeners.js';
 import { CircuitOpenError, InvalidOptionError } from '../errors.js';
 import { type Clock, steadyClock } from '../time.js';
+import { wholeNumber } from '../whole-number.js';
 import type { CircuitBreakerOptions, ExecuteOptions } from './circuit-breaker-options.js';
 import type { CircuitBreakerStats, CircuitState, CircuitStateChange } from './circuit-state.js';
 import { consecutiveFailures } from './consecutive-failures.js';
 import type { FailureStrategy } from './failure-strategy.js';
 import { type Outcome, OutcomeRules } from './outcome-rules.js';
 import { ProbeSlots } from './probe-slots.js';
-import { wholeNumber } from './whole-number.js';
 
 interface Reactions {
   readonly onResult: (result: unknown) => unknown;
@@ -27,7 +28,8 @@ const LOST_PROBE_MS = 600_000;
  * There are three ways to use it:
  * - {@link execute} runs a function. It settles in every case.
  * - {@link acquire} gives a permit, which {@link succeeded}, {@link failed} or {@link released} settles: for calls that
- *   aren't functions, such as a request whose answer arrives piece by piece.
+ *   aren't functions, such as a request whose answer arrives piece by piece. {@link resolved} and {@link rejected} settle
+ *   it by the rules of {@link execute}.
  * - {@link canExecute}, {@link recordSuccess} and {@link recordFailure} don't say which call they speak of, so a late
  *   result can't always be told from a new one. A probe that nobody reports on loses its place after `timeoutMs`.
  *
@@ -97,11 +99,11 @@ export class CircuitBreaker {
     try {
       result = fn();
     } catch (error) {
-      this.#settle(permit, this.#rules.ofError(error, signal));
+      this.rejected(permit, error, signal);
       return Promise.reject(error);
     }
     if (!isThenable(result)) {
-      this.#settle(permit, this.#rules.ofResult(result));
+      this.resolved(permit, result);
       return Promise.resolve(result);
     }
     const promise = result instanceof Promise ? (result as Promise<T>) : Promise.resolve(result);
@@ -137,6 +139,20 @@ export class CircuitBreaker {
   /** Settles a permit without saying anything about what was called: the caller went away, or never made the call. */
   released(permit: number): void {
     this.#slots?.settle(permit);
+  }
+
+  /** Settles a permit by the breaker's rules: whether this result is a failure. */
+  resolved(permit: number, result: unknown): void {
+    this.#settle(permit, this.#rules.ofResult(result));
+  }
+
+  /**
+   * Settles a permit by the breaker's rules: whether this error is a failure.
+   *
+   * @param signal the caller's; when it has been aborted, the error says nothing about what was called
+   */
+  rejected(permit: number, error: unknown, signal?: AbortSignal): void {
+    this.#settle(permit, this.#rules.ofError(error, signal));
   }
 
   /** The error for a call that was refused. */
@@ -240,11 +256,11 @@ export class CircuitBreaker {
   #reactions(permit: number): Reactions {
     return {
       onResult: (result) => {
-        this.#settle(permit, this.#rules.ofResult(result));
+        this.resolved(permit, result);
         return result;
       },
       onError: (error) => {
-        this.#settle(permit, this.#rules.ofError(error, undefined));
+        this.rejected(permit, error);
         throw error;
       },
     };
@@ -252,22 +268,23 @@ export class CircuitBreaker {
 
   #untilAborted<T>(permit: number, promise: Promise<T>, signal: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        this.released(permit);
-        reject(signal.reason);
+      const caller = {
+        end: (reason: unknown) => {
+          this.released(permit);
+          reject(reason);
+        },
       };
-      // The function itself may have aborted it, and then nobody rings any more.
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
+      // The function itself may have aborted it; then this ends at once.
+      listenForAbort(signal, caller);
       promise.then(
         (result) => {
-          signal.removeEventListener('abort', onAbort);
-          if (!signal.aborted) this.#settle(permit, this.#rules.ofResult(result));
+          unlistenForAbort(signal, caller);
+          if (!signal.aborted) this.resolved(permit, result);
           resolve(result);
         },
         (error) => {
-          signal.removeEventListener('abort', onAbort);
-          this.#settle(permit, this.#rules.ofError(error, signal));
+          unlistenForAbort(signal, caller);
+          this.rejected(permit, error, signal);
           reject(error);
         },
       );

@@ -1,5 +1,5 @@
+import { wholeNumber } from '../whole-number.js';
 import type { FailureStrategy, FailureStrategyFactory } from './failure-strategy.js';
-import { wholeNumber } from './whole-number.js';
 
 class ConsecutiveFailures implements FailureStrategy {
   failures = 0;

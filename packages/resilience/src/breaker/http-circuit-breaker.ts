@@ -1,8 +1,8 @@
 import { PerKey } from '../per-key.js';
+import { wholeNumber } from '../whole-number.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions, ExecuteOptions } from './circuit-breaker-options.js';
 import type { CircuitBreakerStats, CircuitState } from './circuit-state.js';
-import { wholeNumber } from './whole-number.js';
 
 export interface HttpCircuitBreakerOptions extends Omit<CircuitBreakerOptions, 'name'> {
   /** Hosts whose breakers are kept; those without failures make room first. Default 1000. */

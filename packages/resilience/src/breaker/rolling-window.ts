@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '../errors.js';
 import type { Clock } from '../time.js';
+import { wholeNumber } from '../whole-number.js';
 import type { FailureStrategy, FailureStrategyFactory } from './failure-strategy.js';
-import { wholeNumber } from './whole-number.js';
 
 export interface RollingWindowOptions {
   /** The part of all calls in the window that must have failed, above 0 and at most 1. Default 0.5. */

@@ -1,5 +1,5 @@
-import { InvalidOptionError } from '../errors.js';
 import { PerKey } from '../per-key.js';
+import { wholeNumber } from '../whole-number.js';
 import { TokenBucket, type TokenBucketOptions, type TokenBucketStats } from './token-bucket.js';
 import type { WaitOptions } from './wait-queue.js';
 
@@ -22,9 +22,7 @@ export class PerSourceLimiter {
 
   constructor(options: PerSourceLimiterOptions = {}) {
     const { maxSources = 1000, ...bucketOptions } = options;
-    if (!Number.isSafeInteger(maxSources) || maxSources < 1) {
-      throw new InvalidOptionError('maxSources', 'a whole number of at least 1', maxSources);
-    }
+    wholeNumber('maxSources', maxSources);
     new TokenBucket(bucketOptions); // wrong options are reported now, not when the first source comes
     this.#buckets = new PerKey(() => new TokenBucket(bucketOptions), {
       maxKeys: maxSources,

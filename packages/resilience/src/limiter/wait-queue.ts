@@ -1,4 +1,5 @@
-import { InvalidOptionError, QueueFullError } from '../errors.js';
+import { QueueFullError } from '../errors.js';
+import { wholeNumber } from '../whole-number.js';
 
 /** How a caller who waits can be told to stop waiting. */
 export interface WaitOptions {
@@ -34,11 +35,8 @@ export class WaitQueue {
    */
   constructor(what: string, options: QueueOptions, onLeave: () => void = () => {}) {
     const { maxQueue = 10_000 } = options;
-    if (!Number.isSafeInteger(maxQueue) || maxQueue < 0) {
-      throw new InvalidOptionError('maxQueue', 'a whole number, 0 or more', maxQueue);
-    }
     this.#what = what;
-    this.#maxQueue = maxQueue;
+    this.#maxQueue = wholeNumber('maxQueue', maxQueue, 0);
     this.#onLeave = onLeave;
   }
 
@@ -134,7 +132,7 @@ interface Waiter {
  * Those in one queue who share a signal. They share one listener too: a signal walks through all its listeners when one
  * is added, which makes a thousand downloads under one signal slow, and Node warns of a leak from the eleventh on.
  */
-class SignalGroup implements EventListenerObject {
+class SignalGroup {
   readonly signal: AbortSignal;
   readonly members = new Set<Waiter>();
   readonly #onAbort: (group: SignalGroup) => void;

@@ -1,3 +1,5 @@
+import type { EndListener } from '../abort-listeners.js';
+
 /** What a protected function is told about its call. */
 export interface CallContext {
   /** Number of this attempt, from 1. */
@@ -7,11 +9,6 @@ export interface CallContext {
    * none until this is read; pass it on to what can stop early, and don't read it otherwise.
    */
   readonly signal: AbortSignal;
-}
-
-/** Is told when a {@link CallScope} ends before its call has. */
-export interface EndListener {
-  end(reason: unknown): void;
 }
 
 /**

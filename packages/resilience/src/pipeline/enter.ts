@@ -1,5 +1,5 @@
+import { listenForAbort, unlistenForAbort } from '../abort-listeners.js';
 import { CallScope } from './call-scope.js';
-import { listenToCaller, unlistenToCaller } from './caller-signals.js';
 import type { Handler, Protected } from './policy.js';
 import { RacedScope } from './raced-scope.js';
 
@@ -24,10 +24,10 @@ class CallerScope extends RacedScope {
   }
 
   protected override attach(): void {
-    listenToCaller(this.#signal, this);
+    listenForAbort(this.#signal, this);
   }
 
   protected override detach(): void {
-    unlistenToCaller(this.#signal, this);
+    unlistenForAbort(this.#signal, this);
   }
 }

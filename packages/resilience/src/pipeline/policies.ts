@@ -1,6 +1,5 @@
 import type { CircuitBreaker } from '../breaker/circuit-breaker.js';
 import type { Throttle } from '../throttle/throttle.js';
-import { callerSignalOf } from './caller-signals.js';
 import type { Policy } from './policy.js';
 
 /** What a rate limit asks for tokens: a `TokenBucket`, or one source of a `PerSourceLimiter`. */
@@ -23,9 +22,15 @@ export function rateLimitPolicy(limiter: RateLimiter): Policy {
   };
 }
 
-/** Calls only when the throttle has room. Costs 1 to 2 µs, because throttles are given a real signal. */
+/**
+ * Calls only when the throttle has room. Costs 1 to 2 µs where the call can end early, because throttles are given a real
+ * signal then.
+ */
 export function throttlePolicy(throttle: Throttle): Policy {
-  return (inner) => (fn, scope) => throttle.run(() => inner(fn, scope), { signal: scope.signal });
+  return (inner) => (fn, scope) => {
+    const call = () => inner(fn, scope);
+    return scope.canEnd ? throttle.run(call, { signal: scope.signal }) : throttle.run(call);
+  };
 }
 
 /**
@@ -35,9 +40,20 @@ export function throttlePolicy(throttle: Throttle): Policy {
  */
 export function breakerPolicy(breaker: CircuitBreaker): Policy {
   return (inner) => (fn, scope) => {
-    const call = () => inner(fn, scope);
-    return scope.callerSignal === undefined
-      ? breaker.execute(call)
-      : breaker.execute(call, { signal: callerSignalOf(scope, scope.callerSignal) });
+    const { callerSignal } = scope;
+    if (callerSignal === undefined) return breaker.execute(() => inner(fn, scope));
+    // Not with `execute`, which would listen to the signal too: what is within settles as soon as the caller aborts.
+    const permit = breaker.acquire();
+    if (permit === 0) return Promise.reject(breaker.rejection());
+    return inner(fn, scope).then(
+      (result) => {
+        breaker.resolved(permit, result);
+        return result;
+      },
+      (error: unknown) => {
+        breaker.rejected(permit, error, callerSignal);
+        throw error;
+      },
+    );
   };
 }

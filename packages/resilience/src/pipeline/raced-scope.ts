@@ -1,4 +1,5 @@
-import { CallScope, type EndListener } from './call-scope.js';
+import type { EndListener } from '../abort-listeners.js';
+import { CallScope } from './call-scope.js';
 import { type Handler, invoke, type Protected } from './policy.js';
 
 /** A scope that doesn't wait for its call: when it ends, its promise is rejected with the reason, whatever the call does. */

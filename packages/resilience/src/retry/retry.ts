@@ -1,8 +1,9 @@
-import { InvalidOptionError, isCircuitOpen } from '../errors.js';
+import { isCircuitOpen } from '../errors.js';
 import { AttemptScope, type CallScope } from '../pipeline/call-scope.js';
 import { enter } from '../pipeline/enter.js';
 import { type Handler, invoke, type Policy, type Protected } from '../pipeline/policy.js';
 import { nodeTimers, type Timers } from '../time.js';
+import { wholeNumber } from '../whole-number.js';
 import { Backoff, type BackoffOptions } from './backoff.js';
 
 /** A retry that is about to be waited for. */
@@ -67,11 +68,8 @@ class RetryPlan {
 
   constructor(options: RetryPolicyOptions) {
     const { maxRetries = 3, timers = nodeTimers } = options;
-    if (!(Number.isSafeInteger(maxRetries) && maxRetries >= 0)) {
-      throw new InvalidOptionError('maxRetries', 'a whole number of at least 0', maxRetries);
-    }
     this.#backoff = new Backoff(options);
-    this.#maxRetries = maxRetries;
+    this.#maxRetries = wholeNumber('maxRetries', maxRetries, 0);
     this.#options = options;
     this.#timers = timers;
   }

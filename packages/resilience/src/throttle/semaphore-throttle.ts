@@ -1,5 +1,5 @@
-import { InvalidOptionError } from '../errors.js';
 import { type QueueOptions, type WaitOptions, WaitQueue } from '../limiter/wait-queue.js';
+import { wholeNumber } from '../whole-number.js';
 import type { Throttle } from './throttle.js';
 
 /**
@@ -19,8 +19,7 @@ export class SemaphoreThrottle implements Throttle {
    * @throws {@link InvalidOptionError}
    */
   constructor(max: number, options: QueueOptions = {}) {
-    if (!Number.isSafeInteger(max) || max < 1) throw new InvalidOptionError('max', 'a whole number of at least 1', max);
-    this.max = max;
+    this.max = wholeNumber('max', max);
     this.#queue = new WaitQueue('a slot', options);
   }
 

@@ -1,4 +1,7 @@
-import type { CallScope, EndListener } from './call-scope.js';
+/** Is told when something that it depends on ends early. */
+export interface EndListener {
+  end(reason: unknown): void;
+}
 
 /**
  * All calls under one signal share one listener on it. A signal walks through all its listeners when one is added, so a
@@ -10,7 +13,7 @@ class SharedListener {
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
-    signal.addEventListener('abort', this);
+    signal.addEventListener('abort', this, { once: true });
   }
 
   add(member: EndListener): void {
@@ -27,6 +30,7 @@ class SharedListener {
 
   /** How a signal calls a listener that is an object. */
   handleEvent(): void {
+    listeners.delete(this.#signal);
     for (const member of this.#members) member.end(this.#signal.reason);
   }
 }
@@ -35,7 +39,7 @@ class SharedListener {
 const listeners = new WeakMap<AbortSignal, SharedListener>();
 
 /** Ends the listener when the signal is aborted; at once if it is. */
-export function listenToCaller(signal: AbortSignal, member: EndListener): void {
+export function listenForAbort(signal: AbortSignal, member: EndListener): void {
   if (signal.aborted) {
     member.end(signal.reason);
     return;
@@ -48,46 +52,6 @@ export function listenToCaller(signal: AbortSignal, member: EndListener): void {
   shared.add(member);
 }
 
-export function unlistenToCaller(signal: AbortSignal, member: EndListener): void {
+export function unlistenForAbort(signal: AbortSignal, member: EndListener): void {
   if (listeners.get(signal)?.delete(member)) listeners.delete(signal);
 }
-
-/**
- * The caller's signal, as much of it as a breaker uses, with the listeners of the scope instead of its own. For a
- * breaker only the caller's abort is an abort; that the time is up is none, and reaches it as the call's error.
- */
-class CallerSignalView implements EndListener {
-  readonly #scope: CallScope;
-  readonly #signal: AbortSignal;
-  #listener: (() => void) | undefined;
-
-  constructor(scope: CallScope, signal: AbortSignal) {
-    this.#scope = scope;
-    this.#signal = signal;
-  }
-
-  get aborted(): boolean {
-    return this.#signal.aborted;
-  }
-
-  get reason(): unknown {
-    return this.#signal.reason;
-  }
-
-  addEventListener(_type: 'abort', listener: () => void): void {
-    this.#listener = listener;
-    this.#scope.listen(this);
-  }
-
-  removeEventListener(): void {
-    this.#scope.unlisten(this);
-  }
-
-  end(): void {
-    if (this.aborted) this.#listener?.();
-  }
-}
-
-/** Something that a breaker takes for the caller's signal. */
-export const callerSignalOf = (scope: CallScope, signal: AbortSignal): AbortSignal =>
-  new CallerSignalView(scope, signal) as unknown as AbortSignal;

@@ -1,0 +1,13 @@
+import { InvalidOptionError } from './errors.js';
+
+/**
+ * The value of an option that counts something.
+ *
+ * @throws InvalidOptionError when it is not a whole number, or less than `least`
+ */
+export function wholeNumber(option: string, value: number, least = 1): number {
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new InvalidOptionError(option, `a whole number of at least ${least}`, value);
+  }
+  return value;
+}
