@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CircuitBreaker } from '../breaker/circuit-breaker.js';
 import { isTimeout } from '../errors.js';
@@ -170,8 +171,6 @@ describe('a pipeline', () => {
 
     it('shares one listener on it with all others, and ends all of them', async () => {
       const caller = new AbortController();
-      const added = vi.spyOn(caller.signal, 'addEventListener');
-      const removed = vi.spyOn(caller.signal, 'removeEventListener');
       const calls = [
         pipeline(),
         pipeline(retryPolicy()),
@@ -181,11 +180,11 @@ describe('a pipeline', () => {
       const results = Array.from({ length: 100 }, (_, i) =>
         calls[i % calls.length]?.(never, { signal: caller.signal }),
       );
-      expect(added).toHaveBeenCalledTimes(1);
+      expect(getEventListeners(caller.signal, 'abort')).toHaveLength(1);
       caller.abort('gone');
       const settled = await Promise.allSettled(results);
       expect(settled).toEqual(settled.map(() => ({ status: 'rejected', reason: 'gone' })));
-      expect(removed.mock.calls.map(([, listener]) => listener)).toEqual([added.mock.calls[0]?.[1]]);
+      expect(getEventListeners(caller.signal, 'abort')).toHaveLength(0);
     });
 
     it('has no listener left afterwards', async () => {
