@@ -14,6 +14,7 @@ import {
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { headerRecord } from '../headers.js';
 import { HttpError, type HttpErrorCode } from '../http-error.js';
+import { ZstdFrames } from '../zstd-frames.js';
 
 export interface DecompressOptions {
   /** Longest body after decompression, in bytes; a request's own `maxBodyBytes` goes first. Default: none. */
@@ -102,7 +103,8 @@ class DecompressHandler extends ForwardingHandler {
     const { 'content-encoding': _, 'content-length': __, ...decoded } = headers;
     if (encodings.length > 0) decoded['content-encoding'] = encodings.join(', ');
     const inner = new DecompressHandler(this.next, this.#options, this.#maxBytes, this.#depth + 1);
-    this.#stage = new DecodingStage(inner, controller, makeDecoder, this.#maxBytes, this);
+    const frames = outermost === 'zstd' ? new ZstdFrames() : undefined;
+    this.#stage = new DecodingStage(inner, controller, makeDecoder, frames, this.#maxBytes, this);
     inner.onResponseStart(this.#stage, status, decoded, message);
   }
 
@@ -147,6 +149,7 @@ class DecodingStage implements Controller {
   readonly #next: Handler;
   readonly #source: Controller;
   readonly #makeDecoder: MakeDecoder;
+  readonly #frames: ZstdFrames | undefined;
   readonly #maxBytes: number;
   readonly #errors: DecompressHandler;
   #decoder: Transform | undefined;
@@ -161,12 +164,14 @@ class DecodingStage implements Controller {
     next: Handler,
     source: Controller,
     makeDecoder: MakeDecoder,
+    frames: ZstdFrames | undefined,
     maxBytes: number,
     errors: DecompressHandler,
   ) {
     this.#next = next;
     this.#source = source;
     this.#makeDecoder = makeDecoder;
+    this.#frames = frames;
     this.#maxBytes = maxBytes;
     this.#errors = errors;
   }
@@ -210,6 +215,7 @@ class DecodingStage implements Controller {
 
   write(chunk: Buffer): void {
     if (this.#over || chunk.length === 0) return;
+    this.#frames?.push(chunk);
     this.#decoder ??= this.#start(chunk);
     if (!this.#decoder.write(chunk)) this.#source.pause();
   }
@@ -219,10 +225,12 @@ class DecodingStage implements Controller {
     if (this.#over) return;
     if (this.#decoder === undefined) {
       this.#finish(trailers);
-      return;
+    } else if (this.#frames?.complete === false) {
+      this.abort(this.#errors.error('DECODE_FAILED', 'the body is cut off'));
+    } else {
+      this.#decoder.once('end', () => this.#finish(trailers));
+      this.#decoder.end();
     }
-    this.#decoder.once('end', () => this.#finish(trailers));
-    this.#decoder.end();
   }
 
   /** Lets nothing more through. */
