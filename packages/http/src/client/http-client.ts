@@ -1,10 +1,10 @@
 import type { Dispatcher } from 'undici';
 import { checkBytes, checkCount, checkMs } from '../check-options.js';
+import { ACCEPTED_ENCODINGS } from '../decoders.js';
 import type { Dispatch, HeaderRecord, HttpDispatchOptions } from '../dispatch.js';
 import { toHttpError } from '../failure.js';
 import { headerRecord } from '../headers.js';
 import { HttpError } from '../http-error.js';
-import { ACCEPTED_ENCODINGS } from '../interceptors/decompress.js';
 import { checkUserAgent } from '../interceptors/user-agent.js';
 import { createAgent } from './agent.js';
 import type { Call } from './call.js';

@@ -2,8 +2,9 @@ import * as zlib from 'node:zlib';
 import { Agent, type Dispatcher, request } from 'undici';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HttpClient } from '../client/http-client.js';
+import { ACCEPTED_ENCODINGS } from '../decoders.js';
 import { type Answer, read, rejection, serveHttp, type TestServer } from '../testing/test-server.js';
-import { ACCEPTED_ENCODINGS, decompress } from './decompress.js';
+import { decompress } from './decompress.js';
 
 const { zstdCompressSync } = zlib as { zstdCompressSync?: (data: Buffer) => Buffer };
 const TEXT = Buffer.from('All work and no play makes Jack a dull boy. '.repeat(5000));

@@ -1,6 +1,5 @@
-import type { Transform } from 'node:stream';
-import * as zlib from 'node:zlib';
 import { checkBytes } from '../check-options.js';
+import { ACCEPTED_ENCODINGS, DECODERS } from '../decoders.js';
 import {
   type Controller,
   type Handler,
@@ -11,10 +10,10 @@ import {
   type ResponseHeaders,
   type Trailers,
 } from '../dispatch.js';
+import { DecodingStage } from '../handlers/decoding-stage.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { headerRecord } from '../headers.js';
 import { HttpError, type HttpErrorCode } from '../http-error.js';
-import { ZstdFrames } from '../zstd-frames.js';
 
 export interface DecompressOptions {
   /** Longest body after decompression, in bytes; a request's own `maxBodyBytes` goes first. Default: none. */
@@ -23,27 +22,6 @@ export interface DecompressOptions {
 
 /** Encodings one over another that are taken off; more are nobody's, except an attacker's. */
 const MAX_ENCODINGS = 3;
-
-type MakeDecoder = (firstChunk: Buffer) => Transform;
-
-const inflate: MakeDecoder = (chunk) =>
-  // "deflate" means zlib's format, but some servers send the bare stream. Zlib's first byte ends in 8, that of a bare
-  // stream practically never.
-  ((chunk[0] as number) & 0x0f) === 8 ? zlib.createInflate() : zlib.createInflateRaw();
-
-// Newer runtimes have it, and the types of the oldest one don't.
-const { createZstdDecompress } = zlib as { createZstdDecompress?: () => Transform };
-
-const DECODERS: ReadonlyMap<string, MakeDecoder> = new Map<string, MakeDecoder>([
-  ['gzip', () => zlib.createGunzip()],
-  ['x-gzip', () => zlib.createGunzip()],
-  ['deflate', inflate],
-  ['br', () => zlib.createBrotliDecompress()],
-  ...(createZstdDecompress ? ([['zstd', createZstdDecompress]] as const) : []),
-]);
-
-/** What `Accept-Encoding` says when the caller says nothing. */
-export const ACCEPTED_ENCODINGS = ['gzip', 'deflate', 'br', 'zstd'].filter((name) => DECODERS.has(name)).join(', ');
 
 /**
  * Asks for compressed responses, unless the request says itself what it accepts, and takes the compression off: gzip,
@@ -103,8 +81,7 @@ class DecompressHandler extends ForwardingHandler {
     const { 'content-encoding': _, 'content-length': __, ...decoded } = headers;
     if (encodings.length > 0) decoded['content-encoding'] = encodings.join(', ');
     const inner = new DecompressHandler(this.next, this.#options, this.#maxBytes, this.#depth + 1);
-    const frames = outermost === 'zstd' ? new ZstdFrames() : undefined;
-    this.#stage = new DecodingStage(inner, controller, makeDecoder, frames, this.#maxBytes, this);
+    this.#stage = new DecodingStage(inner, controller, makeDecoder, this.#maxBytes, this);
     inner.onResponseStart(this.#stage, status, decoded, message);
   }
 
@@ -141,136 +118,5 @@ class DecompressHandler extends ForwardingHandler {
     }
     const names = (Array.isArray(value) ? value.join(',') : value).toLowerCase().split(',');
     return names.map((name) => name.trim()).filter((name) => name !== '' && name !== 'identity');
-  }
-}
-
-/** Data on its way through a decoder, with back pressure both ways. */
-class DecodingStage implements Controller {
-  readonly #next: Handler;
-  readonly #source: Controller;
-  readonly #makeDecoder: MakeDecoder;
-  readonly #frames: ZstdFrames | undefined;
-  readonly #maxBytes: number;
-  readonly #errors: DecompressHandler;
-  #decoder: Transform | undefined;
-  #sourceEnded = false;
-  #over = false;
-  #bytes = 0;
-  #paused = false;
-  #aborted = false;
-  #reason: Error | null = null;
-
-  constructor(
-    next: Handler,
-    source: Controller,
-    makeDecoder: MakeDecoder,
-    frames: ZstdFrames | undefined,
-    maxBytes: number,
-    errors: DecompressHandler,
-  ) {
-    this.#next = next;
-    this.#source = source;
-    this.#makeDecoder = makeDecoder;
-    this.#frames = frames;
-    this.#maxBytes = maxBytes;
-    this.#errors = errors;
-  }
-
-  get aborted(): boolean {
-    return this.#aborted || this.#source.aborted;
-  }
-
-  get reason(): Error | null {
-    return this.#reason ?? this.#source.reason;
-  }
-
-  get paused(): boolean {
-    return this.#paused;
-  }
-
-  get rawTrailers(): NonNullable<Controller['rawTrailers']> | null {
-    return this.#source.rawTrailers ?? null;
-  }
-
-  pause(): void {
-    this.#paused = true;
-    if (this.#decoder) this.#decoder.pause();
-    else this.#source.pause();
-  }
-
-  resume(): void {
-    this.#paused = false;
-    if (this.#decoder) this.#decoder.resume();
-    else this.#source.resume();
-  }
-
-  /** Ends the response: through its source while that is running, so that the connection goes too. */
-  abort(reason: Error): void {
-    if (this.#over || this.#aborted) return;
-    this.#aborted = true;
-    this.#reason = reason;
-    if (this.#sourceEnded) this.fail(reason);
-    else this.#source.abort(reason);
-  }
-
-  write(chunk: Buffer): void {
-    if (this.#over || chunk.length === 0) return;
-    this.#frames?.push(chunk);
-    this.#decoder ??= this.#start(chunk);
-    if (!this.#decoder.write(chunk)) this.#source.pause();
-  }
-
-  end(trailers: Trailers): void {
-    this.#sourceEnded = true;
-    if (this.#over) return;
-    if (this.#decoder === undefined) {
-      this.#finish(trailers);
-    } else if (this.#frames?.complete === false) {
-      this.abort(this.#errors.error('DECODE_FAILED', 'the body is cut off'));
-    } else {
-      this.#decoder.once('end', () => this.#finish(trailers));
-      this.#decoder.end();
-    }
-  }
-
-  /** Lets nothing more through. */
-  cancel(): void {
-    this.#over = true;
-    this.#decoder?.destroy();
-  }
-
-  fail(error: Error): void {
-    if (this.#over) return;
-    this.cancel();
-    this.#next.onResponseError?.(this, error);
-  }
-
-  #start(firstChunk: Buffer): Transform {
-    const decoder = this.#makeDecoder(firstChunk);
-    decoder.on('data', (chunk: Buffer) => this.#forward(chunk));
-    decoder.on('drain', () => {
-      if (!this.#sourceEnded) this.#source.resume();
-    });
-    decoder.on('error', (error) =>
-      this.abort(this.#errors.error('DECODE_FAILED', "the body can't be decompressed", error)),
-    );
-    if (this.#paused) decoder.pause();
-    return decoder;
-  }
-
-  #forward(chunk: Buffer): void {
-    if (this.#over) return;
-    this.#bytes += chunk.length;
-    if (this.#bytes > this.#maxBytes) {
-      this.abort(this.#errors.error('BODY_TOO_LARGE', `a response body of over ${this.#maxBytes} bytes`));
-      return;
-    }
-    this.#next.onResponseData?.(this, chunk);
-  }
-
-  #finish(trailers: Trailers): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#next.onResponseEnd?.(this, trailers);
   }
 }
