@@ -2,6 +2,7 @@ export * from './logger.js';
 export { createLogger, type LoggerOptions, type RootLogger } from './logging/create-logger.js';
 export type { LineWriter, LogDestination } from './logging/destination.js';
 export { redactText } from './logging/redaction.js';
+export { type CollectedCircuitState, type MetricsCollector, noopCollector } from './metrics/collector.js';
 export { Counter, CounterFamily } from './metrics/counter.js';
 export { DEFAULT_MAX_SERIES, type FamilyDefinition, OVERFLOW_LABEL } from './metrics/family.js';
 export { Gauge, GaugeFamily, type GaugeReader } from './metrics/gauge.js';
