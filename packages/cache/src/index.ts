@@ -6,3 +6,14 @@ export { TagDeletions, type TagDeletionsOptions } from './invalidation/tag-delet
 export { checkTag, checkTags, MAX_TAGS, type TaggedKeys, type TagIndex, type TagOptions } from './invalidation/tags.js';
 export { checkKey, MAX_KEY_LENGTH } from './key.js';
 export type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from './layer.js';
+export { estimateBytes } from './layers/estimate-bytes.js';
+export { FunctionLayer, type FunctionLayerOptions } from './layers/function-layer.js';
+export type { LifetimeOptions } from './layers/lifetime.js';
+export { MemoryLayer, type MemoryLayerOptions, type MemoryLayerStats } from './layers/memory-layer.js';
+export { bytesSerializer } from './serializers/bytes-serializer.js';
+export { jsonSerializer } from './serializers/json-serializer.js';
+export { type MessagePackCodec, messagePackSerializer } from './serializers/message-pack-serializer.js';
+export type { Serializer, SerializerOptions } from './serializers/serializer.js';
+export { AsyncWriter } from './writer/async-writer.js';
+export type { AsyncWriterOptions, AsyncWriterStats, WriteFailure } from './writer/async-writer-options.js';
+export type { Change as PendingChange } from './writer/pending-write.js';

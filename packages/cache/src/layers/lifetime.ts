@@ -1,0 +1,39 @@
+import { InvalidOptionError } from '@granary/resilience';
+import type { Entry, SetOptions } from '../layer.js';
+
+/** Two moments of a value, in milliseconds since 1970; `Infinity` for never. */
+export interface Lifetime {
+  /** From when on it is stale. */
+  readonly expiresAt: number;
+  /** From when on it isn't even given as stale: the end of its grace. */
+  readonly goneAt: number;
+}
+
+/** What a layer takes when a `set` says nothing of it. */
+export interface LifetimeOptions {
+  /** How long values are fresh, in milliseconds. Default: for ever. */
+  readonly ttlMs?: number | undefined;
+  /** How much longer they are given as stale, in milliseconds. Default 0. */
+  readonly graceMs?: number | undefined;
+}
+
+/** @throws InvalidOptionError when a lifetime is negative or no number */
+export function checkLifetimes({ ttlMs = 0, graceMs = 0 }: LifetimeOptions): void {
+  if (!(ttlMs >= 0)) throw new InvalidOptionError('ttlMs', 'a number of at least 0', ttlMs);
+  if (!(graceMs >= 0)) throw new InvalidOptionError('graceMs', 'a number of at least 0', graceMs);
+}
+
+/** When a value that is written now will be stale and gone. A lifetime of 0 or less is over at once. */
+export function lifetimeFrom(
+  now: number,
+  options: SetOptions | undefined,
+  { ttlMs: defaultTtlMs = Number.POSITIVE_INFINITY, graceMs: defaultGraceMs = 0 }: LifetimeOptions,
+): Lifetime {
+  const expiresAt = now + (options?.ttlMs ?? defaultTtlMs);
+  return { expiresAt, goneAt: expiresAt + Math.max(0, options?.graceMs ?? defaultGraceMs) };
+}
+
+/** The value as an entry. */
+export function entryOf<V>(value: V, expiresAt: number): Entry<V> {
+  return { value, expiresAt: expiresAt === Number.POSITIVE_INFINITY ? undefined : expiresAt };
+}

@@ -1,0 +1,52 @@
+import { InvalidOptionError } from '@granary/resilience';
+import type { Lifetime } from '../layers/lifetime.js';
+import type { Serializer } from './serializer.js';
+
+/** A value as it came out of storage, with its lifetime. */
+export interface Framed<V> extends Lifetime {
+  readonly value: V;
+}
+
+/** Of the frame itself, not of the value in it. A byte that neither text nor MessagePack has. */
+const FORMAT = 0xc1;
+const EXPIRES_AT = 2;
+const GONE_AT = 10;
+
+/** Bytes in front of a value: format, the serializer's version, when it stops being fresh, when its grace ends. */
+export const FRAME_BYTES = 18;
+
+/** Value and lifetime as the bytes that are stored. @throws what the serializer throws */
+export function encodeFrame<V>(serializer: Serializer<V>, value: V, { expiresAt, goneAt }: Lifetime): Buffer {
+  const payload = serializer.encode(value);
+  const frame = Buffer.allocUnsafe(FRAME_BYTES + payload.byteLength);
+  frame[0] = FORMAT;
+  frame[1] = serializer.version;
+  frame.writeDoubleLE(expiresAt, EXPIRES_AT);
+  frame.writeDoubleLE(goneAt, GONE_AT);
+  frame.set(payload, FRAME_BYTES);
+  return frame;
+}
+
+/**
+ * What {@link encodeFrame} made; undefined for anything else, and for what was made with another serializer or is
+ * damaged so that the serializer notices.
+ *
+ * @param frame memory that the value may keep
+ */
+export function decodeFrame<V>(serializer: Serializer<V>, frame: Uint8Array): Framed<V> | undefined {
+  if (frame.length < FRAME_BYTES || frame[0] !== FORMAT || frame[1] !== serializer.version) return undefined;
+  const view = new DataView(frame.buffer, frame.byteOffset, FRAME_BYTES);
+  try {
+    const value = serializer.decode(frame.subarray(FRAME_BYTES));
+    if (value === undefined) return undefined;
+    return { value, expiresAt: view.getFloat64(EXPIRES_AT, true), goneAt: view.getFloat64(GONE_AT, true) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws InvalidOptionError when it is no byte */
+export function serializerVersion(version: number): number {
+  if (Number.isInteger(version) && version >= 0 && version <= 255) return version;
+  throw new InvalidOptionError('version', 'a whole number from 0 to 255', version);
+}

@@ -1,0 +1,21 @@
+import { serializerVersion } from './frame.js';
+import type { Serializer, SerializerOptions } from './serializer.js';
+
+const VERSION = 1;
+
+/**
+ * JSON in UTF-8, for what JSON can say: a `Date` comes back as a string, a `Map` as `{}`. Lone surrogates survive.
+ *
+ * Cost: about a microsecond for a small object in each direction.
+ */
+export function jsonSerializer<V>(options: SerializerOptions = {}): Serializer<V> {
+  return {
+    version: serializerVersion(options.version ?? VERSION),
+    encode(value) {
+      const json = JSON.stringify(value);
+      if (json === undefined) throw new TypeError(`JSON has no word for a ${typeof value}`);
+      return Buffer.from(json);
+    },
+    decode: (bytes) => JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as V,
+  };
+}
