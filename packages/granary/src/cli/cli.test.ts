@@ -192,17 +192,22 @@ describe('granary stats', () => {
     expect(err).toContain(message);
   });
 
-  it('brings the token along', async () => {
+  it.each([
+    ['the token', '', { GRANARY_ADMIN_TOKEN: 'secret-token' }, 'Bearer secret-token'],
+    ['what the URL says', 'ann:s%3Acret@', {}, `Basic ${Buffer.from('ann:s:cret').toString('base64')}`],
+    ['nothing where there is nothing', '', {}, undefined],
+  ])('brings %s along', async (_, userinfo, environment, expected) => {
     let authorization: string | undefined;
     const server = createServer((request, response) => {
       authorization = request.headers.authorization;
       response.writeHead(403).end('no');
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    await granary(['stats', '--url', url], { GRANARY_ADMIN_TOKEN: 'secret-token' });
+    const url = `http://${userinfo}127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { err } = await granary(['stats', '--url', url], environment);
     server.close();
-    expect(authorization).toBe('Bearer secret-token');
+    expect(authorization).toBe(expected);
+    expect(err).not.toContain('ret');
   });
 
   it('says when there is no server', async () => {

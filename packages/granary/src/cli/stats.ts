@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { request as requestHttp } from 'node:http';
-import { type RequestOptions, request as requestHttps } from 'node:https';
+import { text } from 'node:stream/consumers';
+import type { ConnectionOptions } from 'node:tls';
+import { HttpClient, isHttpError } from '@granary/http';
 import { formatAddress, isLoopback } from '../config/address.js';
 import type { Config } from '../config/schema.js';
 import { formatSize } from '../config/size.js';
 import type { HitCount } from '../metrics/request-metrics.js';
 import type { ServerStats } from '../server/stats.js';
+import { granaryVersion } from '../version.js';
 import type { CommandIo, ExitCode } from './io.js';
 
 const TIMEOUT_MS = 10_000;
@@ -30,7 +32,7 @@ export async function stats(config: Config, options: StatsOptions, io: CommandIo
     return 2;
   }
   const url = new URL('/stats', base);
-  const answer = await ask(url, await requestOptions(config, url, io.environment['GRANARY_ADMIN_TOKEN']));
+  const answer = await ask(url, await tlsOptions(config, url), authorizationOf(url, io));
   if (answer.status !== 200) {
     const hint =
       answer.status === 401 || answer.status === 403 ? '; set GRANARY_ADMIN_TOKEN to a token with the right admin' : '';
@@ -48,40 +50,53 @@ function adminUrl({ listen, tls }: Config): string | undefined {
   return `${tls.cert_file ? 'https' : 'http'}://${formatAddress({ host, port: listen.admin.port })}`;
 }
 
-async function requestOptions({ tls }: Config, url: URL, token: string | undefined): Promise<RequestOptions> {
-  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
-  if (url.protocol !== 'https:' || !tls.cert_file || !tls.key_file) return { headers };
+function authorizationOf({ username, password }: URL, { environment }: CommandIo): string | undefined {
+  const token = environment['GRANARY_ADMIN_TOKEN'];
+  if (token !== undefined) return `Bearer ${token}`;
+  if (username === '') return undefined;
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return `Basic ${Buffer.from(credentials).toString('base64')}`;
+}
+
+async function tlsOptions({ tls }: Config, url: URL): Promise<ConnectionOptions | undefined> {
+  if (url.protocol !== 'https:' || !tls.cert_file || !tls.key_file) return undefined;
   const [cert, key] = await Promise.all([readFile(tls.cert_file), readFile(tls.key_file)]);
   // The server's own certificate serves as ours where clients must show one. A certificate rarely names 127.0.0.1, and
   // nobody sits between a machine and itself, so there it is not compared.
-  return { headers, cert, key, rejectUnauthorized: !isLoopback(url.hostname.replace(/^\[|\]$/g, '')) };
+  return { cert, key, rejectUnauthorized: !isLoopback(url.hostname.replace(/^\[|\]$/g, '')) };
 }
 
-function ask(url: URL, options: RequestOptions): Promise<{ status: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException) => {
-      const reason =
-        error.code === 'ECONNREFUSED' ? 'nobody listens there; is granary serve running?' : error.message || error.code;
-      reject(new Error(`can't ask ${url.origin}: ${reason}`, { cause: error }));
-    };
-    const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(
-      url,
-      { ...options, timeout: TIMEOUT_MS, agent: false },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          text += chunk;
-          if (text.length > MAX_ANSWER_BYTES) response.destroy(new Error('the answer is too long for statistics'));
-        });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-        response.on('error', fail);
-      },
-    );
-    request.on('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
-    request.on('error', fail);
-    request.end();
+async function ask(
+  { origin, pathname }: URL,
+  tls: ConnectionOptions | undefined,
+  authorization: string | undefined,
+): Promise<{ status: number; text: string }> {
+  // Somebody waits at a terminal for one answer of a server nearby: it comes now, or the reason why not.
+  await using client = new HttpClient({
+    userAgent: `granary/${granaryVersion()}`,
+    timeoutMs: TIMEOUT_MS,
+    maxStreamBytes: MAX_ANSWER_BYTES,
+    maxRedirects: 0,
+    retry: false,
+    proxy: false,
+    ...(tls && { tls }),
   });
+  try {
+    const { statusCode, body } = await client.request(`${origin}${pathname}`, {
+      ...(authorization !== undefined && { headers: { authorization } }),
+    });
+    return { status: statusCode, text: await text(body) };
+  } catch (error) {
+    throw new Error(`can't ask ${origin}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!isHttpError(error)) return String(error);
+  const { code } = (error.cause ?? {}) as { readonly code?: unknown };
+  if (code === 'ECONNREFUSED') return 'nobody listens there; is granary serve running?';
+  if (error.code === 'BODY_TOO_LARGE') return 'the answer is too long for statistics';
+  return error.message;
 }
 
 /** Statistics for people. */
