@@ -123,8 +123,11 @@ describe('an async writer, whatever happens', () => {
         for (const key of ['a', 'b', 'c', 'd']) {
           const written = begun.filter((call) => call.key === key).map((call) => call.change);
           expect(written).toEqual([...new Set(written)].sort((a, b) => a - b));
-          const accepted = [...keyOf].filter(([change, of]) => of === key && answers.get(change) === true);
-          expect(written.at(-1)).toBe(accepted.at(-1)?.[0]);
+          const given = [...keyOf].filter(([, of]) => of === key).map(([change]) => change);
+          const last = given.findLast((change) => answers.get(change) === true);
+          // A change that took the place of one who waited, and was dropped then, takes both away.
+          if (last === given.at(-1)) expect(written.at(-1)).toBe(last);
+          else if (last !== undefined) expect(written.at(-1) ?? -1).toBeLessThanOrEqual(last);
         }
         expect(time.pending).toBe(0);
       }),
