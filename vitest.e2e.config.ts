@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ['e2e/**/*.test.ts'],
     fileParallelism: false,
+    // Servers that tests start must not fill the cache of whoever runs them.
+    env: { NODE_DISABLE_COMPILE_CACHE: '1' },
     testTimeout: 240_000,
     hookTimeout: 240_000,
   },

@@ -1,4 +1,4 @@
-export type { EndListener } from './abort-listeners.js';
+export { type EndListener, listenForAbort, unlistenForAbort } from './abort-listeners.js';
 export { CircuitBreaker } from './breaker/circuit-breaker.js';
 export type { CircuitBreakerOptions, ExecuteOptions } from './breaker/circuit-breaker-options.js';
 export type { CircuitBreakerStats, CircuitState, CircuitStateChange } from './breaker/circuit-state.js';

@@ -1,1 +1,4 @@
-export {};
+export type { RedisClusterConnection, RedisConnection } from './connect.js';
+export type { RedisCallOptions } from './redis-calls.js';
+export type { RedisClient, RedisCommands, RedisPipeline } from './redis-client.js';
+export { RedisLayer, type RedisLayerOptions } from './redis-layer.js';
