@@ -1,3 +1,4 @@
+export { ResilientLayer, type ResilientLayerOptions } from './decorators/resilient-layer.js';
 export * from './errors.js';
 export type { InvalidationBus, InvalidationListener, InvalidationMessage } from './invalidation/invalidation-bus.js';
 export { LocalInvalidationBus } from './invalidation/local-invalidation-bus.js';

@@ -90,7 +90,7 @@ describe('an async writer, whatever happens', () => {
           else if (next.do === 'abort') {
             caller.abort();
             caller = new AbortController();
-          } else if (running.length > 0) {
+          } else if ('which' in next && running.length > 0) {
             const [call] = running.splice(next.which % running.length, 1);
             if (next.do === 'fail') failed++;
             call?.end(next.do === 'fail' ? new Error('refused') : undefined);
