@@ -1,0 +1,65 @@
+import { slotOf } from './cluster-slot.js';
+import type { RedisClusterClient, RedisCommands } from './redis-client.js';
+
+/** Most keys that are sent in one piece: enough to make the way there and back cheap, and no second's work for Redis. */
+export const BATCH_KEYS = 1000;
+/** From so many bytes on, a piece is sent as it is. */
+export const BATCH_BYTES = 1 << 20;
+/** Pieces that are under way at the same time. */
+const WIDTH = 16;
+
+export function* piecesOf<T>(items: readonly T[], size = BATCH_KEYS): Generator<readonly T[], void, undefined> {
+  for (let i = 0; i < items.length; i += size) yield items.slice(i, i + size);
+}
+
+/** Works on the pieces in their order, up to 16 at a time; after the first failure no more are begun. */
+export async function inTurns<T>(pieces: Iterable<T>, work: (piece: T) => Promise<void>): Promise<void> {
+  const iterator = pieces[Symbol.iterator]();
+  let failed = false;
+  const worker = async () => {
+    try {
+      for (let next = iterator.next(); !next.done && !failed; next = iterator.next()) await work(next.value);
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  };
+  await Promise.all(Array.from({ length: WIDTH }, worker));
+}
+
+/** Positions of keys that are at the same node of a cluster, because a pipeline goes to one node. */
+export function byNode(cluster: RedisClusterClient, keys: readonly string[]): number[][] {
+  const outer = cluster.options.keyPrefix ?? '';
+  const groups = new Map<string, number[]>();
+  for (const [i, key] of keys.entries()) {
+    const node = cluster.slots[slotOf(outer + key)]?.join() ?? '';
+    const group = groups.get(node);
+    if (group === undefined) groups.set(node, [i]);
+    else group.push(i);
+  }
+  return [...groups.values()];
+}
+
+type Command = readonly [name: string, ...args: unknown[]];
+
+/**
+ * Sends commands for keys of one node in one piece, and gives their answers. Those that a cluster answers with "not here
+ * any more" go out again one by one, because ioredis only follows when all of a pipeline moved alike.
+ */
+export async function pipelined(client: RedisCommands, commands: readonly Command[]): Promise<unknown[]> {
+  const results = await client.pipeline(commands as unknown as unknown[][]).exec();
+  if (results === null) throw new Error('the pipeline was not run');
+  const answers: unknown[] = [];
+  for (const [i, [error, answer]] of results.entries()) {
+    const command = commands[i];
+    if (error && command && /^(MOVED|ASK|TRYAGAIN) /.test(error.message)) answers.push(await again(client, command));
+    else if (error) throw error;
+    else answers.push(answer);
+  }
+  return answers;
+}
+
+async function again(client: RedisCommands, [name, ...args]: Command): Promise<unknown> {
+  const method = (client as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[name];
+  return method?.apply(client, args);
+}

@@ -1,0 +1,86 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { layerContract } from '../testing/layer-contract.js';
+import { RedisLayer } from './redis-layer.js';
+import { type RedisServer, startRedis, whyNoRedis } from './testing/redis-server.js';
+
+const missing = whyNoRedis();
+if (missing) it.skip(`RedisLayer on a real Redis: ${missing}`, () => {});
+
+describe.skipIf(missing)('with a real Redis', () => {
+  let server: RedisServer;
+  let prefixes = 0;
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server?.stop());
+
+  const makeLayer = <V = unknown>(options = {}) =>
+    new RedisLayer<V>({ connection: server.url, prefix: `test ${++prefixes}:`, ...options });
+
+  layerContract({ describe, it, expect }, 'RedisLayer with a connection of its own', () => ({ layer: makeLayer() }));
+
+  layerContract({ describe, it, expect }, "RedisLayer on the caller's client with a prefix", () => {
+    const client = new Redis(server.url, { keyPrefix: 'outer*:' });
+    return {
+      layer: makeLayer({ connection: client }),
+      dispose: () => {
+        expect(client.status).toBe('ready');
+        client.disconnect();
+      },
+    };
+  });
+
+  it('writes, reads and removes 10,000 keys at once', async () => {
+    await using layer = makeLayer<{ n: number }>();
+    const keys = Array.from({ length: 10_000 }, (_, n) => `key ${n}`);
+    await layer.setMany(new Map(keys.map((key, n) => [key, { n }])), { ttlMs: 60_000 });
+    const entries = await layer.getMany(keys);
+    expect(entries.size).toBe(10_000);
+    for (const [n, key] of keys.entries()) expect(entries.get(key)?.value).toEqual({ n });
+    expect(await layer.deleteMany(keys.slice(0, 9_999))).toBe(9_999);
+    expect((await layer.getMany(keys)).size).toBe(1);
+    expect(layer.pending).toBe(0);
+  });
+
+  it('clears only what is below its prefix, glob characters being nothing special', async () => {
+    await using star = makeLayer<number>({ prefix: 'st*r:' });
+    await using stair = makeLayer<number>({ prefix: 'stair:' });
+    await stair.set('key', 1);
+    await star.setMany(new Map(Array.from({ length: 5000 }, (_, n) => [`key ${n}`, n])));
+    await star.clear();
+    expect(await star.get('key 7')).toBeUndefined();
+    expect(await stair.get('key')).toBe(1);
+  });
+
+  it('lets Redis remove what is neither fresh nor within its grace', async () => {
+    await using layer = makeLayer<number>({ prefix: 'px:' });
+    await layer.set('key', 1, { ttlMs: 1000, graceMs: 2000 });
+    await layer.set('for ever', 1);
+    const client = new Redis(server.url);
+    const ttl = await client.pttl('px:key');
+    expect(ttl).toBeGreaterThan(2000);
+    expect(ttl).toBeLessThanOrEqual(3000);
+    expect(await client.pttl('px:for ever')).toBe(-1);
+    client.disconnect();
+  });
+
+  it('takes what it can not read for a miss', async () => {
+    await using layer = makeLayer<number>({ prefix: 'bad:' });
+    const client = new Redis(server.url);
+    await client.set('bad:text', 'not one of ours');
+    await client.set('bad:empty', '');
+    expect(await layer.get('text')).toBeUndefined();
+    expect((await layer.getMany(['text', 'empty'])).size).toBe(0);
+    client.disconnect();
+  });
+
+  it('says why Redis refused', async () => {
+    await using layer = makeLayer<number>({ prefix: 'list:' });
+    const client = new Redis(server.url);
+    await client.lpush('list:key', '1');
+    await expect(layer.get('key')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE', layer: 'redis' });
+    await expect(layer.get('key')).rejects.toThrow(/get failed: WRONGTYPE/);
+    client.disconnect();
+  });
+});
