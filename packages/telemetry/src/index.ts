@@ -7,6 +7,14 @@ export { Counter, CounterFamily } from './metrics/counter.js';
 export { DEFAULT_MAX_SERIES, type FamilyDefinition, OVERFLOW_LABEL } from './metrics/family.js';
 export { Gauge, GaugeFamily, type GaugeReader } from './metrics/gauge.js';
 export { DURATION_BUCKETS, Histogram, HistogramFamily, SIZE_BUCKETS } from './metrics/histogram.js';
+export type { LatencyStats } from './metrics/latency-histogram.js';
+export {
+  type ChainMetrics,
+  type LayerMetrics,
+  MemoryCollector,
+  type MetricsSnapshot,
+} from './metrics/memory-collector.js';
+export { PrometheusCollector } from './metrics/prometheus-collector.js';
 export {
   type GaugeOptions,
   MetricRegistry,

@@ -143,7 +143,7 @@ export class MetricRegistry {
 }
 
 /** What prom-client's registry asks of a metric when it is scraped. Its types want its own classes, its code doesn't. */
-function exposition(family: Family): Metric {
+export function exposition(family: Family): Metric {
   const { name, help } = family.definition;
   const get = async () => ({ name, help, type: family.type, values: family.samples() });
   return { name, help, get } as unknown as Metric;

@@ -1,0 +1,238 @@
+import type { Registry } from 'prom-client';
+import type { CollectedCircuitState, MetricsCollector } from './collector.js';
+import type { Counter, CounterFamily } from './counter.js';
+import { OVERFLOW_LABEL } from './family.js';
+import type { Gauge, GaugeFamily } from './gauge.js';
+import type { Histogram, HistogramFamily } from './histogram.js';
+import { exposition, MetricRegistry } from './registry.js';
+
+/** Upper bounds in seconds that suit caches: 1 µs, for memory, to 10 s. */
+const BUCKETS = [
+  0.000001, 0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
+];
+/** Layers that are told apart; what comes later is counted under `other`. */
+const MAX_LAYERS = 60;
+const CIRCUIT_STATES = { closed: 0, open: 1, 'half-open': 2 } as const;
+
+interface Families {
+  readonly hits: CounterFamily;
+  readonly misses: CounterFamily;
+  readonly errors: CounterFamily;
+  readonly durations: HistogramFamily;
+  readonly queueDepth: GaugeFamily;
+  readonly writesDropped: CounterFamily;
+  readonly asyncWrites: CounterFamily;
+  readonly circuitState: GaugeFamily;
+  readonly circuitOpens: CounterFamily;
+  readonly chainGets: CounterFamily;
+  readonly chainDurations: HistogramFamily;
+}
+
+/**
+ * Counts in typed arrays what Prometheus asks for, some 30 ns for a get; text is made when somebody scrapes.
+ *
+ * | family | labels | |
+ * | --- | --- | --- |
+ * | `hits_total`, `misses_total` | `layer` | gets by layer |
+ * | `errors_total` | `layer`, `operation`, `error_type` | operations that failed |
+ * | `operation_duration_seconds` | `layer`, `operation` | histogram: `get`, `set`, `delete` |
+ * | `queue_depth` | `layer` | writes that wait or are under way |
+ * | `writes_dropped_total` | `layer` | writes for which there was no room |
+ * | `async_writes_total` | `layer`, `status` | writes in the background: `success`, `failure` |
+ * | `circuit_state` | `layer` | 0 closed, 1 open, 2 half-open |
+ * | `circuit_opens_total` | `layer` | times that the circuit opened |
+ * | `chain_gets_total` | `result`, `layer` | `hit` with the place of the layer from 0, `miss` with `none` |
+ * | `chain_get_duration_seconds` | | histogram |
+ *
+ * Layers from the 61st on, and label values beyond a family's bound, are counted under `other`.
+ */
+export class PrometheusCollector implements MetricsCollector {
+  readonly #registry: MetricRegistry;
+  readonly #families: Families;
+  readonly #layers = new Map<string, LayerSeries>();
+  readonly #chainHits: Counter[] = [];
+  readonly #chainMisses: Counter;
+  readonly #chainDurations: Histogram;
+
+  /** @param to the namespace of the names, where {@link register} takes them to your registry; or a registry of ours */
+  constructor(to: string | MetricRegistry = 'cache_chain') {
+    this.#registry = typeof to === 'string' ? new MetricRegistry({ namespace: to }) : to;
+    this.#families = define(this.#registry);
+    this.#chainMisses = this.#families.chainGets.with('miss', 'none');
+    this.#chainDurations = this.#families.chainDurations.with();
+  }
+
+  /**
+   * Puts all families into a prom-client registry, which shows their present numbers at each scrape.
+   * @throws when the registry has one of these names already
+   */
+  register(registry: Registry): this {
+    for (const family of Object.values(this.#families)) registry.registerMetric(exposition(family));
+    return this;
+  }
+
+  /** Everything in Prometheus' text format, for those without a registry. */
+  expose(): Promise<string> {
+    return this.#registry.expose();
+  }
+
+  recordGet(layer: string, hit: boolean, durationMs: number): void {
+    const series = this.#layer(layer);
+    if (hit) series.hits.add();
+    else series.misses.add();
+    series.gets.observe(durationMs / 1000);
+  }
+
+  recordSet(layer: string, _success: boolean, durationMs: number): void {
+    this.#layer(layer).sets.observe(durationMs / 1000);
+  }
+
+  recordDelete(layer: string, _success: boolean, durationMs: number): void {
+    this.#layer(layer).deletes.observe(durationMs / 1000);
+  }
+
+  recordError(layer: string, operation: string, errorType: string): void {
+    this.#families.errors.with(this.#layer(layer).name, operation, errorType).add();
+  }
+
+  recordCircuitState(layer: string, state: CollectedCircuitState): void {
+    const series = this.#layer(layer);
+    series.circuitState.set(CIRCUIT_STATES[state]);
+    series.circuitOpens.add(state === 'open' ? 1 : 0);
+  }
+
+  recordQueueDepth(layer: string, depth: number): void {
+    this.#layer(layer).queueDepth.set(depth);
+  }
+
+  recordWriteDropped(layer: string): void {
+    this.#layer(layer).writesDropped.add();
+  }
+
+  recordAsyncWrite(layer: string, success: boolean, _durationMs: number): void {
+    const series = this.#layer(layer);
+    if (success) series.writesDone.add();
+    else series.writesFailed.add();
+  }
+
+  recordChainGet(hit: boolean, layerIndex: number, totalDurationMs: number): void {
+    if (hit) (this.#chainHits[layerIndex] ?? this.#newChainHits(layerIndex)).add();
+    else this.#chainMisses.add();
+    this.#chainDurations.observe(totalDurationMs / 1000);
+  }
+
+  #layer(name: string): LayerSeries {
+    return this.#layers.get(name) ?? this.#newLayer(name);
+  }
+
+  #newLayer(name: string): LayerSeries {
+    const label = this.#layers.size < MAX_LAYERS ? name : OVERFLOW_LABEL;
+    let series = this.#layers.get(label);
+    if (series === undefined) {
+      series = new LayerSeries(label, this.#families);
+      this.#layers.set(label, series);
+    }
+    return series;
+  }
+
+  #newChainHits(index: number): Counter {
+    if (!(Number.isSafeInteger(index) && index >= 0 && index < MAX_LAYERS)) {
+      return this.#families.chainGets.with('hit', OVERFLOW_LABEL);
+    }
+    const counter = this.#families.chainGets.with('hit', String(index));
+    for (let i = this.#chainHits.length; i < index; i++) this.#newChainHits(i);
+    this.#chainHits[index] = counter;
+    return counter;
+  }
+}
+
+/** The series of one layer. Those of gets are there from the start; others when there is something to tell. */
+class LayerSeries {
+  readonly name: string;
+  readonly hits: Counter;
+  readonly misses: Counter;
+  readonly gets: Histogram;
+  readonly #families: Families;
+  #sets: Histogram | undefined;
+  #queueDepth: Gauge | undefined;
+  #writesDone: Counter | undefined;
+
+  constructor(name: string, families: Families) {
+    this.name = name;
+    this.#families = families;
+    this.hits = families.hits.with(name);
+    this.misses = families.misses.with(name);
+    this.gets = families.durations.with(name, 'get');
+  }
+
+  get sets(): Histogram {
+    this.#sets ??= this.#families.durations.with(this.name, 'set');
+    return this.#sets;
+  }
+
+  get deletes(): Histogram {
+    return this.#families.durations.with(this.name, 'delete');
+  }
+
+  get queueDepth(): Gauge {
+    this.#queueDepth ??= this.#families.queueDepth.with(this.name);
+    return this.#queueDepth;
+  }
+
+  get writesDropped(): Counter {
+    return this.#families.writesDropped.with(this.name);
+  }
+
+  get writesDone(): Counter {
+    this.#writesDone ??= this.#families.asyncWrites.with(this.name, 'success');
+    return this.#writesDone;
+  }
+
+  get writesFailed(): Counter {
+    return this.#families.asyncWrites.with(this.name, 'failure');
+  }
+
+  get circuitState(): Gauge {
+    return this.#families.circuitState.with(this.name);
+  }
+
+  get circuitOpens(): Counter {
+    return this.#families.circuitOpens.with(this.name);
+  }
+}
+
+function define(registry: MetricRegistry): Families {
+  const layer = ['layer'];
+  return {
+    hits: registry.counter('hits_total', 'Gets that a cache layer answered with a value.', layer),
+    misses: registry.counter('misses_total', 'Gets for which a cache layer had no value.', layer),
+    errors: registry.counter('errors_total', 'Operations of a cache layer that failed.', [
+      'layer',
+      'operation',
+      'error_type',
+    ]),
+    durations: registry.histogram(
+      'operation_duration_seconds',
+      'Durations of operations of a cache layer.',
+      ['layer', 'operation'],
+      BUCKETS,
+    ),
+    queueDepth: registry.gauge('queue_depth', 'Writes to a cache layer that wait or are under way.', layer),
+    writesDropped: registry.counter(
+      'writes_dropped_total',
+      'Writes to a cache layer without room in the queue.',
+      layer,
+    ),
+    asyncWrites: registry.counter('async_writes_total', 'Writes to a cache layer made in the background.', [
+      'layer',
+      'status',
+    ]),
+    circuitState: registry.gauge('circuit_state', 'Circuit of a cache layer: 0 closed, 1 open, 2 half-open.', layer),
+    circuitOpens: registry.counter('circuit_opens_total', 'Times that the circuit of a cache layer opened.', layer),
+    chainGets: registry.counter('chain_gets_total', 'Gets of cache chains, by the place of the layer with the value.', [
+      'result',
+      'layer',
+    ]),
+    chainDurations: registry.histogram('chain_get_duration_seconds', 'Durations of gets of cache chains.', [], BUCKETS),
+  };
+}
