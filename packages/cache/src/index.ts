@@ -1,3 +1,22 @@
+export { Chain, createChain } from './chain/chain.js';
+export type {
+  ChainGetOptions,
+  ChainOptions,
+  ChainSetOptions,
+  ChainStats,
+  LayerInChain,
+} from './chain/chain-options.js';
+export type { LoadContext, LoadDefaults, Loader, LoadOptions } from './chain/load-options.js';
+export type { ChainSpan, ChainTracer } from './chain/tracer.js';
+export { decayingTtl, type TtlStrategy, ttlPerLayer, uniformTtl } from './chain/ttl-strategy.js';
+export {
+  type WarmByAccessCountOptions,
+  type WarmingStrategy,
+  warmAlways,
+  warmByAccessCount,
+  warmBySize,
+  warmNever,
+} from './chain/warming-strategy.js';
 export { ResilientLayer, type ResilientLayerOptions } from './decorators/resilient-layer.js';
 export * from './errors.js';
 export type { InvalidationBus, InvalidationListener, InvalidationMessage } from './invalidation/invalidation-bus.js';

@@ -1,0 +1,355 @@
+import { CacheClosedError, InvalidValueError, KeyNotFoundError } from '../errors.js';
+import { checkTag, checkTags } from '../invalidation/tags.js';
+import { checkKey } from '../key.js';
+import type { Entry, Layer, MaybePromise, OpOptions } from '../layer.js';
+import { MemoryLayer } from '../layers/memory-layer.js';
+import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from './chain-options.js';
+import { type ChainParts, chainParts } from './chain-parts.js';
+import type { Loader, LoadOptions } from './load-options.js';
+import type { Load } from './loads.js';
+import type { Found } from './lookups.js';
+import type { Storey } from './storey.js';
+
+/**
+ * Layers from fast to slow as one cache: made by {@link createChain}.
+ *
+ * What is in memory is answered at once, without a promise; `await` fits both. A key or value that can't be is refused
+ * at once too, by a throw. Everything else that fails rejects.
+ */
+export class Chain<V, K extends string = string> {
+  readonly #parts: ChainParts<V>;
+  readonly #first: Storey<V>;
+  readonly #layer: Layer<V>;
+  /** Whether a hit in the first layer can be answered without a look at anything else. */
+  #direct: boolean;
+  /** A key that is found in memory was checked when it was written. */
+  readonly #keysAreChecked: boolean;
+  readonly #early: number;
+  readonly #loadDefaults: LoadOptions;
+  readonly #hits: number[];
+  #misses = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: ChainOptions<V>) {
+    const parts = chainParts(options);
+    this.#parts = parts;
+    this.#first = parts.storeys[0] as Storey<V>;
+    this.#layer = this.#first.layer;
+    this.#direct = parts.recorder === undefined;
+    this.#keysAreChecked = this.#layer instanceof MemoryLayer;
+    this.#early = options.earlyRefresh ?? 0;
+    this.#loadDefaults = parts.loadDefaults;
+    this.#hits = parts.storeys.map(() => 0);
+  }
+
+  /**
+   * The value of a key, from the first layer that has it fresh; `undefined` when none does. Layers that fail count as
+   * not having it; layers above the one that has it are given it, as long as it still lives.
+   *
+   * @throws InvalidKeyError, CacheClosedError
+   * @throws KeyNotFoundError with `required`
+   */
+  get(key: K, options: ChainGetOptions & { readonly required: true }): MaybePromise<V>;
+  get(key: K, options?: ChainGetOptions): MaybePromise<V | undefined>;
+  get(key: K, options?: ChainGetOptions): MaybePromise<V | undefined> {
+    if (options !== undefined || !this.#direct || !this.#first.isPlain) return this.#get(key, options, 0);
+    if (!this.#keysAreChecked) checkKey(key);
+    let value: MaybePromise<V | undefined>;
+    try {
+      value = this.#layer.get(key);
+    } catch {
+      return this.#get(key, undefined, 0);
+    }
+    if (value === undefined) return this.#get(key, undefined, 1);
+    if (value instanceof Promise) return this.#getAgain(key, value);
+    (this.#hits[0] as number)++;
+    return value;
+  }
+
+  /**
+   * The value of a key, or what the loader makes of it, which is then written to every layer. All who ask for the key
+   * meanwhile share one load, each for as long as its own signal lets it.
+   *
+   * Nothing is stored when the key was written or deleted during the load. A loader's error reaches all who wait, unless
+   * there is something stale within its grace; `undefined` is an answer too, and is not stored.
+   *
+   * @throws InvalidKeyError, CacheClosedError
+   * @throws CacheTimeoutError at the hard timeout
+   * @throws KeyNotFoundError with `required`
+   */
+  getOrLoad<R extends V | undefined>(
+    key: K,
+    loader: Loader<V, R>,
+    options: LoadOptions & { readonly required: true },
+  ): MaybePromise<V>;
+  getOrLoad<R extends V | undefined>(
+    key: K,
+    loader: Loader<V, R>,
+    options?: LoadOptions,
+  ): MaybePromise<V | Extract<R, undefined>>;
+  getOrLoad(key: K, loader: Loader<V>, options?: LoadOptions): MaybePromise<V | undefined> {
+    if (options !== undefined || !this.#direct || !this.#first.isPlain || this.#early > 0) {
+      return this.#getOrLoad(key, loader, options);
+    }
+    if (!this.#keysAreChecked) checkKey(key);
+    let value: MaybePromise<V | undefined>;
+    try {
+      value = this.#layer.get(key);
+    } catch {
+      return this.#getOrLoad(key, loader, undefined);
+    }
+    if (value === undefined || value instanceof Promise) {
+      if (value instanceof Promise) this.#ignore(value);
+      return this.#getOrLoad(key, loader, undefined);
+    }
+    (this.#hits[0] as number)++;
+    return value;
+  }
+
+  /**
+   * Writes a value to all layers. It wins over every load and warm-up of the key that is under way.
+   *
+   * A layer that fails doesn't fail the write; it isn't asked for the key until a write to it succeeds.
+   *
+   * @throws InvalidKeyError, CacheClosedError
+   * @throws InvalidValueError for `undefined`, which means absent
+   * @throws LayerUnavailableError when every layer failed
+   */
+  set(key: K, value: V, options?: ChainSetOptions): MaybePromise<void> {
+    this.#checkOpen();
+    checkKey(key);
+    checkValue(value);
+    options?.signal?.throwIfAborted();
+    if (options?.tags !== undefined) checkTags(options.tags);
+    return this.#parts.writes.set(key, value, options);
+  }
+
+  /** Deletes a key from all layers, as {@link set} writes. Whether a layer had it; one that is written behind can't say. */
+  delete(key: K, options?: OpOptions): MaybePromise<boolean> {
+    this.#checkOpen();
+    checkKey(key);
+    options?.signal?.throwIfAborted();
+    return this.#parts.writes.delete(key, options);
+  }
+
+  /** The values that are there, fresh, in the order of the keys. Each layer is asked once, for what is still missing. */
+  async getMany(keys: Iterable<K>, options?: OpOptions): Promise<Map<K, V>> {
+    this.#checkOpen();
+    const wanted = distinct(keys);
+    options?.signal?.throwIfAborted();
+    const { lookups, recorder } = this.#parts;
+    const start = recorder?.now() ?? 0;
+    const hits: number[] = [];
+    const found = await lookups.findMany(wanted, options, hits);
+    hits.forEach((count, layer) => {
+      (this.#hits[layer] as number) += count;
+    });
+    this.#misses += wanted.length - found.size;
+    if (recorder !== undefined)
+      recordMany(hits, wanted.length - found.size, (i) => recorder.chainGet(i, recorder.now() - start));
+    const values = new Map<K, V>();
+    for (const key of wanted) {
+      const entry = found.get(key);
+      if (entry !== undefined) values.set(key, entry.value);
+    }
+    return values;
+  }
+
+  /** {@link set} for many values with the same options. */
+  async setMany(values: Iterable<readonly [K, V]>, options?: ChainSetOptions): Promise<void> {
+    this.#checkOpen();
+    const all = new Map(values);
+    for (const [key, value] of all) {
+      checkKey(key);
+      checkValue(value);
+    }
+    options?.signal?.throwIfAborted();
+    if (options?.tags !== undefined) checkTags(options.tags);
+    if (all.size > 0) await this.#parts.writes.setMany(all, options);
+  }
+
+  /** {@link delete} for many keys. How many the layer with the most of them had. */
+  async deleteMany(keys: Iterable<K>, options?: OpOptions): Promise<number> {
+    this.#checkOpen();
+    const wanted = distinct(keys);
+    options?.signal?.throwIfAborted();
+    return wanted.length === 0 ? 0 : this.#parts.writes.deleteMany(wanted, options);
+  }
+
+  /** Deletes what was written with this tag; values that are being loaded with it are not kept. How many keys there were. */
+  async deleteByTag(tag: string, options?: OpOptions): Promise<number> {
+    this.#checkOpen();
+    checkTag(tag);
+    options?.signal?.throwIfAborted();
+    return this.#parts.writes.deleteByTag(tag, options);
+  }
+
+  /**
+   * Empties every layer that can be emptied.
+   *
+   * @throws LayerUnavailableError when a layer failed; the others are empty
+   */
+  async clear(options?: OpOptions): Promise<void> {
+    this.#checkOpen();
+    options?.signal?.throwIfAborted();
+    await this.#parts.writes.clear(options);
+  }
+
+  /**
+   * Waits for what is under way in the background: loads that nobody waits for, warm-ups, and what is written behind.
+   * Whether all of it was done in time, and no write behind failed. Default: waits for 5 seconds.
+   */
+  flush(timeoutMs = 5000): Promise<boolean> {
+    return this.#parts.flush(timeoutMs);
+  }
+
+  stats(): ChainStats {
+    return this.#parts.stats(this.#hits, this.#misses);
+  }
+
+  /**
+   * Takes no more calls, ends the loads under way, waits for the writes under way and those behind, and closes the
+   * layers. May be called twice. Rejects when a layer couldn't be closed; the others are.
+   */
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#direct = false;
+      this.#closing = this.#parts.close(new CacheClosedError('the chain'));
+    }
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #get(key: string, options: ChainGetOptions | undefined, from: number): MaybePromise<V | undefined> {
+    this.#checkOpen();
+    checkKey(key);
+    const signal = options?.signal;
+    signal?.throwIfAborted();
+    const { lookups, recorder } = this.#parts;
+    const start = recorder?.now() ?? 0;
+    const required = options?.required === true;
+    const found = lookups.find(key, signal, from);
+    if (!(found instanceof Promise)) return this.#answer(key, found, required, start);
+    return found.then((result) => this.#answer(key, result, required, start));
+  }
+
+  /** The first layer turned out to answer with promises. */
+  #getAgain(key: string, value: Promise<V | undefined>): MaybePromise<V | undefined> {
+    this.#ignore(value);
+    return this.#get(key, undefined, 0);
+  }
+
+  #ignore(value: Promise<unknown>): void {
+    this.#first.markLate();
+    value.catch(() => {});
+  }
+
+  #answer(key: string, found: Found<V>, required: boolean, start: number): V | undefined {
+    this.#count(found.layer, start);
+    if (required && found.fresh === undefined) throw new KeyNotFoundError(key);
+    return found.fresh?.value;
+  }
+
+  #count(layer: number, start: number): void {
+    if (layer >= 0) (this.#hits[layer] as number)++;
+    else this.#misses++;
+    const { recorder } = this.#parts;
+    if (recorder !== undefined) recorder.chainGet(layer, recorder.now() - start);
+  }
+
+  #getOrLoad(key: string, loader: Loader<V>, given: LoadOptions | undefined): MaybePromise<V | undefined> {
+    this.#checkOpen();
+    checkKey(key);
+    const signal = given?.signal;
+    signal?.throwIfAborted();
+    const { loads, recorder } = this.#parts;
+    const start = recorder?.now() ?? 0;
+    let load = loads.get(key);
+    if (load === undefined) {
+      const options = given === undefined ? this.#loadDefaults : { ...this.#loadDefaults, ...given };
+      if (given?.tags !== undefined) checkTags(given.tags);
+      load = loads.begin(key, loader, options);
+      this.#lookThenLoad(load, signal !== undefined);
+    }
+    const answer = load.join(signal);
+    const required = given?.required === true;
+    if (!(answer instanceof Promise)) return this.#loaded(load, answer, required, start);
+    const joined = load;
+    return answer.then((value) => this.#loaded(joined, value, required, start));
+  }
+
+  #lookThenLoad(load: Load<V>, abortable: boolean): void {
+    const { lookups, loads } = this.#parts;
+    const found = lookups.findFor(load.key, load.ticket, abortable ? load : undefined);
+    if (!(found instanceof Promise)) {
+      this.#loadUnlessFound(load, found);
+      return;
+    }
+    found.then(
+      (result) => this.#loadUnlessFound(load, result),
+      (error: unknown) => loads.fail(load, error),
+    );
+  }
+
+  #loadUnlessFound(load: Load<V>, { fresh, layer, stale }: Found<V>): void {
+    const { loads } = this.#parts;
+    if (fresh === undefined) {
+      loads.run(load, stale);
+      return;
+    }
+    loads.found(load, fresh, layer);
+    const early = load.options.earlyRefresh ?? 0;
+    if (early === 0 || !this.#isEnding(fresh, early, load.options.ttlMs) || !loads.hasRoom) return;
+    if (loads.get(load.key) !== undefined) return;
+    const refresh = loads.begin(load.key, load.loader, load.options);
+    loads.detach(refresh);
+    loads.run(refresh, fresh);
+  }
+
+  /** Whether less than this fraction of its lifetime is left. */
+  #isEnding({ expiresAt, writtenAt }: Entry<V>, fraction: number, ttlMs: number | undefined): boolean {
+    if (expiresAt === undefined) return false;
+    const lifetime = writtenAt === undefined ? (ttlMs ?? this.#parts.lifetimes.ttlMs) : expiresAt - writtenAt;
+    return lifetime !== undefined && expiresAt - this.#parts.clock() < lifetime * fraction;
+  }
+
+  #loaded(load: Load<V>, value: V | undefined, required: boolean, start: number): V | undefined {
+    this.#count(load.foundAt, start);
+    if (required && value === undefined) throw new KeyNotFoundError(load.key);
+    return value;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new CacheClosedError('the chain');
+  }
+}
+
+/**
+ * Puts layers together, from fast to slow.
+ *
+ * @throws InvalidOptionError that names the option
+ */
+export function createChain<V, K extends string = string>(options: ChainOptions<V>): Chain<V, K> {
+  return new Chain<V, K>(options);
+}
+
+function checkValue(value: unknown): void {
+  if (value === undefined)
+    throw new InvalidValueError('undefined means that there is no value; delete the key instead');
+}
+
+function distinct<K extends string>(keys: Iterable<K>): K[] {
+  const all = new Set(keys);
+  for (const key of all) checkKey(key);
+  return [...all];
+}
+
+function recordMany(hits: readonly number[], misses: number, record: (layer: number) => void): void {
+  hits.forEach((count, layer) => {
+    for (let i = 0; i < count; i++) record(layer);
+  });
+  for (let i = 0; i < misses; i++) record(-1);
+}

@@ -1,0 +1,48 @@
+import type { SetOptions } from '../layer.js';
+import type { ChainOptions } from './chain-options.js';
+import { checkFraction, checkMs } from './options.js';
+import type { Storey } from './storey.js';
+import { type TtlStrategy, uniformTtl } from './ttl-strategy.js';
+
+const NOTHING: SetOptions = {};
+
+/** How long values live: what the chain or a write says, shortened by jitter once, and for each layer by its strategy. */
+export class Lifetimes {
+  readonly ttlMs: number | undefined;
+  readonly graceMs: number | undefined;
+  readonly #jitter: number;
+  readonly #random: () => number;
+  readonly #strategy: TtlStrategy;
+  readonly #lowest: number;
+
+  constructor(options: Omit<ChainOptions<never>, 'layers'>, layers: number) {
+    checkMs('ttlMs', options.ttlMs, 'no zero');
+    checkMs('graceMs', options.graceMs);
+    checkFraction('ttlJitter', options.ttlJitter);
+    this.ttlMs = options.ttlMs;
+    this.graceMs = options.graceMs;
+    this.#jitter = options.ttlJitter ?? 0;
+    this.#random = options.random ?? Math.random;
+    this.#strategy = options.ttlStrategy ?? uniformTtl;
+    this.#lowest = layers - 1;
+  }
+
+  /** The lifetime of a new value, the same for all layers before their strategy. */
+  ofWrite(ttlMs: number | undefined): number | undefined {
+    const ms = ttlMs ?? this.ttlMs;
+    return ms === undefined || this.#jitter === 0 ? ms : ms * (1 - this.#jitter * this.#random());
+  }
+
+  /** Options for writing what lives `ttlMs` in the layer `source` to another one. */
+  inLayer(
+    storey: Pick<Storey<unknown>, 'index' | 'name'>,
+    ttlMs: number | undefined,
+    graceMs: number | undefined,
+    source: number = this.#lowest,
+    signal?: AbortSignal,
+  ): SetOptions {
+    if (ttlMs === undefined) return signal === undefined ? NOTHING : { signal };
+    const wanted = this.#strategy(ttlMs, storey.index, source, storey.name);
+    return { ttlMs: wanted < ttlMs && wanted > 0 ? wanted : ttlMs, graceMs: graceMs ?? this.graceMs, signal };
+  }
+}

@@ -1,0 +1,290 @@
+import type { Timers } from '@granary/resilience';
+import { type CacheClosedError, CacheTimeoutError } from '../errors.js';
+import type { Entry, MaybePromise } from '../layer.js';
+import type { Background } from './background.js';
+import { Flight } from './flight.js';
+import type { Loader, LoadOptions } from './load-options.js';
+import { RememberedErrors } from './remembered-errors.js';
+import type { Ticket, Tickets } from './tickets.js';
+import { type ChainTracer, startSpan } from './tracer.js';
+
+/** Where loaded values go. */
+export interface LoadTarget<V> {
+  /** Writes a loaded value to every layer, unless the key was written since its ticket was taken. */
+  store(load: Load<V>, value: V): MaybePromise<unknown>;
+  /** The loader says that there is nothing where there was something. */
+  forget(key: string): MaybePromise<unknown>;
+  /** A mark for the tags that are deleted meanwhile. */
+  mark(): number;
+  failed(operation: string, error: unknown): void;
+}
+
+export interface LoadsOptions {
+  readonly background: Background;
+  readonly tickets: Tickets;
+  readonly timers: Timers;
+  readonly clock: () => number;
+  readonly tracer: ChainTracer | undefined;
+}
+
+/** One load of a key, which all callers share, and what its loader is told. */
+export class Load<V> extends Flight<V | undefined> {
+  readonly key: string;
+  readonly loader: Loader<V>;
+  readonly options: LoadOptions;
+  readonly ticket: Ticket;
+  /** For the tags that are deleted while it loads. */
+  readonly mark: number;
+  /** What was there before, no longer fresh or about to be refreshed. */
+  stale: Entry<V> | undefined;
+  /** Index of the layer that had the value after all. */
+  foundAt = -1;
+  soft: unknown;
+  hard: unknown;
+  readonly #abandoned: (load: Load<V>) => void;
+  #done = false;
+  #whenDone: Promise<void> | undefined;
+  #resolveDone: (() => void) | undefined;
+
+  constructor(
+    key: string,
+    loader: Loader<V>,
+    options: LoadOptions,
+    ticket: Ticket,
+    mark: number,
+    abandoned: (load: Load<V>) => void,
+  ) {
+    super();
+    this.key = key;
+    this.loader = loader;
+    this.options = options;
+    this.ticket = ticket;
+    this.mark = mark;
+    this.#abandoned = abandoned;
+  }
+
+  get isDone(): boolean {
+    return this.#done;
+  }
+
+  /** Resolves when the loader has ended or nobody waits for it any more. */
+  get whenDone(): Promise<void> {
+    this.#whenDone ??= this.#done
+      ? Promise.resolve()
+      : new Promise((resolve) => {
+          this.#resolveDone = resolve;
+        });
+    return this.#whenDone;
+  }
+
+  end(): void {
+    this.#done = true;
+    this.#resolveDone?.();
+  }
+
+  protected override abandon(reason: unknown): void {
+    super.abandon(reason);
+    this.#abandoned(this);
+  }
+}
+
+/**
+ * The loads under way, at most one for each key. A load belongs to its callers: it ends when the last has gone. One that
+ * has answered with something stale goes on in the background.
+ */
+export class Loads<V> {
+  readonly #target: LoadTarget<V>;
+  readonly #options: LoadsOptions;
+  readonly #byKey = new Map<string, Load<V>>();
+  /** All that aren't done, those among them that were overtaken by a write and that nobody can join any more. */
+  readonly #all = new Set<Load<V>>();
+  readonly #errors: RememberedErrors;
+  started = 0;
+  failures = 0;
+  staleAnswers = 0;
+
+  constructor(target: LoadTarget<V>, options: LoadsOptions) {
+    this.#target = target;
+    this.#options = options;
+    this.#errors = new RememberedErrors(options.clock);
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  get(key: string): Load<V> | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** A load that callers can join from now on. {@link run} or {@link found} goes on with it. */
+  begin(key: string, loader: Loader<V>, options: LoadOptions): Load<V> {
+    const ticket = this.#options.tickets.take(key);
+    const load = new Load(key, loader, options, ticket, this.#target.mark(), this.#finish);
+    this.#byKey.set(key, load);
+    this.#all.add(load);
+    return load;
+  }
+
+  /** A layer had the value, or another caller's load has brought it. */
+  found(load: Load<V>, entry: Entry<V>, layer: number): void {
+    if (load.isDone) return;
+    load.foundAt = layer;
+    load.answer(entry.value);
+    this.#finish(load);
+  }
+
+  /** Asks the loader. */
+  run(load: Load<V>, stale: Entry<V> | undefined): void {
+    if (load.isDone) return;
+    load.stale = stale;
+    const remembered = this.#errors.get(load.key);
+    if (remembered !== undefined) {
+      this.#end(load, remembered.error);
+      return;
+    }
+    this.started++;
+    const span = startSpan(this.#options.tracer, 'cache.load');
+    let result: V | undefined | PromiseLike<V | undefined>;
+    try {
+      result = load.loader(load);
+    } catch (error) {
+      span?.fail(error);
+      this.#failed(load, error);
+      return;
+    }
+    if (!isThenable(result)) {
+      span?.end();
+      this.#loaded(load, result);
+      return;
+    }
+    this.#startTimers(load);
+    Promise.resolve(result).then(
+      (value) => {
+        span?.end();
+        this.#loaded(load, value);
+      },
+      (error: unknown) => {
+        span?.fail(error);
+        this.#failed(load, error);
+      },
+    );
+  }
+
+  fail(load: Load<V>, error: unknown): void {
+    if (!load.isDone) this.#end(load, error);
+  }
+
+  /** Whether a load that nobody waits for may begin. */
+  get hasRoom(): boolean {
+    return this.#options.background.hasRoom;
+  }
+
+  /** Lets a load go on although nobody waits for it. */
+  detach(load: Load<V>): boolean {
+    if (load.isDone) return true;
+    if (!this.#options.background.add(load.whenDone)) return false;
+    load.pin();
+    return true;
+  }
+
+  /** The key is being written: who comes now doesn't want what is being loaded. */
+  supersede(key: string): void {
+    if (this.#byKey.size > 0) this.#byKey.delete(key);
+    this.#errors.delete(key);
+  }
+
+  supersedeAll(): void {
+    this.#byKey.clear();
+    this.#errors.clear();
+  }
+
+  /** Ends everything: those who wait are told so. */
+  close(error: CacheClosedError): void {
+    for (const load of this.#all) {
+      load.stop(error);
+      load.fail(error);
+      this.#finish(load);
+    }
+  }
+
+  #startTimers(load: Load<V>): void {
+    const { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate } = load.options;
+    const { timers } = this.#options;
+    const softMs = staleWhileRevalidate ? 0 : softTimeoutMs;
+    if (softMs !== undefined && load.stale !== undefined && load.isOpen) {
+      if (softMs === 0) this.#answerStale(load, load.stale);
+      else load.soft = timers.setTimeout(() => load.stale && this.#answerStale(load, load.stale), softMs);
+    }
+    if (hardTimeoutMs === undefined) return;
+    load.hard = timers.setTimeout(() => {
+      const error = new CacheTimeoutError('the loader', hardTimeoutMs);
+      this.#failed(load, error);
+      load.stop(error);
+    }, hardTimeoutMs);
+  }
+
+  /** Answers before the loader has, if the load may go on in the background and nobody has written the key meanwhile. */
+  #answerStale(load: Load<V>, stale: Entry<V>): void {
+    if (!load.isOpen || load.isDone || !load.ticket.current || !this.detach(load)) return;
+    this.staleAnswers++;
+    load.answer(stale.value);
+  }
+
+  #loaded(load: Load<V>, value: V | undefined): void {
+    if (load.isDone) return;
+    let stored: MaybePromise<unknown>;
+    try {
+      if (value !== undefined) stored = load.ticket.current ? this.#target.store(load, value) : undefined;
+      else stored = load.stale !== undefined && load.ticket.current ? this.#target.forget(load.key) : undefined;
+    } catch (error) {
+      this.#target.failed('store', error);
+    }
+    if (!(stored instanceof Promise)) {
+      load.answer(value);
+      this.#finish(load);
+      return;
+    }
+    const done = stored.catch((error: unknown) => this.#target.failed('store', error));
+    if (this.#options.background.add(done)) load.answer(value);
+    done.then(() => {
+      load.answer(value);
+      this.#finish(load);
+    });
+  }
+
+  #failed(load: Load<V>, error: unknown): void {
+    if (load.isDone) return;
+    this.failures++;
+    const { errorTtlMs } = load.options;
+    if (errorTtlMs !== undefined && load.ticket.current) this.#errors.set(load.key, error, errorTtlMs);
+    if (!load.isOpen || load.stale !== undefined) this.#target.failed('load', error);
+    this.#end(load, error);
+  }
+
+  #end(load: Load<V>, error: unknown): void {
+    if (load.isOpen) {
+      if (load.stale !== undefined && load.ticket.current) {
+        this.staleAnswers++;
+        load.answer(load.stale.value);
+      } else load.fail(error);
+    }
+    this.#finish(load);
+  }
+
+  readonly #finish = (load: Load<V>): void => {
+    if (load.isDone) return;
+    load.end();
+    const { timers, tickets } = this.#options;
+    if (load.soft !== undefined) timers.clearTimeout(load.soft);
+    if (load.hard !== undefined) timers.clearTimeout(load.hard);
+    if (this.#byKey.get(load.key) === load) this.#byKey.delete(load.key);
+    this.#all.delete(load);
+    tickets.giveBack(load.key, load.ticket);
+  };
+}
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  if (value instanceof Promise) return true;
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

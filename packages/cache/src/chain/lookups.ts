@@ -1,0 +1,267 @@
+import type { Entry, GetOptions, MaybePromise } from '../layer.js';
+import type { Background } from './background.js';
+import { Flight } from './flight.js';
+import type { Lifetimes } from './lifetimes.js';
+import type { Recorder } from './recorder.js';
+import { isFresh, type Storey } from './storey.js';
+import type { BatchTicket, Ticket, Tickets } from './tickets.js';
+import { type ChainTracer, startSpan } from './tracer.js';
+import type { WarmingStrategy } from './warming-strategy.js';
+
+/** What a look through the layers has found so far. */
+export class Found<V> {
+  fresh: Entry<V> | undefined;
+  /** Index of the layer that had it; −1 while none has. */
+  layer = -1;
+  /** The best of what is no longer fresh: the one that was so the longest. */
+  stale: Entry<V> | undefined;
+
+  /** Whether this is the answer. */
+  take(entry: Entry<V> | undefined, layer: number, now: () => number): boolean {
+    if (entry === undefined) return false;
+    if (entry.expiresAt === undefined || isFresh(entry, now())) {
+      this.fresh = entry;
+      this.layer = layer;
+      return true;
+    }
+    if (this.stale === undefined || entry.expiresAt > (this.stale.expiresAt ?? 0)) this.stale = entry;
+    return false;
+  }
+}
+
+export interface LookupsOptions<V> {
+  readonly storeys: readonly Storey<V>[];
+  readonly lifetimes: Lifetimes;
+  readonly warming: WarmingStrategy<V>;
+  readonly tickets: Tickets;
+  readonly background: Background;
+  readonly recorder: Recorder | undefined;
+  readonly tracer: ChainTracer | undefined;
+  readonly clock: () => number;
+}
+
+/**
+ * Looks through the layers, from fast to slow, and brings up what it finds. Layers that answer at once are looked
+ * through at once; where one has to be waited for, all who look for the key wait together.
+ */
+export class Lookups<V> {
+  readonly #options: LookupsOptions<V>;
+  readonly #storeys: readonly Storey<V>[];
+  readonly #clock: () => number;
+  readonly #flights = new Map<string, Flight<Found<V>>>();
+  readonly #all = new Set<Flight<Found<V>>>();
+  droppedWarmUps = 0;
+
+  constructor(options: LookupsOptions<V>) {
+    this.#options = options;
+    this.#storeys = options.storeys;
+    this.#clock = options.clock;
+  }
+
+  /** What the layers have, from layer `from` on. */
+  find(key: string, signal: AbortSignal | undefined, from = 0): MaybePromise<Found<V>> {
+    const known = this.#flights.get(key);
+    if (known !== undefined) return known.join(signal);
+    if (signal !== undefined) return this.#findShared(key, signal, new Found(), from, undefined);
+    const found = new Found<V>();
+    const waiting = this.#scan(key, found, from, undefined);
+    return waiting === undefined
+      ? this.#bringUp(key, found)
+      : this.#findShared(key, undefined, found, found.layer, waiting);
+  }
+
+  /** The same for a load, which is what callers wait for: its ticket and its signal count. */
+  findFor(key: string, ticket: Ticket, options: GetOptions | undefined): MaybePromise<Found<V>> {
+    const found = new Found<V>();
+    const waiting = this.#scan(key, found, 0, options);
+    return waiting === undefined ? this.#bringUp(key, found) : this.#goOn(key, found, waiting, ticket, options);
+  }
+
+  /** What the layers have of many keys, fresh. Each layer is asked once, for what is still missing. */
+  async findMany(
+    keys: readonly string[],
+    options: GetOptions | undefined,
+    hits: number[],
+  ): Promise<Map<string, Entry<V>>> {
+    const { tickets } = this.#options;
+    const all = new Map<string, Entry<V>>();
+    const batch = tickets.takeBatch();
+    try {
+      let missing = keys;
+      for (const storey of this.#storeys) {
+        if (missing.length === 0) break;
+        const answer = storey.findMany(missing, options);
+        const found = answer instanceof Promise ? await answer : answer;
+        options?.signal?.throwIfAborted();
+        if (found.size === 0) continue;
+        const fresh = this.#takeFresh(found, all);
+        hits[storey.index] = (hits[storey.index] ?? 0) + fresh.size;
+        if (storey.index > 0 && fresh.size > 0) this.#bringUpMany(fresh, storey.index, batch);
+        missing = missing.filter((key) => !all.has(key));
+      }
+    } finally {
+      tickets.giveBackBatch(batch);
+    }
+    return all;
+  }
+
+  /** Who looks for the key from now on begins anew. */
+  supersede(key: string): void {
+    if (this.#flights.size > 0) this.#flights.delete(key);
+  }
+
+  supersedeAll(): void {
+    this.#flights.clear();
+  }
+
+  close(error: Error): void {
+    for (const flight of this.#all) {
+      flight.stop(error);
+      flight.fail(error);
+    }
+  }
+
+  /** Looks as far as layers answer at once; then gives the promise, and the layer's index in `found.layer`. */
+  #scan(
+    key: string,
+    found: Found<V>,
+    from: number,
+    options: GetOptions | undefined,
+  ): Promise<Entry<V> | undefined> | undefined {
+    for (let i = from; i < this.#storeys.length; i++) {
+      const entry = (this.#storeys[i] as Storey<V>).find(key, options);
+      if (entry instanceof Promise) {
+        found.layer = i;
+        return entry;
+      }
+      if (found.take(entry, i, this.#clock)) return undefined;
+    }
+    return undefined;
+  }
+
+  #findShared(
+    key: string,
+    signal: AbortSignal | undefined,
+    found: Found<V>,
+    from: number,
+    waiting: Promise<Entry<V> | undefined> | undefined,
+  ): MaybePromise<Found<V>> {
+    const { tickets } = this.#options;
+    const flight = new Flight<Found<V>>();
+    const ticket = tickets.take(key);
+    // A caller without a signal never goes, so nothing can be aborted.
+    const options = signal === undefined ? undefined : flight;
+    const done = () => {
+      this.#all.delete(flight);
+      tickets.giveBack(key, ticket);
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    };
+    const first = waiting ?? this.#scan(key, found, from, options);
+    if (first === undefined) {
+      done();
+      return this.#bringUp(key, found);
+    }
+    this.#flights.set(key, flight);
+    this.#all.add(flight);
+    this.#goOn(key, found, first, ticket, options).then(
+      (result) => {
+        done();
+        flight.answer(result);
+      },
+      (error: unknown) => {
+        done();
+        flight.fail(error);
+      },
+    );
+    return flight.join(signal);
+  }
+
+  async #goOn(
+    key: string,
+    found: Found<V>,
+    first: Promise<Entry<V> | undefined>,
+    ticket: Ticket,
+    options: GetOptions | undefined,
+  ): Promise<Found<V>> {
+    const span = startSpan(this.#options.tracer, 'cache.get');
+    let waiting: Promise<Entry<V> | undefined> | undefined = first;
+    while (waiting !== undefined) {
+      const layer = found.layer;
+      found.layer = -1;
+      const entry = await waiting;
+      waiting = undefined;
+      if (options?.signal?.aborted) break;
+      if (!found.take(entry, layer, this.#clock)) waiting = this.#scan(key, found, layer + 1, options);
+    }
+    span?.end();
+    options?.signal?.throwIfAborted();
+    return this.#bringUp(key, found, ticket);
+  }
+
+  #bringUp(key: string, found: Found<V>, ticket?: Ticket): Found<V> {
+    const { fresh, layer } = found;
+    if (fresh === undefined || layer <= 0) return found;
+    for (let i = layer - 1; i >= 0 && (ticket === undefined || ticket.current); i--) {
+      this.#warm(key, fresh, layer, this.#storeys[i] as Storey<V>);
+    }
+    return found;
+  }
+
+  #warm(key: string, entry: Entry<V>, from: number, storey: Storey<V>): void {
+    if (!this.#wants(key, entry.value, storey)) return;
+    const options = this.#options.lifetimes.inLayer(storey, this.#remaining(entry), undefined, from);
+    this.#watch(storey.set(key, entry.value, options));
+  }
+
+  #wants(key: string, value: V, storey: Storey<V>): boolean {
+    if (storey.answersLate && !this.#options.background.hasRoom) {
+      this.droppedWarmUps++;
+      this.#options.recorder?.dropped(storey.name);
+      return false;
+    }
+    try {
+      return this.#options.warming(key, value, storey.name);
+    } catch {
+      return false;
+    }
+  }
+
+  #watch(written: MaybePromise<unknown>): void {
+    if (written instanceof Promise) this.#options.background.add(written);
+  }
+
+  /** How long it is still fresh; what lives for ever in its layer lives as long as new values do in others. */
+  #remaining(entry: Entry<V>): number | undefined {
+    return entry.expiresAt === undefined ? this.#options.lifetimes.ttlMs : entry.expiresAt - this.#clock();
+  }
+
+  #takeFresh(found: ReadonlyMap<string, Entry<V>>, all: Map<string, Entry<V>>): Map<string, Entry<V>> {
+    const now = this.#clock();
+    const fresh = new Map<string, Entry<V>>();
+    for (const [key, entry] of found) {
+      if (!isFresh(entry, now)) continue;
+      all.set(key, entry);
+      fresh.set(key, entry);
+    }
+    return fresh;
+  }
+
+  /** Writes values of one lifetime together. */
+  #bringUpMany(entries: ReadonlyMap<string, Entry<V>>, from: number, batch: BatchTicket): void {
+    for (let i = from - 1; i >= 0; i--) {
+      const storey = this.#storeys[i] as Storey<V>;
+      const byEnd = new Map<number | undefined, Map<string, V>>();
+      for (const [key, { value, expiresAt }] of entries) {
+        if (!batch.isCurrent(key) || !this.#wants(key, value, storey)) continue;
+        const same = byEnd.get(expiresAt);
+        if (same === undefined) byEnd.set(expiresAt, new Map([[key, value]]));
+        else same.set(key, value);
+      }
+      for (const [expiresAt, values] of byEnd) {
+        const remaining = this.#remaining({ value: undefined as V, expiresAt });
+        const options = this.#options.lifetimes.inLayer(storey, remaining, undefined, from);
+        this.#watch(storey.setMany(values, options));
+      }
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import { performance } from 'node:perf_hooks';
+import type { MetricsCollector } from '@granary/telemetry';
+
+/** Tells a collector, whose errors must not decide what a cache answers. Where nobody listens it isn't made at all. */
+export class Recorder {
+  readonly #collector: MetricsCollector;
+
+  constructor(collector: MetricsCollector) {
+    this.#collector = collector;
+  }
+
+  /** Milliseconds, for durations. */
+  now(): number {
+    return performance.now();
+  }
+
+  get(layer: string, hit: boolean, durationMs: number): void {
+    try {
+      this.#collector.recordGet(layer, hit, durationMs);
+    } catch {}
+  }
+
+  set(layer: string, success: boolean, durationMs: number): void {
+    try {
+      this.#collector.recordSet(layer, success, durationMs);
+    } catch {}
+  }
+
+  delete(layer: string, success: boolean, durationMs: number): void {
+    try {
+      this.#collector.recordDelete(layer, success, durationMs);
+    } catch {}
+  }
+
+  error(layer: string, operation: string, error: unknown): void {
+    try {
+      this.#collector.recordError(layer, operation, errorType(error));
+    } catch {}
+  }
+
+  chainGet(layerIndex: number, durationMs: number): void {
+    try {
+      this.#collector.recordChainGet(layerIndex >= 0, layerIndex, durationMs);
+    } catch {}
+  }
+
+  dropped(layer: string): void {
+    try {
+      this.#collector.recordWriteDropped(layer);
+    } catch {}
+  }
+}
+
+/** Codes are few, messages are not. */
+function errorType(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return 'error';
+  return typeof error.code === 'string' ? error.code : 'error';
+}

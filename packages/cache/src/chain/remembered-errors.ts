@@ -1,0 +1,38 @@
+/** Most keys whose error is remembered. */
+const MAX_ERRORS = 1000;
+
+/** What loaders threw lately, for those who asked to have it remembered. Bounded; the oldest goes first. */
+export class RememberedErrors {
+  readonly #clock: () => number;
+  readonly #errors = new Map<string, { readonly error: unknown; readonly until: number }>();
+
+  constructor(clock: () => number) {
+    this.#clock = clock;
+  }
+
+  get(key: string): { readonly error: unknown } | undefined {
+    if (this.#errors.size === 0) return undefined;
+    const remembered = this.#errors.get(key);
+    if (remembered === undefined || remembered.until > this.#clock()) return remembered;
+    this.#errors.delete(key);
+    return undefined;
+  }
+
+  set(key: string, error: unknown, ttlMs: number): void {
+    this.#errors.delete(key);
+    this.#errors.set(key, { error, until: this.#clock() + ttlMs });
+    if (this.#errors.size <= MAX_ERRORS) return;
+    for (const oldest of this.#errors.keys()) {
+      this.#errors.delete(oldest);
+      return;
+    }
+  }
+
+  delete(key: string): void {
+    if (this.#errors.size > 0) this.#errors.delete(key);
+  }
+
+  clear(): void {
+    this.#errors.clear();
+  }
+}

@@ -1,0 +1,255 @@
+import { LayerUnavailableError } from '../errors.js';
+import type { InvalidationBus, InvalidationListener, InvalidationMessage } from '../invalidation/invalidation-bus.js';
+import type { TagDeletions } from '../invalidation/tag-deletions.js';
+import type { TagIndex } from '../invalidation/tags.js';
+import type { MaybePromise, OpOptions } from '../layer.js';
+import type { ChainSetOptions } from './chain-options.js';
+import type { Lifetimes } from './lifetimes.js';
+import type { Load } from './loads.js';
+import { Failed, type ReportFailure, type Storey } from './storey.js';
+
+export interface WritesOptions<V> {
+  readonly storeys: readonly Storey<V>[];
+  readonly lifetimes: Lifetimes;
+  readonly tags: TagIndex;
+  readonly deletions: TagDeletions;
+  readonly bus: InvalidationBus | undefined;
+  /** The chain's own listener, which isn't told of what the chain itself changed. */
+  readonly listener: InvalidationListener;
+  /** Makes worthless what is being read of a key, or of all. */
+  readonly supersede: (key: string) => void;
+  readonly supersedeAll: () => void;
+  readonly clock: () => number;
+  readonly report: ReportFailure;
+}
+
+/**
+ * Writes to all layers at once. A layer that fails doesn't fail the write, and isn't believed for the key until a write
+ * to it succeeds; only when every layer fails, the write does. Others are told when the layers have answered.
+ */
+export class Writes<V> {
+  readonly #options: WritesOptions<V>;
+  readonly #storeys: readonly Storey<V>[];
+
+  constructor(options: WritesOptions<V>) {
+    this.#options = options;
+    this.#storeys = options.storeys;
+  }
+
+  set(key: string, value: V, options: ChainSetOptions | undefined): MaybePromise<void> {
+    const ttlMs = this.#options.lifetimes.ofWrite(options?.ttlMs);
+    const tags = options?.tags;
+    if (tags === undefined || tags.length === 0) return this.#put(key, value, ttlMs, options);
+    // What is read before the tags are known is old all the same.
+    this.#options.supersede(key);
+    const mark = this.#options.deletions.mark();
+    return this.#tagged([key], tags, ttlMs, mark, options, () => this.#put(key, value, ttlMs, options));
+  }
+
+  setMany(values: ReadonlyMap<string, V>, options: ChainSetOptions | undefined): MaybePromise<void> {
+    const ttlMs = this.#options.lifetimes.ofWrite(options?.ttlMs);
+    const put = () => {
+      for (const key of values.keys()) this.#options.supersede(key);
+      const results = this.#storeys.map((storey) => storey.setMany(values, this.#lifetime(storey, ttlMs, options)));
+      return this.#finish(results, 'set', options, () => this.#tellKeys([...values.keys()]));
+    };
+    const tags = options?.tags;
+    if (tags === undefined || tags.length === 0) return put();
+    return this.#tagged([...values.keys()], tags, ttlMs, this.#options.deletions.mark(), options, put);
+  }
+
+  delete(key: string, options: OpOptions | undefined): MaybePromise<boolean> {
+    this.#options.supersede(key);
+    const results = this.#storeys.map((storey) => storey.delete(key, options));
+    let found = false;
+    const note = (result: boolean | Failed) => {
+      found ||= result === true;
+      return result;
+    };
+    const noted = results.map((result) => (result instanceof Promise ? result.then(note) : note(result)));
+    const done = this.#finish(noted, 'delete', options, () => this.#tellKeys([key]));
+    return done instanceof Promise ? done.then(() => found) : found;
+  }
+
+  async deleteMany(keys: readonly string[], options: OpOptions | undefined): Promise<number> {
+    const deleted = await this.#deleteFrom(this.#storeys, keys, options);
+    await this.#tellKeys(keys);
+    return deleted;
+  }
+
+  async clear(options: OpOptions | undefined): Promise<void> {
+    const { tags, deletions } = this.#options;
+    this.#options.supersedeAll();
+    deletions.recordAll();
+    const results = await Promise.all(this.#storeys.map((storey) => storey.clear(options)));
+    await tags.clear(options);
+    await this.#tell({ type: 'clear' });
+    options?.signal?.throwIfAborted();
+    const failed = results.find((result) => result instanceof Failed);
+    if (failed !== undefined) throw this.#unavailable('clear', results);
+  }
+
+  /** How many keys were deleted. */
+  async deleteByTag(tag: string, options: OpOptions | undefined): Promise<number> {
+    const { deletions } = this.#options;
+    deletions.record(tag);
+    await this.#tell({ type: 'tag', tag });
+    return this.#deleteTagged(this.#storeys, tag, options, true);
+  }
+
+  /** Writes a loaded value unless the key was written, or one of its tags deleted, since the load began. */
+  store(load: Load<V>, value: V): MaybePromise<unknown> {
+    const { options, ticket, key } = load;
+    const { lifetimes, deletions } = this.#options;
+    const ttlMs = lifetimes.ofWrite(options.ttlMs);
+    // The load's signal is its callers', and they have what they wanted.
+    const written = { graceMs: options.graceMs };
+    const put = () => (ticket.current ? this.#put(key, value, ttlMs, written) : undefined);
+    const { tags } = options;
+    if (tags === undefined || tags.length === 0) return put();
+    if (deletions.since(load.mark, tags)) return undefined;
+    return this.#tagged([key], tags, ttlMs, load.mark, undefined, put);
+  }
+
+  /** Somebody else changed something: copies in the layers that only this process has are dropped. */
+  async invalidate(message: InvalidationMessage): Promise<void> {
+    const { deletions, tags, supersede, supersedeAll } = this.#options;
+    const own = this.#storeys.filter((storey) => !storey.shared);
+    if (message.type === 'keys') {
+      for (const key of message.keys) supersede(key);
+      await this.#deleteFrom(own, message.keys, undefined);
+    } else if (message.type === 'tag') {
+      deletions.record(message.tag);
+      if (!tags.shared) await this.#deleteTagged(own, message.tag, undefined, false);
+    } else {
+      deletions.recordAll();
+      supersedeAll();
+      await Promise.all(own.map((storey) => storey.clear(undefined)));
+      if (message.type === 'clear' && !tags.shared) await tags.clear();
+    }
+  }
+
+  #put(key: string, value: V, ttlMs: number | undefined, options: ChainSetOptions | undefined): MaybePromise<void> {
+    this.#options.supersede(key);
+    let failures = 0;
+    let late: MaybePromise<Failed | undefined>[] | undefined;
+    for (let i = 0; i < this.#storeys.length; i++) {
+      const storey = this.#storeys[i] as Storey<V>;
+      const result = storey.set(key, value, this.#lifetime(storey, ttlMs, options));
+      if (result === undefined) continue;
+      failures++;
+      late ??= [];
+      late.push(result);
+    }
+    if (late === undefined && this.#options.bus === undefined) return undefined;
+    // Layers that have answered need no room among those that are waited for.
+    const written = this.#storeys.length - failures;
+    return this.#finish(late ?? [], 'set', options, () => this.#tellKeys([key]), written);
+  }
+
+  #lifetime(storey: Storey<V>, ttlMs: number | undefined, options: ChainSetOptions | undefined) {
+    return this.#options.lifetimes.inLayer(storey, ttlMs, options?.graceMs, undefined, options?.signal);
+  }
+
+  /** Adds the tags first, and deletes what would be found by no tag. */
+  #tagged(
+    keys: readonly string[],
+    tags: readonly string[],
+    ttlMs: number | undefined,
+    mark: number,
+    options: ChainSetOptions | undefined,
+    put: () => MaybePromise<unknown>,
+  ): MaybePromise<void> {
+    const graceMs = options?.graceMs ?? this.#options.lifetimes.graceMs ?? 0;
+    const expiresAt = ttlMs === undefined ? undefined : this.#options.clock() + ttlMs + graceMs;
+    const after = async (forgotten: readonly string[], written: MaybePromise<unknown>) => {
+      await written;
+      const old = this.#options.deletions.since(mark, tags) ? [...forgotten, ...keys] : forgotten;
+      if (old.length > 0) await this.deleteMany(old, undefined);
+    };
+    const then = (forgotten: readonly string[]): MaybePromise<void> => {
+      const written = put();
+      if (written instanceof Promise || forgotten.length > 0 || this.#options.deletions.since(mark, tags)) {
+        return after(forgotten, written);
+      }
+      return undefined;
+    };
+    const added = this.#options.tags.add(keys, tags, { expiresAt, signal: options?.signal });
+    return added instanceof Promise ? added.then(then) : then(added);
+  }
+
+  async #deleteFrom(
+    storeys: readonly Storey<V>[],
+    keys: readonly string[],
+    options: OpOptions | undefined,
+  ): Promise<number> {
+    for (const key of keys) this.#options.supersede(key);
+    const results = await Promise.all(storeys.map((storey) => storey.deleteMany(keys, options)));
+    options?.signal?.throwIfAborted();
+    if (storeys.length > 0 && results.every((result) => result instanceof Failed)) {
+      throw this.#unavailable('delete', results);
+    }
+    return Math.max(0, ...results.map((result) => (result instanceof Failed ? 0 : result)));
+  }
+
+  async #deleteTagged(
+    storeys: readonly Storey<V>[],
+    tag: string,
+    options: OpOptions | undefined,
+    tell: boolean,
+  ): Promise<number> {
+    let deleted = 0;
+    for await (const batch of this.#options.tags.keysOf(tag, options)) {
+      deleted += await this.#deleteFrom(storeys, batch.keys, options);
+      if (tell) await this.#tellKeys(batch.keys);
+      await batch.forget(options);
+    }
+    return deleted;
+  }
+
+  /** Waits for the layers, and fails only when all of them did. */
+  #finish(
+    results: readonly MaybePromise<unknown>[],
+    operation: string,
+    options: OpOptions | undefined,
+    tell: () => MaybePromise<void>,
+    written = 0,
+  ): MaybePromise<void> {
+    const done = (settled: readonly unknown[]): MaybePromise<void> => {
+      const told = tell();
+      const failed = settled.filter((result) => result instanceof Failed);
+      const check = () => {
+        if (failed.length > 0) options?.signal?.throwIfAborted();
+        if (failed.length > 0 && failed.length === settled.length && written === 0) {
+          throw this.#unavailable(operation, settled);
+        }
+      };
+      return told instanceof Promise ? told.then(check) : check();
+    };
+    return results.some((result) => result instanceof Promise) ? Promise.all(results).then(done) : done(results);
+  }
+
+  #unavailable(operation: string, results: readonly unknown[]): unknown {
+    const errors = results.filter((result) => result instanceof Failed).map(({ error }) => error);
+    const [first] = errors;
+    if (results.length === 1) return first;
+    const cause = errors.length === 1 ? first : new AggregateError(errors);
+    return new LayerUnavailableError('chain', `${operation} failed in ${errors.length} layers`, { cause });
+  }
+
+  #tellKeys(keys: readonly string[]): MaybePromise<void> {
+    if (this.#options.bus !== undefined && keys.length > 0) return this.#tell({ type: 'keys', keys });
+  }
+
+  /** What can't be sent is told as lost later, by the bus. */
+  #tell(message: InvalidationMessage): MaybePromise<void> {
+    const { bus, listener, report } = this.#options;
+    if (bus === undefined) return undefined;
+    try {
+      const sent = bus.publish(message, listener);
+      return sent instanceof Promise ? sent.catch((error: unknown) => report('bus', 'publish', error)) : undefined;
+    } catch (error) {
+      report('bus', 'publish', error);
+    }
+  }
+}
