@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { constants } from 'node:http2';
 import { MemoryBlobStore, NoSpaceError } from '@granary/blobs';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -9,6 +11,7 @@ import {
 import { compress, decompress } from '../zstd/index.js';
 import type { RemoteCacheOptions } from './remote-cache.js';
 import { digestMessage, digestOf, type LoopbackCache, startLoopbackCache } from './testing/loopback-cache.js';
+import { framed, RawClient } from './testing/raw-client.js';
 
 const { findMissingBlobs, batchUpdateBlobs, batchReadBlobs } = ContentAddressableStorage.method;
 const { IDENTITY, ZSTD, BROTLI } = Compressor_Value;
@@ -248,6 +251,21 @@ describe('batches of blobs', () => {
       const reads = contents.map((data) => loopback.client.unary(batchReadBlobs, { digests: [digestMessage(data)] }));
       for (const [i, { responses }] of (await Promise.all(reads)).entries())
         expect(contents[i]?.equals(responses[0]!.data)).toBe(true);
+    });
+
+    it('goes on when clients go away while their responses are on the way', async () => {
+      const data = Buffer.alloc(3 * MIB, 'large');
+      await update([{ digest: digestMessage(data), data }]);
+      const raw = new RawClient(loopback.port);
+      for (let i = 0; i < 5; i++) {
+        const stream = raw.open(batchReadBlobs);
+        stream.end(framed(batchReadBlobs, { digests: [digestMessage(data)] }));
+        await once(stream, 'data');
+        stream.close(constants.NGHTTP2_CANCEL);
+      }
+      const { responses } = await loopback.client.unary(batchReadBlobs, { digests: [digestMessage(data)] });
+      expect(data.equals(responses[0]!.data)).toBe(true);
+      raw.close();
     });
 
     it('answers the blobs that a store gives later like those that it has at hand', async () => {

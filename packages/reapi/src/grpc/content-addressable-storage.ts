@@ -20,6 +20,7 @@ import {
 } from '../wire/index.js';
 import type { CacheParts } from './cache-parts.js';
 import { type Endpoint, serverStream, unary } from './endpoint.js';
+import { FRAME_HEADER_BYTES } from './framed-response.js';
 import { decodeGenerated } from './generated-message.js';
 import { ResponseMemory } from './response-memory.js';
 import { isOurFault, toStatus } from './status.js';
@@ -78,11 +79,19 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
       digests.require(request.digestFunction);
       if (call.wantsSubject) call.subject = `${request.digests.length} digests`;
       const { digests: requested, acceptableCompressors } = request;
-      const response = new BatchReadBlobsResponseWriter(requested, limits.maxMessageBytes, takeMemory);
-      call.onCopied = () => memory.give(response.memory);
+      const response = new BatchReadBlobsResponseWriter(requested, {
+        maxBytes: limits.maxMessageBytes,
+        headroom: FRAME_HEADER_BYTES,
+        allocate: takeMemory,
+      });
       const answers = answersInto(response, edge.logger);
       const answered = readBlobs(blobs, requested, acceptableCompressors, limits, answers, call.options);
-      return isPending(answered) ? answered.then(() => response.finish()) : response.finish();
+      const finish = () => {
+        const bytes = response.finish();
+        call.framed = { bytes, release: () => memory.give(response.memory) };
+        return bytes.subarray(FRAME_HEADER_BYTES);
+      };
+      return isPending(answered) ? answered.then(finish) : finish();
     }),
 
     serverStream(edge, getTree, async ({ instanceName, root, pageSize, pageToken }, call, out) => {

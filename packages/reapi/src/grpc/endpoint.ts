@@ -11,6 +11,7 @@ import type {
   UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { isPending } from '../services/pending.js';
+import { sendAsItLies } from './framed-response.js';
 import { IncomingMessages } from './incoming-messages.js';
 import { OutgoingMessages } from './outgoing-messages.js';
 import { type Edge, type MethodName, RunningCall } from './running-call.js';
@@ -56,13 +57,13 @@ export function unary<Request>(edge: Edge, method: Method<Request>, handler: Una
     call.bytesIn = bytes.length;
     const fail = (error: unknown) => callback(call.fail(error));
     const succeed = (response: Buffer) => {
-      if (serverCall.cancelled) fail(undefined);
-      else {
-        call.bytesOut = response.length;
-        callback(null, response);
-        call.succeed();
-      }
-      call.onCopied?.();
+      if (serverCall.cancelled) return fail(undefined);
+      const { framed } = call;
+      const asItLies = framed && sendAsItLies(serverCall, framed);
+      call.bytesOut = response.length;
+      callback(null, response);
+      call.succeed();
+      if (!asItLies) framed?.release();
     };
     try {
       const allowed = call.authorize();

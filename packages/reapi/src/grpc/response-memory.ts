@@ -1,5 +1,8 @@
-/** Buffers for large responses that are kept for the next ones. Answers that are given at once need no more than one. */
-const MOST_IDLE = 2;
+/** Bytes that are kept for the next responses at most. */
+const MOST_IDLE_BYTES = 8 * 1024 * 1024;
+
+/** Responses differ a little; memory for one should fit the next. */
+const STEP_BYTES = 64 * 1024;
 
 /**
  * Memory for responses that takes turns. To get fresh memory for each response of a few hundred kilobytes costs more
@@ -7,16 +10,21 @@ const MOST_IDLE = 2;
  */
 export class ResponseMemory {
   readonly #idle: Buffer[] = [];
+  #idleBytes = 0;
 
   /** At least so many bytes, with whatever was in them before. */
   take(bytes: number): Buffer {
     const idle = this.#idle.pop();
+    if (idle) this.#idleBytes -= idle.length;
+    // One that is too small is let go, so that the pool follows what is asked for.
     if (idle && idle.length >= bytes) return idle;
-    return Buffer.allocUnsafeSlow(Math.max(bytes, idle?.length ?? 0));
+    return Buffer.allocUnsafeSlow(Math.ceil(bytes / STEP_BYTES) * STEP_BYTES);
   }
 
   /** Takes memory back that nobody reads any more. */
   give(buffer: Buffer): void {
-    if (this.#idle.length < MOST_IDLE) this.#idle.push(buffer);
+    if (this.#idleBytes + buffer.length > MOST_IDLE_BYTES) return;
+    this.#idle.push(buffer);
+    this.#idleBytes += buffer.length;
   }
 }

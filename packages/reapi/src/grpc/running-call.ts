@@ -3,6 +3,7 @@ import type { Logger } from '@granary/telemetry';
 import { status as CODES, type Metadata } from '@grpc/grpc-js';
 import { AccessDeniedError, type Credentials, type EdgeHooks, type Right } from '../edge/hooks.js';
 import { isPending } from '../services/pending.js';
+import type { FramedResponse } from './framed-response.js';
 import { socketOf } from './peer-socket.js';
 import { CallEndedError, type GrpcStatus, isOurFault, toStatus } from './status.js';
 
@@ -39,8 +40,8 @@ export class RunningCall {
   bytesOut = 0;
   /** What was asked for; worth setting only when {@link wantsSubject}. */
   subject: string | undefined;
-  /** Called once grpc-js has copied the response of a unary call behind its frame's header, or has refused it. */
-  onCopied: (() => void) | undefined;
+  /** The response of a unary call with room for its frame's header, where it lies in memory that is used again. */
+  framed: FramedResponse | undefined;
   readonly #edge: Edge;
   readonly #method: MethodName;
   readonly #call: ServerCall;

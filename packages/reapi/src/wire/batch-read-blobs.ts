@@ -130,9 +130,18 @@ function readAnswer(reader: WireReader, span: DigestSpan, arena: DigestArena): B
 }
 
 export function encodeBatchReadBlobsResponse({ responses }: BatchReadBlobsResponse): Buffer {
-  const writer = new BatchReadBlobsResponseWriter([], 0);
+  const writer = new BatchReadBlobsResponseWriter([]);
   for (const answer of responses) writer.add(answer);
   return writer.finish();
+}
+
+export interface ResponseRoom {
+  /** Room that is made at once at most, since the sizes are what a client claims. Default 0: it grows as it must. */
+  readonly maxBytes?: number;
+  /** Bytes in front of the message. Default 0. */
+  readonly headroom?: number;
+  /** Gives the memory, which may have been used before. */
+  readonly allocate?: (bytes: number) => Buffer;
 }
 
 /**
@@ -146,20 +155,16 @@ export class BatchReadBlobsResponseWriter {
 
   /**
    * @param requested has room made for it, as if every blob were there; it grows when that is not enough
-   * @param maxBytes room that is made at most, since the sizes are what a client claims
-   * @param allocate gives the memory; it may have been used before
    */
-  constructor(
-    requested: readonly RequestedDigest[],
-    maxBytes: number,
-    allocate: (bytes: number) => Buffer = Buffer.allocUnsafe,
-  ) {
-    let size = 0;
+  constructor(requested: readonly RequestedDigest[], options: ResponseRoom = {}) {
+    const { maxBytes = 0, headroom = 0, allocate = Buffer.allocUnsafe } = options;
+    let size = headroom;
     for (const digest of requested) {
       const found = digest.digest instanceof Digest ? digest.sizeBytes : 0;
       size += delimitedSize(answerSize(digest, found, OK_STATUS, 0));
     }
-    this.writer = new WireWriter(allocate(Math.min(size, maxBytes)));
+    this.writer = new WireWriter(allocate(Math.max(headroom, Math.min(size, maxBytes))));
+    this.writer.pos = headroom;
   }
 
   /**
@@ -197,6 +202,7 @@ export class BatchReadBlobsResponseWriter {
     return this.writer.bytes;
   }
 
+  /** The headroom and the message. */
   finish(): Buffer {
     return this.writer.bytes.subarray(0, this.writer.pos);
   }

@@ -1,0 +1,58 @@
+import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { FRAME_HEADER_BYTES, sendAsItLies } from './framed-response.js';
+
+const asIs = (bytes: Buffer) => bytes;
+const method = {
+  path: '/test/Answer',
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: asIs,
+  requestDeserialize: asIs,
+  responseSerialize: asIs,
+  responseDeserialize: asIs,
+} as const;
+
+describe('a response that is sent as it lies', () => {
+  const server = new Server();
+  let client: Client | undefined;
+  afterEach(() => {
+    client?.close();
+    server.forceShutdown();
+  });
+
+  it('reaches the client of the installed grpc-js without being copied, and gives its memory back', async () => {
+    const bytes = Buffer.alloc(FRAME_HEADER_BYTES + 300_000, 'response');
+    const message = bytes.subarray(FRAME_HEADER_BYTES);
+    const release = vi.fn();
+    const prepared: boolean[] = [];
+    const copy = vi.spyOn(message, 'copy');
+    server.addService({ answer: method } as never, {
+      answer: (call: object, callback: (error: null, response: Buffer) => void) => {
+        prepared.push(sendAsItLies(call, { bytes, release }));
+        callback(null, message);
+      },
+    });
+    const port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      );
+    });
+    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    const answer = await new Promise<Buffer>((resolve, reject) => {
+      client?.makeUnaryRequest(method.path, asIs, asIs, Buffer.from('?'), (error, response) =>
+        error ? reject(error) : resolve(response as Buffer),
+      );
+    });
+    expect(prepared).toEqual([true]);
+    expect(answer.equals(message)).toBe(true);
+    expect(copy).not.toHaveBeenCalled();
+    expect(release).toHaveBeenCalledTimes(1);
+  });
+
+  it('is left to grpc-js where that has other layers', () => {
+    const release = vi.fn();
+    expect(sendAsItLies({ call: { nextCall: {} } }, { bytes: Buffer.alloc(10), release })).toBe(false);
+    expect(release).not.toHaveBeenCalled();
+  });
+});
