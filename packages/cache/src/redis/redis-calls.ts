@@ -33,6 +33,8 @@ export class RedisCalls {
   #pending = 0;
   #answers = 0;
   #lastError: Error | undefined;
+  /** Whether a dead connection is being left, which many calls find out at the same time. */
+  #startsOver = false;
   #closed: Promise<void> | undefined;
   /** Called when nothing is pending any more. */
   #onIdle: (() => void) | undefined;
@@ -47,6 +49,7 @@ export class RedisCalls {
     this.client = isRedisClient(connection) ? connection : connectRedis(connection);
     // Without a listener ioredis writes every failed attempt to connect to the console.
     this.client.on('error', this.#onError);
+    this.client.on('close', this.#onClose);
     if (this.client.status === 'wait') this.client.connect().catch(this.#onError);
     if (this.client.status !== 'ready') this.#firstReady = this.#firstConnection();
   }
@@ -137,7 +140,9 @@ export class RedisCalls {
     this.#firstReady = undefined;
     const { client } = this;
     if (!this.#ownsClient || isCluster(client) || client.status !== 'ready') return;
-    if (this.#answers === answersBefore && !this.#closed) client.disconnect(true);
+    if (this.#answers !== answersBefore || this.#startsOver || this.#closed) return;
+    this.#startsOver = true;
+    client.disconnect(true);
   }
 
   #firstConnection(): Promise<void> {
@@ -153,6 +158,10 @@ export class RedisCalls {
     return first;
   }
 
+  readonly #onClose = (): void => {
+    this.#startsOver = false;
+  };
+
   readonly #onError = (error: Error): void => {
     this.#lastError = error;
   };
@@ -164,7 +173,11 @@ export class RedisCalls {
       });
       await withTimeout(() => idle, this.#timeoutMs).catch(() => {});
     }
-    if (this.#ownsClient) this.client.disconnect();
-    else this.client.off('error', this.#onError);
+    if (this.#ownsClient) {
+      this.client.disconnect();
+    } else {
+      this.client.off('error', this.#onError);
+      this.client.off('close', this.#onClose);
+    }
   }
 }

@@ -1,0 +1,209 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { ManualTime } from '@granary/resilience/testing';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, it } from 'vitest';
+import { FakeRedis } from '../testing/fake-redis.js';
+import { RedisLayer } from './redis-layer.js';
+import { startRedis, whyNoRedis } from './testing/redis-server.js';
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+function layerOn(connection: ConstructorParameters<typeof RedisLayer>[0]['connection'], options = {}) {
+  const layer = new RedisLayer<unknown>({ connection, timeoutMs: 100, ...options });
+  cleanUps.push(() => layer.close());
+  return layer;
+}
+
+/** A server that does with connections what the test wants. */
+async function listen(onConnection: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    onConnection(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanUps.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+const msOf = async (work: () => Promise<unknown>): Promise<number> => {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+};
+
+describe('a Redis that accepts connections and says nothing', () => {
+  it('holds up the first callers for their timeout, and later ones not at all', async () => {
+    const { port } = await listen((socket) => socket.resume());
+    const layer = layerOn(`redis://127.0.0.1:${port}`);
+    const first = await msOf(async () => {
+      const results = await Promise.allSettled([layer.get('a'), layer.set('b', 1), layer.getMany(['c', 'd'])]);
+      for (const result of results) {
+        expect(result).toMatchObject({ status: 'rejected', reason: { code: 'CACHE_TIMEOUT', timeoutMs: 100 } });
+      }
+    });
+    expect(first).toBeLessThan(1000);
+    const later = await msOf(() => expect(layer.get('a')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' }));
+    expect(later).toBeLessThan(50);
+    expect(await msOf(() => layer.close())).toBeLessThan(1000);
+  });
+
+  it('never holds up a caller whose signal is aborted', async () => {
+    const { port } = await listen((socket) => socket.resume());
+    const layer = layerOn(`redis://127.0.0.1:${port}`, { timeoutMs: 60_000 });
+    const controller = new AbortController();
+    const reason = new Error('gone');
+    const get = layer.get('key', { signal: controller.signal });
+    controller.abort(reason);
+    await expect(get).rejects.toBe(reason);
+  });
+});
+
+describe('a Redis that closes every connection', () => {
+  it('is unavailable at once, and is not connected to all the time', async () => {
+    let connections = 0;
+    const { port } = await listen((socket) => {
+      connections++;
+      socket.destroy();
+    });
+    const layer = layerOn(`redis://127.0.0.1:${port}`, { timeoutMs: 5000 });
+    expect(await msOf(() => expect(layer.get('a')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' }))).toBeLessThan(
+      1000,
+    );
+    const failure = await layer.get('a').catch((error: Error) => error);
+    expect(String(failure)).toMatch(/not connected to Redis/);
+    expect(connections).toBeLessThan(10);
+  });
+});
+
+describe('where nothing listens', () => {
+  it('says so, with the reason', async () => {
+    const { server, port } = await listen(() => {});
+    server.close();
+    const layer = layerOn({ host: '127.0.0.1', port }, { timeoutMs: 5000 });
+    await layer.get('a').catch(() => {});
+    await expect(layer.get('a')).rejects.toThrow(/ECONNREFUSED/);
+  });
+});
+
+const missing = whyNoRedis();
+if (missing) it.skip(`a Redis that is killed, frozen and comes back: ${missing}`, () => {});
+
+describe.skipIf(missing)('a Redis that comes back', () => {
+  const serving = (layer: RedisLayer<unknown>) =>
+    expect.poll(() => layer.get('key').catch(() => 'down'), { timeout: 10_000 });
+
+  it('is used again after it was killed', async () => {
+    const server = await startRedis();
+    cleanUps.push(() => server.stop());
+    const layer = layerOn(server.url);
+    await layer.set('key', 1);
+    await server.kill();
+    await expect(layer.get('key')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+    await server.restart();
+    await serving(layer).toBeUndefined();
+    await layer.set('key', 2);
+    expect(await layer.get('key')).toBe(2);
+    expect(layer.pending).toBe(0);
+  });
+
+  it('is used again after it stood still, and what was asked meanwhile is given up', async () => {
+    const server = await startRedis();
+    cleanUps.push(() => server.stop());
+    const layer = layerOn(server.url);
+    await layer.set('key', 1);
+    server.freeze();
+    const asked = Array.from({ length: 100 }, (_, i) => layer.get(`key ${i}`));
+    const results = await Promise.allSettled(asked);
+    expect(results.every(({ status }) => status === 'rejected')).toBe(true);
+    await expect.poll(() => layer.pending, { timeout: 5000 }).toBe(0);
+    server.thaw();
+    await serving(layer).toBe(1);
+  });
+});
+
+describe('a RedisLayer', () => {
+  it('turns away what is too much to wait for, counting what was given up but never answered', async () => {
+    const time = new ManualTime();
+    const redis = new FakeRedis();
+    const layer = new RedisLayer<number>({ connection: redis, timeoutMs: 100, maxPending: 3, timers: time });
+    redis.hang();
+    const gets = [layer.get('a'), layer.get('b'), layer.get('c')].map((get) => get.catch((error: Error) => error));
+    await time.advance(100);
+    for (const error of await Promise.all(gets)) expect(error).toMatchObject({ code: 'CACHE_TIMEOUT' });
+    expect(layer.pending).toBe(3);
+    await expect(layer.get('d')).rejects.toThrow(/3 commands wait/);
+    expect(time.pending).toBe(0);
+  });
+
+  it('begins no more pieces of a batch when one has failed', async () => {
+    const time = new ManualTime();
+    const redis = new FakeRedis();
+    const layer = new RedisLayer<number>({ connection: redis, timeoutMs: 100, timers: time });
+    redis.hang();
+    const batch = layer.getMany(Array.from({ length: 100_000 }, (_, n) => String(n))).catch((error: Error) => error);
+    await time.advance(100);
+    expect(await batch).toMatchObject({ code: 'CACHE_TIMEOUT' });
+    expect(layer.pending).toBe(16);
+  });
+
+  it('leaves the client of its caller open, and closes its own', async () => {
+    const redis = new FakeRedis();
+    const layer = new RedisLayer<number>({ connection: redis });
+    await layer.set('key', 1);
+    await layer.close();
+    expect(redis.status).toBe('ready');
+    expect(redis.listenerCount('error')).toBe(0);
+    await expect(layer.get('key')).rejects.toMatchObject({ code: 'CACHE_CLOSED' });
+  });
+
+  it('waits for what is under way when it is closed', async () => {
+    const layer = new RedisLayer<number>({ connection: new FakeRedis() });
+    const set = layer.set('key', 1);
+    await layer.close();
+    await set;
+  });
+
+  it("uses the caller's client with any options, and fails at once while that is not connected", async () => {
+    const { port, server } = await listen(() => {});
+    server.close();
+    const client = new Redis({ port, host: '127.0.0.1', lazyConnect: true });
+    cleanUps.push(() => client.disconnect());
+    const layer = layerOn(client, { timeoutMs: 5000 });
+    await layer.get('a').catch(() => {});
+    expect(await msOf(() => expect(layer.get('a')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' }))).toBeLessThan(
+      50,
+    );
+  });
+
+  it('passes on what the serializer throws', async () => {
+    const layer = layerOn(new FakeRedis());
+    const circular: { self?: unknown } = {};
+    circular.self = circular;
+    await expect(layer.set('key', circular)).rejects.toThrow(TypeError);
+    await expect(layer.setMany(new Map([['key', circular]]))).rejects.toThrow(TypeError);
+  });
+
+  it('checks its options', () => {
+    const connection = new FakeRedis();
+    expect(() => new RedisLayer({ connection, prefix: '' })).toThrow(/prefix/);
+    expect(() => new RedisLayer({ connection, timeoutMs: 0 })).toThrow(/timeoutMs/);
+    expect(() => new RedisLayer({ connection, maxPending: 1.5 })).toThrow(/maxPending/);
+    expect(() => new RedisLayer({ connection, ttlMs: -1 })).toThrow(/ttlMs/);
+  });
+
+  it('sends large values in pieces', async () => {
+    const layer = layerOn(new FakeRedis(), { timeoutMs: 5000 });
+    const values = new Map(Array.from({ length: 5 }, (_, n) => [`key ${n}`, String(n).repeat(600_000)]));
+    await layer.setMany(values);
+    for (const [key, { value }] of await layer.getMany([...values.keys()])) expect(value).toBe(values.get(key));
+  });
+});
