@@ -1,0 +1,248 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { ManualTime } from '@granary/resilience/testing';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { InvalidationMessage } from '../invalidation/invalidation-bus.js';
+import { FakeRedis } from '../testing/fake-redis.js';
+import { RedisInvalidationBus, type RedisInvalidationBusOptions } from './redis-invalidation-bus.js';
+import { startRedis, whyNoRedis } from './testing/redis-server.js';
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+const BEAT_MS = 1000;
+const lost: InvalidationMessage = { type: 'lost' };
+const keys = (...names: string[]): InvalidationMessage => ({ type: 'keys', keys: names });
+
+async function makeBus(options: RedisInvalidationBusOptions) {
+  const bus = new RedisInvalidationBus({ heartbeatMs: BEAT_MS, ...options });
+  cleanUps.push(() => bus.close());
+  await bus.ready();
+  const heard: InvalidationMessage[] = [];
+  const listener = (message: InvalidationMessage) => void heard.push(message);
+  const leave = bus.subscribe(listener);
+  return { bus, heard, listener, leave };
+}
+
+/** As long as a message of the fake takes. */
+const arrival = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+describe('a bus over Redis', () => {
+  it('tells other processes, and ignores its own messages', async () => {
+    const redis = new FakeRedis();
+    const one = await makeBus({ connection: redis });
+    const other = await makeBus({ connection: redis.duplicate() });
+    await one.bus.publish(keys('a'), one.listener);
+    await one.bus.publish({ type: 'tag', tag: 'red' }, one.listener);
+    await one.bus.publish({ type: 'clear' }, one.listener);
+    await arrival();
+    expect(other.heard).toEqual([keys('a'), { type: 'tag', tag: 'red' }, { type: 'clear' }]);
+    expect(one.heard).toEqual([]);
+  });
+
+  it('tells the others in its own process at once', async () => {
+    const redis = new FakeRedis();
+    const { bus, heard, listener } = await makeBus({ connection: redis });
+    const neighbour = vi.fn();
+    bus.subscribe(neighbour);
+    const published = bus.publish(keys('a'), listener);
+    expect(neighbour).toHaveBeenCalledExactlyOnceWith(keys('a'));
+    await published;
+    await arrival();
+    expect(heard).toEqual([]);
+    expect(neighbour).toHaveBeenCalledOnce();
+  });
+
+  it('sends many keys in several messages', async () => {
+    const redis = new FakeRedis();
+    const one = await makeBus({ connection: redis });
+    const other = await makeBus({ connection: redis.duplicate() });
+    const names = Array.from({ length: 1234 }, (_, n) => `key ${n}`);
+    await one.bus.publish(keys(...names));
+    await arrival();
+    expect(other.heard.length).toBe(3);
+    expect(other.heard.flatMap((message) => (message.type === 'keys' ? message.keys : []))).toEqual(names);
+  });
+
+  it('keeps channels apart', async () => {
+    const redis = new FakeRedis();
+    const one = await makeBus({ connection: redis, channel: 'one' });
+    const other = await makeBus({ connection: redis.duplicate(), channel: 'other' });
+    await one.bus.publish(keys('a'));
+    await arrival();
+    expect(other.heard).toEqual([]);
+  });
+
+  it('tells listeners of the first moments that nothing was heard before', async () => {
+    const bus = new RedisInvalidationBus({ connection: new FakeRedis() });
+    cleanUps.push(() => bus.close());
+    const listener = vi.fn();
+    bus.subscribe(listener);
+    await bus.ready();
+    expect(listener).toHaveBeenCalledExactlyOnceWith(lost);
+  });
+
+  it('says that messages may be lost when the connection was, as soon as it listens again', async () => {
+    const redis = new FakeRedis();
+    const { bus, heard } = await makeBus({ connection: redis });
+    redis.goDown();
+    expect(bus.connected).toBe(false);
+    expect(heard).toEqual([]);
+    redis.comeBack();
+    await arrival();
+    expect(bus.connected).toBe(true);
+    expect(heard).toEqual([lost]);
+  });
+
+  it('fails while Redis is down, and tells the others that they missed something when it is back', async () => {
+    const timers = new ManualTime();
+    const redis = new FakeRedis();
+    const one = await makeBus({ connection: redis, timers });
+    const other = await makeBus({ connection: redis.duplicate() });
+    redis.hang();
+    const published = one.bus.publish(keys('a'), one.listener).catch((error: Error) => error);
+    redis.goDown();
+    redis.comeBack();
+    expect(await published).toMatchObject({ code: 'CACHE_TIMEOUT' });
+    await arrival();
+    other.heard.length = 0;
+    await timers.advance(BEAT_MS);
+    await arrival();
+    expect(other.heard).toEqual([lost]);
+  });
+
+  it('notices by its heartbeat that nothing arrives any more, and makes the connection anew', async () => {
+    const timers = new ManualTime();
+    const redis = new FakeRedis();
+    const { bus, heard } = await makeBus({ connection: redis, timers });
+    await timers.advance(3 * BEAT_MS);
+    expect(bus.connected).toBe(true);
+    redis.hang();
+    await timers.advance(2 * BEAT_MS);
+    expect(bus.connected).toBe(false);
+    redis.comeBack();
+    await timers.advance(2 * BEAT_MS);
+    expect(bus.connected).toBe(true);
+    expect(heard).toContainEqual(lost);
+  });
+
+  it('notices a single message that is missing', async () => {
+    const timers = new ManualTime();
+    const redis = new FakeRedis();
+    const other = await makeBus({ connection: redis, timers });
+    const raw = redis.duplicate();
+    const send = (number: number, news: InvalidationMessage | null) =>
+      raw.publish('granary:invalidation', JSON.stringify([1, 'somebody', number, news]));
+    await send(1, keys('a'));
+    await send(3, keys('c'));
+    await send(2, keys('b'));
+    await timers.advance(3 * BEAT_MS);
+    expect(other.heard).toEqual([keys('a'), keys('c'), keys('b')]);
+    await send(5, null);
+    await arrival();
+    await timers.advance(2 * BEAT_MS);
+    expect(other.heard.slice(3)).toEqual([lost]);
+  });
+
+  it('takes what it does not understand for a change of anything', async () => {
+    const redis = new FakeRedis();
+    const { heard } = await makeBus({ connection: redis });
+    const strange = ['', '{', '[]', '[2,"x",1,{"type":"keys"}]', '[1,"x",1,{"type":"keys","keys":[1]}]', '[1,"x",1,7]'];
+    for (const text of strange) await redis.publish('granary:invalidation', text);
+    await arrival();
+    expect(heard).toEqual(strange.map(() => lost));
+  });
+
+  it('leaves no timer, listener or connection behind when it is closed', async () => {
+    const timers = new ManualTime();
+    const redis = new FakeRedis();
+    const { bus, heard } = await makeBus({ connection: redis, timers });
+    await bus.close();
+    await bus.close();
+    expect(timers.pending).toBe(0);
+    expect(redis.status).toBe('ready');
+    expect(redis.eventNames().filter((event) => redis.listenerCount(event) > 0)).toEqual([]);
+    expect(await redis.publish('granary:invalidation', 'anything')).toBe(0);
+    expect(heard).toEqual([]);
+    await expect(bus.publish(keys('a'))).rejects.toMatchObject({ code: 'CACHE_CLOSED' });
+    expect(() => bus.subscribe(() => {})).toThrow(/closed/);
+  });
+});
+
+const missing = whyNoRedis();
+if (missing) it.skip(`the bus over a real Redis: ${missing}`, () => {});
+
+describe.skipIf(missing)('with a real Redis', () => {
+  it('arrives, and says that messages may be lost when Redis was killed and comes back', async () => {
+    const server = await startRedis();
+    cleanUps.push(() => server.stop());
+    const one = await makeBus({ connection: server.url });
+    const other = await makeBus({ connection: server.url });
+    await one.bus.publish(keys('a', '\ud83d'), one.listener);
+    await expect.poll(() => other.heard).toEqual([keys('a', '\ud83d')]);
+    await server.kill();
+    await expect(one.bus.publish(keys('b'), one.listener)).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+    await server.restart();
+    await expect.poll(() => other.heard.slice(1), { timeout: 10_000 }).toContainEqual(lost);
+    await expect.poll(() => one.bus.connected, { timeout: 10_000 }).toBe(true);
+    await expect
+      .poll(
+        () =>
+          one.bus.publish(keys('c')).then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(true);
+    await expect.poll(() => other.heard).toContainEqual(keys('c'));
+    expect(one.heard).toContainEqual(lost);
+  });
+
+  it('notices a connection that died without a word', async () => {
+    const server = await startRedis();
+    cleanUps.push(() => server.stop());
+    const line = await cuttableLine(server.port);
+    const bus = await makeBus({ connection: `redis://127.0.0.1:${line.port}`, heartbeatMs: 100, timeoutMs: 100 });
+    line.cut();
+    await expect.poll(() => bus.bus.connected, { timeout: 5000 }).toBe(false);
+    expect(bus.heard).toEqual([]);
+    line.mend();
+    await expect.poll(() => bus.bus.connected, { timeout: 20_000 }).toBe(true);
+    expect(bus.heard).toContainEqual(lost);
+  });
+});
+
+/** A line to a port on which, while it is cut, nothing arrives and nothing is closed. */
+async function cuttableLine(target: number): Promise<{ port: number; cut(): void; mend(): void }> {
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((near) => {
+    const far = connect(target, '127.0.0.1');
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (bytes) => void (isCut || to.write(bytes)));
+      from.on('error', () => {});
+      from.on('close', () => to.destroy());
+    }
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanUps.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    cut: () => {
+      isCut = true;
+    },
+    mend: () => {
+      isCut = false;
+    },
+  };
+}
