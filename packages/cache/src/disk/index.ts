@@ -1,1 +1,2 @@
-export {};
+export { DiskFolder, type DiskFolderOptions, openDiskLayer } from './disk-folder.js';
+export { DiskLayer, type DiskLayerOptions, type DiskLayerStats } from './disk-layer.js';

@@ -1,0 +1,159 @@
+import { closeSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { InvalidOptionError } from '@granary/resilience';
+import { open, type RootDatabase } from 'lmdb';
+import { CacheClosedError, LayerUnavailableError } from '../errors.js';
+import { jsonSerializer } from '../serializers/json-serializer.js';
+import { DiskLayer, type DiskLayerOptions } from './disk-layer.js';
+import { NamespaceDatabase } from './namespace-database.js';
+import { WriteQueue } from './write-queue.js';
+
+export interface DiskFolderOptions {
+  /** Made when it isn't there. On a local disk, not on a network's. */
+  readonly directory: string;
+  /** Most namespaces that the folder may ever have. Default 64. */
+  readonly maxNamespaces?: number;
+  /** Most bytes that wait to be written, beyond which writes are refused with a QueueFullError. Default 64 MiB. */
+  readonly maxPendingBytes?: number;
+  /** Closes itself with the last of its layers. Default false. */
+  readonly closeWithLayers?: boolean;
+}
+
+/** A layer with a folder of its own, which is closed with it. @throws as {@link DiskFolder} does */
+export function openDiskLayer<V>(options: DiskLayerOptions<V> & DiskFolderOptions): DiskLayer<V> {
+  const folder = new DiskFolder({ ...options, closeWithLayers: true });
+  try {
+    return folder.layer(options);
+  } catch (error) {
+    void folder.close();
+    throw error;
+  }
+}
+
+const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
+const DEFAULT_NAMESPACES = 64;
+const DEFAULT_PENDING_BYTES = 64 * 1024 * 1024;
+const DEFAULT_NAMESPACE = 'default';
+const MAX_NAMESPACE_LENGTH = 100;
+/** What LMDB's file begins with, after a page's header. */
+const MAGIC = Buffer.from('dec0efbe', 'hex');
+const MAGIC_WITHIN = 64;
+/** After a commit that failed LMDB waits for a sync that never comes. */
+const CLOSE_WAIT_MS = 500;
+
+/**
+ * A folder with one database for each namespace: {@link layer} gives the layer of one of them. Namespaces know nothing
+ * of each other's keys, bounds and evictions.
+ *
+ * Safe for several processes at once: each change is one transaction, and what one process wrote the others see.
+ * A process that is killed, at any moment, leaves what it had acknowledged; a power cut may take the last moments.
+ */
+export class DiskFolder {
+  readonly directory: string;
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #queue: WriteQueue;
+  readonly #maxNamespaces: number;
+  readonly #closeWithLayers: boolean;
+  readonly #layers = new Map<string, DiskLayer<never>>();
+  #closing: Promise<void> | undefined;
+
+  /** @throws LayerUnavailableError when the folder can't be used; InvalidOptionError for options that make no sense */
+  constructor(options: DiskFolderOptions) {
+    const { directory, maxNamespaces = DEFAULT_NAMESPACES, maxPendingBytes = DEFAULT_PENDING_BYTES } = options;
+    checkWhole('maxNamespaces', maxNamespaces);
+    checkWhole('maxPendingBytes', maxPendingBytes);
+    this.directory = directory;
+    this.#maxNamespaces = maxNamespaces;
+    this.#closeWithLayers = options.closeWithLayers ?? false;
+    try {
+      mkdirSync(directory, { recursive: true });
+      checkMagic(join(directory, 'data.mdb'));
+      this.#root = open<Buffer, Buffer>({ path: directory, noSubdir: false, maxDbs: maxNamespaces, ...BINARY });
+    } catch (error) {
+      throw new LayerUnavailableError(directory, 'cannot be opened', { cause: error });
+    }
+    this.#queue = new WriteQueue(this.#root, maxPendingBytes);
+  }
+
+  /**
+   * The layer of a namespace. A folder that is opened with a smaller bound than before is trimmed.
+   *
+   * @throws InvalidOptionError for options that make no sense, a namespace too many, or one that has a layer already
+   */
+  layer<V>(options: DiskLayerOptions<V>): DiskLayer<V> {
+    if (this.#closing) throw new CacheClosedError(this.directory);
+    const { namespace = DEFAULT_NAMESPACE, maxBytes } = options;
+    checkWhole('maxBytes', maxBytes);
+    this.#checkNamespace(namespace);
+    const serializer = options.serializer ?? jsonSerializer<V>();
+    const database = new NamespaceDatabase(this.#root.openDB({ name: namespace, ...BINARY }), maxBytes);
+    const layer = new DiskLayer<V>({ ...options, namespace, serializer }, database, this.#queue, () =>
+      this.#release(namespace),
+    );
+    this.#layers.set(namespace, layer as DiskLayer<never>);
+    return layer;
+  }
+
+  /** Namespaces that the folder has, in use or not. */
+  namespaces(): string[] {
+    return [...this.#root.getKeys()].map((key) => key.toString());
+  }
+
+  /** Closes the layers and the database. May be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#layers.values()].map((layer) => layer.close()));
+    await this.#queue.idle();
+    const patience = new AbortController();
+    const tooLate = delay(CLOSE_WAIT_MS, undefined, { signal: patience.signal }).catch(() => {});
+    await Promise.race([this.#root.close(), tooLate]);
+    patience.abort();
+  }
+
+  #release(namespace: string): Promise<void> | void {
+    this.#layers.delete(namespace);
+    if (this.#closeWithLayers && this.#layers.size === 0 && !this.#closing) return this.close();
+  }
+
+  #checkNamespace(namespace: string): void {
+    if (namespace.length === 0 || namespace.length > MAX_NAMESPACE_LENGTH || !/^[\x20-\x7e]+$/.test(namespace))
+      throw new InvalidOptionError('namespace', '1 to 100 plain characters', JSON.stringify(namespace));
+    if (this.#layers.has(namespace))
+      throw new InvalidOptionError('namespace', 'one without a layer', JSON.stringify(namespace));
+    const known = this.namespaces();
+    if (!known.includes(namespace) && known.length >= this.#maxNamespaces)
+      throw new InvalidOptionError('namespace', `one of the ${known.length} that there are`, JSON.stringify(namespace));
+  }
+}
+
+function checkWhole(option: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidOptionError(option, 'a whole number of at least 1', value);
+}
+
+/** LMDB takes the process down when it opens a file that is no database of its own. */
+function checkMagic(path: string): void {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    const start = Buffer.alloc(MAGIC_WITHIN);
+    if (readSync(file, start) > 0 && !start.includes(MAGIC))
+      throw new Error(`${path} is damaged: remove the folder to start with an empty one`);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,188 @@
+import { CacheClosedError, CacheError, LayerUnavailableError } from '../errors.js';
+import type { Entry, GetOptions, Layer, OpOptions, SetOptions } from '../layer.js';
+import { checkLifetimes, entryOf, type LifetimeOptions, lifetimeFrom } from '../layers/lifetime.js';
+import { decodeFrame, encodeFrame, type Framed } from '../serializers/frame.js';
+import type { Serializer } from '../serializers/serializer.js';
+import type { NamespaceDatabase } from './namespace-database.js';
+import type { WriteQueue } from './write-queue.js';
+
+export interface DiskLayerOptions<V> extends LifetimeOptions {
+  /** Default `disk`. */
+  readonly name?: string;
+  /** Keys of one namespace know nothing of another's. Default `default`. */
+  readonly namespace?: string;
+  /**
+   * Most bytes of the namespace, counted as about what its entries take of the file. To make room, first what is over
+   * goes, then the least recently used. A value that is larger alone isn't kept.
+   */
+  readonly maxBytes: number;
+  /** Default: JSON. */
+  readonly serializer?: Serializer<V>;
+  /** Milliseconds since 1970. Default `Date.now`. */
+  readonly clock?: () => number;
+}
+
+export interface DiskLayerStats {
+  /** Including what is over and wasn't removed yet. */
+  readonly entries: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
+/** So many uses are remembered before they are written down. */
+const MAX_TOUCHED = 1000;
+
+/**
+ * Values on disk, in a namespace of a folder: they survive the process, and their lifetimes go on without
+ * it. Looks answer at once, from mapped memory; writes resolve when they are committed. Damaged values, and those of
+ * another serializer, are misses.
+ *
+ * Cost: a hit of a small value takes about ten microseconds. Writes of one turn of the event loop share a commit, which
+ * holds it up for about a millisecond a hundred writes.
+ */
+export class DiskLayer<V> implements Layer<V> {
+  readonly name: string;
+  readonly namespace: string;
+  readonly #options: DiskLayerOptions<V>;
+  readonly #serializer: Serializer<V>;
+  readonly #database: NamespaceDatabase;
+  readonly #queue: WriteQueue;
+  readonly #clock: () => number;
+  readonly #release: () => Promise<void> | void;
+  /** Keys that were read since uses were written down, the last one last. */
+  readonly #touched = new Set<string>();
+  #closed = false;
+  #closing: Promise<void> | undefined;
+
+  /** Made by `DiskFolder.layer` or `openDiskLayer`. @internal */
+  constructor(
+    options: DiskLayerOptions<V> & { readonly namespace: string; readonly serializer: Serializer<V> },
+    database: NamespaceDatabase,
+    queue: WriteQueue,
+    release: () => Promise<void> | void,
+  ) {
+    checkLifetimes(options);
+    this.name = options.name ?? 'disk';
+    this.namespace = options.namespace;
+    this.#options = options;
+    this.#serializer = options.serializer;
+    this.#database = database;
+    this.#queue = queue;
+    this.#clock = options.clock ?? Date.now;
+    this.#release = release;
+    // Nobody waits for it: what can't be trimmed now is when something is written.
+    void this.#change(() => this.#database.trim(this.#clock())).catch(() => {});
+  }
+
+  get(key: string, options?: GetOptions): V | undefined {
+    const found = this.#find(key, options);
+    return found && this.#clock() < found.expiresAt ? found.value : undefined;
+  }
+
+  getEntry(key: string, options?: GetOptions): Entry<V> | undefined {
+    const found = this.#find(key, options);
+    return found && entryOf(found.value, found.expiresAt);
+  }
+
+  getMany(keys: readonly string[], options?: GetOptions): Map<string, Entry<V>> {
+    const found = new Map<string, Entry<V>>();
+    for (const key of keys) {
+      const entry = this.getEntry(key, options);
+      if (entry) found.set(key, entry);
+    }
+    return found;
+  }
+
+  /** @throws LayerUnavailableError when it can't be written, as when the disk is full; QueueFullError; the serializer's */
+  async set(key: string, value: V, options?: SetOptions): Promise<void> {
+    const now = this.#clock();
+    const lifetime = lifetimeFrom(now, options, this.#options);
+    const frame = encodeFrame(this.#serializer, value, lifetime);
+    await this.#change(() => this.#database.put(key, frame, lifetime.goneAt, now), frame.length, options?.signal);
+  }
+
+  /** Each is written, or fails, for itself; when one fails, so does this. */
+  async setMany(values: ReadonlyMap<string, V>, options?: SetOptions): Promise<void> {
+    await Promise.all(Array.from(values, ([key, value]) => this.set(key, value, options)));
+  }
+
+  delete(key: string, options?: OpOptions): Promise<boolean> {
+    this.#touched.delete(key);
+    return this.#change(() => this.#database.remove(key), 0, options?.signal);
+  }
+
+  async deleteMany(keys: readonly string[], options?: OpOptions): Promise<number> {
+    const removed = await Promise.all(keys.map((key) => this.delete(key, options)));
+    return removed.filter(Boolean).length;
+  }
+
+  clear(options?: OpOptions): Promise<void> {
+    return this.#change(() => this.#database.clear(), 0, options?.signal);
+  }
+
+  /** @throws CacheClosedError */
+  stats(): DiskLayerStats {
+    if (this.#closed) throw new CacheClosedError(this.name);
+    return { ...this.#database.totals(), maxBytes: this.#options.maxBytes };
+  }
+
+  /** Resolves when everything is written. May be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const written = this.#change(() => {}).catch(() => {});
+    this.#closed = true;
+    await written;
+    await this.#release();
+  }
+
+  #find(key: string, options: GetOptions | undefined): Framed<V> | undefined {
+    options?.signal?.throwIfAborted();
+    if (this.#closed) throw new CacheClosedError(this.name);
+    const frame = this.#attempt(() => this.#database.frame(key), 'cannot read');
+    const found = frame && decodeFrame(this.#serializer, frame);
+    if (!found || !(this.#clock() < found.goneAt)) return undefined;
+    this.#touch(key);
+    return found;
+  }
+
+  #touch(key: string): void {
+    this.#touched.delete(key);
+    this.#touched.add(key);
+    if (this.#touched.size > MAX_TOUCHED) void this.#change(() => {}).catch(() => {});
+  }
+
+  /** A change in a transaction, after the uses so far, so that room is made by the latest order. */
+  #change<T>(change: () => T, bytes = 0, signal?: AbortSignal): Promise<T> {
+    if (this.#closed) return Promise.reject(new CacheClosedError(this.name));
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    const run = () => {
+      if (touched.length > 0) this.#database.touch(touched);
+      return change();
+    };
+    return this.#queue.add(this.name, run, bytes, signal).catch((error: unknown) => {
+      throw this.#failure(error, 'cannot write', signal);
+    });
+  }
+
+  #attempt<T>(work: () => T, what: string): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.#failure(error, what, undefined);
+    }
+  }
+
+  #failure(error: unknown, what: string, signal: AbortSignal | undefined): unknown {
+    if (error instanceof CacheError || (signal?.aborted && error === signal.reason)) return error;
+    return new LayerUnavailableError(this.name, `${what}: ${(error as Error).message}`, { cause: error });
+  }
+}
