@@ -14,6 +14,7 @@ import { RateLimiter } from 'limiter';
 import { do_not_optimize } from 'mitata';
 import Opossum from 'opossum';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { asFastAs, costs, costsAbove } from './contest.mjs';
 
 /** The work: an async function that has its answer already. All else that is measured is what its protection costs. */
 const call = async () => 1;
@@ -22,8 +23,10 @@ const call = async () => 1;
 const PLENTY = 1_000_000_000;
 const SOURCES = Array.from({ length: 1000 }, (_, i) => `https://feed-${i}.example/v3/index.json`);
 
+const CALL = 'the call alone';
+
 export const CONTENDERS = {
-  'the call alone': () => call,
+  [CALL]: () => call,
   // Most of what a token costs; the default of everything that measures time.
   'the clock': () => () => do_not_optimize(steadyClock()),
 
@@ -123,7 +126,7 @@ function inTurn() {
 /** What is reported: from the nanoseconds of one round to a figure, with what is wanted of it. */
 export const ROWS = [
   { row: 'breaker, closed: canExecute + recordSuccess', ...costs('breaker, canExecute + recordSuccess', 25) },
-  { row: 'breaker, closed: execute, above the call', ...costsAboveCall('breaker, execute', 60) },
+  { row: 'breaker, closed: execute, above the call', ...costsAbove(CALL, 'breaker, execute', 60) },
   { row: 'breaker, closed: execute, as fast as cockatiel', ...asFastAs('cockatiel breaker', 'breaker, execute', 2) },
   { row: 'breaker, closed: execute, as fast as opossum', ...asFastAs('opossum breaker', 'breaker, execute', 3) },
   { row: 'token bucket: allow', ...costs('token bucket, allow', 40) },
@@ -141,23 +144,10 @@ export const ROWS = [
     row: 'bucket per source: as fast as rate-limiter-flexible',
     ...asFastAs('rate-limiter-flexible, consume by source', 'per source, allow', 1),
   },
-  { row: 'resilientCall, everything on: above the call', ...costsAboveCall('resilientCall', 1000) },
+  { row: 'resilientCall, everything on: above the call', ...costsAbove(CALL, 'resilientCall', 1000) },
   { row: 'resilientCall: as fast as cockatiel’s wrap', ...asFastAs('cockatiel wrap', 'resilientCall', 1) },
   {
     row: 'resilientCall: as fast as cockatiel’s wrap, cooperative',
     ...asFastAs('cockatiel wrap, cooperative timeouts', 'resilientCall', 1),
   },
 ];
-
-function costs(name, atMost) {
-  return { unit: 'ns', atMost, of: (ns) => ns[name] };
-}
-
-function costsAboveCall(name, atMost) {
-  return { unit: 'ns', atMost, of: (ns) => ns[name] - ns['the call alone'] };
-}
-
-/** How many times as long the peer takes. */
-function asFastAs(peer, name, atLeast) {
-  return { unit: '×', atLeast, of: (ns) => ns[peer] / ns[name] };
-}

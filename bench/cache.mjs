@@ -1,0 +1,46 @@
+// npm run bench -- cache [--rounds N --ms M]: a hit in memory through the chain, beside the caches of others; the memory
+// of an entry, beside lru-cache; and 10,000 keys at once from Redis, beside ioredis.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { CONTENDERS, ROWS } from './src/cache.mjs';
+import { contest, median, report } from './src/contest.mjs';
+import { freePort, runToEnd, startServer } from './src/process.mjs';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+await contest('cache-hits', CONTENDERS, ROWS);
+report('cache', [await entryMemory(), ...(await redisBatches())], {});
+
+async function entryMemory() {
+  const bytes = { 'lru-cache': [], 'memory-layer': [] };
+  for (let round = 0; round < 3; round++) {
+    for (const [name, taken] of Object.entries(bytes)) {
+      const out = await runToEnd(process.execPath, ['--expose-gc', here('src/entry-memory.mjs'), name]);
+      taken.push(JSON.parse(out).bytes);
+    }
+  }
+  const value = median(bytes['memory-layer']) / median(bytes['lru-cache']);
+  return { row: 'MemoryLayer: memory of an entry, of lru-cache’s', unit: '×', atMost: 1.2, value };
+}
+
+async function redisBatches() {
+  if (spawnSync('redis-server', ['--version']).status !== 0) {
+    console.log('Redis is left out: redis-server is not installed');
+    return [];
+  }
+  const port = await freePort();
+  const directory = mkdtempSync(`${tmpdir()}/granary-bench-redis-`);
+  const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', directory];
+  const server = await startServer('redis-server', args, [port]);
+  try {
+    const { mget, chain } = JSON.parse(await runToEnd(process.execPath, [here('src/redis-batches.mjs'), `${port}`]));
+    return [
+      { row: 'getMany of 10,000 keys from Redis, as fast as mget', unit: '×', atLeast: 0.8, value: mget / chain },
+    ];
+  } finally {
+    await server.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,32 @@
+// node redis-batches.mjs PORT: 10,000 keys at once from Redis, by ioredis' mget and by a chain, taking turns. Prints the
+// medians in milliseconds as JSON.
+import { createChain } from '@granary/cache';
+import { RedisLayer } from '@granary/cache/redis';
+import { Redis } from 'ioredis';
+import { median } from './contest.mjs';
+
+const ROUNDS = 15;
+const KEYS = Array.from({ length: 10_000 }, (_, i) => `package/newtonsoft.json/13.0.${i}`);
+const valueOf = (key) => ({ id: key, listed: true });
+
+const client = new Redis({ host: '127.0.0.1', port: Number(process.argv[2]) });
+const chain = createChain({ layers: [new RedisLayer({ connection: client })] });
+await chain.setMany(new Map(KEYS.map((key) => [key, valueOf(key)])));
+await client.mset(...KEYS.flatMap((key) => [`plain:${key}`, JSON.stringify(valueOf(key))]));
+const plain = KEYS.map((key) => `plain:${key}`);
+
+const contenders = {
+  mget: async () => (await client.mget(plain)).length,
+  chain: async () => (await chain.getMany(KEYS)).size,
+};
+const taken = { mget: [], chain: [] };
+for (let round = -2; round < ROUNDS; round++) {
+  for (const [name, run] of Object.entries(contenders)) {
+    const begun = performance.now();
+    if ((await run()) !== KEYS.length) throw new Error(`${name} did not find every key`);
+    if (round >= 0) taken[name].push(performance.now() - begun);
+  }
+}
+console.log(JSON.stringify({ mget: median(taken.mget), chain: median(taken.chain) }));
+await chain.close();
+client.disconnect();
