@@ -42,21 +42,38 @@ export function byNode(cluster: RedisClusterClient, keys: readonly string[]): nu
 
 type Command = readonly [name: string, ...args: unknown[]];
 
+/** What ioredis says when slots have moved between the grouping and the sending. */
+const REGROUPED = /same slots allocation group/;
+/** What a node answers for a slot that has moved. */
+const MOVED = /^(MOVED|ASK|TRYAGAIN) /;
+
 /**
- * Sends commands for keys of one node in one piece, and gives their answers. Those that a cluster answers with "not here
- * any more" go out again one by one, because ioredis only follows when all of a pipeline moved alike.
+ * Sends commands for keys of one node in one piece, and gives their answers. What a cluster has moved meanwhile goes out
+ * again one by one, because ioredis follows a pipeline only when all of it moved alike.
  */
 export async function pipelined(client: RedisCommands, commands: readonly Command[]): Promise<unknown[]> {
-  const results = await client.pipeline(commands as unknown as unknown[][]).exec();
-  if (results === null) throw new Error('the pipeline was not run');
+  const results = await resultsOf(client, commands);
+  if (results === undefined) return Promise.all(commands.map((command) => again(client, command)));
   const answers: unknown[] = [];
-  for (const [i, [error, answer]] of results.entries()) {
-    const command = commands[i];
-    if (error && command && /^(MOVED|ASK|TRYAGAIN) /.test(error.message)) answers.push(await again(client, command));
+  for (const [i, command] of commands.entries()) {
+    const [error, answer] = results[i] ?? [null];
+    if (error && MOVED.test(error.message)) answers.push(await again(client, command));
     else if (error) throw error;
     else answers.push(answer);
   }
   return answers;
+}
+
+/** Undefined when the commands are not for one node any more. */
+async function resultsOf(client: RedisCommands, commands: readonly Command[]) {
+  try {
+    const results = await client.pipeline(commands as unknown as unknown[][]).exec();
+    if (results === null) throw new Error('the pipeline was not run');
+    return results;
+  } catch (error) {
+    if (error instanceof Error && REGROUPED.test(error.message)) return undefined;
+    throw error;
+  }
 }
 
 async function again(client: RedisCommands, [name, ...args]: Command): Promise<unknown> {

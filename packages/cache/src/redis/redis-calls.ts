@@ -77,6 +77,11 @@ export class RedisCalls {
     });
   }
 
+  /** Waits for the first connection, where there is none: until then nobody knows which node of a cluster has what. */
+  connected(signal: AbortSignal | undefined): Promise<void> | undefined {
+    return this.client.status === 'ready' ? undefined : this.run('connect', () => Promise.resolve(), signal);
+  }
+
   /** Waits until what is under way is answered or its time is up, then ends the connection if it is its own. */
   close(): Promise<void> {
     this.#closed ??= this.#close();

@@ -73,6 +73,8 @@ export class RedisLayer<V> implements Layer<V> {
     const entries = new Map<string, Entry<V>>();
     const names = keys.map((key) => this.#keys.of(key));
     const { client } = this.#calls;
+    const unknown = this.#nodesKnown(options);
+    if (unknown !== undefined) await unknown;
     await inTurns(this.#pieces(names), async (piece) => {
       const wanted = piece.map((i) => names[i] as string);
       const frames = await this.#calls.run(
@@ -112,6 +114,8 @@ export class RedisLayer<V> implements Layer<V> {
     const lifetime = lifetimeFrom(now, options, this.#lifetimes);
     const keys = [...values.keys()];
     const names = keys.map((key) => this.#keys.of(key));
+    const unknown = this.#nodesKnown(options);
+    if (unknown !== undefined) await unknown;
     await inTurns(this.#writes(values, keys, names, lifetime, now), async (piece) => {
       await this.#calls.run('setMany', (client) => pipelined(client, piece), options?.signal);
     });
@@ -126,6 +130,8 @@ export class RedisLayer<V> implements Layer<V> {
     const names = keys.map((key) => this.#keys.of(key));
     const { client } = this.#calls;
     let deleted = 0;
+    const unknown = this.#nodesKnown(options);
+    if (unknown !== undefined) await unknown;
     await inTurns(this.#pieces(names), async (piece) => {
       const unwanted = piece.map((i) => names[i] as string);
       const send = () => unlinkAll(client, unwanted, isCluster(client));
@@ -193,6 +199,11 @@ export class RedisLayer<V> implements Layer<V> {
       }
       if (piece.length > 0) yield piece;
     }
+  }
+
+  /** Undefined when they are, so that nothing is overtaken that is called later. */
+  #nodesKnown(options: OpOptions | undefined): Promise<void> | undefined {
+    return isCluster(this.#calls.client) ? this.#calls.connected(options?.signal) : undefined;
   }
 
   /** Positions of the names, in pieces that can be sent together. */

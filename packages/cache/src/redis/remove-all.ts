@@ -9,6 +9,7 @@ const SCAN_STEP = 1000;
 /** Removes what is below the prefix, in small steps, so that Redis serves others meanwhile. */
 export async function removeAll(calls: RedisCalls, keys: StoredKeys, signal: AbortSignal | undefined): Promise<void> {
   const { client } = calls;
+  await calls.connected(signal);
   const clustered = isCluster(client);
   const pattern = keys.pattern(client.options.keyPrefix ?? '');
   for (const node of clustered ? client.nodes('master') : [client]) {
