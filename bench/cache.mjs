@@ -35,9 +35,11 @@ async function redisBatches() {
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', directory];
   const server = await startServer('redis-server', args, [port]);
   try {
-    const { mget, chain } = JSON.parse(await runToEnd(process.execPath, [here('src/redis-batches.mjs'), `${port}`]));
+    const ms = JSON.parse(await runToEnd(process.execPath, [here('src/redis-batches.mjs'), `${port}`]));
+    const row = 'getMany of 10,000 keys from Redis, as fast as mget';
     return [
-      { row: 'getMany of 10,000 keys from Redis, as fast as mget', unit: '×', atLeast: 0.8, value: mget / chain },
+      { row: `${row} with JSON.parse`, unit: '×', atLeast: 0.8, value: ms.parsed / ms.chain },
+      { row: `${row} alone`, unit: '×', atLeast: 0.8, value: ms.mget / ms.chain },
     ];
   } finally {
     await server.stop();
