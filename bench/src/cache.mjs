@@ -13,19 +13,19 @@ import { asFastAs, costs, costsAbove } from './contest.mjs';
 
 const TTL_MS = 3_600_000;
 const KEYS = Array.from({ length: 1000 }, (_, i) => `package/newtonsoft.json/13.0.${i}`);
-const valueOf = (key) => ({ id: key, listed: true });
-const load = async (key) => valueOf(key);
+const listing = (key) => ({ id: key, listed: true });
+const load = async (key) => listing(key);
 
 export const CONTENDERS = {
   'lru-cache alone': () => {
     const cache = new LRUCache({ max: 10_000, ttl: TTL_MS });
-    for (const key of KEYS) cache.set(key, valueOf(key));
+    for (const key of KEYS) cache.set(key, listing(key));
     const next = inTurn();
     return () => do_not_optimize(cache.get(next()));
   },
   'lru-cache, awaited': () => {
     const cache = new LRUCache({ max: 10_000, ttl: TTL_MS });
-    for (const key of KEYS) cache.set(key, valueOf(key));
+    for (const key of KEYS) cache.set(key, listing(key));
     const next = inTurn();
     return async () => cache.get(next());
   },
@@ -73,25 +73,25 @@ export const CONTENDERS = {
   },
   'cacheable get': async () => {
     const cache = new Cacheable({ ttl: TTL_MS });
-    for (const key of KEYS) await cache.set(key, valueOf(key));
+    for (const key of KEYS) await cache.set(key, listing(key));
     const next = inTurn();
     return Object.assign(() => cache.get(next()), { close: () => cache.disconnect() });
   },
   'cacheable getOrSet': async () => {
     const cache = new Cacheable({ ttl: TTL_MS });
-    for (const key of KEYS) await cache.set(key, valueOf(key));
+    for (const key of KEYS) await cache.set(key, listing(key));
     const next = inTurn();
     return Object.assign(() => cache.getOrSet(next(), () => load('')), { close: () => cache.disconnect() });
   },
   'cache-manager get': async () => {
     const cache = createCacheManager({ ttl: TTL_MS });
-    for (const key of KEYS) await cache.set(key, valueOf(key));
+    for (const key of KEYS) await cache.set(key, listing(key));
     const next = inTurn();
     return () => cache.get(next());
   },
   'cache-manager wrap': async () => {
     const cache = createCacheManager({ ttl: TTL_MS });
-    for (const key of KEYS) await cache.set(key, valueOf(key));
+    for (const key of KEYS) await cache.set(key, listing(key));
     const next = inTurn();
     return () => cache.wrap(next(), () => load(''));
   },
@@ -117,14 +117,14 @@ async function filledChain(options = {}) {
     ttlMs: TTL_MS,
     ...options,
   });
-  for (const key of KEYS) await chain.set(key, valueOf(key));
+  for (const key of KEYS) await chain.set(key, listing(key));
   return chain;
 }
 
 async function filledBento() {
   const stores = { memory: bentostore().useL1Layer(memoryDriver({ maxItems: 10_000 })) };
   const cache = new BentoCache({ default: 'memory', ttl: TTL_MS, stores });
-  for (const key of KEYS) await cache.set({ key, value: valueOf(key) });
+  for (const key of KEYS) await cache.set({ key, value: listing(key) });
   return cache;
 }
 

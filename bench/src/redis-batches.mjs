@@ -7,12 +7,12 @@ import { median } from './contest.mjs';
 
 const ROUNDS = 15;
 const KEYS = Array.from({ length: 10_000 }, (_, i) => `package/newtonsoft.json/13.0.${i}`);
-const valueOf = (key) => ({ id: key, listed: true });
+const listing = (key) => ({ id: key, listed: true });
 
 const client = new Redis({ host: '127.0.0.1', port: Number(process.argv[2]) });
 const chain = createChain({ layers: [new RedisLayer({ connection: client })] });
-await chain.setMany(new Map(KEYS.map((key) => [key, valueOf(key)])));
-await client.mset(...KEYS.flatMap((key) => [`plain:${key}`, JSON.stringify(valueOf(key))]));
+await chain.setMany(new Map(KEYS.map((key) => [key, listing(key)])));
+await client.mset(...KEYS.flatMap((key) => [`plain:${key}`, JSON.stringify(listing(key))]));
 const plain = KEYS.map((key) => `plain:${key}`);
 
 const contenders = {
