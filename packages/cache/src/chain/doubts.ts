@@ -1,35 +1,42 @@
-/** Keys for which a layer isn't believed. */
-const MAX_DOUBTS = 10_000;
+/** Most keys that are remembered, of either kind. */
+const MAX_KEYS = 10_000;
 
 /**
- * Keys that a layer failed to write: it may still have what was there before, so it isn't asked for them until a write
- * succeeds. Bounded; the oldest doubt is given up first.
+ * Keys for which a layer isn't believed: it failed to write them, and may still have what was there before, so it isn't
+ * asked for them until a write succeeds. Once it has failed to be cleared it is believed only what it wrote since.
+ *
+ * Bounded: of too many doubts the oldest is given up, and of what was written since, the oldest is doubted again.
  */
 export class Doubts {
-  readonly #keys = new Set<string>();
+  #all = false;
+  /** What is doubted, or with `all` what is not. */
+  readonly #exceptions = new Set<string>();
 
-  get size(): number {
-    return this.#keys.size;
+  get isEmpty(): boolean {
+    return !this.#all && this.#exceptions.size === 0;
   }
 
   has(key: string): boolean {
-    return this.#keys.size > 0 && this.#keys.has(key);
+    return this.#exceptions.has(key) !== this.#all;
   }
 
-  add(key: string): void {
-    this.#keys.add(key);
-    if (this.#keys.size <= MAX_DOUBTS) return;
-    for (const oldest of this.#keys) {
-      this.#keys.delete(oldest);
+  /** Whether the layer has done what it was told of this key. */
+  note(key: string, written: boolean): void {
+    if (written !== this.#all) this.#exceptions.delete(key);
+    else this.#remember(key);
+  }
+
+  noteCleared(cleared: boolean): void {
+    this.#all = !cleared;
+    this.#exceptions.clear();
+  }
+
+  #remember(key: string): void {
+    this.#exceptions.add(key);
+    if (this.#exceptions.size <= MAX_KEYS) return;
+    for (const oldest of this.#exceptions) {
+      this.#exceptions.delete(oldest);
       return;
     }
-  }
-
-  delete(key: string): void {
-    if (this.#keys.size > 0) this.#keys.delete(key);
-  }
-
-  clear(): void {
-    this.#keys.clear();
   }
 }

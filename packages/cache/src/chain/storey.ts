@@ -99,7 +99,7 @@ export class Storey<V> {
     const { layer } = this;
     if (layer.getMany === undefined) return this.#findEach(keys, options);
     const known = new Map<string, Entry<V>>();
-    const asked = this.isPlain || (this.#order.isIdle && !this.writer && this.#doubts.size === 0) ? keys : [];
+    const asked = this.isPlain || (this.#order.isIdle && !this.writer && this.#doubts.isEmpty) ? keys : [];
     if (asked !== keys) this.#separate(keys, asked as string[], known);
     const start = this.#recorder?.now() ?? 0;
     const done = (found: ReadonlyMap<string, Entry<V>>) => {
@@ -212,11 +212,9 @@ export class Storey<V> {
     const { layer, writer } = this;
     if (layer.clear === undefined) return undefined;
     const done = (result: unknown) => {
-      if (!(result instanceof Failed)) {
-        this.#doubts.clear();
-        if (!this.#answersLate) this.isPlain = true;
-        return undefined;
-      }
+      this.#doubts.noteCleared(!(result instanceof Failed));
+      this.isPlain = !this.#answersLate && this.#doubts.isEmpty;
+      if (!(result instanceof Failed)) return undefined;
       this.#failed('clear', result.error);
       return result;
     };
@@ -314,10 +312,9 @@ export class Storey<V> {
   }
 
   #believe(key: string, written: boolean): void {
-    if (written && this.#doubts.size === 0) return;
-    if (written) this.#doubts.delete(key);
-    else this.#doubts.add(key);
-    this.isPlain = !this.#answersLate && this.#doubts.size === 0;
+    if (written && this.#doubts.isEmpty) return;
+    this.#doubts.note(key, written);
+    this.isPlain = !this.#answersLate && this.#doubts.isEmpty;
   }
 
   #found(entry: Entry<V> | undefined, start: number): Entry<V> | undefined {
