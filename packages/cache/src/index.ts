@@ -17,7 +17,14 @@ export {
   warmBySize,
   warmNever,
 } from './chain/warming-strategy.js';
+export { BatchAdapter, type BatchAdapterOptions } from './decorators/batch-adapter.js';
+export { BloomLayer, type BloomLayerOptions, type BloomLayerStats } from './decorators/bloom-layer.js';
+export { NamespacedLayer, type NamespacedLayerOptions, type PrefixClearing } from './decorators/namespaced-layer.js';
+export { NegativeLayer, type NegativeLayerOptions } from './decorators/negative-layer.js';
 export { ResilientLayer, type ResilientLayerOptions } from './decorators/resilient-layer.js';
+export type { SchemaIssue, SchemaResult, StandardSchema } from './decorators/standard-schema.js';
+export { ValidatedLayer, type ValidatedLayerOptions, type ValidationPolicy } from './decorators/validated-layer.js';
+export { allOf, atMostBytes, fitting, ofType, type Validator, type ValueType } from './decorators/validators.js';
 export * from './errors.js';
 export type { InvalidationBus, InvalidationListener, InvalidationMessage } from './invalidation/invalidation-bus.js';
 export { LocalInvalidationBus } from './invalidation/local-invalidation-bus.js';

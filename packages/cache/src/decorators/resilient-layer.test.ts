@@ -6,22 +6,7 @@ import { CacheTimeoutError, InvalidValueError, isCircuitOpen, isTimeout, LayerUn
 import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { ChaosLayer } from '../testing/chaos-layer.js';
-import { layerContract } from '../testing/layer-contract.js';
 import { ResilientLayer, type ResilientLayerOptions } from './resilient-layer.js';
-
-layerContract({ describe, it, expect }, 'ResilientLayer around what answers at once', () => {
-  const time = new ManualTime();
-  const layer = new ResilientLayer(new MemoryLayer<unknown>({ clock: time.clock }));
-  return { layer, advance: (ms) => time.advance(ms), now: time.clock };
-});
-
-layerContract({ describe, it, expect }, 'ResilientLayer around what answers later', () => {
-  const time = new ManualTime();
-  const slow = new ChaosLayer(new MemoryLayer<unknown>({ clock: time.clock }), {
-    timers: { setTimeout: (callback) => setImmediate(callback), clearTimeout: (it) => clearImmediate(it as never) },
-  }).always({ kind: 'slow', ms: 1 });
-  return { layer: new ResilientLayer(slow), advance: (ms) => time.advance(ms), now: time.clock };
-});
 
 const errorOf = async (operation: () => unknown): Promise<unknown> => {
   try {

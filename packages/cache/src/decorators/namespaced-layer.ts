@@ -1,0 +1,81 @@
+import { InvalidOptionError } from '@granary/resilience';
+import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import { whenAnswered } from './when-answered.js';
+
+/** A layer that can remove all keys that begin alike. */
+export interface PrefixClearing {
+  clearPrefix(prefix: string, options?: OpOptions): MaybePromise<void>;
+}
+
+export interface NamespacedLayerOptions {
+  /** Default: that of the layer inside. */
+  readonly name?: string | undefined;
+}
+
+/**
+ * Gives its users keys of their own in a layer that others use too: each key gets `namespace:` in front. So it is longer
+ * by that, for a layer that minds the length of keys. There is a `clear` only where the layer inside can remove keys by
+ * their beginning ({@link PrefixClearing}); it removes those of the namespace and no others.
+ *
+ * It doesn't close the layer inside, which isn't its own.
+ */
+export class NamespacedLayer<V> implements Layer<V> {
+  readonly name: string;
+  readonly getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
+  readonly getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
+  readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
+  readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
+  readonly clear?: (options?: OpOptions) => MaybePromise<void>;
+  /** So that a namespace within this one can be cleared too. */
+  readonly clearPrefix?: (prefix: string, options?: OpOptions) => MaybePromise<void>;
+  readonly #layer: Layer<V>;
+  readonly #prefix: string;
+
+  /**
+   * @param namespace at least one character, and no colon: else `a` with the key `b:c` would be `a:b` with the key `c`
+   * @throws InvalidOptionError
+   */
+  constructor(layer: Layer<V> & Partial<PrefixClearing>, namespace: string, options: NamespacedLayerOptions = {}) {
+    if (namespace === '' || namespace.includes(':')) {
+      throw new InvalidOptionError('namespace', 'at least one character, and no colon', JSON.stringify(namespace));
+    }
+    const prefix = `${namespace}:`;
+    const inside = (key: string) => prefix + key;
+    const outside = (key: string) => key.slice(prefix.length);
+    this.name = options.name ?? layer.name;
+    this.#layer = layer;
+    this.#prefix = prefix;
+    if (layer.getEntry) this.getEntry = (key, opts) => layer.getEntry?.(inside(key), opts);
+    const { getMany, setMany, deleteMany, clearPrefix } = layer;
+    if (getMany) {
+      this.getMany = (keys, opts) =>
+        whenAnswered(
+          getMany.call(layer, keys.map(inside), opts),
+          (found) => new Map(Array.from(found, ([key, entry]) => [outside(key), entry])),
+        );
+    }
+    if (setMany) {
+      this.setMany = (values, opts) =>
+        setMany.call(layer, new Map(Array.from(values, ([key, value]) => [inside(key), value])), opts);
+    }
+    if (deleteMany) this.deleteMany = (keys, opts) => deleteMany.call(layer, keys.map(inside), opts);
+    if (clearPrefix) {
+      this.clear = (opts) => clearPrefix.call(layer, prefix, opts);
+      this.clearPrefix = (further, opts) => clearPrefix.call(layer, inside(further), opts);
+    }
+  }
+
+  get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
+    return this.#layer.get(this.#prefix + key, options);
+  }
+
+  set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
+    return this.#layer.set(this.#prefix + key, value, options);
+  }
+
+  delete(key: string, options?: OpOptions): MaybePromise<boolean> {
+    return this.#layer.delete(this.#prefix + key, options);
+  }
+
+  close(): void {}
+}
