@@ -97,7 +97,8 @@ export class DiskFolder {
 
   /** Namespaces that the folder has, in use or not. */
   namespaces(): string[] {
-    return [...this.#root.getKeys()].map((key) => key.toString());
+    // The database ends names with a zero.
+    return [...this.#root.getKeys()].map((key) => key.toString('latin1', 0, key.indexOf(0)));
   }
 
   /** Closes the layers and the database. May be called twice. */

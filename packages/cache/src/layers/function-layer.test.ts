@@ -1,0 +1,52 @@
+import { describe, expect, it, vi } from 'vitest';
+import { FunctionLayer } from './function-layer.js';
+
+describe('a function layer', () => {
+  it('asks its function at each look, and hands it key and signal', async () => {
+    const load = vi.fn(async (key: string) => (key === 'one' ? 1 : undefined));
+    const layer = new FunctionLayer(load, { name: 'database' });
+    const { signal } = new AbortController();
+    expect(layer.name).toBe('database');
+    expect(await layer.get('one', { signal })).toBe(1);
+    expect(await layer.get('one')).toBe(1);
+    expect(load.mock.calls).toEqual([
+      ['one', { signal }],
+      ['one', {}],
+    ]);
+  });
+
+  it('answers at once when its function does', () => {
+    const layer = new FunctionLayer((key) => (key === 'zero' ? 0 : undefined));
+    expect(layer.get('zero')).toBe(0);
+    expect(layer.getEntry('zero')).toEqual({ value: 0, expiresAt: undefined });
+    expect(layer.getEntry('nothing')).toBeUndefined();
+  });
+
+  it('passes on what its function fails with', async () => {
+    const failure = new Error('the database is away');
+    const layer = new FunctionLayer(() => Promise.reject(failure));
+    await expect(layer.get('key')).rejects.toBe(failure);
+    await expect(layer.getEntry('key')).rejects.toBe(failure);
+  });
+
+  it('does not call its function for someone who left', () => {
+    const load = vi.fn();
+    const reason = new Error('left');
+    expect(() => new FunctionLayer(load).get('key', { signal: AbortSignal.abort(reason) })).toThrow(reason);
+    expect(load).not.toHaveBeenCalled();
+  });
+
+  it('gives what it loaded the lifetime that it was made with', async () => {
+    const layer = new FunctionLayer(async () => 'value', { ttlMs: 100, clock: () => 1000 });
+    expect(await layer.getEntry('key')).toEqual({ value: 'value', expiresAt: 1100 });
+  });
+
+  it('loads many at once when it was told how', async () => {
+    const loadMany = vi.fn(async (keys: readonly string[]) => new Map([[keys[0] as string, 1]]));
+    const layer = new FunctionLayer<number>(() => undefined, { loadMany });
+    expect(await layer.getMany?.(['a', 'b'])).toEqual(new Map([['a', { value: 1, expiresAt: undefined }]]));
+    expect(await layer.getMany?.([])).toEqual(new Map());
+    expect(loadMany).toHaveBeenCalledTimes(1);
+    expect(new FunctionLayer(() => 1).getMany).toBeUndefined();
+  });
+});
