@@ -4,10 +4,6 @@ import type { InvalidationListener, InvalidationMessage } from './invalidation-b
 export class Listeners {
   readonly #listeners = new Set<InvalidationListener>();
 
-  get size(): number {
-    return this.#listeners.size;
-  }
-
   /** @returns what takes it away again */
   add(listener: InvalidationListener): () => void {
     this.#listeners.add(listener);

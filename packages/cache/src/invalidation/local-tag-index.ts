@@ -32,7 +32,7 @@ export class LocalTagIndex implements TagIndex {
   /** All pairs, the oldest first. */
   readonly #pairs = new Set<Pair>();
   /** Goes on at each call: a new iterator would walk over the holes that the evicted left behind. */
-  #oldest = this.#pairs.values();
+  readonly #oldest = this.#pairs.values();
 
   /** @throws InvalidOptionError that names the option */
   constructor({ maxPairs = 100_000, clock = Date.now }: LocalTagIndexOptions = {}) {
@@ -101,19 +101,12 @@ export class LocalTagIndex implements TagIndex {
     if (this.#pairs.size <= this.#maxPairs) return forgotten;
     const now = this.#clock();
     while (this.#pairs.size > this.#maxPairs) {
-      const pair = this.#next();
-      if (pair === undefined) break;
+      const { value: pair, done } = this.#oldest.next();
+      // It never comes to its end here, because what it gives is removed and more than that is there.
+      if (done) break;
       this.#remove(pair);
       if (pair.expiresAt === undefined || pair.expiresAt > now) forgotten.push(pair.key);
     }
     return forgotten;
-  }
-
-  #next(): Pair | undefined {
-    const next = this.#oldest.next();
-    if (!next.done) return next.value;
-    // An iterator that came to the end has ended for good.
-    this.#oldest = this.#pairs.values();
-    return this.#oldest.next().value;
   }
 }

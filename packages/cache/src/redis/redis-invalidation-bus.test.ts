@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { ManualTime } from '@granary/resilience/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -82,6 +82,23 @@ describe('a bus over Redis', () => {
     bus.subscribe(listener);
     await bus.ready();
     expect(listener).toHaveBeenCalledExactlyOnceWith(lost);
+  });
+
+  it('lets nobody wait for it longer than they want', async () => {
+    const redis = new FakeRedis();
+    redis.goDown();
+    const bus = new RedisInvalidationBus({ connection: redis });
+    cleanUps.push(() => bus.close());
+    const controller = new AbortController();
+    const ready = bus.ready({ signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await expect(ready).rejects.toThrow('enough');
+    await expect(bus.ready({ signal: controller.signal })).rejects.toThrow('enough');
+    const patient = new AbortController();
+    const later = bus.ready({ signal: patient.signal });
+    redis.comeBack();
+    await later;
+    expect(getEventListeners(patient.signal, 'abort')).toEqual([]);
   });
 
   it('says that messages may be lost when the connection was, as soon as it listens again', async () => {

@@ -4,6 +4,7 @@ import { CacheClosedError } from '../errors.js';
 import type { InvalidationBus, InvalidationListener, InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import { Listeners } from '../invalidation/listeners.js';
 import { wholeNumber } from '../invalidation/whole-number.js';
+import type { OpOptions } from '../layer.js';
 import { piecesOf } from './batches.js';
 import { watchForReadiness } from './connect.js';
 import { ReceivedNumbers } from './received-numbers.js';
@@ -84,9 +85,21 @@ export class RedisInvalidationBus implements InvalidationBus {
     this.#setTimer();
   }
 
-  /** Resolves when messages of others arrive for the first time, or when the bus is closed. */
-  ready(): Promise<void> {
-    return this.#ready;
+  /**
+   * Resolves when messages of others arrive for the first time, or when the bus is closed; give it a signal that ends the
+   * wait where Redis may be down. Without having waited everything works too, as soon as Redis is there.
+   */
+  ready({ signal }: OpOptions = {}): Promise<void> {
+    if (signal === undefined) return this.#ready;
+    if (signal.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const onAbort = () => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#ready.then(() => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      });
+    });
   }
 
   /** Whether messages of others arrive at the moment, as far as the bus knows. */

@@ -43,16 +43,16 @@ const msOf = async (work: () => Promise<unknown>): Promise<number> => {
 describe('a Redis that accepts connections and says nothing', () => {
   it('holds up the first callers for their timeout, and later ones not at all', async () => {
     const { port } = await listen((socket) => socket.resume());
-    const layer = layerOn(`redis://127.0.0.1:${port}`);
+    const layer = layerOn(`redis://127.0.0.1:${port}`, { timeoutMs: 400 });
     const first = await msOf(async () => {
       const results = await Promise.allSettled([layer.get('a'), layer.set('b', 1), layer.getMany(['c', 'd'])]);
       for (const result of results) {
-        expect(result).toMatchObject({ status: 'rejected', reason: { code: 'CACHE_TIMEOUT', timeoutMs: 100 } });
+        expect(result).toMatchObject({ status: 'rejected', reason: { code: 'CACHE_TIMEOUT', timeoutMs: 400 } });
       }
     });
-    expect(first).toBeLessThan(1000);
+    expect(first).toBeLessThan(2000);
     const later = await msOf(() => expect(layer.get('a')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' }));
-    expect(later).toBeLessThan(50);
+    expect(later).toBeLessThan(200);
     expect(await msOf(() => layer.close())).toBeLessThan(1000);
   });
 
@@ -180,7 +180,7 @@ describe('a RedisLayer', () => {
     const layer = layerOn(client, { timeoutMs: 5000 });
     await layer.get('a').catch(() => {});
     expect(await msOf(() => expect(layer.get('a')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' }))).toBeLessThan(
-      50,
+      1000,
     );
   });
 

@@ -121,25 +121,17 @@ export class FakeRedis extends EventEmitter implements RedisClient {
     });
   }
 
-  /** Gives what was found in steps, by the position in the order in which the keys were written. */
-  scanBuffer(
-    cursor: string,
-    _match: 'MATCH',
-    pattern: string,
-    _count: 'COUNT',
-    size: number,
-  ): Promise<[Buffer, Buffer[]]> {
+  /** In one step, however many they are. */
+  scanBuffer(_cursor: string, _match: 'MATCH', pattern: string): Promise<[Buffer, Buffer[]]> {
     return this.#answer(() => {
       const matches = globPattern(pattern);
-      // A real cursor survives removals; here they would move what comes next, so everything comes in one step.
       const keys = [...this.#server.values.keys()].filter((key) => matches.test(key) && this.#find(key) !== undefined);
-      const first = cursor === '0' ? keys : [];
-      void size;
-      return [Buffer.from('0'), first.map((key) => Buffer.from(key))];
+      return [Buffer.from('0'), keys.map((key) => Buffer.from(key))];
     });
   }
 
-  zscan(key: string, _cursor: string, _count: 'COUNT', _size: number): Promise<[string, string[]]> {
+  /** In one step, however many they are. */
+  zscan(key: string): Promise<[string, string[]]> {
     return this.#answer(() => ['0', [...this.#members(key)].flatMap(([member, score]) => [member, String(score)])]);
   }
 
