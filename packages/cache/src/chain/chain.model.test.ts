@@ -1,6 +1,7 @@
 import { ManualTime } from '@granary/resilience/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { ChaosLayer, type Fault } from '../testing/chaos-layer.js';
 import { createChain } from './chain.js';
@@ -22,6 +23,24 @@ interface LayerPlan {
   readonly rate: number;
   readonly kinds: readonly ('slow' | 'throws' | 'rejects' | 'hangs')[];
   readonly writeBehind: boolean;
+  /** How long the answers of a layer take to arrive, when what they say may have changed. 0: not at all. */
+  readonly lagMs: number;
+}
+
+/** Does what it is told at once, and answers later. */
+function lagging<V>(layer: MemoryLayer<V>, ms: number, time: ManualTime): Layer<V> {
+  if (ms === 0) return layer;
+  const later = <T>(answer: T) => new Promise<T>((resolve) => void time.setTimeout(() => resolve(answer), ms));
+  return {
+    name: layer.name,
+    get: (key) => later(layer.get(key)),
+    getEntry: (key) => later(layer.getEntry(key)),
+    getMany: (keys) => later(layer.getMany(keys)),
+    set: (key, value, options) => later(layer.set(key, value, options)),
+    delete: (key) => later(layer.delete(key)),
+    clear: () => later(layer.clear()),
+    close: () => layer.close(),
+  };
 }
 
 const key = fc.constantFrom(...KEYS);
@@ -46,6 +65,7 @@ const layer = (kinds: readonly ('slow' | 'throws' | 'rejects' | 'hangs')[]) =>
     rate: fc.constantFrom(0, 0.2, 0.5, 1),
     kinds: fc.subarray([...kinds], { minLength: 1 }),
     writeBehind: fc.boolean(),
+    lagMs: fc.constantFrom(0, 0, 5, 12),
   });
 
 /** A write that was asked for, from the moment of its call to that of its answer. */
@@ -108,7 +128,7 @@ async function play(commands: readonly Command[], plans: readonly LayerPlan[]): 
     const faults = plan.kinds.map((kind, j): Fault<string> => (kind === 'slow' ? { kind, ms: 1 + 7 * j } : { kind }));
     const random = { seed: plan.seed, rate: plan.rate, faults };
     return {
-      layer: new ChaosLayer(memory, { random, timers: time }),
+      layer: new ChaosLayer(lagging(memory, plan.lagMs, time), { random, timers: time }),
       writeBehind: plan.writeBehind && i > 0 ? true : undefined,
     };
   });

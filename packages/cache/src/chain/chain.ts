@@ -274,11 +274,30 @@ export class Chain<V, K extends string = string> {
       load = loads.begin(key, loader, options);
       this.#lookThenLoad(load, signal !== undefined);
     }
-    const answer = load.join(signal);
     const required = given?.required === true;
+    return load.isRefresh ? this.#find(load, signal, required, start) : this.#join(load, signal, required, start);
+  }
+
+  #join(load: Load<V>, signal: AbortSignal | undefined, required: boolean, start: number): MaybePromise<V | undefined> {
+    const answer = load.join(signal);
     if (!(answer instanceof Promise)) return this.#loaded(load, answer, required, start);
-    const joined = load;
-    return answer.then((value) => this.#loaded(joined, value, required, start));
+    return answer.then((value) => this.#loaded(load, value, required, start));
+  }
+
+  /** While a value is being refreshed it is answered as long as it is fresh. */
+  #find(
+    refresh: Load<V>,
+    signal: AbortSignal | undefined,
+    required: boolean,
+    start: number,
+  ): MaybePromise<V | undefined> {
+    const answer = (found: Found<V>) => {
+      if (found.fresh === undefined) return this.#join(refresh, signal, required, start);
+      this.#count(found.layer, start);
+      return found.fresh.value;
+    };
+    const found = this.#parts.lookups.find(refresh.key, signal);
+    return found instanceof Promise ? found.then(answer) : answer(found);
   }
 
   #lookThenLoad(load: Load<V>, abortable: boolean): void {
@@ -305,6 +324,7 @@ export class Chain<V, K extends string = string> {
     if (early === 0 || !this.#isEnding(fresh, early, load.options.ttlMs) || !loads.hasRoom) return;
     if (loads.get(load.key) !== undefined) return;
     const refresh = loads.begin(load.key, load.loader, load.options);
+    refresh.isRefresh = true;
     loads.detach(refresh);
     loads.run(refresh, fresh);
   }

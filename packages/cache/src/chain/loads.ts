@@ -37,6 +37,8 @@ export class Load<V> extends Flight<V | undefined> {
   readonly mark: number;
   /** What was there before, no longer fresh or about to be refreshed. */
   stale: Entry<V> | undefined;
+  /** Whether it began before the value was stale: there may be a fresh one still. */
+  isRefresh = false;
   /** Index of the layer that had the value after all. */
   foundAt = -1;
   soft: unknown;
@@ -227,7 +229,7 @@ export class Loads<V> {
   /** Answers before the loader has, if the load may go on in the background and nobody has written the key meanwhile. */
   #answerStale(load: Load<V>, stale: Entry<V>): void {
     if (!load.isOpen || load.isDone || !load.ticket.current || !this.detach(load)) return;
-    this.staleAnswers++;
+    if (!load.isRefresh) this.staleAnswers++;
     load.answer(stale.value);
   }
 
@@ -265,7 +267,7 @@ export class Loads<V> {
   #end(load: Load<V>, error: unknown): void {
     if (load.isOpen) {
       if (load.stale !== undefined && load.ticket.current) {
-        this.staleAnswers++;
+        if (!load.isRefresh) this.staleAnswers++;
         load.answer(load.stale.value);
       } else load.fail(error);
     }

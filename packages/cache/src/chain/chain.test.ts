@@ -1,0 +1,443 @@
+import { isCircuitOpen } from '@granary/resilience';
+import { ManualTime } from '@granary/resilience/testing';
+import type { MetricsCollector } from '@granary/telemetry';
+import { describe, expect, expectTypeOf, it, vi } from 'vitest';
+import { isNotFound } from '../errors.js';
+import type { Layer } from '../layer.js';
+import { FunctionLayer } from '../layers/function-layer.js';
+import { MemoryLayer } from '../layers/memory-layer.js';
+import { ChaosLayer, type ChaosOperation, type Fault } from '../testing/chaos-layer.js';
+import { type Chain, createChain } from './chain.js';
+import type { ChainOptions } from './chain-options.js';
+import { decayingTtl, ttlPerLayer } from './ttl-strategy.js';
+import { warmByAccessCount, warmBySize, warmNever } from './warming-strategy.js';
+
+/** A chain of memory layers behind which a test can make trouble. */
+function setUp<V = unknown>(count: number, options: Omit<ChainOptions<V>, 'layers'> = {}) {
+  const time = new ManualTime();
+  const memories = Array.from(
+    { length: count },
+    (_, i) => new MemoryLayer<V>({ name: `L${i + 1}`, clock: time.clock, graceMs: 0 }),
+  );
+  const layers = memories.map((memory) => new ChaosLayer<V>(memory, { timers: time }));
+  const chain = createChain<V>({ layers, clock: time.clock, timers: time, ...options });
+  return { time, memories, layers, chain };
+}
+
+function plan<V>(layer: ChaosLayer<V>, operations: readonly ChaosOperation[], fault: Fault<V>, times = 1): void {
+  for (const operation of operations) layer.plan(operation, fault, times);
+}
+
+describe('get', () => {
+  for (const count of [1, 2, 3, 5]) {
+    for (let at = 0; at < count; at++) {
+      it(`finds a value in layer ${at + 1} of ${count} and warms those above`, async () => {
+        const { memories, chain } = setUp<string>(count);
+        memories[at]!.set('key', 'value');
+        expect(await chain.get('key')).toBe('value');
+        memories.forEach((memory, i) => {
+          expect(memory.get('key')).toBe(i <= at ? 'value' : undefined);
+        });
+      });
+
+      for (const fault of ['throws', 'rejects', 'hangs'] as const) {
+        it(`does without layer ${at + 1} of ${count} when it ${fault}`, async () => {
+          const { time, layers, chain } = setUp<string>(count, { resilience: { timeoutMs: 50 } });
+          await chain.set('key', 'value');
+          plan(layers[at]!, ['get', 'getEntry', 'set'], { kind: fault });
+          const [value] = await Promise.all([chain.get('key'), time.advance(50)]);
+          expect(value).toBe(count === 1 ? undefined : 'value');
+        });
+      }
+    }
+  }
+
+  it('answers what is in memory at once, without a promise', () => {
+    const { chain, memories } = setUp<string>(2);
+    memories[1]!.set('below', 'value');
+    expect(chain.get('below')).toBe('value');
+    expect(chain.get('below')).toBe('value');
+    expect(chain.get('nowhere')).toBeUndefined();
+  });
+
+  it('tells null, 0, empty and false from absent', async () => {
+    const { chain, memories } = setUp<unknown>(2);
+    for (const value of [null, 0, '', false, Number.NaN]) {
+      await chain.set('key', value);
+      memories[0]!.delete('key');
+      expect(await chain.get('key')).toBe(value);
+      expect(memories[0]!.get('key')).toBe(value);
+      expect(await chain.getOrLoad('key', () => 'loaded')).toBe(value);
+    }
+    expect(() => chain.set('key', undefined)).toThrow(/undefined/);
+  });
+
+  it('gives the layers above the remaining lifetime of the entry', async () => {
+    const { time, chain, memories } = setUp<string>(3, { ttlMs: 99_000 });
+    memories[2]!.set('key', 'value', { ttlMs: 10_000 });
+    await time.advance(4000);
+    await chain.get('key');
+    expect(memories[0]!.getEntry('key')?.expiresAt).toBe(time.clock() + 6000);
+    await time.advance(6000);
+    expect(await chain.get('key')).toBeUndefined();
+  });
+
+  it('gives them the lifetime of new values where a layer knows none', async () => {
+    const time = new ManualTime();
+    const memory = new MemoryLayer<string>({ clock: time.clock });
+    const source = new FunctionLayer<string>((key) => key.toUpperCase());
+    const chain = createChain({ layers: [memory, source], ttlMs: 5000, clock: time.clock });
+    expect(await chain.get('key')).toBe('KEY');
+    expect(memory.getEntry('key')?.expiresAt).toBe(time.clock() + 5000);
+  });
+
+  it('asks a slow layer once for all who look for a key at the same time', async () => {
+    const { time, chain, layers, memories } = setUp<string>(2);
+    memories[1]!.set('key', 'value');
+    layers[1]!.plan('getEntry', { kind: 'slow', ms: 10 });
+    const all = Array.from({ length: 1000 }, () => chain.get('key'));
+    await time.advance(10);
+    expect(new Set(await Promise.all(all))).toEqual(new Set(['value']));
+    expect(layers[1]!.calls.getEntry).toBe(1);
+  });
+
+  it('lets each caller go on its own, and stops the layer only when all have gone', async () => {
+    const { chain, layers, time } = setUp<string>(1);
+    layers[0]!.plan('getEntry', { kind: 'hangs' });
+    const leave = [new AbortController(), new AbortController()];
+    const both = leave.map(({ signal }) => Promise.resolve(chain.get('key', { signal })).catch((error) => error));
+    leave[0]!.abort('first');
+    expect(await both[0]).toBe('first');
+    await time.advance(0);
+    leave[1]!.abort('second');
+    expect(await both[1]).toBe('second');
+    expect(() => chain.get('key', { signal: AbortSignal.abort('early') })).toThrow('early');
+  });
+
+  it('throws for a key that must be there and is not', async () => {
+    const { chain, layers } = setUp<string>(2);
+    expect(() => chain.get('key', { required: true })).toThrow(/no value for key/);
+    layers[1]!.plan('getEntry', { kind: 'rejects' });
+    const missing = await Promise.resolve(chain.get('key', { required: true })).catch((error) => error);
+    expect(isNotFound(missing)).toBe(true);
+  });
+
+  it('refuses keys that can not be', () => {
+    const { chain } = setUp<string>(1);
+    for (const key of ['', 'a\nb', 'x'.repeat(251)]) {
+      expect(() => chain.get(key)).toThrow(/key/);
+      expect(() => chain.getOrLoad(key, () => 'v')).toThrow(/key/);
+      expect(() => chain.set(key, 'v')).toThrow(/key/);
+      expect(() => chain.delete(key)).toThrow(/key/);
+    }
+  });
+
+  it('waits for a layer that hangs no longer than its time, and not at all once its circuit is open', async () => {
+    const { time, chain, layers, memories } = setUp<string>(3, {
+      resilience: { timeoutMs: 100, breaker: { maxFailures: 2 } },
+    });
+    memories[2]!.set('a', 'value');
+    memories[2]!.set('b', 'value');
+    memories[2]!.set('c', 'value');
+    plan(layers[1]!, ['getEntry', 'set'], { kind: 'hangs' }, Number.POSITIVE_INFINITY);
+    for (const key of ['a', 'b']) {
+      const begun = time.clock();
+      const answer = Promise.resolve(chain.get(key)).then((value) => [value, time.clock() - begun]);
+      await time.advance(100);
+      expect(await answer).toEqual(['value', 100]);
+    }
+    expect(chain.get('c')).toBe('value');
+  });
+});
+
+describe('strategies', () => {
+  it('keep a value really shorter in upper layers when lifetimes decay', async () => {
+    const { time, chain, memories } = setUp<string>(3, { ttlStrategy: decayingTtl(0.5), ttlMs: 8000 });
+    await chain.set('key', 'value');
+    const left = () => memories.map((memory) => (memory.getEntry('key')?.expiresAt ?? 0) - time.clock());
+    expect(left()).toEqual([2000, 4000, 8000]);
+    await time.advance(4000);
+    expect(await chain.get('key')).toBe('value');
+    expect(left()).toEqual([1000, 2000, 4000]);
+  });
+
+  it('limit lifetimes by layer, and never lengthen them', async () => {
+    const { time, chain, memories } = setUp<string>(2, { ttlStrategy: ttlPerLayer({ L1: 1000 }) });
+    await chain.set('key', 'value', { ttlMs: 5000 });
+    await chain.set('short', 'value', { ttlMs: 500 });
+    expect(memories[0]!.getEntry('key')?.expiresAt).toBe(time.clock() + 1000);
+    expect(memories[1]!.getEntry('key')?.expiresAt).toBe(time.clock() + 5000);
+    expect(memories[0]!.getEntry('short')?.expiresAt).toBe(time.clock() + 500);
+    const longer = setUp<string>(1, { ttlStrategy: () => 1e9, ttlMs: 100 });
+    await longer.chain.set('key', 'value');
+    expect(longer.memories[0]!.getEntry('key')?.expiresAt).toBe(longer.time.clock() + 100);
+  });
+
+  it('shorten lifetimes by jitter, the same in every layer', async () => {
+    const { time, chain, memories } = setUp<string>(2, { ttlMs: 1000, ttlJitter: 0.2, random: () => 0.5 });
+    await chain.set('key', 'value');
+    for (const memory of memories) expect(memory.getEntry('key')?.expiresAt).toBe(time.clock() + 900);
+  });
+
+  it('warm by size', async () => {
+    const { chain, memories } = setUp<string>(2, { warming: warmBySize(3, (value) => value.length) });
+    memories[1]!.set('short', 'abc');
+    memories[1]!.set('long', 'abcd');
+    await Promise.all([chain.get('short'), chain.get('long')]);
+    expect([memories[0]!.get('short'), memories[0]!.get('long')]).toEqual(['abc', undefined]);
+  });
+
+  it('warm by access count, in bounded memory', async () => {
+    const { chain, memories } = setUp<string>(2, { warming: warmByAccessCount(3, { maxKeys: 2 }) });
+    for (const key of ['a', 'b', 'c']) memories[1]!.set(key, key);
+    const ask = async (key: string, times: number) => {
+      for (let i = 0; i < times; i++) await chain.get(key);
+      return memories[0]!.get(key);
+    };
+    expect(await ask('a', 2)).toBeUndefined();
+    expect(await ask('a', 1)).toBe('a');
+    await ask('b', 2);
+    await ask('c', 2);
+    memories[0]!.clear();
+    memories[1]!.set('d', 'd');
+    await ask('d', 1);
+    expect(await ask('b', 1), 'b was forgotten for d').toBeUndefined();
+  });
+
+  it('warm nothing, or nothing when they throw', async () => {
+    for (const warming of [warmNever, () => expect.unreachable()]) {
+      const { chain, memories } = setUp<string>(2, { warming });
+      memories[1]!.set('key', 'value');
+      expect(await chain.get('key')).toBe('value');
+      expect(memories[0]!.get('key')).toBeUndefined();
+    }
+  });
+
+  it('are refused when they make no sense', () => {
+    expect(() => decayingTtl(1)).toThrow(/factor/);
+    expect(() => ttlPerLayer({ L1: 0 })).toThrow(/L1/);
+    expect(() => warmBySize(-1, () => 0)).toThrow(/maxBytes/);
+    expect(() => warmByAccessCount(0)).toThrow(/accesses/);
+  });
+});
+
+describe('many keys', () => {
+  it('are asked of each layer once, for what is still missing, and brought up', async () => {
+    const { chain, layers, memories } = setUp<string>(3);
+    memories[0]!.set('a', '1');
+    memories[1]!.set('b', '2');
+    memories[2]!.set('c', '3');
+    const found = await chain.getMany(['c', 'x', 'b', 'a', 'a']);
+    expect([...found]).toEqual([
+      ['c', '3'],
+      ['b', '2'],
+      ['a', '1'],
+    ]);
+    expect(layers.map(({ calls }) => [calls.getMany, calls.getEntry])).toEqual([
+      [1, 0],
+      [1, 0],
+      [1, 0],
+    ]);
+    expect([memories[0]!.get('b'), memories[0]!.get('c'), memories[1]!.get('c')]).toEqual(['2', '3', '3']);
+    expect(memories[1]!.get('a')).toBeUndefined();
+    expect(chain.stats()).toMatchObject({ hits: 3, misses: 1, hitsByLayer: { L1: 1, L2: 1, L3: 1 } });
+  });
+
+  it('are found below a layer that fails, and in layers that know no batches', async () => {
+    const bare = new Map<string, string>();
+    const layer: Layer<string> = {
+      name: 'bare',
+      get: async (key) => bare.get(key),
+      set: (key, value) => void bare.set(key, value),
+      delete: async (key) => bare.delete(key),
+      close: () => {},
+    };
+    const broken = new ChaosLayer(new MemoryLayer<string>({ name: 'L1' }));
+    const chain = createChain({ layers: [broken, layer] });
+    await chain.setMany([
+      ['a', '1'],
+      ['b', '2'],
+    ]);
+    broken.plan('getMany', { kind: 'rejects' });
+    expect(await chain.getMany(['a', 'b', 'c'])).toEqual(new Map(Object.entries({ a: '1', b: '2' })));
+    expect(await chain.deleteMany(['a', 'b', 'c'])).toBe(2);
+    expect(await chain.getMany(['a', 'b'])).toEqual(new Map());
+    expect(await chain.deleteMany([])).toBe(0);
+    await chain.setMany([]);
+  });
+
+  it('are not warmed with what was written meanwhile', async () => {
+    const { time, chain, layers, memories } = setUp<string>(2);
+    memories[1]!.set('a', 'old');
+    memories[1]!.set('b', 'old');
+    layers[1]!.plan('getMany', { kind: 'slow', ms: 10 });
+    const found = chain.getMany(['a', 'b']);
+    await chain.delete('a');
+    await time.advance(10);
+    await found;
+    expect([memories[0]!.get('a'), memories[0]!.get('b')]).toEqual([undefined, 'old']);
+  });
+});
+
+describe('metrics', () => {
+  const collector = () =>
+    ({
+      recordGet: vi.fn(),
+      recordSet: vi.fn(),
+      recordDelete: vi.fn(),
+      recordError: vi.fn(),
+      recordCircuitState: vi.fn(),
+      recordQueueDepth: vi.fn(),
+      recordWriteDropped: vi.fn(),
+      recordAsyncWrite: vi.fn(),
+      recordChainGet: vi.fn(),
+    }) satisfies MetricsCollector;
+
+  it('tell of each layer that was asked, and of the chain', async () => {
+    const metrics = collector();
+    const { chain, memories, layers } = setUp<string>(3, { metrics });
+    memories[1]!.set('key', 'value');
+    await chain.get('key');
+    await chain.get('key');
+    await chain.get('missing');
+    layers[2]!.plan('getEntry', { kind: 'throws', error: new TypeError('broken') });
+    await chain.get('gone');
+    const ms = expect.any(Number);
+    expect(metrics.recordGet.mock.calls).toEqual([
+      ['L1', false, ms],
+      ['L2', true, ms],
+      ['L1', true, ms],
+      ['L1', false, ms],
+      ['L2', false, ms],
+      ['L3', false, ms],
+      ['L1', false, ms],
+      ['L2', false, ms],
+    ]);
+    expect(metrics.recordChainGet.mock.calls).toEqual([
+      [true, 1, ms],
+      [true, 0, ms],
+      [false, -1, ms],
+      [false, -1, ms],
+    ]);
+    expect(metrics.recordSet.mock.calls).toEqual([['L1', true, ms]]);
+    expect(metrics.recordError.mock.calls).toEqual([['L3', 'get', 'error']]);
+    await chain.getMany(['key', 'missing']);
+    expect(metrics.recordChainGet.mock.calls.slice(4)).toEqual([
+      [true, 0, ms],
+      [false, -1, ms],
+    ]);
+  });
+
+  it('tell of writes that fail, by the code of the error', async () => {
+    const metrics = collector();
+    const { time, chain, layers } = setUp<string>(2, { metrics, resilience: { timeoutMs: 10 } });
+    plan(layers[1]!, ['set', 'delete'], { kind: 'hangs' });
+    await Promise.all([chain.set('key', 'value'), time.advance(10)]);
+    expect(metrics.recordSet.mock.calls.map(([layer, success]) => [layer, success])).toEqual([
+      ['L1', true],
+      ['L2', false],
+    ]);
+    expect(metrics.recordError.mock.calls).toEqual([['L2', 'set', 'CACHE_TIMEOUT']]);
+    await Promise.all([chain.deleteMany(['key', 'other']), time.advance(10)]);
+    expect(metrics.recordDelete).toHaveBeenCalledTimes(4);
+  });
+
+  it('break nothing when the collector throws', async () => {
+    const broken = () => {
+      throw new Error('collector');
+    };
+    const metrics = Object.fromEntries(Object.keys(collector()).map((name) => [name, broken])) as never;
+    const { chain } = setUp<string>(2, { metrics });
+    await chain.set('key', 'value');
+    expect(await chain.get('key')).toBe('value');
+    expect(await chain.getOrLoad('other', () => 'loaded')).toBe('loaded');
+    expect(await chain.delete('key')).toBe(true);
+  });
+
+  it('take no time when nobody listens', async () => {
+    const now = vi.spyOn(performance, 'now');
+    const { chain } = setUp<string>(2, { metrics: { ...collector(), enabled: false } });
+    await chain.set('key', 'value');
+    await chain.get('key');
+    await chain.getMany(['key', 'other']);
+    await chain.delete('key');
+    expect(now).not.toHaveBeenCalled();
+    now.mockRestore();
+  });
+});
+
+describe('a chain', () => {
+  it('counts hits by layer', async () => {
+    const { chain, memories } = setUp<string>(2);
+    memories[1]!.set('key', 'value');
+    for (const key of ['key', 'key', 'key', 'missing']) await chain.get(key);
+    expect(chain.stats()).toMatchObject({ hits: 3, misses: 1, hitsByLayer: { L1: 2, L2: 1 }, background: 0 });
+  });
+
+  it('closes its layers once, and refuses everything afterwards', async () => {
+    const { chain, memories } = setUp<string>(2);
+    const closes = memories.map((memory) => vi.spyOn(memory, 'close'));
+    {
+      await using scoped = chain;
+      await scoped.set('key', 'value');
+    }
+    await chain.close();
+    for (const close of closes) expect(close).toHaveBeenCalledTimes(1);
+    expect(() => chain.get('key')).toThrow(/closed/);
+    expect(() => chain.set('key', 'value')).toThrow(/closed/);
+    expect(() => chain.getOrLoad('key', () => 'value')).toThrow(/closed/);
+    for (const call of [() => chain.getMany(['a']), () => chain.clear(), () => chain.deleteByTag('a')]) {
+      await expect(call()).rejects.toThrow(/closed/);
+    }
+  });
+
+  it('names the option that makes no sense', () => {
+    const layer = new MemoryLayer<string>({ name: 'L1' });
+    const wrong: [RegExp, Partial<ChainOptions<string>>][] = [
+      [/layers/, { layers: [] }],
+      [/layers/, { layers: [layer, layer] }],
+      [/ttlMs/, { ttlMs: 0 }],
+      [/graceMs/, { graceMs: -1 }],
+      [/ttlJitter/, { ttlJitter: 1 }],
+      [/softTimeoutMs/, { softTimeoutMs: -1 }],
+      [/hardTimeoutMs/, { hardTimeoutMs: 0 }],
+      [/earlyRefresh/, { earlyRefresh: 2 }],
+      [/errorTtlMs/, { errorTtlMs: Number.NaN }],
+      [/maxBackground/, { maxBackground: 0 }],
+      [/closeTimeoutMs/, { closeTimeoutMs: -1 }],
+    ];
+    for (const [name, options] of wrong) expect(() => createChain({ layers: [layer], ...options })).toThrow(name);
+  });
+
+  it('tells which circuit is open when no layer takes a write', async () => {
+    const { chain, layers } = setUp<string>(1, { resilience: { breaker: { maxFailures: 1 } } });
+    layers[0]!.plan('set', { kind: 'throws', error: new Error('down') });
+    expect(() => chain.set('key', 'value')).toThrow('down');
+    let refused: unknown;
+    try {
+      await chain.set('key', 'value');
+    } catch (error) {
+      refused = error;
+    }
+    expect(isCircuitOpen((refused as Error).cause)).toBe(true);
+  });
+
+  it('infers the types of values and keys', () => {
+    const memory = new MemoryLayer<{ id: number }>();
+    const chain = createChain({ layers: [memory] });
+    void chain.set('key', { id: 1 });
+    expectTypeOf(chain).toEqualTypeOf<Chain<{ id: number }>>();
+    expectTypeOf(chain.get('key')).toEqualTypeOf<{ id: number } | undefined | Promise<{ id: number } | undefined>>();
+    expectTypeOf(chain.get('key', { required: true })).toEqualTypeOf<{ id: number } | Promise<{ id: number }>>();
+    const sure = chain.getOrLoad('key', async () => ({ id: 1 }));
+    expectTypeOf(sure).toEqualTypeOf<{ id: number } | Promise<{ id: number }>>();
+    const maybe = chain.getOrLoad('key2', () => (Math.random() > 2 ? { id: 1 } : undefined));
+    expectTypeOf(maybe).toEqualTypeOf<{ id: number } | undefined | Promise<{ id: number } | undefined>>();
+    // @ts-expect-error: not the chain's values
+    void chain.set('key', 'text');
+    const users = createChain<string, `user:${number}`>({ layers: [new MemoryLayer<string>()] });
+    expectTypeOf(users.getMany).returns.resolves.toEqualTypeOf<Map<`user:${number}`, string>>();
+    // @ts-expect-error: not one of the chain's keys
+    void users.get('team:1');
+  });
+});

@@ -1,0 +1,401 @@
+import { ManualTime } from '@granary/resilience/testing';
+import { describe, expect, it, vi } from 'vitest';
+import { isNotFound, isTimeout } from '../errors.js';
+import { MemoryLayer } from '../layers/memory-layer.js';
+import { ChaosLayer } from '../testing/chaos-layer.js';
+import { createChain } from './chain.js';
+import type { ChainOptions } from './chain-options.js';
+import type { LoadContext } from './load-options.js';
+
+function setUp(options: Omit<ChainOptions<string>, 'layers'> = {}, count = 2) {
+  const time = new ManualTime();
+  const memories = Array.from({ length: count }, (_, i) => {
+    return new MemoryLayer<string>({ name: `L${i + 1}`, clock: time.clock });
+  });
+  const layers = memories.map((memory) => new ChaosLayer(memory, { timers: time }));
+  const chain = createChain<string>({ layers, ttlMs: 1000, clock: time.clock, timers: time, ...options });
+  const after = <T>(ms: number, value: T) =>
+    new Promise<T>((resolve) => void time.setTimeout(() => resolve(value), ms));
+  return { time, memories, layers, chain, after };
+}
+
+const rejection = (promise: unknown) =>
+  Promise.resolve(promise).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+describe('getOrLoad', () => {
+  it('loads what no layer has, and writes it to all', async () => {
+    const { chain, memories } = setUp();
+    expect(await chain.getOrLoad('key', async ({ key }) => `${key}!`)).toBe('key!');
+    expect(memories.map((memory) => memory.get('key'))).toEqual(['key!', 'key!']);
+    expect(chain.getOrLoad('key', () => expect.unreachable())).toBe('key!');
+    expect(chain.stats()).toMatchObject({ loads: 1, hits: 1, misses: 1, loading: 0 });
+  });
+
+  it('answers at once where neither layers nor loader give a promise', () => {
+    const { chain } = setUp();
+    expect(chain.getOrLoad('key', () => 'value')).toBe('value');
+  });
+
+  it('loads once for 10,000 callers who ask at the same time', async () => {
+    for (const slow of [false, true]) {
+      const { time, chain, layers, after } = setUp();
+      if (slow) layers[1]!.plan('getEntry', { kind: 'slow', ms: 5 }, 10_000);
+      const loader = vi.fn(() => after(10, 'value'));
+      const all = Array.from({ length: 10_000 }, () => chain.getOrLoad('key', loader));
+      await time.advance(20);
+      expect(new Set(await Promise.all(all))).toEqual(new Set(['value']));
+      expect(loader).toHaveBeenCalledTimes(1);
+      expect(layers[1]!.calls.getEntry).toBe(1);
+    }
+  });
+
+  it("lets nobody be hurt by another caller's abort, and ends the load when the last has gone", async () => {
+    const { time, chain, after } = setUp();
+    let signal: AbortSignal | undefined;
+    const loader = async (context: LoadContext<string>) => {
+      ({ signal } = context);
+      return after(10, 'value');
+    };
+    const first = new AbortController();
+    const left = rejection(chain.getOrLoad('a', loader, { signal: first.signal }));
+    const stays = chain.getOrLoad('a', loader, { signal: new AbortController().signal });
+    first.abort('gone');
+    expect(await left).toBe('gone');
+    expect(signal!.aborted).toBe(false);
+    await time.advance(10);
+    expect(await stays).toBe('value');
+
+    const second = new AbortController();
+    const alone = rejection(chain.getOrLoad('b', loader, { signal: second.signal }));
+    second.abort('gone');
+    expect(await alone).toBe('gone');
+    expect(signal!.aborted).toBe(true);
+    expect(chain.stats().loading).toBe(0);
+    await time.advance(10);
+    expect(await chain.get('b')).toBeUndefined();
+  });
+
+  it("passes a loader's error to all who wait, and keeps nothing", async () => {
+    const { chain } = setUp();
+    const error = new Error('down');
+    const loader = vi.fn(async (): Promise<string> => {
+      throw error;
+    });
+    const errors = await Promise.all([1, 2, 3].map(() => rejection(chain.getOrLoad('key', loader))));
+    expect(errors).toEqual([error, error, error]);
+    expect(await rejection(chain.getOrLoad('key', loader))).toBe(error);
+    expect(loader).toHaveBeenCalledTimes(2);
+    const thrown = () => {
+      throw error;
+    };
+    expect(await rejection(chain.getOrLoad('key', thrown))).toBe(error);
+    expect(await chain.get('key')).toBeUndefined();
+  });
+
+  it('remembers an error only for as long as it was asked to, and until the key is written', async () => {
+    const { time, chain } = setUp({ errorTtlMs: 100 });
+    const loader = vi.fn(async (): Promise<string> => {
+      throw new Error('down');
+    });
+    await rejection(chain.getOrLoad('key', loader));
+    expect(await rejection(chain.getOrLoad('key', loader))).toEqual(new Error('down'));
+    expect(loader).toHaveBeenCalledTimes(1);
+    await time.advance(100);
+    await rejection(chain.getOrLoad('key', loader));
+    expect(loader).toHaveBeenCalledTimes(2);
+    await chain.delete('key');
+    expect(await chain.getOrLoad('key', () => 'value')).toBe('value');
+    for (let i = 0; i < 1001; i++) await rejection(chain.getOrLoad(`key${i}`, loader));
+    loader.mockClear();
+    await rejection(chain.getOrLoad('key1000', loader));
+    expect(loader).toHaveBeenCalledTimes(0);
+    await rejection(chain.getOrLoad('key0', loader));
+    expect(loader).toHaveBeenCalledTimes(1);
+  });
+
+  it('takes undefined for an answer, stores nothing, and forgets what was there', async () => {
+    const { time, chain, memories } = setUp({ graceMs: 1000 });
+    await chain.set('key', 'value');
+    await time.advance(1000);
+    expect(await chain.getOrLoad('key', async () => undefined)).toBeUndefined();
+    expect(memories[1]!.getEntry('key')).toBeUndefined();
+    const missing = await rejection(chain.getOrLoad('key', async () => undefined, { required: true }));
+    expect(isNotFound(missing)).toBe(true);
+  });
+
+  it('waits for values of layers that are slow, before it loads', async () => {
+    const { time, chain, layers, memories } = setUp();
+    memories[1]!.set('key', 'value');
+    layers[1]!.plan('getEntry', { kind: 'slow', ms: 5 });
+    const found = chain.getOrLoad('key', () => expect.unreachable());
+    await time.advance(5);
+    expect(await found).toBe('value');
+    expect(memories[0]!.get('key')).toBe('value');
+  });
+
+  it('uses the lifetime and the tags of the load', async () => {
+    const { time, chain, memories } = setUp();
+    await chain.getOrLoad('key', () => 'value', { ttlMs: 50, tags: ['tag'] });
+    expect(memories[0]!.getEntry('key')?.expiresAt).toBe(time.clock() + 50);
+    expect(await chain.deleteByTag('tag')).toBe(1);
+    expect(await chain.get('key')).toBeUndefined();
+  });
+});
+
+describe('a load that a write overtakes', () => {
+  const writes = {
+    set: { run: (c: ReturnType<typeof setUp>) => c.chain.set('key', 'new'), left: 'new' },
+    delete: { run: (c: ReturnType<typeof setUp>) => c.chain.delete('key'), left: undefined },
+    setMany: { run: (c: ReturnType<typeof setUp>) => c.chain.setMany([['key', 'new']]), left: 'new' },
+    deleteMany: { run: (c: ReturnType<typeof setUp>) => c.chain.deleteMany(['key']), left: undefined },
+    clear: { run: (c: ReturnType<typeof setUp>) => c.chain.clear(), left: undefined },
+    deleteByTag: { run: (c: ReturnType<typeof setUp>) => c.chain.deleteByTag('tag'), left: undefined },
+  };
+  for (const [name, { run, left }] of Object.entries(writes)) {
+    it(`is not written over a ${name}, in any layer`, async () => {
+      const set = setUp();
+      const loaded = set.chain.getOrLoad('key', () => set.after(10, 'old'), { tags: ['tag'] });
+      await run(set);
+      await set.time.advance(10);
+      expect(await loaded).toBe('old');
+      expect(set.memories.map((memory) => memory.get('key'))).toEqual([left, left]);
+    });
+  }
+
+  it('is not joined by those who come after the write', async () => {
+    const { time, chain, after } = setUp();
+    const old = chain.getOrLoad('key', () => after(10, 'old'));
+    await chain.delete('key');
+    const young = chain.getOrLoad('key', () => after(10, 'young'));
+    await time.advance(10);
+    expect([await old, await young, await chain.get('key')]).toEqual(['old', 'young', 'young']);
+  });
+
+  it('leaves nothing behind', async () => {
+    const { time, chain, after } = setUp();
+    for (let i = 0; i < 100; i++) {
+      chain.getOrLoad(`key${i}`, () => after(10, 'old'));
+      await chain.set(`key${i}`, 'new');
+    }
+    await time.advance(10);
+    expect(chain.stats()).toMatchObject({ loading: 0, background: 0 });
+    expect(time.pending).toBe(0);
+  });
+});
+
+describe('within the grace', () => {
+  const stale = async (options: Omit<ChainOptions<string>, 'layers'> = {}) => {
+    const set = setUp({ graceMs: 5000, ...options });
+    await set.chain.set('key', 'stale');
+    await set.time.advance(1000);
+    return set;
+  };
+
+  it('a loader that fails gives what is stale', async () => {
+    const { time, chain } = await stale();
+    expect(await chain.get('key')).toBeUndefined();
+    expect(await chain.getOrLoad('key', () => Promise.reject(new Error('down')))).toBe('stale');
+    expect(chain.stats()).toMatchObject({ staleAnswers: 1, loadFailures: 1 });
+    await time.advance(5000);
+    expect(await rejection(chain.getOrLoad('key', () => Promise.reject(new Error('down'))))).toEqual(new Error('down'));
+  });
+
+  it('a loader that was deleted under gives its error', async () => {
+    const { time, chain, after } = await stale();
+    const failing = rejection(
+      chain.getOrLoad('key', async () => {
+        await after(10, '');
+        throw new Error('down');
+      }),
+    );
+    await chain.delete('key');
+    await time.advance(10);
+    expect(await failing).toEqual(new Error('down'));
+  });
+
+  it('the loader is told what is stale', async () => {
+    const { chain } = await stale();
+    expect(await chain.getOrLoad('key', ({ stale }) => `${stale?.value} again`)).toBe('stale again');
+  });
+
+  it('stale-while-revalidate answers at once and loads in the background', async () => {
+    const { time, chain, after } = await stale({ staleWhileRevalidate: true });
+    const loader = vi.fn(() => after(100, 'fresh'));
+    expect(chain.getOrLoad('key', loader)).toBe('stale');
+    expect(chain.getOrLoad('key', loader)).toBe('stale');
+    expect(chain.stats().background).toBe(1);
+    const flushed = chain.flush();
+    await time.advance(100);
+    expect(await flushed).toBe(true);
+    expect(chain.get('key')).toBe('fresh');
+    expect(loader).toHaveBeenCalledTimes(1);
+  });
+
+  it('what fails in the background is logged and hurts nobody', async () => {
+    const warning = vi.fn();
+    const logger = { warning, debug: vi.fn() } as never;
+    const { time, chain } = await stale({ staleWhileRevalidate: true, logger });
+    expect(chain.getOrLoad('key', () => Promise.reject(new Error('down')))).toBe('stale');
+    await time.advance(0);
+    expect(warning).toHaveBeenCalledWith(expect.any(String), 'load', new Error('down'));
+  });
+
+  it('a soft timeout answers what is stale and goes on loading', async () => {
+    const { time, chain, after } = await stale({ softTimeoutMs: 50 });
+    const answer = Promise.resolve(chain.getOrLoad('key', () => after(100, 'fresh')));
+    await time.advance(50);
+    expect(await answer).toBe('stale');
+    expect(chain.getOrLoad('key', () => expect.unreachable())).toBe('stale');
+    await time.advance(50);
+    expect(chain.get('key')).toBe('fresh');
+  });
+
+  it('a soft timeout waits on when nothing is stale, or too much is under way', async () => {
+    const { time, chain, after } = await stale({ softTimeoutMs: 50, maxBackground: 1 });
+    const nothing = chain.getOrLoad('other', () => after(100, 'fresh'));
+    await chain.set('key2', 'stale', { ttlMs: 1 });
+    await time.advance(1);
+    const answers = [chain.getOrLoad('key', () => after(100, 'a')), chain.getOrLoad('key2', () => after(100, 'b'))];
+    await time.advance(200);
+    expect(await nothing).toBe('fresh');
+    expect(await Promise.all(answers)).toEqual(['stale', 'b']);
+  });
+
+  it('a hard timeout gives what is stale, or a CacheTimeoutError, and tells the loader to stop', async () => {
+    const { time, chain } = await stale({ hardTimeoutMs: 100 });
+    const signals: AbortSignal[] = [];
+    const hangs = ({ signal }: LoadContext<string>) => {
+      signals.push(signal);
+      return new Promise<string>(() => {});
+    };
+    const answers = [chain.getOrLoad('key', hangs), rejection(chain.getOrLoad('other', hangs))];
+    await time.advance(99);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false]);
+    await time.advance(1);
+    const [first, second] = await Promise.all(answers);
+    expect(first).toBe('stale');
+    expect(isTimeout(second)).toBe(true);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+    expect(chain.stats().loading).toBe(0);
+  });
+
+  it('errors that are remembered spare the loader', async () => {
+    const { chain } = await stale({ errorTtlMs: 1000 });
+    const loader = vi.fn(() => Promise.reject(new Error('down')));
+    for (let i = 0; i < 3; i++) expect(await chain.getOrLoad('key', loader)).toBe('stale');
+    expect(loader).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('early refresh', () => {
+  it('loads in the background what has little of its lifetime left', async () => {
+    const { time, chain, after } = setUp({ earlyRefresh: 0.2 });
+    const loader = vi.fn(() => after(10, 'fresh'));
+    await chain.set('key', 'value');
+    await time.advance(799);
+    expect(await chain.getOrLoad('key', loader)).toBe('value');
+    expect(loader).not.toHaveBeenCalled();
+    await time.advance(2);
+    for (let i = 0; i < 3; i++) expect(await chain.getOrLoad('key', loader)).toBe('value');
+    expect(loader).toHaveBeenCalledTimes(1);
+    await time.advance(10);
+    expect(chain.get('key')).toBe('fresh');
+    expect(chain.stats()).toMatchObject({ staleAnswers: 0, loads: 1 });
+  });
+
+  it('is what callers wait for once the value is not fresh any more', async () => {
+    const { time, chain, after, layers } = setUp({ earlyRefresh: 0.5 });
+    await chain.set('key', 'value');
+    await time.advance(900);
+    expect(await chain.getOrLoad('key', () => after(200, 'fresh'))).toBe('value');
+    await time.advance(100);
+    layers[1]!.plan('getEntry', { kind: 'slow', ms: 5 });
+    const late = chain.getOrLoad('key', () => expect.unreachable());
+    await time.advance(100);
+    expect(await late).toBe('fresh');
+  });
+
+  it('keeps what is there when the loader fails', async () => {
+    const { time, chain } = setUp({ earlyRefresh: 0.5 });
+    await chain.set('key', 'value');
+    await time.advance(900);
+    expect(await chain.getOrLoad('key', () => Promise.reject(new Error('down')))).toBe('value');
+    await time.advance(0);
+    expect(chain.get('key')).toBe('value');
+  });
+});
+
+describe('close', () => {
+  it('ends the loads under way, in front and behind, and stops their loaders', async () => {
+    const { time, chain, after } = setUp({ graceMs: 5000, staleWhileRevalidate: true });
+    await chain.set('key', 'stale');
+    await time.advance(1000);
+    const signals: AbortSignal[] = [];
+    const loader = ({ signal }: LoadContext<string>) => {
+      signals.push(signal);
+      return after(10_000, 'value');
+    };
+    expect(chain.getOrLoad('key', loader)).toBe('stale');
+    const waiting = rejection(chain.getOrLoad('other', loader));
+    await chain.close();
+    expect(await waiting).toMatchObject({ code: 'CACHE_CLOSED' });
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+    await time.advance(10_000);
+  });
+
+  it('waits for the writes of what was loaded, and no longer than it may', async () => {
+    const { time, chain, layers, memories } = setUp();
+    layers[1]!.plan('set', { kind: 'slow', ms: 50 });
+    expect(await chain.getOrLoad('key', () => 'value')).toBe('value');
+    expect(await Promise.all([chain.flush(20), time.advance(20)])).toEqual([false, undefined]);
+    const set = vi.spyOn(memories[1]!, 'set');
+    await Promise.all([chain.close(), time.advance(40)]);
+    expect(set).toHaveBeenCalledTimes(1);
+
+    const hung = setUp({ closeTimeoutMs: 100 });
+    hung.layers[1]!.plan('set', { kind: 'hangs' });
+    await hung.chain.getOrLoad('key', () => 'value');
+    await Promise.all([hung.chain.close(), hung.time.advance(100)]);
+  });
+
+  it('makes loads wait for their writes when too much is under way', async () => {
+    const { time, chain, layers } = setUp({ maxBackground: 1 });
+    layers[1]!.plan('set', { kind: 'slow', ms: 50 }, 2);
+    expect(await chain.getOrLoad('a', () => 'value')).toBe('value');
+    const answered = vi.fn();
+    const second = Promise.resolve(chain.getOrLoad('b', () => 'value')).then(answered);
+    await time.advance(49);
+    expect(answered).not.toHaveBeenCalled();
+    await time.advance(1);
+    await second;
+  });
+});
+
+describe('spans', () => {
+  it('are made for loads and for slow layers, and their errors break nothing', async () => {
+    const names: string[] = [];
+    const recordException = vi.fn();
+    const tracer = {
+      startSpan: (name: string) => {
+        names.push(name);
+        return { recordException, setStatus: () => undefined, end: () => expect.unreachable() };
+      },
+    };
+    const { time, chain, layers } = setUp({ tracer });
+    layers[1]!.plan('getEntry', { kind: 'slow', ms: 5 });
+    const found = chain.get('key');
+    await time.advance(5);
+    await found;
+    await chain.getOrLoad('a', () => 'value');
+    await rejection(chain.getOrLoad('b', () => Promise.reject(new Error('down'))));
+    expect(names).toEqual(['cache.get', 'cache.load', 'cache.load']);
+    expect(recordException).toHaveBeenCalledWith(new Error('down'));
+    const broken = () => {
+      throw new Error('tracer');
+    };
+    expect(await setUp({ tracer: { startSpan: broken } }).chain.getOrLoad('a', () => 'value')).toBe('value');
+  });
+});

@@ -1,0 +1,386 @@
+import { ManualTime } from '@granary/resilience/testing';
+import { describe, expect, it, vi } from 'vitest';
+import type { InvalidationBus, InvalidationMessage } from '../invalidation/invalidation-bus.js';
+import { LocalInvalidationBus } from '../invalidation/local-invalidation-bus.js';
+import { LocalTagIndex } from '../invalidation/local-tag-index.js';
+import type { TagIndex } from '../invalidation/tags.js';
+import type { Entry, Layer } from '../layer.js';
+import { MemoryLayer } from '../layers/memory-layer.js';
+import { ChaosLayer } from '../testing/chaos-layer.js';
+import { createChain } from './chain.js';
+import type { ChainOptions, LayerInChain } from './chain-options.js';
+
+function setUp(
+  count = 2,
+  options: Omit<ChainOptions<string>, 'layers'> = {},
+  inChain: Partial<LayerInChain<string>> = {},
+) {
+  const time = new ManualTime();
+  const memories = Array.from({ length: count }, (_, i) => {
+    return new MemoryLayer<string>({ name: `L${i + 1}`, clock: time.clock });
+  });
+  const layers = memories.map((memory) => new ChaosLayer(memory, { timers: time }));
+  const chain = createChain<string>({
+    layers: layers.map((layer, i) => (i === count - 1 ? { layer, ...inChain } : layer)),
+    clock: time.clock,
+    timers: time,
+    ...options,
+  });
+  return { time, memories, layers, chain, values: () => memories.map((memory) => memory.get('key')) };
+}
+
+/** Lets what was begun by promises and immediates come to its end. */
+const settle = (time: ManualTime) => time.advance(0).then(() => time.advance(0));
+
+describe('a write', () => {
+  it('is done at once where all layers are in memory', () => {
+    const { chain, values } = setUp(3);
+    expect(chain.set('key', 'value')).toBeUndefined();
+    expect(values()).toEqual(['value', 'value', 'value']);
+    expect(chain.delete('key')).toBe(true);
+    expect(chain.delete('key')).toBe(false);
+  });
+
+  it('is read back while a slow layer is still at it', async () => {
+    const { time, chain, layers, memories, values } = setUp(2);
+    await chain.set('key', 'old');
+    layers[1]!.plan('set', { kind: 'slow', ms: 10 });
+    layers[1]!.plan('delete', { kind: 'slow', ms: 10 });
+    const set = chain.set('key', 'new');
+    memories[0]!.delete('key');
+    expect(await chain.get('key')).toBe('new');
+    await time.advance(10);
+    await set;
+    const deleted = chain.delete('key');
+    expect(await chain.get('key')).toBeUndefined();
+    await time.advance(10);
+    expect(await deleted).toBe(true);
+    expect(values()).toEqual([undefined, undefined]);
+  });
+
+  it('reaches a slow layer after those before it, and replaces the one that waits', async () => {
+    const { time, chain, layers, values } = setUp(2);
+    layers[1]!.plan('set', { kind: 'slow', ms: 20 });
+    layers[1]!.plan('set', { kind: 'slow', ms: 1 }, 5);
+    const all = ['1', '2', '3'].map((value) => chain.set('key', value));
+    await time.advance(30);
+    await Promise.all(all);
+    expect(values()).toEqual(['3', '3']);
+    expect(layers[1]!.calls.set).toBe(2);
+  });
+
+  it('does not fail with one layer, and that layer is not believed until a write to it succeeds', async () => {
+    for (const kind of ['throws', 'rejects'] as const) {
+      const { chain, layers, memories, values } = setUp(2);
+      await chain.set('key', 'old');
+      layers[1]!.plan('set', { kind }).plan('delete', { kind });
+      await chain.set('key', 'new');
+      expect(values()).toEqual(['new', 'old']);
+      memories[0]!.delete('key');
+      expect(await chain.get('key')).toBeUndefined();
+      expect(await chain.getMany(['key'])).toEqual(new Map());
+      await chain.delete('key');
+      expect(await chain.get('key')).toBeUndefined();
+      await chain.set('key', 'newest');
+      memories[0]!.delete('key');
+      expect(await chain.get('key')).toBe('newest');
+    }
+  });
+
+  it('fails when every layer does', async () => {
+    const { chain, layers } = setUp(2);
+    for (const layer of layers) layer.plan('set', { kind: 'rejects' }).plan('delete', { kind: 'rejects' });
+    await expect(chain.set('key', 'value')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+    await expect(chain.delete('key')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+  });
+
+  it('wins over a warm-up that is under way', async () => {
+    for (const write of ['set', 'delete'] as const) {
+      const above = new MemoryLayer<string>({ name: 'above' });
+      const answer = withResolvers<Entry<string>>();
+      const below: Layer<string> = {
+        name: 'below',
+        get: () => expect.unreachable(),
+        getEntry: () => answer.promise,
+        set: () => {},
+        delete: () => true,
+        close: () => {},
+      };
+      const chain = createChain({ layers: [above, below] });
+      const found = chain.get('key');
+      await (write === 'set' ? chain.set('key', 'new') : chain.delete('key'));
+      answer.resolve({ value: 'old', expiresAt: undefined });
+      expect(await found).toBe('old');
+      expect(above.get('key')).toBe(write === 'set' ? 'new' : undefined);
+    }
+  });
+
+  it('ends with its signal', async () => {
+    const { chain, layers } = setUp(1);
+    layers[0]!.plan('set', { kind: 'hangs' });
+    const caller = new AbortController();
+    const set = chain.set('key', 'value', { signal: caller.signal });
+    caller.abort(new Error('gone'));
+    await expect(set).rejects.toThrow('gone');
+    expect(() => chain.set('key', 'value', { signal: caller.signal })).toThrow('gone');
+  });
+
+  it('of many keys goes to each layer as one', async () => {
+    const { chain, layers, memories } = setUp(2);
+    await chain.setMany(Object.entries({ a: '1', b: '2' }), { ttlMs: 1000 });
+    expect(layers.map(({ calls }) => [calls.set, calls.setMany])).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+    expect(memories[1]!.get('b')).toBe('2');
+    expect(await chain.deleteMany(['a', 'b', 'c'])).toBe(2);
+    expect(layers.map(({ calls }) => [calls.delete, calls.deleteMany])).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+  });
+
+  it('of many keys keeps the order with writes of one', async () => {
+    const { time, chain, layers, memories } = setUp(2);
+    layers[1]!.plan('set', { kind: 'slow', ms: 20 });
+    const one = chain.set('a', 'old');
+    const many = chain.setMany(Object.entries({ a: 'new', b: 'new' }));
+    const last = chain.set('b', 'last');
+    expect(await chain.getMany(['a', 'b'])).toEqual(new Map(Object.entries({ a: 'new', b: 'last' })));
+    await time.advance(20);
+    await Promise.all([one, many, last]);
+    expect([memories[1]!.get('a'), memories[1]!.get('b')]).toEqual(['new', 'last']);
+  });
+});
+
+describe('clear', () => {
+  it('empties all layers, after what is being written and before what follows', async () => {
+    const { time, chain, layers, memories, values } = setUp(2);
+    layers[1]!.plan('set', { kind: 'slow', ms: 20 });
+    const before = chain.set('key', 'before');
+    const cleared = chain.clear();
+    const after = chain.set('other', 'after');
+    memories[0]!.clear();
+    expect(await chain.get('key')).toBeUndefined();
+    expect(await chain.get('other')).toBe('after');
+    await time.advance(20);
+    await Promise.all([before, cleared, after]);
+    expect(values()).toEqual([undefined, undefined]);
+    expect(memories[1]!.get('other')).toBe('after');
+  });
+
+  it('fails when a layer does, which is then believed only what is written since', async () => {
+    const { chain, layers, memories } = setUp(2);
+    await chain.setMany(Object.entries({ a: 'old', b: 'old' }));
+    layers[1]!.plan('clear', { kind: 'rejects' });
+    await expect(chain.clear()).rejects.toThrow();
+    await chain.set('b', 'new');
+    memories[0]!.clear();
+    expect(await chain.getMany(['a', 'b'])).toEqual(new Map([['b', 'new']]));
+    await chain.clear();
+    expect(memories[1]!.get('a')).toBeUndefined();
+  });
+});
+
+describe('a layer that is written behind', () => {
+  it('holds up nobody, and is read through what it has still to write', async () => {
+    const { time, chain, layers, memories, values } = setUp(2, {}, { writeBehind: true });
+    layers[1]!.plan('set', { kind: 'slow', ms: 50 });
+    expect(chain.set('key', 'value')).toBeUndefined();
+    memories[0]!.delete('key');
+    expect(await chain.get('key')).toBe('value');
+    expect(chain.stats().writers).toMatchObject({ L2: { queueDepth: 1 } });
+    const flushed = chain.flush(1000);
+    await settle(time);
+    await time.advance(50);
+    expect(await flushed).toBe(true);
+    expect(values()).toEqual(['value', 'value']);
+    expect(chain.delete('key')).toBe(true);
+    expect(await chain.get('key')).toBeUndefined();
+    await chain.close();
+  });
+
+  it('is not believed for what it failed to write, or what was dropped', async () => {
+    const warning = vi.fn();
+    const onFailure = vi.fn();
+    const logger = { warning, debug: vi.fn() } as never;
+    const options = { logger, writers: { maxWaitMs: 0, onFailure } };
+    const { time, chain, layers, memories } = setUp(2, options, { writeBehind: { maxEntries: 1 } });
+    memories[1]!.set('key', 'old');
+    memories[1]!.set('other', 'old');
+    layers[1]!.plan('set', { kind: 'rejects' });
+    await chain.set('key', 'new');
+    await chain.set('other', 'new');
+    await settle(time);
+    memories[0]!.clear();
+    expect(await chain.get('key')).toBeUndefined();
+    expect(await chain.get('other')).toBeUndefined();
+    expect(warning).toHaveBeenCalledTimes(1);
+    expect(onFailure).toHaveBeenCalledTimes(1);
+    expect(chain.stats().writers['L2']).toMatchObject({ failedWrites: 1, droppedWrites: 1 });
+  });
+});
+
+describe('tags', () => {
+  it('delete what was written with them, from every layer', async () => {
+    const { chain, memories } = setUp(2);
+    await chain.set('a', '1', { tags: ['x', 'y'] });
+    await chain.setMany(Object.entries({ b: '2', c: '3' }), { tags: ['x'] });
+    await chain.set('d', '4', { tags: ['y'] });
+    expect(await chain.deleteByTag('x')).toBe(3);
+    expect(memories.map((memory) => memory.stats().entries)).toEqual([1, 1]);
+    expect(await chain.get('d')).toBe('4');
+    expect(await chain.deleteByTag('x')).toBe(0);
+    expect(() => chain.set('a', '1', { tags: [''] })).toThrow(/tag/);
+    await expect(chain.deleteByTag('')).rejects.toThrow(/tag/);
+  });
+
+  it('take what was loaded with them while they were deleted', async () => {
+    const { time, chain, values } = setUp(2);
+    const loader = () => new Promise<string>((resolve) => void time.setTimeout(() => resolve('old'), 10));
+    const loading = chain.getOrLoad('key', loader, { tags: ['x'] });
+    await chain.deleteByTag('x');
+    await time.advance(10);
+    await loading;
+    expect(values()).toEqual([undefined, undefined]);
+  });
+
+  it('take what was being written with them while they were deleted', async () => {
+    const { time, chain, layers, values } = setUp(2);
+    layers[1]!.plan('set', { kind: 'slow', ms: 10 });
+    const set = chain.set('key', 'value', { tags: ['x'] });
+    const deleted = chain.deleteByTag('x');
+    await time.advance(10);
+    await Promise.all([set, deleted]);
+    expect(values()).toEqual([undefined, undefined]);
+  });
+
+  it('delete the keys that their index has no room for', async () => {
+    const { chain, memories } = setUp(2, { tags: new LocalTagIndex({ maxPairs: 2 }) });
+    for (const key of ['a', 'b', 'c']) await chain.set(key, key, { tags: ['x'] });
+    expect(memories[1]!.get('a')).toBeUndefined();
+    expect(await chain.deleteByTag('x')).toBe(2);
+  });
+
+  it('may be known by a slow index; what they fail to be written to is not stored', async () => {
+    const local = new LocalTagIndex();
+    let failing = false;
+    const tags: TagIndex = {
+      shared: true,
+      add: async (...args) => {
+        if (failing) throw new Error('index');
+        return local.add(...args);
+      },
+      keysOf: (tag) => local.keysOf(tag),
+      clear: () => local.clear(),
+      close: () => expect.unreachable(),
+    };
+    const { chain, values } = setUp(2, { tags });
+    const set = chain.set('key', 'value', { tags: ['x'] });
+    await set;
+    expect(values()).toEqual(['value', 'value']);
+    await chain.deleteByTag('x');
+    failing = true;
+    await expect(chain.set('key', 'value', { tags: ['x'] })).rejects.toThrow('index');
+    expect(await chain.getOrLoad('key', () => 'value', { tags: ['x'] })).toBe('value');
+    await chain.flush();
+    expect(values()).toEqual([undefined, undefined]);
+    await chain.close();
+  });
+});
+
+describe('a bus', () => {
+  /** Two processes with memory of their own over one shared layer. */
+  const two = (options: Omit<ChainOptions<string>, 'layers'> = {}) => {
+    const bus = new LocalInvalidationBus();
+    const store = new MemoryLayer<string>({ name: 'shared' });
+    const make = () => {
+      const memory = new MemoryLayer<string>({ name: 'memory' });
+      const slow = new ChaosLayer(store);
+      return {
+        memory,
+        slow,
+        chain: createChain<string>({ layers: [memory, { layer: slow, shared: true }], bus, ...options }),
+      };
+    };
+    return { bus, store, here: make(), there: make() };
+  };
+
+  it('drops from the memory of others what was changed, and nothing from what they share', async () => {
+    const { store, here, there } = two();
+    for (const change of [
+      () => here.chain.set('key', 'new'),
+      () => here.chain.setMany([['key', 'new']]),
+      () => here.chain.delete('key'),
+      () => here.chain.deleteMany(['key']),
+      () => here.chain.clear(),
+    ]) {
+      await there.chain.set('key', 'old');
+      expect(here.memory.get('key')).toBeUndefined();
+      await change();
+      expect(there.memory.get('key')).toBeUndefined();
+      expect(await there.chain.get('key')).toBe(store.get('key'));
+    }
+  });
+
+  it('makes others not keep what they began to load before', async () => {
+    for (const change of ['set', 'deleteByTag', 'clear'] as const) {
+      const { here, there } = two();
+      const { promise, resolve } = withResolvers<string>();
+      const loading = there.chain.getOrLoad('key', () => promise, { tags: ['x'] });
+      if (change === 'set') await here.chain.set('key', 'new');
+      else if (change === 'clear') await here.chain.clear();
+      else await here.chain.deleteByTag('x');
+      resolve('old');
+      expect(await loading).toBe('old');
+      await there.chain.flush();
+      expect(there.memory.get('key')).toBeUndefined();
+    }
+  });
+
+  it('drops what others tagged, and everything when messages were lost', async () => {
+    const { bus, here, there } = two();
+    await there.chain.set('tagged', 'value', { tags: ['x'] });
+    await there.chain.set('other', 'value');
+    await here.chain.deleteByTag('x');
+    await there.chain.flush();
+    expect(there.memory.get('tagged')).toBeUndefined();
+    expect(there.memory.get('other')).toBe('value');
+    bus.publish({ type: 'lost' });
+    expect(there.memory.get('other')).toBeUndefined();
+    expect(await there.chain.get('other')).toBe('value');
+  });
+
+  it('that fails breaks no write, and is left when the chain is closed', async () => {
+    const debug = vi.fn();
+    const listeners = new Set<(message: InvalidationMessage) => void>();
+    const bus: InvalidationBus = {
+      publish: vi
+        .fn()
+        .mockRejectedValueOnce(new Error('late'))
+        .mockImplementation(() => {
+          throw new Error('now');
+        }),
+      subscribe: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+      close: () => {},
+    };
+    const { chain } = setUp(1, { bus, logger: { debug, warning: vi.fn() } as never });
+    await chain.set('key', 'value');
+    await chain.set('key', 'value');
+    expect(debug.mock.calls.map((call) => call.at(-1))).toEqual([new Error('late'), new Error('now')]);
+    expect(listeners.size).toBe(1);
+    await chain.close();
+    expect(listeners.size).toBe(0);
+  });
+});
+
+function withResolvers<T>() {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
