@@ -7,13 +7,15 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 
+const BINARY = 'redis-server';
+
 /** Why there is no real Redis to test with; undefined when there is one. */
 export function whyNoRedis(): string | undefined {
   try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
+    execFileSync(BINARY, ['--version'], { stdio: 'ignore' });
     return undefined;
   } catch {
-    return 'redis-server is not installed';
+    return `${BINARY} is not installed`;
   }
 }
 
@@ -47,7 +49,7 @@ export async function startRedis({ config = [], sentinel = false }: RedisServerO
   writeFileSync(file, `${lines.join('\n')}\n`);
 
   const start = async (): Promise<ChildProcess> => {
-    const child = spawn('redis-server', [file, ...(sentinel ? ['--sentinel'] : [])], { stdio: 'ignore' });
+    const child = spawn(BINARY, [file, ...(sentinel ? ['--sentinel'] : [])], { stdio: 'ignore' });
     await answering(port, child);
     return child;
   };
@@ -78,7 +80,7 @@ export async function startRedis({ config = [], sentinel = false }: RedisServerO
 async function answering(port: number, child: ChildProcess): Promise<void> {
   const failure = new Promise<never>((_, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)));
+    child.once('exit', (code) => reject(new Error(`${BINARY} ended with ${code}`)));
   });
   failure.catch(() => {});
   const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 20, maxRetriesPerRequest: null });
