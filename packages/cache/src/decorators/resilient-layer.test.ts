@@ -111,6 +111,19 @@ describe('a resilient layer', () => {
     expect(layer.breaker.state).toBe('closed');
   });
 
+  it('says when it may be asked again, right to a hundredth of a second', async () => {
+    const layer = resilient({ breaker: { maxFailures: 1 } });
+    chaos.plan('get', { kind: 'throws', error: broken });
+    await errorOf(() => layer.get('a'));
+    for (const passed of [0, 5, 300, 691]) {
+      await time.advance(passed);
+      const { cause } = (await errorOf(() => layer.get('a'))) as { cause: { retryAfterMs: number } };
+      const exact = 1000 - (time.clock() - 1_000_000);
+      expect(cause.retryAfterMs).toBeGreaterThanOrEqual(exact);
+      expect(cause.retryAfterMs).toBeLessThanOrEqual(exact + 10);
+    }
+  });
+
   it('takes a miss for a success', async () => {
     const layer = resilient();
     for (let i = 0; i < 5; i++) {

@@ -2,9 +2,11 @@ import {
   CircuitBreaker,
   type CircuitBreakerOptions,
   type CircuitStateChange,
+  type Clock,
   coarseTimers,
   InvalidOptionError,
   isTimeout,
+  steadyClock,
   type Timers,
   withTimeout,
 } from '@granary/resilience';
@@ -28,6 +30,9 @@ export interface ResilientLayerOptions {
   /** Default: timers that all timeouts share, at most 10 ms late. */
   readonly timers?: Timers | undefined;
 }
+
+/** How long one error serves for all operations that are refused; its `retryAfterMs` is too high by this at most. */
+const SHARED_MS = 10;
 
 /**
  * Keeps a layer that hangs or fails from holding up everybody: no operation takes longer than its time, and after too
@@ -53,6 +58,9 @@ export class ResilientLayer<V> implements Layer<V> {
   readonly #timeoutMs: number;
   readonly #longTimeoutMs: number;
   readonly #timers: Timers;
+  readonly #clock: Clock;
+  #refusal: LayerUnavailableError | undefined;
+  #refusedAt = 0;
 
   /** @throws InvalidOptionError that names the option */
   constructor(layer: Layer<V>, options: ResilientLayerOptions = {}) {
@@ -61,11 +69,15 @@ export class ResilientLayer<V> implements Layer<V> {
     this.#timeoutMs = milliseconds('timeoutMs', options.timeoutMs ?? 1000);
     this.#longTimeoutMs = milliseconds('longTimeoutMs', options.longTimeoutMs ?? 30_000);
     this.#timers = options.timers ?? coarseTimers;
+    this.#clock = options.breaker?.clock ?? steadyClock;
     this.breaker = new CircuitBreaker({
       isFailure: isFailureOfLayer,
       ...options.breaker,
       name: layer.name,
-      onStateChange: (change) => tellChange(change, layer.name, options),
+      onStateChange: (change) => {
+        this.#refusal = undefined;
+        return tellChange(change, layer.name, options);
+      },
     });
     if (layer.getEntry) {
       this.getEntry = (key, opts) => this.#call('getEntry', opts, (passed) => layer.getEntry?.(key, passed));
@@ -115,9 +127,7 @@ export class ResilientLayer<V> implements Layer<V> {
     if (signal?.aborted) throw signal.reason;
     const { breaker } = this;
     const permit = breaker.acquire();
-    if (permit === 0) {
-      throw new LayerUnavailableError(this.name, 'spared, because it failed too often', { cause: breaker.rejection() });
-    }
+    if (permit === 0) throw this.#unavailable();
     const passed = new LayerCall(options);
     let answer: MaybePromise<T>;
     try {
@@ -141,6 +151,17 @@ export class ResilientLayer<V> implements Layer<V> {
         throw error;
       },
     );
+  }
+
+  /** Two errors with their stacks cost 10 µs, and while the circuit is open there is one for each operation: so share. */
+  #unavailable(): LayerUnavailableError {
+    const now = this.#clock();
+    if (this.#refusal === undefined || now - this.#refusedAt >= SHARED_MS) {
+      const cause = this.breaker.rejection();
+      this.#refusal = new LayerUnavailableError(this.name, 'spared, because it failed too often', { cause });
+      this.#refusedAt = now;
+    }
+    return this.#refusal;
   }
 
   async #inTime<T>(operation: string, answer: Promise<T>, signal: AbortSignal | undefined, ms: number): Promise<T> {
