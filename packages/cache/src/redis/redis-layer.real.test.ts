@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bytesSerializer } from '../serializers/bytes-serializer.js';
 import { layerContract } from '../testing/layer-contract.js';
 import { RedisLayer } from './redis-layer.js';
 import { type RedisServer, startRedis, whyNoRedis } from './testing/redis-server.js';
@@ -29,6 +30,23 @@ describe.skipIf(missing)('with a real Redis', () => {
         client.disconnect();
       },
     };
+  });
+
+  layerContract<Uint8Array>(
+    { describe, it, expect },
+    'RedisLayer of bytes',
+    () => ({ layer: makeLayer<Uint8Array>({ serializer: bytesSerializer() }) }),
+    { samples: [Buffer.from('text'), Buffer.from([0, 1, 255]), Buffer.alloc(0), Buffer.alloc(3000, 7)] },
+  );
+
+  it('keeps no more memory than the bytes that were stored', async () => {
+    await using layer = makeLayer<Uint8Array>({ serializer: bytesSerializer() });
+    const values = new Map(Array.from({ length: 100 }, (_, n) => [`key ${n}`, Buffer.from(`value ${n}`)]));
+    await layer.setMany(values);
+    for (const [key, { value }] of await layer.getMany([...values.keys()])) {
+      expect(value).toEqual(values.get(key));
+      expect(value.buffer.byteLength).toBe(value.byteLength);
+    }
   });
 
   it('writes, reads and removes 10,000 keys at once', async () => {

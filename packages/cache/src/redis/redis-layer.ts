@@ -1,6 +1,6 @@
 import type { Entry, GetOptions, Layer, OpOptions, SetOptions } from '../layer.js';
 import { checkLifetimes, entryOf, type Lifetime, type LifetimeOptions, lifetimeFrom } from '../layers/lifetime.js';
-import { decodeFrame, encodeFrame, type Framed } from '../serializers/frame.js';
+import { decodeFrame, encodeFrame, FRAME_BYTES, type Framed } from '../serializers/frame.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import type { Serializer } from '../serializers/serializer.js';
 import { BATCH_BYTES, BATCH_KEYS, byNode, inTurns, piecesOf, pipelined } from './batches.js';
@@ -167,7 +167,8 @@ export class RedisLayer<V> implements Layer<V> {
   #decode(frame: Buffer | null | undefined, now: number): Framed<V> | undefined {
     if (frame === null || frame === undefined) return undefined;
     const framed = decodeFrame(this.#serializer, frame);
-    return framed !== undefined && framed.goneAt > now ? framed : undefined;
+    if (framed === undefined || framed.goneAt <= now) return undefined;
+    return framed.value instanceof Uint8Array ? { ...framed, value: alone(framed.value) as V & Uint8Array } : framed;
   }
 
   /** The command that writes a value: what is over already is removed, because Redis takes no lifetime of 0. */
@@ -212,4 +213,11 @@ export class RedisLayer<V> implements Layer<V> {
     const groups = isCluster(client) ? byNode(client, names) : [Array.from(names.keys())];
     for (const group of groups) yield* piecesOf(group, BATCH_KEYS);
   }
+}
+
+/** Bytes without the piece of the connection's stream that they came in, which they would keep in memory. */
+function alone(bytes: Uint8Array): Uint8Array {
+  if (bytes.buffer.byteLength <= bytes.byteLength + FRAME_BYTES) return bytes;
+  const copy = new Uint8Array(bytes);
+  return Buffer.isBuffer(bytes) ? Buffer.from(copy.buffer) : copy;
 }
