@@ -103,6 +103,31 @@ describe.skipIf(missing)('a Redis Cluster', () => {
     for (const client of clients) client.disconnect();
   });
 
+  it('holds up nobody for longer than the timeout when a node stands still, and is used again after it', async () => {
+    await using layer = new RedisLayer<number>({ connection: connection(), prefix: 'still:', timeoutMs: 300 });
+    const keys = Array.from({ length: 100 }, (_, n) => `key ${n}`);
+    await layer.setMany(new Map(keys.map((key, n) => [key, n])));
+    const [frozen] = servers;
+    frozen!.freeze();
+    const begun = performance.now();
+    const results = await Promise.allSettled(keys.map((key) => layer.get(key)));
+    expect(performance.now() - begun).toBeLessThan(2000);
+    const answered = results.filter(({ status }) => status === 'fulfilled').length;
+    expect(answered).toBeGreaterThan(30);
+    expect(answered).toBeLessThan(100);
+    frozen!.thaw();
+    await expect
+      .poll(
+        () =>
+          layer.getMany(keys).then(
+            ({ size }) => size,
+            () => 0,
+          ),
+        { timeout: 20_000 },
+      )
+      .toBe(100);
+  });
+
   it('carries news between processes', async () => {
     await using one = new RedisInvalidationBus({ connection: connection() });
     await using other = new RedisInvalidationBus({ connection: connection() });
