@@ -6,6 +6,7 @@ import { open, type RootDatabase } from 'lmdb';
 import { CacheClosedError, LayerUnavailableError } from '../errors.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import { DiskLayer, type DiskLayerOptions } from './disk-layer.js';
+import { FolderLock } from './folder-lock.js';
 import { NamespaceDatabase } from './namespace-database.js';
 import { WriteQueue } from './write-queue.js';
 
@@ -20,13 +21,13 @@ export interface DiskFolderOptions {
   readonly closeWithLayers?: boolean;
 }
 
-/** A layer with a folder of its own, which is closed with it. @throws as {@link DiskFolder} does */
-export function openDiskLayer<V>(options: DiskLayerOptions<V> & DiskFolderOptions): DiskLayer<V> {
-  const folder = new DiskFolder({ ...options, closeWithLayers: true });
+/** A layer with a folder of its own, which is closed with it. @throws as {@link DiskFolder.open} does */
+export async function openDiskLayer<V>(options: DiskLayerOptions<V> & DiskFolderOptions): Promise<DiskLayer<V>> {
+  const folder = await DiskFolder.open({ ...options, closeWithLayers: true });
   try {
     return folder.layer(options);
   } catch (error) {
-    void folder.close();
+    await folder.close();
     throw error;
   }
 }
@@ -46,34 +47,49 @@ const CLOSE_WAIT_MS = 500;
  * A folder with one database for each namespace: {@link layer} gives the layer of one of them. Namespaces know nothing
  * of each other's keys, bounds and evictions.
  *
- * Safe for several processes at once: each change is one transaction, and what one process wrote the others see.
- * A process that is killed, at any moment, leaves what it had acknowledged; a power cut may take the last moments.
+ * One process at a time may have the folder open; a second one is refused. A process that is killed, at any moment,
+ * leaves everything that it had acknowledged; a power cut may take the last moments.
  */
 export class DiskFolder {
   readonly directory: string;
   readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #lock: FolderLock;
   readonly #queue: WriteQueue;
   readonly #maxNamespaces: number;
   readonly #closeWithLayers: boolean;
   readonly #layers = new Map<string, DiskLayer<never>>();
   #closing: Promise<void> | undefined;
 
-  /** @throws LayerUnavailableError when the folder can't be used; InvalidOptionError for options that make no sense */
-  constructor(options: DiskFolderOptions) {
+  private constructor(root: RootDatabase<Buffer, Buffer>, lock: FolderLock, options: Required<DiskFolderOptions>) {
+    this.directory = options.directory;
+    this.#root = root;
+    this.#lock = lock;
+    this.#maxNamespaces = options.maxNamespaces;
+    this.#closeWithLayers = options.closeWithLayers;
+    this.#queue = new WriteQueue(root, options.maxPendingBytes);
+  }
+
+  /**
+   * @throws LayerUnavailableError when the folder can't be used or somebody else has it; InvalidOptionError for options
+   * that make no sense
+   */
+  static async open(options: DiskFolderOptions): Promise<DiskFolder> {
     const { directory, maxNamespaces = DEFAULT_NAMESPACES, maxPendingBytes = DEFAULT_PENDING_BYTES } = options;
+    const { closeWithLayers = false } = options;
     checkWhole('maxNamespaces', maxNamespaces);
     checkWhole('maxPendingBytes', maxPendingBytes);
-    this.directory = directory;
-    this.#maxNamespaces = maxNamespaces;
-    this.#closeWithLayers = options.closeWithLayers ?? false;
+    let lock: FolderLock | undefined;
     try {
       mkdirSync(directory, { recursive: true });
+      lock = await FolderLock.acquire(directory);
       checkMagic(join(directory, 'data.mdb'));
-      this.#root = open<Buffer, Buffer>({ path: directory, noSubdir: false, maxDbs: maxNamespaces, ...BINARY });
+      const root = open<Buffer, Buffer>({ path: directory, noSubdir: false, maxDbs: maxNamespaces, ...BINARY });
+      return new DiskFolder(root, lock, { directory, maxNamespaces, maxPendingBytes, closeWithLayers });
     } catch (error) {
+      await lock?.release();
+      if (error instanceof LayerUnavailableError) throw error;
       throw new LayerUnavailableError(directory, 'cannot be opened', { cause: error });
     }
-    this.#queue = new WriteQueue(this.#root, maxPendingBytes);
   }
 
   /**
@@ -118,6 +134,7 @@ export class DiskFolder {
     const tooLate = delay(CLOSE_WAIT_MS, undefined, { signal: patience.signal }).catch(() => {});
     await Promise.race([this.#root.close(), tooLate]);
     patience.abort();
+    await this.#lock.release();
   }
 
   #release(namespace: string): Promise<void> | void {

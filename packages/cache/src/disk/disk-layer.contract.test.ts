@@ -11,11 +11,11 @@ const MAX_BYTES = 16 * 2 ** 20;
 const runner = { describe, it, expect };
 const folder = () => mkdtempSync(join(tmpdir(), 'granary-cache-'));
 
-layerContract(runner, 'DiskLayer', () => {
+layerContract(runner, 'DiskLayer', async () => {
   const time = new ManualTime();
   const directory = folder();
   return {
-    layer: openDiskLayer({ directory, maxBytes: MAX_BYTES, clock: time.clock }),
+    layer: await openDiskLayer({ directory, maxBytes: MAX_BYTES, clock: time.clock }),
     advance: (ms) => time.advance(ms),
     now: time.clock,
     dispose: () => rmSync(directory, { recursive: true }),
@@ -25,10 +25,10 @@ layerContract(runner, 'DiskLayer', () => {
 layerContract<Uint8Array>(
   runner,
   'DiskLayer of bytes',
-  () => {
+  async () => {
     const directory = folder();
     return {
-      layer: openDiskLayer({ directory, maxBytes: MAX_BYTES, serializer: bytesSerializer() }),
+      layer: await openDiskLayer({ directory, maxBytes: MAX_BYTES, serializer: bytesSerializer() }),
       dispose: () => rmSync(directory, { recursive: true }),
     };
   },

@@ -21,14 +21,14 @@ function newFolder(): string {
   return folder;
 }
 
-function openLayer<V>(directory: string, options: Partial<DiskLayerOptions<V>> = {}) {
-  const layer = openDiskLayer<V>({ directory, maxBytes: 16 * MIB, ...options });
+async function openLayer<V>(directory: string, options: Partial<DiskLayerOptions<V>> = {}) {
+  const layer = await openDiskLayer<V>({ directory, maxBytes: 16 * MIB, ...options });
   opened.push(layer);
   return layer;
 }
 
-function openFolder(directory: string, maxNamespaces = 64) {
-  const folder = new DiskFolder({ directory, maxNamespaces });
+async function openFolder(directory: string, maxNamespaces = 64) {
+  const folder = await DiskFolder.open({ directory, maxNamespaces });
   opened.push(folder);
   return folder;
 }
@@ -42,14 +42,14 @@ describe('a disk layer that is opened again', () => {
   it('has its entries, and their lifetimes have gone on', async () => {
     const directory = newFolder();
     const time = new ManualTime();
-    const first = openLayer<string>(directory, { clock: time.clock });
+    const first = await openLayer<string>(directory, { clock: time.clock });
     await first.set('for ever', 'a');
     await first.set('short', 'b', { ttlMs: 100 });
     await first.set('long', 'c', { ttlMs: 300, graceMs: 100 });
     const expiresAt = first.getEntry('long')?.expiresAt;
     await first.close();
     await time.advance(200);
-    const second = openLayer<string>(directory, { clock: time.clock });
+    const second = await openLayer<string>(directory, { clock: time.clock });
     expect(second.get('for ever')).toBe('a');
     expect(second.getEntry('short')).toBeUndefined();
     expect(second.getEntry('long')).toEqual({ value: 'c', expiresAt });
@@ -61,21 +61,21 @@ describe('a disk layer that is opened again', () => {
   it('knows what was used last', async () => {
     const directory = newFolder();
     const value = 'x'.repeat(3000);
-    const first = openLayer<string>(directory, { maxBytes: 15_000 });
+    const first = await openLayer<string>(directory, { maxBytes: 15_000 });
     for (const key of ['a', 'b', 'c']) await first.set(key, value);
     first.get('a');
     await first.close();
-    const second = openLayer<string>(directory, { maxBytes: 15_000 });
+    const second = await openLayer<string>(directory, { maxBytes: 15_000 });
     await second.set('d', value);
     expect([...second.getMany(['a', 'b', 'c', 'd']).keys()]).toEqual(['a', 'c', 'd']);
   });
 
   it('is trimmed to a bound that is smaller now', async () => {
     const directory = newFolder();
-    const first = openLayer<string>(directory);
+    const first = await openLayer<string>(directory);
     for (let i = 0; i < 100; i++) await first.set(`key ${i}`, 'x'.repeat(3000));
     await first.close();
-    const second = openLayer<string>(directory, { maxBytes: 50_000 });
+    const second = await openLayer<string>(directory, { maxBytes: 50_000 });
     await second.delete('nothing');
     expect(second.stats().bytes).toBeLessThanOrEqual(50_000);
     expect(second.get('key 99')).toBeDefined();
@@ -85,7 +85,7 @@ describe('a disk layer that is opened again', () => {
 describe('the bound of a disk layer', () => {
   it('lets go first what is over, then what was used the longest ago', async () => {
     const time = new ManualTime();
-    const layer = openLayer<string>(newFolder(), { maxBytes: 15_000, clock: time.clock });
+    const layer = await openLayer<string>(newFolder(), { maxBytes: 15_000, clock: time.clock });
     const value = 'x'.repeat(3000);
     await layer.set('a', value);
     await layer.set('over', value, { ttlMs: 10, graceMs: 10 });
@@ -99,7 +99,7 @@ describe('the bound of a disk layer', () => {
   });
 
   it('does not let in a value that is larger than everything', async () => {
-    const layer = openLayer<string>(newFolder(), { maxBytes: 10_000 });
+    const layer = await openLayer<string>(newFolder(), { maxBytes: 10_000 });
     await layer.set('other', 'x');
     await layer.set('key', 'small');
     await layer.set('key', 'x'.repeat(20_000));
@@ -110,7 +110,7 @@ describe('the bound of a disk layer', () => {
   it('holds for the file, too, however much was written', async () => {
     const directory = newFolder();
     const maxBytes = 4 * MIB;
-    const layer = openLayer<Uint8Array>(directory, { maxBytes, serializer: bytesSerializer() });
+    const layer = await openLayer<Uint8Array>(directory, { maxBytes, serializer: bytesSerializer() });
     for (let i = 0; i < 3000; i++) {
       const sizes = [50, 900, 3000, 20_000] as const;
       await layer.set(`key ${i % 2000}`, Buffer.alloc(sizes[i % 4] ?? 0, i));
@@ -128,7 +128,7 @@ describe('the bound of a disk layer', () => {
       pages: fc.integer({ min: 1, max: 4 }),
       ttl: fc.integer({ min: 1, max: 9 }),
     });
-    const layer = openLayer<Uint8Array>(newFolder(), { serializer: bytesSerializer() });
+    const layer = await openLayer<Uint8Array>(newFolder(), { serializer: bytesSerializer() });
     const charge = async (pages: number) => {
       await layer.clear();
       await layer.set('0', Buffer.alloc(pages * 4000));
@@ -141,7 +141,11 @@ describe('the bound of a disk layer', () => {
       fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
         let now = 1000;
         const directory = newFolder();
-        const tested = openLayer<Uint8Array>(directory, { maxBytes, serializer: bytesSerializer(), clock: () => now });
+        const tested = await openLayer<Uint8Array>(directory, {
+          maxBytes,
+          serializer: bytesSerializer(),
+          clock: () => now,
+        });
         const model = new Map<string, { pages: number; mark: number; goneAt: number }>();
         const bytes = () => [...model.values()].reduce((sum, { pages }) => sum + (charges[pages] ?? 0), 0);
         for (const [mark, { do: what, key: name, pages, ttl }] of operations.entries()) {
@@ -177,7 +181,7 @@ describe('the bound of a disk layer', () => {
 
   it('holds after many times as many keys as there is room for, read and written', async () => {
     const maxBytes = MIB / 2;
-    const layer = openLayer<number>(newFolder(), { maxBytes });
+    const layer = await openLayer<number>(newFolder(), { maxBytes });
     for (let i = 0; i < 20_000; i += 500) {
       const values = new Map(Array.from({ length: 500 }, (_, j) => [`key ${i + j}`, j]));
       await layer.setMany(values);
@@ -192,7 +196,7 @@ describe('the bound of a disk layer', () => {
 
 describe('a folder', () => {
   it('keeps its namespaces apart', async () => {
-    const folder = openFolder(newFolder());
+    const folder = await openFolder(newFolder());
     const nuget = folder.layer<string>({ namespace: 'nuget', maxBytes: MIB });
     const npm = folder.layer<string>({ namespace: 'npm', maxBytes: MIB });
     await nuget.set('key', 'of nuget');
@@ -204,7 +208,7 @@ describe('a folder', () => {
   });
 
   it('has no more namespaces than it may, and each but one layer at a time', async () => {
-    const folder = openFolder(newFolder(), 2);
+    const folder = await openFolder(newFolder(), 2);
     const first = folder.layer({ namespace: 'a', maxBytes: MIB });
     folder.layer({ namespace: 'b', maxBytes: MIB });
     expect(() => folder.layer({ namespace: 'c', maxBytes: MIB })).toThrow('namespace');
@@ -215,7 +219,7 @@ describe('a folder', () => {
   });
 
   it('closes its layers, which then refuse to work, and may be closed twice', async () => {
-    const folder = openFolder(newFolder());
+    const folder = await openFolder(newFolder());
     const layer = folder.layer<number>({ maxBytes: MIB });
     const written = layer.set('key', 1);
     await Promise.all([folder.close(), layer.close(), folder.close()]);
@@ -226,15 +230,17 @@ describe('a folder', () => {
     expect(() => folder.layer({ maxBytes: MIB })).toThrow('closed');
   });
 
-  it('refuses a file that is no database, and a folder that it cannot have', () => {
+  it('refuses a file that is no database, and a folder that it cannot have', async () => {
     const directory = newFolder();
     writeFileSync(join(directory, 'data.mdb'), 'x'.repeat(10_000));
-    expect(() => openFolder(directory)).toThrow(expect.objectContaining({ code: 'LAYER_UNAVAILABLE' }));
-    expect(() => openFolder(join(directory, 'data.mdb', 'below'))).toThrow('cannot be opened');
+    await expect(openFolder(directory)).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+    await expect(openFolder(join(directory, 'data.mdb', 'below'))).rejects.toThrow('cannot be opened');
   });
 
-  it.each(['maxBytes', 'maxPendingBytes', 'maxNamespaces'])('refuses a %s that makes no sense', (option) => {
-    expect(() => openDiskLayer({ directory: newFolder(), maxBytes: MIB, [option]: 0 })).toThrow(option);
+  it.each(['maxBytes', 'maxPendingBytes', 'maxNamespaces'])('refuses a %s that makes no sense', async (option) => {
+    const directory = newFolder();
+    await expect(openDiskLayer({ directory, maxBytes: MIB, [option]: 0 })).rejects.toThrow(option);
+    await openLayer(directory);
   });
 });
 
@@ -242,7 +248,7 @@ describe('values that are not what was written', () => {
   it('are misses, and can be written again', async () => {
     const directory = newFolder();
     const value = 'a rather particular text '.repeat(400);
-    await using(openLayer<string>(directory), async (layer) => {
+    await using(await openLayer<string>(directory), async (layer) => {
       for (const key of ['value', 'record', 'piece', 'whole']) await layer.set(key, value);
     });
     await damage(directory, (database) => {
@@ -253,7 +259,7 @@ describe('values that are not what was written', () => {
         if (key[0] === 4 && key.readDoubleBE(1) === 3 && key.readUInt32BE(9) === 1) database.removeSync(key);
       }
     });
-    const layer = openLayer<string>(directory);
+    const layer = await openLayer<string>(directory);
     for (const key of ['value', 'record', 'piece']) expect(layer.get(key), key).toBeUndefined();
     expect(layer.get('whole')).toBe(value);
     for (const key of ['value', 'record', 'piece']) {
@@ -264,20 +270,20 @@ describe('values that are not what was written', () => {
 
   it('that another serializer wrote are misses', async () => {
     const directory = newFolder();
-    await using(openLayer<number>(directory), (layer) => layer.set('key', 1));
-    const layer = openLayer<number>(directory, { serializer: jsonSerializer({ version: 16 }) });
+    await using(await openLayer<number>(directory), (layer) => layer.set('key', 1));
+    const layer = await openLayer<number>(directory, { serializer: jsonSerializer({ version: 16 }) });
     expect(layer.get('key')).toBeUndefined();
   });
 
   it('make room in the end even when nothing tells what they took', async () => {
     const directory = newFolder();
-    await using(openLayer<string>(directory, { maxBytes: 50_000 }), async (layer) => {
+    await using(await openLayer<string>(directory, { maxBytes: 50_000 }), async (layer) => {
       for (let i = 0; i < 10; i++) await layer.set(`key ${i}`, 'x'.repeat(3000));
     });
     await damage(directory, (database) => {
       for (const { key, value } of database.getRange({})) if (key[0] === 1) database.putSync(key, flipped(value, 20));
     });
-    const layer = openLayer<string>(directory, { maxBytes: 50_000 });
+    const layer = await openLayer<string>(directory, { maxBytes: 50_000 });
     for (let i = 0; i < 20; i++) await layer.set(`new ${i}`, 'x'.repeat(3000));
     expect(layer.get('new 19')).toBeDefined();
     expect(layer.stats().entries).toBeGreaterThan(8);
@@ -286,7 +292,7 @@ describe('values that are not what was written', () => {
 
 describe('a write to disk', () => {
   it('that was aborted before its turn is not made', async () => {
-    const layer = openLayer<number>(newFolder());
+    const layer = await openLayer<number>(newFolder());
     const controller = new AbortController();
     const reason = new Error('nobody waits');
     const aborted = layer.set('aborted', 1, { signal: controller.signal });
@@ -300,7 +306,7 @@ describe('a write to disk', () => {
 
   it('is refused while too much waits', async () => {
     const directory = newFolder();
-    const layer = openDiskLayer<string>({ directory, maxBytes: 16 * MIB, maxPendingBytes: 10_000 });
+    const layer = await openDiskLayer<string>({ directory, maxBytes: 16 * MIB, maxPendingBytes: 10_000 });
     opened.push(layer);
     const writes = [layer.set('a', 'x'.repeat(9000)), layer.set('b', 'x'.repeat(9000)), layer.set('c', 'x')];
     expect((await Promise.allSettled(writes)).map(({ status }) => status)).toEqual([
@@ -314,7 +320,7 @@ describe('a write to disk', () => {
   });
 
   it('that cannot be made leaves the others of its transaction alone', async () => {
-    const layer = openLayer<number>(newFolder());
+    const layer = await openLayer<number>(newFolder());
     const writes = [layer.set('a', 1), layer.set('x'.repeat(5000), 2), layer.set('b', 3)];
     expect((await Promise.allSettled(writes)).map(({ status }) => status)).toEqual([
       'fulfilled',
@@ -329,24 +335,24 @@ describe('a write to disk', () => {
 });
 
 describe('another process', () => {
-  it('may work on the same folder at the same time', async () => {
+  it('is refused while somebody has the folder, and let in afterwards', async () => {
     const directory = newFolder();
-    const layer = openLayer<number>(directory);
-    await layer.set('ours', 1);
-    const child = run(
-      `const theirs = layer.get('ours'); for (let i = 0; i < 200; i++) await layer.set('theirs ' + i, i); ` +
-        `await layer.set('sum', theirs + 41); await layer.close();`,
-      directory,
-    );
-    let done = false;
-    child.on('close', () => {
-      done = true;
-    });
-    let count = 0;
-    while (!done) await layer.set(`ours ${count++}`, count);
-    expect(layer.get('sum')).toBe(42);
-    for (let i = 0; i < 200; i++) expect(layer.get(`theirs ${i}`)).toBe(i);
-    expect(layer.stats().entries).toBe(202 + count);
+    const holder = run(`await layer.set('key', 1); console.log('ready'); setInterval(() => {}, 1000);`, directory);
+    await new Promise((resolve) => holder.stdout.once('data', resolve));
+    await expect(openLayer(directory)).rejects.toThrow(`in use by process ${holder.pid}`);
+    holder.kill('SIGKILL');
+    await new Promise((resolve) => holder.on('close', resolve));
+    const layer = await openLayer<number>(directory);
+    expect(layer.get('key')).toBe(1);
+    await expect(openLayer(directory)).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+    await layer.close();
+    expect((await openLayer<number>(directory)).get('key')).toBe(1);
+  });
+
+  it('is refused in a folder with a long name, too', async () => {
+    const directory = join(newFolder(), 'x'.repeat(120));
+    await openLayer(directory);
+    await expect(openLayer(directory)).rejects.toThrow('in use');
   });
 
   it('that is killed while it writes leaves what it acknowledged, and nothing wrong', { timeout: 60_000 }, async () => {
@@ -368,7 +374,7 @@ describe('another process', () => {
         const [key, i] = line.split('=') as [string, string];
         acknowledged.set(key, Number(i));
       }
-      const layer = openLayer<[number, string, number]>(directory, { maxBytes: 64 * MIB });
+      const layer = await openLayer<[number, string, number]>(directory, { maxBytes: 64 * MIB });
       for (const [key, i] of acknowledged) {
         const [first, text, last] = layer.get(key) as [number, string, number];
         // One more may have been written than was said.
@@ -401,7 +407,7 @@ describe('another process', () => {
       const { written, intact, code } = JSON.parse(output) as { written: number; intact: number; code: string };
       expect(written).toBeGreaterThan(100);
       expect({ intact, code }).toEqual({ intact: written, code: 'LAYER_UNAVAILABLE' });
-      const layer = openLayer<string>(directory, { maxBytes: 64 * MIB });
+      const layer = await openLayer<string>(directory, { maxBytes: 64 * MIB });
       expect(layer.stats().entries).toBe(written);
       expect(layer.get('key 0')).toHaveLength(8000);
     },
@@ -412,7 +418,7 @@ describe('another process', () => {
 function run(code: string, directory: string, shell?: string) {
   const built = new URL('../../dist/disk/index.js', import.meta.url).href;
   const script = `import { openDiskLayer } from ${JSON.stringify(built)};
-    const layer = openDiskLayer({ directory: ${JSON.stringify(directory)}, maxBytes: ${64 * MIB} }); ${code}`;
+    const layer = await openDiskLayer({ directory: ${JSON.stringify(directory)}, maxBytes: ${64 * MIB} }); ${code}`;
   const node = [process.execPath, '--input-type=module', '-e', script];
   const [command, ...args] = shell ? ['sh', '-c', shell, ...node] : node;
   return spawn(command as string, args, { stdio: ['ignore', 'pipe', shell ? 'ignore' : 'inherit'] });

@@ -27,8 +27,8 @@ const TOTALS_BYTES = 24;
 
 /**
  * What one namespace has in the database: a record for each entry, its value in pieces, and two lists of the entries,
- * by last use and by end. Totals, lists and values change together, in one transaction, so any number of processes
- * may work on them, and a killed one leaves nothing half done.
+ * by last use and by end. Totals, lists and values change together, in one transaction, so a killed process leaves
+ * nothing half done.
  */
 export class NamespaceDatabase {
   readonly #db: Database<Buffer, Buffer>;

@@ -12,7 +12,7 @@ interface Write {
 /** A transaction holds the event loop up, so a large one is several. */
 const TRANSACTION_BYTES = 1024 * 1024;
 const TRANSACTION_WRITES = 200;
-/** Undone as a whole when anything throws; seen by every process when it returns; synced to the medium afterwards. */
+/** Undone as a whole when anything throws; committed when it returns; synced to the medium afterwards. */
 const TRANSACTION_FLAGS: number =
   TransactionFlags.ABORTABLE | TransactionFlags.SYNCHRONOUS_COMMIT | TransactionFlags.NO_SYNC_FLUSH;
 
