@@ -1,6 +1,7 @@
 import { InvalidOptionError } from '@granary/resilience';
-import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import type { GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { BloomFilter } from './bloom-filter.js';
+import { LayerDecorator } from './layer-decorator.js';
 import { whenEnded } from './when-answered.js';
 
 export interface BloomLayerOptions {
@@ -37,14 +38,7 @@ export interface BloomLayerStats {
  * Deleted keys stay in the filter, and it fills up. When it is saturated it answers for none any more, until it has been
  * filled again: by itself where there are `keys`, else by you, or by a `clear`.
  */
-export class BloomLayer<V> implements Layer<V> {
-  readonly name: string;
-  readonly getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
-  readonly getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
-  readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
-  readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
-  readonly clear?: (options?: OpOptions) => MaybePromise<void>;
-  readonly #layer: Layer<V>;
+export class BloomLayer<V> extends LayerDecorator<V> {
   readonly #options: BloomLayerOptions;
   readonly #newFilter: () => BloomFilter;
   /** The filter that knows all keys; undefined while none does. */
@@ -66,8 +60,7 @@ export class BloomLayer<V> implements Layer<V> {
     if (!(falsePositiveRate > 0 && falsePositiveRate < 1)) {
       throw new InvalidOptionError('falsePositiveRate', 'a number above 0 and below 1', falsePositiveRate);
     }
-    this.name = layer.name;
-    this.#layer = layer;
+    super(layer);
     this.#options = options;
     this.#newFilter = () => new BloomFilter(expectedKeys, falsePositiveRate);
     if (options.startsEmpty) this.#filter = this.#newFilter();
@@ -86,16 +79,16 @@ export class BloomLayer<V> implements Layer<V> {
     if (clear) this.clear = (opts) => this.#clear(() => clear.call(layer, opts));
   }
 
-  get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
-    return this.#lacks(key) ? undefined : this.#layer.get(key, options);
+  override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
+    return this.#lacks(key) ? undefined : this.layer.get(key, options);
   }
 
-  set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
-    return this.#write([key], () => this.#layer.set(key, value, options));
+  override set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
+    return this.#write([key], () => this.layer.set(key, value, options));
   }
 
-  delete(key: string, options?: OpOptions): MaybePromise<boolean> {
-    return this.#lacks(key) ? false : this.#layer.delete(key, options);
+  override delete(key: string, options?: OpOptions): MaybePromise<boolean> {
+    return this.#lacks(key) ? false : this.layer.delete(key, options);
   }
 
   /**
@@ -121,10 +114,10 @@ export class BloomLayer<V> implements Layer<V> {
     return { complete: this.#filter !== undefined, bytes: this.#filter?.bytes ?? 0, avoided: this.#avoided };
   }
 
-  close(): MaybePromise<void> {
+  override close(): MaybePromise<void> {
     this.#closed = true;
     this.#filter = undefined;
-    return this.#layer.close();
+    return this.layer.close();
   }
 
   #lacks(key: string): boolean {

@@ -1,5 +1,6 @@
 import { InvalidOptionError } from '@granary/resilience';
-import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import type { GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import { LayerDecorator } from './layer-decorator.js';
 import { whenAnswered } from './when-answered.js';
 
 /** A layer that can remove all keys that begin alike. */
@@ -19,16 +20,9 @@ export interface NamespacedLayerOptions {
  *
  * It doesn't close the layer inside, which isn't its own.
  */
-export class NamespacedLayer<V> implements Layer<V> {
-  readonly name: string;
-  readonly getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
-  readonly getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
-  readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
-  readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
-  readonly clear?: (options?: OpOptions) => MaybePromise<void>;
+export class NamespacedLayer<V> extends LayerDecorator<V> {
   /** So that a namespace within this one can be cleared too. */
   readonly clearPrefix?: (prefix: string, options?: OpOptions) => MaybePromise<void>;
-  readonly #layer: Layer<V>;
   readonly #prefix: string;
 
   /**
@@ -42,8 +36,7 @@ export class NamespacedLayer<V> implements Layer<V> {
     const prefix = `${namespace}:`;
     const inside = (key: string) => prefix + key;
     const outside = (key: string) => key.slice(prefix.length);
-    this.name = options.name ?? layer.name;
-    this.#layer = layer;
+    super(layer, options.name);
     this.#prefix = prefix;
     if (layer.getEntry) this.getEntry = (key, opts) => layer.getEntry?.(inside(key), opts);
     const { getMany, setMany, deleteMany, clearPrefix } = layer;
@@ -65,17 +58,17 @@ export class NamespacedLayer<V> implements Layer<V> {
     }
   }
 
-  get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
-    return this.#layer.get(this.#prefix + key, options);
+  override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
+    return this.layer.get(this.#prefix + key, options);
   }
 
-  set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
-    return this.#layer.set(this.#prefix + key, value, options);
+  override set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
+    return this.layer.set(this.#prefix + key, value, options);
   }
 
-  delete(key: string, options?: OpOptions): MaybePromise<boolean> {
-    return this.#layer.delete(this.#prefix + key, options);
+  override delete(key: string, options?: OpOptions): MaybePromise<boolean> {
+    return this.layer.delete(this.#prefix + key, options);
   }
 
-  close(): void {}
+  override close(): void {}
 }

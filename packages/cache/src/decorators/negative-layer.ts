@@ -1,6 +1,7 @@
 import { InvalidOptionError } from '@granary/resilience';
 import { LRUCache } from 'lru-cache';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import { LayerDecorator } from './layer-decorator.js';
 import { whenAnswered, whenEnded } from './when-answered.js';
 
 export interface NegativeLayerOptions {
@@ -25,14 +26,7 @@ interface Lookup {
  * through it is seen at once, also by those whose look-up was under way. A write past it (another process's) is seen
  * when `ttlMs` is over: it sets how late that may be.
  */
-export class NegativeLayer<V> implements Layer<V> {
-  readonly name: string;
-  readonly getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
-  readonly getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
-  readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
-  readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
-  readonly clear?: (options?: OpOptions) => MaybePromise<void>;
-  readonly #layer: Layer<V>;
+export class NegativeLayer<V> extends LayerDecorator<V> {
   readonly #absent: LRUCache<string, Absence>;
   readonly #lookups = new Map<string, Lookup>();
   #avoided = 0;
@@ -45,8 +39,7 @@ export class NegativeLayer<V> implements Layer<V> {
     if (!(Number.isSafeInteger(maxEntries) && maxEntries >= 1)) {
       throw new InvalidOptionError('maxEntries', 'a whole number of at least 1', maxEntries);
     }
-    this.name = layer.name;
-    this.#layer = layer;
+    super(layer);
     this.#absent = new LRUCache({ max: maxEntries, ttl: ttlMs, ttlResolution: 0, perf: { now: clock } });
     const { getEntry, getMany, setMany, deleteMany, clear } = layer;
     if (getEntry) {
@@ -65,21 +58,21 @@ export class NegativeLayer<V> implements Layer<V> {
     if (clear) this.clear = (opts) => clear.call(layer, opts);
   }
 
-  get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
+  override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
     if (this.#absent.get(key) === undefined) {
-      const absence = this.#layer.getEntry ? 'nothing fresh' : 'nothing';
-      return this.#lookUp(key, absence, () => this.#layer.get(key, options));
+      const absence = this.layer.getEntry ? 'nothing fresh' : 'nothing';
+      return this.#lookUp(key, absence, () => this.layer.get(key, options));
     }
     this.#avoided++;
     return undefined;
   }
 
-  set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
-    return this.#write([key], () => this.#layer.set(key, value, options));
+  override set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
+    return this.#write([key], () => this.layer.set(key, value, options));
   }
 
-  delete(key: string, options?: OpOptions): MaybePromise<boolean> {
-    return this.#layer.delete(key, options);
+  override delete(key: string, options?: OpOptions): MaybePromise<boolean> {
+    return this.layer.delete(key, options);
   }
 
   /** Forgets a key that others may have written, or everything. */
@@ -95,9 +88,9 @@ export class NegativeLayer<V> implements Layer<V> {
     return { remembered: this.#absent.size, avoided: this.#avoided };
   }
 
-  close(): MaybePromise<void> {
+  override close(): MaybePromise<void> {
     this.forget();
-    return this.#layer.close();
+    return this.layer.close();
   }
 
   #lookUp<T>(key: string, absence: Absence, ask: () => MaybePromise<T | undefined>): MaybePromise<T | undefined> {

@@ -12,8 +12,9 @@ import {
 } from '@granary/resilience';
 import type { MetricsCollector } from '@granary/telemetry';
 import { CacheTimeoutError, LayerUnavailableError } from '../errors.js';
-import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import type { GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { LayerCall } from './layer-call.js';
+import { LayerDecorator } from './layer-decorator.js';
 
 export interface ResilientLayerOptions {
   /** Most milliseconds that an operation may take. Default 1000. */
@@ -45,16 +46,9 @@ const SHARED_MS = 10;
  * Every operation throws {@link LayerUnavailableError} (caused by a `CircuitOpenError`) at once while the circuit is
  * open, and {@link CacheTimeoutError} when the time is up; the layer's signal is aborted then.
  */
-export class ResilientLayer<V> implements Layer<V> {
-  readonly name: string;
+export class ResilientLayer<V> extends LayerDecorator<V> {
   /** For its state and its statistics, or to `reset` it. */
   readonly breaker: CircuitBreaker;
-  readonly getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
-  readonly getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
-  readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
-  readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
-  readonly clear?: (options?: OpOptions) => MaybePromise<void>;
-  readonly #layer: Layer<V>;
   readonly #timeoutMs: number;
   readonly #longTimeoutMs: number;
   readonly #timers: Timers;
@@ -64,8 +58,7 @@ export class ResilientLayer<V> implements Layer<V> {
 
   /** @throws InvalidOptionError that names the option */
   constructor(layer: Layer<V>, options: ResilientLayerOptions = {}) {
-    this.name = layer.name;
-    this.#layer = layer;
+    super(layer);
     this.#timeoutMs = milliseconds('timeoutMs', options.timeoutMs ?? 1000);
     this.#longTimeoutMs = milliseconds('longTimeoutMs', options.longTimeoutMs ?? 30_000);
     this.#timers = options.timers ?? coarseTimers;
@@ -98,21 +91,21 @@ export class ResilientLayer<V> implements Layer<V> {
     }
   }
 
-  get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
-    return this.#call('get', options, (passed) => this.#layer.get(key, passed));
+  override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
+    return this.#call('get', options, (passed) => this.layer.get(key, passed));
   }
 
-  set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
-    return this.#call('set', options, (passed) => this.#layer.set(key, value, passed));
+  override set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
+    return this.#call('set', options, (passed) => this.layer.set(key, value, passed));
   }
 
-  delete(key: string, options?: OpOptions): MaybePromise<boolean> {
-    return this.#call('delete', options, (passed) => this.#layer.delete(key, passed));
+  override delete(key: string, options?: OpOptions): MaybePromise<boolean> {
+    return this.#call('delete', options, (passed) => this.layer.delete(key, passed));
   }
 
   /** Closes the layer, whatever its circuit says. */
-  close(): MaybePromise<void> {
-    const closed = this.#layer.close();
+  override close(): MaybePromise<void> {
+    const closed = this.layer.close();
     if (!(closed instanceof Promise)) return;
     return this.#inTime('close', closed, undefined, this.#longTimeoutMs);
   }

@@ -2,6 +2,7 @@ import { InvalidOptionError } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { InvalidValueError } from '../errors.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import { LayerDecorator } from './layer-decorator.js';
 import type { Validator } from './validators.js';
 import { whenAnswered } from './when-answered.js';
 
@@ -30,14 +31,7 @@ const POLICIES: readonly unknown[] = ['strict', 'warn', 'skip', 'off'];
  * given what an older version, another program or a fault has left there. A validator that throws finds a value wrong.
  * Where validators answer at once so does this, except for many keys. Writes to a key keep their order in any case.
  */
-export class ValidatedLayer<V> implements Layer<V> {
-  readonly name: string;
-  readonly getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
-  readonly getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
-  readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
-  readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
-  readonly clear?: (options?: OpOptions) => MaybePromise<void>;
-  readonly #layer: Layer<V>;
+export class ValidatedLayer<V> extends LayerDecorator<V> {
   readonly #validator: Validator;
   readonly #policies: Readonly<Record<Direction, ValidationPolicy | 'off'>>;
   readonly #logger: Logger;
@@ -54,8 +48,7 @@ export class ValidatedLayer<V> implements Layer<V> {
     for (const [option, policy] of Object.entries({ onEntry, onExit })) {
       if (!POLICIES.includes(policy)) throw new InvalidOptionError(option, 'strict, warn, skip or off', policy);
     }
-    this.name = layer.name;
-    this.#layer = layer;
+    super(layer);
     this.#validator = validator;
     this.#policies = { entry: onEntry, exit: onExit };
     this.#logger = logger;
@@ -88,26 +81,22 @@ export class ValidatedLayer<V> implements Layer<V> {
     if (clear) this.clear = (opts) => this.#inOrder([...this.#entering.keys()], noCheck, () => clear.call(layer, opts));
   }
 
-  get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
-    return whenAnswered(this.#layer.get(key, options), (value) =>
+  override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
+    return whenAnswered(this.layer.get(key, options), (value) =>
       value === undefined ? undefined : this.#ifRight('exit', key, value, value),
     );
   }
 
-  set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
+  override set(key: string, value: V, options?: SetOptions): MaybePromise<void> {
     return this.#inOrder(
       [key],
       () => this.#passes('entry', key, value),
-      (passes) => (passes ? this.#layer.set(key, value, options) : this.#deleteOutdated(key, options)),
+      (passes) => (passes ? this.layer.set(key, value, options) : this.#deleteOutdated(key, options)),
     );
   }
 
-  delete(key: string, options?: OpOptions): MaybePromise<boolean> {
-    return this.#inOrder([key], noCheck, () => this.#layer.delete(key, options));
-  }
-
-  close(): MaybePromise<void> {
-    return this.#layer.close();
+  override delete(key: string, options?: OpOptions): MaybePromise<boolean> {
+    return this.#inOrder([key], noCheck, () => this.layer.delete(key, options));
   }
 
   #ifRight<T>(direction: Direction, key: string, value: unknown, answer: T): MaybePromise<T | undefined> {
@@ -154,7 +143,7 @@ export class ValidatedLayer<V> implements Layer<V> {
   }
 
   #deleteOutdated(key: string, options: SetOptions | undefined): MaybePromise<void> {
-    return whenAnswered(this.#layer.delete(key, { signal: options?.signal }), () => undefined);
+    return whenAnswered(this.layer.delete(key, { signal: options?.signal }), () => undefined);
   }
 
   /** Whether the value goes on; throws where the policy is strict. */
