@@ -39,7 +39,7 @@ export interface ChainOptions<V> extends LoadDefaults {
   readonly warming?: WarmingStrategy<V> | undefined;
   /** For the writers of all layers with `writeBehind`. */
   readonly writers?: AsyncWriterOptions<V> | undefined;
-  /** A timeout and a breaker around every layer that doesn't say otherwise; `{}` for their defaults. Default: none. */
+  /** A timeout and a breaker around every layer but memory; `{}` for their defaults. Default: none. */
   readonly resilience?: ResilientLayerOptions | undefined;
   /** Most loads and writes that nobody waits for. Beyond it, loads wait for their writes and warm-ups are left out. Default 1000. */
   readonly maxBackground?: number | undefined;

@@ -6,6 +6,7 @@ import type { InvalidationListener } from '../invalidation/invalidation-bus.js';
 import { LocalTagIndex } from '../invalidation/local-tag-index.js';
 import { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { Layer } from '../layer.js';
+import { MemoryLayer } from '../layers/memory-layer.js';
 import { AsyncWriter } from '../writer/async-writer.js';
 import type { AsyncWriterStats } from '../writer/async-writer-options.js';
 import { Background } from './background.js';
@@ -103,7 +104,8 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
   const unsubscribe = bus?.subscribe(listener);
 
   function makeStorey({ layer, resilience, writeBehind, shared }: LayerInChain<V>, index: number): Storey<V> {
-    const protection = resilience ?? options.resilience;
+    // Memory neither hangs nor fails, and is the fastest without anything around it.
+    const protection = resilience ?? (layer instanceof MemoryLayer ? false : options.resilience);
     const guarded = protection ? new ResilientLayer(layer, { metrics, timers, ...protection }) : layer;
     const writer = writeBehind && new AsyncWriter(guarded, writerOptions(writeBehind));
     const storey: Storey<V> = new Storey(guarded, { index, shared: shared ?? false, writer, recorder, report, clock });

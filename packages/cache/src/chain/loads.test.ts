@@ -145,6 +145,56 @@ describe('getOrLoad', () => {
   });
 });
 
+describe('over plain memory', () => {
+  const make = (options: Omit<ChainOptions<string>, 'layers'> = {}) => {
+    const time = new ManualTime();
+    const memory = new MemoryLayer<string>({ name: 'L1', clock: time.clock });
+    const below = new MemoryLayer<string>({ name: 'L2', clock: time.clock });
+    const layers = [memory, new ChaosLayer(below, { timers: time })];
+    const chain = createChain<string>({ layers, ttlMs: 1000, clock: time.clock, timers: time, ...options });
+    return { time, memory, below, chain };
+  };
+
+  it('answers hits, with options and without', async () => {
+    const { chain, below } = make();
+    below.set('key', 'value');
+    expect(chain.get('key')).toBe('value');
+    expect(chain.get('key', { required: true })).toBe('value');
+    expect(chain.getOrLoad('key', () => expect.unreachable())).toBe('value');
+    expect(chain.getOrLoad('key', () => expect.unreachable(), { ttlMs: 5 })).toBe('value');
+    expect(() => chain.get('missing', { required: true })).toThrow(/no value/);
+    expect(() => chain.get('')).toThrow(/empty/);
+    expect(() => chain.getOrLoad('', () => 'value')).toThrow(/empty/);
+    expect(chain.stats().hitsByLayer).toEqual({ L1: 3, L2: 1 });
+    await chain.close();
+    expect(() => chain.get('key')).toThrow(/closed/);
+  });
+
+  it('finds what is stale there', async () => {
+    const { time, chain, below } = make({ graceMs: 1000 });
+    await chain.set('key', 'stale');
+    below.delete('key');
+    await time.advance(1000);
+    expect(await chain.getOrLoad('key', () => Promise.reject(new Error('down')))).toBe('stale');
+  });
+
+  it('tells metrics of every hit and miss once', async () => {
+    const calls: unknown[][] = [];
+    const recordGet = (...call: unknown[]) => calls.push(call);
+    const metrics = new Proxy({}, { get: (_, name) => (name === 'recordGet' ? recordGet : () => {}) }) as never;
+    const { chain } = make({ metrics });
+    await chain.set('key', 'value');
+    for (let i = 0; i < 70; i++) await chain.get('key');
+    await chain.get('missing');
+    await chain.getOrLoad('missing', () => 'loaded');
+    expect(calls.map(([layer, hit]) => `${layer} ${hit}`)).toEqual([
+      ...Array(70).fill('L1 true'),
+      ...['L1 false', 'L2 false', 'L1 false', 'L2 false'],
+    ]);
+    expect(calls.every(([, , ms]) => (ms as number) >= 0)).toBe(true);
+  });
+});
+
 describe('a load that a write overtakes', () => {
   const writes = {
     set: { run: (c: ReturnType<typeof setUp>) => c.chain.set('key', 'new'), left: 'new' },

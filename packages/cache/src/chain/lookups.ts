@@ -70,10 +70,15 @@ export class Lookups<V> {
       : this.#findShared(key, undefined, found, found.layer, waiting);
   }
 
-  /** The same for a load, which is what callers wait for: its ticket and its signal count. */
-  findFor(key: string, ticket: Ticket, options: GetOptions | undefined): MaybePromise<Found<V>> {
+  /**
+   * The same for a load, which is what callers wait for: its ticket and its signal count.
+   *
+   * @param peeked whether the first layer was asked already, and had nothing fresh
+   */
+  findFor(key: string, ticket: Ticket, options: GetOptions | undefined, peeked: boolean): MaybePromise<Found<V>> {
     const found = new Found<V>();
-    const waiting = this.#scan(key, found, 0, options);
+    if (peeked) found.take(this.#storeys[0]?.peekStale(key), 0, this.#clock);
+    const waiting = this.#scan(key, found, peeked ? 1 : 0, options);
     return waiting === undefined ? this.#bringUp(key, found) : this.#goOn(key, found, waiting, ticket, options);
   }
 

@@ -94,6 +94,12 @@ export class Storey<V> {
     }
   }
 
+  /** What a layer in memory still has of a key that it has just been asked for in vain. */
+  peekStale(key: string): Entry<V> | undefined {
+    const entry = this.layer.getEntry?.(key);
+    return entry instanceof Promise ? undefined : entry;
+  }
+
   /** {@link find} for many keys; those that aren't there are not in the map. Never fails. */
   findMany(keys: readonly string[], options: GetOptions | undefined): MaybePromise<ReadonlyMap<string, Entry<V>>> {
     const { layer } = this;
