@@ -98,6 +98,17 @@ describe('the bound of a disk layer', () => {
     expect([...layer.getMany(['a', 'b', 'c', 'd']).keys()]).toEqual(['a', 'c', 'd']);
   });
 
+  it('goes by the latest uses when there were very many at once', async () => {
+    const layer = await openLayer<number>(newFolder(), { maxBytes: 300_000 });
+    const keys = Array.from({ length: 700 }, (_, i) => `key ${i}`);
+    await layer.setMany(new Map(keys.map((key) => [key, 1])));
+    expect(layer.getMany(keys.toReversed()).size).toBe(700);
+    await layer.setMany(new Map(Array.from({ length: 400 }, (_, i) => [`new ${i}`, 1])));
+    expect(layer.stats().entries).toBeLessThan(1100);
+    expect(layer.getMany(keys.slice(0, 150)).size).toBe(150);
+    expect(layer.getMany(keys.slice(300, 450)).size).toBe(0);
+  });
+
   it('does not let in a value that is larger than everything', async () => {
     const layer = await openLayer<string>(newFolder(), { maxBytes: 10_000 });
     await layer.set('other', 'x');

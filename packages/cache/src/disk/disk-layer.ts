@@ -29,8 +29,8 @@ export interface DiskLayerStats {
   readonly maxBytes: number;
 }
 
-/** So many uses are remembered before they are written down. */
-const MAX_TOUCHED = 1000;
+/** So many uses are remembered before they are written down, which holds the event loop up for a millisecond or two. */
+const MAX_TOUCHED = 200;
 
 /**
  * Values on disk, in a namespace of a folder: they survive the process, and their lifetimes go on without
@@ -51,6 +51,7 @@ export class DiskLayer<V> implements Layer<V> {
   readonly #release: () => Promise<void> | void;
   /** Keys that were read since uses were written down, the last one last. */
   readonly #touched = new Set<string>();
+  #writesUses = false;
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -156,7 +157,16 @@ export class DiskLayer<V> implements Layer<V> {
   #touch(key: string): void {
     this.#touched.delete(key);
     this.#touched.add(key);
-    if (this.#touched.size > MAX_TOUCHED) void this.#change(() => {}).catch(() => {});
+    if (this.#touched.size <= MAX_TOUCHED) return;
+    if (this.#writesUses) {
+      // Many looks in one turn of the event loop: the latest count.
+      for (const oldest of this.#touched) return void this.#touched.delete(oldest);
+    }
+    this.#writesUses = true;
+    const written = () => {
+      this.#writesUses = false;
+    };
+    this.#change(() => {}).then(written, written);
   }
 
   /** A change in a transaction, after the uses so far, so that room is made by the latest order. */
