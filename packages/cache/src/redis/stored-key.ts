@@ -1,11 +1,13 @@
 import { InvalidOptionError } from '@granary/resilience';
 
-/** A half of a surrogate pair without the other half: UTF-8 has no bytes for it, so all such keys would be one. */
-const LONE_SURROGATE = /\p{Surrogate}/u;
+/** Whether a text has no half of a surrogate pair without the other: UTF-8 has no bytes for it, so such keys would be one. */
+function isWellFormed(text: string): boolean {
+  return (text as string & { isWellFormed(): boolean }).isWellFormed();
+}
 
 /** The key as UTF-8 can say it. Control characters are in no key, so one of them marks what is written in another way. */
 export function storable(key: string): string {
-  return LONE_SURROGATE.test(key) ? `\u0000${Buffer.from(key, 'utf16le').toString('base64')}` : key;
+  return isWellFormed(key) ? key : `\u0000${Buffer.from(key, 'utf16le').toString('base64')}`;
 }
 
 /** The key of which {@link storable} made this. */
@@ -19,7 +21,7 @@ export class StoredKeys {
 
   /** @throws InvalidOptionError for an empty prefix, because to clear would then be to clear everything that is there */
   constructor(prefix: string) {
-    if (typeof prefix !== 'string' || prefix === '' || LONE_SURROGATE.test(prefix)) {
+    if (typeof prefix !== 'string' || prefix === '' || !isWellFormed(prefix)) {
       throw new InvalidOptionError('prefix', 'a text that is not empty', prefix);
     }
     this.prefix = prefix;

@@ -33,13 +33,14 @@ export function encodeFrame<V>(serializer: Serializer<V>, value: V, { expiresAt,
  *
  * @param frame memory that the value may keep
  */
-export function decodeFrame<V>(serializer: Serializer<V>, frame: Uint8Array): Framed<V> | undefined {
+export function decodeFrame<V>(serializer: Serializer<V>, frame: Buffer): Framed<V> | undefined {
   if (frame.length < FRAME_BYTES || frame[0] !== FORMAT || frame[1] !== serializer.version) return undefined;
-  const view = new DataView(frame.buffer, frame.byteOffset, FRAME_BYTES);
   try {
-    const value = serializer.decode(frame.subarray(FRAME_BYTES));
+    const value = serializer.decodeFrom
+      ? serializer.decodeFrom(frame, FRAME_BYTES)
+      : serializer.decode(frame.subarray(FRAME_BYTES));
     if (value === undefined) return undefined;
-    return { value, expiresAt: view.getFloat64(EXPIRES_AT, true), goneAt: view.getFloat64(GONE_AT, true) };
+    return { value, expiresAt: frame.readDoubleLE(EXPIRES_AT), goneAt: frame.readDoubleLE(GONE_AT) };
   } catch {
     return undefined;
   }

@@ -17,5 +17,6 @@ export function jsonSerializer<V>(options: SerializerOptions = {}): Serializer<V
       return Buffer.from(json);
     },
     decode: (bytes) => JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as V,
+    decodeFrom: (bytes, start) => JSON.parse(bytes.toString('utf8', start)) as V,
   };
 }

@@ -12,6 +12,8 @@ export interface Serializer<V> {
   encode(value: V): Uint8Array;
   /** @param bytes may be kept, nobody else has them. @throws when they are damaged: a miss */
   decode(bytes: Uint8Array): V;
+  /** As {@link decode} of all bytes from `start` on, where that is cheaper: in batches a view for each value shows. */
+  decodeFrom?(bytes: Buffer, start: number): V;
 }
 
 export interface SerializerOptions {
