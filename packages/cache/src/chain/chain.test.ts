@@ -114,6 +114,40 @@ describe('get', () => {
     expect(() => chain.get('key', { signal: AbortSignal.abort('early') })).toThrow('early');
   });
 
+  it('answers at once even to callers with a signal, where no layer is slow', () => {
+    const { chain, memories } = setUp<string>(2);
+    memories[1]!.set('key', 'value');
+    const { signal } = new AbortController();
+    expect(chain.get('key', { signal })).toBe('value');
+    expect(chain.get('missing', { signal })).toBeUndefined();
+  });
+
+  it('leaves warm-ups of slow layers out when too much is under way', async () => {
+    const recordWriteDropped = vi.fn();
+    const metrics = new Proxy(
+      {},
+      { get: (_, name) => (name === 'recordWriteDropped' ? recordWriteDropped : () => {}) },
+    );
+    const { time, chain, layers, memories } = setUp<string>(2, { maxBackground: 1, metrics: metrics as never });
+    for (const key of ['a', 'b', 'c']) memories[1]!.set(key, key);
+    layers[0]!.plan('set', { kind: 'slow', ms: 10 });
+    expect(await chain.get('a')).toBe('a');
+    expect(await chain.get('b')).toBe('b');
+    expect(chain.stats()).toMatchObject({ background: 1, droppedWarmUps: 1 });
+    expect(recordWriteDropped).toHaveBeenCalledWith('L1');
+    await time.advance(10);
+    await chain.get('c');
+    expect([memories[0]!.get('a'), memories[0]!.get('b'), memories[0]!.get('c')]).toEqual(['a', undefined, 'c']);
+  });
+
+  it('is ended by close while a layer hangs', async () => {
+    const { chain, layers } = setUp<string>(1);
+    layers[0]!.plan('getEntry', { kind: 'hangs' });
+    const hanging = Promise.resolve(chain.get('key')).catch((error) => error);
+    await chain.close();
+    expect(await hanging).toMatchObject({ code: 'CACHE_CLOSED' });
+  });
+
   it('throws for a key that must be there and is not', async () => {
     const { chain, layers } = setUp<string>(2);
     expect(() => chain.get('key', { required: true })).toThrow(/no value for key/);
@@ -228,11 +262,7 @@ describe('many keys', () => {
     memories[1]!.set('b', '2');
     memories[2]!.set('c', '3');
     const found = await chain.getMany(['c', 'x', 'b', 'a', 'a']);
-    expect([...found]).toEqual([
-      ['c', '3'],
-      ['b', '2'],
-      ['a', '1'],
-    ]);
+    expect(found).toEqual(new Map(Object.entries({ a: '1', b: '2', c: '3' })));
     expect(layers.map(({ calls }) => [calls.getMany, calls.getEntry])).toEqual([
       [1, 0],
       [1, 0],

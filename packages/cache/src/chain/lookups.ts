@@ -82,32 +82,32 @@ export class Lookups<V> {
     return waiting === undefined ? this.#bringUp(key, found) : this.#goOn(key, found, waiting, ticket, options);
   }
 
-  /** What the layers have of many keys, fresh. Each layer is asked once, for what is still missing. */
-  async findMany(
-    keys: readonly string[],
-    options: GetOptions | undefined,
-    hits: number[],
-  ): Promise<Map<string, Entry<V>>> {
+  /**
+   * What the layers have of many keys, fresh. Each layer is asked once, for what is still missing.
+   *
+   * @param hits is given how many each layer had
+   */
+  async findMany(keys: readonly string[], options: GetOptions | undefined, hits: number[]): Promise<Map<string, V>> {
     const { tickets } = this.#options;
-    const all = new Map<string, Entry<V>>();
+    const values = new Map<string, V>();
     const batch = tickets.takeBatch();
     try {
       let missing = keys;
       for (const storey of this.#storeys) {
-        if (missing.length === 0) break;
         const answer = storey.findMany(missing, options);
         const found = answer instanceof Promise ? await answer : answer;
         options?.signal?.throwIfAborted();
-        if (found.size === 0) continue;
-        const fresh = this.#takeFresh(found, all);
-        hits[storey.index] = (hits[storey.index] ?? 0) + fresh.size;
-        if (storey.index > 0 && fresh.size > 0) this.#bringUpMany(fresh, storey.index, batch);
-        missing = missing.filter((key) => !all.has(key));
+        const before = values.size;
+        if (found.size > 0) this.#takeFresh(found, values);
+        hits.push(values.size - before);
+        if (storey.index > 0 && values.size > before) this.#bringUpMany(found, storey.index, batch);
+        if (values.size === keys.length) break;
+        if (values.size > before) missing = missing.filter((key) => !values.has(key));
       }
     } finally {
       tickets.giveBackBatch(batch);
     }
-    return all;
+    return values;
   }
 
   /** Who looks for the key from now on begins anew. */
@@ -240,24 +240,20 @@ export class Lookups<V> {
     return entry.expiresAt === undefined ? this.#options.lifetimes.ttlMs : entry.expiresAt - this.#clock();
   }
 
-  #takeFresh(found: ReadonlyMap<string, Entry<V>>, all: Map<string, Entry<V>>): Map<string, Entry<V>> {
+  #takeFresh(found: ReadonlyMap<string, Entry<V>>, values: Map<string, V>): void {
     const now = this.#clock();
-    const fresh = new Map<string, Entry<V>>();
-    for (const [key, entry] of found) {
-      if (!isFresh(entry, now)) continue;
-      all.set(key, entry);
-      fresh.set(key, entry);
-    }
-    return fresh;
+    for (const [key, entry] of found) if (isFresh(entry, now)) values.set(key, entry.value);
   }
 
   /** Writes values of one lifetime together. */
   #bringUpMany(entries: ReadonlyMap<string, Entry<V>>, from: number, batch: BatchTicket): void {
+    const now = this.#clock();
     for (let i = from - 1; i >= 0; i--) {
       const storey = this.#storeys[i] as Storey<V>;
       const byEnd = new Map<number | undefined, Map<string, V>>();
-      for (const [key, { value, expiresAt }] of entries) {
-        if (!batch.isCurrent(key) || !this.#wants(key, value, storey)) continue;
+      for (const [key, entry] of entries) {
+        const { value, expiresAt } = entry;
+        if (!isFresh(entry, now) || !batch.isCurrent(key) || !this.#wants(key, value, storey)) continue;
         const same = byEnd.get(expiresAt);
         if (same === undefined) byEnd.set(expiresAt, new Map([[key, value]]));
         else same.set(key, value);
