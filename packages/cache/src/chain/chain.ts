@@ -103,7 +103,7 @@ export class Chain<V, K extends string = string> {
    * A layer that fails doesn't fail the write; it isn't asked for the key until a write to it succeeds.
    *
    * @throws InvalidKeyError, CacheClosedError
-   * @throws InvalidValueError for `undefined`, which means absent
+   * @throws InvalidValueError for `undefined`, which means absent, and for what a layer refuses as invalid
    * @throws LayerUnavailableError when every layer failed
    */
   set(key: K, value: V, options?: ChainSetOptions): MaybePromise<void> {

@@ -41,8 +41,11 @@ export class Lifetimes {
     source: number = this.#lowest,
     signal?: AbortSignal,
   ): SetOptions {
-    if (ttlMs === undefined) return signal === undefined ? NOTHING : { signal };
+    const grace = graceMs ?? this.graceMs;
+    if (ttlMs === undefined) {
+      return grace === undefined && signal === undefined ? NOTHING : { graceMs: grace, signal };
+    }
     const wanted = this.#strategy(ttlMs, storey.index, source, storey.name);
-    return { ttlMs: wanted < ttlMs && wanted > 0 ? wanted : ttlMs, graceMs: graceMs ?? this.graceMs, signal };
+    return { ttlMs: wanted < ttlMs && wanted > 0 ? wanted : ttlMs, graceMs: grace, signal };
   }
 }

@@ -290,7 +290,9 @@ export class Storey<V> {
 
   #delete(key: string, options: OpOptions | undefined): MaybePromise<boolean | Failed> {
     const start = this.#recorder?.now() ?? 0;
-    const done = (result: unknown) => this.#written('delete', key, result, start) ?? result === true;
+    // A writer says whether it takes the change, not whether the key is there.
+    const done = (result: unknown) =>
+      this.#written('delete', key, result, start) ?? (this.writer === undefined && result === true);
     let result: MaybePromise<boolean>;
     try {
       result = this.writer === undefined ? this.layer.delete(key, options) : this.writer.delete(key, options);

@@ -1,5 +1,6 @@
 import { ManualTime } from '@granary/resilience/testing';
 import { describe, expect, it, vi } from 'vitest';
+import { InvalidValueError } from '../errors.js';
 import type { InvalidationBus, InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import { LocalInvalidationBus } from '../invalidation/local-invalidation-bus.js';
 import { LocalTagIndex } from '../invalidation/local-tag-index.js';
@@ -92,6 +93,24 @@ describe('a write', () => {
     for (const layer of layers) layer.plan('set', { kind: 'rejects' }).plan('delete', { kind: 'rejects' });
     await expect(chain.set('key', 'value')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
     await expect(chain.delete('key')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+  });
+
+  it('of a value that a layer refuses as invalid fails, and the layer is not believed', async () => {
+    const { chain, layers, memories } = setUp(2);
+    await chain.set('key', 'old');
+    layers[1]!.plan('set', { kind: 'rejects', error: new InvalidValueError('too large') });
+    await expect(chain.set('key', 'large')).rejects.toThrow('too large');
+    memories[0]!.clear();
+    expect(await chain.get('key')).toBeUndefined();
+  });
+
+  it('keeps its grace where layers have lifetimes of their own', async () => {
+    const time = new ManualTime();
+    const memory = new MemoryLayer<string>({ ttlMs: 100, clock: time.clock });
+    const chain = createChain<string>({ layers: [memory], clock: time.clock });
+    await chain.set('key', 'stale', { graceMs: 1000 });
+    await time.advance(100);
+    expect(await chain.getOrLoad('key', () => Promise.reject(new Error('down')))).toBe('stale');
   });
 
   it('wins over a warm-up that is under way', async () => {
@@ -197,6 +216,7 @@ describe('a layer that is written behind', () => {
     expect(values()).toEqual(['value', 'value']);
     expect(chain.delete('key')).toBe(true);
     expect(await chain.get('key')).toBeUndefined();
+    expect(chain.delete('key')).toBe(false);
     await chain.close();
   });
 

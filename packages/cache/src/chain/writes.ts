@@ -1,4 +1,4 @@
-import { LayerUnavailableError } from '../errors.js';
+import { InvalidValueError, LayerUnavailableError } from '../errors.js';
 import type { InvalidationBus, InvalidationListener, InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import type { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { TagIndex } from '../invalidation/tags.js';
@@ -25,7 +25,7 @@ export interface WritesOptions<V> {
 
 /**
  * Writes to all layers at once. A layer that fails doesn't fail the write, and isn't believed for the key until a write
- * to it succeeds; only when every layer fails, the write does. Others are told when the layers have answered.
+ * to it succeeds; only when every layer fails, or one refuses the value as invalid, the write does. Others are told when the layers have answered.
  */
 export class Writes<V> {
   readonly #options: WritesOptions<V>;
@@ -220,6 +220,8 @@ export class Writes<V> {
       const failed = settled.filter((result) => result instanceof Failed);
       const check = () => {
         if (failed.length > 0) options?.signal?.throwIfAborted();
+        const refused = failed.find(({ error }) => error instanceof InvalidValueError);
+        if (refused !== undefined) throw refused.error;
         if (failed.length > 0 && failed.length === settled.length && written === 0) {
           throw this.#unavailable(operation, settled);
         }
