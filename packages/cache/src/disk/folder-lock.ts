@@ -9,11 +9,12 @@ import { LayerUnavailableError } from '../errors.js';
 /** A holder that is busy answers late; it holds the lock all the same. */
 const ANSWER_MS = 500;
 const ATTEMPTS = 5;
-/** Longest path that every system takes for a socket. */
+/** Longest path that every system takes for a socket. Beyond it, containers that share a folder don't see each other. */
 const SOCKET_PATH_BYTES = 100;
 
 /**
- * One process at a time in a folder. The lock is a socket that the holder listens on: it ends with the process,
+ * One process at a time in a folder. LMDB itself would let in more, but a process that opened the folder while another
+ * one wrote was seen to undo a commit of that one, about once in forty starts. The lock is a socket that the holder listens on: it ends with the process,
  * however that ends, and can't be mistaken for somebody else's as a process number can.
  */
 export class FolderLock {
