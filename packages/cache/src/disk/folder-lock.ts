@@ -14,8 +14,9 @@ const SOCKET_PATH_BYTES = 100;
 
 /**
  * One process at a time in a folder. LMDB itself would let in more, but a process that opened the folder while another
- * one wrote was seen to undo a commit of that one, about once in forty starts. The lock is a socket that the holder listens on: it ends with the process,
- * however that ends, and can't be mistaken for somebody else's as a process number can.
+ * one wrote was seen to undo a commit of that one, about once in forty starts. The lock is a socket that the holder
+ * listens on: it ends with the process, however that ends, and can't be mistaken for somebody else's as a process
+ * number can.
  */
 export class FolderLock {
   readonly #server: Server;
