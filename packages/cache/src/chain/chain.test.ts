@@ -49,6 +49,22 @@ describe('get', () => {
           expect(value).toBe(count === 1 ? undefined : 'value');
         });
       }
+
+      it(`answers what it can when layer ${at + 1} of ${count} is slow, lies or loses`, async () => {
+        const { time, layers, chain } = setUp<string>(count);
+        const reads = ['get', 'getEntry'] as const;
+        await chain.set('key', 'value');
+        plan(layers[at]!, reads, { kind: 'slow', ms: 20 });
+        expect(await Promise.all([chain.get('key'), time.advance(40)])).toEqual(['value', undefined]);
+        plan(layers[at]!, ['set'], { kind: 'loses' }, 3);
+        plan(layers[at]!, reads, { kind: 'loses' });
+        await chain.set('key', 'new');
+        const found = await chain.get('key');
+        expect(found).toBe(count === 1 ? undefined : 'new');
+        plan(layers[at]!, reads, { kind: 'lies', value: 'lie' });
+        const told = await chain.get('key');
+        expect(told).toBe(at === 0 ? 'lie' : 'new');
+      });
     }
   }
 

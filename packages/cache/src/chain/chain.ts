@@ -283,7 +283,14 @@ export class Chain<V, K extends string = string> {
   #join(load: Load<V>, signal: AbortSignal | undefined, required: boolean, start: number): MaybePromise<V | undefined> {
     const answer = load.join(signal);
     if (!(answer instanceof Promise)) return this.#loaded(load, answer, required, start);
-    return answer.then((value) => this.#loaded(load, value, required, start));
+    return answer.then(
+      (value) => this.#loaded(load, value, required, start),
+      (error: unknown) => {
+        // The layers had nothing, unless the caller didn't wait to know.
+        if (!signal?.aborted) this.#count(-1, start);
+        throw error;
+      },
+    );
   }
 
   /** While a value is being refreshed it is answered as long as it is fresh. */

@@ -92,6 +92,7 @@ describe('getOrLoad', () => {
       throw error;
     };
     expect(await rejection(chain.getOrLoad('key', thrown))).toBe(error);
+    expect(chain.stats()).toMatchObject({ misses: 5, loads: 3, loadFailures: 3 });
     expect(await chain.get('key')).toBeUndefined();
   });
 
