@@ -1,13 +1,5 @@
 import { InvalidOptionError } from '@granary/resilience';
 
-/** @throws InvalidOptionError when the option's value is not a whole number, or less than `least` */
-export function wholeNumber(option: string, value: number, least = 1): number {
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new InvalidOptionError(option, `a whole number of at least ${least}`, value);
-  }
-  return value;
-}
-
 /** @throws InvalidOptionError unless the option is left out or a number of milliseconds above 0, or at least 0 */
 export function checkMs(option: string, value: number | undefined, zero: 'zero' | 'no zero' = 'zero'): void {
   if (value === undefined || value > 0 || (value === 0 && zero === 'zero')) return;

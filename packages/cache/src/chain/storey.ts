@@ -2,20 +2,12 @@ import { QueueFullError } from '../errors.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import type { AsyncWriter } from '../writer/async-writer.js';
 import { Doubts } from './doubts.js';
+import { attempt, Failed, firstFailure, settleAll } from './outcomes.js';
 import type { Recorder } from './recorder.js';
 import { type Change, WriteOrder } from './write-order.js';
 
 /** A layer failed; told to whoever logs. */
 export type ReportFailure = (layer: string, operation: string, error: unknown) => void;
-
-/** Why a write isn't in a layer. */
-export class Failed {
-  readonly error: unknown;
-
-  constructor(error: unknown) {
-    this.error = error;
-  }
-}
 
 export interface StoreyOptions<V> {
   readonly index: number;
@@ -390,28 +382,4 @@ export function isFresh(entry: Entry<unknown>, now: number): boolean {
 
 function entryOf<V>(value: V | undefined): Entry<V> | undefined {
   return value === undefined ? undefined : { value, expiresAt: undefined };
-}
-
-/** What it answers, or why it failed. */
-function attempt<T>(perform: () => MaybePromise<T>): MaybePromise<T | Failed> {
-  try {
-    const result = perform();
-    return result instanceof Promise ? result.catch((error: unknown) => new Failed(error)) : result;
-  } catch (error) {
-    return new Failed(error);
-  }
-}
-
-function settleAll<I, R, A>(
-  items: Iterable<I>,
-  perform: (item: I) => MaybePromise<R>,
-  combine: (results: R[]) => A,
-): MaybePromise<A> {
-  const results = Array.from(items, perform);
-  if (results.some((result) => result instanceof Promise)) return Promise.all(results).then(combine);
-  return combine(results as R[]);
-}
-
-function firstFailure(results: readonly unknown[]): Failed | undefined {
-  return results.find((result) => result instanceof Failed) as Failed | undefined;
 }

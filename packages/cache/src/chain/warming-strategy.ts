@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '@granary/resilience';
-import { wholeNumber } from './options.js';
+import { wholeNumber } from '../invalidation/whole-number.js';
 
 /**
  * Whether a value that was found in a slower layer is written to a faster one, asked for each of them. What it throws

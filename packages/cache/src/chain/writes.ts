@@ -6,7 +6,8 @@ import type { MaybePromise, OpOptions } from '../layer.js';
 import type { ChainSetOptions } from './chain-options.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { Load } from './loads.js';
-import { Failed, type ReportFailure, type Storey } from './storey.js';
+import { Failed } from './outcomes.js';
+import type { ReportFailure, Storey } from './storey.js';
 
 export interface WritesOptions<V> {
   readonly storeys: readonly Storey<V>[];

@@ -1,0 +1,35 @@
+import type { MaybePromise } from '../layer.js';
+
+/** Why a write isn't in a layer. */
+export class Failed {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+/** What it answers, or why it failed. */
+export function attempt<T>(perform: () => MaybePromise<T>): MaybePromise<T | Failed> {
+  try {
+    const result = perform();
+    return result instanceof Promise ? result.catch((error: unknown) => new Failed(error)) : result;
+  } catch (error) {
+    return new Failed(error);
+  }
+}
+
+/** Performs them all, and waits only where one has to be waited for. */
+export function settleAll<I, R, A>(
+  items: Iterable<I>,
+  perform: (item: I) => MaybePromise<R>,
+  combine: (results: R[]) => A,
+): MaybePromise<A> {
+  const results = Array.from(items, perform);
+  if (results.some((result) => result instanceof Promise)) return Promise.all(results).then(combine);
+  return combine(results as R[]);
+}
+
+export function firstFailure(results: readonly unknown[]): Failed | undefined {
+  return results.find((result) => result instanceof Failed) as Failed | undefined;
+}
