@@ -33,6 +33,11 @@ export interface Entry<V> {
 export interface Layer<V> {
   /** Short and stable ("L1", "redis"): a metric label. */
   readonly name: string;
+  /**
+   * Whether other processes read and write the same values, as in Redis. Then what another process changed is changed
+   * here too, and its news concern the layers above only. Default false.
+   */
+  readonly shared?: boolean;
   get(key: string, options?: GetOptions): MaybePromise<V | undefined>;
   set(key: string, value: V, options?: SetOptions): MaybePromise<void>;
   /** Whether it was there, stale or not. */

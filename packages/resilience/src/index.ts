@@ -20,6 +20,8 @@ export { Backoff, type BackoffOptions } from './retry/backoff.js';
 export { type RetryEvent, type RetryOptions, type RetryPolicyOptions, retry, retryPolicy } from './retry/retry.js';
 export { SemaphoreThrottle } from './throttle/semaphore-throttle.js';
 export { nullThrottle, type Throttle } from './throttle/throttle.js';
+
 export { type Clock, nodeTimers, steadyClock, type Timers } from './time.js';
 export { CoarseTimers, type CoarseTimersOptions, coarseTimers } from './timeout/coarse-timers.js';
 export { type TimeoutOptions, type TimeoutPolicyOptions, timeoutPolicy, withTimeout } from './timeout/timeout.js';
+export { wholeNumber } from './whole-number.js';

@@ -17,7 +17,7 @@ export interface LayerInChain<V> {
   readonly writeBehind?: AsyncWriterOptions<V> | true | undefined;
   /** A timeout and a breaker around this layer, instead of the chain's; false for none. */
   readonly resilience?: ResilientLayerOptions | false | undefined;
-  /** Whether other processes use the same store, so that what they change needn't be dropped from it. Default false. */
+  /** Whether other processes use the same values, so that what they change needn't be dropped. Default: as the layer says. */
   readonly shared?: boolean | undefined;
 }
 

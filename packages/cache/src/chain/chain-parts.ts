@@ -1,11 +1,10 @@
-import { coarseTimers, InvalidOptionError, type Timers } from '@granary/resilience';
+import { coarseTimers, InvalidOptionError, type Timers, wholeNumber } from '@granary/resilience';
 import { nullLogger } from '@granary/telemetry';
 import { ResilientLayer } from '../decorators/resilient-layer.js';
 import type { CacheClosedError } from '../errors.js';
 import type { InvalidationListener } from '../invalidation/invalidation-bus.js';
 import { LocalTagIndex } from '../invalidation/local-tag-index.js';
 import { TagDeletions } from '../invalidation/tag-deletions.js';
-import { wholeNumber } from '../invalidation/whole-number.js';
 import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { AsyncWriter } from '../writer/async-writer.js';
@@ -109,7 +108,14 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
     const protection = resilience ?? (layer instanceof MemoryLayer ? false : options.resilience);
     const guarded = protection ? new ResilientLayer(layer, { metrics, timers, ...protection }) : layer;
     const writer = writeBehind && new AsyncWriter(guarded, writerOptions(writeBehind));
-    const storey: Storey<V> = new Storey(guarded, { index, shared: shared ?? false, writer, recorder, report, clock });
+    const storey: Storey<V> = new Storey(guarded, {
+      index,
+      shared: shared ?? layer.shared ?? false,
+      writer,
+      recorder,
+      report,
+      clock,
+    });
     return storey;
 
     function writerOptions(own: object | true) {

@@ -1,5 +1,4 @@
-import { InvalidOptionError } from '@granary/resilience';
-import { wholeNumber } from '../invalidation/whole-number.js';
+import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 
 /**
  * Whether a value that was found in a slower layer is written to a faster one, asked for each of them. What it throws

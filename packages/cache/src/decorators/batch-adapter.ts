@@ -1,4 +1,4 @@
-import { InvalidOptionError, pipeline } from '@granary/resilience';
+import { InvalidOptionError, pipeline, wholeNumber } from '@granary/resilience';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 
 export interface BatchAdapterOptions {
@@ -20,6 +20,7 @@ const untilAborted = pipeline();
  */
 export class BatchAdapter<V> implements Layer<V> {
   readonly name: string;
+  readonly shared: boolean;
   readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
   readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
   readonly clear?: (options?: OpOptions) => MaybePromise<void>;
@@ -31,12 +32,11 @@ export class BatchAdapter<V> implements Layer<V> {
 
   /** @throws InvalidOptionError when the layer has no `getMany`, or for an option that makes no sense */
   constructor(layer: Layer<V>, { maxBatch = 100, clock = Date.now }: BatchAdapterOptions = {}) {
-    if (!(Number.isSafeInteger(maxBatch) && maxBatch >= 1)) {
-      throw new InvalidOptionError('maxBatch', 'a whole number of at least 1', maxBatch);
-    }
+    wholeNumber('maxBatch', maxBatch);
     const { getMany, setMany, deleteMany, clear } = layer;
     if (!getMany) throw new InvalidOptionError('layer', 'one with getMany', layer.name);
     this.name = layer.name;
+    this.shared = layer.shared ?? false;
     this.#layer = layer;
     this.#getMany = getMany.bind(layer);
     this.#maxBatch = maxBatch;

@@ -3,6 +3,7 @@ import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } fr
 /** A layer around a layer. What the inner one can't do better than a chain, a decorator doesn't offer either. */
 export abstract class LayerDecorator<V> implements Layer<V> {
   readonly name: string;
+  readonly shared: boolean;
   getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
   getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
   setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
@@ -13,6 +14,7 @@ export abstract class LayerDecorator<V> implements Layer<V> {
   constructor(layer: Layer<V>, name = layer.name) {
     this.layer = layer;
     this.name = name;
+    this.shared = layer.shared ?? false;
   }
 
   abstract get(key: string, options?: GetOptions): MaybePromise<V | undefined>;

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '@granary/resilience';
+import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { LRUCache } from 'lru-cache';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { LayerDecorator } from './layer-decorator.js';
@@ -36,9 +36,7 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
     if (!(ttlMs > 0 && ttlMs < Number.POSITIVE_INFINITY)) {
       throw new InvalidOptionError('ttlMs', 'a number of milliseconds above 0', ttlMs);
     }
-    if (!(Number.isSafeInteger(maxEntries) && maxEntries >= 1)) {
-      throw new InvalidOptionError('maxEntries', 'a whole number of at least 1', maxEntries);
-    }
+    wholeNumber('maxEntries', maxEntries);
     super(layer);
     this.#absent = new LRUCache({ max: maxEntries, ttl: ttlMs, ttlResolution: 0, perf: { now: clock } });
     const { getEntry, getMany, setMany, deleteMany, clear } = layer;

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { InvalidOptionError } from '@granary/resilience';
+import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { open, type RootDatabase } from 'lmdb';
 import { CacheClosedError, LayerUnavailableError } from '../errors.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
@@ -76,8 +76,8 @@ export class DiskFolder {
   static async open(options: DiskFolderOptions): Promise<DiskFolder> {
     const { directory, maxNamespaces = DEFAULT_NAMESPACES, maxPendingBytes = DEFAULT_PENDING_BYTES } = options;
     const { closeWithLayers = false } = options;
-    checkWhole('maxNamespaces', maxNamespaces);
-    checkWhole('maxPendingBytes', maxPendingBytes);
+    wholeNumber('maxNamespaces', maxNamespaces);
+    wholeNumber('maxPendingBytes', maxPendingBytes);
     let lock: FolderLock | undefined;
     try {
       mkdirSync(directory, { recursive: true });
@@ -100,7 +100,7 @@ export class DiskFolder {
   layer<V>(options: DiskLayerOptions<V>): DiskLayer<V> {
     if (this.#closing) throw new CacheClosedError(this.directory);
     const { namespace = DEFAULT_NAMESPACE, maxBytes } = options;
-    checkWhole('maxBytes', maxBytes);
+    wholeNumber('maxBytes', maxBytes);
     this.#checkNamespace(namespace);
     const serializer = options.serializer ?? jsonSerializer<V>();
     const database = new NamespaceDatabase(this.#root.openDB({ name: namespace, ...BINARY }), maxBytes);
@@ -151,11 +151,6 @@ export class DiskFolder {
     if (!known.includes(namespace) && known.length >= this.#maxNamespaces)
       throw new InvalidOptionError('namespace', `one of the ${known.length} that there are`, JSON.stringify(namespace));
   }
-}
-
-function checkWhole(option: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidOptionError(option, 'a whole number of at least 1', value);
 }
 
 /** LMDB takes the process down when it opens a file that is no database of its own. */

@@ -1,5 +1,5 @@
+import { wholeNumber } from '@granary/resilience';
 import type { TaggedKeys, TagIndex, TagOptions } from './tags.js';
-import { wholeNumber } from './whole-number.js';
 
 export interface LocalTagIndexOptions {
   /**

@@ -1,4 +1,4 @@
-import { wholeNumber } from './whole-number.js';
+import { wholeNumber } from '@granary/resilience';
 
 export interface TagDeletionsOptions {
   /** Most tags that are remembered. Default 10,000. */

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '@granary/resilience';
+import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { LRUCache } from 'lru-cache';
 import type { Entry, Layer, SetOptions } from '../layer.js';
 import { coarseClock } from './coarse-clock.js';
@@ -194,6 +194,5 @@ export class MemoryLayer<V> implements Layer<V> {
 }
 
 function checkBound(option: string, value: number | undefined): void {
-  if (value !== undefined && (!Number.isSafeInteger(value) || value < 1))
-    throw new InvalidOptionError(option, 'a whole number of at least 1', value);
+  if (value !== undefined) wholeNumber(option, value);
 }

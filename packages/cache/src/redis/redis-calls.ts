@@ -1,6 +1,5 @@
-import { isTimeout, type Timers, withTimeout } from '@granary/resilience';
+import { isTimeout, type Timers, wholeNumber, withTimeout } from '@granary/resilience';
 import { CacheClosedError, CacheTimeoutError, LayerUnavailableError } from '../errors.js';
-import { wholeNumber } from '../invalidation/whole-number.js';
 import { connectRedis, isRedisClient, type RedisConnection } from './connect.js';
 import { isCluster, type RedisClient } from './redis-client.js';
 

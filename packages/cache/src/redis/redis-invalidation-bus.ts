@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { nodeTimers, type Timers } from '@granary/resilience';
+import { nodeTimers, type Timers, wholeNumber } from '@granary/resilience';
 import { CacheClosedError } from '../errors.js';
 import type { InvalidationBus, InvalidationListener, InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import { Listeners } from '../invalidation/listeners.js';
-import { wholeNumber } from '../invalidation/whole-number.js';
 import type { OpOptions } from '../layer.js';
 import { piecesOf } from './batches.js';
 import { watchForReadiness } from './connect.js';
