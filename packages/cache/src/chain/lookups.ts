@@ -1,9 +1,10 @@
 import type { Entry, GetOptions, MaybePromise } from '../layer.js';
+import { isFresh } from '../layers/lifetime.js';
 import type { Background } from './background.js';
 import { Flight } from './flight.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { Recorder } from './recorder.js';
-import { isFresh, type Storey } from './storey.js';
+import type { Storey } from './storey.js';
 import type { BatchTicket, Ticket, Tickets } from './tickets.js';
 import { type ChainTracer, startSpan } from './tracer.js';
 import type { WarmingStrategy } from './warming-strategy.js';

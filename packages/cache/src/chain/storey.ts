@@ -1,5 +1,6 @@
 import { QueueFullError } from '../errors.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import { isFresh } from '../layers/lifetime.js';
 import type { AsyncWriter } from '../writer/async-writer.js';
 import { Doubts } from './doubts.js';
 import { attempt, Failed, firstFailure, settleAll } from './outcomes.js';
@@ -374,10 +375,6 @@ export class Storey<V> {
       this.#recorder.get(this.name, entry !== undefined && isFresh(entry, now), durationMs);
     }
   }
-}
-
-export function isFresh(entry: Entry<unknown>, now: number): boolean {
-  return entry.expiresAt === undefined || entry.expiresAt > now;
 }
 
 function entryOf<V>(value: V | undefined): Entry<V> | undefined {

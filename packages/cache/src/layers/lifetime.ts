@@ -37,3 +37,7 @@ export function lifetimeFrom(
 export function entryOf<V>(value: V, expiresAt: number): Entry<V> {
   return { value, expiresAt: expiresAt === Number.POSITIVE_INFINITY ? undefined : expiresAt };
 }
+
+export function isFresh(entry: Entry<unknown>, now: number): boolean {
+  return entry.expiresAt === undefined || entry.expiresAt > now;
+}

@@ -1,5 +1,6 @@
 import { InvalidOptionError } from '@granary/resilience';
-import type { Lifetime } from '../layers/lifetime.js';
+import type { Entry } from '../layer.js';
+import { entryOf, type Lifetime } from '../layers/lifetime.js';
 import type { Serializer } from './serializer.js';
 
 /** A value as it came out of storage, with its lifetime. */
@@ -34,13 +35,24 @@ export function encodeFrame<V>(serializer: Serializer<V>, value: V, { expiresAt,
  * @param frame memory that the value may keep
  */
 export function decodeFrame<V>(serializer: Serializer<V>, frame: Buffer): Framed<V> | undefined {
+  const value = decodeValue(serializer, frame);
+  if (value === undefined) return undefined;
+  return { value, expiresAt: frame.readDoubleLE(EXPIRES_AT), goneAt: frame.readDoubleLE(GONE_AT) };
+}
+
+/** What {@link decodeFrame} gives, as an entry; undefined too when its grace is over. */
+export function decodeEntry<V>(serializer: Serializer<V>, frame: Buffer, now: number): Entry<V> | undefined {
+  if (frame.length < FRAME_BYTES || !(frame.readDoubleLE(GONE_AT) > now)) return undefined;
+  const value = decodeValue(serializer, frame);
+  return value === undefined ? undefined : entryOf(value, frame.readDoubleLE(EXPIRES_AT));
+}
+
+function decodeValue<V>(serializer: Serializer<V>, frame: Buffer): V | undefined {
   if (frame.length < FRAME_BYTES || frame[0] !== FORMAT || frame[1] !== serializer.version) return undefined;
   try {
-    const value = serializer.decodeFrom
+    return serializer.decodeFrom
       ? serializer.decodeFrom(frame, FRAME_BYTES)
       : serializer.decode(frame.subarray(FRAME_BYTES));
-    if (value === undefined) return undefined;
-    return { value, expiresAt: frame.readDoubleLE(EXPIRES_AT), goneAt: frame.readDoubleLE(GONE_AT) };
   } catch {
     return undefined;
   }
