@@ -39,7 +39,7 @@ interface Child {
 }
 
 /** The program as a user starts it. */
-function start(words: readonly string[], environment: Record<string, string> = {}): Child {
+function start(words: readonly string[], environment: Record<string, string | undefined> = {}): Child {
   const child = spawn(process.execPath, [MAIN, ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment },
@@ -161,7 +161,8 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
 
   it('keeps what it compiled in the cache folder of the user, where the runtime can, and does without', async () => {
     const cache = join(folder, 'cache');
-    const child = start(['--version'], { XDG_CACHE_HOME: cache, HOME: folder });
+    // Tests in general leave that cache alone.
+    const child = start(['--version'], { XDG_CACHE_HOME: cache, HOME: folder, NODE_DISABLE_COMPILE_CACHE: undefined });
     expect(await child.exit).toBe(0);
     expect(readdirSync(folder, { recursive: true }).some((path) => String(path).endsWith('granary-compiled'))).toBe(
       'enableCompileCache' in module,
