@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import type { FolderLock } from '@granary/cache/folder-lock';
 import { checkBytes, collectSource } from '../blob-source.js';
 import type {
   ActionResultStore,
@@ -20,7 +21,7 @@ import { EntryStore } from './entry-store.js';
 import { orFail } from './failure.js';
 import { BlobFiles } from './files/blob-files.js';
 import { StoreDirectory } from './files/store-directory.js';
-import { StoreLock } from './files/store-lock.js';
+import { lockStore } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { Housekeeping } from './housekeeping.js';
 import { IN_FILE, VERIFIED } from './index/blob-index.js';
@@ -72,7 +73,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   readonly #files: BlobFiles;
   readonly #janitor: Janitor;
   readonly #housekeeping: Housekeeping;
-  readonly #lock: StoreLock;
+  readonly #lock: FolderLock;
   readonly #marker: UnsyncedMarker;
   readonly #keys = new KeyScratch();
   readonly #writes = new Set<Promise<void>>();
@@ -82,7 +83,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     options: ResolvedOptions,
     directory: StoreDirectory,
     database: IndexDatabase,
-    lock: StoreLock,
+    lock: FolderLock,
     marker: UnsyncedMarker,
   ) {
     const ledger = new SpaceLedger({
@@ -123,7 +124,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     const resolved = resolveOptions(options);
     const directory = new StoreDirectory(resolved.directory, resolved.fileSystem);
     await orFail(mkdir(directory.path, { recursive: true }), `cannot use ${directory.path}`);
-    const lock = await StoreLock.acquire(directory.path);
+    const lock = await lockStore(directory.path);
     let database: IndexDatabase | undefined;
     try {
       const marker = new UnsyncedMarker(directory.path, directory.index);
