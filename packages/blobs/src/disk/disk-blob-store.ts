@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises';
-import type { FolderLock } from '@granary/cache/folder-lock';
 import { checkBytes, collectSource } from '../blob-source.js';
 import type {
   ActionResultStore,
@@ -21,7 +20,7 @@ import { EntryStore } from './entry-store.js';
 import { orFail } from './failure.js';
 import { BlobFiles } from './files/blob-files.js';
 import { StoreDirectory } from './files/store-directory.js';
-import { lockStore } from './files/store-lock.js';
+import { StoreLock } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { Housekeeping } from './housekeeping.js';
 import { IN_FILE, VERIFIED } from './index/blob-index.js';
@@ -73,7 +72,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   readonly #files: BlobFiles;
   readonly #janitor: Janitor;
   readonly #housekeeping: Housekeeping;
-  readonly #lock: FolderLock;
+  readonly #lock: StoreLock;
   readonly #marker: UnsyncedMarker;
   readonly #keys = new KeyScratch();
   readonly #writes = new Set<Promise<void>>();
@@ -83,7 +82,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     options: ResolvedOptions,
     directory: StoreDirectory,
     database: IndexDatabase,
-    lock: FolderLock,
+    lock: StoreLock,
     marker: UnsyncedMarker,
   ) {
     const ledger = new SpaceLedger({
@@ -124,7 +123,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     const resolved = resolveOptions(options);
     const directory = new StoreDirectory(resolved.directory, resolved.fileSystem);
     await orFail(mkdir(directory.path, { recursive: true }), `cannot use ${directory.path}`);
-    const lock = await lockStore(directory.path);
+    const lock = await StoreLock.acquire(directory.path);
     let database: IndexDatabase | undefined;
     try {
       const marker = new UnsyncedMarker(directory.path, directory.index);

@@ -4,9 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { open, type RootDatabase } from 'lmdb';
 import { CacheClosedError, LayerUnavailableError } from '../errors.js';
-import { FolderInUseError, FolderLock } from '../folder-lock/index.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import { DiskLayer, type DiskLayerOptions } from './disk-layer.js';
+import { FolderLock } from './folder-lock.js';
 import { NamespaceDatabase } from './namespace-database.js';
 import { WriteQueue } from './write-queue.js';
 
@@ -88,11 +88,6 @@ export class DiskFolder {
     } catch (error) {
       await lock?.release();
       if (error instanceof LayerUnavailableError) throw error;
-      if (error instanceof FolderInUseError)
-        throw new LayerUnavailableError(
-          directory,
-          `is in use by ${error.holder}; each process needs a folder of its own`,
-        );
       throw new LayerUnavailableError(directory, 'cannot be opened', { cause: error });
     }
   }
