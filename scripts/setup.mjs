@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withLock } from './lock.mjs';
 import {
-  builtFolders,
   builtOutputs,
+  foldersToBuild,
   installFingerprint,
   isBuilt,
   isInstalled,
@@ -37,12 +37,12 @@ export async function setUp(wanted) {
     refuseOldNode();
     const fingerprint = installFingerprint(ROOT);
     const ready = () =>
-      isInstalled(readStamp(INSTALL_STAMP), fingerprint, wanted) && isBuilt(ROOT, readStamp(BUILD_STAMP));
+      isInstalled(readStamp(INSTALL_STAMP), fingerprint, wanted) && isBuilt(ROOT, readStamp(BUILD_STAMP), wanted);
     if (ready()) return;
     // Two commands that start at once must not install into one folder.
     await withLock(join(ROOT, '.granary', 'setup.lock'), () => {
       if (!isInstalled(readStamp(INSTALL_STAMP), fingerprint, wanted)) install(fingerprint, wanted);
-      if (!isBuilt(ROOT, readStamp(BUILD_STAMP))) build();
+      if (!isBuilt(ROOT, readStamp(BUILD_STAMP), wanted)) build(wanted);
     });
   } catch (error) {
     if (!(error instanceof SetUpError)) throw error;
@@ -73,16 +73,17 @@ function install(fingerprint, wanted) {
   writeFileSync(INSTALL_STAMP, JSON.stringify({ fingerprint, installed: everything ? 'everything' : 'runtime' }));
 }
 
-function build() {
-  const fingerprint = sourceFingerprint(ROOT);
+function build(wanted) {
+  const folders = foldersToBuild(ROOT, wanted);
+  const fingerprint = sourceFingerprint(ROOT, folders);
   // A source that is gone would leave its output behind, and a removed output would not be made again.
-  for (const folder of builtFolders(ROOT)) rmSync(join(ROOT, folder, 'dist'), { recursive: true, force: true });
-  const done = spawnSync(process.execPath, [join(MODULES, 'typescript/bin/tsc'), '-b'], {
+  for (const folder of folders) rmSync(join(ROOT, folder, 'dist'), { recursive: true, force: true });
+  const done = spawnSync(process.execPath, [join(MODULES, 'typescript/bin/tsc'), '-b', ...folders], {
     cwd: ROOT,
     stdio: ['ignore', 2, 2],
   });
   if (done.status !== 0) throw new SetUpError('The sources do not compile; the messages are above.');
-  writeFileSync(BUILD_STAMP, JSON.stringify({ fingerprint, files: builtOutputs(ROOT) }));
+  writeFileSync(BUILD_STAMP, JSON.stringify({ folders, fingerprint, files: builtOutputs(ROOT, folders) }));
 }
 
 function readStamp(file) {

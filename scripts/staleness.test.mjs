@@ -2,7 +2,16 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { builtOutputs, installFingerprint, isBuilt, isInstalled, sourceFingerprint } from './staleness.mjs';
+import {
+  builtOutputs,
+  foldersToBuild,
+  installFingerprint,
+  isBuilt,
+  isInstalled,
+  sourceFingerprint,
+} from './staleness.mjs';
+
+const FOLDERS = ['packages/one', 'packages/granary'];
 
 let root;
 const write = (path, content = '') => {
@@ -16,7 +25,16 @@ beforeEach(() => {
   write('package-lock.json', '{}');
   write('packages/one/package.json', '{"name":"one"}');
   write('e2e/package.json', '{"name":"e2e"}');
-  write('tsconfig.json', '{"references":[{"path":"packages/one"}]}');
+  write(
+    'tsconfig.json',
+    '{"references":[{"path":"packages/one"},{"path":"packages/granary"},{"path":"packages/two"}]}',
+  );
+  write('packages/granary/tsconfig.json', '{"references":[{"path":"../one"}]}');
+  write('packages/granary/src/main.ts');
+  write('packages/granary/dist/main.js');
+  write('packages/two/tsconfig.json', '{}');
+  write('packages/two/src/index.ts');
+  write('packages/two/dist/index.js');
   write('tsconfig.base.json', '{}');
   write('packages/one/tsconfig.json', '{}');
   write('packages/one/src/index.ts');
@@ -49,9 +67,9 @@ describe('dependencies', () => {
 
 describe('a build', () => {
   it('is stale when a source is edited, added or removed, or the compiler is told something else', () => {
-    const fingerprints = [sourceFingerprint(root)];
+    const fingerprints = [sourceFingerprint(root, FOLDERS)];
     const changed = () => {
-      fingerprints.push(sourceFingerprint(root));
+      fingerprints.push(sourceFingerprint(root, FOLDERS));
       expect(new Set(fingerprints).size).toBe(fingerprints.length);
     };
     write('packages/one/src/index.ts', 'longer');
@@ -67,27 +85,49 @@ describe('a build', () => {
   });
 
   it('is not stale because of a test, or a folder that is not built', () => {
-    const before = sourceFingerprint(root);
+    const before = sourceFingerprint(root, FOLDERS);
     write('packages/one/src/index.test.ts', 'longer');
     write('packages/left-over/dist/index.js');
-    expect(sourceFingerprint(root)).toBe(before);
+    expect(sourceFingerprint(root, FOLDERS)).toBe(before);
   });
 
   it('is good as long as the sources are the same and all that it made is there', () => {
     // Never built: what the compiler was told to leave out.
     write('packages/one/src/testing/faulty.ts');
-    const stamp = () => ({ fingerprint: sourceFingerprint(root), files: builtOutputs(root) });
+    const stamp = () => ({
+      folders: FOLDERS,
+      fingerprint: sourceFingerprint(root, FOLDERS),
+      files: builtOutputs(root, FOLDERS),
+    });
     const built = stamp();
-    expect(isBuilt(root, undefined)).toBe(false);
-    expect(isBuilt(root, { fingerprint: built.fingerprint })).toBe(false);
-    expect(isBuilt(root, { fingerprint: built.fingerprint, files: null })).toBe(false);
-    expect(isBuilt(root, built)).toBe(true);
+    expect(isBuilt(root, undefined, 'runtime')).toBe(false);
+    expect(isBuilt(root, { fingerprint: built.fingerprint }, 'runtime')).toBe(false);
+    expect(isBuilt(root, { ...built, files: null }, 'runtime')).toBe(false);
+    expect(isBuilt(root, built, 'runtime')).toBe(true);
     write('packages/one/src/new.ts');
-    expect(isBuilt(root, built)).toBe(false);
+    expect(isBuilt(root, built, 'runtime')).toBe(false);
     const again = stamp();
     rmSync(join(root, 'packages/one/dist/deep/part.js'));
-    expect(isBuilt(root, again)).toBe(false);
+    expect(isBuilt(root, again, 'runtime')).toBe(false);
     rmSync(join(root, 'packages/one/dist'), { recursive: true });
-    expect(isBuilt(root, again)).toBe(false);
+    expect(isBuilt(root, again, 'runtime')).toBe(false);
+  });
+
+  it('is of the server and what it is made of, or of everything', () => {
+    expect(foldersToBuild(root, 'runtime').sort()).toEqual(['packages/granary', 'packages/one']);
+    const all = foldersToBuild(root, 'everything');
+    expect(all).toEqual(['packages/one', 'packages/granary', 'packages/two']);
+    const stampOf = (folders) => ({
+      folders,
+      fingerprint: sourceFingerprint(root, folders),
+      files: builtOutputs(root, folders),
+    });
+    expect(isBuilt(root, stampOf(FOLDERS), 'runtime')).toBe(true);
+    expect(isBuilt(root, stampOf(FOLDERS), 'everything')).toBe(false);
+    expect(isBuilt(root, stampOf(all), 'everything')).toBe(true);
+    const whole = stampOf(all);
+    expect(isBuilt(root, whole, 'runtime')).toBe(true);
+    rmSync(join(root, 'packages/two'), { recursive: true });
+    expect(isBuilt(root, whole, 'runtime')).toBe(false);
   });
 });
