@@ -37,8 +37,11 @@ describe('a frame', () => {
     expect(roundTrip<unknown>(serializer, value)?.value).toEqual(value);
     fc.assert(
       fc.property(fc.jsonValue(), (json) => {
+        const text = JSON.stringify(json);
+        // The codec gives this key another name, so that nobody can change prototypes with it.
+        fc.pre(!text.includes('__proto__'));
         // Without −0, which JSON doesn't have.
-        const plain = JSON.parse(JSON.stringify(json)) as unknown;
+        const plain = JSON.parse(text) as unknown;
         expect(roundTrip(serializer, plain)?.value).toEqual(plain);
       }),
     );
