@@ -1,3 +1,4 @@
+import type { Span } from '@granary/telemetry';
 import type { Digest } from './digest.js';
 import type { DigestFunction } from './digest-function.js';
 
@@ -7,6 +8,8 @@ export type MaybePromise<T> = T | Promise<T>;
 export interface OperationOptions {
   /** Ends the work when aborted; the operation then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** The span that the work is part of. */
+  readonly span?: Span | undefined;
 }
 
 export interface GetOptions extends OperationOptions {

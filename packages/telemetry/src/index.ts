@@ -21,3 +21,16 @@ export {
   type MetricRegistryOptions,
   type SeriesOptions,
 } from './metrics/registry.js';
+export { noopSpan, noopTracer } from './tracing/noop-tracer.js';
+export type {
+  Attributes,
+  AttributeValue,
+  HeaderReader,
+  HeaderWriter,
+  Span,
+  SpanContext,
+  SpanKind,
+  SpanOptions,
+  Tracer,
+} from './tracing/tracer.js';
+export { withSpan } from './tracing/with-span.js';

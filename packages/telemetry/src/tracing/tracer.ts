@@ -1,0 +1,70 @@
+/** What a span stands for, as OpenTelemetry has it. */
+export type SpanKind = 'internal' | 'server' | 'client' | 'producer' | 'consumer';
+
+export type AttributeValue = string | number | boolean | readonly string[] | readonly number[];
+
+export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
+
+/** The place of a span in its trace: what is passed on from one process to the next. */
+export interface SpanContext {
+  /** 32 hexadecimal digits in lower case. */
+  readonly traceId: string;
+  /** 16 hexadecimal digits in lower case. */
+  readonly spanId: string;
+  /** Whether the trace is recorded. */
+  readonly sampled: boolean;
+  /** The `tracestate` header that came with it, passed on as it is. */
+  readonly traceState?: string | undefined;
+}
+
+/** Gives a header by its name in lower case. */
+export type HeaderReader = (name: string) => string | undefined;
+
+/** Takes a header, its name in lower case. */
+export type HeaderWriter = (name: string, value: string) => void;
+
+export interface SpanOptions {
+  /** Default `internal`. */
+  readonly kind?: SpanKind | undefined;
+  readonly attributes?: Attributes | undefined;
+  /**
+   * The span that this one is part of, or the place of one in another process. Default: the active span; `null` begins
+   * a trace.
+   */
+  readonly parent?: SpanContext | null | undefined;
+}
+
+/**
+ * One piece of work in a trace, from its start to {@link end}. Nothing of it throws, and nothing happens when it isn't
+ * {@link recording}: ask for that before working out what an attribute would say.
+ */
+export interface Span extends SpanContext {
+  /** Whether anybody will see what is told to this span. */
+  readonly recording: boolean;
+  setAttribute(name: string, value: AttributeValue): void;
+  setAttributes(attributes: Attributes): void;
+  addEvent(name: string, attributes?: Attributes): void;
+  /** Adds the error as an event, without secrets, and sets the status to `error`. */
+  recordError(error: unknown): void;
+  setStatus(status: 'ok' | 'error', message?: string): void;
+  /** Writes the trace context, for a request to another process. */
+  inject(write: HeaderWriter): void;
+  /** Ends the span; what is told to it later is lost. */
+  end(): void;
+}
+
+/**
+ * Starts spans, and is all that library code knows of tracing. {@link noopTracer} is the default of everything that takes
+ * one; `openTelemetryTracer` fits the application's OpenTelemetry to it.
+ */
+export interface Tracer {
+  /** False when no span will ever be recorded: then nothing need be asked of it. */
+  readonly enabled: boolean;
+  startSpan(name: string, options?: SpanOptions): Span;
+  /** The caller's place in a trace, from the headers of a request; undefined where they have none or a broken one. */
+  extract(read: HeaderReader): SpanContext | undefined;
+  /** The span that the running code is part of. */
+  activeSpan(): SpanContext | undefined;
+  /** Runs `work` as a part of the span, with everything that it awaits. Costs every promise of the process; see the docs. */
+  runWith<T>(span: Span, work: () => T): T;
+}

@@ -1,0 +1,36 @@
+import type { Span, SpanOptions, Tracer } from './tracer.js';
+
+/**
+ * Runs a piece of work as a span: the span is active meanwhile, records what the work throws or rejects with, and ends
+ * with it. A tracer that is off calls the work and no more.
+ */
+export function withSpan<T>(tracer: Tracer, name: string, options: SpanOptions, work: (span: Span) => T): T {
+  const span = tracer.startSpan(name, options);
+  if (!span.recording) return work(span);
+  let result: T;
+  try {
+    result = tracer.runWith(span, () => work(span));
+  } catch (error) {
+    fail(span, error);
+    throw error;
+  }
+  if (result instanceof Promise) {
+    return result.then(
+      (value) => {
+        span.end();
+        return value;
+      },
+      (error: unknown) => {
+        fail(span, error);
+        throw error;
+      },
+    ) as T;
+  }
+  span.end();
+  return result;
+}
+
+function fail(span: Span, error: unknown): void {
+  span.recordError(error);
+  span.end();
+}
