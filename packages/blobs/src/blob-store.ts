@@ -10,6 +10,8 @@ export interface OperationOptions {
   readonly signal?: AbortSignal | undefined;
   /** The span that the work is part of. */
   readonly span?: Span | undefined;
+  /** The servers that the request has passed, the first one first: what notices a circle of tiers. */
+  readonly via?: readonly string[] | undefined;
 }
 
 export interface GetOptions extends OperationOptions {

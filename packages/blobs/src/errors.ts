@@ -9,7 +9,9 @@ export type StoreErrorCode =
   | 'BLOB_DAMAGED' // found while reading: what lies in the store is not what the digest names
   | 'STORE_LOCKED' // another process has the folder
   | 'STORE_CLOSED' // used after close
-  | 'STORE_FAILED'; // the operating system or the index failed
+  | 'STORE_FAILED' // the operating system or the index failed
+  | 'TIER_UNAVAILABLE' // a store on another machine doesn't answer, refuses, or is given a rest
+  | 'LOOP'; // the request came back to a server that it has passed
 
 /** Base of every error that a store throws on purpose. */
 export class StoreError extends Error {
@@ -69,5 +71,19 @@ export class StoreLockedError extends StoreError {
 export class StoreClosedError extends StoreError {
   constructor() {
     super('STORE_CLOSED', 'the store is closed');
+  }
+}
+
+/** A store on another machine that was needed didn't answer in time, refused, or is given a rest by its breaker. */
+export class TierUnavailableError extends StoreError {
+  constructor(tier: string, reason: string, options?: ErrorOptions) {
+    super('TIER_UNAVAILABLE', `the tier ${tier} is not available: ${reason}`, options);
+  }
+}
+
+/** Servers name each other as their tiers, in a circle. */
+export class LoopError extends StoreError {
+  constructor(serverId: string) {
+    super('LOOP', `the request has passed ${serverId} before: two servers must not be tiers of each other`);
   }
 }

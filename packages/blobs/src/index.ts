@@ -28,3 +28,4 @@ export { type VerifyFinding, type VerifyOptions, type VerifyReport, verifyStore 
 export * from './errors.js';
 export { MemoryActionResultStore } from './memory/memory-action-result-store.js';
 export { MemoryBlobStore } from './memory/memory-blob-store.js';
+export type { Tier, TierMode } from './tiered/tier.js';

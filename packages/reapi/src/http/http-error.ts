@@ -26,6 +26,8 @@ const STORE: Readonly<Record<StoreErrorCode, number>> = {
   STORE_CLOSED: 503,
   STORE_LOCKED: 500,
   STORE_FAILED: 500,
+  TIER_UNAVAILABLE: 503,
+  LOOP: 508,
 };
 
 const PROTOCOL: Readonly<Record<ProtocolErrorCode, number>> = {

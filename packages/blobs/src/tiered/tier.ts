@@ -1,0 +1,31 @@
+import type { ActionResultStore, BlobStore } from '../blob-store.js';
+
+/**
+ * What a tier is used for; every tier is read.
+ *
+ * - `read-only`: nothing is ever written to it
+ * - `read-through`: filled with what reads found in slower tiers, not with what clients upload
+ * - `write-through`: an upload is complete when the tier has it too
+ * - `write-behind`: uploads follow in the background, from a queue that survives a restart
+ */
+export type TierMode = 'read-only' | 'read-through' | 'write-through' | 'write-behind';
+
+/** A cache behind the local one: slower, larger, shared with others. */
+export interface Tier {
+  /** Short, stable and different from those of the other tiers: a metric label. */
+  readonly name: string;
+  readonly mode: TierMode;
+  /**
+   * Whether it is better to fail (with a {@link TierUnavailableError}) than to go on without this tier while it can't be
+   * reached. Without it a tier that is gone counts as one that has nothing.
+   */
+  readonly required: boolean;
+  /** Undefined for a tier of action results alone. */
+  readonly blobs: BlobStore | undefined;
+  /** Undefined for a tier of blobs alone. */
+  readonly actionResults: ActionResultStore | undefined;
+  /** Whether the tier answers now, for readiness; throws when it doesn't. Bounded in time. */
+  check(signal: AbortSignal): Promise<void>;
+  /** Closes its stores and connections. */
+  close(): Promise<void>;
+}
