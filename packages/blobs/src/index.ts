@@ -28,4 +28,10 @@ export { type VerifyFinding, type VerifyOptions, type VerifyReport, verifyStore 
 export * from './errors.js';
 export { MemoryActionResultStore } from './memory/memory-action-result-store.js';
 export { MemoryBlobStore } from './memory/memory-blob-store.js';
+export {
+  isRemoteStoreError,
+  type RemoteFailure,
+  RemoteStoreError,
+  type RemoteStoreErrorOptions,
+} from './tiered/remote-error.js';
 export type { Tier, TierMode } from './tiered/tier.js';
