@@ -1,0 +1,1 @@
+export { type RecordedEvent, type RecordedSpan, RecordingTracer } from './recording-tracer.js';
