@@ -1,3 +1,14 @@
+export type {
+  CheckReport,
+  HealthCheck,
+  HealthCheckOptions,
+  HealthDetail,
+  HealthFinding,
+  HealthReport,
+  HealthStatus,
+} from './health/health-check.js';
+export { type HealthListener, HealthRegistry, type HealthRegistryOptions } from './health/health-registry.js';
+export type { HealthTimers } from './health/registered-check.js';
 export * from './logger.js';
 export { createLogger, type LoggerOptions, type RootLogger } from './logging/create-logger.js';
 export type { LineWriter, LogDestination } from './logging/destination.js';

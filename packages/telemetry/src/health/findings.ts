@@ -1,0 +1,51 @@
+import { REDACTED, redactText, SecretNames } from '../logging/redaction.js';
+import type { HealthDetail, HealthFinding, HealthStatus } from './health-check.js';
+
+const MAX_TEXT = 500;
+const MAX_DETAILS = 30;
+const STATUSES: readonly string[] = ['healthy', 'degraded', 'unhealthy'] satisfies readonly HealthStatus[];
+
+const secrets = new SecretNames();
+
+/** What a check said, fit to be shown: bounded, without secrets, and a finding whatever the check really returned. */
+export function publicFinding(finding: HealthFinding | undefined): HealthFinding {
+  if (finding === undefined) return { status: 'healthy' };
+  const { status, reason, details } = finding;
+  if (!STATUSES.includes(status)) return { status: 'unhealthy', reason: 'the check gave no answer that is one' };
+  return {
+    status,
+    ...(reason !== undefined && { reason: publicText(reason) }),
+    ...(details !== undefined && { details: publicDetails(details) }),
+  };
+}
+
+/** What a check threw, as a finding. */
+export function failedFinding(error: unknown): HealthFinding {
+  return { status: 'unhealthy', reason: publicText(messageOf(error)) };
+}
+
+/** What was thrown may be anything, such as an object that can't be made text. */
+function messageOf(error: unknown): string {
+  try {
+    return (error instanceof Error && error.message) || String(error);
+  } catch {
+    return 'the check failed';
+  }
+}
+
+function publicText(value: string): string {
+  const text = redactText(String(value).slice(0, 4 * MAX_TEXT));
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+}
+
+function publicDetails(details: Readonly<Record<string, HealthDetail>>): Record<string, HealthDetail> {
+  return Object.fromEntries(
+    Object.entries(details)
+      .slice(0, MAX_DETAILS)
+      .map(([name, value]) => [name, secrets.has(name) ? REDACTED : publicDetail(value)]),
+  );
+}
+
+function publicDetail(value: HealthDetail): HealthDetail {
+  return typeof value === 'number' || typeof value === 'boolean' ? value : publicText(value);
+}
