@@ -15,6 +15,8 @@ export type { LineWriter, LogDestination } from './logging/destination.js';
 export { redactText } from './logging/redaction.js';
 export { type CollectedCircuitState, type MetricsCollector, noopCollector } from './metrics/collector.js';
 export { Counter, CounterFamily } from './metrics/counter.js';
+export type { FamilyType } from './metrics/exposition/exposition-writer.js';
+export type { ExpositionFormat } from './metrics/exposition/format.js';
 export { DEFAULT_MAX_SERIES, type FamilyDefinition, OVERFLOW_LABEL } from './metrics/family.js';
 export { Gauge, GaugeFamily, type GaugeReader } from './metrics/gauge.js';
 export { DURATION_BUCKETS, Histogram, HistogramFamily, SIZE_BUCKETS } from './metrics/histogram.js';
@@ -27,9 +29,11 @@ export {
 } from './metrics/memory-collector.js';
 export { PrometheusCollector } from './metrics/prometheus-collector.js';
 export {
+  type FamilyInfo,
   type GaugeOptions,
   MetricRegistry,
   type MetricRegistryOptions,
+  type Scrape,
   type SeriesOptions,
 } from './metrics/registry.js';
 export { noopSpan, noopTracer } from './tracing/noop-tracer.js';

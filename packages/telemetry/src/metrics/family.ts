@@ -1,4 +1,8 @@
-/** The label value that stands for every series beyond a family's limit. */
+import type { Exemplar } from './exemplar.js';
+import type { ExpositionFormat } from './exposition/format.js';
+import { labelText } from './exposition/text.js';
+
+/** The label value that stands for what is not known, and for every series beyond a family's limit. */
 export const OVERFLOW_LABEL = 'other';
 
 /** Series that a family keeps when its definition doesn't say. */
@@ -6,26 +10,35 @@ export const DEFAULT_MAX_SERIES = 200;
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** One line of the exposition: a value with its labels. */
-export interface Sample {
-  readonly value: number;
-  /** Labels of this line alone, such as a bucket's `le`. */
-  readonly labels: Readonly<Record<string, string | number>>;
-  /** Labels of the series; one object per series, so that its text can be cached. */
-  readonly sharedLabels: Labels;
-  /** Where the line's name is not the family's: `_bucket`, `_sum`, `_count`. */
-  readonly metricName?: string;
-}
-
 export interface FamilyDefinition {
   readonly name: string;
   readonly help: string;
   readonly labelNames: readonly string[];
   /** Most series with label values of their own; what comes later is counted under `other`. Default 200. */
   readonly maxSeries?: number | undefined;
+  /** By label name the values that it may have; any other value is counted under `other`. Default: all values. */
+  readonly values?: Readonly<Record<string, readonly string[]>> | undefined;
+}
+
+/** One combination of label values, as it is shown. */
+export interface Series {
+  readonly labels: Labels;
+  /** `name="value",…`, escaped; made once, because that costs more than all else of a line. */
+  readonly text: string;
+  /** Of a histogram by bucket, of a counter one. Undefined until there is one. */
+  exemplars: (Exemplar | undefined)[] | undefined;
+}
+
+/** Takes the lines of a series, one after another. */
+export interface LineSink {
+  readonly format: ExpositionFormat;
+  /** @param suffix what the line's name has behind the family's; le: a bucket's upper bound, as text */
+  line(series: Series, suffix: string, le: string | undefined, value: number, exemplar: Exemplar | undefined): void;
 }
 
 const NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+
+type MakeHandle<Handle> = (table: SeriesTable<Handle>, offset: number, series: Series) => Handle;
 
 /**
  * The series of one metric: a fixed number of slots for each combination of label values, all in one typed array, so
@@ -36,37 +49,45 @@ export class SeriesTable<Handle> {
   readonly definition: FamilyDefinition;
   /** `slotsPerSeries` numbers for each series, in the order in which series were first seen. Replaced when it grows. */
   slots: Float64Array;
+  readonly series: Series[] = [];
   readonly #slotsPerSeries: number;
   readonly #maxSeries: number;
-  readonly #makeHandle: (table: SeriesTable<Handle>, offset: number) => Handle;
+  readonly #makeHandle: MakeHandle<Handle>;
   readonly #handles = new Map<string, Handle>();
-  readonly #labels: Labels[] = [];
+  /** By the place of the label. */
+  readonly #known: readonly (ReadonlySet<string> | undefined)[] | undefined;
   #overflow: Handle | undefined;
 
-  constructor(
-    definition: FamilyDefinition,
-    slotsPerSeries: number,
-    makeHandle: (table: SeriesTable<Handle>, offset: number) => Handle,
-  ) {
-    for (const name of [definition.name, ...definition.labelNames]) {
-      if (!NAME.test(name)) throw new TypeError(`${definition.name}: '${name}' is not a metric or label name`);
+  constructor(definition: FamilyDefinition, slotsPerSeries: number, makeHandle: MakeHandle<Handle>) {
+    const { name, labelNames, values } = definition;
+    for (const part of [name, ...labelNames]) {
+      if (!NAME.test(part)) throw new TypeError(`${name}: '${part}' is not a metric or label name`);
     }
+    const stranger = Object.keys(values ?? {}).find((label) => !labelNames.includes(label));
+    if (stranger !== undefined) throw new TypeError(`${name}: there are values for '${stranger}', which is no label`);
     const maxSeries = definition.maxSeries ?? DEFAULT_MAX_SERIES;
     if (!Number.isSafeInteger(maxSeries) || maxSeries < 1) {
-      throw new RangeError(`${definition.name}: maxSeries is ${maxSeries}, but must be a whole number of at least 1`);
+      throw new RangeError(`${name}: maxSeries is ${maxSeries}, but must be a whole number of at least 1`);
     }
     this.definition = definition;
     this.slots = new Float64Array(slotsPerSeries);
     this.#slotsPerSeries = slotsPerSeries;
     this.#maxSeries = maxSeries;
     this.#makeHandle = makeHandle;
+    this.#known =
+      values && labelNames.map((label) => (Object.hasOwn(values, label) ? new Set(values[label]) : undefined));
     // Without labels there is one series, and it is there from the start: a counter at 0 is news too.
-    if (definition.labelNames.length === 0) this.handle([]);
+    if (labelNames.length === 0) this.handle([]);
   }
 
   handle(values: readonly string[]): Handle {
-    const key = values.length === 1 ? (values[0] as string) : values.join('\u0000');
+    const key = keyOf(values);
     return this.#handles.get(key) ?? this.#add(key, values);
+  }
+
+  /** Where the slots of a series begin. */
+  offsetOf(index: number): number {
+    return index * this.#slotsPerSeries;
   }
 
   #add(key: string, values: readonly string[]): Handle {
@@ -74,28 +95,35 @@ export class SeriesTable<Handle> {
     if (values.length !== labelNames.length) {
       throw new TypeError(`${name} has the labels (${labelNames.join(', ')}), but got ${values.length} values`);
     }
+    const known = this.#known?.some((set, i) => set?.has(values[i] as string) === false)
+      ? this.#known.map((set, i) => (set?.has(values[i] as string) === false ? OVERFLOW_LABEL : (values[i] as string)))
+      : values;
+    const knownKey = known === values ? key : keyOf(known);
+    const existing = this.#handles.get(knownKey);
+    if (existing !== undefined) return existing;
     if (this.#handles.size >= this.#maxSeries) {
       this.#overflow ??= this.#append(labelNames.map(() => OVERFLOW_LABEL));
       return this.#overflow;
     }
-    const handle = this.#append(values);
-    this.#handles.set(key, handle);
+    const handle = this.#append(known);
+    this.#handles.set(knownKey, handle);
     return handle;
   }
 
   #append(values: readonly string[]): Handle {
-    const offset = this.#labels.length * this.#slotsPerSeries;
-    this.#labels.push(Object.fromEntries(this.definition.labelNames.map((name, i) => [name, values[i] as string])));
+    const offset = this.offsetOf(this.series.length);
+    const { labelNames } = this.definition;
+    const labels = Object.fromEntries(labelNames.map((name, i) => [name, values[i] as string]));
+    const series: Series = { labels, text: labelText(labels), exemplars: undefined };
+    this.series.push(series);
     if (offset + this.#slotsPerSeries > this.slots.length) {
       const grown = new Float64Array(this.slots.length * 2);
       grown.set(this.slots);
       this.slots = grown;
     }
-    return this.#makeHandle(this, offset);
-  }
-
-  /** The labels of each series and where its slots begin. */
-  *series(): Generator<{ labels: Labels; offset: number }> {
-    for (const [i, labels] of this.#labels.entries()) yield { labels, offset: i * this.#slotsPerSeries };
+    return this.#makeHandle(this, offset, series);
   }
 }
+
+const keyOf = (values: readonly string[]): string =>
+  values.length === 1 ? (values[0] as string) : values.join('\u0000');

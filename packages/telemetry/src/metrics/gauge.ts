@@ -1,4 +1,4 @@
-import { type FamilyDefinition, type Sample, SeriesTable } from './family.js';
+import { type FamilyDefinition, type LineSink, type Series, SeriesTable } from './family.js';
 
 /** One series of a {@link GaugeFamily}. */
 export class Gauge {
@@ -25,8 +25,8 @@ export class Gauge {
 }
 
 /**
- * Reads a gauge when it is scraped: the value, or one for each combination of label values. Undefined leaves the gauge
- * out of this scrape, and so does an error.
+ * Reads a gauge when it is scraped: the value, or one for each combination of label values; those that are no longer
+ * told are no longer shown. Undefined leaves the gauge out of this scrape, and so does an error.
  */
 export type GaugeReader = () => number | Iterable<readonly [labelValues: readonly string[], value: number]> | undefined;
 
@@ -47,25 +47,28 @@ export class GaugeFamily {
     return this.#table.handle(labelValues);
   }
 
-  samples(): Sample[] {
-    if (this.#read !== undefined && !this.#refresh(this.#read)) return [];
-    return Array.from(this.#table.series(), ({ labels, offset }) => ({
-      value: this.#table.slots[offset] as number,
-      labels: {},
-      sharedLabels: labels,
-    }));
+  get seriesCount(): number {
+    return this.#table.series.length;
   }
 
   /** Whether there is something to show: one gauge that can't be read must not cost a scrape all the others. */
-  #refresh(read: GaugeReader): boolean {
+  refresh(): boolean {
+    if (this.#read === undefined) return true;
     try {
-      const now = read();
+      const now = this.#read();
       if (now === undefined) return false;
+      this.#table.slots.fill(Number.NaN);
       if (typeof now === 'number') this.with().set(now);
       else for (const [labelValues, value] of now) this.with(...labelValues).set(value);
       return true;
     } catch {
       return false;
     }
+  }
+
+  emit(index: number, sink: LineSink): void {
+    const value = this.#table.slots[index] as number;
+    if (this.#read !== undefined && Number.isNaN(value)) return;
+    sink.line(this.#table.series[index] as Series, '', undefined, value, undefined);
   }
 }

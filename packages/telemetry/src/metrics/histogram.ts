@@ -1,4 +1,7 @@
-import { type FamilyDefinition, type Sample, SeriesTable } from './family.js';
+import { exemplarOf } from './exemplar.js';
+import type { ExpositionFormat } from './exposition/format.js';
+import { canonicalNumber } from './exposition/text.js';
+import { type FamilyDefinition, type LineSink, type Series, SeriesTable } from './family.js';
 
 /** Upper bounds in seconds that suit requests: 0.1 ms to 60 s. */
 export const DURATION_BUCKETS: readonly number[] = [
@@ -13,29 +16,51 @@ export class Histogram {
   readonly #table: SeriesTable<Histogram>;
   readonly #bounds: Float64Array;
   readonly #offset: number;
+  readonly #series: Series;
 
-  constructor(table: SeriesTable<Histogram>, bounds: Float64Array, offset: number) {
+  constructor(table: SeriesTable<Histogram>, bounds: Float64Array, offset: number, series: Series) {
     this.#table = table;
     this.#bounds = bounds;
     this.#offset = offset;
+    this.#series = series;
   }
 
   /** Counts a value in its bucket. What is not a number is ignored. */
   observe(value: number): void {
     if (Number.isNaN(value)) return;
     const bounds = this.#bounds;
-    // The first bucket whose bound is not below the value. Of what is fast, nearly everything is in the very first.
-    let low = 0;
-    let high = value > (bounds[0] as number) ? bounds.length : 0;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (value > (bounds[middle] as number)) low = middle + 1;
-      else high = middle;
-    }
+    const bucket = bucketOf(bounds, value);
     const slots = this.#table.slots;
-    (slots[this.#offset + low] as number) += 1;
+    (slots[this.#offset + bucket] as number) += 1;
     (slots[this.#offset + bounds.length + 1] as number) += value;
   }
+
+  /**
+   * As {@link observe}, and keeps the trace as the exemplar of its bucket, in place of the one before. For requests that
+   * are traced: it costs some 200 ns.
+   *
+   * @param traceId 32 hexadecimal digits; with others the value is only observed
+   */
+  observeWithExemplar(value: number, traceId: string, spanId?: string): void {
+    if (Number.isNaN(value)) return;
+    this.observe(value);
+    const exemplar = exemplarOf(value, traceId, spanId);
+    if (exemplar === undefined) return;
+    this.#series.exemplars ??= new Array(this.#bounds.length + 1).fill(undefined);
+    this.#series.exemplars[bucketOf(this.#bounds, value)] = exemplar;
+  }
+}
+
+/** The first bucket whose bound is not below the value. Of what is fast, nearly everything is in the very first. */
+function bucketOf(bounds: Float64Array, value: number): number {
+  let low = 0;
+  let high = value > (bounds[0] as number) ? bounds.length : 0;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (value > (bounds[middle] as number)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** How values are distributed, by labels. Slots of a series: a count for each bucket, one for all above, the sum. */
@@ -44,6 +69,7 @@ export class HistogramFamily {
   readonly definition: FamilyDefinition;
   readonly bounds: Float64Array;
   readonly #table: SeriesTable<Histogram>;
+  readonly #les: Readonly<Record<ExpositionFormat, readonly string[]>>;
 
   constructor(definition: FamilyDefinition, buckets: readonly number[] = DURATION_BUCKETS) {
     const bounds = Float64Array.from(buckets);
@@ -53,12 +79,18 @@ export class HistogramFamily {
     ) {
       throw new RangeError(`${definition.name}: buckets must be finite and rise, but are [${buckets.join(', ')}]`);
     }
+    if (definition.labelNames.includes('le'))
+      throw new TypeError(`${definition.name}: the label le is for its buckets`);
     this.definition = definition;
     this.bounds = bounds;
+    this.#les = {
+      text: [...Array.from(bounds, String), '+Inf'],
+      openmetrics: [...Array.from(bounds, canonicalNumber), '+Inf'],
+    };
     this.#table = new SeriesTable<Histogram>(
       definition,
       bounds.length + 2,
-      (table, offset) => new Histogram(table, bounds, offset),
+      (table, offset, series) => new Histogram(table, bounds, offset, series),
     );
   }
 
@@ -66,21 +98,23 @@ export class HistogramFamily {
     return this.#table.handle(labelValues);
   }
 
-  samples(): Sample[] {
-    const { name } = this.definition;
+  get seriesCount(): number {
+    return this.#table.series.length;
+  }
+
+  emit(index: number, sink: LineSink): void {
     const { slots } = this.#table;
-    const samples: Sample[] = [];
-    for (const { labels, offset } of this.#table.series()) {
-      let count = 0;
-      for (let i = 0; i <= this.bounds.length; i++) {
-        count += slots[offset + i] as number;
-        const le = i < this.bounds.length ? (this.bounds[i] as number) : '+Inf';
-        samples.push({ metricName: `${name}_bucket`, value: count, labels: { le }, sharedLabels: labels });
-      }
-      const sum = slots[offset + this.bounds.length + 1] as number;
-      samples.push({ metricName: `${name}_sum`, value: sum, labels: {}, sharedLabels: labels });
-      samples.push({ metricName: `${name}_count`, value: count, labels: {}, sharedLabels: labels });
+    const series = this.#table.series[index] as Series;
+    const offset = this.#table.offsetOf(index);
+    const les = this.#les[sink.format];
+    let count = 0;
+    for (let i = 0; i < les.length; i++) {
+      count += slots[offset + i] as number;
+      sink.line(series, '_bucket', les[i], count, series.exemplars?.[i]);
     }
-    return samples;
+    // With bounds below zero a sum would not only rise, so that OpenMetrics has neither it nor the count.
+    if (sink.format === 'openmetrics' && (this.bounds[0] as number) < 0) return;
+    sink.line(series, '_sum', undefined, slots[offset + les.length] as number, undefined);
+    sink.line(series, '_count', undefined, count, undefined);
   }
 }

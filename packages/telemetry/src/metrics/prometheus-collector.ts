@@ -4,7 +4,8 @@ import type { Counter, CounterFamily } from './counter.js';
 import { OVERFLOW_LABEL } from './family.js';
 import type { Gauge, GaugeFamily } from './gauge.js';
 import type { Histogram, HistogramFamily } from './histogram.js';
-import { exposition, MetricRegistry } from './registry.js';
+import { promClientMetric } from './prom-client-metric.js';
+import { MetricRegistry } from './registry.js';
 
 /** Upper bounds in seconds that suit caches: 1 µs, for memory, to 10 s. */
 const BUCKETS = [
@@ -70,7 +71,7 @@ export class PrometheusCollector implements MetricsCollector {
    * @throws when the registry has one of these names already
    */
   register(registry: Registry): this {
-    for (const family of Object.values(this.#families)) registry.registerMetric(exposition(family));
+    for (const family of Object.values(this.#families)) registry.registerMetric(promClientMetric(family));
     return this;
   }
 

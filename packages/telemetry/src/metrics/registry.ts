@@ -1,12 +1,22 @@
-import type { Metric, Registry } from 'prom-client';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CounterFamily } from './counter.js';
+import { EventLoopWatch } from './event-loop-watch.js';
+import { ExpositionWriter, type FamilyType } from './exposition/exposition-writer.js';
+import { contentTypeOf, type ExpositionFormat, negotiateFormat } from './exposition/format.js';
+import { unitOf, withoutTotal } from './exposition/text.js';
 import type { FamilyDefinition } from './family.js';
 import { GaugeFamily, type GaugeReader } from './gauge.js';
 import { HistogramFamily } from './histogram.js';
+import { loadProcessMetrics, type ProcessMetrics } from './process-metrics.js';
 
 export interface SeriesOptions {
   /** Most series with label values of their own; what comes later is counted under `other`. Default 200. */
   readonly maxSeries?: number | undefined;
+  /**
+   * By label name the values that it may have, for what comes from outside: any other is counted under `other`. Default:
+   * all values, up to `maxSeries` series.
+   */
+  readonly values?: Readonly<Record<string, readonly string[]>> | undefined;
 }
 
 export interface GaugeOptions extends SeriesOptions {
@@ -19,7 +29,23 @@ export interface MetricRegistryOptions {
   readonly namespace?: string | undefined;
 }
 
-type Family = CounterFamily | GaugeFamily | HistogramFamily;
+/** A family as documentation tells of it. */
+export interface FamilyInfo extends FamilyDefinition {
+  readonly type: FamilyType;
+  /** Base unit of its values, as the name says it; undefined for counts. */
+  readonly unit: string | undefined;
+}
+
+/** What a scrape answers with. */
+export interface Scrape {
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+export type Family = CounterFamily | GaugeFamily | HistogramFamily;
+
+/** Lines that are written before others get their turn: less than a millisecond's work. */
+const LINES_AT_ONCE = 1000;
 
 /**
  * Metrics of one process or one part of it; nothing is global. Families are counted in typed arrays (a few
@@ -31,17 +57,21 @@ type Family = CounterFamily | GaugeFamily | HistogramFamily;
 export class MetricRegistry {
   readonly namespace: string;
   readonly #families = new Map<string, Family>();
+  /** Names of lines and of families in either format, with the family that has them. */
+  readonly #names = new Map<string, Family>();
   #withProcess = false;
-  #preparing: Promise<Registry> | undefined;
-  #registry: Registry | undefined;
+  #eventLoop: EventLoopWatch | undefined;
+  #process: Promise<ProcessMetrics | undefined> | undefined;
+  /** The same once it is there. */
+  #loadedProcess: ProcessMetrics | undefined;
 
   constructor(options: MetricRegistryOptions = {}) {
     this.namespace = options.namespace ?? 'granary';
   }
 
-  /** Content type of {@link expose}. */
+  /** Content type of {@link expose} in the text format. */
   get contentType(): string {
-    return 'text/plain; version=0.0.4; charset=utf-8';
+    return contentTypeOf('text');
   }
 
   /** A count that only goes up; the name ends with `_total`. */
@@ -76,33 +106,73 @@ export class MetricRegistry {
   }
 
   /**
-   * Adds the metrics of Node and of the process (`process_*`, `nodejs_*`), which are there in every scrape. They watch
-   * the event loop and the garbage collector from {@link prepare} until the process ends, so ask for them before that,
-   * in the program and not in a library.
+   * Adds the metrics of Node and of the process (`process_*`, `nodejs_*`), which are there in every scrape. Those of
+   * prom-client watch the event loop and the garbage collector from {@link prepare} until the process ends, so ask for
+   * them before that, in the program and not in a library; how late the event loop is, and how busy, is watched from
+   * now until {@link close}.
    *
    * @throws when the registry is prepared already
    */
   addProcessMetrics(): void {
-    if (this.#preparing) throw new Error('process metrics are added before the registry is prepared');
+    if (this.#process) throw new Error('process metrics are added before the registry is prepared');
+    if (this.#withProcess) return;
     this.#withProcess = true;
+    const watch = new EventLoopWatch();
+    this.#eventLoop = watch;
+    const gauge = (name: string, help: string, read: () => number | undefined) => this.gauge(name, help, [], { read });
+    gauge('nodejs_eventloop_delay_p50_seconds', 'How late the event loop is: half of the time later.', () => watch.p50);
+    gauge('nodejs_eventloop_delay_p99_seconds', 'How late the event loop is: 1 % of the time later.', () => watch.p99);
+    gauge(
+      'nodejs_eventloop_utilization_ratio',
+      'Share of the time that the event loop is busy.',
+      () => watch.utilization,
+    );
   }
 
   /**
-   * Loads what {@link expose} needs, some 50 ms of work that a program may put where nobody waits for it; otherwise the
-   * first scrape does it.
+   * Loads what {@link addProcessMetrics} asked for, some 50 ms of work that a program may put where nobody waits for it;
+   * otherwise the first scrape does it.
    */
   async prepare(): Promise<void> {
     await this.#prepared();
   }
 
-  /** Everything in Prometheus' text format. */
-  async expose(): Promise<string> {
-    return (await this.#prepared()).metrics();
+  /** Everything as text, by default in Prometheus' text format. */
+  async expose(format: ExpositionFormat = 'text'): Promise<string> {
+    return (await this.#write(format)).toString();
   }
 
-  /** The definitions of all families, for documentation and for tests of completeness. */
-  families(): (FamilyDefinition & { readonly type: Family['type'] })[] {
-    return Array.from(this.#families.values(), (family) => ({ ...family.definition, type: family.type }));
+  /**
+   * What a scrape is answered with.
+   *
+   * @param accept the request's `Accept` header: OpenMetrics, with exemplars, for who asks for it
+   */
+  async scrape(accept?: string): Promise<Scrape> {
+    const format = negotiateFormat(accept);
+    return { contentType: contentTypeOf(format), body: await this.#write(format) };
+  }
+
+  /**
+   * The definitions of all families, for documentation and for tests of completeness; those of prom-client's process
+   * metrics once the registry is prepared.
+   */
+  families(): FamilyInfo[] {
+    const info = (definition: FamilyDefinition, type: FamilyType): FamilyInfo => {
+      return { ...definition, type, unit: unitOf(definition.name) };
+    };
+    return [
+      ...Array.from(this.#families.values(), ({ definition, type }) => info(definition, type)),
+      ...(this.#loadedProcess?.families() ?? []).map((family) => info(family, family.type)),
+    ];
+  }
+
+  /** Stops watching the event loop, whose gauges are no longer shown then. All else goes on. */
+  close(): void {
+    this.#eventLoop?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #fullName(name: string): string {
@@ -122,29 +192,48 @@ export class MetricRegistry {
       throw new Error(`${fullName} exists already as a ${existing.type} with other labels or another type`);
     }
     const family = make(fullName);
+    const names = namesOf(family);
+    const taken = names.find((taken) => this.#names.has(taken));
+    if (taken !== undefined) {
+      const other = this.#names.get(taken)?.definition.name;
+      throw new Error(`${fullName} and ${other} would both be shown as ${taken}`);
+    }
+    for (const taken of names) this.#names.set(taken, family);
     this.#families.set(fullName, family);
-    this.#registry?.registerMetric(exposition(family));
     return family;
   }
 
-  #prepared(): Promise<Registry> {
-    this.#preparing ??= this.#load();
-    return this.#preparing;
+  #prepared(): Promise<ProcessMetrics | undefined> {
+    this.#process ??= this.#load();
+    return this.#process;
   }
 
-  async #load(): Promise<Registry> {
-    const { collectDefaultMetrics, Registry } = await import('prom-client');
-    const registry = new Registry();
-    if (this.#withProcess) collectDefaultMetrics({ register: registry, prefix: `${this.namespace}_` });
-    for (const family of this.#families.values()) registry.registerMetric(exposition(family));
-    this.#registry = registry;
-    return registry;
+  async #load(): Promise<ProcessMetrics | undefined> {
+    if (this.#withProcess) this.#loadedProcess = await loadProcessMetrics(this.#fullName(''));
+    return this.#loadedProcess;
+  }
+
+  async #write(format: ExpositionFormat): Promise<Buffer> {
+    const writer = new ExpositionWriter(format);
+    const processMetrics = await this.#prepared();
+    await processMetrics?.write(writer);
+    for (const family of this.#families.values()) {
+      if (family.type === 'gauge' && !family.refresh()) continue;
+      writer.begin({ ...family.definition, type: family.type });
+      // A series is written in one go, so that its count is that of its buckets.
+      for (let i = 0; i < family.seriesCount; i++) {
+        family.emit(i, writer);
+        if (writer.lines < LINES_AT_ONCE) continue;
+        writer.flush();
+        await nextTurn();
+      }
+    }
+    return writer.end();
   }
 }
 
-/** What prom-client's registry asks of a metric when it is scraped. Its types want its own classes, its code doesn't. */
-export function exposition(family: Family): Metric {
-  const { name, help } = family.definition;
-  const get = async () => ({ name, help, type: family.type, values: family.samples() });
-  return { name, help, get } as unknown as Metric;
+/** What a scraper must not find twice: the names of the lines, and that of the family in OpenMetrics. */
+function namesOf({ type, definition: { name } }: Family): string[] {
+  if (type === 'counter') return [name, withoutTotal(name)];
+  return type === 'gauge' ? [name] : ['', '_bucket', '_sum', '_count'].map((suffix) => name + suffix);
 }

@@ -1,0 +1,75 @@
+import type { Registry } from 'prom-client';
+import type { ExpositionWriter, FamilyHead, FamilyType } from './exposition/exposition-writer.js';
+import { canonicalNumber, labelText, numberText } from './exposition/text.js';
+import type { FamilyDefinition } from './family.js';
+
+interface PromSample {
+  readonly value: number;
+  readonly metricName?: string;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly sharedLabels?: Readonly<Record<string, string | number>>;
+}
+
+interface PromFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: FamilyType;
+  readonly values: readonly PromSample[];
+}
+
+/** prom-client's metrics of Node and of the process, in a registry of their own. */
+export async function loadProcessMetrics(prefix: string): Promise<ProcessMetrics> {
+  const { collectDefaultMetrics, Registry } = await import('prom-client');
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix });
+  const metrics = new ProcessMetrics(registry);
+  await metrics.read();
+  return metrics;
+}
+
+export class ProcessMetrics {
+  readonly #registry: Registry;
+  #families: readonly PromFamily[] = [];
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  /** As of the last {@link read}. */
+  families(): (FamilyDefinition & { readonly type: FamilyType })[] {
+    return this.#families.map((family) => ({
+      ...headOf(family),
+      labelNames: [...new Set(family.values.flatMap((sample) => Object.keys(labelsOf(sample))))],
+    }));
+  }
+
+  async read(): Promise<readonly PromFamily[]> {
+    this.#families = (await this.#registry.getMetricsAsJSON()) as unknown as PromFamily[];
+    return this.#families;
+  }
+
+  async write(writer: ExpositionWriter): Promise<void> {
+    for (const family of await this.read()) {
+      writer.begin(headOf(family));
+      for (const sample of family.values) {
+        const { le } = sample.labels;
+        const bound = le === undefined ? undefined : writer.format === 'text' ? String(le) : boundText(Number(le));
+        const suffix = (sample.metricName ?? family.name).slice(family.name.length);
+        writer.line({ text: labelText(labelsOf(sample)) }, suffix, bound, sample.value, undefined);
+      }
+    }
+  }
+}
+
+/** A gauge whose name says that it is a total is of no known type, for whoever checks names. */
+function headOf({ name, help, type }: PromFamily): FamilyHead {
+  const isTotal = name.endsWith('_total');
+  return { name, help: help === '' ? name : help, type: type !== 'counter' && isTotal ? 'untyped' : type };
+}
+
+function labelsOf({ labels, sharedLabels }: PromSample): Record<string, string | number> {
+  const { le: _, ...others } = { ...sharedLabels, ...labels };
+  return others;
+}
+
+const boundText = (le: number): string => (Number.isNaN(le) ? numberText(Infinity) : canonicalNumber(le));
