@@ -36,7 +36,21 @@ export {
   type Scrape,
   type SeriesOptions,
 } from './metrics/registry.js';
+export {
+  type MetricsSetup,
+  setupTelemetry,
+  type Telemetry,
+  type TelemetryOptions,
+  type TracingSetup,
+} from './setup/setup-telemetry.js';
+export { b3Propagation } from './tracing/b3-propagation.js';
+export { HeadSampler } from './tracing/head-sampler.js';
 export { noopSpan, noopTracer } from './tracing/noop-tracer.js';
+export { type OpenTelemetryTracerOptions, openTelemetryTracer } from './tracing/open-telemetry-tracer.js';
+export type { OpenTelemetryApi } from './tracing/otel-context.js';
+export { OTLP_ENDPOINT_ALLOWED, type OtlpProtocol, parseOtlpEndpoint } from './tracing/otlp-endpoint.js';
+export { type OtlpTracing, type OtlpTracingOptions, startOtlpTracing } from './tracing/otlp-tracing.js';
+export type { IncomingContext, TracePropagation } from './tracing/propagation.js';
 export type {
   Attributes,
   AttributeValue,
@@ -48,4 +62,5 @@ export type {
   SpanOptions,
   Tracer,
 } from './tracing/tracer.js';
+export { w3cPropagation } from './tracing/w3c-propagation.js';
 export { withSpan } from './tracing/with-span.js';

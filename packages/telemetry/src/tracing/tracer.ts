@@ -15,6 +15,8 @@ export interface SpanContext {
   readonly sampled: boolean;
   /** The `tracestate` header that came with it, passed on as it is. */
   readonly traceState?: string | undefined;
+  /** B3's debug flag: whoever began the trace wants it recorded by all means. Passed on by B3 only. */
+  readonly debug?: boolean | undefined;
 }
 
 /** Gives a header by its name in lower case. */
@@ -65,6 +67,9 @@ export interface Tracer {
   extract(read: HeaderReader): SpanContext | undefined;
   /** The span that the running code is part of. */
   activeSpan(): SpanContext | undefined;
-  /** Runs `work` as a part of the span, with everything that it awaits. Costs every promise of the process; see the docs. */
+  /**
+   * Runs `work` as a part of the span, with everything that it awaits. On Node 20 the first call makes every promise of
+   * the process a little dearer, so servers hand spans on as arguments and use this for those that record.
+   */
   runWith<T>(span: Span, work: () => T): T;
 }

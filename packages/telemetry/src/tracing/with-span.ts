@@ -2,11 +2,12 @@ import type { Span, SpanOptions, Tracer } from './tracer.js';
 
 /**
  * Runs a piece of work as a span: the span is active meanwhile, records what the work throws or rejects with, and ends
- * with it. A tracer that is off calls the work and no more.
+ * with it. A span that isn't recorded is active too, so that no part of its work begins a trace of its own. A tracer that
+ * is off calls the work and no more.
  */
 export function withSpan<T>(tracer: Tracer, name: string, options: SpanOptions, work: (span: Span) => T): T {
   const span = tracer.startSpan(name, options);
-  if (!span.recording) return work(span);
+  if (!tracer.enabled) return work(span);
   let result: T;
   try {
     result = tracer.runWith(span, () => work(span));

@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Resource } from '@opentelemetry/resources';
+import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import type { Logger } from '../logger.js';
+import { b3Propagation } from './b3-propagation.js';
+import { HeadSampler } from './head-sampler.js';
+import { openTelemetryTracer } from './open-telemetry-tracer.js';
+import { OTLP_ENDPOINT_ALLOWED, type OtlpProtocol, parseOtlpEndpoint, tracesUrl } from './otlp-endpoint.js';
+import { ReportingExporter } from './reporting-exporter.js';
+import type { Tracer } from './tracer.js';
+import { w3cPropagation } from './w3c-propagation.js';
+
+export interface OtlpTracingOptions {
+  /** The collector: `HOST:PORT` or `http://…` for plain text, `https://…` for TLS. */
+  readonly endpoint: string;
+  /** Default `grpc`. By `http`, `/v1/traces` is added to the endpoint's path. */
+  readonly protocol?: OtlpProtocol | undefined;
+  /** Share of the traces that begin here which are recorded, 0 to 1; callers' decisions are followed. Default 1. */
+  readonly sampleRatio?: number | undefined;
+  /** Which headers carry the context between processes. Default `w3c`. */
+  readonly propagation?: 'w3c' | 'b3' | undefined;
+  /** Default: `OTEL_SERVICE_NAME`, else `granary`, and so is `granary` itself. */
+  readonly serviceName?: string | undefined;
+  readonly serviceVersion?: string | undefined;
+  /** What else is said of this process; wins over `OTEL_RESOURCE_ATTRIBUTES`. */
+  readonly resourceAttributes?: Readonly<Record<string, string>> | undefined;
+  /** Spans that wait for the collector; more are dropped. Default 2048. */
+  readonly maxQueuedSpans?: number | undefined;
+  /** How long spans are collected before they are sent. Default 1000. */
+  readonly exportIntervalMs?: number | undefined;
+  /** For one export. Default: `OTEL_EXPORTER_OTLP_TIMEOUT`, else 10,000. */
+  readonly exportTimeoutMs?: number | undefined;
+}
+
+/** A tracer and what sends its spans. */
+export interface OtlpTracing {
+  readonly tracer: Tracer;
+  /** Sends what waits and closes the exporter; takes no longer than exports take. Never rejects. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_SERVICE_NAME = 'granary';
+const MAX_BATCH = 512;
+/** Attributes are for people to read. */
+const MAX_VALUE_LENGTH = 4096;
+
+/**
+ * Loads OpenTelemetry's SDK and sends spans to a collector. Nothing global is registered. Batches wait in a bounded
+ * queue, so that a collector that is slow, broken or gone costs spans and no more; the log says so once.
+ *
+ * @throws TypeError for an endpoint that is none, RangeError for a ratio that isn't 0 to 1
+ */
+export async function startOtlpTracing(options: OtlpTracingOptions, logger: () => Logger): Promise<OtlpTracing> {
+  const endpoint = parseOtlpEndpoint(options.endpoint);
+  if (endpoint === undefined) throw new TypeError(`the tracing endpoint is not one; allowed: ${OTLP_ENDPOINT_ALLOWED}`);
+  const sampler = new HeadSampler(options.sampleRatio ?? 1);
+  const [api, sdk, resource, exporter] = await Promise.all([
+    import('@opentelemetry/api'),
+    import('@opentelemetry/sdk-trace'),
+    describeProcess(options),
+    createExporter(endpoint, options),
+  ]);
+  const maxQueueSize = options.maxQueuedSpans ?? 2048;
+  const processor = new sdk.BatchSpanProcessor({
+    exporter: new ReportingExporter(exporter, endpoint.origin, logger),
+    maxQueueSize,
+    maxExportBatchSize: Math.min(MAX_BATCH, maxQueueSize),
+    scheduledDelayMillis: options.exportIntervalMs ?? 1000,
+  });
+  const provider = new sdk.TracerProvider({
+    resource,
+    // What comes here has been sampled already.
+    sampler: new sdk.AlwaysOnSampler(),
+    spanLimits: { attributeValueLengthLimit: MAX_VALUE_LENGTH },
+    spanProcessors: [processor],
+  });
+  const tracer = openTelemetryTracer({
+    api,
+    tracer: provider.getTracer('granary', options.serviceVersion),
+    sampler,
+    propagation: options.propagation === 'b3' ? b3Propagation : w3cPropagation,
+    activeSpans: 'own',
+  });
+  return { tracer, close: () => provider.shutdown().catch(() => {}) };
+}
+
+async function createExporter(endpoint: URL, { protocol, exportTimeoutMs }: OtlpTracingOptions): Promise<SpanExporter> {
+  const timeout = exportTimeoutMs === undefined ? {} : { timeoutMillis: exportTimeoutMs };
+  if (protocol === 'http') {
+    const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
+    return new OTLPTraceExporter({ url: tracesUrl(endpoint), ...timeout });
+  }
+  const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc');
+  return new OTLPTraceExporter({ url: endpoint.origin, ...timeout });
+}
+
+/** What every span says of the process: what was asked for, before what the environment says, before what is known. */
+async function describeProcess(options: OtlpTracingOptions): Promise<Resource> {
+  const { defaultResource, detectResources, envDetector, resourceFromAttributes } = await import(
+    '@opentelemetry/resources'
+  );
+  const { serviceName = DEFAULT_SERVICE_NAME, serviceVersion, resourceAttributes } = options;
+  const known = resourceFromAttributes({
+    'service.name': DEFAULT_SERVICE_NAME,
+    'service.instance.id': randomUUID(),
+    'host.name': hostname(),
+    'process.pid': process.pid,
+    ...(serviceVersion && { 'service.version': serviceVersion }),
+  });
+  const asked = resourceFromAttributes({
+    ...resourceAttributes,
+    ...(serviceName !== DEFAULT_SERVICE_NAME && { 'service.name': serviceName }),
+  });
+  return defaultResource()
+    .merge(known)
+    .merge(detectResources({ detectors: [envDetector] }))
+    .merge(asked);
+}

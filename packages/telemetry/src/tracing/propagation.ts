@@ -1,0 +1,14 @@
+import type { HeaderReader, HeaderWriter, SpanContext } from './tracer.js';
+
+/** What a request's headers say of its caller's trace. */
+export interface IncomingContext extends Omit<SpanContext, 'sampled'> {
+  /** Undefined where the caller leaves the decision to whom it calls. */
+  readonly sampled: boolean | undefined;
+}
+
+/** How the place in a trace is written in headers. Neither method throws. */
+export interface TracePropagation {
+  /** Undefined where the headers say nothing of a trace, or nothing that can be trusted. */
+  extract(read: HeaderReader): IncomingContext | 'unsampled' | undefined;
+  inject(context: SpanContext, write: HeaderWriter): void;
+}

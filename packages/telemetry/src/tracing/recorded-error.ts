@@ -1,0 +1,34 @@
+import { redactText } from '../logging/redaction.js';
+
+const MAX_MESSAGE_LENGTH = 1024;
+/** Codes as Node and we have them: few, and fit for a search. */
+const CODE = /^[A-Z][A-Z0-9_]{1,63}$/;
+
+/** What a span says of an error. */
+export interface RecordedError {
+  /** The class of the error. */
+  readonly name: string;
+  /** Its stable code where it has one, else its class. */
+  readonly type: string;
+  /** Without secrets, and cut where it is long. */
+  readonly message: string;
+}
+
+/** Anything thrown, as a span says it. Never throws. */
+export function recordedError(error: unknown): RecordedError {
+  try {
+    if (!(error instanceof Error)) return { name: typeof error, type: typeof error, message: shown(String(error)) };
+    const name = String(error.name || error.constructor.name);
+    const code = 'code' in error ? String(error.code) : '';
+    return { name, type: CODE.test(code) ? code : name, message: shown(String(error.message)) };
+  } catch {
+    return { name: 'Error', type: 'Error', message: 'an error that cannot be shown' };
+  }
+}
+
+/** A message without secrets, and cut where it is long. */
+export function shown(message: string): string {
+  // What is cut off could have been what makes a secret known as one, so that some room is left for it.
+  const clean = redactText(message.slice(0, 4 * MAX_MESSAGE_LENGTH));
+  return clean.length > MAX_MESSAGE_LENGTH ? `${clean.slice(0, MAX_MESSAGE_LENGTH)}…` : clean;
+}
