@@ -8,6 +8,8 @@ export {
   withRecorder,
 } from './decorators/metered-store.js';
 export { withSizeLimit } from './decorators/size-limited-store.js';
+export { optionsInSpan } from './decorators/traced-options.js';
+export { withTracing } from './decorators/traced-store.js';
 export { type MismatchListener, withVerification } from './decorators/verified-store.js';
 export { Digest, emptyDigest, isEmptyDigest } from './digest.js';
 export {

@@ -1,9 +1,9 @@
-import type { ActionResultStore, OperationOptions } from '../blob-store.js';
+import type { ActionResultStore, MaybePromise, OperationOptions } from '../blob-store.js';
 import { StoreClosedError } from '../errors.js';
 import { actionRecordBytes, decodeActionRecord, encodeActionRecord, isIntact } from './action-record.js';
 import type { EntryStore } from './entry-store.js';
 import { VERIFIED } from './index/blob-index.js';
-import { ACTION_RESULT, actionResultKey, keyBytes, keyText } from './index/entry-key.js';
+import { ACTION_RESULT, actionResultKey, type EntryKey, keyBytes, keyText } from './index/entry-key.js';
 import type { ResolvedOptions } from './options.js';
 import { accountedBytes } from './space/accounting.js';
 
@@ -21,13 +21,20 @@ export class DiskActionResultStore implements ActionResultStore {
     this.#isClosed = isClosed;
   }
 
-  get(key: string): Buffer | undefined | Promise<Buffer | undefined> {
+  get(key: string, options?: OperationOptions): MaybePromise<Buffer | undefined> {
     if (this.#isClosed()) throw new StoreClosedError();
-    const { catalog } = this.#entries;
-    const { words, at } = actionResultKey(key);
-    const handle = catalog.find(ACTION_RESULT, words, at);
+    const { catalog, spans } = this.#entries;
+    const entry = actionResultKey(key);
+    const handle = catalog.find(ACTION_RESULT, entry.words, entry.at);
     if (handle === -1) return undefined;
-    const bytes = catalog.database.value(keyBytes({ kind: ACTION_RESULT, words, at }), catalog.table.size(handle));
+    const span = options?.span;
+    if (!span?.recording) return this.#get(key, entry, handle);
+    return spans.run('store.Read', span, () => this.#get(key, entry, handle));
+  }
+
+  #get(key: string, entry: EntryKey, handle: number): MaybePromise<Buffer | undefined> {
+    const { catalog } = this.#entries;
+    const bytes = catalog.database.value(keyBytes(entry), catalog.table.size(handle));
     const intact = catalog.table.hasFlag(handle, VERIFIED) || (bytes !== undefined && isIntact(bytes));
     const record = bytes && intact ? decodeActionRecord(bytes) : undefined;
     if (record?.key !== key) return this.#putAside(key, bytes);
@@ -39,20 +46,21 @@ export class DiskActionResultStore implements ActionResultStore {
   async set(key: string, value: Buffer, options?: OperationOptions): Promise<void> {
     if (this.#isClosed()) throw new StoreClosedError();
     options?.signal?.throwIfAborted();
-    const { catalog, ledger } = this.#entries;
+    const { catalog, spans } = this.#entries;
+    const span = options?.span;
     const size = actionRecordBytes(key, value.length);
-    const space = await ledger.reserve(accountedBytes('action', size), options?.signal);
+    const space = await this.#entries.reserve(accountedBytes('action', size), options);
     try {
       const entry = actionResultKey(key);
       const record = encodeActionRecord(key, value);
       catalog.find(ACTION_RESULT, entry.words, entry.at);
-      await catalog.locks.run(keyText(entry), () =>
-        catalog.put(entry, { place: 'action', size, lastUse: catalog.stamp(), mtimeMs: 0 }, space, record),
-      );
+      const commit = () =>
+        catalog.put(entry, { place: 'action', size, lastUse: catalog.stamp(), mtimeMs: 0 }, space, record);
+      await spans.locked(catalog.locks, keyText(entry), span, () => spans.run('store.Commit', span, commit));
     } finally {
       space.release();
     }
-    if (this.#flush) await catalog.database.flushed();
+    if (this.#flush) await this.#entries.flushed(span);
   }
 
   async delete(key: string): Promise<boolean> {

@@ -12,6 +12,7 @@ import type {
   SizeLookup,
 } from '../blob-store.js';
 import { BufferReader, readRange } from '../buffer-reader.js';
+import { readInSpan } from '../decorators/traced-reader.js';
 import { Digest } from '../digest.js';
 import { type DigestFunction, hashBytes } from '../digest-function.js';
 import { StoreClosedError } from '../errors.js';
@@ -105,6 +106,8 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
       minAgeMs: options.minAgeMs,
       clock: options.clock,
       logger: options.logger,
+      tracer: options.tracer,
+      tier: options.name,
       onEvicted: options.onEvicted,
       freeBytes: () => options.fileSystem.freeBytes(directory.path),
       evict: (entry, key) => this.#entries.remove(key, entry.lastUse),
@@ -165,6 +168,12 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     const handle = this.#find(digest);
     if (handle === -1) return undefined;
     this.#catalog.table.touch(handle, this.#catalog.stamp());
+    const span = options?.span;
+    if (!span?.recording) return this.#get(digest, handle, options);
+    return this.#entries.spans.run('store.Read', span, () => this.#get(digest, handle, options));
+  }
+
+  #get(digest: Digest, handle: number, options: GetOptions | undefined): MaybePromise<Buffer | undefined> {
     if (!this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#getValue(digest, handle, options?.allocate);
     // Only here: callers make a signal when it is asked for, and what is answered at once needs none.
     options?.signal?.throwIfAborted();
@@ -177,6 +186,12 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     const handle = this.#find(digest);
     if (handle === -1) return undefined;
     this.#catalog.table.touch(handle, this.#catalog.stamp());
+    const span = options?.span;
+    if (!span?.recording) return this.#read(digest, handle, options);
+    return readInSpan(this.#entries.spans.start('store.Read', span), () => this.#read(digest, handle, options));
+  }
+
+  async #read(digest: Digest, handle: number, options: ReadOptions | undefined): Promise<BlobReader | undefined> {
     const range = readRange(digest.size, options);
     if (this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#files.open(digest, range, options?.signal);
     const bytes = await this.#getValue(digest, handle);
@@ -193,7 +208,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     }
     const work =
       digest.size <= this.#options.smallBlobBytes
-        ? this.#writeValue(digest, source, options?.signal)
+        ? this.#writeValue(digest, source, options)
         : this.#files.write(digest, source, options);
     this.#writes.add(work);
     try {
@@ -309,22 +324,25 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     return bytes;
   }
 
-  async #writeValue(digest: Digest, source: BlobSource, signal: AbortSignal | undefined): Promise<void> {
-    const reserved = this.#entries.ledger.reserve(accountedBytes('value', digest.size), signal);
+  async #writeValue(digest: Digest, source: BlobSource, options: OperationOptions | undefined): Promise<void> {
+    const { spans } = this.#entries;
+    const span = options?.span;
+    const reserved = this.#entries.reserve(accountedBytes('value', digest.size), options);
     const space = reserved instanceof Promise ? await reserved : reserved;
     try {
-      const bytes = await collectSource(source, digest.size, signal);
+      const bytes = await collectSource(source, digest.size, options?.signal);
       checkBytes(digest, bytes);
       const key = blobKey(digest);
-      await this.#catalog.locks.run(keyText(key), async () => {
+      const commit = async () => {
         if (this.#find(digest) !== -1) return;
         const lastUse = this.#catalog.stamp();
         await this.#catalog.put(key, { place: 'value', size: digest.size, lastUse, mtimeMs: 0 }, space, bytes);
-      });
+      };
+      await spans.locked(this.#catalog.locks, keyText(key), span, () => spans.run('store.Commit', span, commit));
     } finally {
       space.release();
     }
-    if (this.#options.durability === 'full') await this.#catalog.database.flushed();
+    if (this.#options.durability === 'full') await this.#entries.flushed(span);
   }
 
   async #putAside(digest: Digest): Promise<undefined> {

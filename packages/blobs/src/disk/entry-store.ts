@@ -1,3 +1,5 @@
+import type { Span } from '@granary/telemetry';
+import type { MaybePromise, OperationOptions } from '../blob-store.js';
 import { Digest } from '../digest.js';
 import { isNotFound, storeFailure } from './failure.js';
 import type { FileSystem } from './files/file-system.js';
@@ -6,7 +8,8 @@ import type { StoreDirectory } from './files/store-directory.js';
 import type { Catalog } from './index/catalog.js';
 import { type EntryKey, functionOf, keyBytes, keyText } from './index/entry-key.js';
 import type { ResolvedOptions } from './options.js';
-import type { SpaceLedger } from './space/space-ledger.js';
+import type { Reservation, SpaceLedger } from './space/space-ledger.js';
+import { StoreSpans } from './store-spans.js';
 
 /**
  * What blobs and action results share: entries that are found, used, removed and put aside when they turn out
@@ -17,6 +20,7 @@ export class EntryStore {
   readonly ledger: SpaceLedger;
   readonly directory: StoreDirectory;
   readonly fs: FileSystem;
+  readonly spans: StoreSpans;
   readonly #options: ResolvedOptions;
   readonly #quarantine: Quarantine;
   #damaged = 0;
@@ -26,8 +30,21 @@ export class EntryStore {
     this.ledger = ledger;
     this.directory = directory;
     this.fs = options.fileSystem;
+    this.spans = new StoreSpans(options.tracer);
     this.#options = options;
     this.#quarantine = new Quarantine(directory.quarantine, options.fileSystem);
+  }
+
+  /** Sets space aside; answers at once when there is enough. */
+  reserve(bytes: number, options: OperationOptions | undefined): MaybePromise<Reservation> {
+    const reserved = this.ledger.reserve(bytes, options?.signal);
+    const span = options?.span;
+    return span?.recording && reserved instanceof Promise ? this.spans.waited('space', span, reserved) : reserved;
+  }
+
+  /** Resolves when everything that was committed is on the disk. */
+  flushed(span: Span | undefined): Promise<void> {
+    return this.spans.run('store.Sync', span, () => this.catalog.database.flushed());
   }
 
   /** Entries found damaged since the store was opened. */

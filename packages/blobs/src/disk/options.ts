@@ -1,4 +1,4 @@
-import { type Logger, nullLogger } from '@granary/telemetry';
+import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
 import { StoreError } from '../errors.js';
 import { type FileSystem, nodeFileSystem } from './files/file-system.js';
 
@@ -46,6 +46,8 @@ export interface DiskBlobStoreOptions {
   /** Default: Node's. */
   readonly fileSystem?: FileSystem;
   readonly logger?: Logger;
+  /** Shows what operations wait for and what the janitor does. Default: nothing is traced. */
+  readonly tracer?: Tracer;
   /** Told after each round of evictions. */
   readonly onEvicted?: (eviction: Eviction) => void;
   /** Told of each blob or action result that was found damaged and put aside. */
@@ -70,6 +72,7 @@ export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
     clock: Date.now,
     fileSystem: nodeFileSystem,
     logger: nullLogger,
+    tracer: noopTracer,
     onEvicted: () => {},
     onDamaged: () => {},
     ...options,

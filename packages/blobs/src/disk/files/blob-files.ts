@@ -44,19 +44,24 @@ export class BlobFiles {
 
   /** Stores a blob. When another upload of it was quicker, this one's bytes are dropped. */
   async write(digest: Digest, source: BlobSource, options: OperationOptions | undefined): Promise<void> {
-    const { ledger, catalog, directory, fs } = this.#entries;
-    const space = await ledger.reserve(accountedBytes('file', digest.size), options?.signal);
+    const { catalog, directory, fs, spans } = this.#entries;
+    const span = options?.span;
+    const space = await this.#entries.reserve(accountedBytes('file', digest.size), options);
     try {
       const incoming = directory.incomingFile();
-      const { mtimeMs } = await receiveFile(incoming, digest, source, {
-        fs,
-        buffers: this.#buffers,
-        syncs: this.#syncs,
-        sync: this.#options.durability !== 'none',
-        signal: options?.signal,
-      });
+      const { mtimeMs } = await spans.run('store.Write', span, (writing) =>
+        receiveFile(incoming, digest, source, {
+          fs,
+          buffers: this.#buffers,
+          syncs: this.#syncs,
+          sync: this.#options.durability !== 'none',
+          signal: options?.signal,
+          spans,
+          span: writing,
+        }),
+      );
       const key = blobKey(digest);
-      await catalog.locks.run(keyText(key), async () => {
+      const commit = async () => {
         if (catalog.find(key.kind, key.words, key.at) !== -1) return fs.unlink(incoming).catch(() => {});
         await this.#moveIn(incoming, digest);
         try {
@@ -65,11 +70,12 @@ export class BlobFiles {
           await fs.unlink(directory.blobFile(digest)).catch(() => {});
           throw error;
         }
-      });
+      };
+      await spans.locked(catalog.locks, keyText(key), span, () => spans.run('store.Commit', span, commit));
     } finally {
       space.release();
     }
-    if (this.#options.durability === 'full') await catalog.database.flushed();
+    if (this.#options.durability === 'full') await this.#entries.flushed(span);
   }
 
   /** A whole blob; a small one at once when there is nothing to put aside. */

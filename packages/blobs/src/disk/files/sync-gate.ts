@@ -11,8 +11,13 @@ export class SyncGate {
     this.#most = most;
   }
 
+  /** Whether the next one has to wait for its turn. */
+  get isFull(): boolean {
+    return this.#running >= this.#most;
+  }
+
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#most) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    if (this.isFull) await new Promise<void>((resolve) => this.#queue.push(resolve));
     else this.#running++;
     try {
       return await work();

@@ -1,8 +1,10 @@
+import type { Span } from '@granary/telemetry';
 import { checkHash, consumeSource } from '../../blob-source.js';
 import type { BlobSource } from '../../blob-store.js';
 import type { Digest } from '../../digest.js';
 import { createHasher, type Hasher } from '../../digest-function.js';
 import { orFail, storeFailure } from '../failure.js';
+import type { StoreSpans } from '../store-spans.js';
 import type { BufferPool } from './buffer-pool.js';
 import type { FileStatus, FileSystem, OpenFile } from './file-system.js';
 import type { SyncGate } from './sync-gate.js';
@@ -17,6 +19,9 @@ export interface UploadOptions {
   /** Whether the bytes have to be on the disk when it resolves. */
   readonly sync: boolean;
   readonly signal: AbortSignal | undefined;
+  readonly spans: StoreSpans;
+  /** The span of the upload. */
+  readonly span: Span;
 }
 
 /**
@@ -38,7 +43,18 @@ export async function receiveFile(
   const file = await orFail(options.fs.create(path), 'cannot make a file for an upload');
   const upload = new Upload(file, digest, options);
   try {
-    await consumeSource(source, digest.size, options.signal, (chunk) => upload.take(chunk));
+    if (!options.span.recording) {
+      await consumeSource(source, digest.size, options.signal, (chunk) => upload.take(chunk));
+      return await upload.finish();
+    }
+    // The rest of the span's time the disk waited for the bytes.
+    let waitedMs = 0;
+    await consumeSource(source, digest.size, options.signal, async (chunk) => {
+      const start = performance.now();
+      await upload.take(chunk);
+      waitedMs += performance.now() - start;
+    });
+    options.span.setAttribute('store.waited_ms', waitedMs);
     return await upload.finish();
   } catch (error) {
     await upload.abandon();
@@ -91,10 +107,7 @@ class Upload {
     if (this.#options.sync) {
       await this.#syncing;
       if (this.#failure !== undefined) throw storeFailure(this.#failure, 'cannot sync an upload');
-      await orFail(
-        this.#options.syncs.run(() => this.#file.datasync()),
-        'cannot sync an upload',
-      );
+      await orFail(this.#sync(), 'cannot sync an upload');
     }
     const status = await orFail((async () => this.#file.status())(), 'cannot look at an upload');
     await orFail(this.#file.close(), 'cannot close an upload');
@@ -161,6 +174,16 @@ class Upload {
       done += written;
     }
     if (this.#options.sync && position + bytes.length - this.#syncedTo >= SYNC_EVERY_BYTES) this.#startSync();
+  }
+
+  #sync(): Promise<void> {
+    const { syncs, spans, span } = this.#options;
+    if (!span.recording) return syncs.run(() => this.#file.datasync());
+    const wait = syncs.isFull ? spans.wait('sync', span) : undefined;
+    return syncs.run(() => {
+      wait?.end();
+      return spans.run('store.Sync', span, () => this.#file.datasync());
+    });
   }
 
   #startSync(): void {

@@ -1,4 +1,4 @@
-import type { Logger } from '@granary/telemetry';
+import { type Logger, type Span, type Tracer, withSpan } from '@granary/telemetry';
 import type { Catalog } from '../index/catalog.js';
 import { type EntryKey, keyText } from '../index/entry-key.js';
 import type { Eviction } from '../options.js';
@@ -19,6 +19,9 @@ export interface JanitorOptions {
   readonly minAgeMs: number;
   readonly clock: () => number;
   readonly logger: Logger;
+  readonly tracer: Tracer;
+  /** Name of the store. */
+  readonly tier: string;
   /** Bytes that the file system has left. */
   readonly freeBytes: () => Promise<number>;
   /** Removes an entry whose last use is still this one. Resolves to its bytes when the space is free again. */
@@ -91,7 +94,7 @@ export class Janitor {
       do {
         this.#again = false;
         ledger.sawFree(await this.#options.freeBytes());
-        await this.#makeRoom();
+        if (ledger.excess() > 0 || ledger.freeShortage() > 0) await this.#makeRoomTraced();
         ledger.admitWaiters();
       } while (this.#again && !this.#closed && (ledger.excess() > 0 || ledger.freeShortage() > 0));
     } catch (error) {
@@ -100,7 +103,14 @@ export class Janitor {
     if (ledger.hasWaiters && !this.#closed) this.#tryAgainLater();
   }
 
-  async #makeRoom(): Promise<void> {
+  #makeRoomTraced(): Promise<void> {
+    const { tracer, tier } = this.#options;
+    // Whoever's upload was one too many, the work is nobody's in particular: a trace of its own.
+    const options = { parent: null, attributes: { 'cache.tier': tier } };
+    return withSpan(tracer, 'janitor.Run', options, (span) => this.#makeRoom(span));
+  }
+
+  async #makeRoom(span: Span): Promise<void> {
     const { ledger, clock } = this.#options;
     let count = 0;
     let bytes = 0;
@@ -121,6 +131,7 @@ export class Janitor {
         lastUse = batch[i]?.lastUse ?? lastUse;
       }
     }
+    span.setAttributes({ 'janitor.evicted': count, 'janitor.evicted_bytes': bytes });
     if (count === 0) return;
     this.#evictions += count;
     this.#evictedBytes += bytes;

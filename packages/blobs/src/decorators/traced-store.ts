@@ -1,0 +1,94 @@
+import { type Attributes, type Span, type Tracer, withSpan } from '@granary/telemetry';
+import type {
+  BlobReader,
+  BlobSource,
+  BlobStore,
+  GetOptions,
+  MaybePromise,
+  OperationOptions,
+  ReadOptions,
+} from '../blob-store.js';
+import type { Digest } from '../digest.js';
+import { StoreDecorator } from './store-decorator.js';
+import { optionsInSpan, readOptionsInSpan } from './traced-options.js';
+import { readInSpan } from './traced-reader.js';
+
+/**
+ * Shows in a request's trace what was asked of a store and what came of it. Only a request whose span records is looked
+ * at; for every other one this hands on and costs a comparison.
+ */
+class TracedStore extends StoreDecorator {
+  readonly #tracer: Tracer;
+
+  constructor(inner: BlobStore, tracer: Tracer) {
+    super(inner);
+    this.#tracer = tracer;
+  }
+
+  override findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
+    const parent = options?.span;
+    if (!parent?.recording) return this.inner.findMissing(digests, options);
+    const attributes: Attributes = {
+      'cache.tier': this.name,
+      'cache.digests': digests.length,
+      'cache.digest': digests.length === 1 ? String(digests[0]) : undefined,
+    };
+    return withSpan(this.#tracer, 'proxy.FindMissing', { parent, attributes }, (span) =>
+      seen(this.inner.findMissing(digests, optionsInSpan(options, span)), (missing) =>
+        span.setAttributes({ 'cache.missing': missing.length, 'cache.hit': missing.length === 0 }),
+      ),
+    );
+  }
+
+  override get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
+    const parent = options?.span;
+    if (!parent?.recording) return this.inner.get(digest, options);
+    return withSpan(this.#tracer, 'proxy.Get', { parent, attributes: this.#describe(digest) }, (span) =>
+      seen(this.inner.get(digest, optionsInSpan(options, span)), (bytes) =>
+        span.setAttribute('cache.hit', bytes !== undefined),
+      ),
+    );
+  }
+
+  override read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
+    const parent = options?.span;
+    return parent?.recording ? this.#read(digest, options, parent) : this.inner.read(digest, options);
+  }
+
+  override write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
+    const parent = options?.span;
+    if (!parent?.recording) return this.inner.write(digest, source, options);
+    return withSpan(this.#tracer, 'proxy.Put', { parent, attributes: this.#describe(digest) }, (span) =>
+      this.inner.write(digest, source, optionsInSpan(options, span)),
+    );
+  }
+
+  #read(digest: Digest, options: ReadOptions | undefined, parent: Span): Promise<BlobReader | undefined> {
+    const span = this.#tracer.startSpan('proxy.Get', { parent, attributes: this.#describe(digest) });
+    const open = () => this.inner.read(digest, readOptionsInSpan(options, span));
+    return readInSpan(span, () => this.#tracer.runWith(span, open));
+  }
+
+  #describe(digest: Digest): Attributes {
+    return { 'cache.tier': this.name, 'cache.digest': String(digest), 'cache.size': digest.size };
+  }
+}
+
+/** Tells of a value when it is there. */
+function seen<T>(value: MaybePromise<T>, tell: (value: T) => void): MaybePromise<T> {
+  if (value instanceof Promise)
+    return value.then((late) => {
+      tell(late);
+      return late;
+    });
+  tell(value);
+  return value;
+}
+
+/**
+ * Makes the spans `proxy.Get`, `proxy.Put` and `proxy.FindMissing` of what a traced request asks of the store. A tracer
+ * that is off gives the store itself.
+ */
+export function withTracing(store: BlobStore, tracer: Tracer): BlobStore {
+  return tracer.enabled ? new TracedStore(store, tracer) : store;
+}
