@@ -42,6 +42,11 @@ export interface RequestRecord {
   readonly subject?: string;
   /** The error behind a failure that is ours, for the log. */
   readonly error?: unknown;
+  /** The request's trace and its span in it, in hexadecimal digits; left out where there are none. */
+  readonly traceId?: string;
+  readonly spanId?: string;
+  /** Whether the trace is recorded, so that its id leads somewhere. */
+  readonly sampled?: boolean;
 }
 
 /** What the server around the protocols adds to every request. */

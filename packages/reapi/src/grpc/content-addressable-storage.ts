@@ -1,5 +1,4 @@
 import { Digest, inferDigestFunction } from '@granary/blobs';
-import type { Logger } from '@granary/telemetry';
 import { GetTreeRequestSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { checkInstanceName } from '../resource-name.js';
 import { type BlobAnswers, readBlobs, updateBlobs } from '../services/blob-batch.js';
@@ -23,6 +22,7 @@ import { type Endpoint, serverStream, unary } from './endpoint.js';
 import { FRAME_HEADER_BYTES } from './framed-response.js';
 import { decodeGenerated } from './generated-message.js';
 import { ResponseMemory } from './response-memory.js';
+import type { RunningCall } from './running-call.js';
 import { isOurFault, toStatus } from './status.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.ContentAddressableStorage';
@@ -70,7 +70,7 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
       digests.require(digestFunction);
       if (call.wantsSubject) call.subject = `${requests.length} blobs`;
       const failures = await updateBlobs(blobs, requests, limits, call.options);
-      const responses = requests.map(({ digest }, i) => ({ digest, status: statusOf(failures[i], edge.logger) }));
+      const responses = requests.map(({ digest }, i) => ({ digest, status: statusOf(failures[i], call) }));
       return encodeBatchUpdateBlobsResponse({ responses });
     }),
 
@@ -84,7 +84,7 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
         headroom: FRAME_HEADER_BYTES,
         allocate: takeMemory,
       });
-      const answers = answersInto(response, edge.logger);
+      const answers = answersInto(response, call);
       const answered = readBlobs(blobs, requested, acceptableCompressors, limits, answers, call.options);
       const finish = () => {
         const bytes = response.finish();
@@ -116,20 +116,20 @@ function encodeMissing(missingBlobDigests: readonly Digest[]): Buffer {
   return encodeFindMissingBlobsResponse({ missingBlobDigests });
 }
 
-function answersInto(response: BatchReadBlobsResponseWriter, logger: Logger): BlobAnswers {
+function answersInto(response: BatchReadBlobsResponseWriter, call: RunningCall): BlobAnswers {
   return {
     place: (digest, bytes) => response.place(digest, bytes),
     found: (digest, data, compressor) => response.add({ digest, data, compressor, status: OK }),
     failed: (digest, error) =>
-      response.add({ digest, data: NO_BYTES, compressor: COMPRESSOR.identity, status: statusOf(error, logger) }),
+      response.add({ digest, data: NO_BYTES, compressor: COMPRESSOR.identity, status: statusOf(error, call) }),
   };
 }
 
 /** The status of one blob in a batch, whose call as a whole goes well. */
-function statusOf(error: unknown, logger: Logger): WireStatus {
+function statusOf(error: unknown, call: RunningCall): WireStatus {
   if (error === undefined) return OK;
   const { code, details } = toStatus(error);
-  if (isOurFault(code)) logger.error('A blob of a batch failed', error);
+  if (isOurFault(code)) call.logger.error('A blob of a batch failed', error);
   return { code, message: details };
 }
 

@@ -7,14 +7,19 @@ import type {
   MethodDefinition,
   Server,
   ServerDuplexStream,
+  ServerReadableStream,
+  ServerUnaryCall,
+  ServerWritableStream,
   ServiceDefinition,
+  sendUnaryData,
   UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { isPending } from '../services/pending.js';
 import { sendAsItLies } from './framed-response.js';
 import { IncomingMessages } from './incoming-messages.js';
 import { OutgoingMessages } from './outgoing-messages.js';
-import { type Edge, type MethodName, RunningCall } from './running-call.js';
+import { type Edge, RunningCall } from './running-call.js';
+import type { MethodName, ServerCall } from './server-call.js';
 
 /** A method with how its messages are read and written. */
 export interface Method<Request> extends MethodName {
@@ -27,6 +32,9 @@ export interface Endpoint {
   readonly definition: MethodDefinition<Buffer, Buffer>;
   readonly handle: UntypedHandleCall;
 }
+
+type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+type SendResponse = sendUnaryData<Buffer>;
 
 /** Answers with an encoded message. What it throws becomes the call's status. */
 type UnaryHandler<Request> = (request: Request, call: RunningCall) => MaybePromise<Buffer>;
@@ -51,8 +59,7 @@ type DuplexHandler = (stream: ServerDuplexStream<Buffer, Buffer>, fail: (error: 
  * Stays synchronous as long as access and handler do: a promise less is a tenth of a small call.
  */
 export function unary<Request>(edge: Edge, method: Method<Request>, handler: UnaryHandler<Request>): Endpoint {
-  const handle: handleUnaryCall<Buffer, Buffer> = (serverCall, callback) => {
-    const call = new RunningCall(edge, method, serverCall);
+  const answer = (call: RunningCall, serverCall: UnaryCall, callback: SendResponse) => {
     const bytes = serverCall.request;
     call.bytesIn = bytes.length;
     const fail = (error: unknown) => callback(call.fail(error));
@@ -76,13 +83,14 @@ export function unary<Request>(edge: Edge, method: Method<Request>, handler: Una
       fail(error);
     }
   };
+  const handle: handleUnaryCall<Buffer, Buffer> = (serverCall, callback) =>
+    begin(edge, method, answer, serverCall, callback);
   return { service: method.service, definition: definition(method, false, false), handle };
 }
 
 /** One request, a stream of responses. */
 export function serverStream<Request>(edge: Edge, method: Method<Request>, handler: StreamHandler<Request>): Endpoint {
-  const handle: handleServerStreamingCall<Buffer, Buffer> = (serverCall) => {
-    const call = new RunningCall(edge, method, serverCall);
+  const answer = (call: RunningCall, serverCall: ServerWritableStream<Buffer, Buffer>) => {
     const out = new OutgoingMessages(serverCall, edge.streamIdleMs);
     const bytes = serverCall.request;
     call.bytesIn = bytes.length;
@@ -107,6 +115,8 @@ export function serverStream<Request>(edge: Edge, method: Method<Request>, handl
       fail(error);
     }
   };
+  const handle: handleServerStreamingCall<Buffer, Buffer> = (serverCall) =>
+    begin(edge, method, answer, serverCall, undefined);
   return { service: method.service, definition: definition(method, false, true), handle };
 }
 
@@ -115,8 +125,11 @@ export function serverStream<Request>(edge: Edge, method: Method<Request>, handl
  * then dropped, and the client learns the answer when it looks.
  */
 export function clientStream(edge: Edge, method: MethodName, handler: UploadHandler): Endpoint {
-  const handle: handleClientStreamingCall<Buffer, Buffer> = async (serverCall, callback) => {
-    const call = new RunningCall(edge, method, serverCall);
+  const answer = async (
+    call: RunningCall,
+    serverCall: ServerReadableStream<Buffer, Buffer>,
+    callback: SendResponse,
+  ): Promise<void> => {
     let messages: IncomingMessages | undefined;
     const stop = () => {
       call.bytesIn = messages?.bytes ?? 0;
@@ -136,6 +149,8 @@ export function clientStream(edge: Edge, method: MethodName, handler: UploadHand
       callback(call.fail(error));
     }
   };
+  const handle: handleClientStreamingCall<Buffer, Buffer> = (serverCall, callback) =>
+    begin(edge, method, answer, serverCall, callback);
   return { service: method.service, definition: definition(method, true, false), handle };
 }
 
@@ -144,8 +159,7 @@ export function clientStream(edge: Edge, method: MethodName, handler: UploadHand
  * grpc-js holds messages back until somebody listens, so there is time to get ready.
  */
 export function duplexStream(edge: Edge, method: MethodName, handler: DuplexHandler): Endpoint {
-  const handle: handleBidiStreamingCall<Buffer, Buffer> = async (stream) => {
-    const call = new RunningCall(edge, method, stream);
+  const answer = async (call: RunningCall, stream: ServerDuplexStream<Buffer, Buffer>): Promise<void> => {
     const fail = (error: unknown) => {
       stream.emit('error', call.fail(error));
     };
@@ -153,11 +167,30 @@ export function duplexStream(edge: Edge, method: MethodName, handler: DuplexHand
       await call.authorize();
       await handler(stream, fail);
       stream.once('finish', () => call.succeed());
+      // Of a client that went away the stream never finishes.
+      stream.once('cancelled', () => call.fail(undefined));
     } catch (error) {
       fail(error);
     }
   };
+  const handle: handleBidiStreamingCall<Buffer, Buffer> = (stream) => begin(edge, method, answer, stream, undefined);
   return { service: method.service, definition: definition(method, true, true), handle };
+}
+
+/**
+ * Begins a call. Its answer runs as a part of its span where that records, so that log lines and clients deep inside find
+ * it; elsewhere not even a function is made for it.
+ */
+function begin<Call extends ServerCall, Callback>(
+  edge: Edge,
+  method: MethodName,
+  answer: (call: RunningCall, serverCall: Call, callback: Callback) => unknown,
+  serverCall: Call,
+  callback: Callback,
+): void {
+  const call = new RunningCall(edge, method, serverCall);
+  if (call.span.recording) edge.spans.tracer.runWith(call.span, () => answer(call, serverCall, callback));
+  else answer(call, serverCall, callback);
 }
 
 /** Registers endpoints, which may be of several services. */

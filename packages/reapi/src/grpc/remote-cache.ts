@@ -5,7 +5,7 @@ import {
   type DigestFunction,
   withEmptyBlob,
 } from '@granary/blobs';
-import { type Logger, nullLogger } from '@granary/telemetry';
+import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
 import type { Server, ServerOptions } from '@grpc/grpc-js';
 import type { EdgeHooks } from '../edge/hooks.js';
 import { ActionCache } from '../services/action-cache.js';
@@ -14,11 +14,13 @@ import { type CacheLimits, resolveLimits } from '../services/limits.js';
 import { actionCacheEndpoints } from './action-cache.js';
 import { byteStreamEndpoints } from './byte-stream.js';
 import type { CacheParts } from './cache-parts.js';
+import { CallSpans } from './call-spans.js';
 import { capabilitiesEndpoints } from './capabilities.js';
 import { contentAddressableStorageEndpoints } from './content-addressable-storage.js';
 import { addEndpoints } from './endpoint.js';
 import { Health, healthEndpoints } from './health.js';
 import { reflectionEndpoints } from './reflection.js';
+import type { Edge } from './running-call.js';
 
 export interface RemoteCacheOptions {
   readonly blobs: BlobStore;
@@ -35,6 +37,8 @@ export interface RemoteCacheOptions {
   /** Access rules and records. Default: everyone may do everything, and nobody is told. */
   readonly hooks?: EdgeHooks;
   readonly logger?: Logger;
+  /** Makes a span of each call and of what is asked of the action cache. Default: none. */
+  readonly tracer?: Tracer;
 }
 
 /** The caching half of the Remote Execution API, to be added to gRPC servers and shared with the HTTP edge. */
@@ -45,6 +49,8 @@ export interface RemoteCache {
   readonly digestFunctions: readonly DigestFunction[];
   readonly limits: CacheLimits;
   readonly health: Health;
+  /** gRPC calls that are under way, streams that are open included. */
+  readonly runningCalls: number;
   /**
    * Adds all services: ContentAddressableStorage, ActionCache, ByteStream, Capabilities, health and reflection. The
    * server is made with {@link grpcServerOptions}.
@@ -57,6 +63,7 @@ export interface RemoteCache {
 /** @throws RangeError that names the option which is wrong */
 export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
   const logger = options.logger ?? nullLogger;
+  const tracer = options.tracer ?? noopTracer;
   const limits = resolveLimits(options.limits);
   const digests = new DigestPolicy(options.digestFunctions ?? DEFAULT_DIGEST_FUNCTIONS);
   const blobs = withEmptyBlob(options.blobs);
@@ -67,8 +74,15 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
     maxTreeBytes: limits.maxTreeBytes,
     maxTreeDirectories: limits.maxTreeDirectories,
     logger,
+    tracer,
   });
-  const edge = { hooks: options.hooks ?? {}, logger, streamIdleMs: limits.streamIdleMs };
+  const edge: Edge = {
+    hooks: options.hooks ?? {},
+    logger,
+    spans: new CallSpans(tracer),
+    running: { count: 0 },
+    streamIdleMs: limits.streamIdleMs,
+  };
   const parts: CacheParts = { edge, blobs, actionCache, digests, limits };
   const endpoints = [
     ...contentAddressableStorageEndpoints(parts),
@@ -83,6 +97,9 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
     digestFunctions: digests.functions,
     limits,
     health,
+    get runningCalls() {
+      return edge.running.count;
+    },
     addTo(server) {
       addEndpoints(server, [...endpoints, ...healthEndpoints(edge, health), ...reflectionEndpoints(edge)]);
     },

@@ -1,41 +1,30 @@
 import type { MaybePromise, OperationOptions } from '@granary/blobs';
-import type { Logger } from '@granary/telemetry';
-import { status as CODES, type Metadata } from '@grpc/grpc-js';
+import { type Logger, noopSpan, type Span } from '@granary/telemetry';
+import { status as CODES } from '@grpc/grpc-js';
 import { AccessDeniedError, type Credentials, type EdgeHooks, type Right } from '../edge/hooks.js';
+import { tracedLogger, traceOf } from '../edge/trace.js';
 import { isPending } from '../services/pending.js';
+import { type CallSpans, endCallSpan } from './call-spans.js';
 import type { FramedResponse } from './framed-response.js';
 import { socketOf } from './peer-socket.js';
+import type { MethodName, ServerCall } from './server-call.js';
 import { CallEndedError, type GrpcStatus, isOurFault, toStatus } from './status.js';
 
 /** What every call of a server has around it. */
 export interface Edge {
   readonly hooks: EdgeHooks;
   readonly logger: Logger;
+  readonly spans: CallSpans;
+  /** Calls that are under way. */
+  readonly running: { count: number };
   /** How long a stream may stand still because of its client, in milliseconds. */
   readonly streamIdleMs: number;
 }
 
-/** A method as records and access rules know it. */
-export interface MethodName {
-  /** The service's full name. */
-  readonly service: string;
-  readonly name: string;
-  /** What the caller must be allowed; undefined for what is open to everyone. */
-  readonly right: Right | undefined;
-}
-
-/** What the call objects of grpc-js have in common. */
-export interface ServerCall {
-  readonly metadata: Metadata;
-  readonly cancelled: boolean;
-  getHost(): string;
-  getPeer(): string;
-  getDeadline(): Date | number;
-  once(event: 'cancelled', listener: () => void): unknown;
-}
-
 /** One call from its first byte to its record. */
 export class RunningCall {
+  /** Stands for the call in its trace. */
+  readonly span: Span;
   bytesIn = 0;
   bytesOut = 0;
   /** What was asked for; worth setting only when {@link wantsSubject}. */
@@ -54,13 +43,20 @@ export class RunningCall {
     this.#method = method;
     this.#call = call;
     this.#startedAt = edge.hooks.onRequest ? performance.now() : 0;
+    this.span = edge.spans.start(method, call);
+    edge.running.count++;
+  }
+
+  /** For what goes wrong in this call: made when it is asked for. */
+  get logger(): Logger {
+    return tracedLogger(this.#edge.logger, this.span);
   }
 
   get wantsSubject(): boolean {
     return this.#edge.hooks.wantsSubject?.() === true;
   }
 
-  /** For stores: the call itself, since it has a signal. An object made for each call would cost more than the call. */
+  /** For stores: the call itself, since it has a signal and a span. An object made for each call would cost more than the call. */
   get options(): OperationOptions {
     return this;
   }
@@ -108,16 +104,19 @@ export class RunningCall {
 
   /** Ends the call's record with an error and says which status it is. */
   fail(error: unknown): GrpcStatus {
-    const status = toStatus(this.#call.cancelled ? this.#ended() : error);
+    const reason = this.#call.cancelled ? this.#ended() : error;
+    const status = toStatus(reason);
     if (isOurFault(status.code))
-      this.#edge.logger.error('{Service}/{Method} failed', this.#method.service, this.#method.name, error);
-    this.#finish(status.code, error);
+      this.logger.error('{Service}/{Method} failed', this.#method.service, this.#method.name, reason);
+    this.#finish(status.code, reason);
     return status;
   }
 
   #finish(code: CODES, error?: unknown): void {
     if (this.#finished) return;
     this.#finished = true;
+    this.#edge.running.count--;
+    if (this.span.recording) endCallSpan(this.span, code, error);
     const { onRequest } = this.#edge.hooks;
     if (!onRequest) return;
     try {
@@ -132,6 +131,7 @@ export class RunningCall {
         peer: this.#call.getPeer(),
         ...(this.subject !== undefined && { subject: this.subject }),
         ...(isOurFault(code) && { error }),
+        ...(this.span !== noopSpan && traceOf(this.span)),
       });
     } catch (failure) {
       this.#edge.logger.error('The record of a request could not be written', failure);

@@ -81,6 +81,13 @@ export function isOurFault(code: CODES): boolean {
   return code === CODES.INTERNAL || code === CODES.UNKNOWN || code === CODES.DATA_LOSS;
 }
 
+/** Whether a server's span counts as failed with this code, by OpenTelemetry's conventions for gRPC. */
+export function isServerError(code: CODES): boolean {
+  return (
+    isOurFault(code) || code === CODES.DEADLINE_EXCEEDED || code === CODES.UNIMPLEMENTED || code === CODES.UNAVAILABLE
+  );
+}
+
 const INTERNAL: GrpcStatus = { code: CODES.INTERNAL, details: 'the server failed; its log says how' };
 
 /** grpc-js sends the text through `encodeURI`, which throws on half of a surrogate pair. */

@@ -62,7 +62,7 @@ export class Blobs {
     if (digest.size > WHOLE_BYTES)
       return compressed ? this.#streamCompressed(exchange, digest) : this.#stream(exchange, digest);
     // Nobody gains by cancelling what takes microseconds, and a signal costs about as much.
-    const bytes = this.#options.blobs.get(digest);
+    const bytes = this.#options.blobs.get(digest, exchange.spanOnly);
     if (compressed) return this.#sendCompressed(exchange, bytes);
     return isPending(bytes) ? bytes.then((found) => sendWhole(exchange, found)) : sendWhole(exchange, bytes);
   }
@@ -136,7 +136,7 @@ export class Blobs {
   }
 
   async #read(exchange: Exchange, digest: Digest, part: { offset?: number; limit?: number }): Promise<BlobReader> {
-    const reader = await this.#options.blobs.read(digest, { ...part, signal: exchange.signal });
+    const reader = await this.#options.blobs.read(digest, { ...part, signal: exchange.signal, span: exchange.span });
     if (!reader) throw missing();
     return reader;
   }

@@ -52,6 +52,16 @@ function instanceName(prefix: string): string {
   return name;
 }
 
+/** What a path is like, for names of which there must be few; undefined for what is none of the cache's paths. */
+export function routeOf(url: string): string | undefined {
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
+  if (path === '/status') return path;
+  const kind = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+  if (kind.endsWith('/cas')) return '/cas/{hash}';
+  return kind.endsWith('/ac') ? '/ac/{hash}' : undefined;
+}
+
 /** For the access log: what was asked for. */
 export function subjectOf(path: CachePath, digest?: Digest): string {
   if (path.kind === 'status') return 'status';

@@ -1,6 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { OperationOptions } from '@granary/blobs';
+import { type Logger, noopSpan, type Span } from '@granary/telemetry';
 import type { EdgeHooks, Right } from '../edge/hooks.js';
+import { tracedLogger, traceOf } from '../edge/trace.js';
 import { type CachePath, subjectOf } from './cache-path.js';
+import { type ExchangeSpans, endExchangeSpan } from './exchange-spans.js';
 import { HttpError } from './http-error.js';
 
 /** A body up to this size is read to its end before it is refused, so that its connection can be used again. */
@@ -11,24 +15,45 @@ const LINGER_MS = 2000;
 /** Names and values by turns, as Node writes them fastest. */
 export type HeaderList = readonly (string | number)[];
 
+/** What every request of a handler has around it. */
+export interface HttpEdge {
+  readonly hooks: EdgeHooks;
+  readonly logger: Logger;
+  readonly spans: ExchangeSpans;
+}
+
 /** One request and its answer, from its first byte to its record. */
 export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** Stands for the request in its trace. */
+  readonly span: Span;
   bytesIn = 0;
   bytesOut = 0;
-  readonly #hooks: EdgeHooks;
+  readonly #edge: HttpEdge;
   readonly #startedAt: number;
   #controller: AbortController | undefined;
   #path: CachePath | undefined;
   #failure: unknown;
 
-  constructor(hooks: EdgeHooks, request: IncomingMessage, response: ServerResponse) {
-    this.#hooks = hooks;
+  constructor(edge: HttpEdge, request: IncomingMessage, response: ServerResponse) {
+    const isRecorded = edge.hooks.onRequest !== undefined;
+    this.#edge = edge;
     this.request = request;
     this.response = response;
-    this.#startedAt = hooks.onRequest ? performance.now() : 0;
-    if (hooks.onRequest) response.once('close', () => this.#record());
+    this.#startedAt = isRecorded ? performance.now() : 0;
+    this.span = edge.spans.start(request);
+    if (isRecorded || this.span.recording) response.once('close', () => this.#finish());
+  }
+
+  /** For what goes wrong in this exchange: made when it is asked for. */
+  get logger(): Logger {
+    return tracedLogger(this.#edge.logger, this.span);
+  }
+
+  /** Options for a store that answers at once, and for which a signal would be too dear. */
+  get spanOnly(): OperationOptions | undefined {
+    return this.span.recording ? { span: this.span } : undefined;
   }
 
   /** What the request is about, for the record. */
@@ -53,7 +78,10 @@ export class Exchange {
   /** @throws AccessDeniedError */
   authorize(right: Right) {
     const { headers, socket } = this.request;
-    return this.#hooks.authorize?.({ authorization: headers.authorization, authority: headers.host, socket }, right);
+    return this.#edge.hooks.authorize?.(
+      { authorization: headers.authorization, authority: headers.host, socket },
+      right,
+    );
   }
 
   /** Sends headers; the body follows in {@link response}. */
@@ -104,11 +132,17 @@ export class Exchange {
     response.end();
   }
 
+  #finish(): void {
+    if (this.span.recording) endExchangeSpan(this.span, this.response, this.#failure);
+    if (this.#edge.hooks.onRequest) this.#record();
+  }
+
   #record(): void {
     const { request, response } = this;
-    const wanted = this.#path && this.#hooks.wantsSubject?.();
+    const { hooks } = this.#edge;
+    const wanted = this.#path && hooks.wantsSubject?.();
     try {
-      this.#hooks.onRequest?.({
+      hooks.onRequest?.({
         protocol: 'http',
         service: this.#path?.kind ?? 'other',
         method: request.method ?? '',
@@ -119,6 +153,7 @@ export class Exchange {
         peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
         ...(wanted && this.#path && { subject: subjectOf(this.#path) }),
         ...(this.#failure !== undefined && { error: this.#failure }),
+        ...(this.span !== noopSpan && traceOf(this.span)),
       });
     } catch {
       // A listener that throws must not take the connection with it.

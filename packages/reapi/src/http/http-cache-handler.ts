@@ -7,14 +7,15 @@ import {
   type MaybePromise,
   type SizeLookup,
 } from '@granary/blobs';
-import { type Logger, nullLogger } from '@granary/telemetry';
+import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
 import type { EdgeHooks } from '../edge/hooks.js';
 import type { ActionCache } from '../services/action-cache.js';
 import { isPending } from '../services/pending.js';
 import { ActionResults } from './action-results.js';
 import { Blobs } from './blobs.js';
 import { type CachePath, parseCachePath } from './cache-path.js';
-import { Exchange } from './exchange.js';
+import { Exchange, type HttpEdge } from './exchange.js';
+import { ExchangeSpans } from './exchange-spans.js';
 import { HttpError, toHttpError } from './http-error.js';
 import { Spool } from './spool.js';
 
@@ -35,6 +36,8 @@ export interface HttpCacheOptions {
   readonly spoolDirectory?: string;
   readonly hooks?: EdgeHooks;
   readonly logger?: Logger;
+  /** Makes a span of each request. Default: none. */
+  readonly tracer?: Tracer;
 }
 
 /** Serves a request; to be registered for a server's events `request` and `checkContinue`. */
@@ -52,7 +55,8 @@ const RUNNING = Buffer.from('{"status":"running"}\n');
  * is, and handed out as a result only when all that it names is there.
  */
 export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHandler {
-  const { hooks = {}, logger = nullLogger } = options;
+  const { hooks = {}, logger = nullLogger, tracer = noopTracer } = options;
+  const edge: HttpEdge = { hooks, logger, spans: new ExchangeSpans(tracer) };
   const blobs = new Blobs({
     blobs: options.blobs,
     sizes: options.sizes,
@@ -88,18 +92,24 @@ export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHand
     const { request, response } = exchange;
     // A client that went away is no failure of the server.
     const isOurs = answer.status === 500 && !response.destroyed;
-    if (isOurs) logger.error('{Method} {Url} failed', request.method, request.url, error);
+    if (isOurs) exchange.logger.error('{Method} {Url} failed', request.method, request.url, error);
     exchange.fail(answer, isOurs ? error : undefined).catch(() => response.destroy());
   };
 
   // What is in memory is answered within the event: no promise, no turn of the loop (benchmark `HTTP GET`, 4 KiB).
-  return (request, response) => {
-    const exchange = new Exchange(hooks, request, response);
+  const answer = (exchange: Exchange): void => {
     try {
       const pending = begin(exchange);
       if (pending) pending.catch((error: unknown) => fail(exchange, error));
     } catch (error) {
       fail(exchange, error);
     }
+  };
+
+  return (request, response) => {
+    const exchange = new Exchange(edge, request, response);
+    // Log lines and clients deep inside find the span; where it doesn't record, nobody pays for that.
+    if (exchange.span.recording) tracer.runWith(exchange.span, () => answer(exchange));
+    else answer(exchange);
   };
 }

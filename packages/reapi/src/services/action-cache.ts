@@ -5,8 +5,17 @@ import {
   type Digest,
   type MaybePromise,
   type OperationOptions,
+  optionsInSpan,
 } from '@granary/blobs';
-import { type Logger, nullLogger } from '@granary/telemetry';
+import {
+  type Logger,
+  noopTracer,
+  nullLogger,
+  type Span,
+  type SpanOptions,
+  type Tracer,
+  withSpan,
+} from '@granary/telemetry';
 import { type ActionResultContents, scanActionResult, scanTree } from '../wire/index.js';
 import { walkDirectories } from './directory-walk.js';
 import { isPending } from './pending.js';
@@ -30,6 +39,8 @@ export interface ActionCacheOptions {
   /** Most directories below an output directory's root. */
   readonly maxTreeDirectories: number;
   readonly logger?: Logger;
+  /** Makes spans of what a traced request asks for. Default: none. */
+  readonly tracer?: Tracer;
 }
 
 /**
@@ -48,6 +59,7 @@ export class ActionCache {
   readonly #maxTreeBytes: number;
   readonly #maxTreeDirectories: number;
   readonly #logger: Logger;
+  readonly #tracer: Tracer;
 
   constructor(options: ActionCacheOptions) {
     this.#results = options.results;
@@ -57,11 +69,12 @@ export class ActionCache {
     this.#maxTreeBytes = options.maxTreeBytes;
     this.#maxTreeDirectories = options.maxTreeDirectories;
     this.#logger = options.logger ?? nullLogger;
+    this.#tracer = options.tracer ?? noopTracer;
   }
 
   /** The encoded `ActionResult`, as it was stored; undefined when there is none or it is not complete. */
   get(instance: string, action: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
-    return this.#find(instance, action, false, options);
+    return this.#lookUp(instance, action, false, options);
   }
 
   /**
@@ -69,7 +82,7 @@ export class ActionCache {
    * things under the names of actions.
    */
   lookup(instance: string, action: Digest, options?: OperationOptions): MaybePromise<Buffer | undefined> {
-    return this.#find(instance, action, true, options);
+    return this.#lookUp(instance, action, true, options);
   }
 
   /**
@@ -84,7 +97,7 @@ export class ActionCache {
     } catch (error) {
       throw invalidRequest(`this is no action result: ${error instanceof Error ? error.message : error}`);
     }
-    await this.#results.set(actionKey(instance, action), result, options);
+    await this.#set(instance, action, result, options);
   }
 
   /**
@@ -94,11 +107,43 @@ export class ActionCache {
    */
   async put(instance: string, action: Digest, value: Buffer, options?: OperationOptions): Promise<void> {
     this.#refuseWhenReadOnly();
-    await this.#results.set(actionKey(instance, action), value, options);
+    await this.#set(instance, action, value, options);
   }
 
   #refuseWhenReadOnly(): void {
     if (this.readOnly) throw new ProtocolError('READ_ONLY', 'this server does not take action results (ac.read_only)');
+  }
+
+  #set(instance: string, action: Digest, value: Buffer, options: OperationOptions | undefined): Promise<void> {
+    const key = actionKey(instance, action);
+    const parent = options?.span;
+    if (!parent?.recording) return this.#results.set(key, value, options);
+    return withSpan(this.#tracer, 'proxy.PutActionResult', this.#spanOptions(action, parent), (span) => {
+      span.setAttribute('cache.size', value.length);
+      return this.#results.set(key, value, optionsInSpan(options, span));
+    });
+  }
+
+  #lookUp(
+    instance: string,
+    action: Digest,
+    opaque: boolean,
+    options: OperationOptions | undefined,
+  ): MaybePromise<Buffer | undefined> {
+    const parent = options?.span;
+    if (!parent?.recording) return this.#find(instance, action, opaque, options);
+    return withSpan(this.#tracer, 'proxy.GetActionResult', this.#spanOptions(action, parent), (span) => {
+      const answer = (value: Buffer | undefined) => {
+        span.setAttributes({ 'cache.hit': value !== undefined, 'cache.size': value?.length });
+        return value;
+      };
+      const value = this.#find(instance, action, opaque, optionsInSpan(options, span));
+      return isPending(value) ? value.then(answer) : answer(value);
+    });
+  }
+
+  #spanOptions(action: Digest, parent: Span): SpanOptions {
+    return { parent, attributes: { 'cache.tier': this.#results.name, 'cache.digest': action.hash } };
   }
 
   #find(
@@ -129,11 +174,19 @@ export class ActionCache {
       return undefined;
     }
     const present = this.#present(named, options);
-    if (isPending(present)) return present.then((complete) => (complete ? value : this.#incomplete(action)));
-    return present ? value : this.#incomplete(action);
+    if (isPending(present)) return present.then((complete) => this.#ifComplete(complete, value, action, options));
+    return this.#ifComplete(present, value, action, options);
   }
 
-  #incomplete(action: Digest): undefined {
+  #ifComplete(
+    complete: boolean,
+    value: Buffer,
+    action: Digest,
+    options: OperationOptions | undefined,
+  ): Buffer | undefined {
+    const span = options?.span;
+    if (span?.recording) span.setAttribute('cache.complete', complete);
+    if (complete) return value;
     this.#logger.debug('The result of action {Action} names what is not here, and counts as a miss', action.hash);
     return undefined;
   }

@@ -6,6 +6,7 @@ import {
   type MaybePromise,
   type OperationOptions,
 } from '@granary/blobs';
+import type { Span } from '@granary/telemetry';
 import { type BlobUpload, COMPRESSOR, type RequestedDigest } from '../wire/index.js';
 import { compress, decompress, zstdSupport } from '../zstd/index.js';
 import type { CacheLimits } from './limits.js';
@@ -148,6 +149,10 @@ class Getting implements GetOptions {
 
   get signal(): AbortSignal | undefined {
     return this.#options?.signal;
+  }
+
+  get span(): Span | undefined {
+    return this.#options?.span;
   }
 
   of(requested: RequestedDigest): this {

@@ -1,0 +1,34 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import type { Attributes } from '@granary/telemetry';
+import type { Metadata } from '@grpc/grpc-js';
+import { boundedText } from '../edge/trace.js';
+import { RequestMetadataSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+
+const KEY = 'build.bazel.remote.execution.v2.requestmetadata-bin';
+
+/** Bazel's has some 300 bytes; what is much larger is not read. */
+const MAX_BYTES = 8 * 1024;
+
+/**
+ * What a client says of the build that a call belongs to (REAPI v2, `RequestMetadata`), under the names of its fields.
+ * Nothing depends on it, so what is too large or no such message counts as not said.
+ */
+export function requestMetadataAttributes(metadata: Metadata): Attributes {
+  const [bytes] = metadata.get(KEY);
+  if (!Buffer.isBuffer(bytes) || bytes.length > MAX_BYTES) return {};
+  try {
+    const said = fromBinary(RequestMetadataSchema, bytes, { readUnknownFields: false });
+    return {
+      'request_metadata.tool_details.tool_name': boundedText(said.toolDetails?.toolName),
+      'request_metadata.tool_details.tool_version': boundedText(said.toolDetails?.toolVersion),
+      'request_metadata.action_id': boundedText(said.actionId),
+      'request_metadata.tool_invocation_id': boundedText(said.toolInvocationId),
+      'request_metadata.correlated_invocations_id': boundedText(said.correlatedInvocationsId),
+      'request_metadata.action_mnemonic': boundedText(said.actionMnemonic),
+      'request_metadata.target_id': boundedText(said.targetId),
+      'request_metadata.configuration_id': boundedText(said.configurationId),
+    };
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,21 @@
+import type { Metadata } from '@grpc/grpc-js';
+import type { Right } from '../edge/hooks.js';
+
+/** A method as records and access rules know it. */
+export interface MethodName {
+  /** The service's full name. */
+  readonly service: string;
+  readonly name: string;
+  /** What the caller must be allowed; undefined for what is open to everyone. */
+  readonly right: Right | undefined;
+}
+
+/** What the call objects of grpc-js have in common. */
+export interface ServerCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  getHost(): string;
+  getPeer(): string;
+  getDeadline(): Date | number;
+  once(event: 'cancelled', listener: () => void): unknown;
+}
