@@ -9,10 +9,16 @@ export const node = {
       'Event loop: delay',
       'How late its turns are: every request waits that long.',
       [
-        { expr: of('granary_nodejs_eventloop_lag_p50_seconds'), legend: '{{instance}} p50' },
-        { expr: of('granary_nodejs_eventloop_lag_p99_seconds'), legend: '{{instance}} p99' },
+        { expr: of('granary_nodejs_eventloop_delay_p50_seconds'), legend: '{{instance}} p50' },
+        { expr: of('granary_nodejs_eventloop_delay_p99_seconds'), legend: '{{instance}} p99' },
       ],
       { unit: 's', width: 8, thresholds: [[0.25, 'red']] },
+    ),
+    lines(
+      'Event loop: utilization',
+      'Share of the time that it is busy. Near 100 % everything waits for it.',
+      [{ expr: of('granary_nodejs_eventloop_utilization_ratio'), legend: '{{instance}}' }],
+      { unit: 'percentunit', max: 1, width: 8, thresholds: [[0.9, 'red']] },
     ),
     lines(
       'CPU',
@@ -65,7 +71,7 @@ export const node = {
       'Versions of Granary and of Node.',
       { expr: of('granary_build_info') },
       ['job', 'instance', 'version', 'node'],
-      { width: 24, height: 5 },
+      { width: 16 },
     ),
   ],
 };

@@ -112,8 +112,8 @@ export const overview = {
     timeline(
       'Health',
       'Named checks: a degraded one is no reason to send builds elsewhere, an unhealthy one is.',
-      [{ expr: `min by (instance, check) (${of('granary_health_status')})`, legend: '{{instance}} {{check}}' }],
-      { 0: ['unhealthy', 'red'], 1: ['degraded', 'orange'], 2: ['healthy', 'green'] },
+      [{ expr: `max by (instance, check) (${of('granary_health_status')})`, legend: '{{instance}} {{check}}' }],
+      { 0: ['healthy', 'green'], 1: ['degraded', 'orange'], 2: ['unhealthy', 'red'] },
       { height: 6 },
     ),
     lines(
