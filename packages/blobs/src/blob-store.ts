@@ -57,6 +57,31 @@ export const CHUNK_BYTES = 256 * 1024;
 /** Content on its way in: all at once, or in chunks whose memory the store may use until it asks for the next. */
 export type BlobSource = Uint8Array | AsyncIterable<Uint8Array>;
 
+/** A blob that is being written, for those who want to read what has come so far. */
+export interface GrowingBlob {
+  /** Bytes that have come so far: they can be read. */
+  readonly received: number;
+  /**
+   * Copies bytes that have come, at once where they are in memory.
+   *
+   * @returns how many were copied, at least one; 0 when nothing can be read here any more, because the write is over:
+   *   then the blob is in the store, or nowhere
+   */
+  read(target: Buffer, targetStart: number, length: number, position: number): MaybePromise<number>;
+}
+
+/** Whoever reads a blob while it is being written. */
+export interface WriteObserver {
+  /** Called before the first byte is taken; never by stores that can't have it, or for small blobs. */
+  onGrowing(blob: GrowingBlob): void;
+  /** All bytes have come and are what the digest names; what is left is to make them durable. */
+  onVerified(): void;
+}
+
+export interface WriteOptions extends OperationOptions {
+  readonly observer?: WriteObserver | undefined;
+}
+
 /**
  * Content by digest. What is in a store is complete and was verified when it entered; a digest whose hash is known
  * but whose size differs names nothing.
@@ -87,7 +112,7 @@ export interface BlobStore {
    * @throws BlobTooLargeError before reading from the source
    * @throws NoSpaceError when space can't be made
    */
-  write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void>;
+  write(digest: Digest, source: BlobSource, options?: WriteOptions): Promise<void>;
 
   /** Removes a blob; whether it was there. */
   delete(digest: Digest): Promise<boolean>;

@@ -10,6 +10,7 @@ import type {
   OperationOptions,
   ReadOptions,
   SizeLookup,
+  WriteOptions,
 } from '../blob-store.js';
 import { BufferReader, readRange } from '../buffer-reader.js';
 import { readInSpan } from '../decorators/traced-reader.js';
@@ -198,7 +199,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     return bytes && BufferReader.copyOf(bytes, range.offset, range.length);
   }
 
-  async write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
+  async write(digest: Digest, source: BlobSource, options?: WriteOptions): Promise<void> {
     this.#assertOpen();
     options?.signal?.throwIfAborted();
     const handle = this.#find(digest);

@@ -3,7 +3,7 @@ import {
   type BlobSource,
   CHUNK_HEADROOM,
   type MaybePromise,
-  type OperationOptions,
+  type WriteOptions,
 } from '../../blob-store.js';
 import { BufferReader } from '../../buffer-reader.js';
 import type { Digest } from '../../digest.js';
@@ -43,7 +43,7 @@ export class BlobFiles {
   }
 
   /** Stores a blob. When another upload of it was quicker, this one's bytes are dropped. */
-  async write(digest: Digest, source: BlobSource, options: OperationOptions | undefined): Promise<void> {
+  async write(digest: Digest, source: BlobSource, options: WriteOptions | undefined): Promise<void> {
     const { catalog, directory, fs, spans } = this.#entries;
     const span = options?.span;
     const space = await this.#entries.reserve(accountedBytes('file', digest.size), options);
@@ -58,6 +58,7 @@ export class BlobFiles {
           signal: options?.signal,
           spans,
           span: writing,
+          observer: options?.observer,
         }),
       );
       const key = blobKey(digest);

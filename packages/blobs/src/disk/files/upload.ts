@@ -1,6 +1,6 @@
 import type { Span } from '@granary/telemetry';
 import { checkHash, consumeSource } from '../../blob-source.js';
-import type { BlobSource } from '../../blob-store.js';
+import type { BlobSource, GrowingBlob, MaybePromise, WriteObserver } from '../../blob-store.js';
 import type { Digest } from '../../digest.js';
 import { createHasher, type Hasher } from '../../digest-function.js';
 import { orFail, storeFailure } from '../failure.js';
@@ -12,6 +12,8 @@ import type { SyncGate } from './sync-gate.js';
 /** A sync begins whenever so much has been written since the last, so that the one at the end is short. */
 const SYNC_EVERY_BYTES = 16 * 1024 * 1024;
 
+const NOTHING = new Uint8Array(0);
+
 export interface UploadOptions {
   readonly fs: FileSystem;
   readonly buffers: BufferPool;
@@ -22,6 +24,8 @@ export interface UploadOptions {
   readonly spans: StoreSpans;
   /** The span of the upload. */
   readonly span: Span;
+  /** Reads the file while it grows. */
+  readonly observer: WriteObserver | undefined;
 }
 
 /**
@@ -43,6 +47,7 @@ export async function receiveFile(
   const file = await orFail(options.fs.create(path), 'cannot make a file for an upload');
   const upload = new Upload(file, digest, options);
   try {
+    options.observer?.onGrowing(upload);
     if (!options.span.recording) {
       await consumeSource(source, digest.size, options.signal, (chunk) => upload.take(chunk));
       return await upload.finish();
@@ -63,7 +68,7 @@ export async function receiveFile(
   }
 }
 
-class Upload {
+class Upload implements GrowingBlob {
   readonly #file: OpenFile;
   readonly #digest: Digest;
   readonly #options: UploadOptions;
@@ -75,10 +80,15 @@ class Upload {
   /** The other buffer, and the write that it is in. */
   #resting: Buffer | undefined;
   #writing: Promise<void> | undefined;
+  /** Bytes on their way to the disk, which end at `#position`. */
+  #inFlight: Uint8Array = NOTHING;
   #position = 0;
   #syncedTo = 0;
   #syncing: Promise<void> | undefined;
   #failure: unknown;
+  /** Reads of the file by observers; it stays open until they have ended. */
+  readonly #reads = new Set<Promise<number>>();
+  #closed = false;
 
   constructor(file: OpenFile, digest: Digest, options: UploadOptions) {
     this.#file = file;
@@ -86,6 +96,27 @@ class Upload {
     this.#options = options;
     this.#hasher = createHasher(digest.function);
     this.#transferBytes = options.buffers.transferBytes(digest.size);
+  }
+
+  get received(): number {
+    return this.#position + this.#filled;
+  }
+
+  read(target: Buffer, targetStart: number, length: number, position: number): MaybePromise<number> {
+    if (this.#closed) return 0;
+    const onDisk = this.#position - this.#inFlight.length;
+    if (position < onDisk) {
+      const read = this.#file.read(target, targetStart, Math.min(length, onDisk - position), position);
+      this.#reads.add(read);
+      const ended = () => this.#reads.delete(read);
+      read.then(ended, ended);
+      return read;
+    }
+    const [memory, from] =
+      position < this.#position ? [this.#inFlight, onDisk] : [this.#filling?.subarray(0, this.#filled), this.#position];
+    const bytes = memory?.subarray(position - from, position - from + length) ?? NOTHING;
+    target.set(bytes, targetStart);
+    return bytes.length;
   }
 
   /** Takes a chunk; returns a promise only when it has to be waited for. */
@@ -104,12 +135,14 @@ class Upload {
     if (this.#filled > 0) await this.#swap();
     await this.#settle();
     checkHash(this.#digest, this.#hasher.digest());
+    this.#options.observer?.onVerified();
     if (this.#options.sync) {
       await this.#syncing;
       if (this.#failure !== undefined) throw storeFailure(this.#failure, 'cannot sync an upload');
       await orFail(this.#sync(), 'cannot sync an upload');
     }
     const status = await orFail((async () => this.#file.status())(), 'cannot look at an upload');
+    await this.#endReads();
     await orFail(this.#file.close(), 'cannot close an upload');
     this.#giveBuffers();
     return status;
@@ -119,8 +152,14 @@ class Upload {
   async abandon(): Promise<void> {
     await this.#writing?.catch(() => {});
     await this.#syncing;
+    await this.#endReads();
     await this.#file.close().catch(() => {});
     this.#giveBuffers();
+  }
+
+  async #endReads(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#reads);
   }
 
   async #takeLarge(chunk: Uint8Array): Promise<void> {
@@ -161,6 +200,7 @@ class Upload {
   #startWriting(bytes: Uint8Array): void {
     const position = this.#position;
     this.#position += bytes.length;
+    this.#inFlight = bytes;
     this.#writing = orFail(this.#writeAll(bytes, position), 'cannot write an upload');
     // Whoever waits for it next gets the error; until then it must not count as unhandled.
     this.#writing.catch(() => {});
@@ -207,6 +247,7 @@ class Upload {
     const writing = this.#writing;
     this.#writing = undefined;
     await writing;
+    this.#inFlight = NOTHING;
   }
 
   #takeBuffer(): Buffer {
