@@ -1,5 +1,5 @@
 export * from './edge/hooks.js';
-export { Health, type HealthStatus } from './grpc/health.js';
+export { Health, type HealthStatus, STORAGE_SERVICES } from './grpc/health.js';
 export { createRemoteCache, type RemoteCache, type RemoteCacheOptions } from './grpc/remote-cache.js';
 export { createHttpCacheHandler, type HttpCacheHandler, type HttpCacheOptions } from './http/http-cache-handler.js';
 export { ActionCache, type ActionCacheOptions } from './services/action-cache.js';

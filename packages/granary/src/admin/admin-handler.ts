@@ -2,94 +2,92 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { MaybePromise } from '@granary/blobs';
 import { AccessDeniedError, type Credentials } from '@granary/reapi';
 import type { Logger } from '@granary/telemetry';
+import { AdminExchange } from './admin-exchange.js';
+import { comesFromForeignPage } from './foreign-page.js';
+import { type HealthSource, healthRoutes } from './health-routes.js';
+import { indexPage } from './index-page.js';
+import { type Answer, AnswerError, json, type Route, text } from './route.js';
 
 /** What the admin listener shows. */
 export interface AdminSources {
-  /** Why the server takes no work, or undefined when it does. */
-  readonly notReady: () => Promise<string | undefined>;
-  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly health: HealthSource;
+  /** @param accept the formats that the client asks for, as its `Accept` header has them */
+  readonly metrics: (accept?: string) => Promise<{ readonly contentType: string; readonly text: string }>;
   /** Undefined where there are none to show: on a listener for metrics alone. */
   readonly stats?: () => unknown;
   readonly version: () => unknown;
+  /** More routes by their paths, such as those that profile. */
+  readonly routes?: Readonly<Record<string, Route>>;
   /** Lets a request go on or throws {@link AccessDeniedError}. */
   readonly authorize: (credentials: Credentials) => MaybePromise<unknown>;
   readonly logger: Logger;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly contentType: string;
-  readonly body: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-const text = (status: number, body: string, headers?: Answer['headers']): Answer => ({
-  status,
-  contentType: 'text/plain; charset=utf-8',
-  body: `${body}\n`,
-  ...(headers && { headers }),
-});
-const json = (value: unknown): Answer => ({
-  status: 200,
-  contentType: 'application/json',
-  body: `${JSON.stringify(value, null, 2)}\n`,
-});
-
 /** Serves health to everyone, and the rest to who may administer. */
 export function createAdminHandler(sources: AdminSources) {
-  const open: Readonly<Record<string, () => MaybePromise<Answer>>> = {
-    '/healthz': () => text(200, 'ok'),
-    '/readyz': async () => {
-      const reason = await sources.notReady();
-      return reason === undefined ? text(200, 'ready') : text(503, reason);
-    },
-  };
-  const { stats } = sources;
-  const guarded: Readonly<Record<string, () => MaybePromise<Answer>>> = {
-    '/metrics': async () => {
-      const { contentType, text: body } = await sources.metrics();
-      return { status: 200, contentType, body };
-    },
-    '/version': () => json(sources.version()),
-    ...(stats && { '/stats': () => json(stats()) }),
-  };
+  const routes = new Map(Object.entries(allRoutes(sources)));
 
-  const answerTo = async (request: IncomingMessage): Promise<Answer> => {
-    const path = (request.url ?? '').split('?')[0] ?? '';
-    const openRoute = Object.hasOwn(open, path) ? open[path] : undefined;
+  const answerTo = async (request: IncomingMessage, exchange: AdminExchange): Promise<Answer> => {
+    const { path, method } = exchange;
+    const route = routes.get(path);
     // Whoever may not see the guarded routes may not learn which there are either.
-    if (!openRoute) {
+    if (!route?.open) {
       const { authorization, host } = request.headers;
       await sources.authorize({ authorization, authority: host, socket: request.socket });
     }
-    const route = openRoute ?? (Object.hasOwn(guarded, path) ? guarded[path] : undefined);
-    if (!route) return text(404, `there is ${[...Object.keys(open), ...Object.keys(guarded)].join(', ')}`);
-    if (request.method !== 'GET' && request.method !== 'HEAD')
-      return text(405, 'allowed: GET, HEAD', { Allow: 'GET, HEAD' });
-    return route();
+    if (!route) {
+      if (routes.has(`${path}/`)) return text(301, `see ${path}/`, { Location: `${path}/` });
+      return text(404, `there is ${[...routes.keys()].join(', ')}`);
+    }
+    const { get, put, post, onDemand } = route;
+    const handle = { GET: get, HEAD: get, PUT: put, POST: post }[method];
+    if (!handle) {
+      const allowed = Object.entries({ 'GET, HEAD': get, PUT: put, POST: post }).flatMap(([name, is]) =>
+        is ? name : [],
+      );
+      return text(405, `allowed: ${allowed.join(', ')}`, { Allow: allowed.join(', ') });
+    }
+    const careful = onDemand !== undefined || (method !== 'GET' && method !== 'HEAD');
+    if (careful && comesFromForeignPage(request.headers, request.socket))
+      return text(403, "this is not for other sites' pages; ask for it by this machine's name or address");
+    if (onDemand !== undefined && method === 'HEAD') return { status: 200, contentType: onDemand, body: '' };
+    return handle(exchange);
   };
 
   return (request: IncomingMessage, response: ServerResponse): void => {
-    // What a request brings is of no interest, but unread it would block the connection.
-    request.resume();
-    answerTo(request)
+    const exchange = new AdminExchange(request, response);
+    answerTo(request, exchange)
       .catch((error: unknown): Answer => {
         if (error instanceof AccessDeniedError) return refusal(error);
-        sources.logger.error('{Method} {Url} failed', request.method, request.url, error);
+        if (error instanceof AnswerError) return text(error.status, error.message, error.headers);
+        if (!exchange.signal.aborted) sources.logger.error('{Method} {Url} failed', request.method, request.url, error);
         return text(500, 'failed; see the log');
       })
-      .then(({ status, contentType, body, headers }) => {
-        response.writeHead(status, {
-          'Content-Type': contentType,
-          'Content-Length': Buffer.byteLength(body),
-          'Cache-Control': 'no-store',
-          'X-Content-Type-Options': 'nosniff',
-          ...headers,
-        });
-        response.end(request.method === 'HEAD' ? undefined : body);
-      })
-      .catch(() => response.destroy());
+      .then((answer) => exchange.send(answer))
+      .catch((error: unknown) => {
+        if (!exchange.signal.aborted)
+          sources.logger.error('The answer to {Method} {Url} broke off', request.method, request.url, error);
+        exchange.abandon();
+      });
   };
+}
+
+function allRoutes(sources: AdminSources): Readonly<Record<string, Route>> {
+  const { stats } = sources;
+  const routes: Record<string, Route> = {
+    ...healthRoutes(sources.health),
+    '/metrics': {
+      summary: 'metrics, for Prometheus',
+      get: async ({ headers }) => {
+        const { contentType, text: body } = await sources.metrics(headers.accept);
+        return { status: 200, contentType, body };
+      },
+    },
+    ...(stats && { '/stats': { summary: 'what granary stats shows, as JSON', get: () => json(stats()) } }),
+    '/version': { summary: 'the versions of Granary and of Node', get: () => json(sources.version()) },
+    ...sources.routes,
+  };
+  return { '/': { summary: 'this page', get: () => indexPage(routes) }, ...routes };
 }
 
 function refusal({ code, message }: AccessDeniedError): Answer {

@@ -105,6 +105,12 @@ export const configSchema = z.strictObject({
   shutdown: section({
     grace: duration('20s', 'How long running requests may take to finish after SIGTERM.'),
   }),
+  readiness: section({
+    require_upstream: boolean(
+      false,
+      'Whether the server is ready only while its upstreams answer; otherwise it is then degraded, and serves what it has.',
+    ),
+  }),
   telemetry: section({
     log_level: aliasedChoice(
       LOG_LEVELS,
@@ -114,6 +120,11 @@ export const configSchema = z.strictObject({
     ),
     log_format: choice(['auto', 'json', 'text'], 'auto', 'Lines of JSON or for people. auto: text on a terminal.'),
     metrics_addr: address('none', 'A separate listener for metrics and health; none: they are on listen.admin.'),
+    profiling: choice(
+      ['auto', 'on', 'off'],
+      'auto',
+      'Profiles under /debug/pprof/, for who may administer. on: the heap is sampled from the start; auto: only where the listener is on loopback, and nothing is loaded before it is asked for.',
+    ),
   }),
 });
 

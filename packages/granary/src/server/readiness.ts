@@ -1,40 +1,65 @@
-/** Looks again only after this time, however often somebody asks: each look writes to the disk. */
-const FRESH_MS = 1000;
+import { STORAGE_SERVICES } from '@granary/reapi';
+import { type HealthCheck, HealthRegistry, type HealthStatus, type MetricRegistry } from '@granary/telemetry';
+import type { ServerHealthReport } from '../admin/health-routes.js';
 
-/** Whether the store takes writes, looked at when somebody asks. */
+export interface ReadinessOptions {
+  /** Throws when the store can't take a write. */
+  readonly checkStore: () => Promise<void>;
+  /** Whether the server is ready only while its upstreams answer. */
+  readonly requireUpstream: boolean;
+  readonly metrics: MetricRegistry;
+  /** Whether the server ends. */
+  readonly draining: () => boolean;
+}
+
+const VALUES: Readonly<Record<HealthStatus, number>> = { healthy: 0, degraded: 1, unhealthy: 2 };
+
+/** What the server needs for its work, and whether it is there. */
 export class Readiness {
-  readonly #check: () => Promise<void>;
-  readonly #clock: () => number;
-  #answer: Promise<string | undefined> | undefined;
-  #askedAt = 0;
-  #running = false;
+  readonly registry = new HealthRegistry();
+  readonly #requireUpstream: boolean;
+  readonly #draining: () => boolean;
 
-  /** @param check throws when the store can't take a write */
-  constructor(check: () => Promise<void>, clock: () => number = Date.now) {
-    this.#check = check;
-    this.#clock = clock;
+  constructor(options: ReadinessOptions) {
+    this.#requireUpstream = options.requireUpstream;
+    this.#draining = options.draining;
+    this.registry.register('store', () => options.checkStore().then(() => undefined), { neededBy: STORAGE_SERVICES });
+    options.metrics.gauge(
+      'health_status',
+      'How the last health check went: 0 healthy, 1 degraded, 2 unhealthy.',
+      ['check'],
+      { read: () => this.#values() },
+    );
   }
 
-  /** Why the store can't be written, or undefined. */
-  notReady(): Promise<string | undefined> {
-    const now = this.#clock();
-    // On a disk that hangs, one look at a time is enough.
-    if (this.#answer === undefined || (!this.#running && now - this.#askedAt >= FRESH_MS)) {
-      this.#askedAt = now;
-      this.#running = true;
-      this.#answer = this.#look().finally(() => {
-        this.#running = false;
-      });
-    }
-    return this.#answer;
+  /**
+   * Adds what a tier asks of its upstream. While it fails the server is degraded, or not ready with
+   * `readiness.require_upstream`.
+   *
+   * @param name what the tier is called; the check is `upstream:NAME`
+   * @param neededBy the gRPC services that ask this upstream. Default: all that store.
+   * @returns a function that removes the check
+   */
+  addUpstream(name: string, check: HealthCheck, neededBy: readonly string[] = STORAGE_SERVICES): () => void {
+    return this.registry.register(`upstream:${name}`, check, { required: this.#requireUpstream, neededBy });
   }
 
-  async #look(): Promise<string | undefined> {
-    try {
-      await this.#check();
-      return undefined;
-    } catch (error) {
-      return `the store can't be written: ${error instanceof Error ? error.message : String(error)}`;
-    }
+  /** How everything is. While the server ends there is nothing to look at. */
+  async report(): Promise<ServerHealthReport> {
+    return this.#draining() ? this.last() : { ...(await this.registry.report()), draining: this.#draining() };
+  }
+
+  last(): ServerHealthReport {
+    return { ...this.registry.last(), draining: this.#draining() };
+  }
+
+  async close(): Promise<void> {
+    this.registry.close();
+  }
+
+  /** A scrape can't wait, so it shows what was found last and causes a look for the next one. */
+  *#values(): Generator<readonly [readonly [string], number]> {
+    void this.registry.report();
+    for (const { name, status } of this.registry.last().checks) yield [[name], VALUES[status]];
   }
 }

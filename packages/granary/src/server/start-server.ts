@@ -9,6 +9,7 @@ import { loadIdentities } from '../access/load-identities.js';
 import { AccessPolicy } from '../access/policy.js';
 import { SecretHash } from '../access/secret-hash.js';
 import { createAdminHandler } from '../admin/admin-handler.js';
+import { Profiling } from '../admin/profiling.js';
 import { formatAddress } from '../config/address.js';
 import { hasCredentials } from '../config/rules.js';
 import type { Config } from '../config/schema.js';
@@ -84,6 +85,15 @@ async function assemble(
   });
   closers.add(() => store.close());
   addStoreGauges(registry, () => store.stats());
+  const readiness = new Readiness({
+    checkStore: () => store.checkWritable(),
+    requireUpstream: config.readiness.require_upstream,
+    metrics: registry,
+    draining: () => lifecycle.state !== 'serving',
+  });
+  closers.add(() => readiness.close());
+  const profiling = new Profiling(config.telemetry.profiling, logger.forContext('component', 'admin'));
+  closers.add(() => profiling.close());
 
   const refusals = registry.counter('auth_refusals_total', 'Requests that were refused for who sent them.', ['reason']);
   const policy = new AccessPolicy({
@@ -109,6 +119,7 @@ async function assemble(
     hooks,
     logger: logger.forContext('component', 'grpc'),
   });
+  cache.health.follow(readiness.registry);
 
   const listeners: Listener[] = [];
   const started = (listener: Listener) => {
@@ -150,7 +161,6 @@ async function assemble(
     started(await listenHttp({ ...httpOptionsFor('listen.http', http), handle }));
   }
 
-  const readiness = new Readiness(() => store.checkWritable());
   const version = granaryVersion();
   const stats = (): ServerStats => ({
     version,
@@ -178,7 +188,7 @@ async function assemble(
     },
   });
   const adminSources = {
-    notReady: async () => (lifecycle.state === 'serving' ? readiness.notReady() : 'the server is shutting down'),
+    health: readiness,
     metrics: async () => ({ contentType: registry.contentType, text: await registry.expose() }),
     version: () => ({ version, node: process.versions.node }),
     authorize: policy.authorizeAdmin.bind(policy),
@@ -188,7 +198,7 @@ async function assemble(
     started(
       await listenHttp({
         ...httpOptionsFor('listen.admin', admin),
-        handle: createAdminHandler({ ...adminSources, stats }),
+        handle: createAdminHandler({ ...adminSources, stats, routes: profiling.routesFor(admin) }),
       }),
     );
   const { metrics_addr: metricsAddress } = config.telemetry;
@@ -196,7 +206,7 @@ async function assemble(
     started(
       await listenHttp({
         ...httpOptionsFor('telemetry.metrics_addr', metricsAddress),
-        handle: createAdminHandler(adminSources),
+        handle: createAdminHandler({ ...adminSources, routes: profiling.routesFor(metricsAddress) }),
       }),
     );
 

@@ -1,6 +1,10 @@
+import type { MaybePromise } from '@granary/blobs';
+import type { HealthRegistry } from '@granary/telemetry';
 import {
   HealthCheckRequestSchema,
   HealthCheckResponseSchema,
+  HealthListRequestSchema,
+  HealthListResponseSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '../gen/grpc/health/v1/health_pb.js';
 import { ProtocolError } from '../services/protocol-error.js';
@@ -13,15 +17,28 @@ const SERVICE = 'grpc.health.v1.Health';
 /** Most calls of `Watch` at a time: each lives as long as its client wants. */
 const MAX_WATCHERS = 1000;
 
+/** The services that are of no use while what they store can't be reached. Capabilities can always be told. */
+export const STORAGE_SERVICES: readonly string[] = [
+  'build.bazel.remote.execution.v2.ContentAddressableStorage',
+  'build.bazel.remote.execution.v2.ActionCache',
+  'google.bytestream.ByteStream',
+];
+
 export type HealthStatus = 'SERVING' | 'NOT_SERVING';
 
 /**
  * Whether the server and each of its services take work, for `grpc.health.v1` and for whoever else asks. Open to
  * everyone: load balancers bring no credentials.
+ *
+ * A service takes work when nobody has {@link set} it to NOT_SERVING and nothing that it needs is unhealthy in the
+ * registry that is {@link follow followed}.
  */
 export class Health {
   readonly #statuses = new Map<string, HealthStatus>();
   readonly #watchers = new Set<() => void>();
+  #followed: HealthRegistry | undefined;
+  /** Ends our watch of the registry, which lasts as long as somebody watches us: meanwhile its checks run by themselves. */
+  #unwatch: (() => void) | undefined;
   #ended = false;
 
   /** @param services full names; the empty one, which stands for the server, is always there */
@@ -32,7 +49,20 @@ export class Health {
   /** @param service its full name; all of them and the server when it is left out */
   set(status: HealthStatus, service?: string): void {
     for (const name of service === undefined ? [...this.#statuses.keys()] : [service]) this.#statuses.set(name, status);
-    for (const wake of [...this.#watchers]) wake();
+    this.#wake();
+  }
+
+  /**
+   * Lets a registry decide too: a service is NOT_SERVING while something required is unhealthy that lists the service's
+   * full name in `neededBy`, or lists nothing; the server is while anything required is. Takes the place of a registry
+   * that was followed before.
+   */
+  follow(registry: HealthRegistry): void {
+    this.#stopFollowing();
+    if (this.#ended) return;
+    this.#followed = registry;
+    if (this.#watchers.size > 0) this.#watchFollowed();
+    this.#wake();
   }
 
   /** Whether the server has taken its last call; who watches is told so and let go. */
@@ -43,12 +73,29 @@ export class Health {
   /** Says NOT_SERVING for good, and ends the calls that watch: they would keep a server from stopping. */
   end(): void {
     this.#ended = true;
+    this.#stopFollowing();
     this.set('NOT_SERVING');
   }
 
-  /** The status of a service, or of the server for the empty name; undefined for one that is not known. */
+  /** The full names of the services that are known, and the empty one. */
+  get services(): readonly string[] {
+    return [...this.#statuses.keys()];
+  }
+
+  /**
+   * The status of a service, or of the server for the empty name, as far as it is known; undefined for one that is not
+   * known.
+   */
   get(service: string): HealthStatus | undefined {
-    return this.#statuses.get(service);
+    const status = this.#statuses.get(service);
+    if (status !== 'SERVING' || !this.#followed) return status;
+    return this.#followed.last(service || undefined).status === 'unhealthy' ? 'NOT_SERVING' : 'SERVING';
+  }
+
+  /** As {@link get}, but looks first, where it was not looked just now. */
+  check(service: string): MaybePromise<HealthStatus | undefined> {
+    if (this.#statuses.get(service) !== 'SERVING' || !this.#followed) return this.get(service);
+    return this.#followed.report(service || undefined).then(() => this.get(service));
   }
 
   /**
@@ -62,12 +109,32 @@ export class Health {
     const leave = () => {
       this.#watchers.delete(changed);
       signal.removeEventListener('abort', leave);
+      if (this.#watchers.size === 0) this.#unwatchFollowed();
     };
     // A signal that has aborted says nothing more, and who came with it would stay for ever.
     if (signal.aborted) return leave;
     this.#watchers.add(changed);
     signal.addEventListener('abort', leave, { once: true });
+    if (this.#watchers.size === 1) this.#watchFollowed();
     return leave;
+  }
+
+  #watchFollowed(): void {
+    this.#unwatch ??= this.#followed?.watch(() => this.#wake());
+  }
+
+  #unwatchFollowed(): void {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+  }
+
+  #stopFollowing(): void {
+    this.#unwatchFollowed();
+    this.#followed = undefined;
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#watchers]) wake();
   }
 }
 
@@ -75,9 +142,17 @@ export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
   const method = { service: SERVICE, right: undefined, decode: decodeService } as const;
   return [
     unary(edge, { ...method, name: 'Check' }, (service) => {
-      const status = health.get(service);
-      if (!status) throw new ProtocolError('NOT_FOUND', `there is no service "${service}" here`);
-      return encodeStatus(ServingStatus[status]);
+      const status = health.check(service);
+      return status instanceof Promise ? status.then((known) => answer(service, known)) : answer(service, status);
+    }),
+
+    unary(edge, { ...method, name: 'List', decode: decodeList }, async () => {
+      await health.check('');
+      const statuses = health.services.flatMap((service) => {
+        const status = health.get(service);
+        return status ? [[service, { status: ServingStatus[status] }]] : [];
+      });
+      return encodeGenerated(HealthListResponseSchema, { statuses: Object.fromEntries(statuses) });
     }),
 
     serverStream(edge, { ...method, name: 'Watch' }, async (service, call, out) => {
@@ -89,10 +164,11 @@ export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
       });
       aborted.catch(() => {});
       try {
+        // What was last known may be old, or nothing; but the end of the server is told without looking.
+        let changed = nextWake();
+        await Promise.race([health.check(service), changed, aborted]);
         for (let sent: HealthStatus | 'SERVICE_UNKNOWN' | undefined; ; ) {
-          const changed = new Promise<void>((resolve) => {
-            wake = resolve;
-          });
+          changed = nextWake();
           const status = health.get(service) ?? 'SERVICE_UNKNOWN';
           if (status !== sent) await out.send(encodeStatus(ServingStatus[status]));
           sent = status;
@@ -103,8 +179,23 @@ export function healthEndpoints(edge: Edge, health: Health): Endpoint[] {
         // A call that failed is over without its signal having aborted.
         leave();
       }
+
+      function nextWake(): Promise<void> {
+        return new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
     }),
   ];
+}
+
+function answer(service: string, status: HealthStatus | undefined): Buffer {
+  if (!status) throw new ProtocolError('NOT_FOUND', `there is no service "${service}" here`);
+  return encodeStatus(ServingStatus[status]);
+}
+
+function decodeList(bytes: Buffer): void {
+  decodeGenerated(HealthListRequestSchema, bytes);
 }
 
 function decodeService(bytes: Buffer): string {
