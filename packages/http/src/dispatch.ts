@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Span, SpanContext } from '@granary/telemetry';
 import type { Dispatcher } from 'undici';
 
 /** A request's body: bytes, or a function that makes a new stream for every attempt, can be repeated; a stream can't. */
@@ -36,6 +37,10 @@ export interface HttpDispatchOptions extends Omit<Dispatcher.DispatchOptions, 'b
   /** The handler takes a response that begins anew when its body broke off, so that `retry()` may repeat it even then. */
   restartable?: boolean | undefined;
   progress?: CallProgress | undefined;
+  /** The span that the call is part of. Default: the active one. */
+  parentSpan?: SpanContext | undefined;
+  /** The call's own span, from `observe()`: what happens to the call on its way becomes an event of it. */
+  span?: Span | undefined;
 }
 
 export type Handler = Dispatcher.DispatchHandler;

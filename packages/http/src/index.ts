@@ -24,4 +24,3 @@ export { throttle } from './interceptors/throttle.js';
 export { userAgent } from './interceptors/user-agent.js';
 export type { HttpMetrics } from './metrics.js';
 export { parseRetryAfter } from './retry-after.js';
-export type { HttpSpan, HttpTracer } from './tracer.js';

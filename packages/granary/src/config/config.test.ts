@@ -248,6 +248,7 @@ describe('a configuration', () => {
     [{ 'limits.max_batch_total_size': '4MiB' }, '4194304 bytes; allowed: 1 to 4128768'],
     [{ 'limits.max_message_size': '1MiB' }, '4128768 bytes; allowed: 1 to 983040'],
     [{ 'telemetry.metrics_addr': '127.0.0.1:9090' }, 'is the same address as listen.admin'],
+    [{ 'telemetry.tracing_endpoint': 'http://collector.example:4318/otlp' }, 'has a path'],
   ])('refuses what does not go together: %j', async (values, message) => {
     const flags = Object.entries(values).map(([name, text]) => flag(name, text));
     const mistakes = await mistakesOf(() => loadConfig({ flags }));
@@ -281,6 +282,74 @@ describe('a configuration', () => {
       `--telemetry.log_level | telemetry.log_level | found "${text}"; allowed: verbose, debug, information, warning, error, fatal or none; also trace for verbose, info for information, warn for warning; in any case`,
     ]);
   });
+
+  it('says where traces go and what they tell, from every source', async () => {
+    const file = join(folder, 'tracing.yaml');
+    const lines = [
+      'telemetry:',
+      '  tracing_endpoint: https://collector.example:4318/otlp',
+      '  tracing_protocol: http',
+      '  tracing_sample_ratio: 0.25',
+      '  tracing_propagation: b3',
+      '  service_name: cache-eu',
+      '  resource_attributes: { shard: 3, canary: true, deployment.environment.name: production }',
+    ];
+    await writeFile(file, `${lines.join('\n')}\n`);
+    const fromFile = (await loadConfig({ file })).config.telemetry;
+    expect(fromFile).toMatchObject({
+      tracing_endpoint: 'https://collector.example:4318/otlp',
+      tracing_protocol: 'http',
+      tracing_sample_ratio: 0.25,
+      tracing_propagation: 'b3',
+      service_name: 'cache-eu',
+      resource_attributes: { shard: '3', canary: 'true', 'deployment.environment.name': 'production' },
+    });
+    const environment = {
+      GRANARY_TELEMETRY_TRACING_ENDPOINT: ' collector:4317 ',
+      GRANARY_TELEMETRY_TRACING_SAMPLE_RATIO: '0.01',
+      GRANARY_TELEMETRY_RESOURCE_ATTRIBUTES: 'shard=3, site=eu',
+    };
+    expect((await loadConfig({ environment })).config.telemetry).toMatchObject({
+      tracing_endpoint: 'collector:4317',
+      tracing_sample_ratio: 0.01,
+      resource_attributes: { shard: '3', site: 'eu' },
+    });
+    expect((await loadConfig()).config.telemetry).toMatchObject({
+      tracing_endpoint: undefined,
+      tracing_protocol: 'grpc',
+      tracing_sample_ratio: 1,
+      tracing_propagation: 'w3c',
+      service_name: 'granary',
+      resource_attributes: {},
+    });
+  });
+
+  it.each([
+    ['tracing_endpoint', 'collector'],
+    ['tracing_endpoint', 'ftp://collector:21'],
+    ['tracing_endpoint', 'http://collector:4318?token=1'],
+    ['tracing_sample_ratio', '1.5'],
+    ['tracing_sample_ratio', '-0.1'],
+    ['tracing_sample_ratio', 'half'],
+    ['tracing_protocol', 'udp'],
+    ['tracing_propagation', 'jaeger'],
+    ['service_name', '  '],
+    ['resource_attributes', 'shard'],
+    ['resource_attributes', 'query=a=b'],
+  ])('refuses telemetry.%s: %s', async (key, text) => {
+    const [mistake] = await mistakesOf(() => loadConfig({ flags: [flag(`telemetry.${key}`, text)] }));
+    expect(mistake).toMatch(new RegExp(`^--telemetry.${key} \\| telemetry.${key} \\| found .*; allowed: `));
+  });
+
+  it.each(['http://ann:s3cret@collector:4318', 'ann:s3cret@collector:4317', 'https://s3cret@collector'])(
+    'refuses credentials in the endpoint of the collector without showing them: %s',
+    async (text) => {
+      const mistakes = await mistakesOf(() => loadConfig({ flags: [flag('telemetry.tracing_endpoint', text)] }));
+      expect(mistakes).toHaveLength(1);
+      expect(mistakes[0]).toContain('without credentials');
+      expect(mistakes[0]).not.toContain('s3cret');
+    },
+  );
 
   it('can be made from values, for embedding', async () => {
     expect(configFrom({ 'storage.max_size': '1GiB', 'listen.http': 'none' })).toMatchObject({

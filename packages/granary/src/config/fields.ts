@@ -1,3 +1,4 @@
+import { OTLP_ENDPOINT_ALLOWED, parseOtlpEndpoint } from '@granary/telemetry';
 import { z } from 'zod';
 import { ADDRESS_ALLOWED, type ListenAddress, parseAddress } from './address.js';
 import { DURATION_ALLOWED, parseDuration } from './duration.js';
@@ -75,6 +76,29 @@ export function path(description: string) {
   return described(schema, { description, allowed: 'a path, or empty', shape: 'scalar' });
 }
 
+/** Where a collector takes traces, or undefined for none. */
+export function collectorEndpoint(description: string) {
+  const schema = z.string().transform((text, context): string | undefined => {
+    const endpoint = text.trim();
+    if (endpoint === '') return undefined;
+    if (!parseOtlpEndpoint(endpoint)) context.issues.push({ code: 'custom', message: 'not allowed', input: text });
+    return endpoint;
+  });
+  return described(schema.prefault(''), { description, allowed: OTLP_ENDPOINT_ALLOWED, shape: 'scalar' });
+}
+
+/** A name that is never empty. */
+export function name(defaultValue: string, description: string) {
+  const schema = z.string().trim().min(1).prefault(defaultValue);
+  return described(schema, { description, allowed: 'a text that is not empty', shape: 'scalar' });
+}
+
+/** A share of a whole. */
+export function ratio(defaultValue: number, description: string) {
+  const schema = z.number().min(0).max(1).prefault(defaultValue);
+  return described(schema, { description, allowed: 'a number from 0 to 1', shape: 'number' });
+}
+
 export function integer(defaultValue: number, least: number, most: number, description: string) {
   const allowed = `a whole number from ${least} to ${most}`;
   return described(z.int().min(least).max(most).prefault(defaultValue), { description, allowed, shape: 'number' });
@@ -135,6 +159,14 @@ export function choiceByName<const T extends readonly [string, ...string[]]>(
 ) {
   const schema = z.record(z.string().min(1), z.enum(values)).prefault({});
   return described(schema, { description, allowed: `${nameKind} with ${oneOf(values)} each`, shape: 'map' });
+}
+
+/** Names with a text each; what YAML takes for a number or a boolean is a text, too. */
+export function textByName(description: string) {
+  const text = z.union([z.string().min(1), z.number(), z.boolean()]).transform(String);
+  // A name with "=" in it can only come from a variable or flag whose text had one too many.
+  const schema = z.record(z.string().regex(/^[^=]+$/), text).prefault({});
+  return described(schema, { description, allowed: 'names without = and a text for each', shape: 'map' });
 }
 
 function oneOf(values: readonly string[]): string {

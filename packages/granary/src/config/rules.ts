@@ -1,3 +1,4 @@
+import { parseOtlpEndpoint } from '@granary/telemetry';
 import type { Config } from './schema.js';
 
 /** A mistake that only several keys together make. */
@@ -50,7 +51,18 @@ export function checkTogether(config: Config): RuleBreach[] {
   ) {
     breaches.push({ keys: ['telemetry.metrics_addr', 'listen.admin'], message: 'is the same address as listen.admin' });
   }
+  if (telemetry.tracing_protocol === 'grpc' && hasPath(telemetry.tracing_endpoint)) {
+    breaches.push({
+      keys: ['telemetry.tracing_endpoint', 'telemetry.tracing_protocol'],
+      message: 'has a path, which means something only with telemetry.tracing_protocol: http',
+    });
+  }
   return breaches;
+}
+
+function hasPath(endpoint: string | undefined): boolean {
+  const path = endpoint && parseOtlpEndpoint(endpoint)?.pathname;
+  return path !== undefined && path !== '' && path !== '/';
 }
 
 /** Whether there is any way for a client to say who it is. */

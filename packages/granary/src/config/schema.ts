@@ -8,10 +8,14 @@ import {
   choice,
   choiceByName,
   choices,
+  collectorEndpoint,
   duration,
   integer,
+  name,
   path,
+  ratio,
   size,
+  textByName,
 } from './fields.js';
 
 const MIB = { bytes: 1024 * 1024, text: '1MiB' };
@@ -125,6 +129,28 @@ export const configSchema = z.strictObject({
       'auto',
       'Profiles under /debug/pprof/, for who may administer. on: the heap is sampled from the start; auto: only where the listener is on loopback, and nothing is loaded before it is asked for.',
     ),
+    tracing_endpoint: collectorEndpoint(
+      'The OpenTelemetry collector that traces are sent to; empty switches tracing off.',
+    ),
+    tracing_protocol: choice(
+      ['grpc', 'http'],
+      'grpc',
+      'How the collector is spoken to: OTLP by gRPC, or by HTTP with /v1/traces behind the endpoint.',
+    ),
+    tracing_sample_ratio: ratio(
+      1,
+      'Share of the traces that begin here which are recorded; callers that decided are followed.',
+    ),
+    tracing_propagation: choice(
+      ['w3c', 'b3'],
+      'w3c',
+      'Headers that carry the trace from process to process: traceparent and tracestate, or b3.',
+    ),
+    service_name: name(
+      'granary',
+      'The name of this server in traces; OTEL_SERVICE_NAME names it where this is the default.',
+    ),
+    resource_attributes: textByName('What else traces say of this server; wins over OTEL_RESOURCE_ATTRIBUTES.'),
   }),
 });
 

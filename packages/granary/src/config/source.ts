@@ -1,3 +1,4 @@
+import { redactText } from '@granary/telemetry';
 import { CONFIG_KEYS, type ConfigKey, KEYS_BY_VARIABLE } from './keys.js';
 import type { ConfigMistake } from './mistake.js';
 import { nearest } from './nearest.js';
@@ -72,7 +73,10 @@ function valueFromText(key: ConfigKey, text: string): unknown {
   if (key.shape === 'map') {
     // The last "=" separates, because the subject of a certificate holds some itself.
     return Object.fromEntries(
-      items().map((item) => [item.slice(0, item.lastIndexOf('=')), item.slice(item.lastIndexOf('=') + 1)]),
+      items().map((item) => {
+        const end = item.lastIndexOf('=');
+        return end < 0 ? [item, ''] : [item.slice(0, end), item.slice(end + 1)];
+      }),
     );
   }
   return text;
@@ -84,8 +88,11 @@ export function unknownKey(name: string, known: Iterable<string>, kind = 'key'):
   return `there is no such ${kind}${meant ? `; did you mean ${kind === 'flag' ? '--' : ''}${meant}?` : ''}`;
 }
 
-/** A value as an error message shows it. */
+/** Also where no scheme stands in front of it. */
+const USERINFO = /[^\s"/:@]+:[^\s"/@]+@/g;
+
+/** A value as an error message shows it: without credentials that somebody put where none belong. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = redactText(JSON.stringify(value) ?? String(value)).replace(USERINFO, '[redacted]@');
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

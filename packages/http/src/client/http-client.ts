@@ -144,6 +144,7 @@ export class HttpClient implements AsyncDisposable {
         decompress: options.decompress,
         restartable: call.restartable,
         progress: call,
+        parentSpan: options.span,
       });
       return call.promise;
     } catch (error) {

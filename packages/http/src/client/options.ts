@@ -8,11 +8,10 @@ import type {
   Throttle,
   Timers,
 } from '@granary/resilience';
-import type { Logger } from '@granary/telemetry';
+import type { Logger, SpanContext, Tracer } from '@granary/telemetry';
 import type { HeaderRecord, RequestBody } from '../dispatch.js';
 import type { HttpRetryOptions } from '../interceptors/retry.js';
 import type { HttpMetrics } from '../metrics.js';
-import type { HttpTracer } from '../tracer.js';
 import type { ProxyOptions } from './agent.js';
 
 /** Calls that run at the same time, and how many may wait. */
@@ -64,7 +63,8 @@ export interface HttpClientOptions {
   readonly throttle?: ThrottleOptions | Throttle | false | undefined;
   readonly logger?: Logger | undefined;
   readonly metrics?: HttpMetrics | undefined;
-  readonly tracer?: HttpTracer | undefined;
+  /** Starts a span for each call, whose context goes with every request. Default: none. */
+  readonly tracer?: Tracer | undefined;
   readonly clock?: Clock | undefined;
   readonly timers?: Timers | undefined;
 }
@@ -92,4 +92,6 @@ export interface HttpRequestOptions {
   readonly source?: string | undefined;
   /** `false` hands the body out as the server sent it. Default true. */
   readonly decompress?: boolean | undefined;
+  /** The span that the call is part of. Default: the active one. */
+  readonly span?: SpanContext | undefined;
 }

@@ -19,7 +19,8 @@ import type { HttpClientOptions } from './options.js';
 
 /** What a client's options ask for, from the outside in. */
 export function policiesOf(options: HttpClientOptions): HttpInterceptor[] {
-  const { clock, timers, metrics, tracer, logger } = options;
+  const { clock, timers, metrics, logger } = options;
+  const tracer = options.tracer?.enabled ? options.tracer : undefined;
   const breakers = breakersOf(options);
   const limiter = limiterOf(options);
   const places = throttleOf(options);

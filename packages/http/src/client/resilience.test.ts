@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { HttpCircuitBreaker, PerSourceLimiter, rollingWindow, SemaphoreThrottle } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
-import { createLogger, type Logger, nullLogger } from '@granary/telemetry';
+import { createLogger, type Logger, noopTracer, nullLogger } from '@granary/telemetry';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HttpError } from '../http-error.js';
 import {
@@ -13,7 +13,6 @@ import {
   serveRaw,
   type TestServer,
 } from '../testing/test-server.js';
-import type { HttpSpan, HttpTracer } from '../tracer.js';
 import { HttpClient } from './http-client.js';
 import type { HttpClientOptions } from './options.js';
 
@@ -277,71 +276,23 @@ describe('what is observed', () => {
     expect(lines).toHaveLength(2);
   });
 
-  it('is traced as one span, whose context goes with every attempt', async () => {
-    const spans: TestSpan[] = [];
-    const tracer: HttpTracer = {
-      startSpan: (name, attributes) => {
-        const span = new TestSpan(name, attributes);
-        spans.push(span);
-        return span;
-      },
-    };
-    const contexts: unknown[] = [];
-    answer = (req, res) => {
-      contexts.push(req.headers['traceparent']);
-      if (calls === 1) unavailable(req, res);
-      else res.end();
-    };
-    clientWith({ tracer, retry: { initialDelayMs: 0 } });
-    await client.buffer(server.url);
-    answer = reset;
-    await rejection(client.buffer(server.url, { idempotent: false }));
-    expect(contexts).toEqual(['00-trace-span-01', '00-trace-span-01']);
-    const address = { 'server.address': '127.0.0.1', 'server.port': Number(new URL(server.url).port) };
-    expect(spans).toMatchObject([
-      {
-        name: 'GET',
-        attributes: { ...address, 'http.response.status_code': 200, 'http.request.resend_count': 1 },
-        outcome: { statusCode: 200, error: undefined },
-      },
-      { outcome: { error: { code: 'UND_ERR_SOCKET' } } },
-    ]);
-  });
-
   it('breaks no call, however it fails', async () => {
     const broken = () => {
       throw new Error('broken listener');
     };
     const metrics = { requestFinished: broken, retried: broken, rateLimited: broken, circuitStateChanged: broken };
     const logger = { ...nullLogger, isEnabled: () => true, debug: broken };
-    clientWith({ metrics, logger, tracer: { startSpan: broken }, rateLimiter: {}, retry: { initialDelayMs: 0 } });
+    clientWith({
+      metrics,
+      logger,
+      tracer: { ...noopTracer, enabled: true, startSpan: broken },
+      rateLimiter: {},
+      retry: { initialDelayMs: 0 },
+    });
     answer = (req, res) => (calls === 1 ? unavailable(req, res) : res.end('hello'));
     expect((await client.buffer(server.url)).toString()).toBe('hello');
   });
 });
-
-class TestSpan implements HttpSpan {
-  readonly name: string;
-  readonly attributes: Record<string, unknown>;
-  outcome: unknown;
-
-  constructor(name: string, attributes: Readonly<Record<string, unknown>>) {
-    this.name = name;
-    this.attributes = { ...attributes };
-  }
-
-  inject(headers: Record<string, unknown>): void {
-    headers['traceparent'] = '00-trace-span-01';
-  }
-
-  setAttribute(name: string, value: unknown): void {
-    this.attributes[name] = value;
-  }
-
-  end(outcome: unknown): void {
-    this.outcome = outcome;
-  }
-}
 
 function loggerTo(write: (line: string) => void, level: 'debug' | 'information'): Logger {
   return createLogger({ level, destination: { write } as never });

@@ -11,6 +11,7 @@ import {
 import { failureCode, isHostFailure } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from '../handlers/waiting.js';
+import { addCallEvent } from './client-span.js';
 
 /**
  * Asks the breaker of the host before each request, and tells it how it went: a status from 500 on, a broken connection
@@ -22,6 +23,7 @@ export function circuitBreaker(breakers: HttpCircuitBreaker): HttpInterceptor {
     const breaker = breakers.forHost(hostOf(options));
     const permit = breaker.acquire();
     if (permit === 0) {
+      addCallEvent(options, 'circuit_breaker.rejected', { 'circuit_breaker.host': hostOf(options) });
       handler.onResponseError?.(NO_CONTROLLER, breaker.rejection());
       return true;
     }

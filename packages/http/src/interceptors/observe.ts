@@ -1,5 +1,5 @@
 import { type Clock, steadyClock } from '@granary/resilience';
-import { type Logger, nullLogger } from '@granary/telemetry';
+import { type Logger, nullLogger, type Span, type Tracer } from '@granary/telemetry';
 import {
   type Controller,
   type Handler,
@@ -15,11 +15,12 @@ import { failureCode } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { headerRecord } from '../headers.js';
 import type { HttpMetrics } from '../metrics.js';
-import type { HttpSpan, HttpTracer } from '../tracer.js';
+import { endClientSpan, startClientSpan } from './client-span.js';
 
 export interface ObserveOptions {
   readonly metrics?: HttpMetrics | undefined;
-  readonly tracer?: HttpTracer | undefined;
+  /** Starts a span for each request, whose context the request carries. */
+  readonly tracer?: Tracer | undefined;
   /** Gets a record for each request at `debug`, with method, host, status and duration: never a path or a query. */
   readonly logger?: Logger | undefined;
   /** What durations are measured with. */
@@ -36,10 +37,10 @@ export function observe({
   logger = nullLogger,
   clock = steadyClock,
 }: ObserveOptions): HttpInterceptor {
-  const observers = { metrics, tracer, logger, clock };
+  const observers = { metrics, logger, clock };
   return interceptor((dispatch) => (options, handler) => {
-    if (tracer !== undefined) return dispatchTraced(dispatch, options, handler, observers, tracer);
-    if (metrics?.requestFinished === undefined && !logger.isEnabled('debug')) return dispatch(options, handler);
+    if (tracer?.enabled) return dispatchTraced(dispatch, options, handler, observers, tracer);
+    if (!isListening(observers)) return dispatch(options, handler);
     return dispatch(options, new ObservingHandler(handler, options, observers, undefined));
   });
 }
@@ -50,36 +51,40 @@ interface Observers {
   readonly clock: Clock;
 }
 
+const isListening = ({ metrics, logger }: Observers): boolean =>
+  metrics?.requestFinished !== undefined || logger.isEnabled('debug');
+
 function dispatchTraced(
   dispatch: (options: HttpDispatchOptions, handler: Handler) => boolean,
   options: HttpDispatchOptions,
   handler: Handler,
   observers: Observers,
-  tracer: HttpTracer,
+  tracer: Tracer,
 ): boolean {
-  const { method } = options;
-  const url = new URL(options.origin ?? '');
   const headers = headerRecord(options.headers);
   const span = quietly(() => {
-    const started = tracer.startSpan(method, {
-      'http.request.method': method,
-      'server.address': url.hostname,
-      'server.port': Number(url.port) || (url.protocol === 'https:' ? 443 : 80),
+    const started = startClientSpan(tracer, options);
+    started.inject((name, value) => {
+      headers[name] = value;
     });
-    started.inject?.(headers);
     return started;
   });
-  return dispatch({ ...options, headers }, new ObservingHandler(handler, options, observers, span));
+  const traced = { ...options, headers, span };
+  if (!span?.recording && !isListening(observers)) {
+    span?.end();
+    return dispatch(traced, handler);
+  }
+  return dispatch(traced, new ObservingHandler(handler, traced, observers, span));
 }
 
 class ObservingHandler extends ForwardingHandler {
   readonly #options: HttpDispatchOptions;
   readonly #observers: Observers;
-  readonly #span: HttpSpan | undefined;
+  readonly #span: Span | undefined;
   readonly #startedAt: number;
   #statusCode: number | undefined;
 
-  constructor(next: Handler, options: HttpDispatchOptions, observers: Observers, span: HttpSpan | undefined) {
+  constructor(next: Handler, options: HttpDispatchOptions, observers: Observers, span: Span | undefined) {
     super(next);
     this.#options = options;
     this.#observers = observers;
@@ -93,13 +98,18 @@ class ObservingHandler extends ForwardingHandler {
   }
 
   override onResponseEnd(controller: Controller, trailers: Trailers): void {
-    quietly(() => this.#report(undefined));
+    this.#over(undefined);
     super.onResponseEnd(controller, trailers);
   }
 
   override onResponseError(controller: Controller, error: Error): void {
-    quietly(() => this.#report(error));
+    this.#over(error);
     super.onResponseError(controller, error);
+  }
+
+  #over(error: unknown): void {
+    quietly(() => this.#report(error));
+    quietly(() => this.#endSpan(error));
   }
 
   #report(error: unknown): void {
@@ -109,14 +119,14 @@ class ObservingHandler extends ForwardingHandler {
     const elapsed = clock() - this.#startedAt;
     const status = error === undefined && statusCode !== undefined ? statusCode : 'error';
     metrics?.requestFinished?.(sourceOf(this.#options), method, status, elapsed);
+    if (!logger.isEnabled('debug')) return;
     const host = progress?.url.host ?? hostOf(this.#options);
     const outcome = error === undefined ? statusCode : failureCode(error);
     logger.debug('{Method} {Host} {StatusCode} {Elapsed}', method, host, outcome, elapsed);
-    if (this.#span === undefined) return;
-    const resends = (progress?.attempts ?? 1) - 1;
-    if (resends > 0) this.#span.setAttribute('http.request.resend_count', resends);
-    if (statusCode !== undefined) this.#span.setAttribute('http.response.status_code', statusCode);
-    this.#span.end({ statusCode, error });
+  }
+
+  #endSpan(error: unknown): void {
+    if (this.#span !== undefined) endClientSpan(this.#span, this.#options, this.#statusCode, error);
   }
 }
 

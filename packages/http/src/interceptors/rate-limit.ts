@@ -1,6 +1,7 @@
 import type { PerSourceLimiter } from '@granary/resilience';
 import { type HttpInterceptor, interceptor, sourceOf } from '../dispatch.js';
 import { waitForTurn } from '../handlers/waiting.js';
+import { addCallEvent } from './client-span.js';
 
 export interface RateLimitOptions {
   /** Hears of each request whether its token was there at once. What it throws is ignored. */
@@ -24,7 +25,12 @@ export function rateLimit(limiter: PerSourceLimiter, { onDecision }: RateLimitOp
     const allowed = limiter.allow(source);
     if (onDecision !== undefined) tell(source, allowed);
     if (allowed) return dispatch(options, handler);
-    waitForTurn(handler, (signal) => limiter.wait(source, { signal }).then(() => dispatch(options, handler)));
+    addCallEvent(options, 'rate_limit.waiting');
+    const send = () => {
+      addCallEvent(options, 'rate_limit.admitted');
+      return dispatch(options, handler);
+    };
+    waitForTurn(handler, (signal) => limiter.wait(source, { signal }).then(send));
     return true;
   });
 }

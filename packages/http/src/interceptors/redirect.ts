@@ -14,6 +14,7 @@ import {
 import { RepeatingHandler } from '../handlers/repeating-handler.js';
 import { firstValue, headerRecord } from '../headers.js';
 import { HttpError, type HttpErrorCode } from '../http-error.js';
+import { addCallEvent } from './client-span.js';
 
 export interface RedirectOptions {
   /** Hops that are followed; a request's own `maxRedirects` goes first, and 0 hands redirects out. Default 5. */
@@ -91,6 +92,7 @@ class RedirectHandler extends RepeatingHandler {
     } else {
       this.#options = nextHop(this.#options, status, from, to);
       if (this.#options.progress) this.#options.progress.url = to;
+      addCallEvent(this.#options, 'redirect', { 'http.response.status_code': status, 'server.address': to.hostname });
       this.discard();
     }
   }

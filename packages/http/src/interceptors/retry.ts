@@ -23,6 +23,7 @@ import { failureCode } from '../failure.js';
 import { RepeatingHandler } from '../handlers/repeating-handler.js';
 import { firstValue } from '../headers.js';
 import { parseRetryAfter } from '../retry-after.js';
+import { addCallEvent } from './client-span.js';
 
 /** A retry that is about to be waited for. */
 export interface HttpRetryEvent {
@@ -161,6 +162,8 @@ class RetryHandler extends RepeatingHandler {
   #retryLater(reason: string, askedMs: number | undefined): void {
     const { backoff, timers } = this.#plan;
     const delayMs = askedMs === undefined ? backoff.delayMs(this.#attempt) : Math.min(askedMs, backoff.maxDelayMs);
+    const attempt = { 'retry.reason': reason, 'retry.attempt': this.#attempt, 'retry.delay_ms': delayMs };
+    addCallEvent(this.#request, 'retry', attempt);
     this.#plan.tell({ request: this.#request, attempt: this.#attempt, delayMs, reason });
     this.#attempt++;
     this.#timer = timers.setTimeout(() => {

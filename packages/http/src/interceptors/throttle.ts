@@ -9,6 +9,7 @@ import {
 } from '../dispatch.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER, waitForTurn } from '../handlers/waiting.js';
+import { addCallEvent } from './client-span.js';
 
 /**
  * Sends a request when the throttle gives it a place, and keeps the place until the response's body has come to its end.
@@ -23,7 +24,12 @@ export function throttle(limit: Throttle): HttpInterceptor {
         if (limit instanceof SemaphoreThrottle && limit.active < limit.max) {
           limit.run(send).catch((error) => handler.onResponseError?.(NO_CONTROLLER, error));
         } else {
-          waitForTurn(handler, (signal) => limit.run(send, { signal }));
+          addCallEvent(options, 'throttle.waiting');
+          const sendAtLast = () => {
+            addCallEvent(options, 'throttle.admitted');
+            return send();
+          };
+          waitForTurn(handler, (signal) => limit.run(sendAtLast, { signal }));
         }
         return true;
       },
