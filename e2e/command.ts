@@ -7,17 +7,19 @@ export interface Ended {
   readonly output: string;
 }
 
-/** Runs a command to its end. */
+/** Runs a command to its end. It reads `input`, or nothing. */
 export async function runCommand(
   command: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
+  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>>; readonly input?: string },
 ): Promise<Ended> {
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
   });
+  // A command that ends before it has read everything is no failure of ours.
+  child.stdin.on('error', () => {}).end(options.input ?? '');
   let output = '';
   const add = (chunk: Buffer) => {
     output += chunk.toString();

@@ -11,6 +11,7 @@ import * as reapi from '../packages/reapi/src/gen/build/bazel/remote/execution/v
 import * as bytestream from '../packages/reapi/src/gen/google/bytestream/bytestream_pb.js';
 
 const CAS = '/build.bazel.remote.execution.v2.ContentAddressableStorage';
+const ACTIONS = '/build.bazel.remote.execution.v2.ActionCache';
 const STREAM = '/google.bytestream.ByteStream';
 const DEADLINE_MS = 20_000;
 const MESSAGE_BYTES = 16 * 1024;
@@ -51,6 +52,32 @@ export class CacheClient {
       { blobDigests: blobs.map(({ hash, size }) => digest(hash, size)) },
     );
     return new Set(missingBlobDigests.map(({ hash }) => hash));
+  }
+
+  /** Looks an action up; answers whether there is a result. */
+  async hasActionResult(hash: string, size: number): Promise<boolean> {
+    try {
+      await this.#unary(`${ACTIONS}/GetActionResult`, reapi.GetActionResultRequestSchema, reapi.ActionResultSchema, {
+        actionDigest: digest(hash, size),
+      });
+      return true;
+    } catch (error) {
+      if ((error as grpc.ServiceError).code === grpc.status.NOT_FOUND) return false;
+      throw error;
+    }
+  }
+
+  /** Stores the result of an action that made nothing but what it printed. */
+  async updateActionResult(hash: string, size: number, printed: Uint8Array): Promise<void> {
+    await this.#unary(
+      `${ACTIONS}/UpdateActionResult`,
+      reapi.UpdateActionResultRequestSchema,
+      reapi.ActionResultSchema,
+      {
+        actionDigest: digest(hash, size),
+        actionResult: { stdoutRaw: printed },
+      },
+    );
   }
 
   /** Uploads as Bazel does: in messages of 16 KiB, the name in the first only. */

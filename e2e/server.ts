@@ -69,7 +69,8 @@ async function untilReady(child: ChildProcess, adminPort: number, said: () => st
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port of loopback that nothing listens on now. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
