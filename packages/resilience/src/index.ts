@@ -18,6 +18,7 @@ export type { Handler, Policy, Protected } from './pipeline/policy.js';
 export { type ResilientCallOptions, resilientCall } from './pipeline/resilient-call.js';
 export { Backoff, type BackoffOptions } from './retry/backoff.js';
 export { type RetryEvent, type RetryOptions, type RetryPolicyOptions, retry, retryPolicy } from './retry/retry.js';
+export { Flight } from './singleflight/flight.js';
 export { SemaphoreThrottle } from './throttle/semaphore-throttle.js';
 export { nullThrottle, type Throttle } from './throttle/throttle.js';
 

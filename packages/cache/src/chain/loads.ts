@@ -1,8 +1,7 @@
-import type { Timers } from '@granary/resilience';
+import { Flight, type Timers } from '@granary/resilience';
 import { type CacheClosedError, CacheTimeoutError } from '../errors.js';
 import type { Entry, MaybePromise } from '../layer.js';
 import type { Background } from './background.js';
-import { Flight } from './flight.js';
 import type { Loader, LoadOptions } from './load-options.js';
 import { RememberedErrors } from './remembered-errors.js';
 import type { Ticket, Tickets } from './tickets.js';

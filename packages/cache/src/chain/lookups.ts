@@ -1,7 +1,7 @@
+import { Flight } from '@granary/resilience';
 import type { Entry, GetOptions, MaybePromise } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
 import type { Background } from './background.js';
-import { Flight } from './flight.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { Recorder } from './recorder.js';
 import type { Storey } from './storey.js';

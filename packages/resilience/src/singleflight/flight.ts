@@ -1,8 +1,7 @@
-import { type EndListener, listenForAbort, unlistenForAbort } from '@granary/resilience';
-import type { MaybePromise } from '../layer.js';
+import { type EndListener, listenForAbort, unlistenForAbort } from '../abort-listeners.js';
 
 /**
- * Work that all callers of one key share. Each waits as long as its own signal lets it; only when the last has gone is
+ * Singleflight: work that all callers of one key share. Each waits as long as its own signal lets it; only when the last has gone is
  * the work told to stop. A caller without a signal never goes.
  *
  * Answered at once, it never makes a promise; and an abort controller is made only where somebody reads the signal.
@@ -35,7 +34,7 @@ export class Flight<T> {
   }
 
   /** The answer: at once where it is there, and rejecting with the signal's reason when that is aborted first. */
-  join(signal: AbortSignal | undefined): MaybePromise<T> {
+  join(signal: AbortSignal | undefined): T | Promise<T> {
     if (this.#answer !== undefined) {
       return 'value' in this.#answer ? this.#answer.value : Promise.reject(this.#answer.error);
     }
