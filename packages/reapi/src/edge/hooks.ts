@@ -42,7 +42,10 @@ export interface RequestRecord {
   readonly subject?: string;
   /** The error behind a failure that is ours, for the log. */
   readonly error?: unknown;
-  /** The request's trace and its span in it, in hexadecimal digits; left out where there are none. */
+  /**
+   * The request's trace and its span in it, in hexadecimal digits. Left out where there is none, and of a trace that isn't
+   * recorded unless {@link EdgeHooks.wantsSubject}.
+   */
   readonly traceId?: string;
   readonly spanId?: string;
   /** Whether the trace is recorded, so that its id leads somewhere. */
@@ -63,6 +66,6 @@ export interface EdgeHooks {
   readonly allows?: (credentials: Credentials, right: Right) => MaybePromise<boolean>;
   /** Told of every finished request; what it throws is dropped. */
   readonly onRequest?: (record: RequestRecord) => void;
-  /** Whether records are wanted with their `subject`; asked for each request, so that it can follow the log level. */
+  /** Whether records are wanted with all that a log shows, such as their `subject`; asked for each request, so that it can follow the log level. */
   readonly wantsSubject?: () => boolean;
 }

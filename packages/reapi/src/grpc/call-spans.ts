@@ -57,9 +57,9 @@ export class CallSpans {
 export function endCallSpan(span: Span, code: CODES, error: unknown): void {
   span.setAttribute('rpc.response.status_code', CODES[code]);
   if (isServerError(code)) {
-    span.setAttribute('error.type', CODES[code]);
     if (error === undefined) span.setStatus('error');
     else span.recordError(error);
+    span.setAttribute('error.type', CODES[code]);
   }
   span.end();
 }

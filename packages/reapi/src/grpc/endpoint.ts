@@ -167,7 +167,7 @@ export function duplexStream(edge: Edge, method: MethodName, handler: DuplexHand
       await call.authorize();
       await handler(stream, fail);
       stream.once('finish', () => call.succeed());
-      // Of a client that went away the stream never finishes.
+      // The stream of a client that went away need not finish.
       stream.once('cancelled', () => call.fail(undefined));
     } catch (error) {
       fail(error);

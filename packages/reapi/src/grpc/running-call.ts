@@ -131,7 +131,7 @@ export class RunningCall {
         peer: this.#call.getPeer(),
         ...(this.subject !== undefined && { subject: this.subject }),
         ...(isOurFault(code) && { error }),
-        ...(this.span !== noopSpan && traceOf(this.span)),
+        ...(this.span !== noopSpan && traceOf(this.span, this.wantsSubject)),
       });
     } catch (failure) {
       this.#edge.logger.error('The record of a request could not be written', failure);

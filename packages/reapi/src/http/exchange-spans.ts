@@ -47,8 +47,8 @@ export function endExchangeSpan(span: Span, response: ServerResponse, failure: u
   if (!response.writableFinished) span.addEvent('the connection closed before the answer was complete');
   if (failure !== undefined) span.recordError(failure);
   if (statusCode >= 500) {
-    span.setAttribute('error.type', String(statusCode));
     if (failure === undefined) span.setStatus('error');
+    span.setAttribute('error.type', String(statusCode));
   }
   span.end();
 }

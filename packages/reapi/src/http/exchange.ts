@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { OperationOptions } from '@granary/blobs';
-import { type Logger, noopSpan, type Span } from '@granary/telemetry';
+import type { Logger, Span } from '@granary/telemetry';
 import type { EdgeHooks, Right } from '../edge/hooks.js';
 import { tracedLogger, traceOf } from '../edge/trace.js';
 import { type CachePath, subjectOf } from './cache-path.js';
@@ -140,7 +140,7 @@ export class Exchange {
   #record(): void {
     const { request, response } = this;
     const { hooks } = this.#edge;
-    const wanted = this.#path && hooks.wantsSubject?.();
+    const wanted = hooks.wantsSubject?.() === true;
     try {
       hooks.onRequest?.({
         protocol: 'http',
@@ -153,7 +153,7 @@ export class Exchange {
         peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
         ...(wanted && this.#path && { subject: subjectOf(this.#path) }),
         ...(this.#failure !== undefined && { error: this.#failure }),
-        ...(this.span !== noopSpan && traceOf(this.span)),
+        ...traceOf(this.span, wanted),
       });
     } catch {
       // A listener that throws must not take the connection with it.
