@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import { CHAIN_BUCKETS, CHAIN_METRICS, CIRCUIT_STATES, type CollectedMetric, MAX_LAYERS } from './chain-metrics.js';
 import type { CollectedCircuitState, MetricsCollector } from './collector.js';
 import type { Counter, CounterFamily } from './counter.js';
 import { OVERFLOW_LABEL } from './family.js';
@@ -6,14 +7,6 @@ import type { Gauge, GaugeFamily } from './gauge.js';
 import type { Histogram, HistogramFamily } from './histogram.js';
 import { promClientMetric } from './prom-client-metric.js';
 import { MetricRegistry } from './registry.js';
-
-/** Upper bounds in seconds that suit caches: 1 µs, for memory, to 10 s. */
-const BUCKETS = [
-  0.000001, 0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
-];
-/** Layers that are told apart; what comes later is counted under `other`. */
-const MAX_LAYERS = 60;
-const CIRCUIT_STATES = { closed: 0, open: 1, 'half-open': 2 } as const;
 
 interface Families {
   readonly hits: CounterFamily;
@@ -209,37 +202,21 @@ class LayerSeries {
 }
 
 function define(registry: MetricRegistry): Families {
-  const layer = ['layer'];
+  const counter = ({ name, help, labelNames }: CollectedMetric) => registry.counter(name, help, labelNames);
+  const gauge = ({ name, help, labelNames }: CollectedMetric) => registry.gauge(name, help, labelNames);
+  const histogram = ({ name, help, labelNames }: CollectedMetric) =>
+    registry.histogram(name, help, labelNames, CHAIN_BUCKETS);
   return {
-    hits: registry.counter('hits_total', 'Gets that a cache layer answered with a value.', layer),
-    misses: registry.counter('misses_total', 'Gets for which a cache layer had no value.', layer),
-    errors: registry.counter('errors_total', 'Operations of a cache layer that failed.', [
-      'layer',
-      'operation',
-      'error_type',
-    ]),
-    durations: registry.histogram(
-      'operation_duration_seconds',
-      'Durations of operations of a cache layer.',
-      ['layer', 'operation'],
-      BUCKETS,
-    ),
-    queueDepth: registry.gauge('queue_depth', 'Writes to a cache layer that wait or are under way.', layer),
-    writesDropped: registry.counter(
-      'writes_dropped_total',
-      'Writes to a cache layer without room in the queue.',
-      layer,
-    ),
-    asyncWrites: registry.counter('async_writes_total', 'Writes to a cache layer made in the background.', [
-      'layer',
-      'status',
-    ]),
-    circuitState: registry.gauge('circuit_state', 'Circuit of a cache layer: 0 closed, 1 open, 2 half-open.', layer),
-    circuitOpens: registry.counter('circuit_opens_total', 'Times that the circuit of a cache layer opened.', layer),
-    chainGets: registry.counter('chain_gets_total', 'Gets of cache chains, by the place of the layer with the value.', [
-      'result',
-      'layer',
-    ]),
-    chainDurations: registry.histogram('chain_get_duration_seconds', 'Durations of gets of cache chains.', [], BUCKETS),
+    hits: counter(CHAIN_METRICS.hits),
+    misses: counter(CHAIN_METRICS.misses),
+    errors: counter(CHAIN_METRICS.errors),
+    durations: histogram(CHAIN_METRICS.durations),
+    queueDepth: gauge(CHAIN_METRICS.queueDepth),
+    writesDropped: counter(CHAIN_METRICS.writesDropped),
+    asyncWrites: counter(CHAIN_METRICS.asyncWrites),
+    circuitState: gauge(CHAIN_METRICS.circuitState),
+    circuitOpens: counter(CHAIN_METRICS.circuitOpens),
+    chainGets: counter(CHAIN_METRICS.chainGets),
+    chainDurations: histogram(CHAIN_METRICS.chainDurations),
   };
 }

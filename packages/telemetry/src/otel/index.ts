@@ -1,0 +1,1 @@
+export { OtelCollector, type OtelCollectorOptions } from './otel-collector.js';

@@ -1,0 +1,1 @@
+export { StatsDCollector, type StatsDCollectorOptions } from './statsd-collector.js';
