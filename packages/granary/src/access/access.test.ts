@@ -4,9 +4,11 @@ import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { AccessDeniedError, type Credentials, type Right } from '@granary/reapi';
 import { nullLogger } from '@granary/telemetry';
+import { Profiler } from '@granary/telemetry/profiling';
 import { hashSync, verify } from '@node-rs/bcrypt';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createAdminHandler } from '../admin/admin-handler.js';
+import { profilingRoutes } from '../admin/profiling-routes.js';
 import { configFrom } from '../config/load.js';
 import type { ConfigError, ConfigMistake } from '../config/mistake.js';
 import { call, GRPC_CALLS, grpcClient } from '../testing/grpc-calls.js';
@@ -76,10 +78,14 @@ describe('access, by port, method and identity', () => {
       maxFailures: 1000,
     });
     const handle = createAdminHandler({
-      notReady: async () => undefined,
+      health: {
+        report: async () => ({ status: 'healthy', checks: [], draining: false }),
+        last: () => ({ status: 'healthy', checks: [], draining: false }),
+      },
       metrics: async () => ({ contentType: 'text/plain', text: 'metrics' }),
       stats: () => ({}),
       version: () => ({}),
+      routes: profilingRoutes(new Profiler()),
       authorize: (credentials) => policy.authorizeAdmin({ ...credentials, socket: socketFrom('192.0.2.7') }),
       logger: nullLogger,
     });
@@ -133,6 +139,9 @@ describe('access, by port, method and identity', () => {
       { path: '/stats', right: 'admin' },
       { path: '/version', right: 'admin' },
       { path: '/nothing', right: 'admin' },
+      { path: '/', right: 'admin' },
+      { path: '/debug/pprof/', right: 'admin' },
+      { path: '/debug/pprof/cmdline', right: 'admin' },
     ] as const)('admin GET $path from another machine', async ({ path, right }) => {
       const response = await fetch(adminUrl + path, { headers });
       await response.arrayBuffer();

@@ -107,7 +107,7 @@ describe('a server', () => {
     await using running = await startTestServer();
     const ask = (path: string, init?: RequestInit) => fetch(url(running, path, 'listen.admin'), init);
     expect(await (await ask('/healthz')).text()).toBe('ok\n');
-    expect(await (await ask('/readyz?verbose')).text()).toBe('ready\n');
+    expect(await (await ask('/readyz')).text()).toBe('ready\n');
     expect(await (await ask('/version')).json()).toEqual({ version: '0.1.0', node: process.versions.node });
     expect((await ask('/nothing')).status).toBe(404);
     expect((await ask('/__proto__')).status).toBe(404);
