@@ -11,8 +11,17 @@ export { type HealthListener, HealthRegistry, type HealthRegistryOptions } from 
 export type { HealthTimers } from './health/registered-check.js';
 export * from './logger.js';
 export { createLogger, type LoggerOptions, type RootLogger } from './logging/create-logger.js';
-export type { LineWriter, LogDestination } from './logging/destination.js';
+export { LevelControl, type LevelTimers } from './logging/level-control.js';
+export type { LogRecord, SpanIds } from './logging/log-record.js';
+export type { LoggedError } from './logging/logged-error.js';
+export { loggerFor, type SinkLoggerOptions } from './logging/logger-for.js';
+export type { LineWriter, LogDestination } from './logging/output/destination.js';
 export { redactText } from './logging/redaction.js';
+export { type ConsoleLike, consoleSink } from './logging/sinks/console-sink.js';
+export { type LogTapeLike, logtapeSink } from './logging/sinks/logtape-sink.js';
+export { type PinoLike, pinoSink } from './logging/sinks/pino-sink.js';
+export type { RecordSink } from './logging/sinks/record-sink.js';
+export type { RecordOptions } from './logging/template-logger.js';
 export { CHAIN_METRICS, type CollectedMetric } from './metrics/chain-metrics.js';
 export { type CollectedCircuitState, type MetricsCollector, noopCollector } from './metrics/collector.js';
 export { CollectorBase } from './metrics/collector-base.js';

@@ -8,6 +8,18 @@ export const LOG_LEVEL_ALIASES = { trace: 'verbose', info: 'information', warn: 
   Record<string, LogLevel>
 >;
 
+/** A level that records have. */
+export type RecordLevel = Exclude<LogLevel, 'none'>;
+
+/**
+ * The level that a text names, in any case and by its aliases (`trace`, `info`, `warn`); undefined when it names none.
+ */
+export function parseLogLevel(text: string): LogLevel | undefined {
+  const name = text.trim().toLowerCase();
+  if ((LOG_LEVELS as readonly string[]).includes(name)) return name as LogLevel;
+  return Object.hasOwn(LOG_LEVEL_ALIASES, name) ? LOG_LEVEL_ALIASES[name as keyof typeof LOG_LEVEL_ALIASES] : undefined;
+}
+
 /**
  * Structured logging with message templates: `logger.information('Stored {Digest} in {Elapsed:F1} ms', digest, ms)`.
  * The template names the properties, the arguments give their values in the same order, and the record keeps both.
@@ -27,6 +39,18 @@ export interface Logger {
   with(properties: Readonly<Record<string, unknown>>): Logger;
   /** A logger whose records carry one more property. */
   forContext(name: string, value: unknown): Logger;
+}
+
+/** A logger whose level can be changed while the program runs. */
+export interface LeveledLogger extends Logger {
+  /** The least important level that is written. */
+  readonly level: LogLevel;
+  /**
+   * Changes the level of this logger and of all that were derived from it, at once.
+   *
+   * @throws RangeError when there is no such level
+   */
+  setLevel(level: LogLevel): void;
 }
 
 const ignore = () => {};

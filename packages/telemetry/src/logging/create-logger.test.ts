@@ -10,7 +10,11 @@ const TIME = Date.UTC(2026, 10, 21, 3, 40, 5, 67);
 
 function logging(options: LoggerOptions = {}) {
   const lines: string[] = [];
-  const logger = createLogger({ destination: { write: (line) => lines.push(line) }, now: () => TIME, ...options });
+  const logger = createLogger({
+    destination: { write: (line: string) => lines.push(line) },
+    now: () => TIME,
+    ...options,
+  });
   return { logger, lines, records: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
 }
 
@@ -106,7 +110,7 @@ describe('a JSON logger', () => {
       '[9 bytes]',
       '[function ]',
     ]);
-    expect(JSON.stringify(written[7])).toBe('{"self":{"self":{"self":{"self":{"self":"[…]"}}}}}');
+    expect(JSON.stringify(written[7])).toBe('{"self":"[circular]"}');
     expect(written[8]).toBe('[unreadable]');
     expect(written[9]).toEqual({ k: [1] });
     expect(written[10]).toHaveLength(101);

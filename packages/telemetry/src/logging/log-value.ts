@@ -1,78 +1,186 @@
-import { REDACTED, redactText, type SecretNames } from './redaction.js';
+import { types } from 'node:util';
+import { type LoggedError, loggedError } from './logged-error.js';
+import { isSuspicious, REDACTED, redactText } from './redaction.js';
+import type { SecretNames } from './secret-names.js';
 
 const MAX_DEPTH = 5;
 const MAX_ENTRIES = 100;
+/** In one record: an object whose parts all lead to each other is small and endless. */
+const MAX_NODES = 2000;
+const MAX_CHARACTERS = 64 * 1024;
 const MAX_TEXT = 8192;
+const MAX_NAME = 200;
+
+export const UNREADABLE = '[unreadable]';
 
 /**
- * A copy of a value that can be written as JSON at any time: bounded in depth, width and length, free of cycles and
- * secrets. Objects that know how to show themselves (their own `toString`) are shown so, unless `structured`.
- * Never throws, whatever getters and proxies do.
+ * Copies values for one record, so that they can be written as JSON at any time: bounded in depth, width, length and
+ * number, free of cycles and secrets. Nothing of it throws, whatever getters, proxies and `toJSON` do.
  */
-export function logValue(value: unknown, secrets: SecretNames, structured = false): unknown {
-  try {
-    return copy(value, secrets, structured, 0);
-  } catch {
-    return '[unreadable]';
+export class ValueCopier {
+  readonly #secrets: SecretNames;
+  /** Objects that the one being copied is a part of. */
+  readonly #ancestors: object[] = [];
+  #nodes = 0;
+  #characters = 0;
+  /** Whether a text was met that could be a secret together with what stands beside it in the message. */
+  suspicious = false;
+
+  constructor(secrets: SecretNames) {
+    this.#secrets = secrets;
   }
-}
 
-function copy(value: unknown, secrets: SecretNames, structured: boolean, depth: number): unknown {
-  switch (typeof value) {
-    case 'string':
-      return text(value);
-    case 'number':
-      return Number.isFinite(value) ? value : String(value);
-    case 'boolean':
-      return value;
-    case 'undefined':
-      return null;
-    case 'object':
-      return value === null ? null : copyObject(value, secrets, structured, depth);
-    case 'function':
-      return `[function ${value.name}]`;
-    default:
-      return String(value);
+  /** Begins another record. */
+  reset(): void {
+    this.#nodes = 0;
+    this.#characters = 0;
+    this.#ancestors.length = 0;
+    this.suspicious = false;
   }
-}
 
-function copyObject(value: object, secrets: SecretNames, structured: boolean, depth: number): unknown {
-  if (value instanceof Error) return text(`${value.name}: ${value.message}`);
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
-  if (value instanceof URL || value instanceof RegExp) return text(String(value));
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
-  if (depth >= MAX_DEPTH) return '[…]';
-  if (value instanceof Map) return entries(value, secrets, structured, depth);
-  if (Array.isArray(value) || value instanceof Set) return items(value, secrets, structured, depth);
-  if (!structured && showsItself(value)) return text(String(value));
-  return entries(Object.entries(value), secrets, structured, depth);
-}
-
-function items(values: Iterable<unknown>, secrets: SecretNames, structured: boolean, depth: number): unknown[] {
-  const copied: unknown[] = [];
-  for (const value of values) {
-    if (copied.length === MAX_ENTRIES) return [...copied, '[…]'];
-    copied.push(copy(value, secrets, structured, depth + 1));
+  /**
+   * A value under its name, which may say that it is a secret.
+   *
+   * @param operator that of a hole: `@` keeps the structure, `$` makes it a text
+   */
+  property(name: string, value: unknown, operator = ''): unknown {
+    if (this.#secrets.has(name)) return REDACTED;
+    if (operator === '') return this.value(value);
+    if (operator === '@') return this.value(value, true);
+    const plain = this.value(value);
+    return this.text(typeof plain === 'object' && plain !== null ? JSON.stringify(plain) : String(plain));
   }
-  return copied;
-}
 
-function entries(
-  pairs: Iterable<readonly [unknown, unknown]>,
-  secrets: SecretNames,
-  structured: boolean,
-  depth: number,
-): Record<string, unknown> {
-  const copied: [string, unknown][] = [];
-  for (const [key, value] of pairs) {
-    if (copied.length === MAX_ENTRIES) {
-      copied.push(['…', '[…]']);
-      break;
+  /** All properties of an object. */
+  properties(value: object): Record<string, unknown> {
+    try {
+      return this.#entries(properties(value));
+    } catch {
+      return {};
     }
-    const name = String(key);
-    copied.push([name, secrets.has(name) ? REDACTED : copy(value, secrets, structured, depth + 1)]);
   }
-  return Object.fromEntries(copied);
+
+  /**
+   * A value. Objects that know how to show themselves (their own `toString`) are shown so, unless `structured`, which
+   * asks for their `toJSON` or their properties.
+   */
+  value(value: unknown, structured = false): unknown {
+    switch (typeof value) {
+      case 'string':
+        return this.text(value);
+      case 'number':
+        return Number.isFinite(value) ? value : String(value);
+      case 'boolean':
+        return value;
+      case 'undefined':
+        return null;
+      case 'object':
+        return value === null ? null : this.#guarded(value, structured);
+      case 'function':
+        return this.#function(value);
+      default:
+        return this.text(String(value));
+    }
+  }
+
+  text(value: string): string {
+    this.#characters += Math.min(value.length, MAX_TEXT);
+    if (this.#characters > MAX_CHARACTERS) return '…';
+    const bounded = value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value;
+    if (!isSuspicious(bounded)) return bounded;
+    this.suspicious = true;
+    return redactText(bounded);
+  }
+
+  error(error: unknown): LoggedError {
+    return loggedError(error, (text) => this.text(text));
+  }
+
+  #function(value: object): string {
+    try {
+      return this.text(`[function ${String((value as { name?: unknown }).name)}]`);
+    } catch {
+      return UNREADABLE;
+    }
+  }
+
+  #guarded(value: object, structured: boolean): unknown {
+    if (++this.#nodes > MAX_NODES) return '[…]';
+    const depth = this.#ancestors.length;
+    try {
+      return this.#object(value, structured, depth);
+    } catch {
+      return UNREADABLE;
+    } finally {
+      this.#ancestors.length = depth;
+    }
+  }
+
+  #object(value: object, structured: boolean, depth: number): unknown {
+    if (isError(value)) return structured ? this.error(value) : this.text(`${value.name}: ${value.message}`);
+    if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
+    if (value instanceof URL || value instanceof RegExp) return this.text(String(value));
+    if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) return `[${value.byteLength} bytes]`;
+    if (this.#ancestors.includes(value)) return '[circular]';
+    if (depth >= MAX_DEPTH) return '[…]';
+    this.#ancestors.push(value);
+    if (value instanceof Map) return this.#entries(value);
+    if (Array.isArray(value) || value instanceof Set) return this.#items(value);
+    if (structured) {
+      const { toJSON } = value as { toJSON?: unknown };
+      if (typeof toJSON === 'function') return this.value(toJSON.call(value, ''));
+    } else if (showsItself(value)) return this.text(String(value));
+    return this.#entries(properties(value));
+  }
+
+  /** Lists of headers have names and values in turn. */
+  #items(values: Iterable<unknown>): unknown[] {
+    const copied: unknown[] = [];
+    let isSecret = false;
+    for (const value of values) {
+      if (copied.length === MAX_ENTRIES) {
+        copied.push('[…]');
+        break;
+      }
+      copied.push(isSecret && typeof value === 'string' ? REDACTED : this.value(value));
+      isSecret = typeof value === 'string' && this.#secrets.has(value);
+    }
+    return copied;
+  }
+
+  #entries(pairs: Iterable<readonly [unknown, unknown]>): Record<string, unknown> {
+    const copied: [string, unknown][] = [];
+    // What is listed as { name: 'Authorization', value: '…' } is named by its value.
+    let isSecret = false;
+    for (const [key, value] of pairs) {
+      if (copied.length === MAX_ENTRIES) {
+        copied.push(['…', '[…]']);
+        break;
+      }
+      const name = this.#name(key);
+      copied.push([name, isSecret && name === 'value' ? REDACTED : this.property(name, value)]);
+      if ((name === 'name' || name === 'key') && typeof value === 'string') isSecret = this.#secrets.has(value);
+    }
+    return Object.fromEntries(copied);
+  }
+
+  #name(key: unknown): string {
+    const name = typeof key === 'string' ? key : String(this.value(key));
+    return name.length > MAX_NAME ? `${this.text(name.slice(0, MAX_NAME))}…` : this.text(name);
+  }
+}
+
+/** The properties of an object, one at a time: a getter that throws spoils no other. */
+function* properties(value: object): Generator<readonly [string, unknown]> {
+  for (const name of Object.keys(value)) {
+    let own: unknown;
+    try {
+      own = (value as Record<string, unknown>)[name];
+    } catch {
+      own = UNREADABLE;
+    }
+    yield [name, own];
+  }
 }
 
 function showsItself(value: object): boolean {
@@ -80,36 +188,11 @@ function showsItself(value: object): boolean {
   return typeof show === 'function' && show !== Object.prototype.toString;
 }
 
-function text(value: string): string {
-  return redactText(value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value);
-}
-
-/** What a record says about an error: all of the chain of causes that is worth reading. */
-export interface LoggedError {
-  readonly type: string;
-  readonly message: string;
-  readonly code?: string | number;
-  readonly stack?: string;
-  readonly cause?: LoggedError | string;
-}
-
-const MAX_CAUSES = 4;
-
-/** An error as a record keeps it, without secrets. Never throws. */
-export function loggedError(error: Error, depth = 0): LoggedError {
+/** Whether a value is an error, of this realm or of another one. Never throws. */
+export function isError(value: unknown): value is Error {
   try {
-    const { code } = error as { code?: unknown };
-    const { cause } = error;
-    return {
-      type: error.name,
-      message: text(String(error.message)),
-      ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-      ...(typeof error.stack === 'string' ? { stack: text(error.stack) } : {}),
-      ...(cause === undefined || depth === MAX_CAUSES
-        ? {}
-        : { cause: cause instanceof Error ? loggedError(cause, depth + 1) : text(String(cause)) }),
-    };
+    return types.isNativeError(value) || value instanceof Error;
   } catch {
-    return { type: 'Error', message: '[unreadable]' };
+    return false;
   }
 }

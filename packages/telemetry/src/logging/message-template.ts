@@ -1,122 +1,135 @@
-/** A place in a template for a value: `{Name}`, `{@Name}`, `{Name:F1}`, `{Name,8:F1}`. */
-interface Hole {
+import { fieldKey, jsonString } from './json-text.js';
+import { formatNumber, type NumberFormat, parseFormat } from './number-format.js';
+import { isSuspicious, type Range, REDACTED } from './redaction.js';
+import { redactTemplate, secretHoles } from './template-secrets.js';
+
+/** A place in a template for a value: `{Name}`, `{@Name}`, `{$Name}`, `{Name:F1}`, `{Name,8:F1}`. */
+export interface Hole {
   readonly name: string;
-  /** Written `{@Name}`: the value's structure is kept, whatever its `toString` says. */
-  readonly structured: boolean;
+  /** What JSON lines have before the value: a comma, the quoted name and a colon. */
+  readonly key: string;
+  /** Which of the arguments is shown: as the holes come, unless they are all numbers (`{1} and {0}`). */
+  readonly index: number;
+  /** `@`: the value's structure is kept, whatever its `toString` says. `$`: it is made a text. */
+  readonly operator: string;
   /** Least width: positive pads on the left, negative on the right. 0: as it comes. */
   readonly width: number;
   /** How a number is written; undefined: as it comes. */
   readonly format: NumberFormat | undefined;
-}
-
-/** `F2` fixed, `N1` with thousands separated, `P1` per cent, `D4` padded with zeros, `X` hexadecimal. */
-interface NumberFormat {
-  readonly letter: string;
-  readonly digits: number | undefined;
+  /** Whether the text around says that the value is a secret: `Authorization: {Header}`. */
+  readonly secret: boolean;
+  /** As it was written; shown when there is no value. */
+  readonly token: string;
 }
 
 export interface MessageTemplate {
+  /** As it was written, but without secrets. */
   readonly text: string;
+  /** The text as JSON lines begin with it. */
+  readonly json: string;
   readonly parts: readonly (string | Hole)[];
   readonly holes: readonly Hole[];
+  /** How many arguments the holes take. */
+  readonly arity: number;
+  /** Whether its text and the values together may make a secret of what none of them is alone. */
+  readonly suspicious: boolean;
+  /** Whether no two holes have the same name in JSON lines. */
+  readonly distinct: boolean;
+  /** Whether one of the holes takes the trace's id, so that the active span isn't asked. */
+  readonly tracesItself: boolean;
 }
 
-/** Templates are constants of the program; a program that builds them at run time must not fill the memory. */
-const MAX_CACHED = 1000;
-
 const TOKEN = /\{\{|\}\}|\{([@$]?)([A-Za-z0-9_]+)(?:,(-?\d{1,3}))?(?::([^{}]*))?\}/g;
+const MAX_NAME = 200;
 
 /** Parses a message template. What looks like a hole but isn't one is text; nothing throws. */
 export function parseTemplate(text: string): MessageTemplate {
   const parts: (string | Hole)[] = [];
+  const tokens: Range[] = [];
   let literal = '';
   let end = 0;
   for (const match of text.matchAll(TOKEN)) {
-    const [token, operator, name, width, format] = match;
+    const [token, operator = '', name, width, format] = match;
     literal += text.slice(end, match.index);
     end = match.index + token.length;
-    if (name === undefined) {
-      literal += token[0];
+    if (name === undefined || name.length > MAX_NAME) {
+      literal += name === undefined ? token[0] : token;
       continue;
     }
     if (literal !== '') parts.push(literal);
     literal = '';
-    parts.push({ name, structured: operator === '@', width: Number(width ?? 0), format: parseFormat(format) });
+    const hole = { name, key: fieldKey(name), operator, width: Number(width ?? 0), format: parseFormat(format), token };
+    parts.push({ ...hole, index: tokens.length, secret: false });
+    tokens.push({ start: match.index, end });
   }
   literal += text.slice(end);
   if (literal !== '') parts.push(literal);
-  return { text, parts, holes: parts.filter((part) => typeof part !== 'string') };
+  return finish(redactTemplate(text, tokens), parts);
 }
 
-/** A format that is not known is passed over: a record is worth more than its looks. */
-function parseFormat(format: string | undefined): NumberFormat | undefined {
-  const [, letter, digits] = /^([FNPDX])(\d{0,2})$/i.exec(format ?? '') ?? [];
-  return letter === undefined
-    ? undefined
-    : { letter: letter.toUpperCase(), digits: digits ? Number(digits) : undefined };
-}
-
-/** Parses each template once, as long as there are not unreasonably many. */
-export class TemplateCache {
-  readonly #templates = new Map<string, MessageTemplate>();
-
-  get(text: string): MessageTemplate {
-    const known = this.#templates.get(text);
-    if (known !== undefined) return known;
-    const template = parseTemplate(text);
-    if (this.#templates.size < MAX_CACHED) this.#templates.set(text, template);
-    return template;
-  }
+function finish(text: string, parsed: readonly (string | Hole)[]): MessageTemplate {
+  const secret = secretHoles(parsed);
+  // Holes that are all numbers say themselves which argument they show.
+  const numbered = parsed.every((part) => typeof part === 'string' || /^\d{1,2}$/.test(part.name));
+  const parts = parsed.map((part, i) => {
+    if (typeof part === 'string') return part;
+    return { ...part, index: numbered ? Number(part.name) : part.index, secret: secret.has(i) };
+  });
+  const holes = parts.filter((part) => typeof part !== 'string');
+  return {
+    text,
+    json: `,"template":${jsonString(text)}`,
+    parts,
+    distinct: new Set(holes.map(({ key }) => key)).size === holes.length,
+    tracesItself: holes.some(({ name }) => name === 'trace_id'),
+    holes,
+    arity: holes.reduce((most, { index }) => Math.max(most, index + 1), 0),
+    suspicious: parts.some((part) => typeof part === 'string' && (isSuspicious(part) || /[:=@]/.test(part))),
+  };
 }
 
 /**
  * The message: the template with its values in place. A hole without a value stays as it was written.
  *
- * @param values as {@link import('./log-value.js').logValue} made them, one for each hole
+ * @param values as {@link import('./log-value.js').ValueCopier} made them, one for each hole; undefined: it has none
+ * @param args the arguments as they were given, for the formats of numbers
  */
-export function renderTemplate(template: MessageTemplate, values: readonly unknown[]): string {
+export function renderTemplate(
+  { parts }: MessageTemplate,
+  values: readonly unknown[],
+  args: readonly unknown[],
+): string {
   let message = '';
   let next = 0;
-  for (const part of template.parts) {
-    if (typeof part === 'string') {
-      message += part;
-      continue;
-    }
-    const text = next < values.length ? formatValue(values[next], part.format) : `{${part.name}}`;
-    next++;
-    message += part.width >= 0 ? text.padStart(part.width) : text.padEnd(-part.width);
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] as string | Hole;
+    message += typeof part === 'string' ? part : showHole(part, values[next++], args);
   }
   return message;
 }
 
-function formatValue(value: unknown, format: NumberFormat | undefined): string {
-  if (typeof value === 'string') return value;
-  if (typeof value === 'number') return format === undefined ? String(value) : formatNumber(value, format);
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
-}
-
-function formatNumber(value: number, { letter, digits }: NumberFormat): string {
-  switch (letter) {
-    case 'F':
-      return value.toFixed(digits ?? 2);
-    case 'N':
-      return withThousands(value.toFixed(digits ?? 2));
-    case 'P':
-      return `${(value * 100).toFixed(digits ?? 2)}%`;
-    case 'D':
-      return `${value < 0 ? '-' : ''}${Math.abs(Math.trunc(value))
-        .toString()
-        .padStart(digits ?? 0, '0')}`;
-    default:
-      return Math.trunc(value)
-        .toString(16)
-        .toUpperCase()
-        .padStart(digits ?? 0, '0');
+/** Where in the message the values of the holes stand. */
+export function holeRanges({ parts }: MessageTemplate, values: readonly unknown[], args: readonly unknown[]): Range[] {
+  const ranges: Range[] = [];
+  let end = 0;
+  for (const part of parts) {
+    const start = end;
+    end += typeof part === 'string' ? part.length : showHole(part, values[ranges.length], args).length;
+    if (typeof part !== 'string') ranges.push({ start, end });
   }
+  return ranges;
 }
 
-function withThousands(fixed: string): string {
-  const [whole = '', fraction] = fixed.split('.');
-  const separated = whole.replace(/\d(?=(?:\d{3})+$)/g, '$&,');
-  return fraction === undefined ? separated : `${separated}.${fraction}`;
+function showHole({ index, width, format, token }: Hole, value: unknown, args: readonly unknown[]): string {
+  if (value === undefined) return token;
+  const number = format === undefined || value === REDACTED ? undefined : formatNumber(args[index], format);
+  const shown = number ?? show(value);
+  if (width === 0) return shown;
+  return width > 0 ? shown.padStart(width) : shown.padEnd(-width);
+}
+
+/** A value that was made plain, as text. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
 }

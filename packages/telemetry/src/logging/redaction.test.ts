@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { redactText, SecretNames } from './redaction.js';
+import { redactText } from './redaction.js';
+import { SecretNames } from './secret-names.js';
 
 describe('redaction of texts', () => {
   it.each([

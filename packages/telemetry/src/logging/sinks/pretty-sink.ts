@@ -1,6 +1,9 @@
-import type { LineWriter } from './destination.js';
-import type { LoggedError } from './log-value.js';
-import type { LogRecord, RecordLevel, RecordSink } from './record-sink.js';
+import type { RecordLevel } from '../../logger.js';
+import { LogRecord } from '../log-record.js';
+import type { LoggedError } from '../logged-error.js';
+import { show } from '../message-template.js';
+import type { LineWriter } from '../output/destination.js';
+import type { RecordSink } from './record-sink.js';
 
 const TAGS: Record<RecordLevel, { readonly tag: string; readonly color: number }> = {
   verbose: { tag: 'VRB', color: 90 },
@@ -12,29 +15,24 @@ const TAGS: Record<RecordLevel, { readonly tag: string; readonly color: number }
 };
 
 /**
- * One readable line a record: local time, level, message, the properties of `with` and `forContext`, and the error.
- * Errors of level `error` and above are followed by their stacks, indented.
+ * One readable line a record: local time, level, message, the properties of `with` and `forContext`, the trace, and the
+ * error. Errors of level `error` and above are followed by their stacks, indented.
  */
-export class ConsoleSink implements RecordSink {
+export class PrettySink implements RecordSink {
   readonly #output: LineWriter;
-  readonly #now: () => number;
   readonly #colors: boolean;
-  readonly #context: Readonly<Record<string, unknown>>;
 
-  constructor(output: LineWriter, now: () => number, colors: boolean, context: Readonly<Record<string, unknown>> = {}) {
+  constructor(output: LineWriter, colors: boolean) {
     this.#output = output;
-    this.#now = now;
     this.#colors = colors;
-    this.#context = context;
   }
 
-  write({ level, message, error }: LogRecord): void {
+  write(record: LogRecord): void {
+    const { level, message, span, error, context, time } = { ...LogRecord.partsOf(record), time: record.time };
     const { tag, color } = TAGS[level];
-    const head = `${this.#paint(90, timeOfDay(new Date(this.#now())))} ${this.#paint(color, tag)}`;
-    let line = `${head} ${printable(message)}`;
-    for (const [name, value] of Object.entries(this.#context)) {
-      line += ` ${this.#paint(90, `${name}=`)}${printable(typeof value === 'string' ? value : JSON.stringify(value))}`;
-    }
+    let line = `${this.#paint(90, timeOfDay(new Date(time)))} ${this.#paint(color, tag)} ${printable(message)}`;
+    for (const [name, value] of Object.entries(context.properties)) line += this.#property(name, show(value));
+    if (span !== undefined) line += this.#property('trace_id', span.traceId) + this.#property('span_id', span.spanId);
     for (let each = error; each !== undefined; each = nextCause(each)) {
       line += ` — ${printable(`${each.type}: ${each.message}${each.code === undefined ? '' : ` (${each.code})`}`)}`;
     }
@@ -42,8 +40,8 @@ export class ConsoleSink implements RecordSink {
     this.#output.write(`${line}\n`);
   }
 
-  child(properties: Readonly<Record<string, unknown>>): ConsoleSink {
-    return new ConsoleSink(this.#output, this.#now, this.#colors, { ...this.#context, ...properties });
+  #property(name: string, value: string): string {
+    return ` ${this.#paint(90, `${printable(name)}=`)}${printable(value)}`;
   }
 
   #paint(color: number, text: string): string {

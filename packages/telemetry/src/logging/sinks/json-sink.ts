@@ -1,0 +1,90 @@
+import { type Logger as PinoLogger, pino } from 'pino';
+import type { RecordLevel } from '../../logger.js';
+import { jsonString, jsonValue } from '../json-text.js';
+import { LogRecord, type RecordParts } from '../log-record.js';
+import type { LineWriter } from '../output/destination.js';
+import type { RecordSink } from './record-sink.js';
+
+const PINO_LEVELS: Record<RecordLevel, number> = {
+  verbose: 10,
+  debug: 20,
+  information: 30,
+  warning: 40,
+  error: 50,
+  fatal: 60,
+};
+
+/**
+ * One JSON line a record: `level`, `time`, `template`, the properties, `trace_id` and `span_id`, `err`, and `msg`, the
+ * rendered message.
+ *
+ * pino writes the lines, but not the fields: it would look at each of them again, for twice the price
+ * (`bench/telemetry.mjs`).
+ */
+export class JsonSink implements RecordSink {
+  readonly #pino: PinoLogger<RecordLevel>;
+  #record: LogRecord | undefined;
+
+  constructor(output: LineWriter, name?: string) {
+    this.#pino = pino<RecordLevel>(
+      {
+        level: 'verbose', // the level is checked long before
+        customLevels: PINO_LEVELS,
+        useOnlyCustomLevels: true,
+        base: name === undefined ? null : { name },
+        timestamp: timestamps(() => this.#record?.time ?? 0),
+        formatters: { level: (label) => ({ level: label }) },
+        hooks: { streamWrite: (line) => this.#withFields(line) },
+      },
+      output,
+    );
+  }
+
+  write(record: LogRecord): void {
+    this.#record = record;
+    this.#pino[record.level](undefined);
+  }
+
+  /** @param line `{"level":"…","time":"…"}` and a line break */
+  #withFields(line: string): string {
+    const record = this.#record;
+    return record === undefined ? line : `${line.slice(0, -2)}${fieldsOf(LogRecord.partsOf(record))}}\n`;
+  }
+}
+
+function fieldsOf({ template, values, extra, context, span, error, message }: RecordParts): string {
+  const { holes } = template;
+  let fields = template.json;
+  if (template.distinct && !holes.some(({ key }) => context.fields.has(key))) {
+    fields += context.json;
+    for (let i = 0; i < holes.length; i++) {
+      const value = values[i];
+      if (value !== undefined) fields += (holes[i] as { key: string }).key + jsonValue(value);
+    }
+  } else {
+    // A name is written once, since many readers of JSON refuse what has it twice: the value that is nearest wins.
+    const merged = new Map(context.fields);
+    for (const [i, { key }] of holes.entries()) if (values[i] !== undefined) merged.set(key, jsonValue(values[i]));
+    for (const [key, value] of merged) fields += key + value;
+  }
+  if (extra !== undefined) fields += `,"extra":${JSON.stringify(extra)}`;
+  if (span !== undefined) {
+    fields += `,"trace_id":${jsonString(span.traceId)},"span_id":${jsonString(span.spanId)}`;
+  }
+  if (error !== undefined) fields += `,"err":${JSON.stringify(error)}`;
+  return `${fields},"msg":${jsonString(message)}`;
+}
+
+/** The time as pino takes it. Records come in bursts, and to write a date costs as much as to write the rest. */
+function timestamps(now: () => number): () => string {
+  let lastMs = Number.NaN;
+  let text = '';
+  return () => {
+    const ms = now();
+    if (ms !== lastMs) {
+      lastMs = ms;
+      text = `,"time":"${new Date(ms).toISOString()}"`;
+    }
+    return text;
+  };
+}
