@@ -1,37 +1,13 @@
 import type { Span } from '@granary/telemetry';
-import type { GetOptions, OperationOptions, ReadOptions } from '../blob-store.js';
+import type { OperationOptions } from '../blob-store.js';
 
-/** The options of an operation, in another span. Callers make a signal when it is asked for, so it is not asked for here. */
-export function optionsInSpan(options: GetOptions | undefined, span: Span): GetOptions {
-  return new OptionsInSpan(options, span);
-}
-
-/** As {@link optionsInSpan}, with the part of the blob that is to be read. */
-export function readOptionsInSpan(options: ReadOptions | undefined, span: Span): ReadOptions {
-  return {
-    ...(options?.offset !== undefined && { offset: options.offset }),
-    ...(options?.limit !== undefined && { limit: options.limit }),
-    get signal() {
-      return options?.signal;
-    },
-    span,
-  };
-}
-
-class OptionsInSpan implements GetOptions {
-  readonly span: Span;
-  readonly #options: GetOptions | undefined;
-
-  constructor(options: OperationOptions | undefined, span: Span) {
-    this.#options = options;
-    this.span = span;
-  }
-
-  get signal(): AbortSignal | undefined {
-    return this.#options?.signal;
-  }
-
-  get allocate(): GetOptions['allocate'] {
-    return this.#options?.allocate;
-  }
+/**
+ * The options of an operation, in another span. Everything else is read where it was when it is asked for, since callers
+ * make a signal only then; so whoever adds an option need not think of this.
+ */
+export function optionsInSpan<Options extends OperationOptions>(options: Options | undefined, span: Span): Options {
+  // The target is empty, because a property of a frozen one could not be another.
+  return new Proxy({} as Options, {
+    get: (_, name) => (name === 'span' ? span : options && Reflect.get(options, name)),
+  });
 }

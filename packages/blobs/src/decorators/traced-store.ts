@@ -7,10 +7,11 @@ import type {
   MaybePromise,
   OperationOptions,
   ReadOptions,
+  WriteOptions,
 } from '../blob-store.js';
 import type { Digest } from '../digest.js';
 import { StoreDecorator } from './store-decorator.js';
-import { optionsInSpan, readOptionsInSpan } from './traced-options.js';
+import { optionsInSpan } from './traced-options.js';
 import { readInSpan } from './traced-reader.js';
 
 /**
@@ -55,7 +56,7 @@ class TracedStore extends StoreDecorator {
     return parent?.recording ? this.#read(digest, options, parent) : this.inner.read(digest, options);
   }
 
-  override write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
+  override write(digest: Digest, source: BlobSource, options?: WriteOptions): Promise<void> {
     const parent = options?.span;
     if (!parent?.recording) return this.inner.write(digest, source, options);
     return withSpan(this.#tracer, 'proxy.Put', { parent, attributes: this.#describe(digest) }, (span) =>
@@ -65,7 +66,7 @@ class TracedStore extends StoreDecorator {
 
   #read(digest: Digest, options: ReadOptions | undefined, parent: Span): Promise<BlobReader | undefined> {
     const span = this.#tracer.startSpan('proxy.Get', { parent, attributes: this.#describe(digest) });
-    const open = () => this.inner.read(digest, readOptionsInSpan(options, span));
+    const open = () => this.inner.read(digest, optionsInSpan(options, span));
     return readInSpan(span, () => this.#tracer.runWith(span, open));
   }
 
