@@ -1,0 +1,99 @@
+import {
+  type ActionResultStore,
+  Digest,
+  type DigestFunction,
+  isDigestFunction,
+  type OperationOptions,
+  StoreClosedError,
+} from '@granary/blobs';
+import { status as CODES } from '@grpc/grpc-js';
+import { encodeGetActionResultRequest, encodeUpdateActionResultRequest, type RequestedDigest } from '../wire/index.js';
+import { hasStatus } from './connection/call-failure.js';
+import type { Peer } from './connection/peer.js';
+
+const SERVICE = '/build.bazel.remote.execution.v2.ActionCache';
+const GET = `${SERVICE}/GetActionResult`;
+const UPDATE = `${SERVICE}/UpdateActionResult`;
+
+/**
+ * The size that actions are given, since keys have none: peers look for results by the hash, and some refuse a size
+ * of 0.
+ */
+const ACTION_SIZE = 1;
+
+interface Action {
+  readonly digestFunction: DigestFunction;
+  readonly instanceName: string;
+  readonly actionDigest: RequestedDigest;
+}
+
+/** Another cache's action results, passed through as bytes. Nothing can be deleted: the protocol has no call for it. */
+export class GrpcActionResultStore implements ActionResultStore {
+  readonly name: string;
+  readonly #peer: Peer;
+  #closed = false;
+
+  constructor(peer: Peer) {
+    this.name = peer.name;
+    this.#peer = peer;
+  }
+
+  async get(key: string, options?: OperationOptions): Promise<Buffer | undefined> {
+    this.#checkUsable(options);
+    const action = this.#action(key);
+    const { digestFunctions } = await this.#peer.capabilities(options?.signal);
+    if (!digestFunctions.has(action.digestFunction)) return undefined;
+    const request = encodeGetActionResultRequest({
+      ...action,
+      inlineStdout: false,
+      inlineStderr: false,
+      inlineOutputFiles: [],
+    });
+    try {
+      return await this.#peer.unary(GET, request, options);
+    } catch (error) {
+      if (hasStatus(error, CODES.NOT_FOUND)) return undefined;
+      throw error;
+    }
+  }
+
+  /** @throws RemoteStoreError `refused` when the peer takes no results, or doesn't know the digest function */
+  async set(key: string, value: Buffer, options?: OperationOptions): Promise<void> {
+    this.#checkUsable(options);
+    const action = this.#action(key);
+    // The caller may change it as soon as it has a promise.
+    const actionResult = Buffer.from(value);
+    const { digestFunctions, updatesActions } = await this.#peer.capabilities(options?.signal);
+    if (!updatesActions) throw this.#peer.failure('refused', 'the peer takes no action results from here');
+    if (!digestFunctions.has(action.digestFunction))
+      throw this.#peer.failure('refused', `the peer does not know the digest function ${action.digestFunction}`);
+    await this.#peer.unary(UPDATE, encodeUpdateActionResultRequest({ ...action, actionResult }), options);
+  }
+
+  /** The protocol has no call for it. */
+  async delete(): Promise<boolean> {
+    return false;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #action(key: string): Action {
+    const [fn = '', hash = '', ...rest] = key.split('/');
+    if (!isDigestFunction(fn)) throw new RangeError('this is no key of an action result');
+    const digest = Digest.parse(fn, hash, ACTION_SIZE);
+    const own = rest.join('/');
+    const { instance } = this.#peer;
+    return {
+      digestFunction: fn,
+      instanceName: instance && own ? `${instance}/${own}` : instance || own,
+      actionDigest: { hash, sizeBytes: ACTION_SIZE, digest },
+    };
+  }
+
+  #checkUsable(options: OperationOptions | undefined): void {
+    if (this.#closed) throw new StoreClosedError();
+    options?.signal?.throwIfAborted();
+  }
+}
