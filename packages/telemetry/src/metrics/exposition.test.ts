@@ -88,7 +88,7 @@ describe('OpenMetrics', () => {
     latency.observeWithExemplar(Number.NaN, TRACE, SPAN);
     registry.counter('a_total', 'A.').with().addWithExemplar(Number.NaN, TRACE, SPAN);
     const samples = (await openMetrics(registry)).flatMap((family) => family.samples);
-    expect(samples.flatMap(({ exemplar }) => exemplar?.labels ?? [])).toEqual([{ trace_id: TRACE }]);
+    expect(samples.flatMap(({ exemplar }) => (exemplar ? [exemplar.labels] : []))).toEqual([{ trace_id: TRACE }]);
     expect(samples.find(({ name }) => name.endsWith('_count'))?.value).toBe(5);
   });
 
