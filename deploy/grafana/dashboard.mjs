@@ -13,6 +13,9 @@ import { nuget } from './rows/nuget.mjs';
 import { overview } from './rows/overview.mjs';
 import { upstreams } from './rows/upstreams.mjs';
 
+/** Every server has the first; a program with a cache chain, and without a server, the second. */
+const ANY = '__name__=~"granary_build_info|granary_chain_gets_total"';
+
 /** The dashboard, in Grafana's classic model. */
 export const dashboard = {
   uid: 'granary',
@@ -60,11 +63,11 @@ export const dashboard = {
         hide: 0,
         skipUrlSync: false,
       },
-      labelVariable('job', 'Job', 'label_values(granary_build_info, job)', 'Scrape jobs of Granary.'),
+      labelVariable('job', 'Job', `label_values({${ANY}}, job)`, 'Scrape jobs of Granary.'),
       labelVariable(
         'instance',
         'Server',
-        'label_values(granary_build_info{job=~"$job"}, instance)',
+        `label_values({${ANY},job=~"$job"}, instance)`,
         'Servers of the chosen jobs.',
       ),
     ],

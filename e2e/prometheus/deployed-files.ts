@@ -21,7 +21,7 @@ export interface Dashboard {
   readonly schemaVersion: number;
   readonly panels: readonly Panel[];
   readonly annotations: { readonly list: readonly { readonly expr: string }[] };
-  readonly templating: { readonly list: readonly { readonly name: string; readonly query: unknown }[] };
+  readonly templating: { readonly list: readonly { readonly name: string; readonly definition?: string }[] };
 }
 
 export function readDashboard(): Dashboard {

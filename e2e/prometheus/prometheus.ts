@@ -97,6 +97,11 @@ export class Prometheus {
     );
   }
 
+  /** The same for a value that is measured, to two digits: what rules record comes some time after the scrape. */
+  async expectNear(expression: string, value: number): Promise<void> {
+    await this.expectValue(`floor(${expression} * 100 + 0.5)`, Math.floor(value * 100 + 0.5));
+  }
+
   /** How every rule went, once each has been evaluated. */
   async ruleHealth(): Promise<RuleHealth[]> {
     return eventually('all rules are evaluated', async () => {
