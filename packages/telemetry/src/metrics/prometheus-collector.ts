@@ -154,8 +154,11 @@ class LayerSeries {
   readonly gets: Histogram;
   readonly #families: Families;
   #sets: Histogram | undefined;
+  #deletes: Histogram | undefined;
   #queueDepth: Gauge | undefined;
+  #writesDropped: Counter | undefined;
   #writesDone: Counter | undefined;
+  #writesFailed: Counter | undefined;
 
   constructor(name: string, families: Families) {
     this.name = name;
@@ -171,7 +174,8 @@ class LayerSeries {
   }
 
   get deletes(): Histogram {
-    return this.#families.durations.with(this.name, 'delete');
+    this.#deletes ??= this.#families.durations.with(this.name, 'delete');
+    return this.#deletes;
   }
 
   get queueDepth(): Gauge {
@@ -180,7 +184,8 @@ class LayerSeries {
   }
 
   get writesDropped(): Counter {
-    return this.#families.writesDropped.with(this.name);
+    this.#writesDropped ??= this.#families.writesDropped.with(this.name);
+    return this.#writesDropped;
   }
 
   get writesDone(): Counter {
@@ -189,7 +194,8 @@ class LayerSeries {
   }
 
   get writesFailed(): Counter {
-    return this.#families.asyncWrites.with(this.name, 'failure');
+    this.#writesFailed ??= this.#families.asyncWrites.with(this.name, 'failure');
+    return this.#writesFailed;
   }
 
   get circuitState(): Gauge {
