@@ -21,7 +21,7 @@ function storeOver(options: Partial<GrpcTierOptions>, limits?: Partial<CacheLimi
       close: blobs.close.bind(blobs),
       delete: (digest) => loopback.blobs.delete(digest),
     };
-    return { store, dispose: () => loopback[Symbol.asyncDispose]() };
+    return { store, dispose: async () => loopback[Symbol.asyncDispose]() };
   };
 }
 

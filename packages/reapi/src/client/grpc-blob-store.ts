@@ -144,7 +144,7 @@ export class GrpcBlobStore implements BlobStore {
  */
 function contentRefused(digest: Digest, source: BlobSource, refusal: RemoteStoreError): Error {
   if (source instanceof Uint8Array && hashBytes(digest.function, source).equals(digest.bytes)) return refusal;
-  return new DigestMismatchError(`the content of ${digest} was refused: ${refusal.message}`, { cause: refusal });
+  return new DigestMismatchError(`the content of ${digest} was refused: ${refusal.message}`);
 }
 
 async function collect(

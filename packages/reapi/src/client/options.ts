@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { TierMode } from '@granary/blobs';
+import { checkInstanceName } from '../resource-name.js';
 import type { GrpcTlsOptions } from './connection/channel-credentials.js';
 
 const MIB = 1024 * 1024;
@@ -90,7 +91,7 @@ export function resolveOptions(options: GrpcTierOptions, clock = () => performan
   return {
     name: options.name,
     target: options.target,
-    instanceName: options.instanceName ?? '',
+    instanceName: instanceName(options.instanceName ?? ''),
     headers: options.headers ?? {},
     token: options.token,
     tokenFile: options.tokenFile,
@@ -106,6 +107,15 @@ export function resolveOptions(options: GrpcTierOptions, clock = () => performan
     maxMessageBytes: whole('maxMessageBytes', options.maxMessageBytes ?? 4 * MIB, 64 * 1024, 1024 * MIB),
     clock,
   };
+}
+
+function instanceName(name: string): string {
+  try {
+    checkInstanceName(name);
+    return name;
+  } catch (cause) {
+    throw new RangeError(`instanceName: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
 }
 
 function whole(option: string, value: number, least: number, most: number): number {

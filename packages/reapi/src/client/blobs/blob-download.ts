@@ -128,20 +128,27 @@ class Download implements BlobReader {
       data.copy(this.#memory, CHUNK_HEADROOM, 0, size);
       return this.#memory.subarray(CHUNK_HEADROOM, CHUNK_HEADROOM + size);
     } catch (error) {
-      this.#done = true;
-      this.#call.cancel(error);
+      // What is under way when the reader is closed ends like the blob.
+      if (this.#done) return undefined;
+      this.#leave();
       throw this.#explained(error);
     }
   }
 
   async close(): Promise<void> {
-    this.#done = true;
-    this.#rest = undefined;
-    this.#call.cancel(undefined);
+    this.#leave();
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
     return iterateReader(this);
+  }
+
+  #leave(): void {
+    this.#done = true;
+    this.#rest = undefined;
+    this.#call.cancel(undefined);
+    // A decoder has memory to give back; it is not waited for.
+    void this.#content.return?.().catch(() => {});
   }
 
   async #take(): Promise<Buffer | undefined> {

@@ -57,7 +57,6 @@ export async function upload(
   } catch (error) {
     if (error !== ANSWERED) {
       call.cancel(error);
-      answer.catch(() => {});
       throw error;
     }
   } finally {

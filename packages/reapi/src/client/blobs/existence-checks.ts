@@ -8,6 +8,9 @@ import { type Batch, Batcher, laneOf } from './batcher.js';
 
 const FIND_MISSING = '/build.bazel.remote.execution.v2.ContentAddressableStorage/FindMissingBlobs';
 
+/** Questions of one caller at a time. */
+const MAX_QUESTIONS = 16;
+
 /** Different digests of one function, by {@link Digest.toString}. */
 type Question = ReadonlyMap<string, Digest>;
 
@@ -48,6 +51,7 @@ export class ExistenceChecks {
           for (const key of question.keys()) if (absent.has(key)) found.add(key);
         });
         questions.push(asked);
+        if (questions.length === MAX_QUESTIONS) await Promise.all(questions.splice(0));
       }
     }
     await Promise.all(questions);

@@ -13,8 +13,10 @@ const SERVER_ID = /^[\w.:-]{1,128}$/;
 /** What the transport and this client set themselves. */
 const RESERVED = new Set(['te', 'content-type', 'user-agent', 'host', 'connection', 'accept-encoding', VIA_HEADER]);
 
-/** A token file is looked at again after this time, and after a call that was refused. */
+/** A token file is read again after this time; */
 const TOKEN_AGE_MS = 60_000;
+/** after this one when a call was refused. */
+const DOUBTED_AGE_MS = 1000;
 /** Largest token file that is read, in bytes: metadata has to fit into HTTP/2's headers. */
 const MAX_TOKEN_BYTES = 16 * 1024;
 
@@ -37,6 +39,7 @@ export class CallHeaders {
   #token: string | undefined;
   #metadata: Metadata;
   #readAt = Number.NEGATIVE_INFINITY;
+  #ageMs = TOKEN_AGE_MS;
   #reading: Promise<void> | undefined;
 
   /** @throws RangeError that names the header or option that is wrong, never its value */
@@ -61,14 +64,14 @@ export class CallHeaders {
    * @throws RemoteStoreError `refused` when there is no token because its file can't be read
    */
   for(options: OperationOptions | undefined): MaybePromise<Metadata> {
-    if (this.#tokenFile !== undefined && this.#clock() - this.#readAt >= TOKEN_AGE_MS)
+    if (this.#tokenFile !== undefined && this.#clock() - this.#readAt >= this.#ageMs)
       return this.#refresh(this.#tokenFile).then(() => this.#with(options));
     return this.#with(options);
   }
 
-  /** The peer refused the credentials: a token in a file is read anew for the next call. */
+  /** The peer refused the credentials: a token in a file may be a new one by now. */
   doubt(): void {
-    this.#readAt = Number.NEGATIVE_INFINITY;
+    this.#ageMs = DOUBTED_AGE_MS;
   }
 
   /** A peer's text without the credentials that it may quote. */
@@ -105,6 +108,7 @@ export class CallHeaders {
       .then(
         (token) => {
           this.#readAt = this.#clock();
+          this.#ageMs = TOKEN_AGE_MS;
           if (token === this.#token) return;
           this.#token = token;
           this.#metadata = this.#build();

@@ -24,8 +24,12 @@ const GET_CAPABILITIES = '/build.bazel.remote.execution.v2.Capabilities/GetCapab
 
 /** How long the peer has to say what it can do, or that it is there. */
 const CAPABILITIES_TIMEOUT_MS = 10_000;
-/** What it said is asked again after this time, and after the connection was lost. */
+/** What it said is asked again after this time, and after the connection was lost; */
 const CAPABILITIES_AGE_MS = 5 * 60_000;
+/** after this one where it refused to say, */
+const REFUSED_AGE_MS = 10_000;
+/** and after this one where it didn't answer. */
+const FAILED_AGE_MS = 1000;
 
 /** Calls at a time and in line, over all connections; streams have places of their own, or slow ones would hold up all. */
 const MAX_CALLS = 256;
@@ -51,7 +55,7 @@ export class Peer {
   readonly #clock: () => number;
   #capabilities: PeerCapabilities | undefined;
   #asking: Promise<PeerCapabilities> | undefined;
-  #askedAt = 0;
+  #askAt = 0;
   #closed = false;
 
   /** @throws RangeError that names the option which is wrong */
@@ -143,7 +147,7 @@ export class Peer {
   #failed(path: string, status: StatusObject): Error {
     if (status.code === CODES.UNAUTHENTICATED || status.code === CODES.PERMISSION_DENIED) this.#headers.doubt();
     // The server that answers next may be another one.
-    if (status.code === CODES.UNAVAILABLE) this.#askedAt = Number.NEGATIVE_INFINITY;
+    if (status.code === CODES.UNAVAILABLE) this.#askAt = Number.NEGATIVE_INFINITY;
     return this.statusFailure(path, status);
   }
 
@@ -157,7 +161,7 @@ export class Peer {
     this.#checkOpen();
     const known = this.#capabilities;
     if (known) {
-      if (this.#clock() - this.#askedAt >= CAPABILITIES_AGE_MS && !this.#asking) this.#ask().catch(() => {});
+      if (this.#clock() >= this.#askAt && !this.#asking) this.#ask().catch(() => {});
       return known;
     }
     const asked = this.#asking ?? this.#ask();
@@ -175,22 +179,26 @@ export class Peer {
   }
 
   #ask(): Promise<PeerCapabilities> {
-    this.#asking = this.#requestCapabilities(undefined)
-      .catch((error: unknown) => {
-        // One that may not ask, or gets nonsense, may still be served: the operation itself will tell.
-        if (isRemoteStoreError(error) && (error.kind === 'refused' || error.kind === 'invalid'))
-          return DEFAULT_CAPABILITIES;
-        throw error;
-      })
-      .then((capabilities) => {
-        this.#capabilities = capabilities;
-        this.#askedAt = this.#clock();
-        return capabilities;
-      })
-      .finally(() => {
-        this.#asking = undefined;
-      });
+    this.#asking = this.#askOnce().finally(() => {
+      this.#asking = undefined;
+    });
     return this.#asking;
+  }
+
+  async #askOnce(): Promise<PeerCapabilities> {
+    let age = CAPABILITIES_AGE_MS;
+    try {
+      this.#capabilities = await this.#requestCapabilities(undefined);
+    } catch (error) {
+      age = FAILED_AGE_MS;
+      // One that we may not ask, or that answers nonsense, may still serve us: the operation itself will tell.
+      if (!isRemoteStoreError(error) || (error.kind !== 'refused' && error.kind !== 'invalid')) throw error;
+      age = REFUSED_AGE_MS;
+      this.#capabilities ??= DEFAULT_CAPABILITIES;
+    } finally {
+      this.#askAt = this.#clock() + age;
+    }
+    return this.#capabilities;
   }
 
   async #requestCapabilities(options: OperationOptions | undefined): Promise<PeerCapabilities> {
