@@ -1,7 +1,17 @@
 import type { RequestRecord } from '@granary/reapi';
-import { type Counter, DURATION_BUCKETS, type Histogram, type MetricRegistry } from '@granary/telemetry';
+import {
+  type Counter,
+  DURATION_BUCKETS,
+  type Histogram,
+  type MetricRegistry,
+  OVERFLOW_LABEL,
+} from '@granary/telemetry';
+
+/** Verbs of the cache protocol; a client may send any other. */
+const HTTP_METHODS: readonly string[] = ['GET', 'HEAD', 'PUT'];
 
 interface MethodSeries {
+  readonly method: string;
   readonly byCode: Map<string, Counter>;
   readonly duration: Histogram;
   readonly received: Counter;
@@ -56,11 +66,14 @@ export class RequestMetrics {
     const series = this.#series(record);
     let requests = series.byCode.get(record.code);
     if (!requests) {
-      requests = this.#family(record).requests.with(record.service, record.method, record.code);
+      requests = this.#family(record).requests.with(record.service, series.method, record.code);
       series.byCode.set(record.code, requests);
     }
     requests.add();
-    series.duration.observe(record.durationMs / 1000);
+    // Only a trace that is recorded can be looked at.
+    if (record.sampled && record.traceId !== undefined)
+      series.duration.observeWithExemplar(record.durationMs / 1000, record.traceId, record.spanId);
+    else series.duration.observe(record.durationMs / 1000);
     series.received.add(record.bytesIn);
     series.sent.add(record.bytesOut);
     this.#requests++;
@@ -83,11 +96,14 @@ export class RequestMetrics {
     let series = this.#methods.get(key);
     if (!series) {
       const { duration, bytes } = this.#family(record);
+      const isKnown = record.protocol === 'grpc' || HTTP_METHODS.includes(record.method);
+      const method = isKnown ? record.method : OVERFLOW_LABEL;
       series = {
+        method,
         byCode: new Map(),
-        duration: duration.with(record.service, record.method),
-        received: bytes.with(record.method, 'received'),
-        sent: bytes.with(record.method, 'sent'),
+        duration: duration.with(record.service, method),
+        received: bytes.with(method, 'received'),
+        sent: bytes.with(method, 'sent'),
       };
       // The names are those of our own methods and Node's list of verbs, so the map stays small.
       this.#methods.set(key, series);

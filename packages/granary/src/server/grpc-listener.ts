@@ -27,6 +27,7 @@ export async function listenGrpc(server: Server, options: GrpcListenerOptions): 
   let draining = false;
   const accept = (socket: Socket) => {
     connections.opened(socket);
+    options.onConnection?.(socket);
     // A connection that breaks concerns its own calls, which learn of it by themselves.
     socket.on('error', () => {});
     if (draining) socket.destroy();

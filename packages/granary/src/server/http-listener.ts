@@ -36,6 +36,8 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
   if (server instanceof HttpsServer) enforceClientAuth(server, clientAuth);
   server.maxConnections = options.maxConnections;
 
+  if (options.onConnection) server.on(tls ? 'secureConnection' : 'connection', options.onConnection);
+
   let draining = false;
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     response.once('close', () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:net';
 import { formatAddress, type ListenAddress } from '../config/address.js';
+import type { ConnectionListener } from '../metrics/connection-metrics.js';
 import type { TlsMaterial } from '../tls/tls-material.js';
 
 /** A port that serves. */
@@ -27,6 +28,7 @@ export interface ListenerOptions {
   readonly maxConnections: number;
   /** Time for a TLS handshake. */
   readonly handshakeTimeoutMs: number;
+  readonly onConnection?: ConnectionListener | undefined;
 }
 
 /** A port that can't be listened on. */

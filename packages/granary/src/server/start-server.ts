@@ -1,7 +1,13 @@
 import { resolve } from 'node:path';
-import { DiskBlobStore, withRecorder, withSizeLimit } from '@granary/blobs';
-import { createHttpCacheHandler, createRemoteCache, type EdgeHooks, type RemoteCache } from '@granary/reapi';
-import { type Logger, MetricRegistry, nullLogger } from '@granary/telemetry';
+import { DiskBlobStore, withRecorder, withSizeLimit, withTracing } from '@granary/blobs';
+import {
+  createHttpCacheHandler,
+  createRemoteCache,
+  type EdgeHooks,
+  type RemoteCache,
+  type RequestRecord,
+} from '@granary/reapi';
+import { type Logger, MetricRegistry, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
 import { Server as GrpcServer } from '@grpc/grpc-js';
 import { verify as verifyBcrypt } from '@node-rs/bcrypt';
 import { anonymousLevel, exposureWarnings } from '../access/exposure.js';
@@ -14,6 +20,7 @@ import { formatAddress } from '../config/address.js';
 import { hasCredentials } from '../config/rules.js';
 import type { Config } from '../config/schema.js';
 import { defaultStorageDirectory } from '../config/storage-directory.js';
+import { grpcConnections, httpConnections } from '../metrics/connection-metrics.js';
 import { RequestMetrics } from '../metrics/request-metrics.js';
 import { addStoreGauges, StoreMetrics } from '../metrics/store-metrics.js';
 import { loadTls } from '../tls/tls-material.js';
@@ -34,6 +41,8 @@ export interface ServerDependencies {
   readonly logger?: Logger;
   /** Default: one of its own, without the metrics of the process. */
   readonly metrics?: MetricRegistry;
+  /** Whoever made it shuts it down when the server has stopped. Default: nothing is traced. */
+  readonly tracer?: Tracer;
 }
 
 /** gRPC pings a silent client after this time and gives it that long to answer, so that dead ones don't stay. */
@@ -55,6 +64,7 @@ export async function startServer(config: Config, dependencies: ServerDependenci
       config,
       dependencies.logger ?? nullLogger,
       dependencies.metrics ?? new MetricRegistry(),
+      dependencies.tracer ?? noopTracer,
       closers,
     );
   } catch (error) {
@@ -67,6 +77,7 @@ async function assemble(
   config: Config,
   logger: Logger,
   registry: MetricRegistry,
+  tracer: Tracer,
   closers: Closers,
 ): Promise<RunningServer> {
   const hash = new SecretHash();
@@ -81,6 +92,7 @@ async function assemble(
     minAgeMs: config.storage.min_age,
     durability: config.storage.durability,
     logger: logger.forContext('component', 'store'),
+    tracer,
     onEvicted: (eviction) => storeMetrics.recordEviction(eviction),
   });
   closers.add(() => store.close());
@@ -111,13 +123,14 @@ async function assemble(
   const requestMetrics = new RequestMetrics(registry);
   const hooks = edgeHooks(policy, requestMetrics, logger);
   const cache = createRemoteCache({
-    blobs: withRecorder(withSizeLimit(store, config.limits.max_blob_size), storeMetrics),
+    blobs: withTracing(withRecorder(withSizeLimit(store, config.limits.max_blob_size), storeMetrics), tracer),
     actionResults: store.actionResults,
     digestFunctions: config.cas.digest_functions,
     limits: cacheLimits(config),
     ac: { readOnly: config.ac.read_only, completenessCheck: config.ac.completeness_check },
     hooks,
     logger: logger.forContext('component', 'grpc'),
+    tracer,
   });
   cache.health.follow(readiness.registry);
 
@@ -145,7 +158,10 @@ async function assemble(
   const { grpc, http, admin } = config.listen;
   if (grpc) {
     const movesUserinfo = config.auth.htpasswd_file !== undefined && (await refusesUserinfo());
-    started(await listenGrpc(grpcServer(config, cache), { ...optionsFor('listen.grpc', grpc), movesUserinfo }));
+    const onConnection = grpcConnections(registry, () => cache.runningCalls);
+    started(
+      await listenGrpc(grpcServer(config, cache), { ...optionsFor('listen.grpc', grpc), movesUserinfo, onConnection }),
+    );
   }
   if (http) {
     const handle = createHttpCacheHandler({
@@ -157,8 +173,10 @@ async function assemble(
       maxActionResultBytes: config.limits.max_action_result_size,
       hooks,
       logger: logger.forContext('component', 'http'),
+      tracer,
     });
-    started(await listenHttp({ ...httpOptionsFor('listen.http', http), handle }));
+    const onConnection = httpConnections(registry, 'http');
+    started(await listenHttp({ ...httpOptionsFor('listen.http', http), handle, onConnection }));
   }
 
   const version = granaryVersion();
@@ -198,6 +216,7 @@ async function assemble(
     started(
       await listenHttp({
         ...httpOptionsFor('listen.admin', admin),
+        onConnection: httpConnections(registry, 'admin'),
         handle: createAdminHandler({ ...adminSources, stats, routes: profiling.routesFor(admin) }),
       }),
     );
@@ -206,6 +225,7 @@ async function assemble(
     started(
       await listenHttp({
         ...httpOptionsFor('telemetry.metrics_addr', metricsAddress),
+        onConnection: httpConnections(registry, 'metrics'),
         handle: createAdminHandler({ ...adminSources, routes: profiling.routesFor(metricsAddress) }),
       }),
     );
@@ -230,7 +250,7 @@ function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger
     onRequest(record) {
       metrics.record(record);
       if (log.isEnabled('debug'))
-        log.debug(
+        lineOf(log, record).debug(
           '{Protocol} {Service} {Method} {Subject} {Code} in {Elapsed:F1} ms, {BytesIn} B in, {BytesOut} B out, from {Peer}',
           record.protocol,
           record.service,
@@ -245,6 +265,11 @@ function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger
     },
     wantsSubject: () => log.isEnabled('debug'),
   };
+}
+
+/** The request has ended, and with it the span that lines find by themselves. */
+function lineOf(log: Logger, { traceId, spanId }: RequestRecord): Logger {
+  return traceId === undefined ? log : log.with({ trace_id: traceId, span_id: spanId });
 }
 
 function cacheLimits({ limits }: Config) {
