@@ -27,13 +27,15 @@ export function grpcConnections(registry: MetricRegistry, runningCalls: () => nu
   registry.gauge('grpc_streams', 'gRPC calls under way, open streams included.', [], { read: runningCalls });
   return new ConnectionMetrics(
     registry.gauge('grpc_connections', 'Open connections of the gRPC listener.').with(),
-    registry.counter('grpc_connections_total', 'Connections that the gRPC listener has taken.').with(),
+    registry.counter('grpc_connections_opened_total', 'Connections that the gRPC listener has taken.').with(),
   ).opened;
 }
 
 /** @param listener which of the listeners for HTTP: there are few */
 export function httpConnections(registry: MetricRegistry, listener: 'http' | 'admin' | 'metrics'): ConnectionListener {
   const open = registry.gauge('http_server_connections', 'Open connections by listener.', ['listener']);
-  const total = registry.counter('http_server_connections_total', 'Connections taken by listener.', ['listener']);
+  const total = registry.counter('http_server_connections_opened_total', 'Connections taken by listener.', [
+    'listener',
+  ]);
   return new ConnectionMetrics(open.with(listener), total.with(listener)).opened;
 }
