@@ -51,35 +51,41 @@ const LOGGER_SHARE = 0.2;
 export async function setupTelemetry<L extends Logger = RootLogger>(
   options: TelemetryOptions<L> = {},
 ): Promise<Telemetry<L>> {
-  const { logger: given = {}, metrics: counted = {}, tracing } = options;
-  const own = isLogger(given) ? undefined : createLogger(given);
-  // Either there is no logger of its own, and then it was given, or L is what its options make.
-  const logger = (own ?? given) as L;
+  const owned: Owned = {};
   try {
-    const metrics = counted instanceof MetricRegistry ? counted : createMetrics(counted);
+    const { tracing } = options;
     const endpoint = tracing?.endpoint?.trim();
-    const traces = endpoint ? await startOtlpTracing({ ...tracing, endpoint }, () => logger) : undefined;
-    return new OwnedTelemetry(logger, own, metrics, traces);
+    // The tracer comes after the logger, which it needs.
+    const activeSpan = endpoint ? () => owned.traces?.tracer.activeSpan() : undefined;
+    const logger = loggerOf(options.logger ?? {}, activeSpan, owned) as L;
+    if (endpoint) owned.traces = await startOtlpTracing({ ...tracing, endpoint }, logger);
+    const metrics = metricsOf(options.metrics ?? {}, owned);
+    return new OwnedTelemetry(logger, metrics, owned);
   } catch (error) {
-    await own?.close();
+    await owned.logger?.close();
     throw error;
   }
+}
+
+/** What was made here, and is closed here. */
+interface Owned {
+  logger?: RootLogger;
+  metrics?: MetricRegistry;
+  traces?: OtlpTracing;
 }
 
 class OwnedTelemetry<L extends Logger> implements Telemetry<L> {
   readonly logger: L;
   readonly metrics: MetricRegistry;
   readonly tracer: Tracer;
-  readonly #ownLogger: RootLogger | undefined;
-  readonly #traces: OtlpTracing | undefined;
+  readonly #owned: Owned;
   #ending: Promise<void> | undefined;
 
-  constructor(logger: L, ownLogger: RootLogger | undefined, metrics: MetricRegistry, traces: OtlpTracing | undefined) {
+  constructor(logger: L, metrics: MetricRegistry, owned: Owned) {
     this.logger = logger;
     this.metrics = metrics;
-    this.tracer = traces?.tracer ?? noopTracer;
-    this.#ownLogger = ownLogger;
-    this.#traces = traces;
+    this.tracer = owned.traces?.tracer ?? noopTracer;
+    this.#owned = owned;
   }
 
   shutdown(deadlineMs = DEFAULT_DEADLINE_MS): Promise<void> {
@@ -92,20 +98,26 @@ class OwnedTelemetry<L extends Logger> implements Telemetry<L> {
   }
 
   async #end(deadlineMs: number): Promise<void> {
-    const tracesMs = deadlineMs * (1 - LOGGER_SHARE);
-    if (this.#traces !== undefined && !(await within(tracesMs, this.#traces.close()))) {
-      this.logger.warning('Spans were given up that could not be exported within {DeadlineMs} ms', tracesMs);
+    const { traces, logger, metrics } = this.#owned;
+    const forTraces = deadlineMs * (1 - LOGGER_SHARE);
+    if (traces !== undefined && !(await within(forTraces, traces.close()))) {
+      this.logger.warning('Spans that could not be exported within {DeadlineMs} ms were given up', forTraces);
     }
-    if (this.#ownLogger !== undefined) await within(deadlineMs * LOGGER_SHARE, this.#ownLogger.close());
+    metrics?.close();
+    if (logger !== undefined) await within(deadlineMs * LOGGER_SHARE, logger.close());
   }
 }
 
-function createMetrics({ process: withProcess = true, ...options }: MetricsSetup): MetricRegistry {
-  const registry = new MetricRegistry(options);
-  if (withProcess) registry.addProcessMetrics();
-  return registry;
+function loggerOf(given: LoggerOptions | Logger, activeSpan: LoggerOptions['activeSpan'], owned: Owned): Logger {
+  if ('information' in given) return given;
+  owned.logger = createLogger({ ...(activeSpan && { activeSpan }), ...given });
+  return owned.logger;
 }
 
-function isLogger(given: object): given is Logger {
-  return 'information' in given;
+function metricsOf(given: MetricsSetup | MetricRegistry, owned: Owned): MetricRegistry {
+  if (given instanceof MetricRegistry) return given;
+  const { process: withProcess = true, ...options } = given;
+  owned.metrics = new MetricRegistry(options);
+  if (withProcess) owned.metrics.addProcessMetrics();
+  return owned.metrics;
 }

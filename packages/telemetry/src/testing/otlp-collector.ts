@@ -55,11 +55,19 @@ export class OtlpCollector implements AsyncDisposable {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Spans by trace, each trace in the order of its starts. */
+  /** Spans by trace: each before those that are part of it, and those of one parent in the order of their starts. */
   traces(): Map<string, CollectedSpan[]> {
     const sorted = this.spans.toSorted((a, b) => Number(a.startTimeUnixNano - b.startTimeUnixNano));
+    const ids = new Set(sorted.map(({ spanId }) => spanId));
+    const withParts = (span: CollectedSpan): CollectedSpan[] => [
+      span,
+      ...sorted.filter(({ parentSpanId }) => parentSpanId === span.spanId).flatMap(withParts),
+    ];
     const traces = new Map<string, CollectedSpan[]>();
-    for (const span of sorted) traces.set(span.traceId, [...(traces.get(span.traceId) ?? []), span]);
+    for (const span of sorted) {
+      if (span.parentSpanId !== undefined && ids.has(span.parentSpanId)) continue;
+      traces.set(span.traceId, [...(traces.get(span.traceId) ?? []), ...withParts(span)]);
+    }
     return traces;
   }
 

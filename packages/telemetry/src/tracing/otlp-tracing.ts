@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Resource } from '@opentelemetry/resources';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
-import type { Logger } from '../logger.js';
+import { type Logger, nullLogger } from '../logger.js';
 import { b3Propagation } from './b3-propagation.js';
 import { HeadSampler } from './head-sampler.js';
 import { openTelemetryTracer } from './open-telemetry-tracer.js';
@@ -49,11 +49,15 @@ const MAX_VALUE_LENGTH = 4096;
  * Loads OpenTelemetry's SDK and sends spans to a collector. Nothing global is registered. Batches wait in a bounded
  * queue, so that a collector that is slow, broken or gone costs spans and no more; the log says so once.
  *
+ * @param logger hears once when the collector takes no spans, and once when it does again
  * @throws TypeError for an endpoint that is none, RangeError for a ratio that isn't 0 to 1
  */
-export async function startOtlpTracing(options: OtlpTracingOptions, logger: () => Logger): Promise<OtlpTracing> {
+export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logger = nullLogger): Promise<OtlpTracing> {
   const endpoint = parseOtlpEndpoint(options.endpoint);
   if (endpoint === undefined) throw new TypeError(`the tracing endpoint is not one; allowed: ${OTLP_ENDPOINT_ALLOWED}`);
+  if (options.protocol !== 'http' && endpoint.pathname !== '/') {
+    throw new TypeError('the tracing endpoint has a path, which means something only with the protocol http');
+  }
   const sampler = new HeadSampler(options.sampleRatio ?? 1);
   const [api, sdk, resource, exporter] = await Promise.all([
     import('@opentelemetry/api'),

@@ -18,7 +18,8 @@ export interface RecordedError {
 export function recordedError(error: unknown): RecordedError {
   try {
     if (!(error instanceof Error)) return { name: typeof error, type: typeof error, message: shown(String(error)) };
-    const name = String(error.name || error.constructor.name);
+    // Many classes don't name their errors.
+    const name = String(error.name && error.name !== 'Error' ? error.name : error.constructor.name);
     const code = 'code' in error ? String(error.code) : '';
     return { name, type: CODE.test(code) ? code : name, message: shown(String(error.message)) };
   } catch {

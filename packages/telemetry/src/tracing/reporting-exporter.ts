@@ -14,12 +14,12 @@ const SUCCESS: Result = { code: 0 };
 export class ReportingExporter implements SpanExporter {
   readonly #exporter: SpanExporter;
   readonly #target: string;
-  readonly #logger: () => Logger;
+  readonly #logger: Logger;
   #failing = false;
   #lost = 0;
 
   /** @param target where the spans go, for the log */
-  constructor(exporter: SpanExporter, target: string, logger: () => Logger) {
+  constructor(exporter: SpanExporter, target: string, logger: Logger) {
     this.#exporter = exporter;
     this.#target = target;
     this.#logger = logger;
@@ -51,7 +51,7 @@ export class ReportingExporter implements SpanExporter {
     if (this.#failing) return;
     this.#failing = true;
     const reason = shown(error?.message || 'no reason was given');
-    this.#logger().warning(
+    this.#logger.warning(
       'Spans can not be exported to {Endpoint} and are lost until they can: {Reason}',
       this.#target,
       reason,
@@ -61,7 +61,7 @@ export class ReportingExporter implements SpanExporter {
   #succeeded(): void {
     if (!this.#failing) return;
     this.#failing = false;
-    this.#logger().information('Spans are exported to {Endpoint} again; {Lost} were lost', this.#target, this.#lost);
+    this.#logger.information('Spans are exported to {Endpoint} again; {Lost} were lost', this.#target, this.#lost);
     this.#lost = 0;
   }
 }

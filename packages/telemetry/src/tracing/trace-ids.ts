@@ -9,7 +9,7 @@ export function isId(text: string, digits: number): boolean {
 /** A random id of 8 hexadecimal digits for each word. Ids need to be unique, not unguessable. */
 export function randomId(words: number): string {
   let id = '';
-  // Not even one word in four thousand million is zero by chance, and no id may be nothing but zeros.
+  // No word is zero, because no id may be nothing but zeros.
   for (let i = 0; i < words; i++) id += (1 + Math.floor(Math.random() * 0xffff_ffff)).toString(16).padStart(8, '0');
   return id;
 }
