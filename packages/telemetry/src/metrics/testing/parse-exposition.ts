@@ -35,7 +35,7 @@ const NAME = '[a-zA-Z_:][a-zA-Z0-9_:]*';
 const NUMBER = '[+-]?(?:\\d+(?:\\.\\d*)?(?:e[+-]?\\d+)?|Inf)|NaN';
 const LABELS = `\\{(?:[a-zA-Z_]\\w*="(?:[^"\\\\\\n]|\\\\[\\\\n"])*"(?:,(?=[a-zA-Z_])|(?=\\})))*\\}`;
 const SAMPLE = new RegExp(`^(${NAME})(${LABELS})? (${NUMBER})(?: # (${LABELS}) (${NUMBER}) (\\d+(?:\\.\\d+)?))?$`);
-const COMMENT = new RegExp(`^# (HELP|TYPE|UNIT) (${NAME})(?: (.*))?$`);
+const COMMENT = new RegExp(`^# (HELP|TYPE|UNIT) (${NAME})(?: ([^\\n]*))?$`);
 
 /**
  * Reads an exposition and takes nothing that the format forbids: what isn't grouped, named, typed, ordered, escaped,
