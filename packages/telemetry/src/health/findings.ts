@@ -1,21 +1,20 @@
-import { REDACTED, redactText, SecretNames } from '../logging/redaction.js';
+import { REDACTED, redactText } from '../logging/redaction.js';
+import type { SecretNames } from '../logging/secret-names.js';
 import type { HealthDetail, HealthFinding, HealthStatus } from './health-check.js';
 
 const MAX_TEXT = 500;
 const MAX_DETAILS = 30;
 const STATUSES: readonly string[] = ['healthy', 'degraded', 'unhealthy'] satisfies readonly HealthStatus[];
 
-const secrets = new SecretNames();
-
 /** What a check said, fit to be shown: bounded, without secrets, and a finding whatever the check really returned. */
-export function publicFinding(finding: HealthFinding | undefined): HealthFinding {
+export function publicFinding(finding: HealthFinding | undefined, secrets: SecretNames): HealthFinding {
   if (finding === undefined) return { status: 'healthy' };
   const { status, reason, details } = finding;
   if (!STATUSES.includes(status)) return { status: 'unhealthy', reason: 'the check gave no answer that is one' };
   return {
     status,
     ...(reason !== undefined && { reason: publicText(reason) }),
-    ...(details !== undefined && { details: publicDetails(details) }),
+    ...(details !== undefined && { details: publicDetails(details, secrets) }),
   };
 }
 
@@ -38,7 +37,10 @@ function publicText(value: string): string {
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 
-function publicDetails(details: Readonly<Record<string, HealthDetail>>): Record<string, HealthDetail> {
+function publicDetails(
+  details: Readonly<Record<string, HealthDetail>>,
+  secrets: SecretNames,
+): Record<string, HealthDetail> {
   return Object.fromEntries(
     Object.entries(details)
       .slice(0, MAX_DETAILS)

@@ -1,5 +1,6 @@
+import { SecretNames } from '../logging/secret-names.js';
 import type { CheckReport, HealthCheck, HealthCheckOptions, HealthReport, HealthStatus } from './health-check.js';
-import { type CheckSettings, type HealthTime, type HealthTimers, RegisteredCheck } from './registered-check.js';
+import { type CheckSettings, type CheckSurroundings, type HealthTimers, RegisteredCheck } from './registered-check.js';
 
 const DEFAULT_TIMEOUT_MS = 5000;
 const DEFAULT_FRESH_MS = 1000;
@@ -37,7 +38,7 @@ export class HealthRegistry {
   readonly #maxChecks: number;
   readonly #maxListeners: number;
   readonly #pollMs: number;
-  readonly #time: HealthTime;
+  readonly #surroundings: CheckSurroundings;
   #watching = 0;
   /** The round of checks that is under way or was the last; undefined when nobody watches. */
   #round: symbol | undefined;
@@ -49,7 +50,11 @@ export class HealthRegistry {
     this.#maxChecks = within('maxChecks', options.maxChecks ?? 100, 1, 10_000);
     this.#maxListeners = within('maxListeners', options.maxListeners ?? 1000, 1, 100_000);
     this.#pollMs = within('pollMs', options.pollMs ?? DEFAULT_POLL_MS, LEAST_POLL_MS, MOST_MS);
-    this.#time = { clock: options.clock ?? (() => performance.now()), timers: options.timers ?? nodeTimers };
+    this.#surroundings = {
+      clock: options.clock ?? (() => performance.now()),
+      timers: options.timers ?? nodeTimers,
+      secrets: new SecretNames(),
+    };
   }
 
   /**
@@ -73,7 +78,7 @@ export class HealthRegistry {
       freshMs: within('freshMs', options.freshMs ?? DEFAULT_FRESH_MS, 0, MOST_MS),
       neededBy: options.neededBy && new Set(options.neededBy),
     };
-    const registered = new RegisteredCheck(name, check, settings, this.#time, () => {
+    const registered = new RegisteredCheck(name, check, settings, this.#surroundings, () => {
       if (this.#checks.get(name) === registered) this.#tell();
     });
     this.#checks.set(name, registered);
@@ -185,14 +190,15 @@ export class HealthRegistry {
     const round = Symbol();
     this.#round = round;
     const next = () => {
-      if (this.#round === round) this.#pollTimer = this.#time.timers.setTimeout(() => this.#poll(), this.#pollMs);
+      if (this.#round === round)
+        this.#pollTimer = this.#surroundings.timers.setTimeout(() => this.#poll(), this.#pollMs);
     };
     void this.report().then(next, next);
   }
 
   #stopPolling(): void {
     this.#round = undefined;
-    this.#time.timers.clearTimeout(this.#pollTimer);
+    this.#surroundings.timers.clearTimeout(this.#pollTimer);
   }
 }
 

@@ -1,10 +1,13 @@
+import type { SecretNames } from '../logging/secret-names.js';
 import { failedFinding, publicFinding } from './findings.js';
 import type { CheckReport, HealthCheck, HealthFinding } from './health-check.js';
 
-/** What checks are timed with: the clock and timers of Node or of a test. */
-export interface HealthTime {
+/** What all checks of a registry share. */
+export interface CheckSurroundings {
   readonly clock: () => number;
   readonly timers: HealthTimers;
+  /** Which details are not shown. */
+  readonly secrets: SecretNames;
 }
 
 /** What time limits are set with. `setTimeout` and `clearTimeout` of Node fit. */
@@ -31,7 +34,7 @@ export class RegisteredCheck {
   readonly settings: CheckSettings;
   readonly #name: string;
   readonly #check: HealthCheck;
-  readonly #time: HealthTime;
+  readonly #with: CheckSurroundings;
   readonly #changed: () => void;
   #last: CheckReport | undefined;
   #lastAt = 0;
@@ -43,11 +46,17 @@ export class RegisteredCheck {
   #closed = false;
 
   /** @param changed called when a run gives another status than the one before it, or the first */
-  constructor(name: string, check: HealthCheck, settings: CheckSettings, time: HealthTime, changed: () => void) {
+  constructor(
+    name: string,
+    check: HealthCheck,
+    settings: CheckSettings,
+    surroundings: CheckSurroundings,
+    changed: () => void,
+  ) {
     this.#name = name;
     this.#check = check;
     this.settings = settings;
-    this.#time = time;
+    this.#with = surroundings;
     this.#changed = changed;
   }
 
@@ -59,7 +68,7 @@ export class RegisteredCheck {
   /** The last result while it is fresh, else that of a run. */
   ask(): CheckReport | Promise<CheckReport> {
     const { last } = this;
-    const fresh = this.#time.clock() - this.#lastAt < this.settings.freshMs;
+    const fresh = this.#with.clock() - this.#lastAt < this.settings.freshMs;
     if (last && (this.#closed || this.#hangs || fresh)) return last;
     if (this.#closed) return this.#report(CLOSED, 0);
     this.#answer ??= this.#run();
@@ -73,8 +82,8 @@ export class RegisteredCheck {
   }
 
   #run(): Promise<CheckReport> {
-    this.#startedAt = this.#time.clock();
-    const { timers } = this.#time;
+    this.#startedAt = this.#with.clock();
+    const { timers } = this.#with;
     const { timeoutMs } = this.settings;
     const controller = new AbortController();
     return new Promise((resolve) => {
@@ -104,7 +113,7 @@ export class RegisteredCheck {
 
   async #look(signal: AbortSignal): Promise<HealthFinding> {
     try {
-      return publicFinding(await this.#check(signal));
+      return publicFinding(await this.#check(signal), this.#with.secrets);
     } catch (error) {
       return failedFinding(error);
     }
@@ -114,7 +123,7 @@ export class RegisteredCheck {
     const before = this.#last?.status;
     const report = this.#report(finding, this.#elapsed());
     this.#last = report;
-    this.#lastAt = this.#time.clock();
+    this.#lastAt = this.#with.clock();
     if (finding.status !== before && !this.#closed) this.#changed();
     return report;
   }
@@ -124,6 +133,6 @@ export class RegisteredCheck {
   }
 
   #elapsed(): number {
-    return this.#time.clock() - this.#startedAt;
+    return this.#with.clock() - this.#startedAt;
   }
 }
