@@ -82,7 +82,7 @@ describe('access, by port, method and identity', () => {
         report: async () => ({ status: 'healthy', checks: [], draining: false }),
         last: () => ({ status: 'healthy', checks: [], draining: false }),
       },
-      metrics: async () => ({ contentType: 'text/plain', text: 'metrics' }),
+      metrics: async () => ({ contentType: 'text/plain', body: 'metrics' }),
       stats: () => ({}),
       version: () => ({}),
       routes: profilingRoutes(new Profiler()),

@@ -12,7 +12,7 @@ import { type Answer, AnswerError, json, type Route, text } from './route.js';
 export interface AdminSources {
   readonly health: HealthSource;
   /** @param accept the formats that the client asks for, as its `Accept` header has them */
-  readonly metrics: (accept?: string) => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly metrics: (accept?: string) => Promise<Pick<Answer, 'contentType' | 'body'>>;
   /** Undefined where there are none to show: on a listener for metrics alone. */
   readonly stats?: () => unknown;
   readonly version: () => unknown;
@@ -78,10 +78,7 @@ function allRoutes(sources: AdminSources): Readonly<Record<string, Route>> {
     ...healthRoutes(sources.health),
     '/metrics': {
       summary: 'metrics, for Prometheus',
-      get: async ({ headers }) => {
-        const { contentType, text: body } = await sources.metrics(headers.accept);
-        return { status: 200, contentType, body };
-      },
+      get: async ({ headers }) => ({ status: 200, ...(await sources.metrics(headers.accept)) }),
     },
     ...(stats && { '/stats': { summary: 'what granary stats shows, as JSON', get: () => json(stats()) } }),
     '/version': { summary: 'the versions of Granary and of Node', get: () => json(sources.version()) },

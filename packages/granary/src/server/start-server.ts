@@ -207,7 +207,7 @@ async function assemble(
   });
   const adminSources = {
     health: readiness,
-    metrics: async () => ({ contentType: registry.contentType, text: await registry.expose() }),
+    metrics: (accept?: string) => registry.scrape(accept),
     version: () => ({ version, node: process.versions.node }),
     authorize: policy.authorizeAdmin.bind(policy),
     logger: logger.forContext('component', 'admin'),
