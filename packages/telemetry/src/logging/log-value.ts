@@ -34,7 +34,6 @@ export class ValueCopier {
   reset(): void {
     this.#nodes = 0;
     this.#characters = 0;
-    this.#ancestors.length = 0;
     this.suspicious = false;
   }
 

@@ -41,6 +41,9 @@ const WORTH_A_LOOK = new Uint8Array(128);
 for (const character of '@=%:, _J\t\n') WORTH_A_LOOK[character.charCodeAt(0)] = 1;
 const COLON = 58;
 const SLASH = 47;
+// eyJ, as JSON web tokens begin.
+const CAPITAL_J = 74;
+const SMALL_Y = 121;
 
 /** Whether a text may hold a secret, or the half of one: nearly free for texts that don't. */
 export function isSuspicious(text: string): boolean {
@@ -48,6 +51,7 @@ export function isSuspicious(text: string): boolean {
     const code = text.charCodeAt(i);
     if (code > 127 || WORTH_A_LOOK[code] === 0) continue;
     if (code === COLON && text.charCodeAt(i + 1) === SLASH && text.charCodeAt(i + 2) === SLASH) continue;
+    if (code === CAPITAL_J && text.charCodeAt(i - 1) !== SMALL_Y) continue;
     return SUSPICIOUS.test(text);
   }
   return false;

@@ -1,6 +1,7 @@
 import { type Logger as PinoLogger, pino } from 'pino';
 import type { RecordLevel } from '../../logger.js';
 import { jsonString, jsonValue } from '../json-text.js';
+import { NO_CONTEXT } from '../log-context.js';
 import { LogRecord, type RecordParts } from '../log-record.js';
 import type { LineWriter } from '../output/destination.js';
 import type { RecordSink } from './record-sink.js';
@@ -55,7 +56,7 @@ export class JsonSink implements RecordSink {
 function fieldsOf({ template, values, extra, context, span, error, message }: RecordParts): string {
   const { holes } = template;
   let fields = template.json;
-  if (template.distinct && !holes.some(({ key }) => context.fields.has(key))) {
+  if (template.distinct && (context === NO_CONTEXT || !holes.some(({ key }) => context.fields.has(key)))) {
     fields += context.json;
     for (let i = 0; i < holes.length; i++) {
       const value = values[i];
