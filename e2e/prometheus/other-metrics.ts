@@ -13,9 +13,6 @@ const FAMILIES: readonly (readonly [kind: 'counter' | 'gauge' | 'histogram', nam
   ['counter', 'circuit_breaker_failures_total', 'host'],
   ['gauge', 'rate_limiter_tokens', 'source'],
   ['counter', 'rate_limit_requests_total', 'source', 'allowed'],
-  // The gRPC listener's.
-  ['gauge', 'grpc_connections'],
-  ['gauge', 'grpc_streams'],
   // Those of NuGet feeds.
   ['counter', 'cache_hits_total', 'cache_type'],
   ['counter', 'cache_misses_total', 'cache_type'],
