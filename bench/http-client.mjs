@@ -7,21 +7,26 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 import { HttpClient } from '@granary/http';
-import { nullLogger } from '@granary/telemetry';
+import { HeadSampler, noopTracer, nullLogger, openTelemetryTracer, w3cPropagation } from '@granary/telemetry';
+import * as api from '@opentelemetry/api';
+import { NoopSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import { Agent, request } from 'undici';
 
 const TARGET = 0.95;
 const SIZES = { '4 KiB': 4096, '1 MiB': 1024 * 1024 };
 const CONNECTIONS = 32;
 
-/** What a tracer that does nothing but pass the context on gives. */
-const SPAN = {
-  inject: (headers) => {
-    headers.traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-  },
-  setAttribute: () => {},
-  end: () => {},
-};
+/** OpenTelemetry's SDK without anybody to send spans to. */
+function tracerOf(ratio) {
+  const provider = new TracerProvider({ spanProcessors: [new NoopSpanProcessor()] });
+  return openTelemetryTracer({
+    api,
+    tracer: provider.getTracer('bench'),
+    sampler: new HeadSampler(ratio),
+    propagation: w3cPropagation,
+    activeSpans: 'own',
+  });
+}
 
 const round = (value, digits) => Number(value.toFixed(digits));
 
@@ -50,8 +55,9 @@ async function measure() {
   const server = fork(import.meta.filename, ['serve']);
   const [port] = await once(server, 'message');
   const agent = new Agent({ connections: CONNECTIONS });
-  const client = clientWith({});
-  const traced = clientWith({ tracer: { startSpan: () => SPAN } });
+  const client = clientWith({ tracer: noopTracer });
+  const unsampled = clientWith({ tracer: tracerOf(0) });
+  const traced = clientWith({ tracer: tracerOf(1) });
   const results = [];
   try {
     for (const [name, size] of Object.entries(SIZES)) {
@@ -62,6 +68,7 @@ async function measure() {
       const rows = [
         [`buffer ${name}`, bareBuffer, async () => (await client.buffer(url)).length],
         [`stream ${name}`, bareStream, async () => drain((await client.request(url)).body)],
+        [`buffer ${name}, not sampled`, bareBuffer, async () => (await unsampled.buffer(url)).length],
         [`buffer ${name}, traced`, bareBuffer, async () => (await traced.buffer(url)).length],
         [`noise ${name}`, bareBuffer, bareBuffer],
       ];
@@ -71,7 +78,7 @@ async function measure() {
       }
     }
   } finally {
-    await Promise.all([client.close(), traced.close(), agent.close()]);
+    await Promise.all([client.close(), unsampled.close(), traced.close(), agent.close()]);
     server.disconnect();
   }
   mkdirSync(new URL('results', import.meta.url), { recursive: true });
@@ -137,7 +144,7 @@ async function compare(row, bare, ours, size, concurrency, rounds, seconds) {
     },
   };
   console.log(
-    `${row.padEnd(22)} ${result.ratio.toFixed(3)} of undici (at least ${TARGET}), processor time ${result.cpuRatio.toFixed(3)}; ` +
+    `${row.padEnd(26)} ${result.ratio.toFixed(3)} of undici (at least ${TARGET}), processor time ${result.cpuRatio.toFixed(3)}; ` +
       `${result.ours.perSecond}/s, ${result.ours.cpuMicros} µs; undici ${result.bare.perSecond}/s, ${result.bare.cpuMicros} µs`,
   );
   return result;
