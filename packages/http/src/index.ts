@@ -12,7 +12,7 @@ export type {
   ResponseHeaders,
 } from './dispatch.js';
 export { HttpError, type HttpErrorCode, type HttpErrorDetails, isHttpError } from './http-error.js';
-export { circuitBreaker } from './interceptors/circuit-breaker.js';
+export { type CircuitBreakerOptions, circuitBreaker } from './interceptors/circuit-breaker.js';
 export { type DeadlineOptions, deadline } from './interceptors/deadline.js';
 export { type DecompressOptions, decompress } from './interceptors/decompress.js';
 export { type LimitsOptions, limits } from './interceptors/limits.js';
@@ -22,5 +22,6 @@ export { type RedirectOptions, redirect } from './interceptors/redirect.js';
 export { type HttpRetryEvent, type HttpRetryOptions, retry } from './interceptors/retry.js';
 export { throttle } from './interceptors/throttle.js';
 export { userAgent } from './interceptors/user-agent.js';
-export type { HttpMetrics } from './metrics.js';
+export type { HttpClientState, HttpMetrics } from './metrics.js';
+export { registryHttpMetrics } from './registry-http-metrics.js';
 export { parseRetryAfter } from './retry-after.js';

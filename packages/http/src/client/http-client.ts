@@ -6,6 +6,7 @@ import { toHttpError } from '../failure.js';
 import { headerRecord } from '../headers.js';
 import { HttpError } from '../http-error.js';
 import { checkUserAgent } from '../interceptors/user-agent.js';
+import { quietly } from '../quietly.js';
 import { createAgent } from './agent.js';
 import type { Call } from './call.js';
 import { CollectedCall } from './collected-call.js';
@@ -32,6 +33,8 @@ export class HttpClient implements AsyncDisposable {
   readonly #maxBodyBytes: number;
   readonly #maxStreamBytes: number;
   readonly #calls: RunningCalls;
+  /** Tells whoever reads the client's state that it is gone. */
+  readonly #stopped: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws {@link InvalidOptionError} that names the option */
@@ -43,7 +46,7 @@ export class HttpClient implements AsyncDisposable {
       'user-agent': checkUserAgent(options.userAgent ?? 'granary'),
       'accept-encoding': ACCEPTED_ENCODINGS,
     });
-    const interceptors = policiesOf(options);
+    const { interceptors, state } = policiesOf(options);
     const { agent, dispatch } = createAgent({
       connectTimeoutMs: checkMs('connectTimeoutMs', options.connectTimeoutMs ?? 10_000),
       headersTimeoutMs: checkMs('headersTimeoutMs', options.headersTimeoutMs ?? 30_000),
@@ -57,6 +60,7 @@ export class HttpClient implements AsyncDisposable {
     });
     this.#agent = agent;
     this.#dispatch = interceptors.reduceRight((inner, wrap) => wrap(inner as never) as Dispatch, dispatch);
+    this.#stopped = quietly(() => options.metrics?.clientStarted?.(state));
   }
 
   /**
@@ -172,6 +176,7 @@ export class HttpClient implements AsyncDisposable {
   async #close(graceMs: number): Promise<void> {
     await this.#calls.finish(graceMs);
     await this.#agent.destroy();
+    quietly(() => this.#stopped?.());
   }
 }
 

@@ -15,10 +15,17 @@ import { rateLimit } from '../interceptors/rate-limit.js';
 import { DEFAULT_MAX_REDIRECTS, redirect } from '../interceptors/redirect.js';
 import { type HttpRetryEvent, type HttpRetryOptions, retry } from '../interceptors/retry.js';
 import { throttle } from '../interceptors/throttle.js';
+import type { HttpClientState } from '../metrics.js';
 import type { HttpClientOptions } from './options.js';
 
-/** What a client's options ask for, from the outside in. */
-export function policiesOf(options: HttpClientOptions): HttpInterceptor[] {
+export interface Policies {
+  /** From the outside in. */
+  readonly interceptors: readonly HttpInterceptor[];
+  readonly state: HttpClientState;
+}
+
+/** What a client's options ask for. */
+export function policiesOf(options: HttpClientOptions): Policies {
   const { clock, timers, metrics, logger } = options;
   const tracer = options.tracer?.enabled ? options.tracer : undefined;
   const breakers = breakersOf(options);
@@ -33,9 +40,15 @@ export function policiesOf(options: HttpClientOptions): HttpInterceptor[] {
     options.retry !== false && retry(retryOptionsOf(options, breakers)),
     limiter && rateLimit(limiter, { onDecision: metrics?.rateLimited?.bind(metrics) }),
     places && throttle(places),
-    breakers && circuitBreaker(breakers),
+    breakers && circuitBreaker(breakers, { onFailure: metrics?.hostFailed?.bind(metrics) }),
   ];
-  return policies.filter((policy) => typeof policy === 'function');
+  return {
+    interceptors: policies.filter((policy) => typeof policy === 'function'),
+    state: {
+      tokens: () => Array.from(limiter?.getAllStats() ?? [], ([source, { tokens }]) => [source, tokens]),
+      circuits: () => Array.from(breakers?.getAllStats() ?? [], ([host, { state }]) => [host, state]),
+    },
+  };
 }
 
 function retryOptionsOf(

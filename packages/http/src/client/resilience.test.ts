@@ -280,7 +280,14 @@ describe('what is observed', () => {
     const broken = () => {
       throw new Error('broken listener');
     };
-    const metrics = { requestFinished: broken, retried: broken, rateLimited: broken, circuitStateChanged: broken };
+    const metrics = {
+      requestFinished: broken,
+      retried: broken,
+      rateLimited: broken,
+      hostFailed: broken,
+      circuitStateChanged: broken,
+      clientStarted: broken,
+    };
     const logger = { ...nullLogger, isEnabled: () => true, debug: broken };
     clientWith({
       metrics,

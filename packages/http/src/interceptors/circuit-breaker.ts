@@ -13,21 +13,30 @@ import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from '../handlers/waiting.js';
 import { addCallEvent } from './client-span.js';
 
+export interface CircuitBreakerOptions {
+  /** Hears of each failure that a breaker counts. What it throws is ignored. */
+  readonly onFailure?: ((host: string) => void) | undefined;
+}
+
 /**
  * Asks the breaker of the host before each request, and tells it how it went: a status from 500 on, a broken connection
  * and a timeout are failures, any other answer that came to its end is a success, and a request that the caller aborted
  * is neither. A host whose breaker is open is not asked; the request fails with `CircuitOpenError`.
  */
-export function circuitBreaker(breakers: HttpCircuitBreaker): HttpInterceptor {
+export function circuitBreaker(
+  breakers: HttpCircuitBreaker,
+  { onFailure }: CircuitBreakerOptions = {},
+): HttpInterceptor {
   return interceptor((dispatch) => (options, handler) => {
-    const breaker = breakers.forHost(hostOf(options));
+    const host = hostOf(options);
+    const breaker = breakers.forHost(host);
     const permit = breaker.acquire();
     if (permit === 0) {
       addCallEvent(options, 'circuit_breaker.rejected', { 'circuit_breaker.host': hostOf(options) });
       handler.onResponseError?.(NO_CONTROLLER, breaker.rejection());
       return true;
     }
-    return dispatch(options, new BreakerHandler(handler, breaker, permit));
+    return dispatch(options, new BreakerHandler(handler, breaker, permit, host, onFailure));
   });
 }
 
@@ -35,16 +44,26 @@ class BreakerHandler extends ForwardingHandler {
   readonly #breaker: CircuitBreaker;
   /** 0 once it is settled. */
   #permit: number;
+  readonly #host: string;
+  readonly #onFailure: CircuitBreakerOptions['onFailure'];
 
-  constructor(next: Handler, breaker: CircuitBreaker, permit: number) {
+  constructor(
+    next: Handler,
+    breaker: CircuitBreaker,
+    permit: number,
+    host: string,
+    onFailure: CircuitBreakerOptions['onFailure'],
+  ) {
     super(next);
     this.#breaker = breaker;
     this.#permit = permit;
+    this.#host = host;
+    this.#onFailure = onFailure;
   }
 
   override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
     if (status >= 500 && this.#permit !== 0) {
-      this.#breaker.failed(this.#permit);
+      this.#failed();
       this.#permit = 0;
     }
     super.onResponseStart(controller, status, headers, message);
@@ -66,7 +85,16 @@ class BreakerHandler extends ForwardingHandler {
     const code = failureCode(error);
     // What the caller ends says nothing about the host; but a deadline does, unless the reader was who kept it waiting.
     const isFailure = code === 'TIMEOUT' ? !controller?.paused : !controller?.aborted && isHostFailure(code);
-    if (isFailure) this.#breaker.failed(this.#permit);
+    if (isFailure) this.#failed();
     else this.#breaker.released(this.#permit);
+  }
+
+  #failed(): void {
+    this.#breaker.failed(this.#permit);
+    try {
+      this.#onFailure?.(this.#host);
+    } catch {
+      // Who only listens must not break the call.
+    }
   }
 }

@@ -15,6 +15,7 @@ import { failureCode } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { headerRecord } from '../headers.js';
 import type { HttpMetrics } from '../metrics.js';
+import { quietly } from '../quietly.js';
 import { endClientSpan, startClientSpan } from './client-span.js';
 
 export interface ObserveOptions {
@@ -118,7 +119,9 @@ class ObservingHandler extends ForwardingHandler {
     const statusCode = this.#statusCode;
     const elapsed = clock() - this.#startedAt;
     const status = error === undefined && statusCode !== undefined ? statusCode : 'error';
-    metrics?.requestFinished?.(sourceOf(this.#options), method, status, elapsed);
+    const source = sourceOf(this.#options);
+    if (this.#span?.recording) metrics?.requestFinished?.(source, method, status, elapsed, this.#span);
+    else metrics?.requestFinished?.(source, method, status, elapsed);
     if (!logger.isEnabled('debug')) return;
     const host = progress?.url.host ?? hostOf(this.#options);
     const outcome = error === undefined ? statusCode : failureCode(error);
@@ -127,14 +130,5 @@ class ObservingHandler extends ForwardingHandler {
 
   #endSpan(error: unknown): void {
     if (this.#span !== undefined) endClientSpan(this.#span, this.#options, this.#statusCode, error);
-  }
-}
-
-function quietly<T>(tell: () => T): T | undefined {
-  try {
-    return tell();
-  } catch {
-    // Who only listens must not break the call.
-    return undefined;
   }
 }
