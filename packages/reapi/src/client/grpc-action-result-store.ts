@@ -21,6 +21,11 @@ const UPDATE = `${SERVICE}/UpdateActionResult`;
  */
 const ACTION_SIZE = 1;
 
+/** Results on their way or waiting for one of the same action, at most. */
+const MAX_PENDING = 4096;
+
+const nothing = () => {};
+
 interface Action {
   readonly digestFunction: DigestFunction;
   readonly instanceName: string;
@@ -31,6 +36,9 @@ interface Action {
 export class GrpcActionResultStore implements ActionResultStore {
   readonly name: string;
   readonly #peer: Peer;
+  /** By key, what the next result of the action waits for. */
+  readonly #last = new Map<string, Promise<void>>();
+  #pending = 0;
   #closed = false;
 
   constructor(peer: Peer) {
@@ -63,6 +71,26 @@ export class GrpcActionResultStore implements ActionResultStore {
     const action = this.#action(key);
     // The caller may change it as soon as it has a promise.
     const actionResult = Buffer.from(value);
+    if (this.#pending >= MAX_PENDING)
+      throw this.#peer.failure('exhausted', 'too many action results wait for their turn');
+    this.#pending++;
+    // Two calls may travel on two connections, and the value that was written last is to stay.
+    const before = this.#last.get(key);
+    const sent = before
+      ? before.then(() => this.#update(action, actionResult, options))
+      : this.#update(action, actionResult, options);
+    const settled = sent.then(nothing, nothing);
+    this.#last.set(key, settled);
+    try {
+      await sent;
+    } finally {
+      this.#pending--;
+      if (this.#last.get(key) === settled) this.#last.delete(key);
+    }
+  }
+
+  async #update(action: Action, actionResult: Buffer, options: OperationOptions | undefined): Promise<void> {
+    this.#checkUsable(options);
     const { digestFunctions, updatesActions } = await this.#peer.capabilities(options?.signal);
     if (!updatesActions) throw this.#peer.failure('refused', 'the peer takes no action results from here');
     if (!digestFunctions.has(action.digestFunction))
