@@ -1,10 +1,12 @@
 import { isatty } from 'node:tty';
-import type { LeveledLogger, LogLevel } from '../logger.js';
-import { type LogDestination, type LogOutput, openDestination } from './output/destination.js';
+import type { LogLevel } from '../logger.js';
+import { type LogDestination, openDestination } from './output/destination.js';
 import { JsonSink } from './sinks/json-sink.js';
 import { PrettySink } from './sinks/pretty-sink.js';
 import type { RecordSink } from './sinks/record-sink.js';
-import { LoggerCore, type RecordOptions, TemplateLogger } from './template-logger.js';
+import { LoggerCore, type RecordOptions, type RootLogger } from './template-logger.js';
+
+export type { RootLogger } from './template-logger.js';
 
 export interface LoggerOptions extends RecordOptions {
   /** The least important level that is written. Default `information`. */
@@ -24,16 +26,6 @@ export interface LoggerOptions extends RecordOptions {
   readonly name?: string;
 }
 
-/** The logger that owns the destination. Loggers that were derived from it follow its level. */
-export interface RootLogger extends LeveledLogger, AsyncDisposable {
-  /** Lines that were dropped because the destination was too slow for them. */
-  readonly dropped: number;
-  /** Writes what is buffered before it returns. */
-  flush(): void;
-  /** Writes what is buffered and closes a file; what is logged later is dropped. */
-  close(): Promise<void>;
-}
-
 /**
  * Makes a {@link import('../logger.js').Logger} that writes lines.
  *
@@ -49,30 +41,6 @@ export function createLogger(options: LoggerOptions = {}): RootLogger {
       ? new PrettySink(output, options.colors ?? (terminal && !process.env['NO_COLOR']))
       : new JsonSink(output, options.name);
   const sink: RecordSink = { write: (record) => writer.write(record), flush: () => output.flush() };
-  return new OwningLogger(new LoggerCore(sink, options.level ?? 'information', options), output);
-}
-
-class OwningLogger extends TemplateLogger implements RootLogger {
-  readonly #output: LogOutput;
-
-  constructor(core: LoggerCore, output: LogOutput) {
-    super(core);
-    this.#output = output;
-  }
-
-  get dropped(): number {
-    return this.#output.dropped;
-  }
-
-  flush(): void {
-    this.#output.flush();
-  }
-
-  close(): Promise<void> {
-    return this.#output.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
+  const core = new LoggerCore(sink, options.level ?? 'information', options, output);
+  return new core.Logger(core);
 }

@@ -1,5 +1,8 @@
-/** What JSON lines say themselves; a property of such a name gets an underscore behind it. */
-const FIELDS = new Set(['level', 'time', 'name', 'msg', 'template', 'err', 'extra']);
+/**
+ * What JSON lines say themselves; a property of such a name gets an underscore behind it. So does `__proto__`, which does
+ * harm to those who read it carelessly.
+ */
+const FIELDS = new Set(['level', 'time', 'name', 'msg', 'template', 'err', 'extra', '__proto__']);
 
 /** A property's name in JSON lines. */
 export function fieldName(name: string): string {

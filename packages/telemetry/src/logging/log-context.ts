@@ -1,4 +1,4 @@
-import { fieldName, jsonString, jsonValue } from './json-text.js';
+import { fieldKey, jsonValue } from './json-text.js';
 
 /** The properties of `with` and `forContext`, which all records of a logger have. */
 export class LogContext {
@@ -17,7 +17,7 @@ export class LogContext {
   /** As JSON, by key: made once, however many records have them. */
   get fields(): ReadonlyMap<string, string> {
     this.#fields ??= new Map(
-      Object.entries(this.properties).map(([name, value]) => [`,${jsonString(fieldName(name))}:`, jsonValue(value)]),
+      Object.entries(this.properties).map(([name, value]) => [fieldKey(name), jsonValue(value)]),
     );
     return this.#fields;
   }

@@ -25,6 +25,9 @@ export interface RecordParts {
   readonly now: () => number;
 }
 
+/** As an assignment would make it, if the name were not that of the prototype. */
+const DATA = { configurable: true, enumerable: true, writable: true };
+
 /** One call of a logger, ready to be written: every value is plain, bounded and without secrets. */
 export class LogRecord {
   readonly #parts: RecordParts;
@@ -81,14 +84,14 @@ export class LogRecord {
 
   #merged(): Record<string, unknown> {
     const { context, template, values, extra } = this.#parts;
-    const named = template.holes.flatMap(({ name }, i) =>
-      values[i] === undefined ? [] : [[name, values[i]] as const],
-    );
-    return {
-      ...context.properties,
-      ...Object.fromEntries(named),
-      ...(extra && { extra }),
-    };
+    const merged = { ...context.properties };
+    for (const [i, { name }] of template.holes.entries()) {
+      if (values[i] === undefined) continue;
+      if (name === '__proto__') Object.defineProperty(merged, name, { ...DATA, value: values[i] });
+      else merged[name] = values[i];
+    }
+    if (extra !== undefined) merged['extra'] = extra;
+    return merged;
   }
 
   /** What a record is made of, for writers that have no time to lose. */

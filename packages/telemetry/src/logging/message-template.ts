@@ -1,4 +1,4 @@
-import { fieldKey, jsonString } from './json-text.js';
+import { fieldKey, fieldName, jsonString } from './json-text.js';
 import { formatNumber, type NumberFormat, parseFormat } from './number-format.js';
 import { isSuspicious, type Range, REDACTED } from './redaction.js';
 import { redactTemplate, secretHoles } from './template-secrets.js';
@@ -6,7 +6,9 @@ import { redactTemplate, secretHoles } from './template-secrets.js';
 /** A place in a template for a value: `{Name}`, `{@Name}`, `{$Name}`, `{Name:F1}`, `{Name,8:F1}`. */
 export interface Hole {
   readonly name: string;
-  /** What JSON lines have before the value: a comma, the quoted name and a colon. */
+  /** The name among other fields. */
+  readonly field: string;
+  /** What JSON lines have before the value: a comma, the quoted field and a colon. */
   readonly key: string;
   /** Which of the arguments is shown: as the holes come, unless they are all numbers (`{1} and {0}`). */
   readonly index: number;
@@ -58,7 +60,15 @@ export function parseTemplate(text: string): MessageTemplate {
     }
     if (literal !== '') parts.push(literal);
     literal = '';
-    const hole = { name, key: fieldKey(name), operator, width: Number(width ?? 0), format: parseFormat(format), token };
+    const hole = {
+      name,
+      field: fieldName(name),
+      key: fieldKey(name),
+      operator,
+      width: Number(width ?? 0),
+      format: parseFormat(format),
+      token,
+    };
     parts.push({ ...hole, index: tokens.length, secret: false });
     tokens.push({ start: match.index, end });
   }
@@ -80,7 +90,7 @@ function finish(text: string, parsed: readonly (string | Hole)[]): MessageTempla
     text,
     json: `,"template":${jsonString(text)}`,
     parts,
-    distinct: new Set(holes.map(({ key }) => key)).size === holes.length,
+    distinct: new Set(holes.map(({ field }) => field)).size === holes.length,
     tracesItself: holes.some(({ name }) => name === 'trace_id'),
     holes,
     arity: holes.reduce((most, { index }) => Math.max(most, index + 1), 0),

@@ -1,8 +1,9 @@
-import { type LeveledLogger, LOG_LEVELS, type Logger, type LogLevel, type RecordLevel } from '../logger.js';
+import { type LeveledLogger, LOG_LEVELS, type Logger, type LogLevel, nullLogger, type RecordLevel } from '../logger.js';
 import { LogContext, NO_CONTEXT } from './log-context.js';
 import { LogRecord, type SpanIds } from './log-record.js';
 import { isError, ValueCopier } from './log-value.js';
 import { holeRanges, type MessageTemplate, renderTemplate } from './message-template.js';
+import type { LogOutput } from './output/destination.js';
 import { findSecrets, hide, isSuspicious, REDACTED } from './redaction.js';
 import { SecretNames } from './secret-names.js';
 import type { RecordSink } from './sinks/record-sink.js';
@@ -22,23 +23,59 @@ export interface RecordOptions {
   readonly now?: () => number;
 }
 
+/** The logger that owns what its records are written to. Loggers that were derived from it follow its level. */
+export interface RootLogger extends LeveledLogger, AsyncDisposable {
+  /** Lines that were dropped because the destination was too slow for them. */
+  readonly dropped: number;
+  /** Writes what is buffered before it returns. */
+  flush(): void;
+  /** Writes what is buffered and closes a file; what is logged later is dropped. */
+  close(): Promise<void>;
+}
+
 /** What a logger shares with all that were derived from it. */
 export class LoggerCore {
   readonly sink: RecordSink;
+  /** Undefined where the sink belongs to somebody else. */
+  readonly output: LogOutput | undefined;
   readonly templates = new TemplateCache();
   readonly secrets: SecretNames;
   readonly activeSpan: (() => SpanIds | undefined) | undefined;
   readonly now: () => number;
+  /**
+   * The class of these loggers. Its methods of levels that are off do nothing: a method that looked at the level itself
+   * would have made a list of its arguments before.
+   */
+  readonly Logger: typeof TemplateLogger = class extends TemplateLogger {};
   /** Index in {@link LOG_LEVELS} of the first level that is written. */
-  threshold: number;
+  #threshold = 0;
   #copier: ValueCopier | undefined;
 
-  constructor(sink: RecordSink, level: LogLevel, { redact, activeSpan, now = Date.now }: RecordOptions) {
+  /** @throws RangeError when there is no such level */
+  constructor(sink: RecordSink, level: LogLevel, options: RecordOptions, output?: LogOutput) {
     this.sink = sink;
-    this.secrets = new SecretNames(redact);
-    this.activeSpan = activeSpan;
-    this.now = now;
-    this.threshold = threshold(level);
+    this.output = output;
+    this.secrets = new SecretNames(options.redact);
+    this.activeSpan = options.activeSpan;
+    this.now = options.now ?? Date.now;
+    this.level = level;
+  }
+
+  get level(): LogLevel {
+    return LOG_LEVELS[this.#threshold] ?? 'none';
+  }
+
+  set level(level: LogLevel) {
+    const threshold = LOG_LEVELS.indexOf(level);
+    if (threshold < 0) throw new RangeError(`'${level}' is not a log level; those are ${LOG_LEVELS.join(', ')}`);
+    this.#threshold = threshold;
+    for (const [i, each] of LOG_LEVELS.entries()) {
+      if (each !== 'none') this.Logger.prototype[each] = (i < threshold ? nullLogger : TemplateLogger.prototype)[each];
+    }
+  }
+
+  isEnabled(level: LogLevel): boolean {
+    return level !== 'none' && LOG_LEVELS.indexOf(level) >= this.#threshold;
   }
 
   /** One that nobody uses: a getter that is read while a record is made may log, too. */
@@ -54,77 +91,84 @@ export class LoggerCore {
   }
 }
 
-function threshold(level: LogLevel): number {
-  const index = LOG_LEVELS.indexOf(level);
-  if (index < 0) throw new RangeError(`'${level}' is not a log level; those are ${LOG_LEVELS.join(', ')}`);
-  return index;
-}
-
-const [VERBOSE, DEBUG, INFORMATION, WARNING, ERROR, FATAL] = [0, 1, 2, 3, 4, 5] as const;
-
-/** Checks the level, makes a record of the call and hands it to the sink. */
-export class TemplateLogger implements LeveledLogger {
-  readonly core: LoggerCore;
+/** Makes a record of each call and hands it to the sink. */
+export class TemplateLogger implements RootLogger {
+  readonly #core: LoggerCore;
   readonly #context: LogContext;
 
   constructor(core: LoggerCore, context: LogContext = NO_CONTEXT) {
-    this.core = core;
+    this.#core = core;
     this.#context = context;
   }
 
-  get level(): LogLevel {
-    return LOG_LEVELS[this.core.threshold] ?? 'none';
-  }
-
-  setLevel(level: LogLevel): void {
-    this.core.threshold = threshold(level);
-  }
-
   verbose(template: string, ...values: readonly unknown[]): void {
-    if (this.core.threshold <= VERBOSE) this.#log('verbose', template, values);
+    this.#log('verbose', template, values);
   }
 
   debug(template: string, ...values: readonly unknown[]): void {
-    if (this.core.threshold <= DEBUG) this.#log('debug', template, values);
+    this.#log('debug', template, values);
   }
 
   information(template: string, ...values: readonly unknown[]): void {
-    if (this.core.threshold <= INFORMATION) this.#log('information', template, values);
+    this.#log('information', template, values);
   }
 
   warning(template: string, ...values: readonly unknown[]): void {
-    if (this.core.threshold <= WARNING) this.#log('warning', template, values);
+    this.#log('warning', template, values);
   }
 
   error(template: string, ...values: readonly unknown[]): void {
-    if (this.core.threshold <= ERROR) this.#log('error', template, values);
+    this.#log('error', template, values);
   }
 
   fatal(template: string, ...values: readonly unknown[]): void {
-    if (this.core.threshold > FATAL) return;
     this.#log('fatal', template, values);
+    // Whoever logs at this level is about to end the process.
+    this.flush();
+  }
+
+  get level(): LogLevel {
+    return this.#core.level;
+  }
+
+  setLevel(level: LogLevel): void {
+    this.#core.level = level;
+  }
+
+  get dropped(): number {
+    return this.#core.output?.dropped ?? 0;
+  }
+
+  flush(): void {
     try {
-      // Whoever logs at this level is about to end the process.
-      this.core.sink.flush?.();
+      this.#core.sink.flush?.();
     } catch {
       // As in #log.
     }
   }
 
+  async close(): Promise<void> {
+    await this.#core.output?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   isEnabled(level: LogLevel): boolean {
-    if (level === 'none' || LOG_LEVELS.indexOf(level) < this.core.threshold) return false;
+    if (level === 'none' || !this.#core.isEnabled(level)) return false;
     try {
-      return this.core.sink.isEnabled?.(level) ?? true;
+      return this.#core.sink.isEnabled?.(level) ?? true;
     } catch {
       return false;
     }
   }
 
   with(properties: Readonly<Record<string, unknown>>): Logger {
-    const copier = this.core.takeCopier();
+    const copier = this.#core.takeCopier();
     const context = new LogContext({ ...this.#context.properties, ...copier.properties(properties) });
-    this.core.giveBack(copier);
-    return new TemplateLogger(this.core, context);
+    this.#core.giveBack(copier);
+    return new this.#core.Logger(this.#core, context);
   }
 
   forContext(name: string, value: unknown): Logger {
@@ -132,7 +176,7 @@ export class TemplateLogger implements LeveledLogger {
   }
 
   #log(level: RecordLevel, text: unknown, args: readonly unknown[]): void {
-    const { core } = this;
+    const core = this.#core;
     try {
       if (core.sink.isEnabled?.(level) === false) return;
       const copier = core.takeCopier();
@@ -179,10 +223,10 @@ export class TemplateLogger implements LeveledLogger {
       values,
       extra,
       context: this.#context,
-      span: template.tracesItself || this.#context.tracesItself ? undefined : activeSpan(this.core),
+      span: template.tracesItself || this.#context.tracesItself ? undefined : activeSpan(this.#core),
       error: thrown === undefined ? undefined : copier.error(thrown),
       thrown,
-      now: this.core.now,
+      now: this.#core.now,
     });
   }
 }
