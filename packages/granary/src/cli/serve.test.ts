@@ -8,6 +8,7 @@ import module from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { OtlpCollector } from '@granary/telemetry/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { certificate, temporaryFolder } from '../testing/test-server.js';
 import { run } from './run.js';
@@ -172,7 +173,7 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
     expect(without.said()).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
-  it('loads neither the parser of YAML nor server reflection before they are needed', async () => {
+  it('loads no parser of YAML, no server reflection and nothing of OpenTelemetry before they are needed', async () => {
     const preload = `import module from 'node:module';
       process.on('SIGUSR2', () => console.log(Object.keys(module._cache).join('\\n') + '\\nTHAT IS ALL'));`;
     const child = start(flags(), { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` });
@@ -180,10 +181,35 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
     child.process.kill('SIGUSR2');
     await child.until('THAT IS ALL');
     expect(child.said()).toContain('node_modules/@grpc/grpc-js/');
-    for (const name of ['yaml', 'protobufjs', '@grpc/reflection'])
+    for (const name of ['yaml', 'protobufjs', '@grpc/reflection', '@opentelemetry'])
       expect(child.said()).not.toContain(`node_modules/${name}/`);
     child.process.kill('SIGTERM');
     expect(await child.exit).toBe(0);
+  });
+
+  it('sends its traces to a collector, the last ones before it ends', async () => {
+    await using collector = await OtlpCollector.start();
+    const child = start(
+      flags(
+        ...['--telemetry.tracing_endpoint', collector.endpoint, '--telemetry.service_name', 'cache-of-a-test'],
+        ...['--telemetry.tracing_propagation', 'b3', '--telemetry.log_level', 'debug'],
+      ),
+    );
+    await child.until(READY);
+    const [traceId, parentSpanId] = ['ab'.repeat(16), 'cd'.repeat(8)];
+    const headers = { b3: `${traceId}-${parentSpanId}-1` };
+    expect((await fetch(`http://${child.address('HTTP')}/cas/${'a'.repeat(64)}`, { headers })).status).toBe(404);
+    await child.until('"component":"access"');
+    child.process.kill('SIGTERM');
+    expect(await child.exit).toBe(0);
+    const span = collector.only('GET /cas/{hash}');
+    expect(span).toMatchObject({ traceId, parentSpanId });
+    expect(span.resource).toMatchObject({ 'service.name': 'cache-of-a-test' });
+    const [line] = child
+      .said()
+      .split('\n')
+      .filter((each) => each.includes('"component":"access"'));
+    expect(JSON.parse(line ?? '')).toMatchObject({ trace_id: traceId, span_id: span.spanId });
   });
 
   it('fails with 1 and names the key when a port is in use', async () => {

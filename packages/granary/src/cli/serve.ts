@@ -1,28 +1,23 @@
 import { inspect } from 'node:util';
-import { createLogger, MetricRegistry, type RootLogger, redactText } from '@granary/telemetry';
+import { type RootLogger, redactText, setupTelemetry, type TelemetryOptions } from '@granary/telemetry';
 import type { Config } from '../config/schema.js';
 import type { RunningServer } from '../server/running-server.js';
 import { startServer } from '../server/start-server.js';
+import { granaryVersion } from '../version.js';
 import { checkFiles } from './check-files.js';
 import type { CommandIo, ExitCode } from './io.js';
 
 /** Serves until a signal asks for the end. */
 export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
   await checkFiles(config);
-  const { log_level: level, log_format: format } = config.telemetry;
-  const logger = createLogger({
-    level,
-    ...(format !== 'auto' && { format: format === 'text' ? 'pretty' : 'json' }),
-    buffered: true,
-  });
+  const telemetry = await setupTelemetry(telemetryOptions(config));
+  const { logger, metrics } = telemetry;
   const events = new ProcessEvents();
   // Listened to before anything is started: a signal that comes meanwhile ends the server as soon as it is there.
   const end = endSignal(events, logger);
   dieOfWhatNobodyCaught(events, logger, io);
   try {
-    const metrics = new MetricRegistry();
-    metrics.addProcessMetrics();
-    const server = await startServer(config, { logger, metrics });
+    const server = await startServer(config, telemetry);
     reloadOnHangup(events, server, logger);
     io.out(server.message);
     await metrics.prepare();
@@ -32,9 +27,30 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
     logger.information('Stopped');
     return 0;
   } finally {
+    // The last of all: what the server did at its end is to be seen too. A collector that is gone holds up for seconds.
+    await telemetry.shutdown();
     events.removeAll();
-    await logger.close();
   }
+}
+
+function telemetryOptions({ telemetry: config }: Config): TelemetryOptions {
+  const { log_level: level, log_format: format } = config;
+  return {
+    logger: {
+      level,
+      ...(format !== 'auto' && { format: format === 'text' ? 'pretty' : 'json' }),
+      buffered: true,
+    },
+    tracing: {
+      endpoint: config.tracing_endpoint,
+      protocol: config.tracing_protocol,
+      sampleRatio: config.tracing_sample_ratio,
+      propagation: config.tracing_propagation,
+      serviceName: config.service_name,
+      serviceVersion: granaryVersion(),
+      resourceAttributes: config.resource_attributes,
+    },
+  };
 }
 
 /** Listeners to the process that go when the server does. */

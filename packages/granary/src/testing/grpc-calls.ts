@@ -9,6 +9,20 @@ export const GRPC_CALLS = {
   write: `${CAS}/BatchUpdateBlobs`,
 } as const;
 
+/** An encoded `FindMissingBlobsRequest` for one blob. */
+export function findMissingRequest(hash: string, size: number): Buffer {
+  const digest = Buffer.concat([Buffer.from([0x0a, hash.length]), Buffer.from(hash), Buffer.of(0x10), varint(size)]);
+  return Buffer.concat([Buffer.from([0x12, digest.length]), digest]);
+}
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return Buffer.from([...bytes, rest]);
+    bytes.push((rest % 128) | 128);
+  }
+}
+
 export function grpcClient(
   target: string,
   channel = credentials.createInsecure(),
@@ -22,7 +36,7 @@ export function call(
   client: Client,
   path: string,
   headers: Readonly<Record<string, string>> = {},
-  request = Buffer.alloc(0),
+  request: Buffer = Buffer.alloc(0),
 ): Promise<{ code: string; response: Buffer | undefined; error: ServiceError | null }> {
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
