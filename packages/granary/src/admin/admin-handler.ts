@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import type { MaybePromise } from '@granary/blobs';
 import { AccessDeniedError, type Credentials } from '@granary/reapi';
 import type { Logger } from '@granary/telemetry';
@@ -50,7 +51,9 @@ export function createAdminHandler(sources: AdminSources) {
     const careful = onDemand !== undefined || (method !== 'GET' && method !== 'HEAD');
     if (careful && comesFromForeignPage(request.headers, request.socket))
       return text(403, "this is not for other sites' pages; ask for it by this machine's name or address");
-    if (onDemand !== undefined && method === 'HEAD') return { status: 200, contentType: onDemand, body: '' };
+    // How long it would be nobody knows without making it, and a stream says nothing of that.
+    if (onDemand !== undefined && method === 'HEAD')
+      return { status: 200, contentType: onDemand, body: Readable.from([]) };
     return handle(exchange);
   };
 

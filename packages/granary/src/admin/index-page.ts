@@ -2,7 +2,12 @@ import type { Answer, Route } from './route.js';
 
 /** What a listener has, for people: a list of its paths with links to those that can be looked at. */
 export function indexPage(routes: Readonly<Record<string, Route>>, title = 'Granary', head = '', base = ''): Answer {
-  const rows = Object.entries(routes).map(([path, { summary, get }]) => {
+  const paths = Object.keys(routes);
+  // What is in a folder that has a page of its own is shown there.
+  const isInFolder = (path: string) =>
+    paths.some((folder) => folder.endsWith('/') && path !== folder && path.startsWith(folder));
+  const rows = Object.entries(routes).flatMap(([path, { summary, get }]) => {
+    if (isInFolder(path)) return [];
     const shown = escapeHtml(base === '' ? path : path.slice(base.length));
     return `<tr><td>${get ? `<a href="${shown}">${shown}</a>` : shown}</td><td>${escapeHtml(summary)}</td></tr>`;
   });

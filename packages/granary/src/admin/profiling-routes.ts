@@ -22,7 +22,7 @@ export function profilingRoutes(profiler: Profiler): Readonly<Record<string, Rou
       },
     },
     [`${BASE}heap`]: {
-      summary: `heap profile: what was allocated since samples are taken and is still there; the first request, which takes ${FIRST_HEAP_SECONDS} s, may begin with that; ?seconds= waits longer`,
+      summary: `heap profile: what is still there of what was allocated since samples are taken, from the first request on, which takes ${FIRST_HEAP_SECONDS} s; ?seconds= waits that long`,
       onDemand: PPROF,
       get: async (request) => {
         const waitMs = seconds(request, profiler.samplesHeap ? 0 : FIRST_HEAP_SECONDS) * 1000;
