@@ -149,6 +149,8 @@ export class HttpClient implements AsyncDisposable {
         restartable: call.restartable,
         progress: call,
         parentSpan: options.span,
+        // Here from the start: added to a copy, it made the copy 6 µs dearer (benchmark `buffer 4 KiB, not sampled`).
+        span: undefined,
       });
       return call.promise;
     } catch (error) {
