@@ -47,7 +47,7 @@ export interface Layer<V> {
 
   /** A value that is fresh or within its grace, with its lifetime, so that layers above keep it no longer than this one. */
   getEntry?(key: string, options?: GetOptions): MaybePromise<Entry<V> | undefined>;
-  /** The entries that are here (as {@link getEntry} gives them), by key. */
+  /** The entries that are here (as {@link getEntry} gives them), by key, in a map that is the caller's from now on. */
   getMany?(keys: readonly string[], options?: GetOptions): MaybePromise<Map<string, Entry<V>>>;
   setMany?(values: ReadonlyMap<string, V>, options?: SetOptions): MaybePromise<void>;
   /** How many were there. */

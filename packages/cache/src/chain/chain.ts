@@ -371,9 +371,10 @@ function checkValue(value: unknown): void {
 }
 
 function distinct<K extends string>(keys: Iterable<K>): K[] {
-  const all = new Set(keys);
+  const all = Array.isArray(keys) ? (keys.slice() as K[]) : [...keys];
   for (const key of all) checkKey(key);
-  return [...all];
+  const different = new Set(all);
+  return different.size === all.length ? all : [...different];
 }
 
 function recordMany(hits: readonly number[], misses: number, record: (layer: number) => void): void {

@@ -94,14 +94,14 @@ export class Storey<V> {
   }
 
   /** {@link find} for many keys; those that aren't there are not in the map. Never fails. */
-  findMany(keys: readonly string[], options: GetOptions | undefined): MaybePromise<ReadonlyMap<string, Entry<V>>> {
+  findMany(keys: readonly string[], options: GetOptions | undefined): MaybePromise<Map<string, Entry<V>>> {
     const { layer } = this;
     if (layer.getMany === undefined) return this.#findEach(keys, options);
     const known = new Map<string, Entry<V>>();
     const asked = this.isPlain || (this.#order.isIdle && !this.writer && this.#doubts.isEmpty) ? keys : [];
     if (asked !== keys) this.#separate(keys, asked as string[], known);
     const start = this.#recorder?.now() ?? 0;
-    const done = (found: ReadonlyMap<string, Entry<V>>) => {
+    const done = (found: Map<string, Entry<V>>) => {
       this.#recordMany(asked, found, start);
       if (known.size === 0) return found;
       for (const [key, entry] of found) known.set(key, entry);
@@ -344,7 +344,7 @@ export class Storey<V> {
     this.#report(this.name, operation, error);
   }
 
-  async #findEach(keys: readonly string[], options: GetOptions | undefined): Promise<ReadonlyMap<string, Entry<V>>> {
+  async #findEach(keys: readonly string[], options: GetOptions | undefined): Promise<Map<string, Entry<V>>> {
     const found = new Map<string, Entry<V>>();
     const late: Promise<void>[] = [];
     for (const key of keys) {

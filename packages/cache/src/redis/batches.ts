@@ -2,7 +2,7 @@ import { slotOf } from './cluster-slot.js';
 import type { RedisClusterClient, RedisCommands } from './redis-client.js';
 
 /** Most keys that are sent in one piece: enough to make the way there and back cheap, and no second's work for Redis. */
-export const BATCH_KEYS = 1000;
+const BATCH_KEYS = 1000;
 /** From so many bytes on, a piece is sent as it is. */
 export const BATCH_BYTES = 1 << 20;
 /** Pieces that are under way at the same time. */
@@ -27,17 +27,21 @@ export async function inTurns<T>(pieces: Iterable<T>, work: (piece: T) => Promis
   await Promise.all(Array.from({ length: WIDTH }, worker));
 }
 
-/** Positions of keys that are at the same node of a cluster, because a pipeline goes to one node. */
-export function byNode(cluster: RedisClusterClient, keys: readonly string[]): number[][] {
+/** Keys that are at the same node of a cluster, because a pipeline goes to one node. */
+export function byNode(
+  cluster: RedisClusterClient,
+  keys: readonly string[],
+  nameOf: (key: string) => string,
+): Iterable<readonly string[]> {
   const outer = cluster.options.keyPrefix ?? '';
-  const groups = new Map<string, number[]>();
-  for (const [i, key] of keys.entries()) {
-    const node = cluster.slots[slotOf(outer + key)]?.join() ?? '';
+  const groups = new Map<string, string[]>();
+  for (const key of keys) {
+    const node = cluster.slots[slotOf(outer + nameOf(key))]?.join() ?? '';
     const group = groups.get(node);
-    if (group === undefined) groups.set(node, [i]);
-    else group.push(i);
+    if (group === undefined) groups.set(node, [key]);
+    else group.push(key);
   }
-  return [...groups.values()];
+  return groups.values();
 }
 
 type Command = readonly [name: string, ...args: unknown[]];

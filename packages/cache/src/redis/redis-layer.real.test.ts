@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { bytesSerializer } from '../serializers/bytes-serializer.js';
 import { layerContract } from '../testing/layer-contract.js';
 import { RedisLayer } from './redis-layer.js';
@@ -61,6 +61,34 @@ describe.skipIf(missing)('with a real Redis', () => {
     expect(layer.pending).toBe(0);
   });
 
+  it('names the keys that it reads to who traces commands', async () => {
+    const client = new Redis(server.url, { keyPrefix: 'ünï:' });
+    const send = vi.spyOn(client, 'sendCommand');
+    await using layer = makeLayer<number>({ connection: client, prefix: 'p:' });
+    await layer.setMany(
+      new Map([
+        ['a', 1],
+        ['ü', 2],
+        ['\ud83d', 3],
+      ]),
+    );
+    expect([...(await layer.getMany(['a', 'ü', 'none', '\ud83d'])).values()].map(({ value }) => value)).toEqual([
+      1, 2, 3,
+    ]);
+    const command = send.mock.calls.map(([sent]) => sent).find(({ name }) => name === 'mget');
+    expect(command?.args).toEqual(['ünï:p:a', 'ünï:p:ü', 'ünï:p:none', expect.stringContaining('ünï:p:\u0000')]);
+    client.disconnect();
+  });
+
+  it('does not overtake what waits in a pipeline that its client makes by itself', async () => {
+    const client = new Redis(server.url, { enableAutoPipelining: true });
+    await using layer = makeLayer<number>({ connection: client });
+    const written = layer.set('key', 1);
+    expect((await layer.getMany(['key'])).get('key')?.value).toBe(1);
+    await written;
+    client.disconnect();
+  });
+
   it('clears only what is below its prefix, glob characters being nothing special', async () => {
     await using star = makeLayer<number>({ prefix: 'st*r:' });
     await using stair = makeLayer<number>({ prefix: 'stair:' });
@@ -89,7 +117,14 @@ describe.skipIf(missing)('with a real Redis', () => {
     await client.set('bad:text', 'not one of ours');
     await client.set('bad:empty', '');
     expect(await layer.get('text')).toBeUndefined();
-    expect((await layer.getMany(['text', 'empty'])).size).toBe(0);
+    await layer.setMany(
+      new Map([
+        ['one', 1],
+        ['two', 2],
+      ]),
+    );
+    await client.set('bad:one', (await client.getBuffer('bad:one'))?.subarray(0, -1) ?? '');
+    expect([...(await layer.getMany(['text', 'one', 'empty', 'two'])).keys()]).toEqual(['two']);
     client.disconnect();
   });
 

@@ -1,11 +1,12 @@
 import type { Entry, GetOptions, Layer, OpOptions, SetOptions } from '../layer.js';
 import { checkLifetimes, isFresh, type Lifetime, type LifetimeOptions, lifetimeFrom } from '../layers/lifetime.js';
-import { decodeEntry, encodeFrame, FRAME_BYTES } from '../serializers/frame.js';
+import { decodeEntries, decodeEntry, encodeFrame, FRAME_BYTES } from '../serializers/frame.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import type { Serializer } from '../serializers/serializer.js';
-import { BATCH_BYTES, BATCH_KEYS, byNode, inTurns, piecesOf, pipelined } from './batches.js';
+import { BATCH_BYTES, byNode, inTurns, piecesOf, pipelined } from './batches.js';
+import { readMany } from './read-many.js';
 import { type RedisCallOptions, RedisCalls } from './redis-calls.js';
-import { isCluster } from './redis-client.js';
+import { isCluster, type RedisClient } from './redis-client.js';
 import { removeAll, unlinkAll } from './remove-all.js';
 import { StoredKeys } from './stored-key.js';
 
@@ -69,31 +70,16 @@ export class RedisLayer<V> implements Layer<V> {
 
   /** Costs the way to Redis and back once for 16,000 keys, in a cluster as often for each node. */
   async getMany(keys: readonly string[], options?: GetOptions): Promise<Map<string, Entry<V>>> {
-    const entries = new Map<string, Entry<V>>();
-    const names = keys.map((key) => this.#keys.of(key));
-    const { client } = this.#calls;
+    const found = new Map<string, Entry<V>>();
     const unknown = this.#nodesKnown(options);
     if (unknown !== undefined) await unknown;
-    await inTurns(this.#pieces(names), async (piece) => {
-      const wanted = piece.map((i) => names[i] as string);
-      const frames = await this.#calls.run(
-        'getMany',
-        isCluster(client)
-          ? () =>
-              pipelined(
-                client,
-                wanted.map((name) => ['getBuffer', name]),
-              ) as Promise<(Buffer | null)[]>
-          : () => client.mgetBuffer(wanted),
-        options?.signal,
-      );
-      const now = this.#clock();
-      for (const [j, i] of piece.entries()) {
-        const entry = this.#decode(frames[j], now);
-        if (entry !== undefined) entries.set(keys[i] as string, entry);
-      }
+    await inTurns(this.#pieces(keys), async (piece) => {
+      const frames = await this.#calls.run('getMany', (client) => readMany(client, this.#keys, piece), options?.signal);
+      decodeEntries(this.#serializer, frames, this.#clock(), (i, entry) => {
+        found.set(piece[i] as string, withOwnBytes(entry));
+      });
     });
-    return entries;
+    return found;
   }
 
   async set(key: string, value: V, options?: SetOptions): Promise<void> {
@@ -112,10 +98,9 @@ export class RedisLayer<V> implements Layer<V> {
     const now = this.#clock();
     const lifetime = lifetimeFrom(now, options, this.#lifetimes);
     const keys = [...values.keys()];
-    const names = keys.map((key) => this.#keys.of(key));
     const unknown = this.#nodesKnown(options);
     if (unknown !== undefined) await unknown;
-    await inTurns(this.#writes(values, keys, names, lifetime, now), async (piece) => {
+    await inTurns(this.#writes(values, keys, lifetime, now), async (piece) => {
       await this.#calls.run('setMany', (client) => pipelined(client, piece), options?.signal);
     });
   }
@@ -126,14 +111,12 @@ export class RedisLayer<V> implements Layer<V> {
   }
 
   async deleteMany(keys: readonly string[], options?: OpOptions): Promise<number> {
-    const names = keys.map((key) => this.#keys.of(key));
-    const { client } = this.#calls;
     let deleted = 0;
     const unknown = this.#nodesKnown(options);
     if (unknown !== undefined) await unknown;
-    await inTurns(this.#pieces(names), async (piece) => {
-      const unwanted = piece.map((i) => names[i] as string);
-      const send = () => unlinkAll(client, unwanted, isCluster(client));
+    await inTurns(this.#pieces(keys), async (piece) => {
+      const names = piece.map((key) => this.#keys.of(key));
+      const send = (client: RedisClient) => unlinkAll(client, names, isCluster(client));
       const count = await this.#calls.run('deleteMany', send, options?.signal);
       deleted += count;
     });
@@ -160,14 +143,8 @@ export class RedisLayer<V> implements Layer<V> {
   async #read(key: string, options: GetOptions | undefined): Promise<Entry<V> | undefined> {
     const name = this.#keys.of(key);
     const frame = await this.#calls.run('get', (client) => client.getBuffer(name), options?.signal);
-    return this.#decode(frame, this.#clock());
-  }
-
-  #decode(frame: Buffer | null | undefined, now: number): Entry<V> | undefined {
-    if (frame === null || frame === undefined) return undefined;
-    const entry = decodeEntry(this.#serializer, frame, now);
-    if (!(entry?.value instanceof Uint8Array)) return entry;
-    return { ...entry, value: alone(entry.value) as V & Uint8Array };
+    const entry = frame === null ? undefined : decodeEntry(this.#serializer, frame, this.#clock());
+    return entry && withOwnBytes(entry);
   }
 
   /** The command that writes a value: what is over already is removed, because Redis takes no lifetime of 0. */
@@ -181,15 +158,14 @@ export class RedisLayer<V> implements Layer<V> {
   *#writes(
     values: ReadonlyMap<string, V>,
     keys: readonly string[],
-    names: readonly string[],
     lifetime: Lifetime,
     now: number,
   ): Generator<['set' | 'unlink', string, ...unknown[]][], void, undefined> {
-    for (const positions of this.#pieces(names)) {
+    for (const group of this.#pieces(keys)) {
       let piece: ['set' | 'unlink', string, ...unknown[]][] = [];
       let bytes = 0;
-      for (const i of positions) {
-        const command = this.#write(names[i] as string, values.get(keys[i] as string) as V, lifetime, now);
+      for (const key of group) {
+        const command = this.#write(this.#keys.of(key), values.get(key) as V, lifetime, now);
         piece.push(command);
         bytes += (command[2] as Buffer | undefined)?.length ?? 0;
         if (bytes < BATCH_BYTES) continue;
@@ -206,17 +182,18 @@ export class RedisLayer<V> implements Layer<V> {
     return isCluster(this.#calls.client) ? this.#calls.connected(options?.signal) : undefined;
   }
 
-  /** Positions of the names, in pieces that can be sent together. */
-  *#pieces(names: readonly string[]): Generator<readonly number[], void, undefined> {
+  /** Keys that can be sent together. */
+  *#pieces(keys: readonly string[]): Generator<readonly string[], void, undefined> {
     const { client } = this.#calls;
-    const groups = isCluster(client) ? byNode(client, names) : [Array.from(names.keys())];
-    for (const group of groups) yield* piecesOf(group, BATCH_KEYS);
+    const groups = isCluster(client) ? byNode(client, keys, (key) => this.#keys.of(key)) : [keys];
+    for (const group of groups) yield* piecesOf(group);
   }
 }
 
 /** Bytes without the piece of the connection's stream that they came in, which they would keep in memory. */
-function alone(bytes: Uint8Array): Uint8Array {
-  if (bytes.buffer.byteLength <= bytes.byteLength + FRAME_BYTES) return bytes;
-  const copy = new Uint8Array(bytes);
-  return Buffer.isBuffer(bytes) ? Buffer.from(copy.buffer) : copy;
+function withOwnBytes<V>(entry: Entry<V>): Entry<V> {
+  const { value } = entry;
+  if (!(value instanceof Uint8Array) || value.buffer.byteLength <= value.byteLength + FRAME_BYTES) return entry;
+  const copy = new Uint8Array(value);
+  return { ...entry, value: (Buffer.isBuffer(value) ? Buffer.from(copy.buffer) : copy) as V & Uint8Array };
 }

@@ -14,6 +14,11 @@ export interface Serializer<V> {
   decode(bytes: Uint8Array): V;
   /** As {@link decode} of all bytes from `start` on, where that is cheaper: in batches a view for each value shows. */
   decodeFrom?(bytes: Buffer, start: number): V;
+  /**
+   * {@link decodeFrom} of each, in their order, where that is cheaper for many small ones together. No value may depend on
+   * the bytes of another. @throws when any of them is damaged: then each is decoded for itself
+   */
+  decodeAll?(all: readonly Buffer[], start: number): V[];
 }
 
 export interface SerializerOptions {

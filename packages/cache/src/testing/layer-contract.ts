@@ -160,6 +160,8 @@ export function layerContract<V = unknown>(
         expect(entries.get('one')?.value).toEqual(one);
         expect(entries.get('two')?.value).toEqual(two);
         expect((await layer.getMany([])).size).toBe(0);
+        entries.clear();
+        expect((await layer.getMany(['one'])).get('one')?.value).toEqual(one);
       }),
     );
 
