@@ -20,7 +20,7 @@ const QUOTE = /\\{0,7}["'`]/y;
 const WORD = /(?:(?:basic|bearer|digest|negotiate|token|apikey)[ \t]+)?(?:[^\s"'`&,;]|,(?=[^\s"'`]))+/iy;
 const SCHEME_BEFORE = /(?:basic|bearer|digest|negotiate|token|apikey)[ \t]+/iy;
 /** What a name without quotes is followed by, too, without giving a secret away. */
-const HARMLESS = /^(?:null|undefined|true|false|none|\[redacted\])$/i;
+const HARMLESS = /^(?:null|undefined|true|false|none|\[redacted\])[)\]}]*$/i;
 const LOOKS_RANDOM = /\d|^.{20}/;
 
 const SCHEME = /(?<![\w-])(?:basic|bearer|negotiate)\s{1,4}([A-Za-z0-9._~+/-]+=*)/gi;
@@ -34,7 +34,7 @@ const SHAPES =
 
 /** A text without any of these holds nothing that is looked for. */
 const SUSPICIOUS =
-  /@|%40|passw|passphrase|secret|token|[-_aistp]key|pwd|sig|auth|cookie|credential|basic|bearer|negotiate|eyJ|gh[opsru]_|npm_/i;
+  /@|%40|passw|passphrase|secret|token|[-_ aistp]key|pwd|sig|auth|cookie|credential|basic|bearer|negotiate|eyJ|gh[opsru]_|npm_/i;
 
 /** Characters of which a text must have one before it is worth a look, by their codes. */
 const WORTH_A_LOOK = new Uint8Array(128);
