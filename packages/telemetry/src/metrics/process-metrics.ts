@@ -10,6 +10,12 @@ interface PromSample {
   readonly sharedLabels?: Readonly<Record<string, string | number>>;
 }
 
+/** What prom-client's metrics have and its types don't say. */
+interface PromMetric {
+  readonly name: string;
+  readonly labelNames: readonly string[];
+}
+
 interface PromFamily {
   readonly name: string;
   readonly help: string;
@@ -37,10 +43,9 @@ export class ProcessMetrics {
 
   /** As of the last {@link read}. */
   families(): (FamilyDefinition & { readonly type: FamilyType })[] {
-    return this.#families.map((family) => ({
-      ...headOf(family),
-      labelNames: [...new Set(family.values.flatMap((sample) => Object.keys(labelsOf(sample))))],
-    }));
+    const metrics = this.#registry.getMetricsAsArray() as unknown as readonly PromMetric[];
+    const labels = new Map(metrics.map(({ name, labelNames }) => [name, labelNames.filter((label) => label !== 'le')]));
+    return this.#families.map((family) => ({ ...headOf(family), labelNames: labels.get(family.name) ?? [] }));
   }
 
   async read(): Promise<readonly PromFamily[]> {

@@ -120,8 +120,12 @@ export class MetricRegistry {
     const watch = new EventLoopWatch();
     this.#eventLoop = watch;
     const gauge = (name: string, help: string, read: () => number | undefined) => this.gauge(name, help, [], { read });
-    gauge('nodejs_eventloop_delay_p50_seconds', 'How late the event loop is: half of the time later.', () => watch.p50);
-    gauge('nodejs_eventloop_delay_p99_seconds', 'How late the event loop is: 1 % of the time later.', () => watch.p99);
+    gauge('nodejs_eventloop_delay_p50_seconds', 'How late timers are: half of them at least so much.', () => watch.p50);
+    gauge(
+      'nodejs_eventloop_delay_p99_seconds',
+      'How late timers are: one in a hundred at least so much.',
+      () => watch.p99,
+    );
     gauge(
       'nodejs_eventloop_utilization_ratio',
       'Share of the time that the event loop is busy.',

@@ -21,7 +21,9 @@ export interface StatsDCollectorOptions {
   readonly tags?: boolean | undefined;
   /** How often is sent what was collected. Default 1000. */
   readonly flushIntervalMs?: number | undefined;
-  /** Durations that are kept between two sendings, each some 60 bytes on the wire; more are dropped. Default 5000. */
+  /**
+   * Durations that are kept between two sendings, each some 60 bytes on the wire; of more a random sample. Default 5000.
+   */
   readonly maxDurations?: number | undefined;
 }
 
@@ -45,8 +47,8 @@ interface Target {
  * last value, durations one by one as timings in milliseconds. A get costs some 100 ns.
  *
  * What can't be sent is no matter to caches: errors are counted in {@link errors}. While the last sending isn't over,
- * counts go on being summed up, and durations beyond `maxDurations` are dropped and counted in {@link dropped}, so that
- * a server that stands still takes no memory.
+ * counts go on being summed up, and of durations beyond `maxDurations` a random sample is kept and the rest counted in
+ * {@link dropped}, so that a server that stands still takes no memory.
  */
 export class StatsDCollector extends CollectorBase implements AsyncDisposable {
   readonly #client: StatsD;
@@ -59,6 +61,8 @@ export class StatsDCollector extends CollectorBase implements AsyncDisposable {
   readonly #targets = new Map<CollectedMetric, Map<Labels, Target>>();
   readonly #changed = new Set<Target>();
   #durations: { readonly target: Target; readonly ms: number }[] = [];
+  /** Durations since the last sending. */
+  #seen = 0;
   #sending: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #errors = 0;
@@ -100,8 +104,13 @@ export class StatsDCollector extends CollectorBase implements AsyncDisposable {
 
   protected override observe(metric: CollectedMetric, seconds: number, labels: Labels): void {
     if (this.#closing !== undefined) return;
-    if (this.#durations.length >= this.#maxDurations) this.#dropped++;
-    else this.#durations.push({ target: this.#target(metric, labels), ms: seconds * 1000 });
+    const seen = this.#seen++;
+    // Beyond the limit each has the same chance to be kept, so that what is kept is like all.
+    const place = seen < this.#maxDurations ? seen : Math.floor(Math.random() * (seen + 1));
+    if (seen >= this.#maxDurations) this.#dropped++;
+    if (place < this.#maxDurations) {
+      this.#durations[place] = { target: this.#target(metric, labels), ms: seconds * 1000 };
+    }
   }
 
   /** Sends what was collected, unless a sending is under way; resolves when it is over. Never rejects. */
@@ -144,6 +153,7 @@ export class StatsDCollector extends CollectorBase implements AsyncDisposable {
     const [changed, durations] = [[...this.#changed], this.#durations];
     this.#changed.clear();
     this.#durations = [];
+    this.#seen = 0;
     for (const target of changed) {
       const { metric, name, tags, value } = target;
       if (metric.type === 'gauge') this.#client.gauge(name, value, tags);
