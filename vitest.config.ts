@@ -13,7 +13,7 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs'],
+    include: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs', 'examples/**/*.test.mjs'],
     testTimeout: 30_000,
     // Servers that tests start must not fill the cache of whoever runs them.
     env: { NODE_DISABLE_COMPILE_CACHE: '1' },
