@@ -1,6 +1,6 @@
 import { type LevelControl, LOG_LEVELS, type LogLevel, parseLogLevel } from '@granary/telemetry';
 import { DURATION_ALLOWED, parseDuration } from '../config/duration.js';
-import { type AdminRequest, AnswerError, json, type Route } from './route.js';
+import { type AdminRequest, AnswerError, type AnswerTo, json, type Route } from './route.js';
 
 const MAX_BODY_BYTES = 1024;
 
@@ -18,15 +18,18 @@ interface Wish {
 export function logLevelRoute(control: LevelControl, onChange?: (level: LogLevel, forMs?: number) => void): Route {
   const show = () =>
     json({ level: control.level, ...(control.levelAfterwards && { afterwards: control.levelAfterwards }) });
+  const change: AnswerTo = async (request) => {
+    const { level, forMs } = await wishOf(request);
+    control.set(level, forMs);
+    onChange?.(level, forMs);
+    return show();
+  };
   return {
     summary: 'the level of the log; PUT with a level changes it, ?for=10m for a time',
     get: show,
-    put: async (request) => {
-      const { level, forMs } = await wishOf(request);
-      control.set(level, forMs);
-      onChange?.(level, forMs);
-      return show();
-    },
+    put: change,
+    // For tools that know no other method.
+    post: change,
   };
 }
 

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { type RootLogger, redactText, setupTelemetry, type TelemetryOptions } from '@granary/telemetry';
+import { LevelControl, type RootLogger, redactText, setupTelemetry, type TelemetryOptions } from '@granary/telemetry';
 import type { Config } from '../config/schema.js';
 import type { RunningServer } from '../server/running-server.js';
 import { startServer } from '../server/start-server.js';
@@ -12,12 +12,13 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
   await checkFiles(config);
   const telemetry = await setupTelemetry(telemetryOptions(config));
   const { logger, metrics } = telemetry;
+  const logLevel = new LevelControl(logger);
   const events = new ProcessEvents();
   // Listened to before anything is started: a signal that comes meanwhile ends the server as soon as it is there.
   const end = endSignal(events, logger);
   dieOfWhatNobodyCaught(events, logger, io);
   try {
-    const server = await startServer(config, telemetry);
+    const server = await startServer(config, { ...telemetry, logLevel });
     reloadOnHangup(events, server, logger);
     io.out(server.message);
     await metrics.prepare();
@@ -27,6 +28,7 @@ export async function serve(config: Config, io: CommandIo): Promise<ExitCode> {
     logger.information('Stopped');
     return 0;
   } finally {
+    logLevel.close();
     // The last of all: what the server did at its end is to be seen too. A collector that is gone holds up for seconds.
     await telemetry.shutdown();
     events.removeAll();

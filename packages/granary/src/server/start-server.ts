@@ -7,7 +7,14 @@ import {
   type RemoteCache,
   type RequestRecord,
 } from '@granary/reapi';
-import { type Logger, MetricRegistry, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
+import {
+  type LevelControl,
+  type Logger,
+  MetricRegistry,
+  noopTracer,
+  nullLogger,
+  type Tracer,
+} from '@granary/telemetry';
 import { Server as GrpcServer } from '@grpc/grpc-js';
 import { verify as verifyBcrypt } from '@node-rs/bcrypt';
 import { anonymousLevel, exposureWarnings } from '../access/exposure.js';
@@ -15,6 +22,7 @@ import { loadIdentities } from '../access/load-identities.js';
 import { AccessPolicy } from '../access/policy.js';
 import { SecretHash } from '../access/secret-hash.js';
 import { createAdminHandler } from '../admin/admin-handler.js';
+import { logLevelRoute } from '../admin/log-level.js';
 import { Profiling } from '../admin/profiling.js';
 import { formatAddress } from '../config/address.js';
 import { hasCredentials } from '../config/rules.js';
@@ -43,6 +51,8 @@ export interface ServerDependencies {
   readonly metrics?: MetricRegistry;
   /** Whoever made it shuts it down when the server has stopped. Default: nothing is traced. */
   readonly tracer?: Tracer;
+  /** Shown and changed under `/log-level` of the admin port; whoever made it closes it. Default: there is none. */
+  readonly logLevel?: LevelControl;
 }
 
 /** gRPC pings a silent client after this time and gives it that long to answer, so that dead ones don't stay. */
@@ -66,6 +76,7 @@ export async function startServer(config: Config, dependencies: ServerDependenci
       dependencies.metrics ?? new MetricRegistry(),
       dependencies.tracer ?? noopTracer,
       closers,
+      dependencies.logLevel,
     );
   } catch (error) {
     await closers.close().catch(() => {});
@@ -79,6 +90,7 @@ async function assemble(
   registry: MetricRegistry,
   tracer: Tracer,
   closers: Closers,
+  logLevel: LevelControl | undefined,
 ): Promise<RunningServer> {
   const hash = new SecretHash();
   const [tls, identities] = await Promise.all([loadTls(config.tls), loadIdentities(config.auth, hash)]);
@@ -212,12 +224,17 @@ async function assemble(
     authorize: policy.authorizeAdmin.bind(policy),
     logger: logger.forContext('component', 'admin'),
   };
+  const logLevelRoutes = logLevel && { '/log-level': logLevelRoute(logLevel) };
   if (admin)
     started(
       await listenHttp({
         ...httpOptionsFor('listen.admin', admin),
         onConnection: httpConnections(registry, 'admin'),
-        handle: createAdminHandler({ ...adminSources, stats, routes: profiling.routesFor(admin) }),
+        handle: createAdminHandler({
+          ...adminSources,
+          stats,
+          routes: { ...logLevelRoutes, ...profiling.routesFor(admin) },
+        }),
       }),
     );
   const { metrics_addr: metricsAddress } = config.telemetry;
