@@ -1,0 +1,51 @@
+import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import { describe, expect, it } from 'vitest';
+import { type Logger, nullLogger } from '../logger.js';
+import { ReportingExporter } from './reporting-exporter.js';
+
+type Export = SpanExporter['export'];
+
+const SPANS = [{}, {}] as never[];
+
+/** An exporter that does this with each export, and what it logged. */
+function reporting(...outcomes: Export[]) {
+  const said: unknown[][] = [];
+  const tell = (...record: unknown[]) => void said.push(record);
+  const logger: Logger = { ...nullLogger, warning: tell, information: tell };
+  let exports = 0;
+  const inner: SpanExporter = {
+    export: (spans, done) => outcomes[exports++]?.(spans, done),
+    shutdown: async () => {},
+  };
+  return { exporter: new ReportingExporter(inner, 'http://collector:4317', logger), said };
+}
+
+const succeeds: Export = (_spans, done) => done({ code: 0 });
+const fails: Export = (_spans, done) => done({ code: 1, error: new Error('connect to http://ann:s3cret@proxy') });
+const failsWithoutReason: Export = (_spans, done) => done({ code: 1 });
+const throws: Export = () => {
+  throw new Error('broken exporter');
+};
+
+describe('an exporter that reports', () => {
+  it('says once that it fails, and once that it no longer does, without secrets', () => {
+    const { exporter, said } = reporting(succeeds, fails, fails, throws, succeeds, succeeds, failsWithoutReason);
+    const codes: number[] = [];
+    for (let i = 0; i < 7; i++) exporter.export(SPANS, ({ code }) => codes.push(code));
+    expect(codes).toEqual([0, 0, 0, 0, 0, 0, 0]);
+    expect(said.map(([template]) => template)).toEqual([
+      expect.stringMatching(/^Spans can not be exported/),
+      expect.stringMatching(/^Spans are exported .* again/),
+      expect.stringMatching(/^Spans can not be exported/),
+    ]);
+    expect(said[1]?.at(-1)).toBe(6);
+    expect(said[2]?.at(-1)).toBe('no reason was given');
+    expect(JSON.stringify(said)).not.toContain('s3cret');
+  });
+
+  it('flushes and closes what it stands in front of', async () => {
+    const { exporter } = reporting();
+    await exporter.forceFlush();
+    await exporter.shutdown();
+  });
+});
