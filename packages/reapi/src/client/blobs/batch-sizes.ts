@@ -14,21 +14,22 @@ export const MAX_WAITING_BLOBS = 65_536;
 /** What goes into a batch, by our limits and by the peer's. */
 export class BatchSizes {
   readonly #peer: Peer;
-  readonly #maxCount: number;
   readonly #maxBlobBytes: number;
   readonly #messageBytes: number;
+  #limits: BatchLimits;
 
   constructor(peer: Peer, options: ResolvedGrpcOptions) {
     this.#peer = peer;
-    this.#maxCount = options.maxBatchBlobs;
     this.#maxBlobBytes = options.maxBatchBlobBytes;
     this.#messageBytes = options.maxMessageBytes - MESSAGE_ROOM;
+    this.#limits = { maxCount: options.maxBatchBlobs, maxBytes: this.#messageBytes };
   }
 
   /** Entries with their frames stay below the peer's limit for the data alone, and within one message. */
   readonly limits = (): BatchLimits => {
-    const peerBytes = this.#peer.known.maxBatchBytes || Number.POSITIVE_INFINITY;
-    return { maxCount: this.#maxCount, maxBytes: Math.min(this.#messageBytes, peerBytes) };
+    const maxBytes = Math.min(this.#messageBytes, this.#peer.known.maxBatchBytes || Number.POSITIVE_INFINITY);
+    if (maxBytes !== this.#limits.maxBytes) this.#limits = { maxCount: this.#limits.maxCount, maxBytes };
+    return this.#limits;
   };
 
   /** Whether a blob of this size travels in a batch, once the peer's capabilities are known. */

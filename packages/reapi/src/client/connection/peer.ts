@@ -7,7 +7,7 @@ import {
   type RemoteStoreErrorOptions,
   StoreClosedError,
 } from '@granary/blobs';
-import { type ChannelOptions, status as CODES, type StatusObject } from '@grpc/grpc-js';
+import { type ChannelOptions, status as CODES } from '@grpc/grpc-js';
 import { GetCapabilitiesRequestSchema } from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { encodeGenerated } from '../../grpc/generated-message.js';
 import type { ResolvedGrpcOptions } from '../options.js';
@@ -144,7 +144,7 @@ export class Peer {
     }
   }
 
-  #failed(path: string, status: StatusObject): Error {
+  #failed(path: string, status: PeerStatus): Error {
     if (status.code === CODES.UNAUTHENTICATED || status.code === CODES.PERMISSION_DENIED) this.#headers.doubt();
     // The server that answers next may be another one.
     if (status.code === CODES.UNAVAILABLE) this.#askAt = Number.NEGATIVE_INFINITY;

@@ -1,4 +1,5 @@
-import { type ChannelInterface, status as CODES, type Metadata, type StatusObject } from '@grpc/grpc-js';
+import { type ChannelInterface, status as CODES, type Metadata } from '@grpc/grpc-js';
+import type { PeerStatus } from './call-failure.js';
 
 /** A call as grpc-js's channels make it: messages as bytes, taken one at a time, which its streams don't promise. */
 export type TransportCall = ReturnType<ChannelInterface['createCall']>;
@@ -15,7 +16,7 @@ export interface StreamCallOptions {
   /** How long the peer may neither send nor take anything while it is waited for; undefined for a call with a deadline. */
   readonly idleMs: number | undefined;
   /** The error for a status other than OK. */
-  readonly failure: (status: StatusObject) => Error;
+  readonly failure: (status: PeerStatus) => Error;
   /** Called once, when the call has ended. */
   readonly onEnd: (call: StreamCall) => void;
 }
@@ -32,7 +33,7 @@ export class StreamCall {
   #waiter: Waiter | undefined;
   #sent: (() => void) | undefined;
   #idle: NodeJS.Timeout | undefined;
-  #status: StatusObject | undefined;
+  #status: PeerStatus | undefined;
   #reason: { readonly error: unknown } | undefined;
 
   constructor(call: TransportCall, options: StreamCallOptions) {
@@ -105,7 +106,7 @@ export class StreamCall {
     this.#ahead = undefined;
     this.#call.cancelWithStatus(CODES.CANCELLED, 'the caller does not need it any more');
     // grpc-js tells it a tick later; nobody is to wait for that.
-    this.#end({ code: CODES.CANCELLED, details: '', metadata: this.#options.metadata });
+    this.#end({ code: CODES.CANCELLED, details: '' });
   }
 
   readonly #abort = () => this.cancel(this.#options.signal?.reason);
@@ -123,7 +124,7 @@ export class StreamCall {
     waiter.resolve(message);
   }
 
-  #end(status: StatusObject): void {
+  #end(status: PeerStatus): void {
     if (this.#status) return;
     this.#status = status;
     clearTimeout(this.#idle);
@@ -144,12 +145,12 @@ export class StreamCall {
 
   /** Starts the clock for a peer that is waited for. */
   #watch(): void {
-    const { idleMs, metadata } = this.#options;
+    const { idleMs } = this.#options;
     if (idleMs === undefined) return;
     this.#idle ??= setTimeout(() => {
       const details = `nothing moved for ${idleMs / 1000} s`;
       this.#call.cancelWithStatus(CODES.DEADLINE_EXCEEDED, details);
-      this.#end({ code: CODES.DEADLINE_EXCEEDED, details, metadata });
+      this.#end({ code: CODES.DEADLINE_EXCEEDED, details });
     }, idleMs);
   }
 
