@@ -15,8 +15,8 @@ const TAGS: Record<RecordLevel, { readonly tag: string; readonly color: number }
 };
 
 /**
- * One readable line a record: local time, level, message, the properties of `with` and `forContext`, the trace, and the
- * error. Errors of level `error` and above are followed by their stacks, indented.
+ * One readable line a record: local time, level, message, the properties of `with` and `forContext`, the error, and the
+ * trace. Errors of level `error` and above are followed by their stacks, indented.
  */
 export class PrettySink implements RecordSink {
   readonly #output: LineWriter;
@@ -28,14 +28,15 @@ export class PrettySink implements RecordSink {
   }
 
   write(record: LogRecord): void {
-    const { level, message, span, error, context, time } = { ...LogRecord.partsOf(record), time: record.time };
+    const { level, message, extra, span, error, context, time } = { ...LogRecord.partsOf(record), time: record.time };
     const { tag, color } = TAGS[level];
     let line = `${this.#paint(90, timeOfDay(new Date(time)))} ${this.#paint(color, tag)} ${printable(message)}`;
     for (const [name, value] of Object.entries(context.properties)) line += this.#property(name, show(value));
-    if (span !== undefined) line += this.#property('trace_id', span.traceId) + this.#property('span_id', span.spanId);
+    if (extra !== undefined) line += this.#property('extra', show(extra));
     for (let each = error; each !== undefined; each = nextCause(each)) {
       line += ` — ${printable(`${each.type}: ${each.message}${each.code === undefined ? '' : ` (${each.code})`}`)}`;
     }
+    if (span !== undefined) line += this.#property('trace_id', span.traceId) + this.#property('span_id', span.spanId);
     if (level === 'error' || level === 'fatal') line += stackLines(error?.stack);
     this.#output.write(`${line}\n`);
   }
