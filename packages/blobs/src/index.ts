@@ -30,6 +30,7 @@ export { type VerifyFinding, type VerifyOptions, type VerifyReport, verifyStore 
 export * from './errors.js';
 export { MemoryActionResultStore } from './memory/memory-action-result-store.js';
 export { MemoryBlobStore } from './memory/memory-blob-store.js';
+export type { ExistenceCacheOptions } from './tiered/existence-cache.js';
 export {
   isRemoteStoreError,
   type RemoteFailure,
@@ -37,3 +38,6 @@ export {
   type RemoteStoreErrorOptions,
 } from './tiered/remote-error.js';
 export type { Tier, TierMode } from './tiered/tier.js';
+export type { TierAccess } from './tiered/tier-access.js';
+export { TierWrites, type TierWritesOptions, type WriteBehind } from './tiered/tier-writes.js';
+export { TieredBlobStore, type TieredBlobStoreOptions } from './tiered/tiered-blob-store.js';

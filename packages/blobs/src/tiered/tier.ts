@@ -1,4 +1,5 @@
-import type { ActionResultStore, BlobStore } from '../blob-store.js';
+import type { ActionResultStore, BlobStore, SizeLookup } from '../blob-store.js';
+import type { Digest } from '../digest.js';
 
 /**
  * What a tier is used for; every tier is read.
@@ -22,8 +23,12 @@ export interface Tier {
   readonly required: boolean;
   /** Undefined for a tier of action results alone. */
   readonly blobs: BlobStore | undefined;
+  /** Where the tier's protocol names blobs by their hash alone: what their sizes are. */
+  readonly sizes?: SizeLookup | undefined;
   /** Undefined for a tier of blobs alone. */
   readonly actionResults: ActionResultStore | undefined;
+  /** Told that what the tier delivered is not what its digest names, so that its breaker can count it. */
+  onDamaged?(digest: Digest, reason: string): void;
   /** Whether the tier answers now, for readiness; throws when it doesn't. Bounded in time. */
   check(signal: AbortSignal): Promise<void>;
   /** Closes its stores and connections. */

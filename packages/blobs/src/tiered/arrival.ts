@@ -1,0 +1,332 @@
+import { type Logger, noopSpan, type Span, type Tracer } from '@granary/telemetry';
+import {
+  type BlobReader,
+  type BlobStore,
+  CHUNK_BYTES,
+  type GrowingBlob,
+  type OperationOptions,
+  type ReadOptions,
+  type WriteObserver,
+} from '../blob-store.js';
+import { readRange } from '../buffer-reader.js';
+import type { Digest } from '../digest.js';
+import { BlobDamagedError, isStoreError } from '../errors.js';
+import { FollowingReader } from './following-reader.js';
+import type { TierAccess } from './tier-access.js';
+
+/** Times that a delivery which broke off is taken up again, by whichever tier. */
+const MOST_RESUMES = 5;
+
+/** The end of a blob that nobody gets before the hash is right, so that nobody ever has all of a wrong blob. */
+const HELD_BACK_BYTES = CHUNK_BYTES;
+
+/** What is left of a blob is fetched for later although nobody waits any more, when it is no more than this. */
+const WORTH_FINISHING_BYTES = 4 * 1024 * 1024;
+
+export interface ArrivalContext {
+  readonly local: BlobStore;
+  /** In the order in which they are asked. */
+  readonly tiers: readonly TierAccess[];
+  readonly tracer: Tracer;
+  readonly logger: Logger;
+  /** Told when a blob has come from a tier into the local store. */
+  readonly onStored: (digest: Digest, from: TierAccess) => void;
+}
+
+/**
+ * - `asking`: no tier has answered yet
+ * - `arriving`: its bytes come
+ * - `stored`: it is in the local store
+ * - `absent`: no tier has it
+ * - `unstorable`: a tier has it, but the local store can't take it
+ * - `failed`: see {@link Arrival.failure}
+ */
+export type ArrivalState = 'asking' | 'arriving' | 'stored' | 'absent' | 'unstorable' | 'failed';
+
+interface Delivery {
+  readonly from: TierAccess;
+  readonly reader: BlobReader;
+  readonly span: Span;
+}
+
+/**
+ * A large blob on its way from a tier into the local store: fetched once, however many ask, and read by all of them
+ * while it comes. A delivery that breaks off is taken up where it ended, by the next tier if need be; the hash of the
+ * whole decides.
+ */
+export class Arrival implements WriteObserver {
+  readonly digest: Digest;
+  readonly #context: ArrivalContext;
+  readonly #asked: OperationOptions | undefined;
+  readonly #controller = new AbortController();
+  readonly #waiting = new Set<() => void>();
+  /** Tiers that don't have the blob, can't be reached, or delivered something else. */
+  readonly #excluded = new Set<TierAccess>();
+  #state: ArrivalState = 'asking';
+  #failure: unknown;
+  #growing: GrowingBlob | undefined;
+  #verified = false;
+  #followers = 0;
+  /** Whether anybody has got any of its bytes. */
+  #delivered = false;
+  #resumes = 0;
+  /** Counts what {@link progress} waits for. */
+  #news = 0;
+
+  /** @param asked options of whoever asks first: its span is the parent of what happens here */
+  constructor(digest: Digest, context: ArrivalContext, asked: OperationOptions | undefined) {
+    this.digest = digest;
+    this.#context = context;
+    this.#asked = asked;
+  }
+
+  get state(): ArrivalState {
+    return this.#state;
+  }
+
+  /** Why it failed. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** Whether it was told to stop: who comes now had better begin anew. */
+  get isStopped(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
+  /** Changes with everything that a follower may wait for. */
+  get news(): number {
+    return this.#news;
+  }
+
+  /** Brings the blob; never rejects. */
+  async run(): Promise<void> {
+    try {
+      this.#settle(await this.#bring());
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Ends it before it has begun. */
+  fail(reason: unknown): void {
+    this.#failure = reason;
+    this.#settle('failed');
+  }
+
+  /** Stops it: whoever follows gets the reason. */
+  stop(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+
+  /** A reader of what comes, once it is clear that it does; undefined when no tier has the blob. */
+  async follow(options: ReadOptions | undefined): Promise<BlobReader | 'unstorable' | undefined> {
+    this.#followers++;
+    let reader: BlobReader | undefined;
+    try {
+      while (this.#state === 'asking') await this.progress(this.#news, options?.signal);
+      if (this.#state === 'unstorable') return 'unstorable';
+      if (this.#state === 'failed') throw this.#failure;
+      if (this.#state === 'absent') return undefined;
+      const range = readRange(this.digest.size, options);
+      reader = new FollowingReader(this, this.#context.local, range, options?.signal);
+      return reader;
+    } finally {
+      if (!reader) this.leave();
+    }
+  }
+
+  /** A follower has gone. */
+  leave(): void {
+    if (--this.#followers > 0 || this.#isWorthFinishing()) return;
+    this.stop(new DOMException('nobody waits for the blob any more', 'AbortError'));
+  }
+
+  /** Where the bytes end that may be handed out now. */
+  get readableTo(): number {
+    const { size } = this.digest;
+    if (this.#verified) return size;
+    return Math.min(this.#growing?.received ?? 0, size - HELD_BACK_BYTES);
+  }
+
+  /** Copies bytes before {@link readableTo}; 0 when they are not here any more. */
+  read(target: Buffer, targetStart: number, length: number, position: number): number | Promise<number> {
+    this.#delivered = true;
+    return this.#growing?.read(target, targetStart, length, position) ?? 0;
+  }
+
+  /**
+   * Resolves when there is something new: bytes, or another state; at once when {@link news} has changed since it was
+   * looked at. Rejects when the signal aborts.
+   */
+  progress(seen: number, signal: AbortSignal | undefined): Promise<void> {
+    if (seen !== this.#news) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const wake = () => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
+      };
+      const abort = () => {
+        this.#waiting.delete(wake);
+        reject(signal?.reason);
+      };
+      if (signal?.aborted) return reject(signal.reason);
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiting.add(wake);
+    });
+  }
+
+  onGrowing(blob: GrowingBlob): void {
+    this.#growing = blob;
+  }
+
+  onVerified(): void {
+    this.#verified = true;
+    this.#wakeAll();
+  }
+
+  async #bring(): Promise<ArrivalState> {
+    const { local } = this.#context;
+    const { signal } = this.#controller;
+    for (;;) {
+      const delivery = await this.#open(0);
+      if (!delivery) return 'absent';
+      const sources: TierAccess[] = [];
+      const chunks = this.#chunks(delivery, sources);
+      let taken = false;
+      const begin = () => {
+        taken = true;
+        this.#settle('arriving');
+        return chunks;
+      };
+      try {
+        const source = { [Symbol.asyncIterator]: begin };
+        await local.write(this.digest, source, { signal, span: this.#asked?.span, observer: this });
+        this.#context.onStored(this.digest, sources.at(-1) ?? delivery.from);
+        return 'stored';
+      } catch (error) {
+        this.#growing = undefined;
+        if (signal.aborted) throw signal.reason;
+        if (!taken && isStoreError(error) && error.code !== 'STORE_CLOSED') {
+          this.#context.logger.warning('{Digest} is passed on without being stored', String(this.digest), error);
+          return 'unstorable';
+        }
+        if (!isWrong(error)) throw error;
+        this.#blame(sources, error);
+        if (this.#delivered) throw new BlobDamagedError(`${this.digest} was delivered damaged`, { cause: error });
+      } finally {
+        // A write that found the blob there, or could not begin, has not touched the source.
+        if (!taken) await close(delivery);
+      }
+    }
+  }
+
+  /** The bytes of the blob, from one delivery after the other. */
+  async *#chunks(first: Delivery, sources: TierAccess[]): AsyncGenerator<Uint8Array, void> {
+    let delivery = first;
+    let received = 0;
+    for (;;) {
+      sources.push(delivery.from);
+      let failure: unknown;
+      try {
+        for (let chunk = await delivery.reader.next(); chunk; chunk = await delivery.reader.next()) {
+          received += chunk.length;
+          yield chunk;
+          this.#wakeAll();
+        }
+        if (received >= this.digest.size) return;
+        failure = new Error(`it ended after ${received} of ${this.digest.size} bytes`);
+      } catch (error) {
+        failure = error;
+      } finally {
+        if (failure !== undefined) delivery.span.recordError(failure);
+        await close(delivery);
+      }
+      if (this.#controller.signal.aborted) throw failure;
+      this.#context.logger.debug('{Digest} broke off on {Tier}', String(this.digest), delivery.from.name, failure);
+      const next = this.#resumes++ < MOST_RESUMES ? await this.#open(received) : undefined;
+      if (!next) throw delivery.from.unavailable(failure);
+      delivery = next;
+    }
+  }
+
+  /** Asks the tiers in turn for the blob from an offset. */
+  async #open(offset: number): Promise<Delivery | undefined> {
+    let failure: unknown;
+    for (const tier of this.#context.tiers) {
+      if (this.#excluded.has(tier)) continue;
+      const span = this.#startSpan(tier, offset);
+      try {
+        const { signal } = this.#controller;
+        const passedOn = span.recording ? span : this.#asked?.span;
+        const reader = await tier.read(this.digest, { offset, signal, span: passedOn, via: this.#asked?.via });
+        span.setAttribute('cache.hit', reader !== undefined);
+        if (reader?.length === this.digest.size - offset) return { from: tier, reader, span };
+        this.#excluded.add(tier);
+        if (reader) {
+          await reader.close();
+          tier.damaged(this.digest, `${reader.length} bytes were offered from ${offset} of ${this.digest.size}`);
+        }
+      } catch (error) {
+        span.recordError(error);
+        span.end();
+        if (this.#controller.signal.aborted) throw error;
+        this.#excluded.add(tier);
+        if (tier.tier.required) failure ??= tier.unavailable(error);
+        continue;
+      }
+      span.end();
+    }
+    if (failure !== undefined) throw failure;
+    return undefined;
+  }
+
+  #startSpan(tier: TierAccess, offset: number): Span {
+    const parent = this.#asked?.span;
+    if (!parent?.recording) return noopSpan;
+    return this.#context.tracer.startSpan('proxy.Get.RemoteFetch', {
+      parent,
+      attributes: {
+        'cache.tier': tier.name,
+        'cache.digest': String(this.digest),
+        'cache.size': this.digest.size,
+        'cache.offset': offset || undefined,
+      },
+    });
+  }
+
+  #blame(sources: readonly TierAccess[], error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    for (const tier of new Set(sources)) {
+      this.#excluded.add(tier);
+      tier.damaged(this.digest, reason);
+    }
+  }
+
+  #isWorthFinishing(): boolean {
+    if (this.#state !== 'arriving') return this.#state !== 'asking';
+    const rest = this.digest.size - (this.#growing?.received ?? 0);
+    return rest <= WORTH_FINISHING_BYTES || rest <= this.digest.size / 2;
+  }
+
+  #settle(state: ArrivalState): void {
+    this.#state = state;
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
+    this.#news++;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+}
+
+function isWrong(error: unknown): boolean {
+  return isStoreError(error) && (error.code === 'DIGEST_MISMATCH' || error.code === 'BLOB_DAMAGED');
+}
+
+async function close({ reader, span }: Delivery): Promise<void> {
+  await reader.close().catch(() => {});
+  span.end();
+}

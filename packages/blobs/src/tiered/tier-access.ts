@@ -1,0 +1,76 @@
+import type { BlobReader, BlobStore, GetOptions, OperationOptions, ReadOptions } from '../blob-store.js';
+import type { Digest } from '../digest.js';
+import { TierUnavailableError } from '../errors.js';
+import type { ExistenceCache } from './existence-cache.js';
+import type { Tier } from './tier.js';
+
+/** A tier's blobs, and what is known of them without asking. */
+export class TierAccess {
+  readonly tier: Tier;
+  readonly #blobs: BlobStore;
+  readonly #known: ExistenceCache;
+
+  constructor(tier: Tier, blobs: BlobStore, known: ExistenceCache) {
+    this.tier = tier;
+    this.#blobs = blobs;
+    this.#known = known;
+  }
+
+  get name(): string {
+    return this.tier.name;
+  }
+
+  /** Those that the tier doesn't have, in their order. Nothing is asked when all are known. */
+  async findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
+    const unknown = this.#known.unknown(digests);
+    if (unknown.length === 0) return [];
+    const missing = await this.#blobs.findMissing(unknown, options);
+    let next = 0;
+    for (const digest of unknown) {
+      if (missing[next]?.equals(digest)) next++;
+      else this.#known.add(digest);
+    }
+    return missing;
+  }
+
+  async get(digest: Digest, options?: GetOptions): Promise<Buffer | undefined> {
+    const bytes = await this.#blobs.get(digest, options);
+    this.#note(digest, bytes !== undefined);
+    return bytes;
+  }
+
+  async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
+    const reader = await this.#blobs.read(digest, options);
+    this.#note(digest, reader !== undefined);
+    return reader;
+  }
+
+  /** Uploads what `open` gives, unless the tier has it already. */
+  async write(
+    digest: Digest,
+    open: () => Promise<Uint8Array | AsyncIterable<Uint8Array>>,
+    options?: OperationOptions,
+  ): Promise<void> {
+    if ((await this.findMissing([digest], options)).length === 0) return;
+    await this.#blobs.write(digest, await open(), options);
+    this.#known.add(digest);
+  }
+
+  /** The tier delivered something else than the digest names. */
+  damaged(digest: Digest, reason: string): void {
+    this.#known.forget(digest);
+    this.tier.onDamaged?.(digest, reason);
+  }
+
+  /** How a failure of the tier is told to those who can't do without it. */
+  unavailable(error: unknown): TierUnavailableError {
+    if (error instanceof TierUnavailableError) return error;
+    const reason = error instanceof Error ? error.message : String(error);
+    return new TierUnavailableError(this.name, reason, { cause: error });
+  }
+
+  #note(digest: Digest, found: boolean): void {
+    if (found) this.#known.add(digest);
+    else this.#known.forget(digest);
+  }
+}
