@@ -106,7 +106,12 @@ function findNamed(text: string, found: Range[]): void {
     const value = valueAt(text, start, line !== undefined && separator === ':' ? quoteBefore(text, match.index) : null);
     if (value.end <= value.start) continue;
     const shown = text.slice(value.start, value.end);
-    const prose = weak !== undefined && separator === ':' && quote === '' && !value.quoted && !LOOKS_RANDOM.test(shown);
+    const prose =
+      weak !== undefined &&
+      separator === ':' &&
+      quote === '' &&
+      !value.quoted &&
+      !LOOKS_RANDOM.test(shown.replaceAll(REDACTED, ''));
     if (!prose && !HARMLESS.test(shown)) found.push(value);
     NAME.lastIndex = Math.max(value.end, start);
   }

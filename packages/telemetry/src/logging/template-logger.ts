@@ -1,14 +1,14 @@
 import { type LeveledLogger, LOG_LEVELS, type Logger, type LogLevel, nullLogger, type RecordLevel } from '../logger.js';
+import { hideJoined } from './joined-secrets.js';
 import { LogContext, NO_CONTEXT } from './log-context.js';
 import { LogRecord, type SpanIds } from './log-record.js';
 import { isError, ValueCopier } from './log-value.js';
-import { holeRanges, type MessageTemplate, renderTemplate } from './message-template.js';
+import { type MessageTemplate, renderTemplate } from './message-template.js';
 import type { LogOutput } from './output/destination.js';
-import { findSecrets, hide, isSuspicious, REDACTED } from './redaction.js';
+import { isSuspicious, REDACTED } from './redaction.js';
 import { SecretNames } from './secret-names.js';
 import type { RecordSink } from './sinks/record-sink.js';
 import { TemplateCache } from './template-cache.js';
-import { overlap } from './template-secrets.js';
 
 /** What every logger can be told, wherever its records go. */
 export interface RecordOptions {
@@ -232,16 +232,6 @@ export class TemplateLogger implements RootLogger {
 }
 
 const MAX_EXTRA = 100;
-
-/** Hides what is a secret only as a whole (`{Name}={Value}`), in the message and in the values that it is made of. */
-function hideJoined(message: string, template: MessageTemplate, values: unknown[], args: readonly unknown[]): string {
-  const found = findSecrets(message);
-  if (found.length === 0) return message;
-  for (const [i, hole] of holeRanges(template, values, args).entries()) {
-    if (values[i] !== undefined && found.some((range) => overlap(range, hole))) values[i] = REDACTED;
-  }
-  return hide(message, found);
-}
 
 const NO_TRACE = '0'.repeat(32);
 

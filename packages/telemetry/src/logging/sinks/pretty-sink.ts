@@ -28,9 +28,9 @@ export class PrettySink implements RecordSink {
   }
 
   write(record: LogRecord): void {
-    const { level, message, extra, span, error, context, time } = { ...LogRecord.partsOf(record), time: record.time };
+    const { level, message, extra, span, error, context } = LogRecord.partsOf(record);
     const { tag, color } = TAGS[level];
-    let line = `${this.#paint(90, timeOfDay(new Date(time)))} ${this.#paint(color, tag)} ${printable(message)}`;
+    let line = `${this.#paint(90, timeOfDay(new Date(record.time)))} ${this.#paint(color, tag)} ${printable(message)}`;
     for (const [name, value] of Object.entries(context.properties)) line += this.#property(name, show(value));
     if (extra !== undefined) line += this.#property('extra', show(extra));
     for (let each = error; each !== undefined; each = nextCause(each)) {
