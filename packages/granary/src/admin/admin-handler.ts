@@ -68,7 +68,8 @@ export function createAdminHandler(sources: AdminSources) {
       })
       .then((answer) => exchange.send(answer))
       .catch((error: unknown) => {
-        if (!exchange.signal.aborted)
+        // Whoever goes away before the end of a stream is no news.
+        if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE')
           sources.logger.error('The answer to {Method} {Url} broke off', request.method, request.url, error);
         exchange.abandon();
       });
