@@ -11,7 +11,7 @@ const MAX_CHARACTERS = 64 * 1024;
 const MAX_TEXT = 8192;
 const MAX_NAME = 200;
 
-export const UNREADABLE = '[unreadable]';
+const UNREADABLE = '[unreadable]';
 
 /**
  * Copies values for one record, so that they can be written as JSON at any time: bounded in depth, width, length and

@@ -4,7 +4,7 @@ import { isSuspicious, type Range, REDACTED } from './redaction.js';
 import { redactTemplate, secretHoles } from './template-secrets.js';
 
 /** A place in a template for a value: `{Name}`, `{@Name}`, `{$Name}`, `{Name:F1}`, `{Name,8:F1}`. */
-export interface Hole {
+interface Hole {
   readonly name: string;
   /** The name among other fields. */
   readonly field: string;

@@ -51,7 +51,7 @@ export function redactTemplate(text: string, holes: readonly Range[]): string {
 }
 
 /** @param ranges in order, apart from each other */
-export function replaceRanges(text: string, ranges: readonly (Range & { readonly by: string })[]): string {
+function replaceRanges(text: string, ranges: readonly (Range & { readonly by: string })[]): string {
   let result = '';
   let end = 0;
   for (const range of ranges) {

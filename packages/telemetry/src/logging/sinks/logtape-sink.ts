@@ -3,7 +3,7 @@ import type { RecordSink } from './record-sink.js';
 
 type LogTapeLevel = 'trace' | 'debug' | 'info' | 'warning' | 'error' | 'fatal';
 
-/** What {@link logtapeSink} needs of a LogTape logger, from its version 1.3 on. */
+/** What {@link logtapeSink} needs of a LogTape logger, as version 2 has it. */
 export interface LogTapeLike {
   isEnabledFor(level: LogTapeLevel): boolean;
   emit(record: {
