@@ -258,6 +258,30 @@ describe('setupTelemetry', () => {
     await first;
   });
 
+  it('ends in time with a logger that throws and a collector that hangs', async () => {
+    const there = await collector();
+    there.behaviour = 'hang';
+    const throws = () => {
+      throw new Error('broken logger');
+    };
+    const telemetry = await setupTelemetry({
+      logger: { ...nullLogger, warning: throws },
+      tracing: { endpoint: there.endpoint, exportIntervalMs: 1 },
+    });
+    work(telemetry.tracer);
+    await there.nextRequest();
+    await expect(telemetry.shutdown(50)).resolves.toBeUndefined();
+  });
+
+  it('closes what it made when a part of it can not be made', async () => {
+    const adding = vi.spyOn(MetricRegistry.prototype, 'addProcessMetrics').mockImplementation(() => {
+      throw new Error('no metrics');
+    });
+    const there = await collector();
+    await expect(setupTelemetry({ tracing: { endpoint: there.endpoint } })).rejects.toThrow('no metrics');
+    adding.mockRestore();
+  });
+
   it.each([
     [{ endpoint: 'http://ann:s3cret@collector:4317' }, /without credentials/],
     [{ endpoint: 'collector:4317', sampleRatio: 2 }, /allowed: 0 to 1/],

@@ -33,7 +33,8 @@ export interface Telemetry<L extends Logger = RootLogger> extends AsyncDisposabl
   readonly tracer: Tracer;
   /**
    * Sends the spans that wait, closes exporters, and then the logger. Takes at most `deadlineMs` (default 5000): what is
-   * not done by then is given up. Can be called again, and never rejects.
+   * not done by then is given up. Can be called again, and never rejects. A collector that hangs keeps a process that
+   * doesn't call `process.exit` alive until the export's own timeout.
    */
   shutdown(deadlineMs?: number): Promise<void>;
 }
@@ -62,7 +63,7 @@ export async function setupTelemetry<L extends Logger = RootLogger>(
     const metrics = metricsOf(options.metrics ?? {}, owned);
     return new OwnedTelemetry(logger, metrics, owned);
   } catch (error) {
-    await owned.logger?.close();
+    await Promise.all([owned.traces?.close(), owned.logger?.close()]);
     throw error;
   }
 }
@@ -100,11 +101,17 @@ class OwnedTelemetry<L extends Logger> implements Telemetry<L> {
   async #end(deadlineMs: number): Promise<void> {
     const { traces, logger, metrics } = this.#owned;
     const forTraces = deadlineMs * (1 - LOGGER_SHARE);
-    if (traces !== undefined && !(await within(forTraces, traces.close()))) {
-      this.logger.warning('Spans that could not be exported within {DeadlineMs} ms were given up', forTraces);
-    }
+    if (traces !== undefined && !(await within(forTraces, traces.close()))) this.#sayWhatIsLost(forTraces);
     metrics?.close();
     if (logger !== undefined) await within(deadlineMs * LOGGER_SHARE, logger.close());
+  }
+
+  #sayWhatIsLost(deadlineMs: number): void {
+    try {
+      this.logger.warning('Spans that could not be exported within {DeadlineMs} ms were given up', deadlineMs);
+    } catch {
+      // A logger that fails must not keep the rest from being closed.
+    }
   }
 }
 

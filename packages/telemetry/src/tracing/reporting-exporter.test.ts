@@ -10,7 +10,10 @@ const SPANS = [{}, {}] as never[];
 /** An exporter that does this with each export, and what it logged. */
 function reporting(...outcomes: Export[]) {
   const said: unknown[][] = [];
-  const tell = (...record: unknown[]) => void said.push(record);
+  const tell = (...record: unknown[]) => {
+    said.push(record);
+    throw new Error('broken logger');
+  };
   const logger: Logger = { ...nullLogger, warning: tell, information: tell };
   let exports = 0;
   const inner: SpanExporter = {
@@ -27,7 +30,7 @@ const throws: Export = () => {
   throw new Error('broken exporter');
 };
 
-describe('an exporter that reports', () => {
+describe('an exporter that reports to a logger, even one that throws', () => {
   it('says once that it fails, and once that it no longer does, without secrets', () => {
     const { exporter, said } = reporting(succeeds, fails, fails, throws, succeeds, succeeds, failsWithoutReason);
     const codes: number[] = [];

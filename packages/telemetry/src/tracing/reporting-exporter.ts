@@ -27,8 +27,12 @@ export class ReportingExporter implements SpanExporter {
 
   export(spans: ReadableSpan[], done: (result: Result) => void): void {
     const finish = (result: Result) => {
-      if (result.code === SUCCESS.code) this.#succeeded();
-      else this.#failed(spans.length, result.error);
+      try {
+        if (result.code === SUCCESS.code) this.#succeeded();
+        else this.#failed(spans.length, result.error);
+      } catch {
+        // A logger that fails must not stop the export.
+      }
       done(SUCCESS);
     };
     try {
