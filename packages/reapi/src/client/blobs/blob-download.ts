@@ -37,9 +37,9 @@ export async function openDownload(
   options: OperationOptions | undefined,
 ): Promise<BlobReader | undefined> {
   const resourceName = formatBlobName({ instance: peer.instance, digest, compressor: zstd ? 'zstd' : 'identity' });
-  const isTail = range.offset + range.length === digest.size;
   const call = await peer.stream(READ, options);
-  const request = encodeReadRequest({ resourceName, readOffset: range.offset, readLimit: isTail ? 0 : range.length });
+  // No limit: bazel-remote ends with an error where a piece of its own reaches beyond one. The call is ended instead.
+  const request = encodeReadRequest({ resourceName, readOffset: range.offset, readLimit: 0 });
   void call.send(request);
   call.halfClose();
   const received = new ReceivedData(peer, call);
@@ -50,7 +50,7 @@ export async function openDownload(
     if (hasStatus(error, CODES.NOT_FOUND)) return undefined;
     throw error;
   }
-  return new Download(peer, digest, call, range.length, received, zstd);
+  return new Download(peer, digest, range, call, zstd ? decompressStream(received, range.length) : received);
 }
 
 /** The data of a call's messages, the first of which may be waited for. */
@@ -101,16 +101,24 @@ class Download implements BlobReader {
   readonly #call: StreamCall;
   readonly #content: AsyncIterator<Buffer>;
   readonly #memory: Buffer;
+  readonly #isTail: boolean;
   #rest: Buffer | undefined;
   #seen = 0;
   #done = false;
 
-  constructor(peer: Peer, digest: Digest, call: StreamCall, length: number, received: ReceivedData, zstd: boolean) {
+  constructor(
+    peer: Peer,
+    digest: Digest,
+    { offset, length }: DownloadRange,
+    call: StreamCall,
+    content: AsyncIterator<Buffer>,
+  ) {
     this.length = length;
+    this.#isTail = offset + length === digest.size;
     this.#peer = peer;
     this.#digest = digest;
     this.#call = call;
-    this.#content = zstd ? decompressStream(received, length) : received;
+    this.#content = content;
     this.#memory = Buffer.allocUnsafeSlow(CHUNK_HEADROOM + Math.min(CHUNK_BYTES, length));
   }
 
@@ -143,7 +151,7 @@ class Download implements BlobReader {
     return iterateReader(this);
   }
 
-  #leave(): void {
+  #leave(): undefined {
     this.#done = true;
     this.#rest = undefined;
     this.#call.cancel(undefined);
@@ -156,13 +164,16 @@ class Download implements BlobReader {
     const { value: data } = (await this.#content.next()) as IteratorResult<Buffer, undefined>;
     if (this.#done) return undefined;
     if (!data) throw tooShort(this.#peer, this.#digest, this.#seen, this.length);
-    this.#seen += data.length;
-    if (this.#seen > this.length) throw this.#tooLong();
-    return data;
+    const left = this.length - this.#seen;
+    this.#seen += Math.min(left, data.length);
+    if (data.length <= left) return data;
+    if (this.#isTail) throw this.#tooLong();
+    return data.subarray(0, left);
   }
 
   /** All bytes are here: of what the peer still says, only more bytes are of interest. */
   async #expectEnd(): Promise<undefined> {
+    if (!this.#isTail) return this.#leave();
     let more: IteratorResult<Buffer>;
     try {
       more = await this.#content.next();

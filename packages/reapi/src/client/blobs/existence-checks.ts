@@ -48,7 +48,7 @@ export class ExistenceChecks {
       for (const question of this.#questions(fn, digests, keys)) {
         const submission = { item: question, lane: laneOf(fn, options), count: question.size, bytes: 0 };
         const asked = this.#batcher.submit(submission, options).then((absent) => {
-          for (const key of question.keys()) if (absent.has(key)) found.add(key);
+          if (absent.size > 0) for (const key of question.keys()) if (absent.has(key)) found.add(key);
         });
         questions.push(asked);
         if (questions.length === MAX_QUESTIONS) await Promise.all(questions.splice(0));

@@ -3,7 +3,7 @@ import { type MaybePromise, type OperationOptions, RemoteStoreError } from '@gra
 import { Metadata } from '@grpc/grpc-js';
 
 /** The servers that a request has passed, by which a circle of servers is noticed. */
-export const VIA_HEADER = 'granary-via';
+const VIA_HEADER = 'granary-via';
 
 const NAME = /^[0-9a-z_.-]+$/;
 const VALUE = /^[\x20-\x7e]*$/;

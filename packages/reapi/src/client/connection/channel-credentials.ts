@@ -1,7 +1,7 @@
 import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 
 /** PEM text. */
-export type Pem = string | Uint8Array;
+type Pem = string | Uint8Array;
 
 export interface GrpcTlsOptions {
   /** Certificates of the authorities that are trusted. Default: those that Node trusts. */

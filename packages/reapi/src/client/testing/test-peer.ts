@@ -40,7 +40,7 @@ export interface PeerHandlers {
   readonly write?: (call: ServerReadableStream<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => void;
 }
 
-export interface TestPeer extends AsyncDisposable {
+interface TestPeer extends AsyncDisposable {
   readonly port: number;
   /** The names of the methods that were called, in order. */
   readonly calls: string[];
@@ -109,22 +109,18 @@ export function grpcError(code: number, details = 'as the test wants it', metada
   return Object.assign(new Error(details), { code, details, metadata });
 }
 
-export function encoded<M extends DescMethod>(
-  method: M,
-  side: 'input' | 'output',
-  message: MessageInitShape<M['input']> | MessageInitShape<M['output']>,
-): Buffer {
-  return Buffer.from(toBinary(method[side], create(method[side], message)));
+function encoded<M extends DescMethod>(method: M, message: MessageInitShape<M['output']>): Buffer {
+  return Buffer.from(toBinary(method.output, create(method.output, message)));
 }
 
 /** A message of a `ByteStream.Read`. */
 export function readResponse(data: Uint8Array): Buffer {
-  return encoded(ByteStream.method.read, 'output', { data });
+  return encoded(ByteStream.method.read, { data });
 }
 
 /** The answer to a `ByteStream.Write`. */
 export function writeResponse(committedSize: number): Buffer {
-  return encoded(ByteStream.method.write, 'output', { committedSize: BigInt(committedSize) });
+  return encoded(ByteStream.method.write, { committedSize: BigInt(committedSize) });
 }
 
 function unary<M extends DescMethod>(method: M, handler: Unary<M> | undefined): UntypedHandleCall | undefined {
@@ -133,7 +129,7 @@ function unary<M extends DescMethod>(method: M, handler: Unary<M> | undefined): 
     (async (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
       try {
         const result = await handler(fromBinary(method.input, call.request) as MessageShape<M['input']>, call);
-        answer(null, Buffer.isBuffer(result) ? result : encoded(method, 'output', result));
+        answer(null, Buffer.isBuffer(result) ? result : encoded(method, result));
       } catch (error) {
         answer(error as Error);
       }
