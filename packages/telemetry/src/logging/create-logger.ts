@@ -4,7 +4,7 @@ import { type LogDestination, openDestination } from './output/destination.js';
 import { JsonSink } from './sinks/json-sink.js';
 import { PrettySink } from './sinks/pretty-sink.js';
 import type { RecordSink } from './sinks/record-sink.js';
-import { LoggerCore, type RecordOptions, type RootLogger } from './template-logger.js';
+import { LoggerCore, type RecordOptions, type RootLogger, TemplateLogger } from './template-logger.js';
 
 export type { RootLogger } from './template-logger.js';
 
@@ -41,6 +41,5 @@ export function createLogger(options: LoggerOptions = {}): RootLogger {
       ? new PrettySink(output, options.colors ?? (terminal && !process.env['NO_COLOR']))
       : new JsonSink(output, options.name);
   const sink: RecordSink = { write: (record) => writer.write(record), flush: () => output.flush() };
-  const core = new LoggerCore(sink, options.level ?? 'information', options, output);
-  return new core.Logger(core);
+  return new TemplateLogger(new LoggerCore(sink, options.level ?? 'information', options, output));
 }

@@ -1,6 +1,6 @@
 import type { LeveledLogger, LogLevel } from '../logger.js';
 import type { RecordSink } from './sinks/record-sink.js';
-import { LoggerCore, type RecordOptions } from './template-logger.js';
+import { LoggerCore, type RecordOptions, TemplateLogger } from './template-logger.js';
 
 export interface SinkLoggerOptions extends RecordOptions {
   /**
@@ -18,6 +18,5 @@ export interface SinkLoggerOptions extends RecordOptions {
  */
 export function loggerFor(sink: RecordSink, options: SinkLoggerOptions = {}): LeveledLogger {
   const level = options.level ?? (sink.isEnabled === undefined ? 'information' : 'verbose');
-  const core = new LoggerCore(sink, level, options);
-  return new core.Logger(core);
+  return new TemplateLogger(new LoggerCore(sink, level, options));
 }

@@ -1,4 +1,4 @@
-import { type LeveledLogger, LOG_LEVELS, type Logger, type LogLevel, nullLogger, type RecordLevel } from '../logger.js';
+import { type LeveledLogger, LOG_LEVELS, type Logger, type LogLevel, type RecordLevel } from '../logger.js';
 import { hideJoined } from './joined-secrets.js';
 import { LogContext, NO_CONTEXT } from './log-context.js';
 import { LogRecord, type SpanIds } from './log-record.js';
@@ -42,13 +42,8 @@ export class LoggerCore {
   readonly secrets: SecretNames;
   readonly activeSpan: (() => SpanIds | undefined) | undefined;
   readonly now: () => number;
-  /**
-   * The class of these loggers. Its methods of levels that are off do nothing: a method that looked at the level itself
-   * would have made a list of its arguments before.
-   */
-  readonly Logger: typeof TemplateLogger = class extends TemplateLogger {};
   /** Index in {@link LOG_LEVELS} of the first level that is written. */
-  #threshold = 0;
+  threshold = 0;
   #copier: ValueCopier | undefined;
 
   /** @throws RangeError when there is no such level */
@@ -62,20 +57,13 @@ export class LoggerCore {
   }
 
   get level(): LogLevel {
-    return LOG_LEVELS[this.#threshold] ?? 'none';
+    return LOG_LEVELS[this.threshold] ?? 'none';
   }
 
   set level(level: LogLevel) {
     const threshold = LOG_LEVELS.indexOf(level);
     if (threshold < 0) throw new RangeError(`'${level}' is not a log level; those are ${LOG_LEVELS.join(', ')}`);
-    this.#threshold = threshold;
-    for (const [i, each] of LOG_LEVELS.entries()) {
-      if (each !== 'none') this.Logger.prototype[each] = (i < threshold ? nullLogger : TemplateLogger.prototype)[each];
-    }
-  }
-
-  isEnabled(level: LogLevel): boolean {
-    return level !== 'none' && LOG_LEVELS.indexOf(level) >= this.#threshold;
+    this.threshold = threshold;
   }
 
   /** One that nobody uses: a getter that is read while a record is made may log, too. */
@@ -91,7 +79,12 @@ export class LoggerCore {
   }
 }
 
-/** Makes a record of each call and hands it to the sink. */
+const [VERBOSE, DEBUG, INFORMATION, WARNING, ERROR, FATAL] = [0, 1, 2, 3, 4, 5] as const;
+
+/**
+ * Makes a record of each call and hands it to the sink. The arguments of a call are only ever spread: so they are passed
+ * on as they are, and no list is made of them where the level is off (`bench/src/telemetry/logging.mjs`).
+ */
 export class TemplateLogger implements RootLogger {
   readonly #core: LoggerCore;
   readonly #context: LogContext;
@@ -102,27 +95,28 @@ export class TemplateLogger implements RootLogger {
   }
 
   verbose(template: string, ...values: readonly unknown[]): void {
-    this.#log('verbose', template, values);
+    if (this.#core.threshold <= VERBOSE) this.#log('verbose', template, ...values);
   }
 
   debug(template: string, ...values: readonly unknown[]): void {
-    this.#log('debug', template, values);
+    if (this.#core.threshold <= DEBUG) this.#log('debug', template, ...values);
   }
 
   information(template: string, ...values: readonly unknown[]): void {
-    this.#log('information', template, values);
+    if (this.#core.threshold <= INFORMATION) this.#log('information', template, ...values);
   }
 
   warning(template: string, ...values: readonly unknown[]): void {
-    this.#log('warning', template, values);
+    if (this.#core.threshold <= WARNING) this.#log('warning', template, ...values);
   }
 
   error(template: string, ...values: readonly unknown[]): void {
-    this.#log('error', template, values);
+    if (this.#core.threshold <= ERROR) this.#log('error', template, ...values);
   }
 
   fatal(template: string, ...values: readonly unknown[]): void {
-    this.#log('fatal', template, values);
+    if (this.#core.threshold > FATAL) return;
+    this.#log('fatal', template, ...values);
     // Whoever logs at this level is about to end the process.
     this.flush();
   }
@@ -156,7 +150,7 @@ export class TemplateLogger implements RootLogger {
   }
 
   isEnabled(level: LogLevel): boolean {
-    if (level === 'none' || !this.#core.isEnabled(level)) return false;
+    if (level === 'none' || LOG_LEVELS.indexOf(level) < this.#core.threshold) return false;
     try {
       return this.#core.sink.isEnabled?.(level) ?? true;
     } catch {
@@ -168,14 +162,14 @@ export class TemplateLogger implements RootLogger {
     const copier = this.#core.takeCopier();
     const context = new LogContext({ ...this.#context.properties, ...copier.properties(properties) });
     this.#core.giveBack(copier);
-    return new this.#core.Logger(this.#core, context);
+    return new TemplateLogger(this.#core, context);
   }
 
   forContext(name: string, value: unknown): Logger {
     return this.with({ [name]: value });
   }
 
-  #log(level: RecordLevel, text: unknown, args: readonly unknown[]): void {
+  #log(level: RecordLevel, text: unknown, ...args: readonly unknown[]): void {
     const core = this.#core;
     try {
       if (core.sink.isEnabled?.(level) === false) return;
