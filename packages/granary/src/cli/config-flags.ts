@@ -3,8 +3,8 @@ import type { Flag } from '../config/source.js';
 
 /**
  * Takes the flags that set configuration keys, `--section.name value` or `--section.name=value`, out of a command line.
- * Only these have a dot in their name, so the rest can be parsed without knowing the keys, and a misspelt key can be
- * reported together with every other mistake.
+ * Only these have a dot in their name or are keys without one, so that a misspelt key can be reported together with every
+ * other mistake.
  */
 export function takeConfigFlags(words: readonly string[]): { readonly flags: Flag[]; readonly rest: string[] } {
   const flags: Flag[] = [];
@@ -15,8 +15,8 @@ export function takeConfigFlags(words: readonly string[]): { readonly flags: Fla
       rest.push(...words.slice(i));
       break;
     }
-    const [, name, value] = /^--([^=]*\.[^=]*)(?:=(.*))?$/s.exec(word) ?? [];
-    if (name === undefined) {
+    const [, name, value] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
+    if (name === undefined || !(name.includes('.') || CONFIG_KEYS.has(name))) {
       rest.push(word);
       continue;
     }

@@ -10,16 +10,21 @@ export interface KeyMeta {
   /** What may be written, for error messages and the reference. */
   readonly allowed: string;
   /** How text from a variable or a flag becomes a value: a list splits at commas, a map also at `=`. */
-  readonly shape: 'scalar' | 'boolean' | 'number' | 'list' | 'map';
+  readonly shape: 'scalar' | 'boolean' | 'number' | 'list' | 'map' | 'json';
 }
 
 const metaRegistry = z.registry<KeyMeta>();
 
 /** The notes on a key's schema. */
 export function keyMeta(schema: z.ZodType): KeyMeta {
-  const meta = metaRegistry.get(schema);
+  const meta = findKeyMeta(schema);
   if (!meta) throw new TypeError('a configuration key without a description');
   return meta;
+}
+
+/** The same for any schema; undefined for those that are no key, such as a section of keys. */
+export function findKeyMeta(schema: z.ZodType): KeyMeta | undefined {
+  return metaRegistry.get(schema);
 }
 
 function described<T extends z.ZodType>(schema: T, meta: KeyMeta): T {
@@ -97,6 +102,26 @@ export function name(defaultValue: string, description: string) {
 export function ratio(defaultValue: number, description: string) {
   const schema = z.number().min(0).max(1).prefault(defaultValue);
   return described(schema, { description, allowed: 'a number from 0 to 1', shape: 'number' });
+}
+
+/** A text that `pattern` fits. */
+export function text(pattern: RegExp, allowed: string, description: string) {
+  return described(z.string().regex(pattern), { description, allowed, shape: 'scalar' });
+}
+
+/** The same, or nothing: then it is undefined. */
+export function optionalText(pattern: RegExp, allowed: string, description: string) {
+  const schema = z
+    .union([z.literal(''), z.string().regex(pattern)])
+    .transform((value) => value || undefined)
+    .prefault('');
+  return described(schema, { description, allowed, shape: 'scalar' });
+}
+
+/** A list of things that have keys themselves. */
+export function listOf<T extends z.ZodType>(item: T, allowed: string, description: string) {
+  const schema = z.array(item).prefault([]);
+  return described(schema, { description, allowed, shape: 'json' });
 }
 
 export function integer(defaultValue: number, least: number, most: number, description: string) {

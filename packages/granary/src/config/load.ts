@@ -1,5 +1,6 @@
 import { CONFIG_KEYS, type ConfigKey } from './keys.js';
 import { ConfigError, type ConfigMistake } from './mistake.js';
+import { mistakesInside } from './nested.js';
 import { checkTogether } from './rules.js';
 import type { Config } from './schema.js';
 import { type Flag, readEnvironment, readFlags, type Setting, type SourceReading, show } from './source.js';
@@ -33,11 +34,10 @@ export async function loadConfig(sources: ConfigSources = {}): Promise<LoadedCon
   const settings = new Map<string, Setting>();
   for (const setting of readings.flatMap((reading) => reading.settings)) {
     // A value that a later source replaces is checked too: it would be a mistake the day the later one goes.
-    const wrong = mistakeIn(setting);
-    if (wrong) mistakes.push(wrong);
+    mistakes.push(...mistakesIn(setting));
     settings.set(setting.key.path, setting);
   }
-  const wrongKeys = new Set(mistakes.map(({ key }) => key));
+  const wrongKeys = new Set(mistakes.map(({ key }) => key?.replace(/\[.*/, '')));
   const config = assemble((key) => (wrongKeys.has(key.path) ? undefined : settings.get(key.path)?.value));
   for (const { keys, message } of checkTogether(config)) {
     if (keys.some((key) => wrongKeys.has(key))) continue;
@@ -60,23 +60,25 @@ export function configFrom(values: Readonly<Record<string, unknown>> = {}): Conf
   const mistakes = flags.flatMap(([path, value]): ConfigMistake[] => {
     const key = CONFIG_KEYS.get(path);
     if (!key) return [{ origin: path, key: undefined, message: 'there is no such key' }];
-    const wrong = mistakeIn({ key, value, origin: path });
-    return wrong ? [wrong] : [];
+    return mistakesIn({ key, value, origin: path });
   });
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   return assemble((key) => values[key.path]);
 }
 
-function mistakeIn({ key, value, origin }: Setting): ConfigMistake | undefined {
-  if (key.schema.safeParse(value).success) return undefined;
-  return { origin, key: key.path, message: `found ${show(value)}; allowed: ${key.allowed}` };
+function mistakesIn({ key, value, origin }: Setting): ConfigMistake[] {
+  const parsed = key.schema.safeParse(value);
+  if (parsed.success) return [];
+  if (key.shape === 'json' && Array.isArray(value)) return mistakesInside(key, value, origin, parsed.error);
+  return [{ origin, key: key.path, message: `found ${show(value)}; allowed: ${key.allowed}` }];
 }
 
 function assemble(inputOf: (key: ConfigKey) => unknown): Config {
-  const config: Record<string, Record<string, unknown>> = {};
+  const config: Record<string, unknown> = {};
   for (const key of CONFIG_KEYS.values()) {
     config[key.section] ??= {};
-    (config[key.section] as Record<string, unknown>)[key.name] = key.schema.parse(inputOf(key));
+    if (key.name) (config[key.section] as Record<string, unknown>)[key.name] = key.schema.parse(inputOf(key));
+    else config[key.section] = key.schema.parse(inputOf(key));
   }
   // The keys are those of the schema that Config is made from, each parsed by its own part of it.
   return config as unknown as Config;

@@ -1,22 +1,25 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { findKeyMeta, type KeyMeta, keyMeta } from './fields.js';
 import { CONFIG_KEYS, CONFIG_SECTIONS, type ConfigKey } from './keys.js';
 import type { LoadedConfig } from './load.js';
 import { configSchema } from './schema.js';
 import { OTHER_VARIABLES } from './source.js';
+import { tierSchema } from './tier-schema.js';
 
 /** Every key as YAML, as `inputOf` and `noteOf` say: what it is set to and the comment behind or above it. */
 function yamlOf(inputOf: (key: ConfigKey) => unknown, noteOf: (key: ConfigKey) => { above?: string; behind?: string }) {
   const lines: string[] = [];
   for (const section of CONFIG_SECTIONS) {
     if (lines.length > 0) lines.push('');
-    lines.push(`${section}:`);
+    if (!CONFIG_KEYS.has(section)) lines.push(`${section}:`);
     for (const key of CONFIG_KEYS.values()) {
       if (key.section !== section) continue;
       const { above, behind } = noteOf(key);
-      if (above) lines.push(`  # ${above}`);
+      const indent = key.name ? '  ' : '';
+      if (above) lines.push(`${indent}# ${above}`);
       const value = stringify(inputOf(key), { collectionStyle: 'flow', lineWidth: 0 }).trim();
-      lines.push(`  ${key.name}: ${value}${behind ? ` # ${behind}` : ''}`);
+      lines.push(`${indent}${key.name || section}: ${value}${behind ? ` # ${behind}` : ''}`);
     }
   }
   return `${lines.join('\n')}\n`;
@@ -53,6 +56,30 @@ export function configJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(configSchema, { io: 'input' });
 }
 
+/** The keys of each type of tier. */
+function tierReference(): string[] {
+  const lines: string[] = [];
+  for (const option of tierSchema.options) {
+    const { type, ...keys } = option.shape;
+    lines.push('', `### A tier of the type ${type.value}`, '', '| key | default | what it is |', '| --- | --- | --- |');
+    for (const [name, schema] of Object.entries<z.ZodType>(keys)) {
+      const meta = noteOn(schema);
+      const { defaultValue } = schema.def as { readonly defaultValue?: unknown };
+      const shown =
+        defaultValue === undefined ? '' : `\`${stringify(defaultValue, { collectionStyle: 'flow' }).trim()}\``;
+      lines.push(
+        `| \`${name}\` | ${shown} | ${`${meta.description} Allowed: ${meta.allowed}.`.replaceAll('|', '\\|')} |`,
+      );
+    }
+  }
+  return lines;
+}
+
+/** The note on a key, also where it may be left out. */
+function noteOn(schema: z.ZodType): KeyMeta {
+  return findKeyMeta(schema) ?? keyMeta((schema.def as unknown as { readonly innerType: z.ZodType }).innerType);
+}
+
 /** `docs/configuration.md`: the reference of every key. */
 export function configurationReference(): string {
   const lines = [
@@ -82,6 +109,7 @@ export function configurationReference(): string {
       lines.push(`| \`${key.path}\` | \`${shown}\` | ${meaning} |`);
     }
   }
+  lines.push(...tierReference());
   lines.push('', '## Other variables', '', '| variable | what it is |', '| --- | --- |');
   for (const [variable, meaning] of OTHER_VARIABLES) lines.push(`| \`${variable}\` | ${meaning} |`);
   return `${lines.join('\n')}\n`;

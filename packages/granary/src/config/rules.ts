@@ -1,5 +1,6 @@
 import { parseOtlpEndpoint } from '@granary/telemetry';
 import type { Config } from './schema.js';
+import { BACKING_CACHE, tierName } from './tier-schema.js';
 
 /** A mistake that only several keys together make. */
 export interface RuleBreach {
@@ -56,6 +57,23 @@ export function checkTogether(config: Config): RuleBreach[] {
       keys: ['telemetry.tracing_endpoint', 'telemetry.tracing_protocol'],
       message: 'has a path, which means something only with telemetry.tracing_protocol: http',
     });
+  }
+  return [...breaches, ...breachesOfTiers(config)];
+}
+
+/** What the tiers must not have in common, and what each of them needs together. */
+function breachesOfTiers({ tiers, backing_cache: { target } }: Config): RuleBreach[] {
+  const breaches: RuleBreach[] = [];
+  const seen = new Set<string>(target === undefined ? [] : [BACKING_CACHE]);
+  for (const [i, tier] of tiers.entries()) {
+    const name = tierName(tier);
+    if (seen.has(name)) {
+      const message = `tiers[${i}] has the name "${name}" as another tier; give each a name of its own`;
+      breaches.push({ keys: ['tiers'], message });
+    }
+    seen.add(name);
+    if ((tier.cert_file === undefined) !== (tier.key_file === undefined))
+      breaches.push({ keys: ['tiers'], message: `tiers[${i}] needs both of cert_file and key_file, or none` });
   }
   return breaches;
 }

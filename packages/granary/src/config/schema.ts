@@ -11,12 +11,15 @@ import {
   collectorEndpoint,
   duration,
   integer,
+  listOf,
   name,
+  optionalText,
   path,
   ratio,
   size,
   textByName,
 } from './fields.js';
+import { tierSchema } from './tier-schema.js';
 
 const MIB = { bytes: 1024 * 1024, text: '1MiB' };
 const BYTE = { bytes: 1, text: '1' };
@@ -105,6 +108,18 @@ export const configSchema = z.strictObject({
       'Right of each identity. A certificate is named by its subject (CN=ci,O=Example) or its CN alone (CN=ci).',
     ),
     max_failures: integer(10, 1, 1_000_000, 'Failed attempts a minute for each client address and user.'),
+  }),
+  tiers: listOf(
+    tierSchema,
+    'a list of tiers, each with its type and settings',
+    'Other caches behind this one, from fast to slow; see docs/tiers.md.',
+  ),
+  backing_cache: section({
+    target: optionalText(
+      /^[^\s@]+$/,
+      'as the target of a tier of the type grpc, or empty',
+      'Short for one tier of the type grpc that is written through. Empty: none.',
+    ),
   }),
   shutdown: section({
     grace: duration('20s', 'How long running requests may take to finish after SIGTERM.'),

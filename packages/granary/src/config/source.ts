@@ -69,6 +69,7 @@ function valueFromText(key: ConfigKey, text: string): unknown {
       .filter((item) => item !== '');
   if (key.shape === 'boolean') return text === 'true' ? true : text === 'false' ? false : text;
   if (key.shape === 'number') return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+  if (key.shape === 'json') return parseJson(text);
   if (key.shape === 'list') return items();
   if (key.shape === 'map') {
     // The last "=" separates, because the subject of a certificate holds some itself.
@@ -80,6 +81,15 @@ function valueFromText(key: ConfigKey, text: string): unknown {
     );
   }
   return text;
+}
+
+/** What the text says, or the text when that is nothing. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 /** What to say about a name that names no key. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
-import { CONFIG_KEYS, CONFIG_SECTIONS } from './keys.js';
+import { CONFIG_KEYS, CONFIG_SECTIONS, type ConfigKey } from './keys.js';
 import type { ConfigMistake } from './mistake.js';
 import { type Setting, type SourceReading, show, unknownKey } from './source.js';
 
@@ -38,16 +38,18 @@ export function parseYaml(file: string, text: string): SourceReading {
   for (const [section, value, node] of entries(contents)) {
     if (!CONFIG_SECTIONS.includes(section))
       add(node, section, unknownKey(section, [...CONFIG_SECTIONS, ...CONFIG_KEYS.keys()]));
-    else if (isMap(value)) {
+    else if (CONFIG_KEYS.has(section)) {
+      if (isSet(value))
+        settings.push({ key: keyAt(section), value: value.toJS(document), origin: at(node.range?.[0]) });
+    } else if (isMap(value)) {
       for (const [name, inner, innerNode] of entries(value)) {
         const path = `${section}.${name}`;
         const key = CONFIG_KEYS.get(path);
         if (!key) add(innerNode, path, unknownKey(path, CONFIG_KEYS.keys()));
         // A key without a value is one whose value was commented out: the default stays.
-        else if (inner && !(isScalar(inner) && inner.value === null))
-          settings.push({ key, value: inner.toJS(document), origin: at(innerNode.range?.[0]) });
+        else if (isSet(inner)) settings.push({ key, value: inner.toJS(document), origin: at(innerNode.range?.[0]) });
       }
-    } else if (value && !(isScalar(value) && value.value === null)) {
+    } else if (isSet(value)) {
       add(
         node,
         section,
@@ -56,6 +58,15 @@ export function parseYaml(file: string, text: string): SourceReading {
     }
   }
   return { settings, mistakes };
+}
+
+/** Whether there is a value: nothing, or null, is what stays of one that was commented out. */
+function isSet(value: Node | null): value is Node {
+  return value !== null && !(isScalar(value) && value.value === null);
+}
+
+function keyAt(path: string): ConfigKey {
+  return CONFIG_KEYS.get(path) as ConfigKey;
 }
 
 function* entries(map: YAMLMap): Generator<[name: string, value: Node | null, key: Node]> {

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { boolean, choice, duration, integer, optionalText, path, size, text, textByName } from './fields.js';
+
+const MODES = ['read-through', 'write-through', 'write-behind', 'read-only'] as const;
+
+/** What every tier has, whatever its protocol. */
+const common = {
+  name: text(
+    /^[a-z][a-z0-9_-]{0,31}$/,
+    'at most 32 of a-z, 0-9, _ and -, a letter first; different for each tier',
+    'The name of the tier in metrics, traces and logs.',
+  ).optional(),
+  mode: choice(MODES, 'read-through', 'What is written to the tier; every tier is read.'),
+  required: boolean(false, 'Whether to fail rather than to go on without the tier while it does not answer.'),
+  timeout: duration(
+    '10s',
+    'How long a request to the tier may take with all attempts; for a large blob, until it begins.',
+  ),
+  attempt_timeout: duration('5s', 'The same for one attempt.'),
+  idle_timeout: duration('15s', 'How long a blob that is being sent or received may stand still.'),
+  retries: integer(2, 0, 10, 'How often a request that failed is repeated, where it can be.'),
+  circuit_breaker: choice(['on', 'off'], 'on', 'Whether a tier that keeps failing is left alone for a while.'),
+  failures: integer(5, 1, 1000, 'Failures in a row after which the tier is left alone.'),
+  rest: duration('10s', 'How long it is left alone before it is tried again.'),
+  rate_limit: integer(0, 0, 1_000_000, 'Most requests a second to the tier; 0 is no limit.'),
+};
+
+const tls = {
+  ca_file: path('Certificates in PEM that the tier is checked against. Empty: those of the system.'),
+  cert_file: path('Certificate chain in PEM that this server shows to the tier.'),
+  key_file: path('Private key in PEM that belongs to cert_file.'),
+  server_name: optionalText(
+    /^[A-Za-z0-9.-]+$/,
+    'a host name, or empty',
+    'The name that the certificate of the tier must have, where that is not the host.',
+  ),
+};
+
+const type = <const T extends string>(value: T) => z.literal(value);
+
+const grpc = z.strictObject({
+  type: type('grpc'),
+  target: text(
+    /^[^\s@]+$/,
+    'grpc://HOST[:PORT], grpcs://HOST[:PORT], HOST[:PORT] or unix:PATH, without credentials',
+    'Where the cache is. A bare HOST:PORT is plaintext.',
+  ),
+  ...common,
+  instance_name: optionalText(
+    /^\S+$/,
+    'an instance name, or empty',
+    'Put in front of the instance name of every request.',
+  ),
+  token_file: path('A file with the bearer token for the tier; read again when it changes.'),
+  headers: textByName('Sent with every call.'),
+  connections: integer(2, 1, 64, 'Connections to the tier.'),
+  compression: choice(['auto', 'on', 'off'], 'auto', 'Whether blobs travel compressed with zstd.'),
+  max_message_size: size('4MiB', 'Largest gRPC message that the tier takes.', { bytes: 64 * 1024, text: '64KiB' }),
+  ...tls,
+});
+
+/** One tier of the configuration. */
+export const tierSchema = z.discriminatedUnion('type', [grpc]);
+
+export type TierConfig = z.output<typeof tierSchema>;
+export type GrpcTierConfig = z.output<typeof grpc>;
+
+/** The name of the tier that `backing_cache.target` stands for. */
+export const BACKING_CACHE = 'backing_cache';
+
+/** What a tier is called: by its type where it has no name. */
+export function tierName(tier: TierConfig): string {
+  return tier.name ?? tier.type;
+}
+
+/** All tiers, those that are written in short among them. */
+export function tiersOf(config: {
+  readonly tiers: readonly TierConfig[];
+  readonly backing_cache: { readonly target: string | undefined };
+}): readonly TierConfig[] {
+  const { target } = config.backing_cache;
+  if (target === undefined) return config.tiers;
+  const shorthand = { type: 'grpc', name: BACKING_CACHE, target, mode: 'write-through' };
+  return [tierSchema.parse(shorthand), ...config.tiers];
+}

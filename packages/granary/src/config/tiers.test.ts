@@ -1,0 +1,95 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from './load.js';
+import { ConfigError } from './mistake.js';
+import { tiersOf } from './tier-schema.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'granary-tiers-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function load(yaml: string) {
+  const file = join(folder, 'granary.yaml');
+  await writeFile(file, yaml);
+  return (await loadConfig({ file })).config;
+}
+
+async function mistakes(yaml: string): Promise<string[]> {
+  const error = await load(yaml).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(ConfigError);
+  return (error as ConfigError).mistakes.map(({ key, message }) => `${key}: ${message}`);
+}
+
+describe('tiers in the configuration', () => {
+  it('are a list in the file, each with the defaults of its type', async () => {
+    const config = await load(`
+tiers:
+  - type: grpc
+    target: grpcs://cache.example:443
+    mode: write-behind
+    timeout: 1500ms
+  - { type: grpc, name: far, target: other:9092, required: true }
+`);
+    expect(tiersOf(config)).toMatchObject([
+      { type: 'grpc', target: 'grpcs://cache.example:443', mode: 'write-behind', timeout: 1500, required: false },
+      { name: 'far', target: 'other:9092', mode: 'read-through', required: true, connections: 2, timeout: 10_000 },
+    ]);
+  });
+
+  it('are JSON in a variable or a flag', async () => {
+    const text = '[{"type":"grpc","target":"a:1"}]';
+    const flags = await loadConfig({ flags: [{ name: 'tiers', text }] });
+    const variables = await loadConfig({ environment: { GRANARY_TIERS: text } });
+    expect(flags.config.tiers).toMatchObject([{ target: 'a:1' }]);
+    expect(variables.config.tiers).toEqual(flags.config.tiers);
+    await expect(loadConfig({ flags: [{ name: 'tiers', text: 'a:1' }] })).rejects.toThrow(
+      'found "a:1"; allowed: a list of tiers',
+    );
+  });
+
+  it('can be one in short, which comes first and is written through', async () => {
+    const config = await load('backing_cache:\n  target: cache:9092\ntiers: [{ type: grpc, target: far:1 }]\n');
+    expect(tiersOf(config).map(({ name, target, mode }) => [name, target, mode])).toEqual([
+      ['backing_cache', 'cache:9092', 'write-through'],
+      [undefined, 'far:1', 'read-through'],
+    ]);
+    expect(tiersOf(await load(''))).toEqual([]);
+  });
+
+  it('are checked key by key, and every mistake is reported with its path', async () => {
+    const found = await mistakes(`
+tiers:
+  - { type: grpc, target: a:1, mode: write-thru, retrys: 3, timeout: soon }
+  - { type: carrier-pigeon }
+  - { type: grpc, target: 'u:secret@a:1' }
+  - name: No
+`);
+    expect(found).toEqual([
+      'tiers[0].mode: found "write-thru"; allowed: read-through, write-through, write-behind or read-only',
+      expect.stringContaining('tiers[0].timeout: found "soon"; allowed: numbers with ms'),
+      'tiers[0].retrys: there is no such key; did you mean retries?',
+      expect.stringMatching(/^tiers\[1\]\.type: found "carrier-pigeon"; allowed: .*grpc/),
+      expect.stringContaining('tiers[2].target: found "[redacted]@a:1"; allowed: grpc://HOST'),
+      expect.stringMatching(/^tiers\[3\]\.type: is missing; allowed: .*grpc/),
+    ]);
+  });
+
+  it('have names of their own, and certificates with their keys', async () => {
+    expect(await mistakes('tiers: [{ type: grpc, target: a:1 }, { type: grpc, target: b:1 }]')).toEqual([
+      'tiers: tiers[1] has the name "grpc" as another tier; give each a name of its own',
+    ]);
+    expect(await mistakes('tiers: [{ type: grpc, target: a:1, cert_file: /x }]')).toEqual([
+      'tiers: tiers[0] needs both of cert_file and key_file, or none',
+    ]);
+    expect(await mistakes('tiers: 5')).toEqual([
+      'tiers: found 5; allowed: a list of tiers, each with its type and settings',
+    ]);
+  });
+});
