@@ -19,7 +19,7 @@ export {
 } from './chain/warming-strategy.js';
 export { BatchAdapter, type BatchAdapterOptions } from './decorators/batch-adapter.js';
 export { BloomLayer, type BloomLayerOptions, type BloomLayerStats } from './decorators/bloom-layer.js';
-export { NamespacedLayer, type NamespacedLayerOptions, type PrefixClearing } from './decorators/namespaced-layer.js';
+export { NamespacedLayer, type NamespacedLayerOptions } from './decorators/namespaced-layer.js';
 export { NegativeLayer, type NegativeLayerOptions } from './decorators/negative-layer.js';
 export { ResilientLayer, type ResilientLayerOptions } from './decorators/resilient-layer.js';
 export type { SchemaIssue, SchemaResult, StandardSchema } from './decorators/standard-schema.js';

@@ -53,4 +53,6 @@ export interface Layer<V> {
   /** How many were there. */
   deleteMany?(keys: readonly string[], options?: OpOptions): MaybePromise<number>;
   clear?(options?: OpOptions): MaybePromise<void>;
+  /** Removes every key that begins with these characters. */
+  clearPrefix?(prefix: string, options?: OpOptions): MaybePromise<void>;
 }

@@ -24,6 +24,7 @@ export class BatchAdapter<V> implements Layer<V> {
   readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
   readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
   readonly clear?: (options?: OpOptions) => MaybePromise<void>;
+  readonly clearPrefix?: (prefix: string, options?: OpOptions) => MaybePromise<void>;
   readonly #layer: Layer<V>;
   readonly #getMany: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
   readonly #maxBatch: number;
@@ -33,7 +34,7 @@ export class BatchAdapter<V> implements Layer<V> {
   /** @throws InvalidOptionError when the layer has no `getMany`, or for an option that makes no sense */
   constructor(layer: Layer<V>, { maxBatch = 100, clock = Date.now }: BatchAdapterOptions = {}) {
     wholeNumber('maxBatch', maxBatch);
-    const { getMany, setMany, deleteMany, clear } = layer;
+    const { getMany, setMany, deleteMany, clear, clearPrefix } = layer;
     if (!getMany) throw new InvalidOptionError('layer', 'one with getMany', layer.name);
     this.name = layer.name;
     this.shared = layer.shared ?? false;
@@ -44,6 +45,7 @@ export class BatchAdapter<V> implements Layer<V> {
     if (setMany) this.setMany = setMany.bind(layer);
     if (deleteMany) this.deleteMany = deleteMany.bind(layer);
     if (clear) this.clear = clear.bind(layer);
+    if (clearPrefix) this.clearPrefix = clearPrefix.bind(layer);
   }
 
   async get(key: string, options?: GetOptions): Promise<V | undefined> {

@@ -64,7 +64,7 @@ export class BloomLayer<V> extends LayerDecorator<V> {
     this.#options = options;
     this.#newFilter = () => new BloomFilter(expectedKeys, falsePositiveRate);
     if (options.startsEmpty) this.#filter = this.#newFilter();
-    const { getEntry, getMany, setMany, deleteMany, clear } = layer;
+    const { getEntry, getMany, setMany, deleteMany, clear, clearPrefix } = layer;
     if (getEntry) this.getEntry = (key, opts) => (this.#lacks(key) ? undefined : getEntry.call(layer, key, opts));
     if (getMany) {
       this.getMany = (keys, opts) => {
@@ -77,6 +77,7 @@ export class BloomLayer<V> extends LayerDecorator<V> {
     }
     if (deleteMany) this.deleteMany = (keys, opts) => deleteMany.call(layer, keys, opts);
     if (clear) this.clear = (opts) => this.#clear(() => clear.call(layer, opts));
+    if (clearPrefix) this.clearPrefix = (prefix, opts) => clearPrefix.call(layer, prefix, opts);
   }
 
   override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {

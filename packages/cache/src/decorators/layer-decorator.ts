@@ -9,6 +9,7 @@ export abstract class LayerDecorator<V> implements Layer<V> {
   setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
   deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
   clear?: (options?: OpOptions) => MaybePromise<void>;
+  clearPrefix?: (prefix: string, options?: OpOptions) => MaybePromise<void>;
   protected readonly layer: Layer<V>;
 
   constructor(layer: Layer<V>, name = layer.name) {

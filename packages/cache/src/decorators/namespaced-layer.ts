@@ -3,11 +3,6 @@ import type { GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../
 import { LayerDecorator } from './layer-decorator.js';
 import { whenAnswered } from './when-answered.js';
 
-/** A layer that can remove all keys that begin alike. */
-export interface PrefixClearing {
-  clearPrefix(prefix: string, options?: OpOptions): MaybePromise<void>;
-}
-
 export interface NamespacedLayerOptions {
   /** Default: that of the layer inside. */
   readonly name?: string | undefined;
@@ -15,21 +10,19 @@ export interface NamespacedLayerOptions {
 
 /**
  * Gives its users keys of their own in a layer that others use too: each key gets `namespace:` in front. So it is longer
- * by that, for a layer that minds the length of keys. There is a `clear` only where the layer inside can remove keys by
- * their beginning ({@link PrefixClearing}); it removes those of the namespace and no others.
+ * by that, for a layer that minds the length of keys. There is a `clear` only where the layer inside has a `clearPrefix`,
+ * as Granary's own have; it removes the keys of the namespace and no others.
  *
  * It doesn't close the layer inside, which isn't its own.
  */
 export class NamespacedLayer<V> extends LayerDecorator<V> {
-  /** So that a namespace within this one can be cleared too. */
-  readonly clearPrefix?: (prefix: string, options?: OpOptions) => MaybePromise<void>;
   readonly #prefix: string;
 
   /**
    * @param namespace at least one character, and no colon: else `a` with the key `b:c` would be `a:b` with the key `c`
    * @throws InvalidOptionError
    */
-  constructor(layer: Layer<V> & Partial<PrefixClearing>, namespace: string, options: NamespacedLayerOptions = {}) {
+  constructor(layer: Layer<V>, namespace: string, options: NamespacedLayerOptions = {}) {
     if (namespace === '' || namespace.includes(':')) {
       throw new InvalidOptionError('namespace', 'at least one character, and no colon', JSON.stringify(namespace));
     }

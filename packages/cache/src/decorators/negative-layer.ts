@@ -39,7 +39,7 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
     wholeNumber('maxEntries', maxEntries);
     super(layer);
     this.#absent = new LRUCache({ max: maxEntries, ttl: ttlMs, ttlResolution: 0, perf: { now: clock } });
-    const { getEntry, getMany, setMany, deleteMany, clear } = layer;
+    const { getEntry, getMany, setMany, deleteMany, clear, clearPrefix } = layer;
     if (getEntry) {
       this.getEntry = (key, opts) => {
         if (this.#absent.get(key) !== 'nothing')
@@ -54,6 +54,7 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
     }
     if (deleteMany) this.deleteMany = (keys, opts) => deleteMany.call(layer, keys, opts);
     if (clear) this.clear = (opts) => clear.call(layer, opts);
+    if (clearPrefix) this.clearPrefix = (prefix, opts) => clearPrefix.call(layer, prefix, opts);
   }
 
   override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {

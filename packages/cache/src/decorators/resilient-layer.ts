@@ -75,7 +75,7 @@ export class ResilientLayer<V> extends LayerDecorator<V> {
     if (layer.getEntry) {
       this.getEntry = (key, opts) => this.#call('getEntry', opts, (passed) => layer.getEntry?.(key, passed));
     }
-    const { getMany, setMany, deleteMany, clear } = layer;
+    const { getMany, setMany, deleteMany, clear, clearPrefix } = layer;
     if (getMany)
       this.getMany = (keys, opts) => this.#call('getMany', opts, (passed) => getMany.call(layer, keys, passed));
     if (setMany) {
@@ -85,9 +85,11 @@ export class ResilientLayer<V> extends LayerDecorator<V> {
       this.deleteMany = (keys, opts) =>
         this.#call('deleteMany', opts, (passed) => deleteMany.call(layer, keys, passed));
     }
-    if (clear) {
-      const ms = this.#longTimeoutMs;
-      this.clear = (opts) => this.#call('clear', opts, (passed) => clear.call(layer, passed), ms);
+    const ms = this.#longTimeoutMs;
+    if (clear) this.clear = (opts) => this.#call('clear', opts, (passed) => clear.call(layer, passed), ms);
+    if (clearPrefix) {
+      this.clearPrefix = (prefix, opts) =>
+        this.#call('clearPrefix', opts, (passed) => clearPrefix.call(layer, prefix, passed), ms);
     }
   }
 

@@ -52,7 +52,7 @@ export class ValidatedLayer<V> extends LayerDecorator<V> {
     this.#validator = validator;
     this.#policies = { entry: onEntry, exit: onExit };
     this.#logger = logger;
-    const { getEntry, getMany, setMany, deleteMany, clear } = layer;
+    const { getEntry, getMany, setMany, deleteMany, clear, clearPrefix } = layer;
     if (getEntry) {
       this.getEntry = (key, opts) =>
         whenAnswered(
@@ -79,6 +79,14 @@ export class ValidatedLayer<V> extends LayerDecorator<V> {
       this.deleteMany = (keys, opts) => this.#inOrder(keys, noCheck, () => deleteMany.call(layer, keys, opts));
     }
     if (clear) this.clear = (opts) => this.#inOrder([...this.#entering.keys()], noCheck, () => clear.call(layer, opts));
+    if (clearPrefix) {
+      this.clearPrefix = (prefix, opts) =>
+        this.#inOrder(
+          [...this.#entering.keys()].filter((key) => key.startsWith(prefix)),
+          noCheck,
+          () => clearPrefix.call(layer, prefix, opts),
+        );
+    }
   }
 
   override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {

@@ -28,6 +28,35 @@ export function recordKey(key: string): Buffer {
   return bytes;
 }
 
+/** The key of which {@link recordKey} made this. */
+function keyOf(entryKey: Buffer): string {
+  return entryKey.toString(entryKey[0] === WIDE_RECORD ? 'utf16le' : 'utf8', 1);
+}
+
+/** Where the records are whose keys begin alike, with others among them. */
+export function recordRanges(prefix: string): { start: Buffer; end: Buffer }[] {
+  // Half a pair of surrogates may become whole by what comes behind it.
+  const wellFormed = /^\P{Surrogate}*/u.exec(prefix)?.[0] ?? '';
+  return [
+    rangeOf(Buffer.concat([Buffer.of(RECORD), Buffer.from(wellFormed)])),
+    rangeOf(Buffer.concat([Buffer.of(WIDE_RECORD), Buffer.from(prefix, 'utf16le')])),
+  ];
+}
+
+/** Whether the record is that of a key that begins like this. */
+export function isRecordBelow(prefix: string, entryKey: Buffer): boolean {
+  return keyOf(entryKey).startsWith(prefix);
+}
+
+/** Everything that begins with these bytes, of which the first is not 255. */
+function rangeOf(start: Buffer): { start: Buffer; end: Buffer } {
+  let last = start.length - 1;
+  while (start[last] === 0xff) last--;
+  const end = Buffer.from(start.subarray(0, last + 1));
+  end[last] = (end[last] ?? 0) + 1;
+  return { start, end };
+}
+
 /** Sorted by use, the longest ago first. */
 export function useKey(lastUse: number): Buffer {
   const bytes = Buffer.allocUnsafe(9);

@@ -205,6 +205,47 @@ describe('the bound of a disk layer', () => {
   });
 });
 
+describe('keys that begin alike', () => {
+  it('are removed in several transactions, and counted, without those that are written meanwhile', async () => {
+    const layer = await openLayer<string>(newFolder());
+    await layer.set('other', 'x');
+    const before = layer.stats();
+    await layer.setMany(new Map(Array.from({ length: 1000 }, (_, i) => [`user ${i}`, 'x'.repeat(i * 5)])));
+    const removed = layer.clearPrefix('user ');
+    const written = ['user 1', 'user 500', 'user 999', 'user new'].map((key) => layer.set(key, 'new'));
+    await Promise.all([removed, ...written]);
+    const left = Array.from({ length: 1000 }, (_, i) => `user ${i}`).filter((key) => layer.get(key) !== undefined);
+    expect(left).toEqual(['user 1', 'user 500', 'user 999']);
+    expect(layer.get('user new')).toBe('new');
+    await layer.clearPrefix('user');
+    expect(layer.stats()).toEqual(before);
+  });
+
+  it('are removed even where their records are damaged, up to the moment of an abort', async () => {
+    const directory = newFolder();
+    await using(await openLayer<number>(directory), async (layer) => {
+      await layer.setMany(
+        new Map([
+          ['a 1', 1],
+          ['a 2', 2],
+          ['b', 3],
+        ]),
+      );
+    });
+    await damage(directory, (database) => {
+      for (const { key, value } of database.getRange({}))
+        if (key.toString('latin1', 1) === 'a 1') database.putSync(key, flipped(value, 20));
+    });
+    const layer = await openLayer<number>(directory);
+    const reason = new Error('nobody waits');
+    await expect(layer.clearPrefix('a', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(layer.get('a 2')).toBe(2);
+    await layer.clearPrefix('a');
+    expect(await layer.delete('a 1')).toBe(false);
+    expect([...layer.getMany(['a 1', 'a 2', 'b']).keys()]).toEqual(['b']);
+  });
+});
+
 describe('a folder', () => {
   it('keeps its namespaces apart', async () => {
     const folder = await openFolder(newFolder());

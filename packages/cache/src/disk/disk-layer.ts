@@ -121,6 +121,19 @@ export class DiskLayer<V> implements Layer<V> {
     return this.#change(() => this.#database.clear(), 0, options?.signal);
   }
 
+  /**
+   * In steps, so that nobody is held up for long: a process that ends meanwhile leaves some. What is set after it was
+   * called stays.
+   */
+  async clearPrefix(prefix: string, options?: OpOptions): Promise<void> {
+    const signal = options?.signal;
+    const before = await this.#change(() => this.#database.next(), 0, signal);
+    let after: Buffer | undefined;
+    do {
+      after = await this.#change(() => this.#database.removeSome(prefix, before, after), 0, signal);
+    } while (after !== undefined);
+  }
+
   /** @throws CacheClosedError */
   stats(): DiskLayerStats {
     if (this.#closed) throw new CacheClosedError(this.name);

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { Database } from 'lmdb';
-import { goneKey, metaKey, pieceKey, recordKey, useKey } from './database-keys.js';
+import { goneKey, isRecordBelow, metaKey, pieceKey, recordKey, recordRanges, useKey } from './database-keys.js';
 import { decodeRecord, encodeRecord, type StoredRecord } from './stored-record.js';
 
 export interface Totals {
@@ -23,6 +23,9 @@ const ENTRY_BYTES = 300;
 const KEY_COPIES = 3;
 /** How many are looked up at once when room is made. */
 const BATCH = 32;
+/** How many are removed in one transaction, which holds the event loop up. */
+const REMOVED_AT_ONCE = 100;
+const ZERO = Buffer.of(0);
 const TOTALS_BYTES = 24;
 
 /**
@@ -125,6 +128,35 @@ export class NamespaceDatabase {
     this.#writeTotals();
   }
 
+  /** The number that the next entry gets: those that are here have smaller ones. */
+  next(): number {
+    this.#readTotals();
+    return this.#next;
+  }
+
+  /**
+   * Removes some of the entries whose keys begin like this and that have smaller numbers than `before`, in a transaction.
+   *
+   * @param after where the last call stopped
+   * @returns where to go on; undefined when nothing is left
+   */
+  removeSome(prefix: string, before: number, after: Buffer | undefined): Buffer | undefined {
+    this.#readTotals();
+    for (const { start, end } of recordRanges(prefix)) {
+      if (after !== undefined && Buffer.compare(after, end) >= 0) continue;
+      const from = after === undefined || Buffer.compare(after, start) < 0 ? start : Buffer.concat([after, ZERO]);
+      const found = this.#list(from, end, REMOVED_AT_ONCE);
+      for (const { key, value } of found) {
+        const record = decodeRecord(value);
+        if (isRecordBelow(prefix, key) && !(record && record.id >= before)) this.#remove(key);
+      }
+      this.#writeTotals();
+      const last = found.at(-1);
+      if (last !== undefined) return last.key;
+    }
+    return undefined;
+  }
+
   #makeRoom(bytes: number, now: number): void {
     if (this.#bytes <= bytes) return;
     this.#removeGone(now, bytes);
@@ -162,9 +194,9 @@ export class NamespaceDatabase {
     else this.#db.remove(place);
   }
 
-  #list(start: Buffer, end: Buffer): { key: Buffer; value: Buffer }[] {
+  #list(start: Buffer, end: Buffer, limit = BATCH): { key: Buffer; value: Buffer }[] {
     const places: { key: Buffer; value: Buffer }[] = [];
-    for (const { key, value } of this.#db.getRange({ start, end, limit: BATCH }))
+    for (const { key, value } of this.#db.getRange({ start, end, limit }))
       places.push({ key: Buffer.from(key), value: Buffer.from(value) });
     return places;
   }

@@ -160,6 +160,13 @@ export class MemoryLayer<V> implements Layer<V> {
     this.#entries.clear();
   }
 
+  /** Costs a look at every key that is here, about a millisecond for ten thousand. */
+  clearPrefix(prefix: string): void {
+    const unwanted: string[] = [];
+    for (const key of this.#entries.keys()) if (key.startsWith(prefix)) unwanted.push(key);
+    this.deleteMany(unwanted);
+  }
+
   stats(): MemoryLayerStats {
     return {
       entries: this.#entries.size,

@@ -128,7 +128,15 @@ export class RedisLayer<V> implements Layer<V> {
    * runs may stay.
    */
   clear(options?: OpOptions): Promise<void> {
-    return removeAll(this.#calls, this.#keys, options?.signal);
+    return removeAll(this.#calls, this.#keys, '', options?.signal);
+  }
+
+  /**
+   * As {@link clear}, for keys that begin with `prefix`. Redis looks at every key that it has, of others too, twice: it
+   * has no list of them by name.
+   */
+  clearPrefix(prefix: string, options?: OpOptions): Promise<void> {
+    return removeAll(this.#calls, this.#keys, prefix, options?.signal);
   }
 
   /** Waits for what is under way, `timeoutMs` at most, and ends the connection unless it is the caller's. */

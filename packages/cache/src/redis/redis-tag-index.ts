@@ -72,7 +72,7 @@ export class RedisTagIndex implements TagIndex {
   }
 
   clear(options?: OpOptions): Promise<void> {
-    return removeAll(this.#calls, this.#names, options?.signal);
+    return removeAll(this.#calls, this.#names, '', options?.signal);
   }
 
   /** Ends the connection unless it is the caller's. */

@@ -1,7 +1,16 @@
 import { nodeTimers, type Timers } from '@granary/resilience';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 
-export type ChaosOperation = 'get' | 'getEntry' | 'getMany' | 'set' | 'setMany' | 'delete' | 'deleteMany' | 'clear';
+export type ChaosOperation =
+  | 'get'
+  | 'getEntry'
+  | 'getMany'
+  | 'set'
+  | 'setMany'
+  | 'delete'
+  | 'deleteMany'
+  | 'clear'
+  | 'clearPrefix';
 
 /**
  * What goes wrong with an operation:
@@ -55,12 +64,14 @@ export class ChaosLayer<V> implements Layer<V> {
     delete: 0,
     deleteMany: 0,
     clear: 0,
+    clearPrefix: 0,
   };
   readonly getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
   readonly getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
   readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
   readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
   readonly clear?: (options?: OpOptions) => MaybePromise<void>;
+  readonly clearPrefix?: (prefix: string, options?: OpOptions) => MaybePromise<void>;
   readonly #plans = new Map<ChaosOperation, { fault: Fault<V> | undefined; times: number }[]>();
   readonly #hanging = new Set<() => void>();
   readonly #replaced = new Map<string, V | undefined>();
@@ -75,7 +86,7 @@ export class ChaosLayer<V> implements Layer<V> {
     this.#random = random;
     this.#next = numbersFrom(random?.seed ?? 0);
     this.#timers = timers;
-    const { getEntry, getMany, setMany, deleteMany, clear } = inner;
+    const { getEntry, getMany, setMany, deleteMany, clear, clearPrefix } = inner;
     if (getEntry) {
       this.getEntry = (key, opts) =>
         this.#do('getEntry', opts, () => getEntry.call(inner, key, opts), {
@@ -115,6 +126,13 @@ export class ChaosLayer<V> implements Layer<V> {
     if (clear) {
       this.clear = (opts) =>
         this.#do('clear', opts, () => clear.call(inner, opts), { lie: () => undefined, nothing: undefined });
+    }
+    if (clearPrefix) {
+      this.clearPrefix = (prefix, opts) =>
+        this.#do('clearPrefix', opts, () => clearPrefix.call(inner, prefix, opts), {
+          lie: () => undefined,
+          nothing: undefined,
+        });
     }
   }
 

@@ -76,6 +76,27 @@ const KEYS: readonly string[] = [
   '\ud83d'.repeat(MAX_KEY_LENGTH),
 ];
 
+/** Keys that begin alike, and some that only seem to. */
+const ALIKE: readonly string[] = [
+  'a',
+  'A:1',
+  'a:',
+  'a:1',
+  'a:2\ud83d',
+  'ab:1',
+  'a*:1',
+  'a?1',
+  '[a]',
+  '*',
+  '\\*',
+  'é1',
+  'e\u03011',
+  '🗄',
+  '\ud83d',
+  '\ud83d1',
+  '\ud83e',
+];
+
 const SHORT_MS = 100;
 const LONG_MS = 3_600_000;
 /** Clocks of two machines, and of a test and a server, may differ by this much. */
@@ -279,6 +300,39 @@ export function layerContract<V = unknown>(
         for (let i = 0; i < 100; i++) expect(await layer.get(`key ${i}`)).toBeUndefined();
         await layer.set('key', one);
         expect(await layer.get('key')).toEqual(one);
+      }),
+    );
+
+    it(
+      'removes what begins alike, and nothing else',
+      withLayer(async ({ layer }) => {
+        if (!layer.clearPrefix) return;
+        const keys = [...ALIKE, ...Array.from({ length: 300 }, (_, i) => `many ${i}`)];
+        for (const prefix of [
+          'a',
+          'a:',
+          'a*',
+          '*',
+          'a?',
+          '[a',
+          '\\',
+          'é',
+          'e',
+          '\ud83d',
+          '🗄',
+          'many ',
+          'many 1',
+          'none',
+        ]) {
+          for (const key of keys) await layer.set(key, one, { ttlMs: LONG_MS });
+          await layer.clearPrefix(prefix);
+          for (const key of keys)
+            expect([key, (await layer.get(key)) !== undefined]).toEqual([key, !key.startsWith(prefix)]);
+        }
+        await layer.clearPrefix('');
+        for (const key of keys) expect(await layer.get(key)).toBeUndefined();
+        await layer.set('many 1', one);
+        expect(await layer.get('many 1')).toEqual(one);
       }),
     );
 
