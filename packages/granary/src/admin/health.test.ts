@@ -3,7 +3,7 @@ import { Agent, get as httpsGet } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
-import { type HealthFinding, MetricRegistry } from '@granary/telemetry';
+import { type HealthFinding, MetricRegistry, nullLogger } from '@granary/telemetry';
 import type { Client, ClientReadableStream } from '@grpc/grpc-js';
 import { Metadata } from '@grpc/grpc-js';
 import { describe, expect, it, vi } from 'vitest';
@@ -93,7 +93,9 @@ describe('a server whose store can not be written', () => {
     await breakStore();
     // The result is kept for a second: until then the server is still taken for ready.
     await vi.waitFor(async () => expect((await admin(running, '/readyz')).status).toBe(503), 5000);
-    expect(await (await admin(running, '/readyz')).text()).toMatch(/^store: the store is not writable.*\n$/);
+    expect(await (await admin(running, '/readyz')).text()).toBe(
+      'store: the store is not writable: ENOENT: no such file or directory\n',
+    );
     expect(await (await admin(running, '/readyz?verbose')).text()).toMatch(/^store: unhealthy, \d+\.\d ms: the store/);
     expect((await admin(running, '/healthz')).status).toBe(200);
     expect((await admin(running, '/healthz?verbose')).status).toBe(200);
@@ -171,6 +173,7 @@ describe('readiness', () => {
       checkStore: async () => {},
       requireUpstream: false,
       metrics: new MetricRegistry(),
+      logger: nullLogger,
       draining: () => false,
       ...options,
     });
@@ -229,6 +232,35 @@ describe('readiness', () => {
     const readiness = readinessWith({ checkStore, draining: () => true });
     expect(await answer(readiness, '/readyz')).toEqual({ status: 503, body: 'the server is shutting down\n' });
     expect(looks).toBe(0);
+    await readiness.close();
+  });
+
+  it('logs what changes, once', async () => {
+    const lines: unknown[][] = [];
+    const log = (...values: readonly unknown[]) => void lines.push(values.slice(1));
+    let fails = false;
+    const checkStore = async () => {
+      if (fails) throw 'broken';
+    };
+    const readiness = readinessWith({ checkStore, logger: { ...nullLogger, warning: log, information: log } });
+    readiness.addUpstream('slow', () => ({ status: fails ? 'degraded' : 'healthy' }));
+    const now = vi.spyOn(performance, 'now');
+    try {
+      for (const [second, broken] of [false, true, true, false, false].entries()) {
+        now.mockReturnValue(1_000_000 + 2000 * second);
+        fails = broken;
+        await readiness.report();
+      }
+    } finally {
+      now.mockRestore();
+    }
+    // Each is told when it is known, whichever is first.
+    expect(lines.map((values) => values.join(' ')).sort()).toEqual([
+      'store',
+      'store unhealthy broken',
+      'upstream:slow',
+      'upstream:slow degraded no reason given',
+    ]);
     await readiness.close();
   });
 });

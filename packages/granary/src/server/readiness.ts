@@ -1,5 +1,12 @@
 import { STORAGE_SERVICES } from '@granary/reapi';
-import { type HealthCheck, HealthRegistry, type HealthStatus, type MetricRegistry } from '@granary/telemetry';
+import {
+  type HealthCheck,
+  HealthRegistry,
+  type HealthReport,
+  type HealthStatus,
+  type Logger,
+  type MetricRegistry,
+} from '@granary/telemetry';
 import type { ServerHealthReport } from '../admin/health-routes.js';
 
 export interface ReadinessOptions {
@@ -8,6 +15,8 @@ export interface ReadinessOptions {
   /** Whether the server is ready only while its upstreams answer. */
   readonly requireUpstream: boolean;
   readonly metrics: MetricRegistry;
+  /** Told when a check changes. */
+  readonly logger: Logger;
   /** Whether the server ends. */
   readonly draining: () => boolean;
 }
@@ -19,11 +28,15 @@ export class Readiness {
   readonly registry = new HealthRegistry();
   readonly #requireUpstream: boolean;
   readonly #draining: () => boolean;
+  readonly #logger: Logger;
+  readonly #logged = new Map<string, HealthStatus>();
 
   constructor(options: ReadinessOptions) {
     this.#requireUpstream = options.requireUpstream;
     this.#draining = options.draining;
-    this.registry.register('store', () => options.checkStore().then(() => undefined), { neededBy: STORAGE_SERVICES });
+    this.#logger = options.logger;
+    this.registry.register('store', () => checkStore(options.checkStore), { neededBy: STORAGE_SERVICES });
+    this.registry.onChange((report) => this.#log(report));
     options.metrics.gauge(
       'health_status',
       'How the last health check went: 0 healthy, 1 degraded, 2 unhealthy.',
@@ -61,5 +74,26 @@ export class Readiness {
   *#values(): Generator<readonly [readonly [string], number]> {
     void this.registry.report();
     for (const { name, status } of this.registry.last().checks) yield [[name], VALUES[status]];
+  }
+
+  #log({ checks }: HealthReport): void {
+    for (const { name, status, reason } of checks) {
+      const before = this.#logged.get(name) ?? 'healthy';
+      if (status === before) continue;
+      this.#logged.set(name, status);
+      if (status === 'healthy') this.#logger.information('Health check {Check} is healthy again', name);
+      else
+        this.#logger.warning('Health check {Check} is {Status}: {Reason}', name, status, reason ?? 'no reason given');
+    }
+  }
+}
+
+/** Everybody may ask how the server is, but where the store lies is nothing to tell everybody. */
+async function checkStore(check: () => Promise<void>): Promise<undefined> {
+  try {
+    await check();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(reason.replace(/, \w+ '.*'$/s, ''), { cause: error });
   }
 }

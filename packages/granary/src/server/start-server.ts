@@ -113,6 +113,7 @@ async function assemble(
     checkStore: () => store.checkWritable(),
     requireUpstream: config.readiness.require_upstream,
     metrics: registry,
+    logger: logger.forContext('component', 'health'),
     draining: () => lifecycle.state !== 'serving',
   });
   closers.add(() => readiness.close());
