@@ -39,8 +39,8 @@ export function readBlob(
   const whole = blobs.get(digest, options);
   return isPending(whole) ? whole.then((bytes) => part(bytes, range)) : part(whole, range);
 
-  async function chunked({ offset, limit }: Range, { signal, span }: OperationOptions): Promise<undefined> {
-    const reader = await blobs.read(digest, { offset, limit, signal, span });
+  async function chunked({ offset, limit }: Range, { signal, span, via }: OperationOptions): Promise<undefined> {
+    const reader = await blobs.read(digest, { offset, limit, signal, span, via });
     if (!reader) throw missing(digest);
     try {
       let sent: Promise<void> | undefined;
@@ -55,8 +55,8 @@ export function readBlob(
     }
   }
 
-  async function compressed({ offset, limit }: Range, { signal, span }: OperationOptions): Promise<undefined> {
-    const reader = await blobs.read(digest, { offset, limit, signal, span });
+  async function compressed({ offset, limit }: Range, { signal, span, via }: OperationOptions): Promise<undefined> {
+    const reader = await blobs.read(digest, { offset, limit, signal, span, via });
     if (!reader) throw missing(digest);
     try {
       for await (const bytes of compressStream(reader)) await out.send(copyReadResponse(bytes));

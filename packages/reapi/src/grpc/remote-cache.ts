@@ -39,6 +39,11 @@ export interface RemoteCacheOptions {
   readonly logger?: Logger;
   /** Makes a span of each call and of what is asked of the action cache. Default: none. */
   readonly tracer?: Tracer;
+  /**
+   * This server as others know it. With it, requests that have passed this server before are refused: needed where the
+   * store asks other servers. Default: none, and nothing is looked at.
+   */
+  readonly serverId?: string | undefined;
 }
 
 /** The caching half of the Remote Execution API, to be added to gRPC servers and shared with the HTTP edge. */
@@ -81,6 +86,7 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
     logger,
     spans: new CallSpans(tracer),
     running: { count: 0 },
+    serverId: options.serverId,
     streamIdleMs: limits.streamIdleMs,
   };
   const parts: CacheParts = { edge, blobs, actionCache, digests, limits };

@@ -3,6 +3,7 @@ import { type Logger, noopSpan, type Span } from '@granary/telemetry';
 import { status as CODES } from '@grpc/grpc-js';
 import { AccessDeniedError, type Credentials, type EdgeHooks, type Right } from '../edge/hooks.js';
 import { tracedLogger, traceOf } from '../edge/trace.js';
+import { VIA_HEADER, viaFrom } from '../edge/via.js';
 import { isPending } from '../services/pending.js';
 import { type CallSpans, endCallSpan } from './call-spans.js';
 import type { FramedResponse } from './framed-response.js';
@@ -17,6 +18,8 @@ export interface Edge {
   readonly spans: CallSpans;
   /** Calls that are under way. */
   readonly running: { count: number };
+  /** This server as others know it, to notice a circle of servers; undefined for one that asks no others. */
+  readonly serverId: string | undefined;
   /** How long a stream may stand still because of its client, in milliseconds. */
   readonly streamIdleMs: number;
 }
@@ -36,6 +39,7 @@ export class RunningCall {
   readonly #call: ServerCall;
   readonly #startedAt: number;
   #controller: AbortController | undefined;
+  #via: readonly string[] | undefined;
   #finished = false;
 
   constructor(edge: Edge, method: MethodName, call: ServerCall) {
@@ -78,8 +82,18 @@ export class RunningCall {
     return controller.signal;
   }
 
-  /** @throws AccessDeniedError */
+  /** The servers that the request has passed, this one at the end. */
+  get via(): readonly string[] | undefined {
+    return this.#via;
+  }
+
+  /**
+   * @throws AccessDeniedError
+   * @throws LoopError when the request was here before
+   */
   authorize(): MaybePromise<unknown> {
+    const { serverId } = this.#edge;
+    if (serverId !== undefined) this.#via = viaFrom(this.#call.metadata.get(VIA_HEADER)[0]?.toString(), serverId);
     const { right } = this.#method;
     return right && this.#edge.hooks.authorize?.(this.#credentials(), right);
   }

@@ -136,7 +136,12 @@ export class Blobs {
   }
 
   async #read(exchange: Exchange, digest: Digest, part: { offset?: number; limit?: number }): Promise<BlobReader> {
-    const reader = await this.#options.blobs.read(digest, { ...part, signal: exchange.signal, span: exchange.span });
+    const reader = await this.#options.blobs.read(digest, {
+      ...part,
+      signal: exchange.signal,
+      span: exchange.span,
+      via: exchange.via,
+    });
     if (!reader) throw missing();
     return reader;
   }

@@ -3,6 +3,7 @@ import type { OperationOptions } from '@granary/blobs';
 import type { Logger, Span } from '@granary/telemetry';
 import type { EdgeHooks, Right } from '../edge/hooks.js';
 import { tracedLogger, traceOf } from '../edge/trace.js';
+import { VIA_HEADER, viaFrom } from '../edge/via.js';
 import { type CachePath, subjectOf } from './cache-path.js';
 import { type ExchangeSpans, endExchangeSpan } from './exchange-spans.js';
 import { HttpError } from './http-error.js';
@@ -20,6 +21,8 @@ export interface HttpEdge {
   readonly hooks: EdgeHooks;
   readonly logger: Logger;
   readonly spans: ExchangeSpans;
+  /** This server as others know it, to notice a circle of servers; undefined for one that asks no others. */
+  readonly serverId: string | undefined;
 }
 
 /** One request and its answer, from its first byte to its record. */
@@ -34,6 +37,7 @@ export class Exchange {
   readonly #startedAt: number;
   #controller: AbortController | undefined;
   #path: CachePath | undefined;
+  #via: readonly string[] | undefined;
   #failure: unknown;
 
   constructor(edge: HttpEdge, request: IncomingMessage, response: ServerResponse) {
@@ -53,7 +57,13 @@ export class Exchange {
 
   /** Options for a store that answers at once, and for which a signal would be too dear. */
   get spanOnly(): OperationOptions | undefined {
-    return this.span.recording ? { span: this.span } : undefined;
+    const { span, via } = this;
+    return span.recording || via ? { span, via } : undefined;
+  }
+
+  /** The servers that the request has passed, this one at the end. */
+  get via(): readonly string[] | undefined {
+    return this.#via;
   }
 
   /** What the request is about, for the record. */
@@ -75,9 +85,14 @@ export class Exchange {
     return controller.signal;
   }
 
-  /** @throws AccessDeniedError */
+  /**
+   * @throws AccessDeniedError
+   * @throws LoopError when the request was here before
+   */
   authorize(right: Right) {
     const { headers, socket } = this.request;
+    const { serverId } = this.#edge;
+    if (serverId !== undefined) this.#via = viaFrom(headers[VIA_HEADER]?.toString(), serverId);
     return this.#edge.hooks.authorize?.(
       { authorization: headers.authorization, authority: headers.host, socket },
       right,

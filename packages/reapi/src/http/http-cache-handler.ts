@@ -38,6 +38,11 @@ export interface HttpCacheOptions {
   readonly logger?: Logger;
   /** Makes a span of each request. Default: none. */
   readonly tracer?: Tracer;
+  /**
+   * This server as others know it. With it, requests that have passed this server before are refused: needed where the
+   * store asks other servers. Default: none, and nothing is looked at.
+   */
+  readonly serverId?: string | undefined;
 }
 
 /** Serves a request; to be registered for a server's events `request` and `checkContinue`. */
@@ -56,7 +61,7 @@ const RUNNING = Buffer.from('{"status":"running"}\n');
  */
 export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHandler {
   const { hooks = {}, logger = nullLogger, tracer = noopTracer } = options;
-  const edge: HttpEdge = { hooks, logger, spans: new ExchangeSpans(tracer) };
+  const edge: HttpEdge = { hooks, logger, spans: new ExchangeSpans(tracer), serverId: options.serverId };
   const blobs = new Blobs({
     blobs: options.blobs,
     sizes: options.sizes,

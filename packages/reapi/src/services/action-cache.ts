@@ -17,6 +17,7 @@ import {
   withSpan,
 } from '@granary/telemetry';
 import { type ActionResultContents, scanActionResult, scanTree } from '../wire/index.js';
+import { blobsOf } from './action-references.js';
 import { walkDirectories } from './directory-walk.js';
 import { isPending } from './pending.js';
 import { invalidRequest, isProtocolError, ProtocolError } from './protocol-error.js';
@@ -252,16 +253,4 @@ export class ActionCache {
     }
     return true;
   }
-}
-
-/** The blobs that a result names itself. */
-function blobsOf({ files, directories, stdout, stderr }: ActionResultContents): Digest[] {
-  const blobs = [...files];
-  for (const { tree, rootDirectory } of directories) {
-    if (tree) blobs.push(tree);
-    if (rootDirectory) blobs.push(rootDirectory);
-  }
-  if (stdout) blobs.push(stdout);
-  if (stderr) blobs.push(stderr);
-  return blobs;
 }

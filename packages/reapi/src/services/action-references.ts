@@ -1,0 +1,71 @@
+import {
+  type BlobStore,
+  type Digest,
+  type DigestFunction,
+  isDigestFunction,
+  type OperationOptions,
+} from '@granary/blobs';
+import { type ActionResultContents, scanActionResult, scanTree } from '../wire/index.js';
+import { type WalkLimits, walkDirectories } from './directory-walk.js';
+
+/** The blobs that a result names itself. */
+export function blobsOf({ files, directories, stdout, stderr }: ActionResultContents): Digest[] {
+  const blobs = [...files];
+  for (const { tree, rootDirectory } of directories) {
+    if (tree) blobs.push(tree);
+    if (rootDirectory) blobs.push(rootDirectory);
+  }
+  if (stdout) blobs.push(stdout);
+  if (stderr) blobs.push(stderr);
+  return blobs;
+}
+
+/**
+ * Every blob that somebody who gets this result may fetch, those in its output directories among them: what has to be
+ * somewhere before the result is. A value that is no action result names nothing; what is missing on the way, or is no
+ * directory, ends that way.
+ *
+ * @param key the result's key, whose beginning says the digest function
+ * @throws ProtocolError when an output directory is over the limits
+ */
+export async function referencesOf(
+  key: string,
+  value: Buffer,
+  blobs: BlobStore,
+  limits: WalkLimits,
+  options?: OperationOptions,
+): Promise<Digest[]> {
+  const fn = key.slice(0, key.indexOf('/'));
+  const named = isDigestFunction(fn) ? contentsOf(value, fn) : undefined;
+  if (!named) return [];
+  const found = blobsOf(named);
+  for (const { tree, rootDirectory } of named.directories) {
+    if (tree && tree.size <= limits.maxDirectoryBytes) {
+      const bytes = await blobs.get(tree, options);
+      if (bytes) found.push(...filesOf(bytes, tree.function));
+    }
+    if (rootDirectory) {
+      for await (const { digest, named: inside } of walkDirectories(blobs, rootDirectory, limits, options))
+        found.push(digest, ...inside.files);
+    }
+  }
+  const unique = new Map(found.map((digest) => [`${digest.function}/${digest}`, digest]));
+  // Everybody has the empty blob.
+  return [...unique.values()].filter(({ size }) => size > 0);
+}
+
+function contentsOf(value: Buffer, fn: DigestFunction): ActionResultContents | undefined {
+  try {
+    return scanActionResult(value, fn);
+  } catch {
+    return undefined;
+  }
+}
+
+function filesOf(tree: Buffer, fn: DigestFunction): readonly Digest[] {
+  try {
+    return scanTree(tree, fn).files;
+  } catch {
+    return [];
+  }
+}
