@@ -41,6 +41,16 @@ async function put(running: TestServer, size: number): Promise<string> {
 }
 
 describe('the metrics of a tier', () => {
+  it('count a blob that is not here once, whatever protocol asks', async () => {
+    await using running = await startTestServer();
+    expect((await fetch(url(running, `/cas/${'0'.repeat(64)}`))).status).toBe(404);
+    expect((await fetch(url(running, `/cas/${'1'.repeat(64)}`), { method: 'HEAD' })).status).toBe(404);
+    const value = await scrape(running);
+    expect(value('cache_requests_total', { method: 'get', tier: 'disk', status: 'miss' })).toBe(1);
+    expect(value('cache_requests_total', { method: 'find', tier: 'disk', status: 'miss' })).toBe(1);
+    expect(running.server.stats().blobs).toEqual({ hits: 0, misses: 1 });
+  });
+
   it('count every operation by its outcome, with its time and the size of its blob', async () => {
     await using running = await startTestServer();
     const path = await put(running, 1000);

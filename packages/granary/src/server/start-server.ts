@@ -180,6 +180,7 @@ async function assemble(
     const handle = createHttpCacheHandler({
       blobs: cache.blobs,
       sizes: store,
+      onUnknown: (asked) => storeMetrics.recordOperation(asked, 'miss', 0, 0),
       actionCache: cache.actionCache,
       digestFunctions: cache.digestFunctions,
       maxBlobBytes: config.limits.max_blob_size,

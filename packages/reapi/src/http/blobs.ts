@@ -31,6 +31,8 @@ export interface BlobsOptions {
   readonly blobs: BlobStore;
   /** The protocol names content by its hash alone. */
   readonly sizes: SizeLookup;
+  /** Told of a blob that was asked for and whose size nobody knows. */
+  readonly onUnknown: ((asked: 'get' | 'find') => void) | undefined;
   /** Functions that are on; a hash may be of any of them that has its length. */
   readonly digestFunctions: readonly DigestFunction[];
   readonly maxBlobBytes: number;
@@ -52,7 +54,10 @@ export class Blobs {
   }
 
   #send(exchange: Exchange, digest: Digest | undefined): MaybePromise<void> {
-    if (!digest) throw missing();
+    if (!digest) {
+      this.#options.onUnknown?.('get');
+      throw missing();
+    }
     if (digest.size === 0) return exchange.answer(200, TYPE);
     const { headers } = exchange.request;
     const range = headers.range === undefined ? undefined : parseRange(headers.range, digest.size);
@@ -69,6 +74,7 @@ export class Blobs {
 
   async head(exchange: Exchange, path: BlobPath): Promise<void> {
     const digest = await this.#find(path);
+    if (!digest) this.#options.onUnknown?.('find');
     // Asking for a blob is a use of it: a client that hears that it is here will not upload it.
     const isMissing = digest?.size && (await this.#options.blobs.findMissing([digest], exchange)).length > 0;
     if (!digest || isMissing) throw missing();

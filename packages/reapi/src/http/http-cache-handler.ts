@@ -24,6 +24,8 @@ export interface HttpCacheOptions {
   /** The same blobs by hash alone: the store at the bottom of the stack. */
   readonly sizes: SizeLookup;
   readonly actionCache: ActionCache;
+  /** Told of a blob that was asked for and whose size nobody knows: a miss that the store never hears of. */
+  readonly onUnknown?: ((asked: 'get' | 'find') => void) | undefined;
   /** Default {@link DEFAULT_DIGEST_FUNCTIONS}. */
   readonly digestFunctions?: readonly DigestFunction[];
   /** Largest blob that is taken, in bytes. Default 0: as large as the store allows. */
@@ -65,6 +67,7 @@ export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHand
   const blobs = new Blobs({
     blobs: options.blobs,
     sizes: options.sizes,
+    onUnknown: options.onUnknown,
     digestFunctions: options.digestFunctions ?? DEFAULT_DIGEST_FUNCTIONS,
     maxBlobBytes: options.maxBlobBytes || Number.MAX_SAFE_INTEGER,
     spool: new Spool(options.spoolDirectory ?? tmpdir(), options.maxSpoolBytes ?? 16 * GIB),
