@@ -1,0 +1,2 @@
+export { HttpTier } from './http-tier.js';
+export type { HttpTierOptions } from './options.js';
