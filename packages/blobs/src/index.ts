@@ -7,6 +7,8 @@ export {
   type StoreRecorder,
   withRecorder,
 } from './decorators/metered-store.js';
+export { withResilientResults } from './decorators/resilient-results.js';
+export { withResilience } from './decorators/resilient-store.js';
 export { withSizeLimit } from './decorators/size-limited-store.js';
 export { optionsInSpan } from './decorators/traced-options.js';
 export { withTracing } from './decorators/traced-store.js';
@@ -37,6 +39,9 @@ export {
   RemoteStoreError,
   type RemoteStoreErrorOptions,
 } from './tiered/remote-error.js';
+export { resilientTier } from './tiered/resilience/resilient-tier.js';
+export type { StoreResilienceOptions } from './tiered/resilience/store-policies.js';
+export { TierBreaker } from './tiered/resilience/tier-breaker.js';
 export type { Tier, TierMode } from './tiered/tier.js';
 export type { TierAccess } from './tiered/tier-access.js';
 export { TierWrites, type TierWritesOptions, type WriteBehind } from './tiered/tier-writes.js';

@@ -1,0 +1,99 @@
+import { withTimeout } from '@granary/resilience';
+import {
+  type BlobReader,
+  type BlobSource,
+  type BlobStore,
+  CHUNK_BYTES,
+  type GetOptions,
+  type OperationOptions,
+  type ReadOptions,
+  type WriteOptions,
+} from '../blob-store.js';
+import type { Digest } from '../digest.js';
+import { GuardedReader } from '../tiered/resilience/guarded-reader.js';
+import { StorePolicies, type StoreResilienceOptions } from '../tiered/resilience/store-policies.js';
+import { Upload } from '../tiered/resilience/upload.js';
+import { StoreDecorator } from './store-decorator.js';
+
+/** Larger ones are uploaded in chunks, so that their time depends on whether they get on. */
+const MOST_WHOLE_BYTES = 4 * CHUNK_BYTES;
+
+class ResilientStore extends StoreDecorator {
+  readonly #policies: StorePolicies;
+
+  constructor(inner: BlobStore, options: StoreResilienceOptions) {
+    super(inner);
+    this.#policies = new StorePolicies(inner.name, options);
+  }
+
+  override findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
+    return this.#policies.whole('findMissing', options?.signal, ({ signal }) =>
+      this.inner.findMissing(digests, { ...options, signal }),
+    );
+  }
+
+  override get(digest: Digest, options?: GetOptions): Promise<Buffer | undefined> {
+    // Memory of the caller's is not handed on: an attempt that was given up might still write into it.
+    return this.#policies.whole(`get ${digest}`, options?.signal, ({ signal }) =>
+      this.inner.get(digest, { ...options, signal, allocate: undefined }),
+    );
+  }
+
+  override async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
+    const what = `read ${digest}`;
+    const caller = options?.signal;
+    let opened: GuardedReader | undefined;
+    try {
+      return await this.#policies.whole(what, caller, async (context) => {
+        opened = await GuardedReader.open(this.#policies, what, context, caller, (signal) =>
+          this.inner.read(digest, { ...options, signal }),
+        );
+        return opened;
+      });
+    } catch (error) {
+      // It may have been opened in the moment in which the caller went away.
+      void opened?.close();
+      throw error;
+    }
+  }
+
+  override write(digest: Digest, source: BlobSource, options?: WriteOptions): Promise<void> {
+    const what = `write ${digest}`;
+    const caller = options?.signal;
+    const inMemory = source instanceof Uint8Array;
+    if (inMemory && source.length <= MOST_WHOLE_BYTES) {
+      return this.#policies.whole(what, caller, ({ signal }) =>
+        this.inner.write(digest, source, { ...options, signal }),
+      );
+    }
+    return this.#policies.upload(what, caller, inMemory, (context) =>
+      new Upload(source, this.#policies).run(context.signal, (chunks, signal) =>
+        this.inner.write(digest, chunks, { ...options, signal }),
+      ),
+    );
+  }
+
+  override delete(digest: Digest): Promise<boolean> {
+    return this.#policies.whole(`delete ${digest}`, undefined, () => this.inner.delete(digest));
+  }
+
+  override async close(): Promise<void> {
+    const { idleTimeoutMs, timers } = this.#policies;
+    await withTimeout(() => this.inner.close(), idleTimeoutMs, { timers }).catch((error: unknown) => {
+      throw this.#policies.explain('close', error);
+    });
+  }
+}
+
+/**
+ * Keeps a store on another machine from holding anybody up: total time ( retries ( rate limit ( breaker ( time of one
+ * attempt ( the call ))))). A read is retried until its first byte has come, an upload only when it is in memory; from
+ * then on a stream may take as long as it likes, and not stand still for longer than the idle time. A miss is a success,
+ * an abort of the caller is neither. What the store throws passes through unchanged; a timeout or a full queue is a
+ * `RemoteStoreError`, and an open breaker a `TierUnavailableError` at once, caused by a `CircuitOpenError`.
+ *
+ * @throws InvalidOptionError that names the option
+ */
+export function withResilience(store: BlobStore, options: StoreResilienceOptions = {}): BlobStore {
+  return new ResilientStore(store, options);
+}
