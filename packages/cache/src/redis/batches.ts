@@ -27,49 +27,62 @@ export async function inTurns<T>(pieces: Iterable<T>, work: (piece: T) => Promis
   await Promise.all(Array.from({ length: WIDTH }, worker));
 }
 
-/** Keys that are at the same node of a cluster, because a pipeline goes to one node. */
-export function byNode(
+/**
+ * What is at the same node of a cluster, because a pipeline goes to one node.
+ *
+ * @param nameOf the key in Redis that an item is about
+ */
+export function byNode<T>(
   cluster: RedisClusterClient,
-  keys: readonly string[],
-  nameOf: (key: string) => string,
-): Iterable<readonly string[]> {
+  items: readonly T[],
+  nameOf: (item: T) => string,
+): Iterable<readonly T[]> {
   const outer = cluster.options.keyPrefix ?? '';
-  const groups = new Map<string, string[]>();
-  for (const key of keys) {
-    const node = cluster.slots[slotOf(outer + nameOf(key))]?.join() ?? '';
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const node = cluster.slots[slotOf(outer + nameOf(item))]?.join() ?? '';
     const group = groups.get(node);
-    if (group === undefined) groups.set(node, [key]);
-    else group.push(key);
+    if (group === undefined) groups.set(node, [item]);
+    else group.push(item);
   }
   return groups.values();
 }
 
-type Command = readonly [name: string, ...args: unknown[]];
+/** A command as a pipeline takes it. */
+export type RedisCommand = readonly [name: string, ...args: unknown[]];
 
 /** What ioredis says when slots have moved between the grouping and the sending. */
 const REGROUPED = /same slots allocation group/;
 /** What a node answers for a slot that has moved. */
 const MOVED = /^(MOVED|ASK|TRYAGAIN) /;
 
+/** {@link pipelinedEach} where one failure is the failure of all. */
+export async function pipelined(client: RedisCommands, commands: readonly RedisCommand[]): Promise<unknown[]> {
+  const answers = await pipelinedEach(client, commands);
+  const failed = answers.find((answer) => answer instanceof Error);
+  if (failed !== undefined) throw failed;
+  return answers;
+}
+
 /**
- * Sends commands for keys of one node in one piece, and gives their answers. What a cluster has moved meanwhile goes out
- * again one by one, because ioredis follows a pipeline only when all of it moved alike.
+ * Sends commands for keys of one node in one piece, and gives for each its answer or the error that Redis answered. What
+ * a cluster has moved meanwhile goes out again one by one, because ioredis follows a pipeline only when all of it moved
+ * alike.
  */
-export async function pipelined(client: RedisCommands, commands: readonly Command[]): Promise<unknown[]> {
+export async function pipelinedEach(client: RedisCommands, commands: readonly RedisCommand[]): Promise<unknown[]> {
   const results = await resultsOf(client, commands);
   if (results === undefined) return Promise.all(commands.map((command) => again(client, command)));
   const answers: unknown[] = [];
   for (const [i, command] of commands.entries()) {
     const [error, answer] = results[i] ?? [null];
     if (error && MOVED.test(error.message)) answers.push(await again(client, command));
-    else if (error) throw error;
-    else answers.push(answer);
+    else answers.push(error ?? answer);
   }
   return answers;
 }
 
 /** Undefined when the commands are not for one node any more. */
-async function resultsOf(client: RedisCommands, commands: readonly Command[]) {
+async function resultsOf(client: RedisCommands, commands: readonly RedisCommand[]) {
   try {
     const results = await client.pipeline(commands as unknown as unknown[][]).exec();
     if (results === null) throw new Error('the pipeline was not run');
@@ -80,7 +93,11 @@ async function resultsOf(client: RedisCommands, commands: readonly Command[]) {
   }
 }
 
-async function again(client: RedisCommands, [name, ...args]: Command): Promise<unknown> {
+async function again(client: RedisCommands, [name, ...args]: RedisCommand): Promise<unknown> {
   const method = (client as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[name];
-  return method?.apply(client, args);
+  try {
+    return await method?.apply(client, args);
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }

@@ -1,5 +1,5 @@
 import { Cluster, Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import { layerContract } from '../testing/layer-contract.js';
 import { tagIndexContract } from '../testing/tag-index-contract.js';
@@ -7,41 +7,13 @@ import { slotOf } from './cluster-slot.js';
 import { RedisInvalidationBus } from './redis-invalidation-bus.js';
 import { RedisLayer } from './redis-layer.js';
 import { RedisTagIndex } from './redis-tag-index.js';
-import { freePort, type RedisServer, startRedis, whyNoRedis } from './testing/redis-server.js';
+import { SLOTS, startCluster } from './testing/redis-cluster.js';
+import { type RedisServer, startRedis, whyNoRedis } from './testing/redis-server.js';
 
 const missing = whyNoRedis();
 if (missing) it.skip(`Redis Cluster and Sentinel: ${missing}`, () => {});
 
-const SLOTS = 16_384;
 const TIMEOUT_MS = 60_000;
-
-/** Three masters that share the slots. What is started is in `servers`, even if the rest fails. */
-async function startCluster(servers: RedisServer[]): Promise<void> {
-  const nodes: { server: RedisServer; busPort: number }[] = [];
-  for (let i = 0; i < 3; i++) {
-    const busPort = await freePort();
-    const config = ['cluster-enabled yes', 'cluster-node-timeout 2000', `cluster-port ${busPort}`];
-    const server = await startRedis({ config });
-    servers.push(server);
-    nodes.push({ server, busPort });
-  }
-  const clients = nodes.map(({ server }) => new Redis(server.url));
-  for (const [i, client] of clients.entries()) {
-    const from = Math.floor((i * SLOTS) / 3);
-    await client.call('CLUSTER', 'ADDSLOTSRANGE', from, Math.floor(((i + 1) * SLOTS) / 3) - 1);
-    const first = nodes[0]!;
-    if (i > 0) await client.call('CLUSTER', 'MEET', '127.0.0.1', first.server.port, first.busPort);
-  }
-  for (const client of clients) {
-    const isWhole = async () => {
-      const info = String(await client.call('CLUSTER', 'INFO'));
-      expect(info).toContain('cluster_state:ok');
-      expect(info).toContain('cluster_known_nodes:3');
-    };
-    await vi.waitFor(isWhole, { timeout: 20_000 });
-    client.disconnect();
-  }
-}
 
 describe.skipIf(missing)('a Redis Cluster', () => {
   const servers: RedisServer[] = [];

@@ -121,6 +121,28 @@ export class FakeRedis extends EventEmitter implements RedisClient {
     });
   }
 
+  strlen(key: string): Promise<number> {
+    return this.#answer(() => this.#get(key)?.length ?? 0);
+  }
+
+  /** The bytes from one index to another, which is among them. */
+  getrangeBuffer(key: string, from: number, to: number): Promise<Buffer> {
+    return this.#answer(() => (this.#get(key) ?? Buffer.alloc(0)).subarray(from, to + 1));
+  }
+
+  exists(key: string): Promise<number> {
+    return this.#answer(() => (this.#find(key) === undefined ? 0 : 1));
+  }
+
+  pexpire(key: string, milliseconds: number): Promise<number> {
+    return this.#answer(() => {
+      const stored = this.#find(key);
+      if (stored === undefined) return 0;
+      this.#server.values.set(key, { value: stored.value, expiresAt: this.#server.clock() + milliseconds });
+      return 1;
+    });
+  }
+
   /** In one step, however many they are. */
   scanBuffer(_cursor: string, _match: 'MATCH', pattern: string): Promise<[Buffer, Buffer[]]> {
     return this.#answer(() => {
