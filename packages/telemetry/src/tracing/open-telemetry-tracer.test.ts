@@ -215,6 +215,18 @@ describe('the sampler at the head', () => {
   });
 });
 
+describe('a tracer that follows nothing', () => {
+  it('gives a span the parent that it names, and no other', () => {
+    const tracer = openTelemetryTracer({ api, tracer: provider.getTracer('test'), activeSpans: 'none' });
+    const outer = tracer.startSpan('outer');
+    tracer.runWith(outer, () => {
+      expect(tracer.activeSpan()).toBeUndefined();
+      expect(tracer.startSpan('alone').traceId).not.toBe(outer.traceId);
+      expect(tracer.startSpan('told', { parent: outer }).traceId).toBe(outer.traceId);
+    });
+  });
+});
+
 describe('the active span of a process of our own', () => {
   it('is the one that the work was started with, across everything that it awaits', async () => {
     const tracer = ownTracer();

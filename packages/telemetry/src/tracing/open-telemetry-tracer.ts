@@ -1,5 +1,5 @@
 import type { Tracer as OtelTracer } from '@opentelemetry/api';
-import { type ActiveSpans, ApplicationActiveSpans, OwnActiveSpans } from './active-spans.js';
+import { type ActiveSpans, ApplicationActiveSpans, noActiveSpans, OwnActiveSpans } from './active-spans.js';
 import { ApplicationPropagation } from './application-propagation.js';
 import type { HeadSampler } from './head-sampler.js';
 import { noopSpan } from './noop-tracer.js';
@@ -20,9 +20,10 @@ export interface OpenTelemetryTracerOptions {
   readonly propagation?: TracePropagation | undefined;
   /**
    * `application` follows and sets OpenTelemetry's active context, which needs the context manager that the
-   * application's SDK registers. `own` keeps the active span apart, and needs nothing global. Default `application`.
+   * application's SDK registers. `own` keeps the active span apart, and needs nothing global. `none` follows nothing:
+   * then only a span that names its parent has one. Default `application`.
    */
-  readonly activeSpans?: 'application' | 'own' | undefined;
+  readonly activeSpans?: 'application' | 'own' | 'none' | undefined;
 }
 
 /**
@@ -45,13 +46,19 @@ class OpenTelemetryTracer implements Tracer {
   readonly #api: OpenTelemetryApi;
 
   constructor({ api, tracer, sampler, propagation, activeSpans = 'application' }: OpenTelemetryTracerOptions) {
-    const own = activeSpans === 'own';
     this.#api = api;
     this.#tracer = tracer ?? api.trace.getTracer('granary');
     this.#sampler = sampler;
-    this.#contexts = new OtelContexts(api, own ? () => api.ROOT_CONTEXT : () => api.context.active());
+    this.#contexts = new OtelContexts(
+      api,
+      activeSpans === 'application' ? () => api.context.active() : () => api.ROOT_CONTEXT,
+    );
     this.#propagation = propagation ?? new ApplicationPropagation(api, this.#contexts);
-    this.#active = own ? new OwnActiveSpans() : new ApplicationActiveSpans(api, this.#contexts);
+    this.#active = {
+      application: () => new ApplicationActiveSpans(api, this.#contexts),
+      own: () => new OwnActiveSpans(),
+      none: () => noActiveSpans,
+    }[activeSpans]();
     const { INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER } = api.SpanKind;
     this.#kinds = { internal: INTERNAL, server: SERVER, client: CLIENT, producer: PRODUCER, consumer: CONSUMER };
     this.#parts = { propagation: this.#propagation, status: api.SpanStatusCode };
