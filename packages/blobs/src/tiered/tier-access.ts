@@ -20,6 +20,11 @@ export class TierAccess {
     return this.tier.name;
   }
 
+  /** Whether blobs of this size belong into the tier. */
+  takes(digest: Digest): boolean {
+    return digest.size <= (this.tier.maxBlobBytes ?? Number.POSITIVE_INFINITY);
+  }
+
   /** Those that the tier doesn't have, in their order. Nothing is asked when all are known. */
   async findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
     const unknown = this.#known.unknown(digests);

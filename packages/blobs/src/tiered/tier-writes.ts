@@ -47,6 +47,7 @@ export class TierWrites {
     const { tiers, writeBehind } = this.#options;
     const done: Promise<void>[] = [];
     for (const tier of tiers) {
+      if (!tier.takes(digest)) continue;
       if (tier.tier.mode === 'write-behind') done.push(writeBehind?.blob(tier.name, digest) ?? Promise.resolve());
       if (tier.tier.mode === 'write-through') done.push(this.#through(tier, digest, options));
     }
@@ -57,17 +58,18 @@ export class TierWrites {
   found(digest: Digest, from: TierAccess): void {
     for (const tier of this.#options.tiers) {
       if (tier === from) return;
-      if (tier.tier.mode !== 'read-only') this.#promote(tier, digest.compact());
+      if (tier.tier.mode !== 'read-only' && tier.takes(digest)) this.#promote(tier, digest.compact());
     }
   }
 
   /**
-   * Brings those of the blobs that a tier doesn't have, before an action result that names them.
+   * Brings those of the blobs that a tier is for and doesn't have, before an action result that names them.
    *
    * @throws TierUnavailableError when the tier didn't take them all, or one isn't here
    */
   async ensure(tier: TierAccess, digests: readonly Digest[], options: OperationOptions | undefined): Promise<void> {
-    const missing = (await tier.findMissing(digests, options)).values();
+    const wanted = digests.filter((digest) => tier.takes(digest));
+    const missing = (await tier.findMissing(wanted, options)).values();
     const worker = async () => {
       for (const digest of missing) await this.send(tier, digest, options);
     };

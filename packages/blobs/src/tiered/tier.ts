@@ -23,6 +23,8 @@ export interface Tier {
   readonly required: boolean;
   /** Undefined for a tier of action results alone. */
   readonly blobs: BlobStore | undefined;
+  /** Largest blob that the tier is for, in bytes; others are never sent to it, not even by `write-through`. Default: all. */
+  readonly maxBlobBytes?: number | undefined;
   /** Where the tier's protocol names blobs by their hash alone: what their sizes are. */
   readonly sizes?: SizeLookup | undefined;
   /** Undefined for a tier of blobs alone. */

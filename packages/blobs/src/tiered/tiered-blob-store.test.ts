@@ -437,6 +437,19 @@ describe('an upload', () => {
     }
   });
 
+  it('is complete without a required tier that is only for smaller blobs', async () => {
+    const small = { ...tierOf('small', 'write-through', true), maxBlobBytes: 100 };
+    const behind: string[] = [];
+    const writeBehind = { blob: async (tier: string) => void behind.push(tier), actionResult: async () => {} };
+    const slow = { ...tierOf('slow', 'write-behind'), maxBlobBytes: 100 };
+    const { store } = await tieredOver([small, slow], { writeBehind });
+    const [within, above] = [blobOf(100), blobOf(101)];
+    for (const { digest, bytes } of [within, above]) await store.write(digest, bytes);
+    await store.writes.ensure(store.tiers[0]!, [within.digest, above.digest], undefined);
+    expect(await small.blobs.findMissing([within.digest, above.digest])).toEqual([above.digest]);
+    expect(behind).toEqual(['slow']);
+  });
+
   it('brings what an action result needs, and says when that is not here', async () => {
     const tier = tierOf('tier');
     const { store, local } = await tieredOver([tier]);

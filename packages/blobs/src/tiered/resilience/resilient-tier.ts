@@ -22,6 +22,7 @@ export function resilientTier(tier: Tier, options: StoreResilienceOptions = {}):
     mode: tier.mode,
     required: tier.required,
     blobs: tier.blobs && withResilience(tier.blobs, options),
+    maxBlobBytes: tier.maxBlobBytes,
     sizes: sizes && {
       sizeOf: (fn, hash) => policies.whole('sizeOf', undefined, () => sizes.sizeOf(fn, hash)),
     },
