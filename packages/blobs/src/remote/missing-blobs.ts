@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Digest } from '../digest.js';
 
 /**
@@ -17,6 +18,8 @@ export async function missingBlobs(
   const missing = new Set<string>();
   const rest = unique.entries();
   const stop = new AbortController();
+  // As many listen as there are questions under way: that is no leak.
+  setMaxListeners(0, stop.signal);
   const abort = () => stop.abort(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
   const ask = async () => {
