@@ -39,7 +39,7 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
     .description('run the server')
     .action(async ({ config: file }: { config?: string }) => {
       const loaded = await load(file);
-      exitCode = await (await import('./serve.js')).serve(loaded.config, io);
+      exitCode = await (await import('./serve.js')).serve(loaded.config, io, async () => (await load(file)).config);
     });
 
   const config = program.command('config').description('look at the configuration');

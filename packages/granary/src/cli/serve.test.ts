@@ -154,6 +154,30 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
     expect(await child.exit).toBe(0);
   });
 
+  it('takes the level of the log from its file on SIGHUP, and keeps it when the file is wrong', async () => {
+    const file = join(folder, 'level.yaml');
+    await writeFile(file, 'telemetry:\n  log_level: info\n');
+    const child = start(flags('--config', file));
+    await child.until(READY);
+    const lookUp = (hash: string) => fetch(`http://${child.address('HTTP')}/ac/${hash}`);
+    const quiet = 'a'.repeat(64);
+    await lookUp(quiet);
+    await writeFile(file, 'telemetry:\n  log_level: debug\n');
+    child.process.kill('SIGHUP');
+    await child.until('The level of the log is debug, as the configuration says');
+    await lookUp('b'.repeat(64));
+    await child.until('b'.repeat(64));
+    await writeFile(file, 'telemetry:\n  log_level: loud\n');
+    child.process.kill('SIGHUP');
+    await child.until('The level of the log stays debug');
+    expect(child.said()).toContain('telemetry.log_level: found \\"loud\\"');
+    await lookUp('c'.repeat(64));
+    await child.until('c'.repeat(64));
+    expect(child.said()).not.toContain(quiet);
+    child.process.kill('SIGTERM');
+    expect(await child.exit).toBe(0);
+  });
+
   it('refuses wrong configuration with 2, before anything is started', async () => {
     const child = start(flags('--storage.max_sise', '1'), { GRANARY_LISTEN_HTTP: 'x' });
     expect(await child.exit).toBe(2);
