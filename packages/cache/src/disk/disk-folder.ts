@@ -5,6 +5,7 @@ import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { open, type RootDatabase } from 'lmdb';
 import { CacheClosedError, LayerUnavailableError } from '../errors.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
+import { createDatabase, DATABASE_FILE } from './create-database.js';
 import { DiskLayer, type DiskLayerOptions } from './disk-layer.js';
 import { FolderLock } from './folder-lock.js';
 import { NamespaceDatabase } from './namespace-database.js';
@@ -48,7 +49,7 @@ const CLOSE_WAIT_MS = 500;
  * of each other's keys, bounds and evictions.
  *
  * One process at a time may have the folder open; a second one is refused. A process that is killed, at any moment,
- * leaves everything that it had acknowledged; a power cut may take the last moments.
+ * leaves everything that it had acknowledged; a power cut may take the last moments, and leaves the rest as it was.
  */
 export class DiskFolder {
   readonly directory: string;
@@ -82,7 +83,8 @@ export class DiskFolder {
     try {
       mkdirSync(directory, { recursive: true });
       lock = await FolderLock.acquire(directory);
-      checkMagic(join(directory, 'data.mdb'));
+      checkMagic(join(directory, DATABASE_FILE));
+      await createDatabase(directory);
       const root = open<Buffer, Buffer>({ path: directory, noSubdir: false, maxDbs: maxNamespaces, ...BINARY });
       return new DiskFolder(root, lock, { directory, maxNamespaces, maxPendingBytes, closeWithLayers });
     } catch (error) {

@@ -150,9 +150,10 @@ export class NamespaceDatabase {
         const record = decodeRecord(value);
         if (isRecordBelow(prefix, key) && !(record && record.id >= before)) this.#remove(key);
       }
-      this.#writeTotals();
       const last = found.at(-1);
-      if (last !== undefined) return last.key;
+      if (last === undefined) continue;
+      this.#writeTotals();
+      return last.key;
     }
     return undefined;
   }

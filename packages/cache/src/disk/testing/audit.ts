@@ -27,6 +27,7 @@ export async function audit(directory: string, namespace: string): Promise<Audit
 function auditDatabase(database: Database<Buffer, Buffer>): Audited {
   const contents = new Map<string, Buffer>();
   for (const { key, value } of database.getRange({})) contents.set(key.toString('hex'), Buffer.from(value));
+  if (contents.size === 0) return { entries: 0, bytes: 0 };
   const totals = take(contents, metaKey);
   let entries = 0;
   let bytes = 0;
