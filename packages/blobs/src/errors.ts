@@ -84,6 +84,6 @@ export class TierUnavailableError extends StoreError {
 /** Servers name each other as their tiers, in a circle. */
 export class LoopError extends StoreError {
   constructor(serverId: string) {
-    super('LOOP', `the request has passed ${serverId} before: two servers must not be tiers of each other`);
+    super('LOOP', `servers are tiers of each other: the request has passed ${serverId} before`);
   }
 }

@@ -1,6 +1,7 @@
 import { withTimeout } from '@granary/resilience';
 import type { ActionResultStore, OperationOptions } from '../blob-store.js';
 import { StorePolicies, type StoreResilienceOptions } from '../tiered/resilience/store-policies.js';
+import { underSignal } from './under-signal.js';
 
 class ResilientResults implements ActionResultStore {
   readonly #inner: ActionResultStore;
@@ -17,13 +18,13 @@ class ResilientResults implements ActionResultStore {
 
   get(key: string, options?: OperationOptions): Promise<Buffer | undefined> {
     return this.#policies.whole('get of an action result', options?.signal, ({ signal }) =>
-      this.#inner.get(key, { ...options, signal }),
+      this.#inner.get(key, underSignal(options, signal)),
     );
   }
 
   set(key: string, value: Buffer, options?: OperationOptions): Promise<void> {
     return this.#policies.whole('set of an action result', options?.signal, ({ signal }) =>
-      this.#inner.set(key, value, { ...options, signal }),
+      this.#inner.set(key, value, underSignal(options, signal)),
     );
   }
 

@@ -14,6 +14,7 @@ import { GuardedReader } from '../tiered/resilience/guarded-reader.js';
 import { StorePolicies, type StoreResilienceOptions } from '../tiered/resilience/store-policies.js';
 import { Upload } from '../tiered/resilience/upload.js';
 import { StoreDecorator } from './store-decorator.js';
+import { underSignal } from './under-signal.js';
 
 /** Larger ones are uploaded in chunks, so that their time depends on whether they get on. */
 const MOST_WHOLE_BYTES = 4 * CHUNK_BYTES;
@@ -28,14 +29,14 @@ class ResilientStore extends StoreDecorator {
 
   override findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
     return this.#policies.whole('findMissing', options?.signal, ({ signal }) =>
-      this.inner.findMissing(digests, { ...options, signal }),
+      this.inner.findMissing(digests, underSignal(options, signal)),
     );
   }
 
   override get(digest: Digest, options?: GetOptions): Promise<Buffer | undefined> {
     // Memory of the caller's is not handed on: an attempt that was given up might still write into it.
     return this.#policies.whole(`get ${digest}`, options?.signal, ({ signal }) =>
-      this.inner.get(digest, { ...options, signal, allocate: undefined }),
+      this.inner.get(digest, underSignal(options, signal)),
     );
   }
 
@@ -46,7 +47,7 @@ class ResilientStore extends StoreDecorator {
     try {
       return await this.#policies.whole(what, caller, async (context) => {
         opened = await GuardedReader.open(this.#policies, what, context, caller, (signal) =>
-          this.inner.read(digest, { ...options, signal }),
+          this.inner.read(digest, underSignal(options, signal)),
         );
         return opened;
       });
@@ -63,12 +64,12 @@ class ResilientStore extends StoreDecorator {
     const inMemory = source instanceof Uint8Array;
     if (inMemory && source.length <= MOST_WHOLE_BYTES) {
       return this.#policies.whole(what, caller, ({ signal }) =>
-        this.inner.write(digest, source, { ...options, signal }),
+        this.inner.write(digest, source, underSignal(options, signal)),
       );
     }
     return this.#policies.upload(what, caller, inMemory, (context) =>
       new Upload(source, this.#policies).run(context.signal, (chunks, signal) =>
-        this.inner.write(digest, chunks, { ...options, signal }),
+        this.inner.write(digest, chunks, underSignal(options, signal)),
       ),
     );
   }

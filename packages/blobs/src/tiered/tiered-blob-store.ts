@@ -34,7 +34,9 @@ const MOST_WAITING_ARRIVALS = 10_000;
 
 export interface TieredBlobStoreOptions {
   /** Asked first. What comes from the tiers is kept here. */
-  readonly local: BlobStore & SizeLookup;
+  readonly local: BlobStore;
+  /** The sizes of the blobs in the local store. Default: what the local store says, where it can. */
+  readonly sizes?: SizeLookup | undefined;
   /** From fast to slow. Those without blobs are passed over. */
   readonly tiers: readonly Tier[];
   /** What is remembered of each tier. */
@@ -58,7 +60,8 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   /** Brings blobs to the tiers; for action results, whose blobs come first. */
   readonly writes: TierWrites;
   readonly tiers: readonly TierAccess[];
-  readonly #local: BlobStore & SizeLookup;
+  readonly #local: BlobStore;
+  readonly #sizes: SizeLookup | undefined;
   readonly #tracer: Tracer;
   readonly #logger: Logger;
   readonly #arrivals = new Map<string, Arrival>();
@@ -70,6 +73,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   constructor(options: TieredBlobStoreOptions) {
     const { local, tiers, tracer = noopTracer, logger = nullLogger, maxArrivals = 256 } = options;
     this.#local = local;
+    this.#sizes = options.sizes ?? ('sizeOf' in local ? (local as BlobStore & SizeLookup) : undefined);
     this.#tracer = tracer;
     this.#logger = logger;
     this.#throttle = new SemaphoreThrottle(maxArrivals, { maxQueue: MOST_WAITING_ARRIVALS });
@@ -91,7 +95,8 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   }
 
   async sizeOf(fn: DigestFunction, hash: Uint8Array): Promise<number | undefined> {
-    const here = await this.#local.sizeOf(fn, hash);
+    this.#assertOpen();
+    const here = await this.#sizes?.sizeOf(fn, hash);
     if (here !== undefined) return here;
     for (const { tier } of this.tiers) {
       try {

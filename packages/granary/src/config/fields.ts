@@ -61,6 +61,13 @@ export function duration(defaultValue: string, description: string) {
   return described(schema, { description, allowed: DURATION_ALLOWED, shape: 'scalar' });
 }
 
+/** Milliseconds, one at least: for what can't be without a limit. */
+export function timeLimit(defaultValue: string, description: string) {
+  const schema = parsed(bounded(parseDuration, 1)).prefault(defaultValue);
+  const allowed = DURATION_ALLOWED.replace(/; or 0$/, '');
+  return described(schema, { description, allowed, shape: 'scalar' });
+}
+
 /** An address to listen on, or undefined for `none`. */
 export function address(defaultValue: string, description: string) {
   const schema = z.string().transform((text, context): ListenAddress | undefined => {
@@ -104,9 +111,16 @@ export function ratio(defaultValue: number, description: string) {
   return described(schema, { description, allowed: 'a number from 0 to 1', shape: 'number' });
 }
 
-/** A text that `pattern` fits. */
-export function text(pattern: RegExp, allowed: string, description: string) {
-  return described(z.string().regex(pattern), { description, allowed, shape: 'scalar' });
+/** A text that `pattern` fits. Without a default it has to be given. */
+export function text(pattern: RegExp, allowed: string, description: string, defaultValue?: string) {
+  const schema = z.string().regex(pattern);
+  const meta = { description, allowed, shape: 'scalar' } as const;
+  return described(defaultValue === undefined ? schema : schema.prefault(defaultValue), meta);
+}
+
+/** Texts that `pattern` fits, one at least. */
+export function texts(pattern: RegExp, allowed: string, description: string) {
+  return described(z.array(z.string().regex(pattern)).min(1), { description, allowed, shape: 'list' });
 }
 
 /** The same, or nothing: then it is undefined. */

@@ -1,5 +1,17 @@
 import { z } from 'zod';
-import { boolean, choice, duration, integer, optionalText, path, size, text, textByName } from './fields.js';
+import {
+  boolean,
+  choice,
+  duration,
+  integer,
+  optionalText,
+  path,
+  size,
+  text,
+  textByName,
+  texts,
+  timeLimit,
+} from './fields.js';
 
 const MODES = ['read-through', 'write-through', 'write-behind', 'read-only'] as const;
 
@@ -12,16 +24,16 @@ const common = {
   ).optional(),
   mode: choice(MODES, 'read-through', 'What is written to the tier; every tier is read.'),
   required: boolean(false, 'Whether to fail rather than to go on without the tier while it does not answer.'),
-  timeout: duration(
+  timeout: timeLimit(
     '10s',
     'How long a request to the tier may take with all attempts; for a large blob, until it begins.',
   ),
-  attempt_timeout: duration('5s', 'The same for one attempt.'),
-  idle_timeout: duration('15s', 'How long a blob that is being sent or received may stand still.'),
+  attempt_timeout: timeLimit('5s', 'The same for one attempt.'),
+  idle_timeout: timeLimit('15s', 'How long a blob that is being sent or received may stand still.'),
   retries: integer(2, 0, 10, 'How often a request that failed is repeated, where it can be.'),
   circuit_breaker: choice(['on', 'off'], 'on', 'Whether a tier that keeps failing is left alone for a while.'),
   failures: integer(5, 1, 1000, 'Failures in a row after which the tier is left alone.'),
-  rest: duration('10s', 'How long it is left alone before it is tried again.'),
+  rest: timeLimit('10s', 'How long it is left alone before it is tried again.'),
   rate_limit: integer(0, 0, 1_000_000, 'Most requests a second to the tier; 0 is no limit.'),
 };
 
@@ -59,11 +71,30 @@ const grpc = z.strictObject({
   ...tls,
 });
 
+const redis = z.strictObject({
+  type: type('redis'),
+  urls: texts(
+    /^rediss?:\/\/\S+$/,
+    'a list of redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for TLS',
+    'Where Redis or Valkey is: the server, some of the nodes of a cluster, or the Sentinels of a group.',
+  ),
+  topology: choice(['server', 'cluster', 'sentinel'], 'server', 'What the URLs name.'),
+  group: optionalText(/^\S+$/, 'a name, or empty', 'The name of the group that the Sentinels watch over.'),
+  username: optionalText(/^\S+$/, 'a name, or empty', 'The user, instead of the one in the URL.'),
+  password_file: path('A file with the password; read again when a connection is lost.'),
+  prefix: text(/^\S+$/, 'a text that is not empty', 'In front of every key.', 'granary:'),
+  max_blob_size: size('64KiB', 'Largest blob that is kept there; 0 keeps action results alone.'),
+  ttl: duration('0', 'How long Redis keeps what is stored; 0 is for as long as it has room.'),
+  ...common,
+  ...tls,
+});
+
 /** One tier of the configuration. */
-export const tierSchema = z.discriminatedUnion('type', [grpc]);
+export const tierSchema = z.discriminatedUnion('type', [grpc, redis]);
 
 export type TierConfig = z.output<typeof tierSchema>;
 export type GrpcTierConfig = z.output<typeof grpc>;
+export type RedisTierConfig = z.output<typeof redis>;
 
 /** The name of the tier that `backing_cache.target` stands for. */
 export const BACKING_CACHE = 'backing_cache';

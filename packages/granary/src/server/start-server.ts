@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { DiskBlobStore, withRecorder, withSizeLimit, withTracing } from '@granary/blobs';
 import {
@@ -28,9 +29,11 @@ import { formatAddress } from '../config/address.js';
 import { hasCredentials } from '../config/rules.js';
 import type { Config } from '../config/schema.js';
 import { defaultStorageDirectory } from '../config/storage-directory.js';
+import { tiersOf } from '../config/tier-schema.js';
 import { grpcConnections, httpConnections } from '../metrics/connection-metrics.js';
 import { RequestMetrics } from '../metrics/request-metrics.js';
 import { addStoreGauges, StoreMetrics } from '../metrics/store-metrics.js';
+import { checkTier, openTiers } from '../tiers/open-tiers.js';
 import { loadTls } from '../tls/tls-material.js';
 import { granaryVersion } from '../version.js';
 import { Closers } from './closers.js';
@@ -133,11 +136,30 @@ async function assemble(
     onRefused: (reason) => refusals.with(reason.toLowerCase()).add(),
   });
 
+  const tierConfigs = tiersOf(config);
+  const tiered =
+    tierConfigs.length > 0
+      ? await openTiers({
+          tiers: tierConfigs,
+          local: withRecorder(store, storeMetrics),
+          actionResults: store.actionResults,
+          sizes: store,
+          metrics: registry,
+          tracer,
+          logger: logger.forContext('component', 'tiers'),
+        })
+      : undefined;
+  if (tiered) closers.add(() => tiered.close());
+  for (const tier of tiered?.tiers ?? []) readiness.addUpstream(tier.name, (signal) => checkTier(tier, signal));
+  const serverId = tiered && randomUUID();
+  const blobs = tiered?.blobs ?? withRecorder(store, storeMetrics);
+
   const requestMetrics = new RequestMetrics(registry);
   const hooks = edgeHooks(policy, requestMetrics, logger);
   const cache = createRemoteCache({
-    blobs: withTracing(withRecorder(withSizeLimit(store, config.limits.max_blob_size), storeMetrics), tracer),
-    actionResults: store.actionResults,
+    blobs: withTracing(withSizeLimit(blobs, config.limits.max_blob_size), tracer),
+    actionResults: tiered?.actionResults ?? store.actionResults,
+    serverId,
     digestFunctions: config.cas.digest_functions,
     limits: cacheLimits(config),
     ac: { readOnly: config.ac.read_only, completenessCheck: config.ac.completeness_check },
@@ -179,7 +201,8 @@ async function assemble(
   if (http) {
     const handle = createHttpCacheHandler({
       blobs: cache.blobs,
-      sizes: store,
+      serverId,
+      sizes: tiered?.blobs ?? store,
       onUnknown: (asked) => storeMetrics.recordOperation(asked, 'miss', 0, 0),
       actionCache: cache.actionCache,
       digestFunctions: cache.digestFunctions,

@@ -1,0 +1,156 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { Digest } from '@granary/blobs';
+import { GrpcTier } from '@granary/reapi';
+import { parseExposition } from '@granary/telemetry/testing';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { startTestServer, type TestServer } from '../testing/test-server.js';
+
+const MIB = 1024 * 1024;
+const ended: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ended.splice(0).reverse()) await end();
+});
+
+async function server(values: Readonly<Record<string, unknown>> = {}): Promise<TestServer> {
+  const running = await startTestServer(values);
+  ended.push(() => running[Symbol.asyncDispose]());
+  return running;
+}
+
+/** A server in front of others, with patience that suits tests. */
+function inFrontOf(targets: readonly string[], settings: object = {}): Promise<TestServer> {
+  const tiers = targets.map((target, i) => ({
+    type: 'grpc',
+    name: `tier${i}`,
+    target,
+    retries: 0,
+    attempt_timeout: '2s',
+    failures: 2,
+    rest: '100ms',
+    ...settings,
+  }));
+  return server({ tiers });
+}
+
+function clientOf(running: TestServer): GrpcTier {
+  const client = new GrpcTier({ name: 'client', mode: 'write-through', target: running.address('listen.grpc') });
+  ended.push(() => client.close());
+  return client;
+}
+
+function blob(size: number) {
+  const bytes = randomBytes(size);
+  return { bytes, digest: Digest.of('sha256', bytes) };
+}
+
+async function read(client: GrpcTier, digest: Digest): Promise<Buffer | undefined> {
+  const reader = await client.blobs.read(digest);
+  if (!reader) return undefined;
+  const parts: Buffer[] = [];
+  for await (const chunk of reader) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}
+
+async function metric(running: TestServer, name: string, labels: Readonly<Record<string, string>>): Promise<number> {
+  const response = await fetch(`http://${running.address('listen.admin')}/metrics`);
+  return parseExposition(await response.text(), 'text')
+    .flatMap(({ samples }) => samples)
+    .filter((one) => one.name === name && Object.entries(labels).every(([key, value]) => one.labels[key] === value))
+    .reduce((sum, { value }) => sum + value, 0);
+}
+
+async function freePort(): Promise<number> {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  listener.close();
+  await once(listener, 'close');
+  return port;
+}
+
+describe('a server in front of another', () => {
+  it.each([100, 300_000, 5 * MIB])('hands out what the other has, and keeps it: %i bytes', async (size) => {
+    const back = await server();
+    const front = await inFrontOf([back.address('listen.grpc')]);
+    const { bytes, digest } = blob(size);
+    await clientOf(back).blobs.write(digest, bytes);
+    const client = clientOf(front);
+    expect(await client.blobs.findMissing([digest])).toEqual([]);
+    expect((await read(client, digest))?.equals(bytes)).toBe(true);
+    await vi.waitFor(() => expect(front.server.stats().storage.blobs).toBe(1));
+    await back.server.stop();
+    expect((await read(client, digest))?.equals(bytes)).toBe(true);
+    expect(await metric(front, 'granary_cache_requests_total', { tier: 'tier0', status: 'hit' })).toBeGreaterThan(0);
+  });
+
+  it('brings uploads to the other where it is written through', async () => {
+    const back = await server();
+    const front = await server({ 'backing_cache.target': back.address('listen.grpc') });
+    for (const size of [100, 5 * MIB]) {
+      const { bytes, digest } = blob(size);
+      await clientOf(front).blobs.write(digest, bytes);
+      expect((await read(clientOf(back), digest))?.equals(bytes)).toBe(true);
+    }
+  });
+
+  it('finds over HTTP what it has itself, and over gRPC what the other has', async () => {
+    const back = await server();
+    const front = await inFrontOf([back.address('listen.grpc')]);
+    const { bytes, digest } = blob(1000);
+    await clientOf(back).blobs.write(digest, bytes);
+    const url = `http://${front.address('listen.http')}/cas/${createHash('sha256').update(bytes).digest('hex')}`;
+    // The protocol has no sizes, and the Remote Execution API can't be asked without them.
+    expect((await fetch(url)).status).toBe(404);
+    await read(clientOf(front), digest);
+    await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200));
+  });
+
+  it('starts and serves while the other is not there, says so, and uses it as soon as it is', async () => {
+    const port = await freePort();
+    const front = await inFrontOf([`127.0.0.1:${port}`]);
+    const client = clientOf(front);
+    const { bytes, digest } = blob(1000);
+    const own = blob(1000);
+    await client.blobs.write(own.digest, own.bytes);
+    for (let i = 0; i < 4; i++) expect(await client.blobs.get(digest)).toBeUndefined();
+    expect((await read(client, own.digest))?.equals(own.bytes)).toBe(true);
+    expect(await metric(front, 'granary_circuit_state', { layer: 'tier0' })).toBe(1);
+    const ready = await fetch(`http://${front.address('listen.admin')}/readyz`);
+    expect([ready.status, await ready.text()]).toEqual([200, expect.stringContaining('tier0')]);
+
+    const back = await server({ 'listen.grpc': `127.0.0.1:${port}` });
+    await clientOf(back).blobs.write(digest, bytes);
+    await vi.waitFor(async () => expect((await client.blobs.get(digest))?.equals(bytes)).toBe(true), 10_000);
+    expect(await metric(front, 'granary_circuit_opens_total', { layer: 'tier0' })).toBeGreaterThan(0);
+    await vi.waitFor(async () => expect(await metric(front, 'granary_circuit_state', { layer: 'tier0' })).toBe(0));
+  });
+
+  it('fails clearly while one that is required is not there, and is not ready where it must be', async () => {
+    const tiers = [{ type: 'grpc', target: `127.0.0.1:${await freePort()}`, required: true, retries: 0 }];
+    const front = await server({ tiers, 'readiness.require_upstream': true });
+    const client = clientOf(front);
+    const { digest } = blob(1000);
+    await expect(client.blobs.get(digest)).rejects.toMatchObject({ kind: 'unavailable' });
+    expect((await fetch(`http://${front.address('listen.admin')}/readyz`)).status).toBe(503);
+    const asked = client.actionResults.get(`sha256/${digest.hash}/`);
+    await expect((async () => asked)()).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+
+  it('refuses what comes back to it in a circle', async () => {
+    const [first, second] = [await freePort(), await freePort()];
+    const settings = (own: number, other: number) => ({
+      'listen.grpc': `127.0.0.1:${own}`,
+      tiers: [{ type: 'grpc', target: `127.0.0.1:${other}`, retries: 0, required: true }],
+    });
+    const one = await server(settings(first, second));
+    await server(settings(second, first));
+    const { digest } = blob(1000);
+    const asked = clientOf(one).blobs.findMissing([digest]);
+    await expect(asked).rejects.toThrow(/servers are tiers of each other/);
+    const labels = { method: 'FindMissingBlobs', code: 'FAILED_PRECONDITION' };
+    expect(await metric(one, 'granary_grpc_requests_total', labels)).toBe(1);
+    expect(await metric(one, 'granary_grpc_requests_total', { method: 'FindMissingBlobs' })).toBe(2);
+  });
+});
