@@ -1,4 +1,4 @@
-import { isStoreError, StoreClosedError } from '../errors.js';
+import { StoreClosedError } from '../errors.js';
 import { type RemoteFailure, RemoteStoreError } from '../tiered/remote-error.js';
 
 /** What the first word of Redis' errors, or its first words, means. */
@@ -15,7 +15,6 @@ const REPLY = /^[A-Z]{3,}\b/;
  * command with its arguments, a password or a blob among them.
  */
 export function redisFailure(tier: string, error: unknown): Error {
-  if (isStoreError(error)) return error;
   if (codeOf(error) === 'CACHE_CLOSED') return new StoreClosedError();
   if (codeOf(error) === 'CACHE_TIMEOUT') return new RemoteStoreError(tier, 'timeout', messageOf(error));
   const root = rootOf(error);
