@@ -27,6 +27,7 @@ export {
 } from './digest-function.js';
 export { DiskBlobStore, type DiskBlobStoreStats } from './disk/disk-blob-store.js';
 export type { FileStatus, FileSystem, OpenFile } from './disk/files/file-system.js';
+export { actionResultPin, blobPin, EntryPins } from './disk/index/entry-pins.js';
 export type { DiskBlobStoreOptions, Durability, Eviction } from './disk/options.js';
 export { type VerifyFinding, type VerifyOptions, type VerifyReport, verifyStore } from './disk/verify.js';
 export * from './errors.js';
@@ -42,7 +43,17 @@ export {
 export { resilientTier } from './tiered/resilience/resilient-tier.js';
 export type { StoreResilienceOptions } from './tiered/resilience/store-policies.js';
 export { TierBreaker } from './tiered/resilience/tier-breaker.js';
+export type { ResultTier } from './tiered/result-tier.js';
 export type { Tier, TierMode } from './tiered/tier.js';
 export type { TierAccess } from './tiered/tier-access.js';
 export { TierWrites, type TierWritesOptions, type WriteBehind } from './tiered/tier-writes.js';
+export { TieredActionResultStore, type TieredActionResultStoreOptions } from './tiered/tiered-action-result-store.js';
 export { TieredBlobStore, type TieredBlobStoreOptions } from './tiered/tiered-blob-store.js';
+export { writeBehindTargets } from './tiered/write-behind/targets.js';
+export type { TierQueueStats } from './tiered/write-behind/tier-queue.js';
+export {
+  type DropReason,
+  WriteBehindQueue,
+  type WriteBehindQueueOptions,
+  type WriteBehindTarget,
+} from './tiered/write-behind/write-behind-queue.js';

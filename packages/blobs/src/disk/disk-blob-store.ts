@@ -97,7 +97,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     this.#options = options;
     this.#lock = lock;
     this.#marker = marker;
-    this.#catalog = new Catalog(database, ledger, options.clock);
+    this.#catalog = new Catalog(database, ledger, options.clock, options.pins);
     this.#entries = new EntryStore(this.#catalog, ledger, directory, options);
     this.#files = new BlobFiles(this.#entries, options);
     this.actionResults = new DiskActionResultStore(this.#entries, options, () => this.#closing !== undefined);

@@ -95,7 +95,7 @@ export class EntryStore {
 
   #isUnused(key: EntryKey, lastUse: number): boolean {
     const handle = this.catalog.find(key.kind, key.words, key.at);
-    return handle !== -1 && this.catalog.table.lastUse(handle) === lastUse && !this.catalog.isPinned(keyText(key));
+    return handle !== -1 && this.catalog.table.lastUse(handle) === lastUse && !this.catalog.pins.isPinned(keyText(key));
   }
 
   #fileOf(key: EntryKey): string {

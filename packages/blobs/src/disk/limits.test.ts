@@ -4,6 +4,7 @@ import { NoSpaceError } from '../errors.js';
 import { blobOf, inChunks } from '../testing/content.js';
 import { FaultyFileSystem, systemError } from '../testing/faulty-file-system.js';
 import { TemporaryStores } from '../testing/temporary-stores.js';
+import { actionResultPin, blobPin, EntryPins } from './index/entry-pins.js';
 import type { Eviction } from './options.js';
 
 const KIB = 1024;
@@ -109,6 +110,50 @@ describe('a full store', () => {
     // The write goes on as soon as there is space; the round that made it is counted at its end.
     await store.maintain();
     expect(store.stats().evictions).toBeGreaterThan(0);
+  });
+
+  it('does not evict what is pinned, and what is behind that has its turn', async () => {
+    const { clock, advance } = testClock();
+    const directory = await stores.folder();
+    const old = Array.from({ length: 4 }, (_, i) => blobOf(390 * KIB, `old ${i}`));
+    const first = await stores.open({ directory, maxBytes: 4 * MIB, clock });
+    for (const { digest, bytes } of old) await first.write(digest, bytes);
+    await first.actionResults.set('old result', Buffer.from('value'));
+    await first.close();
+    const pins = new EntryPins();
+    for (const { digest } of old) pins.pin(blobPin(digest));
+    pins.pin(actionResultPin('old result'));
+    advance(60_000);
+    const store = await stores.open({ directory, maxBytes: 4 * MIB, minAgeMs: 0, clock, pins });
+    await store.whenLoaded();
+    const others = Array.from({ length: 12 }, (_, i) => blobOf(390 * KIB, i));
+    for (const { digest, bytes } of others) {
+      advance(1000);
+      await store.write(digest, bytes);
+    }
+    expect(store.findMissing(old.map(({ digest }) => digest))).toEqual([]);
+    expect(String(await store.actionResults.get('old result'))).toBe('value');
+    expect(store.findMissing(others.map(({ digest }) => digest)).length).toBeGreaterThan(5);
+    for (const { digest } of old) pins.unpin(blobPin(digest));
+    expect(pins.count).toBe(1);
+    for (let i = 20; i < 40; i++) {
+      advance(1000);
+      await store.write(blobOf(390 * KIB, i).digest, blobOf(390 * KIB, i).bytes);
+    }
+    expect(store.findMissing(old.map(({ digest }) => digest))).toHaveLength(4);
+  });
+
+  it('refuses uploads when all that is there is pinned', async () => {
+    const pins = new EntryPins();
+    const store = await stores.open({ maxBytes: 2 * MIB, minAgeMs: 0, spaceWaitMs: 50, pins });
+    const blobs = Array.from({ length: 5 }, (_, i) => blobOf(390 * KIB, i));
+    for (const { digest, bytes } of blobs) {
+      pins.pin(blobPin(digest));
+      await store.write(digest, bytes);
+    }
+    const { digest, bytes } = blobOf(390 * KIB, 'one too many');
+    await expect(store.write(digest, bytes)).rejects.toBeInstanceOf(NoSpaceError);
+    expect(store.findMissing(blobs.map((blob) => blob.digest))).toEqual([]);
   });
 
   it('does not evict what is being read', async () => {

@@ -1,6 +1,7 @@
 import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
 import { StoreError } from '../errors.js';
 import { type FileSystem, nodeFileSystem } from './files/file-system.js';
+import { EntryPins } from './index/entry-pins.js';
 
 /**
  * What a power cut may take. A killed process loses nothing that was acknowledged, whichever is chosen.
@@ -43,6 +44,8 @@ export interface DiskBlobStoreOptions {
   readonly name?: string;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly clock?: () => number;
+  /** Entries that are needed elsewhere and never evicted, also not before the store is open. Default: none. */
+  readonly pins?: EntryPins;
   /** Default: Node's. */
   readonly fileSystem?: FileSystem;
   readonly logger?: Logger;
@@ -70,6 +73,7 @@ export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
     housekeepingMs: 2_000,
     name: 'disk',
     clock: Date.now,
+    pins: new EntryPins(),
     fileSystem: nodeFileSystem,
     logger: nullLogger,
     tracer: noopTracer,

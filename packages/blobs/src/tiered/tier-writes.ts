@@ -1,8 +1,9 @@
-import { isQueueFull, SemaphoreThrottle } from '@granary/resilience';
+import { InvalidOptionError, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
 import type { Logger } from '@granary/telemetry';
 import type { BlobSource, BlobStore, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
 import { BlobDamagedError } from '../errors.js';
+import type { Tier } from './tier.js';
 import type { TierAccess } from './tier-access.js';
 
 /** Blobs up to this size are sent from memory, so that a failed attempt can be repeated. */
@@ -22,6 +23,8 @@ export interface WriteBehind {
 
 export interface TierWritesOptions {
   readonly local: BlobStore;
+  /** Has what the tiers have too, for blobs that an action result needs in one more tier. */
+  readonly anywhere: BlobStore;
   readonly tiers: readonly TierAccess[];
   readonly writeBehind: WriteBehind | undefined;
   readonly logger: Logger;
@@ -63,22 +66,45 @@ export class TierWrites {
   }
 
   /**
-   * Brings those of the blobs that a tier is for and doesn't have, before an action result that names them.
+   * Brings those of the blobs that a tier is for and doesn't have, before an action result that names them: from here, or
+   * from another tier.
    *
-   * @throws TierUnavailableError when the tier didn't take them all, or one isn't here
+   * @throws BlobDamagedError when one is nowhere
+   * @throws what the tier throws when it doesn't take them all
    */
   async ensure(tier: TierAccess, digests: readonly Digest[], options: OperationOptions | undefined): Promise<void> {
     const wanted = digests.filter((digest) => tier.takes(digest));
     const missing = (await tier.findMissing(wanted, options)).values();
+    let failed = false;
     const worker = async () => {
-      for (const digest of missing) await this.send(tier, digest, options);
+      for (const digest of missing) {
+        if (failed) return;
+        try {
+          await tier.write(digest, () => this.#open(this.#options.anywhere, digest, options), options);
+        } catch (error) {
+          failed = true;
+          throw error;
+        }
+      }
     };
     await allOf(Array.from({ length: MOST_AT_ONCE }, worker));
   }
 
+  /** Whether all of these are in the local store. */
+  async areHere(digests: readonly Digest[], options: OperationOptions | undefined): Promise<boolean> {
+    return digests.length === 0 || (await this.#options.local.findMissing(digests, options)).length === 0;
+  }
+
+  /** Sends a blob that was queued; false when it is not here any more. */
+  async sendQueued(tier: TierAccess, digest: Digest, signal: AbortSignal): Promise<boolean> {
+    if (!(await this.areHere([digest], { signal }))) return false;
+    await this.send(tier, digest, { signal });
+    return true;
+  }
+
   /** Sends one blob to one tier, unless that has it. Rejects when it can't be sent. */
   async send(tier: TierAccess, digest: Digest, options: OperationOptions | undefined): Promise<void> {
-    await tier.write(digest, () => this.#open(digest, options), options);
+    await tier.write(digest, () => this.#open(this.#options.local, digest, options), options);
   }
 
   /** Ends what runs in the background. */
@@ -109,12 +135,33 @@ export class TierWrites {
     this.#running.add(promotion);
   }
 
-  async #open(digest: Digest, options: OperationOptions | undefined): Promise<BlobSource> {
-    const { local } = this.#options;
-    const source = await (digest.size <= WHOLE_BYTES ? local.get(digest, options) : local.read(digest, options));
-    if (!source) throw new BlobDamagedError(`${digest} went away before it was sent on`);
-    return source;
+  /** Small blobs in memory; of larger ones nothing is opened before the tier asks for the first chunk. */
+  async #open(store: BlobStore, digest: Digest, options: OperationOptions | undefined): Promise<BlobSource> {
+    if (digest.size > WHOLE_BYTES) return openedLate(store, digest, options);
+    const bytes = await store.get(digest, options);
+    if (!bytes) throw wentAway(digest);
+    return bytes;
   }
+}
+
+async function* openedLate(
+  store: BlobStore,
+  digest: Digest,
+  options: OperationOptions | undefined,
+): AsyncGenerator<Uint8Array, void> {
+  const reader = await store.read(digest, options);
+  if (!reader) throw wentAway(digest);
+  yield* reader;
+}
+
+function wentAway(digest: Digest): BlobDamagedError {
+  return new BlobDamagedError(`${digest} went away before it was sent on`);
+}
+
+/** @throws InvalidOptionError when a tier is written behind and there is nothing that does it */
+export function checkWriteBehind(tiers: readonly Tier[], writeBehind: WriteBehind | undefined): void {
+  const tier = tiers.find(({ mode }) => mode === 'write-behind');
+  if (tier && !writeBehind) throw new InvalidOptionError('writeBehind', `given for the tier ${tier.name}`, writeBehind);
 }
 
 /** Waits for all, also when some fail; then throws the first failure. */

@@ -80,7 +80,13 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     this.tiers = tiers.flatMap((tier) =>
       tier.blobs ? [new TierAccess(tier, tier.blobs, new ExistenceCache(options.existence))] : [],
     );
-    this.writes = new TierWrites({ local, tiers: this.tiers, writeBehind: options.writeBehind, logger });
+    this.writes = new TierWrites({
+      local,
+      anywhere: this,
+      tiers: this.tiers,
+      writeBehind: options.writeBehind,
+      logger,
+    });
   }
 
   get name(): string {

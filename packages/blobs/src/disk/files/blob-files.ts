@@ -96,13 +96,13 @@ export class BlobFiles {
     const { catalog } = this.#entries;
     const key = blobKey(digest);
     const text = keyText(key);
-    catalog.pin(text);
+    catalog.pins.pin(text);
     let opened: BlobReader | undefined;
     try {
-      opened = await this.#openPinned(digest, key, range, signal, () => catalog.unpin(text));
+      opened = await this.#openPinned(digest, key, range, signal, () => catalog.pins.unpin(text));
       return opened;
     } finally {
-      if (!opened) catalog.unpin(text);
+      if (!opened) catalog.pins.unpin(text);
     }
   }
 

@@ -2,6 +2,7 @@ import { accountedBytes } from '../space/accounting.js';
 import type { Reservation, SpaceLedger } from '../space/space-ledger.js';
 import { BlobIndex, IN_FILE, VERIFIED } from './blob-index.js';
 import { ACTION_RESULT, type EntryKey, keyBytes, keyText, tableWordsOf, wordsOf } from './entry-key.js';
+import type { EntryPins } from './entry-pins.js';
 import { type IndexDatabase, keyFrom } from './index-database.js';
 import { KeyedLock } from './keyed-lock.js';
 import type { EntryRecord, Place } from './record.js';
@@ -28,9 +29,10 @@ export class Catalog {
   readonly database: IndexDatabase;
   /** Held while an entry is being added, replaced or removed. */
   readonly locks = new KeyedLock();
+  /** What may not be evicted: it is being read, or needed elsewhere. */
+  readonly pins: EntryPins;
   readonly #ledger: SpaceLedger;
   readonly #clock: () => number;
-  readonly #readers = new Map<string, number>();
   /** Of the entries in the table. */
   #bytes = 0;
   /** Of the entries in the table. */
@@ -40,9 +42,10 @@ export class Catalog {
   #lastUse: number;
   #loaded = false;
 
-  constructor(database: IndexDatabase, ledger: SpaceLedger, clock: () => number) {
+  constructor(database: IndexDatabase, ledger: SpaceLedger, clock: () => number, pins: EntryPins) {
     const totals = database.totals();
     this.database = database;
+    this.pins = pins;
     this.#ledger = ledger;
     this.#clock = clock;
     this.table = new BlobIndex({ expected: database.recordCount });
@@ -138,21 +141,6 @@ export class Catalog {
     const prefix = Buffer.concat([Buffer.of(key.kind), Buffer.from(key.words.buffer)]);
     const whole = this.database.firstKeyFrom(prefix);
     return whole?.subarray(0, prefix.length).equals(prefix) ? keyFrom(whole) : undefined;
-  }
-
-  /** Keeps an entry from being evicted until {@link unpin}. */
-  pin(key: string): void {
-    this.#readers.set(key, (this.#readers.get(key) ?? 0) + 1);
-  }
-
-  unpin(key: string): void {
-    const readers = this.#readers.get(key) ?? 0;
-    if (readers > 1) this.#readers.set(key, readers - 1);
-    else this.#readers.delete(key);
-  }
-
-  isPinned(key: string): boolean {
-    return this.#readers.has(key);
   }
 
   /** Takes what the database has of an entry into the table, unless it is there or being changed. */

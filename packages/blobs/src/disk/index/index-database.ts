@@ -263,8 +263,12 @@ export function parsePiece(piece: Buffer): { readonly key: Buffer; readonly isPa
   return { key: piece.subarray(0, length), isPartOf: (size) => number < pieceCount(size) };
 }
 
-/** LMDB takes the process down when it opens a file that is no database of its own. */
-function checkMagic(path: string): void {
+/**
+ * LMDB takes the process down when it opens a file that is no database of its own.
+ *
+ * @throws StoreError when this is such a file
+ */
+export function checkMagic(path: string): void {
   const start = Buffer.alloc(MAGIC_WITHIN);
   let length: number;
   try {

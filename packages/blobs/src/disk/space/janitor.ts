@@ -117,10 +117,11 @@ export class Janitor {
     let lastUse = 0;
     // What a shortage on the file system asks for is fixed at the start: what is unlinked shows there only later.
     let shortage = ledger.freeShortage();
+    const before = clock() - this.#options.minAgeMs;
     while (!this.#closed) {
       const excess = ledger.excess();
       if (excess <= 0 && shortage <= 0) break;
-      const batch = await this.#nextBatch(excess <= 0, Math.max(excess, shortage));
+      const batch = await this.#nextBatch(excess <= 0, Math.max(excess, shortage), before);
       if (batch.length === 0) break;
       const gone = await Promise.all(batch.map((entry) => this.#evict(entry)));
       for (const [i, freed] of gone.entries()) {
@@ -142,9 +143,8 @@ export class Janitor {
   }
 
   /** The next few to go, by their last use: together about as large as what is wanted. */
-  async #nextBatch(filesOnly: boolean, wanted: number): Promise<OldEntry[]> {
-    const { catalog, clock, minAgeMs } = this.#options;
-    const before = clock() - minAgeMs;
+  async #nextBatch(filesOnly: boolean, wanted: number, before: number): Promise<OldEntry[]> {
+    const { catalog } = this.#options;
     if (this.#oldest.length === 0 || this.#oldestAreFiles !== filesOnly) {
       const oldest = await collectOldest(catalog.table, COLLECTED, before, filesOnly, new Yielder());
       this.#oldest = oldest.reverse();
@@ -169,7 +169,12 @@ export class Janitor {
     const key = handle === -1 ? undefined : catalog.keyAt(handle);
     if (!key) return 0;
     const text = keyText(key);
-    if (catalog.isPinned(text) || catalog.locks.isHeld(text)) return 0;
+    if (catalog.pins.isPinned(text)) {
+      // Whoever needs it uses it: so those behind it have their turn, however many are pinned.
+      catalog.table.touch(handle, catalog.stamp());
+      return 0;
+    }
+    if (catalog.locks.isHeld(text)) return 0;
     return this.#options.evict(entry, key);
   }
 

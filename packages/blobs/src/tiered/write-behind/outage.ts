@@ -1,0 +1,12 @@
+import { isCircuitOpen, isTimeout } from '@granary/resilience';
+import { isStoreError } from '../../errors.js';
+import { isRemoteStoreError } from '../remote-error.js';
+
+/** Whether a failure is the tier's, whatever it was asked, rather than that of this one content. */
+export function isTierUnavailable(error: unknown): boolean {
+  if (isRemoteStoreError(error)) return error.retryable;
+  if (isTimeout(error) || isCircuitOpen(error)) return true;
+  if (!isStoreError(error) || error.code !== 'TIER_UNAVAILABLE') return false;
+  // How a failure is told to whoever can't do without the tier: what it was says the cause.
+  return error.cause === undefined || isTierUnavailable(error.cause) || !isStoreError(error.cause);
+}
