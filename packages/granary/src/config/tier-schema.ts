@@ -71,6 +71,59 @@ const grpc = z.strictObject({
   ...tls,
 });
 
+const http = z.strictObject({
+  type: type('http'),
+  url: text(
+    /^https?:\/\/\S+$/,
+    'http:// or https:// with a host, and a path where there is one',
+    'What stands in front of /cas/ and /ac/. A user and a password in it are sent as Basic credentials.',
+  ),
+  ...common,
+  username: optionalText(/^\S+$/, 'a name, or empty', 'The user of Basic credentials.'),
+  password_file: path('A file with the password of that user; read at the start.'),
+  token_file: path('A file with the bearer token for the tier; read again when it changes.'),
+  headers: textByName('Sent with every request.'),
+  connections: integer(64, 1, 1024, 'Connections to the tier.'),
+  compression: choice(['auto', 'off'], 'auto', 'Whether blobs may come compressed with zstd.'),
+  forbidden_is_missing: boolean(false, 'Whether 403 means that a blob is not there, as some object stores answer.'),
+  ...tls,
+});
+
+const s3 = z.strictObject({
+  type: type('s3'),
+  bucket: text(/^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/, 'the name of a bucket', 'The bucket.'),
+  ...common,
+  prefix: optionalText(/^\S+$/, 'a text, or empty', 'In front of every key, with a slash behind it.'),
+  region: optionalText(
+    /^[a-z0-9-]+$/,
+    'a region, or empty',
+    'Empty: as the AWS SDK finds it; us-east-1 with an endpoint.',
+  ),
+  endpoint: optionalText(
+    /^https?:\/\/[^\s@]+$/,
+    'http:// or https:// with a host and without credentials, or empty',
+    'A store other than AWS.',
+  ),
+  path_style: choice(['auto', 'on', 'off'], 'auto', 'Whether the bucket stands in the path. auto: with an endpoint.'),
+  credentials_file: path(
+    'A file with the access key on its first line and the secret on its second. Empty: as the AWS SDK finds them.',
+  ),
+  encryption: choice(
+    ['none', 'sse-s3', 'kms'],
+    'none',
+    'How the store encrypts what it is given. none: as the bucket says.',
+  ),
+  kms_key_id: optionalText(
+    /^\S+$/,
+    'a key of KMS, or empty',
+    'The key for encryption: kms. Empty: that of the account.',
+  ),
+  part_size: size('8MiB', 'Larger blobs are sent in parts of this size.', { bytes: 5 * 1024 * 1024, text: '5MiB' }),
+  connections: integer(64, 1, 1024, 'Connections to the store.'),
+  forbidden_is_missing: boolean(false, 'Whether 403 means that a blob is not there, as S3 says to who may not list.'),
+  ...tls,
+});
+
 const redis = z.strictObject({
   type: type('redis'),
   urls: texts(
@@ -90,10 +143,12 @@ const redis = z.strictObject({
 });
 
 /** One tier of the configuration. */
-export const tierSchema = z.discriminatedUnion('type', [grpc, redis]);
+export const tierSchema = z.discriminatedUnion('type', [grpc, http, s3, redis]);
 
 export type TierConfig = z.output<typeof tierSchema>;
 export type GrpcTierConfig = z.output<typeof grpc>;
+export type HttpTierConfig = z.output<typeof http>;
+export type S3TierConfig = z.output<typeof s3>;
 export type RedisTierConfig = z.output<typeof redis>;
 
 /** The name of the tier that `backing_cache.target` stands for. */

@@ -54,6 +54,24 @@ tiers:
     );
   });
 
+  it('may be of any type, each with what it needs', async () => {
+    const config = await load(`
+tiers:
+  - { type: redis, urls: ['redis://cache:6379'], ttl: 1h }
+  - { type: http, url: 'http://cache/prefix', token_file: /run/token }
+  - { type: s3, bucket: builds, endpoint: 'http://127.0.0.1:9000', mode: write-behind }
+`);
+    expect(tiersOf(config)).toMatchObject([
+      { type: 'redis', topology: 'server', prefix: 'granary:', ttl: 3_600_000, max_blob_size: 65_536 },
+      { type: 'http', connections: 64, compression: 'auto', token_file: '/run/token' },
+      { type: 's3', path_style: 'auto', encryption: 'none', part_size: 8 * 1024 * 1024, mode: 'write-behind' },
+    ]);
+    expect(await mistakes('tiers: [{ type: redis, urls: [], }, { type: s3, bucket: B }]')).toEqual([
+      expect.stringContaining('tiers[0].urls: found []; allowed: a list of redis://'),
+      'tiers[1].bucket: found "B"; allowed: the name of a bucket',
+    ]);
+  });
+
   it('can be one in short, which comes first and is written through', async () => {
     const config = await load('backing_cache:\n  target: cache:9092\ntiers: [{ type: grpc, target: far:1 }]\n');
     expect(tiersOf(config).map(({ name, target, mode }) => [name, target, mode])).toEqual([

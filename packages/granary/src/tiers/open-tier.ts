@@ -1,7 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import type { Tier } from '@granary/blobs';
+import type { Logger } from '@granary/telemetry';
 import { ConfigError } from '../config/mistake.js';
-import { type GrpcTierConfig, type RedisTierConfig, type TierConfig, tierName } from '../config/tier-schema.js';
+import {
+  type GrpcTierConfig,
+  type HttpTierConfig,
+  type RedisTierConfig,
+  type S3TierConfig,
+  type TierConfig,
+  tierName,
+} from '../config/tier-schema.js';
+import { TokenFile } from './token-file.js';
 
 /**
  * The client of one tier, which is loaded only here. Nothing is waited for: a tier that isn't there is connected to when
@@ -10,9 +19,9 @@ import { type GrpcTierConfig, type RedisTierConfig, type TierConfig, tierName } 
  * @param place where the tier stands in the configuration, such as `tiers[0]`
  * @throws ConfigError when a file that it names can't be read, or its settings make no sense together
  */
-export async function openTier(config: TierConfig, place: string): Promise<Tier> {
+export async function openTier(config: TierConfig, place: string, logger: Logger): Promise<Tier> {
   try {
-    return await open(config, place);
+    return await open(config, place, logger);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     const message = error instanceof Error ? error.message : String(error);
@@ -20,10 +29,14 @@ export async function openTier(config: TierConfig, place: string): Promise<Tier>
   }
 }
 
-function open(config: TierConfig, place: string): Promise<Tier> {
+function open(config: TierConfig, place: string, logger: Logger): Promise<Tier> {
   switch (config.type) {
     case 'grpc':
       return openGrpc(config, place);
+    case 'http':
+      return openHttp(config, place);
+    case 's3':
+      return openS3(config, place, logger);
     case 'redis':
       return openRedis(config, place);
   }
@@ -41,6 +54,51 @@ async function openGrpc(config: GrpcTierConfig, place: string): Promise<Tier> {
     compression: config.compression,
     maxMessageBytes: config.max_message_size,
     tls: await tlsOf(config, place),
+  });
+}
+
+async function openHttp(config: HttpTierConfig, place: string): Promise<Tier> {
+  const { HttpTier } = await import('@granary/blobs/http');
+  const { token_file: tokenFile } = config;
+  const tls = await tlsOf(config, place);
+  return new HttpTier({
+    ...commonOf(config),
+    url: config.url,
+    username: config.username,
+    password: (await read(`${place}.password_file`, config.password_file))?.toString().trim(),
+    token: tokenFile === undefined ? undefined : new TokenFile(tokenFile).read,
+    headers: config.headers,
+    tls: tls && { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName },
+    compression: config.compression === 'auto',
+    connections: config.connections,
+    forbiddenIsMissing: config.forbidden_is_missing,
+    connectTimeoutMs: config.attempt_timeout,
+    idleTimeoutMs: config.idle_timeout,
+  });
+}
+
+async function openS3(config: S3TierConfig, place: string, logger: Logger): Promise<Tier> {
+  const { S3Tier } = await import('@granary/blobs/s3');
+  const [accessKeyId, secretAccessKey] =
+    (await read(`${place}.credentials_file`, config.credentials_file))?.toString().trim().split(/\s+/) ?? [];
+  const tls = await tlsOf(config, place);
+  const { encryption } = config;
+  return new S3Tier({
+    ...commonOf(config),
+    bucket: config.bucket,
+    prefix: config.prefix,
+    region: config.region,
+    endpoint: config.endpoint,
+    pathStyle: config.path_style === 'auto' ? undefined : config.path_style === 'on',
+    credentials: accessKeyId === undefined ? undefined : { accessKeyId, secretAccessKey: secretAccessKey ?? '' },
+    encryption: encryption === 'none' ? undefined : encryption === 'kms' ? { kmsKeyId: config.kms_key_id } : encryption,
+    tls: tls && { ca: tls.ca, cert: tls.cert, key: tls.key },
+    partBytes: config.part_size,
+    connections: config.connections,
+    forbiddenIsMissing: config.forbidden_is_missing,
+    connectTimeoutMs: config.attempt_timeout,
+    idleTimeoutMs: config.idle_timeout,
+    logger,
   });
 }
 
@@ -69,21 +127,21 @@ function commonOf(config: TierConfig) {
 }
 
 /** The files of a tier's TLS settings; undefined when there are none. */
-async function tlsOf({ ca_file, cert_file, key_file, server_name }: GrpcTierConfig | RedisTierConfig, place: string) {
+async function tlsOf({ ca_file, cert_file, key_file, server_name }: TierConfig, place: string) {
   if (!(ca_file || cert_file || key_file || server_name)) return undefined;
-  const read = async (key: string, file: string | undefined) => {
-    if (file === undefined) return undefined;
-    try {
-      return await readFile(file);
-    } catch (error) {
-      const message = `can't be read: ${(error as Error).message}`;
-      throw new ConfigError([{ origin: file, key: `${place}.${key}`, message }]);
-    }
-  };
   const [ca, cert, key] = await Promise.all([
-    read('ca_file', ca_file),
-    read('cert_file', cert_file),
-    read('key_file', key_file),
+    read(`${place}.ca_file`, ca_file),
+    read(`${place}.cert_file`, cert_file),
+    read(`${place}.key_file`, key_file),
   ]);
   return { ca, cert, key, serverName: server_name };
+}
+
+async function read(key: string, file: string | undefined): Promise<Buffer | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new ConfigError([{ origin: file, key, message: `can't be read: ${(error as Error).message}` }]);
+  }
 }

@@ -47,7 +47,7 @@ export async function openTiers(options: TiersOptions): Promise<TieredStores> {
   const tiers: Tier[] = [];
   try {
     for (const [i, config] of options.tiers.entries()) {
-      const tier = await openTier(config, `tiers[${i}]`);
+      const tier = await openTier(config, `tiers[${i}]`, logger);
       tiers.push(measured(guarded(tier, config, collector, logger), new StoreMetrics(metrics, tier.name)));
     }
   } catch (error) {

@@ -107,6 +107,25 @@ describe('a server in front of another', () => {
     await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200));
   });
 
+  it('may speak HTTP to the other, whose blobs then need no sizes', async () => {
+    const back = await server();
+    const tiers = [{ type: 'http', url: `http://${back.address('listen.http')}`, mode: 'write-through' }];
+    const front = await server({ tiers });
+    for (const size of [100, 5 * MIB]) {
+      const [theirs, ours] = [blob(size), blob(size)];
+      await clientOf(back).blobs.write(theirs.digest, theirs.bytes);
+      const answer = await fetch(`http://${front.address('listen.http')}/cas/${theirs.digest.hash}`);
+      expect(Buffer.from(await answer.arrayBuffer()).equals(theirs.bytes)).toBe(true);
+      await clientOf(front).blobs.write(ours.digest, ours.bytes);
+      expect((await read(clientOf(back), ours.digest))?.equals(ours.bytes)).toBe(true);
+    }
+  });
+
+  it('is not started when a file of a tier is missing, and names its key', async () => {
+    const tiers = [{ type: 'http', url: 'http://127.0.0.1:1', username: 'u', password_file: '/nowhere/password' }];
+    await expect(server({ tiers })).rejects.toThrow("tiers[0].password_file: can't be read");
+  });
+
   it('starts and serves while the other is not there, says so, and uses it as soon as it is', async () => {
     const port = await freePort();
     const front = await inFrontOf([`127.0.0.1:${port}`]);
