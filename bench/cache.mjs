@@ -36,11 +36,11 @@ async function redisBatches() {
   const server = await startServer('redis-server', args, [port]);
   try {
     const ms = JSON.parse(await runToEnd(process.execPath, [here('src/redis-batches.mjs'), `${port}`]));
-    const row = 'getMany of 10,000 keys from Redis, as fast as mget';
-    return [
-      { row: `${row} with JSON.parse`, unit: '×', atLeast: 0.8, value: ms.parsed / ms.chain },
-      { row: `${row} alone`, unit: '×', atLeast: 0.8, value: ms.mget / ms.chain },
-    ];
+    const row = 'getMany of 10,000 keys from Redis';
+    return ['layer', 'chain'].flatMap((by) => [
+      { row: `${row} by a ${by}, as fast as mget with JSON.parse`, unit: '×', atLeast: 0.8, value: ms.parsed / ms[by] },
+      { row: `${row} by a ${by}, as fast as mget alone`, unit: '×', atLeast: 0.8, value: ms.mget / ms[by] },
+    ]);
   } finally {
     await server.stop();
     rmSync(directory, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import { isCircuitOpen } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
-import type { MetricsCollector } from '@granary/telemetry';
+import { MemoryCollector, type MetricsCollector } from '@granary/telemetry';
 import { describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { isNotFound } from '../errors.js';
 import type { Layer } from '../layer.js';
@@ -287,6 +287,32 @@ describe('many keys', () => {
     expect([memories[0]!.get('b'), memories[0]!.get('c'), memories[1]!.get('c')]).toEqual(['2', '3', '3']);
     expect(memories[1]!.get('a')).toBeUndefined();
     expect(chain.stats()).toMatchObject({ hits: 3, misses: 1, hitsByLayer: { L1: 1, L2: 1, L3: 1 } });
+  });
+
+  it('are counted once where they are repeated', async () => {
+    const asked: string[] = [];
+    const loader = new FunctionLayer<string>((key) => {
+      asked.push(key);
+      return key === 'none' ? undefined : key;
+    });
+    const memory = new MemoryLayer<string>();
+    memory.set('a', 'a');
+    const metrics = new MemoryCollector();
+    for (const chain of [
+      createChain({ layers: [loader] }),
+      createChain({ layers: [memory, loader] }),
+      createChain({ layers: [memory, loader], metrics }),
+    ]) {
+      asked.length = 0;
+      expect([...(await chain.getMany(['a', 'b', 'none', 'b', 'a', 'none']))].sort()).toEqual([
+        ['a', 'a'],
+        ['b', 'b'],
+      ]);
+      expect(asked.length).toBe(new Set(asked).size);
+      expect((await chain.getMany(['a', 'a'])).size).toBe(1);
+      expect(chain.stats()).toMatchObject({ hits: 3, misses: 1 });
+    }
+    expect(metrics.snapshot().chainMetrics).toMatchObject({ totalHits: 3, totalMisses: 1 });
   });
 
   it('are found below a layer that fails, and in layers that know no batches', async () => {

@@ -126,19 +126,17 @@ export class Chain<V, K extends string = string> {
   /** The values that are there, fresh, in no particular order. Each layer is asked once, for what is still missing. */
   async getMany(keys: Iterable<K>, options?: OpOptions): Promise<Map<K, V>> {
     this.#checkOpen();
-    const wanted = distinct(keys);
+    const wanted = checked(keys);
     options?.signal?.throwIfAborted();
     const { lookups, recorder } = this.#parts;
     const start = recorder?.now() ?? 0;
-    const hits: number[] = [];
-    const found = await lookups.findMany(wanted, options, hits);
+    const { values, hits, misses } = await lookups.findMany(wanted, options);
     hits.forEach((count, layer) => {
       (this.#hits[layer] as number) += count;
     });
-    this.#misses += wanted.length - found.size;
-    if (recorder !== undefined)
-      recordMany(hits, wanted.length - found.size, (i) => recorder.chainGet(i, recorder.now() - start));
-    return found as Map<K, V>;
+    this.#misses += misses;
+    if (recorder !== undefined) recordMany(hits, misses, (i) => recorder.chainGet(i, recorder.now() - start));
+    return values as Map<K, V>;
   }
 
   /** {@link set} for many values with the same options. */
@@ -157,7 +155,7 @@ export class Chain<V, K extends string = string> {
   /** {@link delete} for many keys. How many the layer with the most of them had. */
   async deleteMany(keys: Iterable<K>, options?: OpOptions): Promise<number> {
     this.#checkOpen();
-    const wanted = distinct(keys);
+    const wanted = [...new Set(checked(keys))];
     options?.signal?.throwIfAborted();
     return wanted.length === 0 ? 0 : this.#parts.writes.deleteMany(wanted, options);
   }
@@ -370,11 +368,10 @@ function checkValue(value: unknown): void {
     throw new InvalidValueError('undefined means that there is no value; delete the key instead');
 }
 
-function distinct<K extends string>(keys: Iterable<K>): K[] {
-  const all = Array.isArray(keys) ? (keys.slice() as K[]) : [...keys];
+function checked<K extends string>(keys: Iterable<K>): K[] {
+  const all = [...keys];
   for (const key of all) checkKey(key);
-  const different = new Set(all);
-  return different.size === all.length ? all : [...different];
+  return all;
 }
 
 function recordMany(hits: readonly number[], misses: number, record: (layer: number) => void): void {

@@ -30,6 +30,13 @@ export class Found<V> {
   }
 }
 
+export interface FoundMany<V> {
+  readonly values: Map<string, V>;
+  /** How many each layer had that was asked. */
+  readonly hits: readonly number[];
+  readonly misses: number;
+}
+
 export interface LookupsOptions<V> {
   readonly storeys: readonly Storey<V>[];
   readonly lifetimes: Lifetimes;
@@ -83,17 +90,14 @@ export class Lookups<V> {
     return waiting === undefined ? this.#bringUp(key, found) : this.#goOn(key, found, waiting, ticket, options);
   }
 
-  /**
-   * What the layers have of many keys, fresh. Each layer is asked once, for what is still missing.
-   *
-   * @param hits is given how many each layer had
-   */
-  async findMany(keys: readonly string[], options: GetOptions | undefined, hits: number[]): Promise<Map<string, V>> {
+  /** What the layers have of many keys, fresh. Each layer is asked once, for what is still missing. */
+  async findMany(keys: readonly string[], options: GetOptions | undefined): Promise<FoundMany<V>> {
     const { tickets } = this.#options;
+    const hits: number[] = [];
     let values = new Map<string, V>();
+    let missing = this.#storeys[0]?.mindsRepeatedKeys ? [...new Set(keys)] : keys;
     const batch = tickets.takeBatch();
     try {
-      let missing = keys;
       for (const storey of this.#storeys) {
         const answer = storey.findMany(missing, options);
         const found = answer instanceof Promise ? await answer : answer;
@@ -102,14 +106,16 @@ export class Lookups<V> {
         if (storey.index > 0 && found.size > 0) this.#bringUpMany(found, storey.index, batch);
         if (before === 0) values = this.#valuesOf(found);
         else this.#takeFresh(found, values);
-        hits.push(values.size - before);
-        if (values.size === keys.length) break;
-        if (values.size > before) missing = missing.filter((key) => !values.has(key));
+        const count = values.size - before;
+        hits.push(count);
+        // As many as were asked for: then none of them was there twice, which costs a look at each to find out.
+        missing = count === missing.length ? [] : [...new Set(missing)].filter((key) => !values.has(key));
+        if (missing.length === 0) break;
       }
     } finally {
       tickets.giveBackBatch(batch);
     }
-    return values;
+    return { values, hits, misses: missing.length };
   }
 
   /** Who looks for the key from now on begins anew. */

@@ -57,6 +57,11 @@ export class Storey<V> {
     return this.#answersLate;
   }
 
+  /** Whether a key that is there twice in a batch would be asked for, or counted, twice. */
+  get mindsRepeatedKeys(): boolean {
+    return this.layer.getMany === undefined || this.#recorder !== undefined;
+  }
+
   /** The layer has answered with a promise, so it may do so again. */
   markLate(): void {
     this.#answersLate = true;
