@@ -172,14 +172,20 @@ export class TieredActionResultStore implements ActionResultStore {
     if (running && !running.isStopped) return this.#join(running, options);
     const flight = new Flight<Buffer | undefined>();
     this.#flights.set(key, flight);
-    this.#askTiers(key, flight, options)
-      .then(
-        (value) => flight.answer(value),
-        (error: unknown) => flight.fail(error),
-      )
-      .finally(() => {
-        if (this.#flights.get(key) === flight) this.#flights.delete(key);
-      });
+    // Who asks after the answer is there asks anew.
+    const land = () => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    };
+    void this.#askTiers(key, flight, options).then(
+      (value) => {
+        land();
+        flight.answer(value);
+      },
+      (error: unknown) => {
+        land();
+        flight.fail(error);
+      },
+    );
     return flight.join(options?.signal);
   }
 
@@ -235,12 +241,8 @@ export class TieredActionResultStore implements ActionResultStore {
 
   /** Keeps what a tier had, unless something newer has been written since it was asked. */
   async #keep(key: string, value: Buffer, flight: Flight<Buffer | undefined>): Promise<void> {
-    const write = async () => {
-      if (this.#flights.get(key) === flight) await this.#local.set(key, value);
-    };
-    // A set that is waiting for its tiers holds the lock, and has made this answer old: it isn't waited for.
-    if (this.#locks.isHeld(key)) return;
-    const keeping = this.#inBackground(() => this.#locks.run(key, write), key);
+    if (this.#flights.get(key) !== flight || this.#locks.isHeld(key)) return;
+    const keeping = this.#inBackground(() => this.#locks.run(key, () => this.#local.set(key, value)), key);
     if (this.#background.size > MOST_BACKGROUND_WRITES) await keeping;
   }
 

@@ -260,14 +260,20 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     }
     const flight = new Flight<Buffer | undefined>();
     this.#flights.set(key, flight);
-    this.#askForWhole(digest.compact(), flight, options)
-      .then(
-        (bytes) => flight.answer(bytes),
-        (error: unknown) => flight.fail(error),
-      )
-      .finally(() => {
-        if (this.#flights.get(key) === flight) this.#flights.delete(key);
-      });
+    // Who asks after the answer is there asks anew.
+    const land = () => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    };
+    void this.#askForWhole(digest.compact(), flight, options).then(
+      (bytes) => {
+        land();
+        flight.answer(bytes);
+      },
+      (error: unknown) => {
+        land();
+        flight.fail(error);
+      },
+    );
     return flight.join(options?.signal);
   }
 

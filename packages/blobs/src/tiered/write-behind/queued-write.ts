@@ -54,7 +54,8 @@ export class QueuedWrite {
       if (typeof tier !== 'string' || typeof since !== 'number') return undefined;
       if (typeof result === 'string') return new QueuedWrite(sequence, tier, { actionResult: result }, since);
       const [fn, hash, size] = blob as [unknown, unknown, unknown];
-      if (!isDigestFunction(fn) || typeof hash !== 'string' || typeof size !== 'number') return undefined;
+      if (typeof fn !== 'string' || !isDigestFunction(fn) || typeof hash !== 'string' || typeof size !== 'number')
+        return undefined;
       return new QueuedWrite(sequence, tier, { blob: Digest.parse(fn, hash, size) }, since);
     } catch {
       return undefined;
