@@ -18,6 +18,7 @@ import {
   ratio,
   size,
   textByName,
+  timeLimit,
 } from './fields.js';
 import { tierSchema } from './tier-schema.js';
 
@@ -114,6 +115,18 @@ export const configSchema = z.strictObject({
     'a list of tiers, each with its type and settings',
     'Other caches behind this one, from fast to slow; see docs/tiers.md.',
   ),
+  tiering: section({
+    known_blobs: integer(
+      500_000,
+      0,
+      50_000_000,
+      'Blobs that each tier is known to have, so that it is not asked again.',
+    ),
+    known_for: timeLimit('10m', 'How long that is believed, at most.'),
+    negative_ttl: duration('0', 'How long it is believed that no tier has an action result; 0 asks each time.'),
+    write_behind_entries: integer(100_000, 1, 10_000_000, 'Most writes that wait for one tier that is written behind.'),
+    write_behind_size: size('4GiB', 'Most bytes of blobs that wait so; they are not evicted meanwhile.', MIB),
+  }),
   backing_cache: section({
     target: optionalText(
       /^[^\s@]+$/,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { resolve } from 'node:path';
-import { DiskBlobStore, withRecorder, withSizeLimit, withTracing } from '@granary/blobs';
+import { join, resolve } from 'node:path';
+import { DiskBlobStore, EntryPins, withRecorder, withSizeLimit, withTracing } from '@granary/blobs';
 import {
   createHttpCacheHandler,
   createRemoteCache,
@@ -33,7 +33,7 @@ import { tiersOf } from '../config/tier-schema.js';
 import { grpcConnections, httpConnections } from '../metrics/connection-metrics.js';
 import { RequestMetrics } from '../metrics/request-metrics.js';
 import { addStoreGauges, StoreMetrics } from '../metrics/store-metrics.js';
-import { checkTier, openTiers } from '../tiers/open-tiers.js';
+import { checkTier, openTiers, openWriteBehind } from '../tiers/open-tiers.js';
 import { loadTls } from '../tls/tls-material.js';
 import { granaryVersion } from '../version.js';
 import { Closers } from './closers.js';
@@ -100,12 +100,20 @@ async function assemble(
 
   const storeMetrics = new StoreMetrics(registry, 'disk');
   const directory = resolve(config.storage.dir ?? defaultStorageDirectory());
+  const tierConfigs = tiersOf(config);
+  const tierLogger = logger.forContext('component', 'tiers');
+  const pins = new EntryPins();
+  const queue = tierConfigs.some(({ mode }) => mode === 'write-behind')
+    ? await openWriteBehind(join(directory, 'write-behind'), config, pins, registry, tierLogger)
+    : undefined;
+  if (queue) closers.add(() => queue.close());
   const store = await DiskBlobStore.open({
     directory,
     maxBytes: config.storage.max_size,
     minFreeBytes: config.storage.min_free,
     minAgeMs: config.storage.min_age,
     durability: config.storage.durability,
+    pins,
     logger: logger.forContext('component', 'store'),
     tracer,
     onEvicted: (eviction) => storeMetrics.recordEviction(eviction),
@@ -136,7 +144,6 @@ async function assemble(
     onRefused: (reason) => refusals.with(reason.toLowerCase()).add(),
   });
 
-  const tierConfigs = tiersOf(config);
   const tiered =
     tierConfigs.length > 0
       ? await openTiers({
@@ -144,9 +151,12 @@ async function assemble(
           local: withRecorder(store, storeMetrics),
           actionResults: store.actionResults,
           sizes: store,
+          settings: config.tiering,
+          walk: { maxDirectories: config.limits.max_tree_directories, maxDirectoryBytes: config.limits.max_tree_size },
+          queue,
           metrics: registry,
           tracer,
-          logger: logger.forContext('component', 'tiers'),
+          logger: tierLogger,
         })
       : undefined;
   if (tiered) closers.add(() => tiered.close());

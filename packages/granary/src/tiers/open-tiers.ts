@@ -1,19 +1,35 @@
 import {
   type ActionResultStore,
   type BlobStore,
+  type EntryPins,
   resilientTier,
   type SizeLookup,
   type StoreRecorder,
   type Tier,
   TierBreaker,
+  TieredActionResultStore,
   TieredBlobStore,
+  WriteBehindQueue,
   withRecorder,
+  writeBehindTargets,
 } from '@granary/blobs';
+import { referencesOf, type WalkLimits } from '@granary/reapi';
 import { TokenBucket } from '@granary/resilience';
-import { type Logger, type MetricRegistry, PrometheusCollector, type Tracer } from '@granary/telemetry';
+import {
+  type Logger,
+  type MetricRegistry,
+  type MetricsCollector,
+  PrometheusCollector,
+  type Tracer,
+} from '@granary/telemetry';
+import type { Config } from '../config/schema.js';
 import type { TierConfig } from '../config/tier-schema.js';
 import { StoreMetrics } from '../metrics/store-metrics.js';
 import { openTier } from './open-tier.js';
+import { withResultMetrics } from './result-metrics.js';
+
+/** How long a stop waits for what is written behind; the rest is kept for the next start. */
+const DRAIN_MS = 2000;
 
 export interface TiersOptions {
   readonly tiers: readonly TierConfig[];
@@ -21,6 +37,11 @@ export interface TiersOptions {
   readonly local: BlobStore;
   readonly sizes: SizeLookup;
   readonly actionResults: ActionResultStore;
+  readonly settings: Config['tiering'];
+  /** Largest trees of output directories that are looked into for what a result names. */
+  readonly walk: WalkLimits;
+  /** For the tiers that are written behind; undefined where there are none. */
+  readonly queue: WriteBehindQueue | undefined;
   readonly metrics: MetricRegistry;
   readonly tracer: Tracer;
   readonly logger: Logger;
@@ -42,20 +63,67 @@ export interface TieredStores {
  * @throws ConfigError when a tier's settings or files are wrong; those that were opened are closed again
  */
 export async function openTiers(options: TiersOptions): Promise<TieredStores> {
-  const { local, sizes, metrics, tracer, logger } = options;
+  const { local, sizes, settings, queue, metrics, tracer, logger } = options;
   const collector = new PrometheusCollector(metrics);
   const tiers: Tier[] = [];
   try {
     for (const [i, config] of options.tiers.entries()) {
       const tier = await openTier(config, `tiers[${i}]`, logger);
-      tiers.push(measured(guarded(tier, config, collector, logger), new StoreMetrics(metrics, tier.name)));
+      tiers.push(measured(guarded(tier, config, collector, logger), new StoreMetrics(metrics, tier.name), collector));
     }
   } catch (error) {
     await Promise.allSettled(tiers.map((tier) => tier.close()));
     throw error;
   }
-  const blobs = new TieredBlobStore({ local, sizes, tiers, tracer, logger });
-  return { blobs, actionResults: options.actionResults, tiers, close: () => blobs.close() };
+  const blobs = new TieredBlobStore({
+    local,
+    sizes,
+    tiers,
+    existence: { maxEntries: settings.known_blobs, ttlMs: settings.known_for },
+    writeBehind: queue,
+    tracer,
+    logger,
+  });
+  const actionResults = new TieredActionResultStore({
+    local: withResultMetrics(options.actionResults, collector),
+    tiers,
+    blobs,
+    referencesOf: (key, value, asked) => referencesOf(key, value, blobs, options.walk, asked),
+    writeBehind: queue,
+    negativeTtlMs: settings.negative_ttl,
+    tracer,
+    logger,
+  });
+  queue?.start(writeBehindTargets(blobs, actionResults));
+  return {
+    blobs,
+    actionResults,
+    tiers,
+    async close() {
+      await queue?.close(DRAIN_MS);
+      await actionResults.close();
+      await blobs.close();
+    },
+  };
+}
+
+/** Opens the queue of what is written behind, before the store whose blobs it keeps from being evicted. */
+export function openWriteBehind(
+  directory: string,
+  config: Config,
+  pins: EntryPins,
+  metrics: MetricRegistry,
+  logger: Logger,
+): Promise<WriteBehindQueue> {
+  return WriteBehindQueue.open({
+    directory,
+    pins,
+    maxEntries: config.tiering.write_behind_entries,
+    maxBytes: config.tiering.write_behind_size,
+    durability: config.storage.durability,
+    metrics: new PrometheusCollector(metrics),
+    logger,
+  });
 }
 
 /** How a tier is, for readiness: one that may be missing leaves the server degraded, and not more. */
@@ -92,7 +160,17 @@ function guarded(tier: Tier, config: TierConfig, collector: PrometheusCollector,
   });
 }
 
-function measured(tier: Tier, recorder: StoreRecorder): Tier {
-  const blobs = tier.blobs && withRecorder(tier.blobs, recorder);
-  return Object.create(tier, { blobs: { value: blobs, enumerable: true } }) as Tier;
+/** The tier, and what is asked of it counted. */
+function measured(tier: Tier, recorder: StoreRecorder, collector: MetricsCollector): Tier {
+  return {
+    name: tier.name,
+    mode: tier.mode,
+    required: tier.required,
+    blobs: tier.blobs && withRecorder(tier.blobs, recorder),
+    actionResults: tier.actionResults && withResultMetrics(tier.actionResults, collector),
+    sizes: tier.sizes,
+    onDamaged: (digest, reason) => tier.onDamaged?.(digest, reason),
+    check: (signal) => tier.check(signal),
+    close: () => tier.close(),
+  };
 }

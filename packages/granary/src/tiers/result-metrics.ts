@@ -1,0 +1,85 @@
+import type { ActionResultStore, MaybePromise, OperationOptions } from '@granary/blobs';
+import type { MetricsCollector } from '@granary/telemetry';
+
+/** Counts what is asked of a store of action results, as one layer of a cache. */
+class MeteredResults implements ActionResultStore {
+  readonly #inner: ActionResultStore;
+  readonly #collector: MetricsCollector;
+
+  constructor(inner: ActionResultStore, collector: MetricsCollector) {
+    this.#inner = inner;
+    this.#collector = collector;
+  }
+
+  get name(): string {
+    return this.#inner.name;
+  }
+
+  get(key: string, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+    const start = performance.now();
+    let value: MaybePromise<Buffer | undefined>;
+    try {
+      value = this.#inner.get(key, options);
+    } catch (error) {
+      this.#failed('get', error, options);
+      throw error;
+    }
+    if (value instanceof Promise) return this.#getLate(value, start, options);
+    this.#collector.recordGet(this.name, value !== undefined, performance.now() - start);
+    return value;
+  }
+
+  async set(key: string, value: Buffer, options?: OperationOptions): Promise<void> {
+    const start = performance.now();
+    try {
+      await this.#inner.set(key, value, options);
+      this.#collector.recordSet(this.name, true, performance.now() - start);
+    } catch (error) {
+      this.#failed('set', error, options);
+      throw error;
+    }
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const start = performance.now();
+    try {
+      const found = await this.#inner.delete(key);
+      this.#collector.recordDelete(this.name, true, performance.now() - start);
+      return found;
+    } catch (error) {
+      this.#failed('delete', error, undefined);
+      throw error;
+    }
+  }
+
+  close(): MaybePromise<void> {
+    return this.#inner.close();
+  }
+
+  async #getLate(
+    late: Promise<Buffer | undefined>,
+    start: number,
+    options: OperationOptions | undefined,
+  ): Promise<Buffer | undefined> {
+    try {
+      const value = await late;
+      this.#collector.recordGet(this.name, value !== undefined, performance.now() - start);
+      return value;
+    } catch (error) {
+      this.#failed('get', error, options);
+      throw error;
+    }
+  }
+
+  /** A caller who went away is no error of the store. */
+  #failed(operation: string, error: unknown, options: OperationOptions | undefined): void {
+    if (options?.signal?.aborted) return;
+    const { code } = error as { readonly code?: unknown };
+    this.#collector.recordError(this.name, operation, typeof code === 'string' ? code : 'error');
+  }
+}
+
+/** The store, and what is asked of it told to a collector under the store's name. */
+export function withResultMetrics(results: ActionResultStore, collector: MetricsCollector): ActionResultStore {
+  return new MeteredResults(results, collector);
+}
