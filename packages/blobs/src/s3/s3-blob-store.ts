@@ -20,9 +20,9 @@ import type { Bucket } from './bucket.js';
 import { ByteBudget } from './byte-budget.js';
 import { ConditionalWrites } from './conditional-writes.js';
 import { deleteObject } from './delete-object.js';
-import { type MultipartContext, MultipartUpload } from './multipart-upload.js';
 import { ObjectKeys } from './object-keys.js';
 import type { ResolvedS3Options } from './options.js';
+import { type PartsContext, UploadInParts } from './upload-in-parts.js';
 
 /** Uploads that wait for memory, at most. */
 const MOST_WAITING = 10_000;
@@ -41,8 +41,8 @@ export class S3BlobStore implements BlobStore, SizeLookup {
   readonly #parallelChecks: number;
   readonly #memory: ByteBudget;
   readonly #conditional: ConditionalWrites;
-  readonly #multipart: MultipartContext;
-  readonly #uploads = new Map<MultipartUpload, Promise<boolean>>();
+  readonly #parts: PartsContext;
+  readonly #uploads = new Map<UploadInParts, Promise<boolean>>();
   /** What is being thrown away. */
   readonly #discarding = new Set<Promise<void>>();
   #closed = false;
@@ -58,7 +58,7 @@ export class S3BlobStore implements BlobStore, SizeLookup {
     );
     this.#conditional = new ConditionalWrites(bucket);
     const { partBytes, parallelParts } = options;
-    this.#multipart = { bucket, conditional: this.#conditional, memory: this.#memory, partBytes, parallelParts };
+    this.#parts = { bucket, conditional: this.#conditional, memory: this.#memory, partBytes, parallelParts };
   }
 
   /** Asks for each blob by itself: S3 has no other way. */
@@ -98,7 +98,7 @@ export class S3BlobStore implements BlobStore, SizeLookup {
       return this.#put(digest, source, signal);
     }
     if (await this.#has(digest, signal)) return;
-    if (digest.size > this.#multipart.partBytes) return this.#putInParts(digest, source, signal);
+    if (digest.size > this.#parts.partBytes) return this.#putInParts(digest, source, signal);
     const release = await this.#memory.take(digest.size, signal);
     try {
       const bytes = await collectSource(source, digest.size, signal);
@@ -167,7 +167,7 @@ export class S3BlobStore implements BlobStore, SizeLookup {
   }
 
   async #putInParts(digest: Digest, source: BlobSource, signal: AbortSignal | undefined): Promise<void> {
-    const upload = new MultipartUpload(this.#multipart, this.#keys.blob(digest), digest);
+    const upload = new UploadInParts(this.#parts, this.#keys.blob(digest), digest);
     const sending = upload.send(source, signal);
     this.#uploads.set(upload, sending);
     let isObject = false;
@@ -180,7 +180,7 @@ export class S3BlobStore implements BlobStore, SizeLookup {
   }
 
   /** Not waited for: whoever gave up has gone, and whoever found the blob there has what he wanted. */
-  #discard(upload: MultipartUpload, digest: Digest): void {
+  #discard(upload: UploadInParts, digest: Digest): void {
     const discarding = upload
       .discard(AbortSignal.timeout(DISCARD_TIMEOUT_MS))
       .catch((error: unknown) =>

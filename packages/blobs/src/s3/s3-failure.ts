@@ -69,11 +69,18 @@ export function s3Failure(
   const said = explanationOf(code, status, bucket) ?? saidBy(error, hide);
   const shown = status === undefined ? code : `status ${status} ${code}`;
   return new RemoteStoreError(tier, kind, `${what}: ${shown.trim()}: ${said}`, {
-    cause: error,
+    cause: causeOf(code, status, said),
     // A full quota doesn't empty itself while a request waits.
     retryable: code === 'QuotaExceeded' || code === 'XMinioStorageFull' ? false : undefined,
     retryAfterMs: retryAfterOf(error),
   });
+}
+
+/** The SDK's own errors have the whole request with them, and its authorization: too much for a log. */
+function causeOf(code: string, status: number | undefined, said: string): Error {
+  const cause = new Error(said);
+  cause.name = code || 'Error';
+  return Object.assign(cause, { $metadata: { httpStatusCode: status } });
 }
 
 function kindOf(code: string, status: number | undefined): RemoteFailure {
@@ -99,6 +106,7 @@ function explanationOf(code: string, status: number | undefined, bucket: string)
 
 function saidBy(error: unknown, hide: (text: string) => string): string {
   const text = error instanceof Error ? error.message : String(error);
+  if (text === 'UnknownError' || text === '') return 'the store says no more';
   return hide(text)
     .replace(/[^\x20-\x7e]+/g, ' ')
     .slice(0, MOST_QUOTED);

@@ -18,7 +18,7 @@ import { untilAborted } from './until-aborted.js';
 const MIB = 1024 * 1024;
 const MOST_PARTS = 10_000;
 
-export interface MultipartContext {
+export interface PartsContext {
   readonly bucket: Bucket;
   readonly conditional: ConditionalWrites;
   readonly memory: ByteBudget;
@@ -36,8 +36,8 @@ interface Part {
  * A blob on its way into a bucket in parts, of which only so many are in memory. Before the hash of all is right the parts
  * are no object; when anything fails they are thrown away.
  */
-export class MultipartUpload {
-  readonly #context: MultipartContext;
+export class UploadInParts {
+  readonly #context: PartsContext;
   readonly #key: string;
   readonly #digest: Digest;
   readonly #partBytes: number;
@@ -49,7 +49,7 @@ export class MultipartUpload {
   #part: Part | undefined;
   #count = 0;
 
-  constructor(context: MultipartContext, key: string, digest: Digest) {
+  constructor(context: PartsContext, key: string, digest: Digest) {
     this.#context = context;
     // Every part that is on its way listens: that is no leak.
     setMaxListeners(0, this.#stop.signal);
