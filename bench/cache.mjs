@@ -11,18 +11,22 @@ import { freePort, runToEnd, startServer } from './src/process.mjs';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 await contest('cache-hits', CONTENDERS, ROWS);
-report('cache', [await entryMemory(), ...(await redisBatches())], {});
+report('cache', [...(await entryMemory()), ...(await redisBatches())], {});
 
 async function entryMemory() {
-  const bytes = { 'lru-cache': [], 'memory-layer': [] };
+  const bytes = { 'lru-cache': [], 'memory-layer': [], 'memory-layer-grace': [] };
   for (let round = 0; round < 3; round++) {
     for (const [name, taken] of Object.entries(bytes)) {
       const out = await runToEnd(process.execPath, ['--expose-gc', here('src/entry-memory.mjs'), name]);
       taken.push(JSON.parse(out).bytes);
     }
   }
-  const value = median(bytes['memory-layer']) / median(bytes['lru-cache']);
-  return { row: 'MemoryLayer: memory of an entry, of lru-cache’s', unit: '×', atMost: 1.2, value };
+  const ofLruCache = (name) => median(bytes[name]) / median(bytes['lru-cache']);
+  const row = 'MemoryLayer: memory of an entry';
+  return [
+    { row: `${row}, of lru-cache’s`, unit: '×', atMost: 1.2, value: ofLruCache('memory-layer') },
+    { row: `${row} with a grace, of lru-cache’s`, unit: '×', atMost: 1.2, value: ofLruCache('memory-layer-grace') },
+  ];
 }
 
 async function redisBatches() {

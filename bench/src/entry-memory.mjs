@@ -1,4 +1,5 @@
-// node --expose-gc entry-memory.mjs lru-cache | memory-layer: bytes of the heap that an entry takes, values not counted.
+// node --expose-gc entry-memory.mjs lru-cache | memory-layer | memory-layer-grace: bytes of the heap that an entry takes,
+// values not counted.
 import { MemoryLayer } from '@granary/cache';
 import { LRUCache } from 'lru-cache';
 
@@ -9,6 +10,7 @@ const VALUE = { listed: true };
 const makers = {
   'lru-cache': () => new LRUCache({ max: ENTRIES, ttl: TTL_MS }),
   'memory-layer': () => new MemoryLayer({ maxEntries: ENTRIES, ttlMs: TTL_MS }),
+  'memory-layer-grace': () => new MemoryLayer({ maxEntries: ENTRIES, ttlMs: TTL_MS, graceMs: TTL_MS }),
 };
 
 const keys = Array.from({ length: ENTRIES }, (_, i) => `package/newtonsoft.json/13.0.${i}`);

@@ -220,3 +220,65 @@ describe('the estimate of an entry’s bytes', () => {
     expect(estimateBytes(circle, 'key')).toBeLessThan(1000);
   });
 });
+
+describe('graces', () => {
+  const lifetime = fc.constantFrom(undefined, 0, 1, 2, 5, 0.5, Number.POSITIVE_INFINITY);
+  const operation = fc.record({
+    do: fc.constantFrom('set', 'set', 'get', 'getEntry', 'delete', 'wait', 'clear'),
+    key: fc.constantFrom('a', 'b', 'c'),
+    ttlMs: lifetime,
+    graceMs: lifetime,
+    ms: fc.integer({ min: 1, max: 4 }),
+  });
+
+  it.each([{}, { graceMs: 2 }, { ttlMs: 3, graceMs: 2 }, { maxBytes: 1000, sizeOf: () => 1 }])(
+    'are kept for each entry, however different they are, with %j',
+    (options) => {
+      fc.assert(
+        fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
+          let now = 1000;
+          const layer = new MemoryLayer<number>({ ...options, clock: () => now });
+          const model = new Map<string, { value: number; expiresAt: number; goneAt: number }>();
+          for (const [value, { do: what, key, ttlMs, graceMs, ms }] of operations.entries()) {
+            if (what === 'set') {
+              layer.set(key, value, { ttlMs, graceMs });
+              const expiresAt = now + (ttlMs ?? options.ttlMs ?? Number.POSITIVE_INFINITY);
+              model.set(key, { value, expiresAt, goneAt: expiresAt + (graceMs ?? options.graceMs ?? 0) });
+            } else if (what === 'wait') now += ms;
+            else if (what === 'clear' && ms === 1) {
+              layer.clear();
+              model.clear();
+            } else if (what === 'delete') {
+              layer.delete(key);
+              model.delete(key);
+            }
+            const known = model.get(key);
+            const entry = known && now < known.goneAt ? known : undefined;
+            if (what === 'get') expect(layer.get(key)).toBe(entry && now < entry.expiresAt ? entry.value : undefined);
+            if (what === 'getEntry') {
+              const expiresAt = entry && (entry.expiresAt === Number.POSITIVE_INFINITY ? undefined : entry.expiresAt);
+              expect(layer.getEntry(key)).toEqual(entry && { value: entry.value, expiresAt });
+            }
+          }
+        }),
+      );
+    },
+  );
+
+  it('let go of what is over when it is asked for, and of what is stale when it was not for the longest time', async () => {
+    const time = new ManualTime();
+    const layer = new MemoryLayer<number>({ maxEntries: 3, clock: time.clock });
+    for (const key of ['a', 'b', 'c']) layer.set(key, 1, { ttlMs: 10, graceMs: 10 });
+    await time.advance(10);
+    expect(layer.get('a')).toBeUndefined();
+    expect(layer.getEntry('a')?.value).toBe(1);
+    layer.set('d', 1, { ttlMs: 100, graceMs: 5 });
+    expect([...layer.getMany(['a', 'b', 'c', 'd']).keys()]).toEqual(['a', 'c', 'd']);
+    await time.advance(10);
+    layer.get('a');
+    layer.getEntry('c');
+    expect(layer.stats().entries).toBe(1);
+    layer.clearPrefix('');
+    expect(layer.stats().entries).toBe(0);
+  });
+});

@@ -44,14 +44,14 @@ const DEFAULT_ENTRIES = 10_000;
 /** lru-cache takes a value for fresh in the millisecond in which it ends; by being this much older it isn't. */
 const OLDER_MS = 0.5;
 
-/** A value that stays after it became stale. */
+/** A value that stays for another time after it became stale than most of its layer do. */
 class Graced<V> {
   readonly value: V;
-  readonly expiresAt: number;
+  readonly graceMs: number;
 
-  constructor(value: V, expiresAt: number) {
+  constructor(value: V, graceMs: number) {
     this.value = value;
-    this.expiresAt = expiresAt;
+    this.graceMs = graceMs;
   }
 }
 
@@ -59,7 +59,8 @@ class Graced<V> {
  * Values in the memory of this process, as they are: not copied, so who changes one changes it for everybody. Every
  * method answers at once. What is stale goes when it is asked for or when room is needed; there are no timers for it.
  *
- * Cost: a hit takes about as long as one of lru-cache, and an entry as much memory, plus 32 bytes when it has a grace.
+ * Cost: a hit takes about as long as one of lru-cache, and an entry as much memory. The grace of the first entry, or of
+ * the options, is free; an entry with another one takes 40 bytes more.
  */
 export class MemoryLayer<V> implements Layer<V> {
   readonly name: string;
@@ -69,8 +70,12 @@ export class MemoryLayer<V> implements Layer<V> {
   readonly #maxBytes: number | undefined;
   readonly #clock: () => number;
   readonly #sizeOf: ((value: V, key: string) => number) | undefined;
-  /** Whether any value had a grace: until then no hit looks whether it is wrapped. */
-  #graced = false;
+  /** Of all entries that are not {@link Graced}. */
+  #graceMs: number;
+  /** Whether any entry had a grace: until then lru-cache removes what it finds stale. */
+  #keepsStale = false;
+  /** Whether any entry was {@link Graced}: until then no hit looks for it. */
+  #wraps = false;
   #closed = false;
   #hits = 0;
   #misses = 0;
@@ -83,6 +88,7 @@ export class MemoryLayer<V> implements Layer<V> {
     checkBound('maxBytes', maxBytes);
     this.name = options.name ?? 'memory';
     this.#lifetimes = options;
+    this.#graceMs = options.graceMs ?? 0;
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
     this.#clock = options.clock ?? coarseClock();
@@ -100,23 +106,32 @@ export class MemoryLayer<V> implements Layer<V> {
 
   get(key: string): V | undefined {
     const found = this.#entries.get(key);
-    if (found === undefined || (this.#graced && found instanceof Graced && !(this.#clock() < found.expiresAt))) {
+    if (found === undefined) {
       this.#misses++;
+      if (this.#keepsStale) this.#removeIfGone(key);
       return undefined;
     }
     this.#hits++;
-    return this.#graced && found instanceof Graced ? found.value : (found as V);
+    return this.#wraps && found instanceof Graced ? found.value : (found as V);
   }
 
   getEntry(key: string): Entry<V> | undefined {
-    const found = this.#entries.get(key);
+    const found = this.#keepsStale ? this.#entries.get(key, { allowStale: true }) : this.#entries.get(key);
     if (found === undefined) {
       this.#misses++;
       return undefined;
     }
+    const expiresAt = this.#expiresAt(key);
+    if (this.#keepsStale && !(this.#clock() < expiresAt)) {
+      if (this.#removeIfGone(key)) {
+        this.#misses++;
+        return undefined;
+      }
+      // To lru-cache it is not a use to look at what is stale.
+      this.#entries.set(key, found, { noUpdateTTL: true, size: this.#sizeOf ? 1 : 0 });
+    }
     this.#hits++;
-    if (this.#graced && found instanceof Graced) return entryOf(found.value as V, found.expiresAt);
-    return entryOf(found as V, this.#clock() + this.#entries.getRemainingTTL(key) + OLDER_MS);
+    return entryOf(this.#wraps && found instanceof Graced ? (found.value as V) : (found as V), expiresAt);
   }
 
   getMany(keys: readonly string[]): Map<string, Entry<V>> {
@@ -137,9 +152,11 @@ export class MemoryLayer<V> implements Layer<V> {
       return;
     }
     const size = this.#sizeOf ? this.#measure(key, value, this.#sizeOf) : 0;
-    const ttl = goneAt === Number.POSITIVE_INFINITY ? 0 : goneAt - now;
-    const stored = goneAt > expiresAt ? this.#wrapped(value, expiresAt) : (value as NonNullable<unknown>);
-    this.#entries.set(key, stored, { ttl, start: now - OLDER_MS, size });
+    const stored = this.#withGrace(value, expiresAt, options);
+    // What is stale from the start is what was written a while ago, for lru-cache knows no lifetime of 0.
+    const ttl = expiresAt === Number.POSITIVE_INFINITY ? 0 : Math.max(expiresAt - now, 1);
+    const start = ttl === 0 ? now : expiresAt - ttl - OLDER_MS;
+    this.#entries.set(key, stored, { ttl, start, size });
   }
 
   setMany(values: ReadonlyMap<string, V>, options?: SetOptions): void {
@@ -163,7 +180,9 @@ export class MemoryLayer<V> implements Layer<V> {
   /** Costs a look at every key that is here, about a millisecond for ten thousand. */
   clearPrefix(prefix: string): void {
     const unwanted: string[] = [];
+    this.#entries.allowStale = true;
     for (const key of this.#entries.keys()) if (key.startsWith(prefix)) unwanted.push(key);
+    this.#entries.allowStale = false;
     this.deleteMany(unwanted);
   }
 
@@ -185,9 +204,29 @@ export class MemoryLayer<V> implements Layer<V> {
     this.#entries.clear();
   }
 
-  #wrapped(value: V, expiresAt: number): Graced<V> {
-    this.#graced = true;
-    return new Graced(value, expiresAt);
+  #withGrace(value: V, expiresAt: number, options: SetOptions | undefined): NonNullable<unknown> {
+    if (expiresAt === Number.POSITIVE_INFINITY) return value as NonNullable<unknown>;
+    const graceMs = Math.max(0, options?.graceMs ?? this.#lifetimes.graceMs ?? 0);
+    if (graceMs > 0 && !this.#keepsStale) {
+      this.#keepsStale = true;
+      this.#entries.noDeleteOnStaleGet = true;
+    }
+    // Nobody has the grace that was free until now, so another one can be.
+    if (this.#entries.size === 0 && this.#lifetimes.graceMs === undefined) this.#graceMs = graceMs;
+    if (graceMs === this.#graceMs) return value as NonNullable<unknown>;
+    this.#wraps = true;
+    return new Graced(value, graceMs);
+  }
+
+  #expiresAt(key: string): number {
+    return this.#clock() + this.#entries.getRemainingTTL(key) + OLDER_MS;
+  }
+
+  #removeIfGone(key: string): boolean {
+    const found = this.#entries.peek(key, { allowStale: true });
+    if (found === undefined) return false;
+    const graceMs = found instanceof Graced ? found.graceMs : this.#graceMs;
+    return !(this.#clock() < this.#expiresAt(key) + graceMs) && this.#entries.delete(key);
   }
 
   #measure(key: string, value: V, sizeOf: (value: V, key: string) => number): number {
