@@ -1,2 +1,2 @@
-export type { RedisAddress } from './redis-address.js';
+export type { RedisAddress, RedisTlsOptions } from './redis-address.js';
 export { openRedisTier, RedisTier, type RedisTierOptions } from './redis-tier.js';

@@ -141,7 +141,7 @@ describe.skipIf(missing)('credentials', () => {
   beforeEach(async () => {
     server = await serverOf();
     admin = await adminOf(server);
-    await admin.acl('SETUSER', 'reader', 'on', '>swordfish', '~granary:*', '+@read', '+info', '+ping');
+    await admin.acl('SETUSER', 'reader', 'on', '>swordfish', '~granary:*', '+@read', '+@connection', '+info');
     await admin.acl('SETUSER', 'stranger', 'on', '>swordfish', '~other:*', '+@all');
   });
 

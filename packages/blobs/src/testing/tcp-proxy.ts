@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 
 /** What becomes of bytes on their way. */
-export type ProxyMode = 'pass' | 'swallow' | { readonly delayMs: number };
+type ProxyMode = 'pass' | 'swallow' | { readonly delayMs: number };
 
 export interface TcpProxy {
   readonly port: number;

@@ -50,7 +50,12 @@ export async function startRedis({ config = [], sentinel = false }: RedisServerO
 
   const start = async (): Promise<ChildProcess> => {
     const child = spawn(BINARY, [file, ...(sentinel ? ['--sentinel'] : [])], { stdio: 'ignore' });
-    await answering(port, child);
+    try {
+      await answering(port, child);
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
     return child;
   };
   let child = await start();
