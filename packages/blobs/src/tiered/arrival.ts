@@ -12,6 +12,7 @@ import { readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import { BlobDamagedError, isStoreError } from '../errors.js';
 import { FollowingReader } from './following-reader.js';
+import { orAborted } from './or-aborted.js';
 import type { TierAccess } from './tier-access.js';
 
 /** Times that a delivery which broke off is taken up again, by whichever tier. */
@@ -29,6 +30,8 @@ export interface ArrivalContext {
   readonly tiers: readonly TierAccess[];
   readonly tracer: Tracer;
   readonly logger: Logger;
+  /** A blob straight from a tier, for when the local store can't take it. */
+  readonly passOn: (digest: Digest, options: ReadOptions | undefined) => Promise<BlobReader | undefined>;
   /** Told when a blob has come from a tier into the local store. */
   readonly onStored: (digest: Digest, from: TierAccess) => void;
 }
@@ -67,9 +70,10 @@ export class Arrival implements WriteObserver {
   #growing: GrowingBlob | undefined;
   #verified = false;
   #followers = 0;
-  /** Whether anybody has got any of its bytes. */
-  #delivered = false;
+  /** Counts the times that what came turned out wrong, or could not be stored: those who got some of it can't go on. */
+  #generation = 0;
   #resumes = 0;
+  #delivery: Delivery | undefined;
   /** Counts what {@link progress} waits for. */
   #news = 0;
 
@@ -84,9 +88,19 @@ export class Arrival implements WriteObserver {
     return this.#state;
   }
 
-  /** Why it failed. */
+  /** Why it failed, or what came before turned out to be of no use. */
   get failure(): unknown {
     return this.#failure;
+  }
+
+  /** Who has got bytes of an earlier generation has got wrong ones. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Aborted when it is told to stop. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
   }
 
   /** Whether it was told to stop: who comes now had better begin anew. */
@@ -102,6 +116,7 @@ export class Arrival implements WriteObserver {
   /** Brings the blob; never rejects. */
   async run(): Promise<void> {
     try {
+      this.signal.throwIfAborted();
       this.#settle(await this.#bring());
     } catch (error) {
       this.fail(error);
@@ -117,6 +132,8 @@ export class Arrival implements WriteObserver {
   /** Stops it: whoever follows gets the reason. */
   stop(reason: unknown): void {
     this.#controller.abort(reason);
+    // A delivery that hangs doesn't notice by itself.
+    if (this.#delivery) close(this.#delivery);
   }
 
   /** A reader of what comes, once it is clear that it does; undefined when no tier has the blob. */
@@ -129,7 +146,7 @@ export class Arrival implements WriteObserver {
       if (this.#state === 'failed') throw this.#failure;
       if (this.#state === 'absent') return undefined;
       const range = readRange(this.digest.size, options);
-      reader = new FollowingReader(this, this.#context.local, range, options?.signal);
+      reader = new FollowingReader(this, this.#context, range, options);
       return reader;
     } finally {
       if (!reader) this.leave();
@@ -151,7 +168,6 @@ export class Arrival implements WriteObserver {
 
   /** Copies bytes before {@link readableTo}; 0 when they are not here any more. */
   read(target: Buffer, targetStart: number, length: number, position: number): number | Promise<number> {
-    this.#delivered = true;
     return this.#growing?.read(target, targetStart, length, position) ?? 0;
   }
 
@@ -186,11 +202,14 @@ export class Arrival implements WriteObserver {
   }
 
   async #bring(): Promise<ArrivalState> {
-    const { local } = this.#context;
+    const { local, logger } = this.#context;
     const { signal } = this.#controller;
     for (;;) {
       const delivery = await this.#open(0);
-      if (!delivery) return 'absent';
+      if (!delivery) {
+        if (this.#generation === 0) return 'absent';
+        throw this.#failure;
+      }
       const sources: TierAccess[] = [];
       const chunks = this.#chunks(delivery, sources);
       let taken = false;
@@ -207,18 +226,28 @@ export class Arrival implements WriteObserver {
       } catch (error) {
         this.#growing = undefined;
         if (signal.aborted) throw signal.reason;
-        if (!taken && isStoreError(error) && error.code !== 'STORE_CLOSED') {
-          this.#context.logger.warning('{Digest} is passed on without being stored', String(this.digest), error);
+        if (isWrong(error)) {
+          this.#blame(sources, error);
+          this.#disown(new BlobDamagedError(`${this.digest} was delivered damaged`, { cause: error }));
+        } else if (isOfLocalStore(error)) {
+          logger.warning('{Digest} is passed on without being stored', String(this.digest), error);
+          this.#disown(error);
           return 'unstorable';
+        } else {
+          throw error;
         }
-        if (!isWrong(error)) throw error;
-        this.#blame(sources, error);
-        if (this.#delivered) throw new BlobDamagedError(`${this.digest} was delivered damaged`, { cause: error });
       } finally {
         // A write that found the blob there, or could not begin, has not touched the source.
-        if (!taken) await close(delivery);
+        if (!taken) close(delivery);
       }
     }
+  }
+
+  /** What has come is of no use; those who got none of it can still get what comes next. */
+  #disown(reason: unknown): void {
+    this.#failure = reason;
+    this.#generation++;
+    this.#wakeAll();
   }
 
   /** The bytes of the blob, from one delivery after the other. */
@@ -226,6 +255,7 @@ export class Arrival implements WriteObserver {
     let delivery = first;
     let received = 0;
     for (;;) {
+      this.#delivery = delivery;
       sources.push(delivery.from);
       let failure: unknown;
       try {
@@ -240,7 +270,7 @@ export class Arrival implements WriteObserver {
         failure = error;
       } finally {
         if (failure !== undefined) delivery.span.recordError(failure);
-        await close(delivery);
+        close(delivery);
       }
       if (this.#controller.signal.aborted) throw failure;
       this.#context.logger.debug('{Digest} broke off on {Tier}', String(this.digest), delivery.from.name, failure);
@@ -259,12 +289,13 @@ export class Arrival implements WriteObserver {
       try {
         const { signal } = this.#controller;
         const passedOn = span.recording ? span : this.#asked?.span;
-        const reader = await tier.read(this.digest, { offset, signal, span: passedOn, via: this.#asked?.via });
+        const reading = tier.read(this.digest, { offset, signal, span: passedOn, via: this.#asked?.via });
+        const reader = await orAborted(reading, signal, (late) => void late?.close().catch(() => {}));
         span.setAttribute('cache.hit', reader !== undefined);
         if (reader?.length === this.digest.size - offset) return { from: tier, reader, span };
         this.#excluded.add(tier);
         if (reader) {
-          await reader.close();
+          void reader.close().catch(() => {});
           tier.damaged(this.digest, `${reader.length} bytes were offered from ${offset} of ${this.digest.size}`);
         }
       } catch (error) {
@@ -326,7 +357,13 @@ function isWrong(error: unknown): boolean {
   return isStoreError(error) && (error.code === 'DIGEST_MISMATCH' || error.code === 'BLOB_DAMAGED');
 }
 
-async function close({ reader, span }: Delivery): Promise<void> {
-  await reader.close().catch(() => {});
+/** Whether the local store failed, and neither the tier nor the caller. */
+function isOfLocalStore(error: unknown): boolean {
+  return isStoreError(error) && error.code !== 'STORE_CLOSED' && error.code !== 'TIER_UNAVAILABLE';
+}
+
+/** Not waited for: what hangs would hold up everybody. */
+function close({ reader, span }: Delivery): void {
+  void reader.close().catch(() => {});
   span.end();
 }

@@ -1,30 +1,39 @@
-import { type BlobReader, type BlobStore, CHUNK_BYTES, CHUNK_HEADROOM } from '../blob-store.js';
+import { type BlobReader, CHUNK_BYTES, CHUNK_HEADROOM, type ReadOptions } from '../blob-store.js';
 import { iterateReader } from '../buffer-reader.js';
 import { BlobDamagedError } from '../errors.js';
-import type { Arrival } from './arrival.js';
+import type { Arrival, ArrivalContext } from './arrival.js';
 
-/** Reads a blob while it arrives, from its own offset, and the rest from the local store when it is there. */
+/**
+ * Reads a blob while it arrives, from its own offset, and the rest from the local store when it is there. When what
+ * arrived is of no use, whoever has got none of it goes on with what comes next.
+ */
 export class FollowingReader implements BlobReader {
   readonly length: number;
   readonly #arrival: Arrival;
-  readonly #local: BlobStore;
+  readonly #context: ArrivalContext;
+  readonly #options: ReadOptions | undefined;
   readonly #signal: AbortSignal | undefined;
+  readonly #start: number;
   readonly #end: number;
   #position: number;
+  /** What the bytes that were handed out belong to. */
+  #generation = 0;
   #memory: Buffer | undefined;
   #rest: BlobReader | undefined;
   #closed = false;
 
   constructor(
     arrival: Arrival,
-    local: BlobStore,
+    context: ArrivalContext,
     range: { readonly offset: number; readonly length: number },
-    signal: AbortSignal | undefined,
+    options: ReadOptions | undefined,
   ) {
     this.#arrival = arrival;
-    this.#local = local;
-    this.#signal = signal;
+    this.#context = context;
+    this.#options = options;
+    this.#signal = options?.signal;
     this.length = range.length;
+    this.#start = range.offset;
     this.#position = range.offset;
     this.#end = range.offset + range.length;
   }
@@ -34,11 +43,13 @@ export class FollowingReader implements BlobReader {
       this.#signal?.throwIfAborted();
       if (this.#rest) return this.#rest.next();
       if (this.#position === this.#end) break;
-      const { news } = this.#arrival;
+      const { news, state } = this.#arrival;
+      if (this.#hasWrongBytes()) throw this.#arrival.failure;
       const chunk = await this.#nextOfArrival();
       if (chunk) return chunk;
-      if (this.#arrival.state === 'failed') throw this.#arrival.failure;
-      if (this.#arrival.state === 'stored') await this.#openRest();
+      if (state === 'failed') throw this.#arrival.failure;
+      if (state === 'stored') await this.#openRest();
+      else if (state === 'unstorable') await this.#openElsewhere();
       else await this.#arrival.progress(news, this.#signal);
     }
     await this.close();
@@ -57,14 +68,20 @@ export class FollowingReader implements BlobReader {
     return iterateReader(this);
   }
 
+  #hasWrongBytes(): boolean {
+    return this.#position !== this.#start && this.#generation !== this.#arrival.generation;
+  }
+
   /** What has come and hasn't been delivered; undefined when that is nothing. */
   async #nextOfArrival(): Promise<Buffer | undefined> {
-    const ready = Math.min(this.#arrival.readableTo, this.#end) - this.#position;
-    if (ready <= 0 || this.#arrival.state !== 'arriving') return undefined;
+    const { readableTo, state, generation } = this.#arrival;
+    const ready = Math.min(readableTo, this.#end) - this.#position;
+    if (ready <= 0 || state !== 'arriving') return undefined;
     this.#memory ??= Buffer.allocUnsafeSlow(CHUNK_HEADROOM + Math.min(CHUNK_BYTES, this.length));
     const bytes = Math.min(ready, CHUNK_BYTES);
     const read = await this.#arrival.read(this.#memory, CHUNK_HEADROOM, bytes, this.#position);
-    if (read === 0) return undefined;
+    if (read === 0 || generation !== this.#arrival.generation) return undefined;
+    this.#generation = generation;
     this.#position += read;
     return this.#memory?.subarray(CHUNK_HEADROOM, CHUNK_HEADROOM + read);
   }
@@ -72,8 +89,18 @@ export class FollowingReader implements BlobReader {
   async #openRest(): Promise<void> {
     const { digest } = this.#arrival;
     const limit = this.#end - this.#position;
-    this.#rest = await this.#local.read(digest, { offset: this.#position, limit, signal: this.#signal });
-    if (!this.#rest) throw new BlobDamagedError(`${digest} went away while it was read`);
-    if (this.#closed) await this.#rest.close();
+    const { local } = this.#context;
+    this.#use(await local.read(digest, { offset: this.#position, limit, signal: this.#signal }));
+  }
+
+  /** The local store can't take the blob, and nothing of it has been handed out here. */
+  async #openElsewhere(): Promise<void> {
+    this.#use(await this.#context.passOn(this.#arrival.digest, this.#options));
+  }
+
+  #use(rest: BlobReader | undefined): void {
+    if (!rest) throw new BlobDamagedError(`${this.#arrival.digest} went away while it was read`);
+    this.#rest = rest;
+    if (this.#closed) void rest.close().catch(() => {});
   }
 }

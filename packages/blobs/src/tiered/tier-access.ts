@@ -30,11 +30,14 @@ export class TierAccess {
     const unknown = this.#known.unknown(digests);
     if (unknown.length === 0) return [];
     const missing = await this.#blobs.findMissing(unknown, options);
+    const present: Digest[] = [];
     let next = 0;
     for (const digest of unknown) {
       if (missing[next]?.equals(digest)) next++;
-      else this.#known.add(digest);
+      else present.push(digest);
     }
+    // Of an answer in another order, what is absent can't be told from what is there: nothing is remembered.
+    if (next === missing.length) for (const digest of present) this.#known.add(digest);
     return missing;
   }
 

@@ -1,4 +1,4 @@
-import { Flight, SemaphoreThrottle } from '@granary/resilience';
+import { Flight, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import {
   type BlobReader,
@@ -60,6 +60,8 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   /** Brings blobs to the tiers; for action results, whose blobs come first. */
   readonly writes: TierWrites;
   readonly tiers: readonly TierAccess[];
+  /** Those without blobs among them: all are closed here. */
+  readonly #allTiers: readonly Tier[];
   readonly #local: BlobStore;
   readonly #sizes: SizeLookup | undefined;
   readonly #tracer: Tracer;
@@ -72,6 +74,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
 
   constructor(options: TieredBlobStoreOptions) {
     const { local, tiers, tracer = noopTracer, logger = nullLogger, maxArrivals = 256 } = options;
+    this.#allTiers = tiers;
     this.#local = local;
     this.#sizes = options.sizes ?? ('sizeOf' in local ? (local as BlobStore & SizeLookup) : undefined);
     this.#tracer = tracer;
@@ -159,7 +162,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     }
     await Promise.allSettled(this.#background);
     await this.writes.close();
-    await Promise.allSettled(this.tiers.map(({ tier }) => tier.close()));
+    await Promise.allSettled(this.#allTiers.map((tier) => tier.close()));
   }
 
   #assertOpen(): void {
@@ -216,14 +219,15 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
         tiers: this.tiers,
         tracer: this.#tracer,
         logger: this.#logger,
+        passOn: (wanted, range) => this.#passOn(wanted, range),
         onStored: (stored, from) => this.writes.found(stored, from),
       },
       options,
     );
     this.#arrivals.set(key, arrival);
     const running = this.#throttle
-      .run(() => arrival.run())
-      .catch(() => arrival.fail(new TierUnavailableError('of any kind', 'too many blobs are being fetched')))
+      .run(() => arrival.run(), { signal: arrival.signal })
+      .catch((error: unknown) => arrival.fail(isQueueFull(error) ? tooMany(error) : error))
       .finally(() => {
         this.#background.delete(running);
         if (this.#arrivals.get(key) === arrival) this.#arrivals.delete(key);
@@ -234,6 +238,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
 
   /** A blob straight from a tier, for when the local store has no room. */
   async #passOn(digest: Digest, options: ReadOptions | undefined): Promise<BlobReader | undefined> {
+    let failure: unknown;
     for (const tier of this.tiers) {
       const blobs = tier.tier.blobs as BlobStore;
       const verified = withVerification(blobs, (_, reason) => tier.damaged(digest, reason));
@@ -242,9 +247,10 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
         if (reader) return reader;
       } catch (error) {
         if (options?.signal?.aborted) throw error;
-        if (tier.tier.required) throw tier.unavailable(error);
+        if (tier.tier.required) failure ??= tier.unavailable(error);
       }
     }
+    if (failure !== undefined) throw failure;
     return undefined;
   }
 
@@ -326,6 +332,10 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     this.#background.add(writing);
     if (this.#background.size > MOST_BACKGROUND_WRITES) await writing;
   }
+}
+
+function tooMany(cause: unknown): TierUnavailableError {
+  return new TierUnavailableError('of any kind', 'too many blobs are being fetched', { cause });
 }
 
 /** The digests that are in both, in the order of the first. */
