@@ -27,6 +27,7 @@ export {
 } from './digest-function.js';
 export { DiskBlobStore, type DiskBlobStoreStats } from './disk/disk-blob-store.js';
 export type { FileStatus, FileSystem, OpenFile } from './disk/files/file-system.js';
+export { WRITE_BEHIND_FOLDER } from './disk/files/store-directory.js';
 export { actionResultPin, blobPin, EntryPins } from './disk/index/entry-pins.js';
 export type { DiskBlobStoreOptions, Durability, Eviction } from './disk/options.js';
 export { type VerifyFinding, type VerifyOptions, type VerifyReport, verifyStore } from './disk/verify.js';

@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
-import { DiskBlobStore, EntryPins, withRecorder, withSizeLimit, withTracing } from '@granary/blobs';
+import {
+  DiskBlobStore,
+  EntryPins,
+  WRITE_BEHIND_FOLDER,
+  withRecorder,
+  withSizeLimit,
+  withTracing,
+} from '@granary/blobs';
 import {
   createHttpCacheHandler,
   createRemoteCache,
@@ -104,7 +111,7 @@ async function assemble(
   const tierLogger = logger.forContext('component', 'tiers');
   const pins = new EntryPins();
   const queue = tierConfigs.some(({ mode }) => mode === 'write-behind')
-    ? await openWriteBehind(join(directory, 'write-behind'), config, pins, registry, tierLogger)
+    ? await openWriteBehind(join(directory, WRITE_BEHIND_FOLDER), config, pins, registry, tierLogger)
     : undefined;
   if (queue) closers.add(() => queue.close());
   const store = await DiskBlobStore.open({

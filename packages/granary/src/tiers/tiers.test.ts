@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { Digest } from '@granary/blobs';
 import { GrpcTier } from '@granary/reapi';
 import { parseExposition } from '@granary/telemetry/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { startTestServer, type TestServer } from '../testing/test-server.js';
+import { startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
 
 const MIB = 1024 * 1024;
 const ended: (() => Promise<unknown>)[] = [];
@@ -51,6 +52,13 @@ async function read(client: GrpcTier, digest: Digest): Promise<Buffer | undefine
   const parts: Buffer[] = [];
   for await (const chunk of reader) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
+}
+
+/** An `ActionResult` whose standard output is a blob. */
+function resultWith(stdout: Digest): Buffer {
+  const hash = Buffer.from(stdout.hash);
+  const digest = Buffer.concat([Buffer.of(0x0a, hash.length), hash, Buffer.of(0x10, stdout.size)]);
+  return Buffer.concat([Buffer.of(0x32, digest.length), digest]);
 }
 
 async function metric(running: TestServer, name: string, labels: Readonly<Record<string, string>>): Promise<number> {
@@ -119,6 +127,66 @@ describe('a server in front of another', () => {
       await clientOf(front).blobs.write(ours.digest, ours.bytes);
       expect((await read(clientOf(back), ours.digest))?.equals(ours.bytes)).toBe(true);
     }
+  });
+
+  it('finds action results in the other, and only complete ones', async () => {
+    const back = await server();
+    const front = await inFrontOf([back.address('listen.grpc')]);
+    const [output, gone] = [blob(100), blob(101)];
+    await clientOf(back).blobs.write(output.digest, output.bytes);
+    const [key, incomplete] = [output, gone].map(({ digest }) => `sha256/${digest.hash}/main`) as [string, string];
+    await clientOf(back).actionResults.set(key, resultWith(output.digest));
+    const client = clientOf(front);
+    expect(await client.actionResults.get(incomplete)).toBeUndefined();
+    expect(await client.actionResults.get(key)).toEqual(resultWith(output.digest));
+    expect(await client.actionResults.get(`sha256/${output.digest.hash}/other`)).toBeUndefined();
+    await vi.waitFor(() => expect(front.server.stats().storage.actionResults).toBe(1));
+    expect(await metric(front, 'granary_hits_total', { layer: 'tier0' })).toBe(1);
+    expect(await metric(front, 'granary_misses_total', { layer: 'tier0' })).toBe(2);
+    await client.actionResults.set(incomplete, resultWith(gone.digest));
+    expect(await client.actionResults.get(incomplete)).toBeUndefined();
+  });
+
+  it('brings results to the other with all that they name, also what was here before', async () => {
+    const back = await server();
+    const storage = await temporaryFolder();
+    ended.push(() => rm(storage, { recursive: true, force: true }));
+    const output = blob(100);
+    {
+      const alone = await server({ 'storage.dir': storage });
+      await clientOf(alone).blobs.write(output.digest, output.bytes);
+      await alone.server.stop();
+    }
+    const tiers = [{ type: 'grpc', target: back.address('listen.grpc'), mode: 'write-through' }];
+    const front = await server({ 'storage.dir': storage, tiers });
+    const key = `sha256/${output.digest.hash}/`;
+    await clientOf(front).actionResults.set(key, resultWith(output.digest));
+    expect(await clientOf(back).actionResults.get(key)).toEqual(resultWith(output.digest));
+    expect((await read(clientOf(back), output.digest))?.equals(output.bytes)).toBe(true);
+  });
+
+  it('writes behind what it took while the other was gone, even after a restart', async () => {
+    const port = await freePort();
+    const storage = await temporaryFolder();
+    ended.push(() => rm(storage, { recursive: true, force: true }));
+    const tiers = [{ type: 'grpc', target: `127.0.0.1:${port}`, mode: 'write-behind', retries: 0, rest: '100ms' }];
+    const blobs = [blob(100), blob(5 * MIB)] as const;
+    const key = `sha256/${blobs[0].digest.hash}/`;
+    {
+      const front = await server({ 'storage.dir': storage, tiers });
+      const client = clientOf(front);
+      for (const { digest, bytes } of blobs) await client.blobs.write(digest, bytes);
+      await client.actionResults.set(key, resultWith(blobs[0].digest));
+      expect(await metric(front, 'granary_queue_depth', { layer: 'grpc' })).toBe(3);
+      await front.server.stop();
+    }
+    const back = await server({ 'listen.grpc': `127.0.0.1:${port}` });
+    const front = await server({ 'storage.dir': storage, tiers });
+    await vi.waitFor(async () => expect(await clientOf(back).actionResults.get(key)).toBeDefined(), 20_000);
+    for (const { digest, bytes } of blobs)
+      await vi.waitFor(async () => expect((await read(clientOf(back), digest))?.equals(bytes)).toBe(true), 20_000);
+    expect(await metric(front, 'granary_queue_depth', { layer: 'grpc' })).toBe(0);
+    expect(await metric(front, 'granary_async_writes_total', { layer: 'grpc', status: 'success' })).toBe(3);
   });
 
   it('is not started when a file of a tier is missing, and names its key', async () => {

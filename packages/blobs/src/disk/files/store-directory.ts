@@ -7,6 +7,9 @@ import { StoreError } from '../../errors.js';
 import { isNotFound, orFail } from '../failure.js';
 import type { FileSystem } from './file-system.js';
 
+/** The folder in a store's where writes to tiers wait; whoever has them opens it before the store. */
+export const WRITE_BEHIND_FOLDER = 'write-behind';
+
 const FORMAT = 'granary blobs 1\n';
 
 /**
@@ -112,7 +115,9 @@ export class StoreDirectory {
         'STORE_FAILED',
         `${this.path} has the layout ${JSON.stringify(found.slice(0, 40))}, and this version knows ${JSON.stringify(FORMAT)}: give it another folder`,
       );
-    const names = (await this.list(this.path)).filter((name) => !name.startsWith('LOCK'));
+    const names = (await this.list(this.path)).filter(
+      (name) => !name.startsWith('LOCK') && name !== WRITE_BEHIND_FOLDER,
+    );
     if (names.length > 0)
       throw new StoreError('STORE_FAILED', `${this.path} is not empty and not a store: give it a folder of its own`);
     await orFail(writeFile(join(this.path, 'FORMAT'), FORMAT), `cannot use ${this.path}`);

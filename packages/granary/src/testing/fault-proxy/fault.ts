@@ -29,12 +29,12 @@ export type ConnectionEffect =
 /** Where in the HTTP/2 of a direction an effect begins. */
 export type Point =
   | { readonly at: 'start' }
-  /** In the middle of the headers of a request or a response. */
-  | { readonly at: 'headers' }
+  /** In the middle of the headers of a request or a response, after `skip` others. */
+  | { readonly at: 'headers'; readonly skip?: number }
   /** After this many bytes of bodies since the fault was set, or since the connection began. */
   | { readonly at: 'data'; readonly bytes: number }
-  /** In the middle of the headers that end a stream. */
-  | { readonly at: 'trailers' };
+  /** In the middle of the headers that end a stream, after `skip` others. */
+  | { readonly at: 'trailers'; readonly skip?: number };
 
 export interface Fault {
   readonly effect: Effect | ConnectionEffect;

@@ -19,6 +19,8 @@ export class FramePosition {
   #seen = 0;
   /** Bytes of bodies since {@link reset}. */
   #data = 0;
+  /** Headers and trailers since then. */
+  #met = 0;
 
   constructor(direction: Direction) {
     this.#skip = direction === 'up' ? PREFACE_BYTES : 0;
@@ -27,6 +29,7 @@ export class FramePosition {
   /** Counts bodies from here on. */
   reset(): void {
     this.#data = 0;
+    this.#met = 0;
   }
 
   /** Reads the bytes; answers where in them the point is, or -1. After that it is to be read to the end all the same. */
@@ -68,8 +71,9 @@ export class FramePosition {
       const left = point.bytes - this.#data;
       return this.#type === DATA && left >= 0 && left < length ? at + left : -1;
     }
-    if (this.#type !== HEADERS || this.#seen > 0) return -1;
+    if (point.at === 'start' || this.#type !== HEADERS || this.#seen > 0) return -1;
     const ends = (this.#flags & END_STREAM) !== 0;
-    return point.at === (ends ? 'trailers' : 'headers') ? at + (length >> 1) : -1;
+    if (ends !== (point.at === 'trailers')) return -1;
+    return this.#met++ === (point.skip ?? 0) ? at + (length >> 1) : -1;
   }
 }
