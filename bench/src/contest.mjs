@@ -15,6 +15,8 @@ import { measure } from 'mitata';
  */
 export async function contest(name, makers, rows) {
   const { values: options } = parseArgs({
+    // What else is said is for the parts.
+    strict: false,
     options: { rounds: { type: 'string', default: '7' }, ms: { type: 'string', default: '100' } },
   });
   const rounds = Number(options.rounds);
@@ -35,7 +37,7 @@ export async function contest(name, makers, rows) {
   const figures = Object.fromEntries(
     contenders.map(({ contender }) => [contender, median(measured.map((ns) => ns[contender]))]),
   );
-  console.table(contenders.map(({ contender }) => ({ contender, 'ns a call': round1(figures[contender]) })));
+  console.table(contenders.map(({ contender }) => ({ contender, 'ns a call': short(figures[contender]) })));
   report(
     name,
     rows.map(({ of, ...row }) => ({ ...row, value: median(measured.map(of)) })),
@@ -52,7 +54,7 @@ export function report(name, rows, details) {
   console.table(
     judged.map(({ row, value, unit, atMost, atLeast, met }) => ({
       row,
-      measured: `${round1(value)} ${unit}`,
+      measured: `${short(value)} ${unit}`,
       wanted: atMost === undefined ? `at least ${atLeast} ${unit}` : `at most ${atMost} ${unit}`,
       '': met ? 'met' : 'missed',
     })),
@@ -84,6 +86,6 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-function round1(value) {
-  return Number(value.toFixed(1));
+function short(value) {
+  return Number(value.toFixed(value < 10 ? 2 : 1));
 }

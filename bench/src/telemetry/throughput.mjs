@@ -1,0 +1,132 @@
+// What is left of the throughput with metrics, logs at information and tracing at 1 % on: a server, and a cache chain,
+// each beside the same with nobody who watches it.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createChain, MemoryLayer } from '@granary/cache';
+import { openDiskLayer } from '@granary/cache/disk';
+import { createLogger, PrometheusCollector } from '@granary/telemetry';
+import { OtlpCollector } from '@granary/telemetry/testing';
+import { asFastAs, median } from '../contest.mjs';
+import { freePort, runToEnd, startServer } from '../process.mjs';
+
+const AT_LEAST = 0.95;
+const SERVER_ROWS = ['FindMissingBlobs 1', 'GetActionResult 20 outputs', 'HTTP GET 4KiB'];
+const SCRAPE_EVERY_MS = 1000;
+const KEYS = Array.from({ length: 1000 }, (_, i) => `package/newtonsoft.json/13.0.${i}`);
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+export const CONTENDERS = {
+  'hit in memory': () => memoryHit({}),
+  'hit in memory, watched': () => memoryHit(watched()),
+  'hit on the disk': () => diskHit({}),
+  'hit on the disk, watched': () => diskHit(watched()),
+};
+
+export const ROWS = ['hit in memory', 'hit on the disk'].map((name) => ({
+  row: `chain, ${name}, awaited: throughput that is left`,
+  ...asFastAs(name, `${name}, watched`, AT_LEAST),
+}));
+
+/** @param {{ rounds: number, seconds: number }} options */
+export async function throughputRows({ rounds, seconds }) {
+  const scratch = mkdtempSync(join(tmpdir(), 'granary-bench-'));
+  const collector = await OtlpCollector.start();
+  const servers = [];
+  try {
+    const unwatched = await startUnwatched(join(scratch, 'unwatched'));
+    servers.push(unwatched);
+    const observed = await startWatched(join(scratch, 'watched'), collector.endpoint);
+    servers.push(observed);
+    for (const server of servers) await load(server, { seed: true });
+    const rows = [];
+    for (const name of SERVER_ROWS) rows.push(await compare(name, unwatched, observed, rounds, seconds));
+    if (collector.spans.length === 0) throw new Error('no span came: the server was not traced');
+    return rows;
+  } finally {
+    for (const server of servers) await server.stop();
+    await collector[Symbol.asyncDispose]();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function startUnwatched(folder) {
+  const [grpc, http] = [await freePort(), await freePort()];
+  const args = [here('../unwatched-server.mjs'), `${grpc}`, `${http}`, folder];
+  return { grpc, http, ...(await startServer(process.execPath, args, [grpc, http])) };
+}
+
+async function startWatched(folder, endpoint) {
+  const [grpc, http, admin] = [await freePort(), await freePort(), await freePort()];
+  const args = [here('../../../packages/granary/dist/main.js'), 'serve', '--storage.dir', folder];
+  args.push('--listen.grpc', `127.0.0.1:${grpc}`, '--listen.http', `127.0.0.1:${http}`);
+  args.push('--listen.admin', `127.0.0.1:${admin}`, '--telemetry.log_level', 'information');
+  args.push('--telemetry.tracing_endpoint', endpoint, '--telemetry.tracing_sample_ratio', '0.01');
+  return { grpc, http, admin, ...(await startServer(process.execPath, args, [grpc, http, admin])) };
+}
+
+async function load({ grpc, http, admin }, job) {
+  const scrape = () => fetch(`http://127.0.0.1:${admin}/metrics`).then((response) => response.arrayBuffer());
+  const scraping = admin && setInterval(scrape, SCRAPE_EVERY_MS);
+  const out = await runToEnd(process.execPath, [here('../load.mjs'), JSON.stringify({ ...job, grpc, http })]);
+  clearInterval(scraping);
+  return JSON.parse(out);
+}
+
+async function compare(row, unwatched, observed, rounds, seconds) {
+  const [rates, cpus] = [[], []];
+  // The first round only makes the servers hot.
+  for (let round = 0; round <= rounds; round++) {
+    const of = new Map();
+    for (const server of round % 2 ? [observed, unwatched] : [unwatched, observed]) {
+      const before = server.cpuSeconds();
+      const done = await load(server, { row, seconds });
+      of.set(server, {
+        rate: done.operations / done.seconds,
+        cpu: (server.cpuSeconds() - before) / done.operations,
+      });
+    }
+    if (round === 0) continue;
+    rates.push(of.get(observed).rate / of.get(unwatched).rate);
+    cpus.push(of.get(unwatched).cpu / of.get(observed).cpu);
+  }
+  return {
+    row: `${row}: throughput that is left`,
+    unit: '×',
+    atLeast: AT_LEAST,
+    value: median(rates),
+    // The same by the processor time of the server, with less noise.
+    byProcessorTime: median(cpus),
+    rounds: rates,
+  };
+}
+
+/** What a program has on that watches its cache. A chain makes spans only of loads, so hits have none. */
+function watched() {
+  return { metrics: new PrometheusCollector(), logger: createLogger({ level: 'information', destination: 'stderr' }) };
+}
+
+async function memoryHit(options) {
+  const chain = createChain({ layers: [new MemoryLayer({ name: 'L1', maxEntries: 10_000 })], ...options });
+  for (const key of KEYS) await chain.set(key, { id: key, listed: true });
+  return hits(chain);
+}
+
+/** Without a layer in memory above, which would have it after the first time. */
+async function diskHit(options) {
+  const directory = mkdtempSync(join(tmpdir(), 'granary-bench-layer-'));
+  const chain = createChain({ layers: [await openDiskLayer({ directory, maxBytes: 64 * 2 ** 20 })], ...options });
+  for (const key of KEYS) await chain.set(key, { id: key, listed: true });
+  return hits(chain, () => rmSync(directory, { recursive: true, force: true }));
+}
+
+function hits(chain, cleanUp = () => {}) {
+  let turn = 0;
+  const run = async () => {
+    turn = (turn + 1) % KEYS.length;
+    return chain.get(KEYS[turn]);
+  };
+  return Object.assign(run, { close: () => chain.close().finally(cleanUp) });
+}
