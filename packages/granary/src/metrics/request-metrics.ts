@@ -28,7 +28,8 @@ export interface HitCount {
 export class RequestMetrics {
   readonly #grpc;
   readonly #http;
-  readonly #methods = new Map<string, MethodSeries>();
+  /** By service and then by method: to put the two together for a look-up would cost as much as all the counting. */
+  readonly #services = new Map<string, Map<string, MethodSeries>>();
   #requests = 0;
   #bytesIn = 0;
   #bytesOut = 0;
@@ -92,8 +93,12 @@ export class RequestMetrics {
   }
 
   #series(record: RequestRecord): MethodSeries {
-    const key = `${record.service}/${record.method}`;
-    let series = this.#methods.get(key);
+    let methods = this.#services.get(record.service);
+    if (!methods) {
+      methods = new Map();
+      this.#services.set(record.service, methods);
+    }
+    let series = methods.get(record.method);
     if (!series) {
       const { duration, bytes } = this.#family(record);
       const isKnown = record.protocol === 'grpc' || HTTP_METHODS.includes(record.method);
@@ -105,8 +110,8 @@ export class RequestMetrics {
         received: bytes.with(method, 'received'),
         sent: bytes.with(method, 'sent'),
       };
-      // The names are those of our own methods and Node's list of verbs, so the map stays small.
-      this.#methods.set(key, series);
+      // The names are those of our own methods and Node's list of verbs, so the maps stay small.
+      methods.set(record.method, series);
     }
     return series;
   }
