@@ -8,11 +8,11 @@ import { createHasher } from '../digest-function.js';
 const LEFT: unique symbol = Symbol('the body is not wanted any more');
 
 /**
- * A blob on its way to a peer. The last bytes are held back until the hash of all is right: of a wrong blob a peer gets
- * less than it was promised, and keeps nothing.
+ * A blob on its way to a peer. The last byte is held back until the hash of all is right: of a wrong blob a peer gets less
+ * than it was promised, and keeps nothing.
  */
 export class UploadBody extends Readable {
-  /** Copied, since the source uses its memory again while these bytes may still wait in the socket's queue. */
+  /** The last byte that has come. */
   #held: Buffer | undefined;
   #resume: (() => void) | undefined;
   #complete = false;
@@ -70,9 +70,10 @@ export class UploadBody extends Readable {
   #send(chunk: Uint8Array): Promise<void> | undefined {
     if (this.destroyed) throw LEFT;
     if (chunk.length === 0) return undefined;
-    const before = this.#held;
-    this.#held = Buffer.from(chunk);
-    if (!before || this.push(before)) return undefined;
+    // Copied, since the source uses its memory again while these bytes may still wait in the socket's queue.
+    const bytes = Buffer.concat(this.#held ? [this.#held, chunk] : [chunk]);
+    this.#held = bytes.subarray(-1);
+    if (bytes.length === 1 || this.push(bytes.subarray(0, -1))) return undefined;
     return new Promise((resolve) => {
       this.#resume = resolve;
     });
