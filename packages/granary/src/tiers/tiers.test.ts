@@ -16,7 +16,7 @@ afterEach(async () => {
 
 async function server(values: Readonly<Record<string, unknown>> = {}): Promise<TestServer> {
   const running = await startTestServer(values);
-  ended.push(() => running[Symbol.asyncDispose]());
+  ended.push(async () => running[Symbol.asyncDispose]());
   return running;
 }
 
