@@ -20,6 +20,8 @@ export function failureOfStatus(status: number): RemoteFailure | undefined {
     case 407:
     case 413:
     case 501:
+    // The request came back to a server that it has passed.
+    case 508:
       return 'refused';
     case 408:
     case 504:
