@@ -21,7 +21,7 @@ import { Arrival } from './arrival.js';
 import { ExistenceCache, type ExistenceCacheOptions } from './existence-cache.js';
 import type { Tier } from './tier.js';
 import { TierAccess } from './tier-access.js';
-import { TierWrites, type WriteBehind } from './tier-writes.js';
+import { checkWriteBehind, TierWrites, type WriteBehind } from './tier-writes.js';
 
 /** Blobs up to this size are fetched whole; larger ones are handed on while they arrive. */
 const WHOLE_BYTES = CHUNK_BYTES;
@@ -74,6 +74,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
 
   constructor(options: TieredBlobStoreOptions) {
     const { local, tiers, tracer = noopTracer, logger = nullLogger, maxArrivals = 256 } = options;
+    checkWriteBehind(tiers, options.writeBehind);
     this.#allTiers = tiers;
     this.#local = local;
     this.#sizes = options.sizes ?? ('sizeOf' in local ? (local as BlobStore & SizeLookup) : undefined);
