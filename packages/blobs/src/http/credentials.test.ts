@@ -65,7 +65,7 @@ describe('credentials of an HTTP tier', () => {
     };
     for (const options of [{ username: 'me', password: secret }, { token: secret }, { headers: { 'x-key': secret } }]) {
       await using tier = testTier(cache.url, options);
-      const error = await tier.blobs.get(digest).catch((reason: unknown) => reason);
+      const error = await tier.blobs.read(digest).catch((reason: unknown) => reason);
       expect(error).toMatchObject({ kind: 'refused' });
       expect(String(error)).not.toContain(secret);
       expect(String(error)).not.toContain(basic(`me:${secret}`).slice(6));
