@@ -7,7 +7,6 @@ export type {
   LayerInChain,
 } from './chain/chain-options.js';
 export type { LoadContext, LoadDefaults, Loader, LoadOptions } from './chain/load-options.js';
-export type { ChainSpan, ChainTracer } from './chain/tracer.js';
 export { decayingTtl, type TtlStrategy, ttlPerLayer, uniformTtl } from './chain/ttl-strategy.js';
 export {
   type WarmByAccessCountOptions,

@@ -1,9 +1,13 @@
+import type { Span } from '@granary/telemetry';
+
 /** A value now, or a promise of it: what is in memory is answered without the cost of a promise. */
 export type MaybePromise<T> = T | Promise<T>;
 
 export interface OpOptions {
   /** Ends the work when aborted; the operation then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** The span that the work is part of. Default: the active one of whoever traces. */
+  readonly span?: Span | undefined;
 }
 
 export type GetOptions = OpOptions;

@@ -1,12 +1,11 @@
 import type { Timers } from '@granary/resilience';
-import type { Logger, MetricsCollector } from '@granary/telemetry';
+import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
 import type { ResilientLayerOptions } from '../decorators/resilient-layer.js';
 import type { InvalidationBus } from '../invalidation/invalidation-bus.js';
 import type { TagIndex } from '../invalidation/tags.js';
 import type { GetOptions, Layer, SetOptions } from '../layer.js';
 import type { AsyncWriterOptions, AsyncWriterStats } from '../writer/async-writer-options.js';
 import type { LoadDefaults } from './load-options.js';
-import type { ChainTracer } from './tracer.js';
 import type { TtlStrategy } from './ttl-strategy.js';
 import type { WarmingStrategy } from './warming-strategy.js';
 
@@ -49,8 +48,8 @@ export interface ChainOptions<V> extends LoadDefaults {
   readonly metrics?: MetricsCollector | undefined;
   /** Told of failures of layers (`debug`) and of work in the background (`warning`). Default: nobody. */
   readonly logger?: Logger | undefined;
-  /** Makes spans for what leaves memory. Default: none. */
-  readonly tracer?: ChainTracer | undefined;
+  /** Makes spans for what leaves memory: look-ups and loads. Default: none. */
+  readonly tracer?: Tracer | undefined;
   /** Tells other processes what was changed, and this one what others changed. The chain doesn't close it. */
   readonly bus?: InvalidationBus | undefined;
   /** Which keys have which tag. The chain doesn't close one that it is given. Default: an index in memory. */

@@ -11,6 +11,7 @@ import { AsyncWriter } from '../writer/async-writer.js';
 import type { AsyncWriterStats } from '../writer/async-writer-options.js';
 import { Background } from './background.js';
 import type { ChainOptions, ChainStats, LayerInChain } from './chain-options.js';
+import { ChainSpans } from './chain-spans.js';
 import { Lifetimes } from './lifetimes.js';
 import type { LoadDefaults, LoadOptions } from './load-options.js';
 import { Loads } from './loads.js';
@@ -39,7 +40,7 @@ export interface ChainParts<V> {
 
 /** @throws InvalidOptionError that names the option */
 export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
-  const { clock = Date.now, timers = coarseTimers, logger = nullLogger, bus, metrics, tracer } = options;
+  const { clock = Date.now, timers = coarseTimers, logger = nullLogger, bus, metrics } = options;
   const { closeTimeoutMs = 5000 } = options;
   checkMs('closeTimeoutMs', closeTimeoutMs);
   const loadDefaults = checkLoadDefaults(options);
@@ -47,6 +48,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
   const lifetimes = new Lifetimes(options, layers.length);
   const background = new Background(wholeNumber('maxBackground', options.maxBackground ?? 1000));
   const recorder = metrics === undefined || metrics.enabled === false ? undefined : new Recorder(metrics);
+  const spans = ChainSpans.of(options.tracer);
   const report: ReportFailure = (layer, operation, error) => {
     logger.debug('{Layer} failed to {Operation}', layer, operation, error);
   };
@@ -61,7 +63,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
     tickets,
     background,
     recorder,
-    tracer,
+    spans,
     clock,
   });
   const supersede = (key: string) => {
@@ -99,7 +101,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
       mark: () => deletions.mark(),
       failed: (operation, error) => logger.warning('Failed to {Operation} in the background', operation, error),
     },
-    { background, tickets, timers, clock, tracer },
+    { background, tickets, timers, clock, spans },
   );
   const unsubscribe = bus?.subscribe(listener);
 

@@ -1,3 +1,4 @@
+import type { Span } from '@granary/telemetry';
 import { CacheClosedError, InvalidValueError, KeyNotFoundError } from '../errors.js';
 import { checkTag, checkTags } from '../invalidation/tags.js';
 import { checkKey } from '../key.js';
@@ -5,6 +6,7 @@ import type { Entry, MaybePromise, OpOptions } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from './chain-options.js';
 import { type ChainParts, chainParts } from './chain-parts.js';
+import { addEvent } from './chain-spans.js';
 import type { Loader, LoadOptions } from './load-options.js';
 import type { Load } from './loads.js';
 import type { Found } from './lookups.js';
@@ -56,7 +58,12 @@ export class Chain<V, K extends string = string> {
   get(key: K, options: ChainGetOptions & { readonly required: true }): MaybePromise<V>;
   get(key: K, options?: ChainGetOptions): MaybePromise<V | undefined>;
   get(key: K, options?: ChainGetOptions): MaybePromise<V | undefined> {
-    if (this.#memory === undefined || !this.#first.isPlain || options?.signal !== undefined) {
+    if (
+      this.#memory === undefined ||
+      !this.#first.isPlain ||
+      options?.signal !== undefined ||
+      options?.span !== undefined
+    ) {
       return this.#get(key, options, 0);
     }
     const value = this.#peek(this.#memory, key);
@@ -89,6 +96,7 @@ export class Chain<V, K extends string = string> {
       this.#memory === undefined ||
       !this.#first.isPlain ||
       options?.signal !== undefined ||
+      options?.span !== undefined ||
       (options?.earlyRefresh ?? this.#early) > 0
     ) {
       return this.#getOrLoad(key, loader, options, false);
@@ -214,10 +222,9 @@ export class Chain<V, K extends string = string> {
     signal?.throwIfAborted();
     const { lookups, recorder } = this.#parts;
     const start = recorder?.now() ?? 0;
-    const required = options?.required === true;
-    const found = lookups.find(key, signal, from);
-    if (!(found instanceof Promise)) return this.#answer(key, found, required, start);
-    return found.then((result) => this.#answer(key, result, required, start));
+    const found = lookups.find(key, options, from);
+    if (!(found instanceof Promise)) return this.#answer(key, found, options, start);
+    return found.then((result) => this.#answer(key, result, options, start));
   }
 
   /** A value that is in memory, on the shortest way (`bench/cache.mjs`). A key that is there was checked when it came. */
@@ -242,10 +249,17 @@ export class Chain<V, K extends string = string> {
     return value;
   }
 
-  #answer(key: string, found: Found<V>, required: boolean, start: number): V | undefined {
+  #answer(key: string, found: Found<V>, options: ChainGetOptions | undefined, start: number): V | undefined {
     this.#count(found.layer, start);
-    if (required && found.fresh === undefined) throw new KeyNotFoundError(key);
+    if (options?.span !== undefined) this.#tell(options.span, found.layer);
+    if (options?.required === true && found.fresh === undefined) throw new KeyNotFoundError(key);
     return found.fresh?.value;
+  }
+
+  /** Says on the caller's span what came of his look-up. */
+  #tell(span: Span, layer: number): void {
+    const name = this.#parts.storeys[layer]?.name;
+    addEvent(span, 'cache.lookup', { 'cache.hit': name !== undefined, 'cache.layer': name });
   }
 
   #count(layer: number, start: number): void {
@@ -274,15 +288,15 @@ export class Chain<V, K extends string = string> {
       load = loads.begin(key, loader, options);
       this.#lookThenLoad(load, signal !== undefined, peeked);
     }
-    const required = given?.required === true;
-    return load.isRefresh ? this.#find(load, signal, required, start) : this.#join(load, signal, required, start);
+    return load.isRefresh ? this.#find(load, given, start) : this.#join(load, given, start);
   }
 
-  #join(load: Load<V>, signal: AbortSignal | undefined, required: boolean, start: number): MaybePromise<V | undefined> {
+  #join(load: Load<V>, given: LoadOptions | undefined, start: number): MaybePromise<V | undefined> {
+    const signal = given?.signal;
     const answer = load.join(signal);
-    if (!(answer instanceof Promise)) return this.#loaded(load, answer, required, start);
+    if (!(answer instanceof Promise)) return this.#loaded(load, answer, given, start);
     return answer.then(
-      (value) => this.#loaded(load, value, required, start),
+      (value) => this.#loaded(load, value, given, start),
       (error: unknown) => {
         // The layers had nothing, unless the caller didn't wait to know.
         if (!signal?.aborted) this.#count(-1, start);
@@ -292,24 +306,16 @@ export class Chain<V, K extends string = string> {
   }
 
   /** While a value is being refreshed it is answered as long as it is fresh. */
-  #find(
-    refresh: Load<V>,
-    signal: AbortSignal | undefined,
-    required: boolean,
-    start: number,
-  ): MaybePromise<V | undefined> {
-    const answer = (found: Found<V>) => {
-      if (found.fresh === undefined) return this.#join(refresh, signal, required, start);
-      this.#count(found.layer, start);
-      return found.fresh.value;
-    };
-    const found = this.#parts.lookups.find(refresh.key, signal);
+  #find(refresh: Load<V>, given: LoadOptions | undefined, start: number): MaybePromise<V | undefined> {
+    const answer = (found: Found<V>) =>
+      found.fresh === undefined ? this.#join(refresh, given, start) : this.#answer(refresh.key, found, given, start);
+    const found = this.#parts.lookups.find(refresh.key, given);
     return found instanceof Promise ? found.then(answer) : answer(found);
   }
 
   #lookThenLoad(load: Load<V>, abortable: boolean, peeked: boolean): void {
     const { lookups, loads } = this.#parts;
-    const found = lookups.findFor(load.key, load.ticket, abortable ? load : undefined, peeked);
+    const found = lookups.findFor(load.key, load.ticket, abortable ? load : undefined, load.options.span, peeked);
     if (!(found instanceof Promise)) {
       this.#loadUnlessFound(load, found);
       return;
@@ -343,9 +349,10 @@ export class Chain<V, K extends string = string> {
     return lifetime !== undefined && expiresAt - this.#parts.clock() < lifetime * fraction;
   }
 
-  #loaded(load: Load<V>, value: V | undefined, required: boolean, start: number): V | undefined {
+  #loaded(load: Load<V>, value: V | undefined, given: LoadOptions | undefined, start: number): V | undefined {
     this.#count(load.foundAt, start);
-    if (required && value === undefined) throw new KeyNotFoundError(load.key);
+    if (given?.span !== undefined) this.#tell(given.span, load.foundAt);
+    if (given?.required === true && value === undefined) throw new KeyNotFoundError(load.key);
     return value;
   }
 

@@ -1,3 +1,4 @@
+import type { Span } from '@granary/telemetry';
 import type { Entry, OpOptions } from '../layer.js';
 
 /** What a loader is told. */
@@ -7,6 +8,8 @@ export interface LoadContext<V> {
   readonly signal: AbortSignal;
   /** What there was before: for a conditional request, or to answer it again. */
   readonly stale: Entry<V> | undefined;
+  /** The span of this load, for what it calls; undefined where the chain has no tracer. Active while a recorded load runs. */
+  readonly span: Span | undefined;
 }
 
 /** Gets a value from where it really is; `undefined` when there is none. What it throws reaches the callers. */

@@ -424,29 +424,3 @@ describe('close', () => {
     await second;
   });
 });
-
-describe('spans', () => {
-  it('are made for loads and for slow layers, and their errors break nothing', async () => {
-    const names: string[] = [];
-    const recordException = vi.fn();
-    const tracer = {
-      startSpan: (name: string) => {
-        names.push(name);
-        return { recordException, setStatus: () => undefined, end: () => expect.unreachable() };
-      },
-    };
-    const { time, chain, layers } = setUp({ tracer });
-    layers[1]!.plan('getEntry', { kind: 'slow', ms: 5 });
-    const found = chain.get('key');
-    await time.advance(5);
-    await found;
-    await chain.getOrLoad('a', () => 'value');
-    await rejection(chain.getOrLoad('b', () => Promise.reject(new Error('down'))));
-    expect(names).toEqual(['cache.get', 'cache.load', 'cache.load']);
-    expect(recordException).toHaveBeenCalledWith(new Error('down'));
-    const broken = () => {
-      throw new Error('tracer');
-    };
-    expect(await setUp({ tracer: { startSpan: broken } }).chain.getOrLoad('a', () => 'value')).toBe('value');
-  });
-});

@@ -1,11 +1,12 @@
 import { Flight, type Timers } from '@granary/resilience';
+import type { Span } from '@granary/telemetry';
 import { type CacheClosedError, CacheTimeoutError } from '../errors.js';
 import type { Entry, MaybePromise } from '../layer.js';
 import type { Background } from './background.js';
+import { addEvent, type ChainSpans, endSpan } from './chain-spans.js';
 import type { Loader, LoadOptions } from './load-options.js';
 import { RememberedErrors } from './remembered-errors.js';
 import type { Ticket, Tickets } from './tickets.js';
-import { type ChainTracer, startSpan } from './tracer.js';
 
 /** Where loaded values go. */
 export interface LoadTarget<V> {
@@ -23,7 +24,7 @@ export interface LoadsOptions {
   readonly tickets: Tickets;
   readonly timers: Timers;
   readonly clock: () => number;
-  readonly tracer: ChainTracer | undefined;
+  readonly spans: ChainSpans | undefined;
 }
 
 /** One load of a key, which all callers share, and what its loader is told. */
@@ -40,6 +41,7 @@ export class Load<V> extends Flight<V | undefined> {
   isRefresh = false;
   /** Index of the layer that had the value after all. */
   foundAt = -1;
+  span: Span | undefined;
   soft: unknown;
   hard: unknown;
   readonly #abandoned: (load: Load<V>) => void;
@@ -145,30 +147,21 @@ export class Loads<V> {
       return;
     }
     this.started++;
-    const span = startSpan(this.#options.tracer, 'cache.load');
     let result: V | undefined | PromiseLike<V | undefined>;
     try {
-      result = load.loader(load);
+      result = this.#ask(load);
     } catch (error) {
-      span?.fail(error);
       this.#failed(load, error);
       return;
     }
     if (!isThenable(result)) {
-      span?.end();
       this.#loaded(load, result);
       return;
     }
     this.#startTimers(load);
     Promise.resolve(result).then(
-      (value) => {
-        span?.end();
-        this.#loaded(load, value);
-      },
-      (error: unknown) => {
-        span?.fail(error);
-        this.#failed(load, error);
-      },
+      (value) => this.#loaded(load, value),
+      (error: unknown) => this.#failed(load, error),
     );
   }
 
@@ -209,6 +202,13 @@ export class Loads<V> {
     }
   }
 
+  #ask(load: Load<V>): V | undefined | PromiseLike<V | undefined> {
+    const { spans } = this.#options;
+    if (spans === undefined) return load.loader(load);
+    load.span = spans.start('cache.load', load.options.span);
+    return spans.run(load.span, () => load.loader(load));
+  }
+
   #startTimers(load: Load<V>): void {
     const { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate } = load.options;
     const { timers } = this.#options;
@@ -229,11 +229,13 @@ export class Loads<V> {
   #answerStale(load: Load<V>, stale: Entry<V>): void {
     if (!load.isOpen || load.isDone || !load.ticket.current || !this.detach(load)) return;
     if (!load.isRefresh) this.staleAnswers++;
+    addEvent(load.span, 'cache.stale_answer');
     load.answer(stale.value);
   }
 
   #loaded(load: Load<V>, value: V | undefined): void {
     if (load.isDone) return;
+    endSpan(load.span);
     let stored: MaybePromise<unknown>;
     try {
       if (value !== undefined) stored = load.ticket.current ? this.#target.store(load, value) : undefined;
@@ -256,6 +258,7 @@ export class Loads<V> {
 
   #failed(load: Load<V>, error: unknown): void {
     if (load.isDone) return;
+    endSpan(load.span, undefined, error);
     this.failures++;
     const { errorTtlMs } = load.options;
     if (errorTtlMs !== undefined && load.ticket.current) this.#errors.set(load.key, error, errorTtlMs);
@@ -275,6 +278,7 @@ export class Loads<V> {
 
   readonly #finish = (load: Load<V>): void => {
     if (load.isDone) return;
+    endSpan(load.span);
     load.end();
     const { timers, tickets } = this.#options;
     if (load.soft !== undefined) timers.clearTimeout(load.soft);

@@ -1,12 +1,14 @@
 import { Flight } from '@granary/resilience';
+import type { Span, SpanContext } from '@granary/telemetry';
 import type { Entry, GetOptions, MaybePromise } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
+import { MemoryLayer } from '../layers/memory-layer.js';
 import type { Background } from './background.js';
+import { addEvent, type ChainSpans, endSpan, TracedOptions } from './chain-spans.js';
 import type { Lifetimes } from './lifetimes.js';
 import type { Recorder } from './recorder.js';
 import type { Storey } from './storey.js';
 import type { BatchTicket, Ticket, Tickets } from './tickets.js';
-import { type ChainTracer, startSpan } from './tracer.js';
 import type { WarmingStrategy } from './warming-strategy.js';
 
 /** What a look through the layers has found so far. */
@@ -16,6 +18,8 @@ export class Found<V> {
   layer = -1;
   /** The best of what is no longer fresh: the one that was so the longest. */
   stale: Entry<V> | undefined;
+  /** Of a look-up that has left memory and is traced. */
+  span: Span | undefined;
 
   /** Whether this is the answer. */
   take(entry: Entry<V> | undefined, layer: number, now: () => number): boolean {
@@ -44,7 +48,7 @@ export interface LookupsOptions<V> {
   readonly tickets: Tickets;
   readonly background: Background;
   readonly recorder: Recorder | undefined;
-  readonly tracer: ChainTracer | undefined;
+  readonly spans: ChainSpans | undefined;
   readonly clock: () => number;
 }
 
@@ -67,26 +71,34 @@ export class Lookups<V> {
   }
 
   /** What the layers have, from layer `from` on. */
-  find(key: string, signal: AbortSignal | undefined, from = 0): MaybePromise<Found<V>> {
+  find(key: string, given: GetOptions | undefined, from = 0): MaybePromise<Found<V>> {
+    const signal = given?.signal;
     const known = this.#flights.get(key);
     if (known !== undefined) return known.join(signal);
-    if (signal !== undefined) return this.#findShared(key, signal, new Found(), from, undefined);
+    if (signal !== undefined) return this.#findShared(key, given, new Found(), from, undefined);
     const found = new Found<V>();
-    const waiting = this.#scan(key, found, from, undefined);
+    const waiting = this.#scan(key, found, from, undefined, given?.span);
     return waiting === undefined
       ? this.#bringUp(key, found)
-      : this.#findShared(key, undefined, found, found.layer, waiting);
+      : this.#findShared(key, given, found, found.layer, waiting);
   }
 
   /**
    * The same for a load, which is what callers wait for: its ticket and its signal count.
    *
+   * @param parent the span that the load is part of
    * @param peeked whether the first layer was asked already, and had nothing fresh
    */
-  findFor(key: string, ticket: Ticket, options: GetOptions | undefined, peeked: boolean): MaybePromise<Found<V>> {
+  findFor(
+    key: string,
+    ticket: Ticket,
+    options: GetOptions | undefined,
+    parent: SpanContext | undefined,
+    peeked: boolean,
+  ): MaybePromise<Found<V>> {
     const found = new Found<V>();
     if (peeked) found.take(this.#storeys[0]?.peekStale(key), 0, this.#clock);
-    const waiting = this.#scan(key, found, peeked ? 1 : 0, options);
+    const waiting = this.#scan(key, found, peeked ? 1 : 0, options, parent);
     return waiting === undefined ? this.#bringUp(key, found) : this.#goOn(key, found, waiting, ticket, options);
   }
 
@@ -97,9 +109,11 @@ export class Lookups<V> {
     let values = new Map<string, V>();
     let missing = this.#storeys[0]?.mindsRepeatedKeys ? [...new Set(keys)] : keys;
     const batch = tickets.takeBatch();
+    let span: Span | undefined;
     try {
       for (const storey of this.#storeys) {
-        const answer = storey.findMany(missing, options);
+        if (!(storey.layer instanceof MemoryLayer)) span ??= this.#options.spans?.start('cache.getMany', options?.span);
+        const answer = storey.findMany(missing, span?.recording ? new TracedOptions(span, options) : options);
         const found = answer instanceof Promise ? await answer : answer;
         options?.signal?.throwIfAborted();
         const before = values.size;
@@ -108,11 +122,13 @@ export class Lookups<V> {
         else this.#takeFresh(found, values);
         const count = values.size - before;
         hits.push(count);
+        if (span?.recording) addEvent(span, 'cache.lookup', { 'cache.layer': storey.name, 'cache.hits': count });
         // As many as were asked for: then none of them was there twice, which costs a look at each to find out.
         missing = count === missing.length ? [] : [...new Set(missing)].filter((key) => !values.has(key));
         if (missing.length === 0) break;
       }
     } finally {
+      endSpan(span, { 'cache.hits': values.size, 'cache.keys': keys.length });
       tickets.giveBackBatch(batch);
     }
     return { values, hits, misses: missing.length };
@@ -139,27 +155,59 @@ export class Lookups<V> {
     key: string,
     found: Found<V>,
     from: number,
-    options: GetOptions | undefined,
+    given: GetOptions | undefined,
+    parent?: SpanContext,
   ): Promise<Entry<V> | undefined> | undefined {
+    let options = given;
     for (let i = from; i < this.#storeys.length; i++) {
-      const entry = (this.#storeys[i] as Storey<V>).find(key, options);
+      const storey = this.#storeys[i] as Storey<V>;
+      if (this.#options.spans !== undefined) options = this.#traced(found, storey, given, parent);
+      const entry = storey.find(key, options);
       if (entry instanceof Promise) {
         found.layer = i;
         return entry;
       }
-      if (found.take(entry, i, this.#clock)) return undefined;
+      if (this.#take(found, entry, i)) return undefined;
     }
     return undefined;
   }
 
+  /** From the first layer on that isn't memory, a look-up has a span. */
+  #traced(
+    found: Found<V>,
+    storey: Storey<V>,
+    options: GetOptions | undefined,
+    parent: SpanContext | undefined,
+  ): GetOptions | undefined {
+    if (storey.layer instanceof MemoryLayer) return options;
+    found.span ??= this.#options.spans?.start('cache.get', parent);
+    return found.span?.recording ? new TracedOptions(found.span, options) : options;
+  }
+
+  #take(found: Found<V>, entry: Entry<V> | undefined, layer: number): boolean {
+    const isHit = found.take(entry, layer, this.#clock);
+    if (found.span !== undefined) {
+      const name = (this.#storeys[layer] as Storey<V>).name;
+      addEvent(found.span, 'cache.lookup', { 'cache.layer': name, 'cache.hit': isHit });
+    }
+    return isHit;
+  }
+
+  #endSpan({ span, fresh, layer, stale }: Found<V>): void {
+    if (span === undefined) return;
+    const where = fresh === undefined ? undefined : this.#storeys[layer]?.name;
+    endSpan(span, { 'cache.hit': fresh !== undefined, 'cache.layer': where, 'cache.stale': stale && true });
+  }
+
   #findShared(
     key: string,
-    signal: AbortSignal | undefined,
+    given: GetOptions | undefined,
     found: Found<V>,
     from: number,
     waiting: Promise<Entry<V> | undefined> | undefined,
   ): MaybePromise<Found<V>> {
     const { tickets } = this.#options;
+    const signal = given?.signal;
     const flight = new Flight<Found<V>>();
     const ticket = tickets.take(key);
     // A caller without a signal never goes, so nothing can be aborted.
@@ -169,7 +217,7 @@ export class Lookups<V> {
       tickets.giveBack(key, ticket);
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
-    const first = waiting ?? this.#scan(key, found, from, options);
+    const first = waiting ?? this.#scan(key, found, from, options, given?.span);
     if (first === undefined) {
       done();
       return this.#bringUp(key, found);
@@ -196,7 +244,6 @@ export class Lookups<V> {
     ticket: Ticket,
     options: GetOptions | undefined,
   ): Promise<Found<V>> {
-    const span = startSpan(this.#options.tracer, 'cache.get');
     let waiting: Promise<Entry<V> | undefined> | undefined = first;
     while (waiting !== undefined) {
       const layer = found.layer;
@@ -204,14 +251,15 @@ export class Lookups<V> {
       const entry = await waiting;
       waiting = undefined;
       if (options?.signal?.aborted) break;
-      if (!found.take(entry, layer, this.#clock)) waiting = this.#scan(key, found, layer + 1, options);
+      if (!this.#take(found, entry, layer)) waiting = this.#scan(key, found, layer + 1, options);
     }
-    span?.end();
+    if (found.span !== undefined) this.#endSpan(found);
     options?.signal?.throwIfAborted();
     return this.#bringUp(key, found, ticket);
   }
 
   #bringUp(key: string, found: Found<V>, ticket?: Ticket): Found<V> {
+    if (found.span !== undefined) this.#endSpan(found);
     const { fresh, layer } = found;
     if (fresh === undefined || layer <= 0) return found;
     for (let i = layer - 1; i >= 0 && (ticket === undefined || ticket.current); i--) {

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { MetricsCollector } from '@granary/telemetry';
+import { errorType } from './chain-spans.js';
 
 /** Tells a collector, whose errors must not decide what a cache answers. Where nobody listens it isn't made at all. */
 export class Recorder {
@@ -49,10 +50,4 @@ export class Recorder {
       this.#collector.recordWriteDropped(layer);
     } catch {}
   }
-}
-
-/** Codes are few, messages are not. */
-function errorType(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return 'error';
-  return typeof error.code === 'string' ? error.code : 'error';
 }

@@ -2,6 +2,7 @@ import { QueueFullError } from '../errors.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
 import type { AsyncWriter } from '../writer/async-writer.js';
+import { addLayerFailure } from './chain-spans.js';
 import { Doubts } from './doubts.js';
 import { attempt, Failed, firstFailure, settleAll } from './outcomes.js';
 import type { Recorder } from './recorder.js';
@@ -88,7 +89,7 @@ export class Storey<V> {
       const entry = layer.getEntry(key, options);
       return entry instanceof Promise ? this.#late(entry, start, options) : this.#found(entry, start);
     } catch (error) {
-      return this.#failed('get', error);
+      return this.#failed('get', error, options);
     }
   }
 
@@ -118,11 +119,11 @@ export class Storey<V> {
       if (!(found instanceof Promise)) return done(found);
       this.markLate();
       return found.then(done).catch((error: unknown) => {
-        this.#failed('get', error);
+        this.#failed('get', error, options);
         return known;
       });
     } catch (error) {
-      this.#failed('get', error);
+      this.#failed('get', error, options);
       return known;
     }
   }
@@ -340,11 +341,12 @@ export class Storey<V> {
     return entry.then(
       (found) => this.#found(found, start),
       // That nobody wants the answer any more isn't the layer's failure.
-      (error: unknown) => (options?.signal?.aborted ? undefined : this.#failed('get', error)),
+      (error: unknown) => (options?.signal?.aborted ? undefined : this.#failed('get', error, options)),
     );
   }
 
-  #failed(operation: string, error: unknown): undefined {
+  #failed(operation: string, error: unknown, options?: OpOptions): undefined {
+    addLayerFailure(options?.span, this.name, error);
     this.#recorder?.error(this.name, operation, error);
     this.#report(this.name, operation, error);
   }

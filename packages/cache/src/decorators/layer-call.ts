@@ -1,3 +1,4 @@
+import type { Span } from '@granary/telemetry';
 import type { SetOptions } from '../layer.js';
 
 /**
@@ -7,6 +8,7 @@ import type { SetOptions } from '../layer.js';
 export class LayerCall implements SetOptions {
   readonly ttlMs: number | undefined;
   readonly graceMs: number | undefined;
+  readonly span: Span | undefined;
   #controller: AbortController | undefined;
   #ended = false;
   #reason: unknown;
@@ -14,6 +16,7 @@ export class LayerCall implements SetOptions {
   constructor(options: SetOptions | undefined) {
     this.ttlMs = options?.ttlMs;
     this.graceMs = options?.graceMs;
+    this.span = options?.span;
   }
 
   get signal(): AbortSignal {
