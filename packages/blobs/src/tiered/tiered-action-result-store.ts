@@ -5,6 +5,7 @@ import type { Digest } from '../digest.js';
 import { KeyedLock } from '../disk/index/keyed-lock.js';
 import { isStoreError, StoreClosedError } from '../errors.js';
 import { NegativeAnswers } from './negative-answers.js';
+import { orAborted } from './or-aborted.js';
 import { ResultTier } from './result-tier.js';
 import type { Tier } from './tier.js';
 import { checkWriteBehind, type WriteBehind } from './tier-writes.js';
@@ -252,7 +253,8 @@ export class TieredActionResultStore implements ActionResultStore {
     for (const tier of this.tiers) {
       if (tier === from) return;
       if (tier.mode === 'read-only') continue;
-      void this.#inBackground(() => this.#promotions.run(() => tier.promote(key, value, { signal }), { signal }), key);
+      const promote = () => orAborted(tier.promote(key, value, { signal }), signal);
+      void this.#inBackground(() => this.#promotions.run(promote, { signal }), key);
     }
   }
 

@@ -67,6 +67,6 @@ export class QueuedWrite {
   }
 }
 
-export function idOf(content: QueuedContent): string {
+function idOf(content: QueuedContent): string {
   return 'blob' in content ? blobPin(content.blob) : actionResultPin(content.actionResult);
 }
