@@ -24,8 +24,11 @@ export interface NamedBlob {
 /** A client of the remote cache that is made of generated code alone, and shares no codec with the server. */
 export class CacheClient {
   readonly #client: grpc.Client;
+  readonly #metadata = new grpc.Metadata();
 
-  constructor(port: number) {
+  /** @param metadata sent with each call; names that end in `-bin` have bytes */
+  constructor(port: number, metadata: Readonly<Record<string, string | Buffer>> = {}) {
+    for (const [name, value] of Object.entries(metadata)) this.#metadata.set(name, value);
     this.#client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
       'grpc.max_receive_message_length': -1,
       'grpc.use_local_subchannel_pool': 1,
@@ -88,6 +91,7 @@ export class CacheClient {
         (message: MessageInitShape<typeof bytestream.WriteRequestSchema>) =>
           encode(bytestream.WriteRequestSchema, message),
         decoder(bytestream.WriteResponseSchema),
+        this.#metadata,
         deadline(),
         (error, response) => {
           if (error) reject(error);
@@ -116,6 +120,7 @@ export class CacheClient {
           encode(bytestream.ReadRequestSchema, message),
         decoder(bytestream.ReadResponseSchema),
         { resourceName: `blobs/${hash}/${size}` },
+        this.#metadata,
         deadline(),
       );
       const chunks: Uint8Array[] = [];
@@ -141,6 +146,7 @@ export class CacheClient {
         (message: MessageInitShape<Request>) => encode(requestSchema, message),
         decoder(responseSchema),
         request,
+        this.#metadata,
         deadline(),
         (error, response) => (error || !response ? reject(error) : resolve(response)),
       );

@@ -12,6 +12,8 @@ export interface RunningServer {
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly adminPort: number;
+  /** What it has said lately, on both streams. */
+  said(): string;
   /** Asks for a graceful end and answers with the exit code. */
   stop(): Promise<number | null>;
   /** Ends it at once, as a crash does. */
@@ -31,6 +33,7 @@ export async function startServer(directory: string, ...flags: string[]): Promis
     grpcPort,
     httpPort,
     adminPort,
+    said,
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM');

@@ -34,7 +34,7 @@ describe.skipIf(missing.length > 0)('Prometheus', () => {
     scratch = mkdtempSync(join(tmpdir(), 'granary-prometheus-'));
     server = await startServer(join(scratch, 'store'));
     other = await startOtherProgram();
-    prometheus = await Prometheus.start(scratch, [server.adminPort, other.port], deployed('prometheus/rules.yaml'));
+    prometheus = await Prometheus.start(scratch, [server.adminPort, other.port], [deployed('prometheus/rules.yaml')]);
     on = `instance="127.0.0.1:${server.adminPort}"`;
     await prometheus.expectValue('sum(up{job="granary"})', 2);
     // A series is born with its first number, and rates see only what comes after that: so everything happens twice.

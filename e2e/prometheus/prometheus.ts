@@ -13,6 +13,12 @@ export interface Sample {
   readonly value: number;
 }
 
+/** A value that was measured in one request, with the trace of that. */
+export interface Exemplar {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: string;
+}
+
 export interface RuleHealth {
   readonly name: string;
   readonly health: string;
@@ -33,9 +39,15 @@ export class Prometheus {
    * Starts it on a free port of loopback.
    *
    * @param targets ports of loopback to scrape, under the job `granary`
-   * @param rules path of a file with rules
+   * @param rules paths of files with rules
+   * @param flags more of its own flags
    */
-  static async start(directory: string, targets: readonly number[], rules: string): Promise<Prometheus> {
+  static async start(
+    directory: string,
+    targets: readonly number[],
+    rules: readonly string[],
+    ...flags: readonly string[]
+  ): Promise<Prometheus> {
     const port = await freePort();
     const config = join(directory, 'prometheus.json');
     // JSON is YAML too.
@@ -43,14 +55,14 @@ export class Prometheus {
       config,
       JSON.stringify({
         global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
-        rule_files: [rules],
+        rule_files: rules,
         scrape_configs: [
           { job_name: 'granary', static_configs: [{ targets: targets.map((target) => `127.0.0.1:${target}`) }] },
         ],
       }),
     );
     const args = [`--config.file=${config}`, `--storage.tsdb.path=${join(directory, 'data')}`, '--log.level=warn'];
-    args.push(`--web.listen-address=127.0.0.1:${port}`);
+    args.push(`--web.listen-address=127.0.0.1:${port}`, ...flags);
     const child = spawn('prometheus', args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (chunk: Buffer) => {
@@ -83,6 +95,13 @@ export class Prometheus {
     };
     if (resultType !== 'vector') throw new Error(`${expression} is a ${resultType}, not a vector`);
     return samples.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+  }
+
+  /** The exemplars of the series that the expression names, of the last hour. */
+  async queryExemplars(expression: string): Promise<Exemplar[]> {
+    const [end, query] = [Date.now() / 1000 + 60, encodeURIComponent(expression)];
+    const found = await this.#get(`/api/v1/query_exemplars?query=${query}&start=${end - 3600}&end=${end}`);
+    return (found as { exemplars: Exemplar[] }[]).flatMap(({ exemplars }) => exemplars);
   }
 
   /** Waits until an expression has that value, for as long as some scrapes take. */
