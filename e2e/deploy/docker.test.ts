@@ -2,10 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { runCommand } from '../command.js';
 import { freePort } from '../server.js';
 import { type BuiltImage, buildImage, StepFailedError } from './build-image.js';
 import { ignoredBy, parseDockerfile, type Stage } from './dockerfile.js';
@@ -67,6 +71,47 @@ describe('.dockerignore', () => {
     'lets %s in',
     (path) => expect(ignored(path)).toBe(false),
   );
+});
+
+describe('the health check', () => {
+  const script = join(ROOT, 'deploy/docker/healthcheck.mjs');
+  const certificate = (name: string) =>
+    readFileSync(join(ROOT, 'packages/granary/src/testing/certificates', name), 'utf8');
+  const answering = (status: number) => (_: IncomingMessage, response: ServerResponse) =>
+    void response.writeHead(status).end();
+  const check = async (address: string) =>
+    (await runCommand(process.execPath, [script], { cwd: '.', env: { GRANARY_LISTEN_ADMIN: address } })).exitCode;
+
+  async function whileServing<T>(server: Server, use: (port: number) => Promise<T>): Promise<T> {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      return await use((server.address() as AddressInfo).port);
+    } finally {
+      server.close();
+      await once(server, 'close');
+    }
+  }
+
+  it('passes by 200, on any address of the container', async () => {
+    const passed = whileServing(createServer(answering(200)), async (port) => [
+      await check(`0.0.0.0:${port}`),
+      await check(`127.0.0.1:${port}`),
+    ]);
+    expect(await passed).toEqual([0, 0]);
+  });
+
+  it('passes over TLS, whoever signed the certificate', async () => {
+    const tls = { cert: certificate('server.pem'), key: certificate('server.key') };
+    const server = createTlsServer(tls, answering(200));
+    expect(await whileServing(server, (port) => check(`0.0.0.0:${port}`))).toBe(0);
+  });
+
+  it('fails by any other answer, by none, and where there is nothing to ask', async () => {
+    expect(await whileServing(createServer(answering(503)), (port) => check(`0.0.0.0:${port}`))).toBe(1);
+    expect(await check(`0.0.0.0:${await freePort()}`)).toBe(1);
+    expect(await check('none')).toBe(1);
+  });
 });
 
 /** npm has what it needs in its cache, or the steps can't be done; with npm_config_offline=false it may ask for it. */
