@@ -31,7 +31,7 @@ export interface WriteBehindQueueOptions {
   readonly directory: string;
   /** Where it notes what the local store must not evict. Open that store with the same, after the queue. Default: none. */
   readonly pins?: EntryPins | undefined;
-  /** Most writes that wait for one tier, about 400 bytes of memory each. Default 100,000. */
+  /** Most writes that wait for one tier, about 600 bytes of memory each. Default 100,000. */
   readonly maxEntries?: number | undefined;
   /**
    * Most bytes of blobs that wait for one tier. They can't be evicted, so leave room for others: not above half of the
