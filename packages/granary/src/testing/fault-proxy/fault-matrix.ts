@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BlobReader } from '@granary/blobs';
+import { actionKey } from '@granary/blobs';
+import type { GrpcTier } from '@granary/reapi';
 // biome-ignore lint/correctness/noUndeclaredDependencies: a table of tests that several files run at the same time
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startTestServer, type TestServer } from '../test-server.js';
@@ -31,8 +32,43 @@ const LANES = 5;
 /** What became of one request, which may never have wrong bytes. */
 type Outcome = 'whole' | 'missing' | Error;
 
+/** How something comes to a server, and from there. */
+interface Content {
+  put(client: GrpcTier, blob: TestBlob): Promise<void>;
+  read(client: GrpcTier, blob: TestBlob): Promise<Outcome>;
+  /** Whether a hash or a length tells that bytes were changed on the way. */
+  readonly isVerified: boolean;
+}
+
+const BLOB: Content = {
+  put: (client, { digest, bytes }) => client.blobs.write(digest, bytes),
+  read: async (client, blob) => {
+    const reader = await client.blobs.read(blob.digest);
+    return outcomeOf(reader && (await readAll(reader)), blob);
+  },
+  isVerified: true,
+};
+
+/** What an action printed, and no outputs: only TLS could tell that a byte of it was changed. */
+const RESULT: Content = {
+  put: (client, blob) => client.actionResults.set(resultKey(blob), Buffer.concat([STDOUT_RAW, blob.bytes])),
+  read: async (client, blob) => {
+    const result = await client.actionResults.get(resultKey(blob));
+    return outcomeOf(result?.subarray(STDOUT_RAW.length, STDOUT_RAW.length + SMALL_BYTES), blob);
+  },
+  isVerified: false,
+};
+
+/** Tag and length of {@link SMALL_BYTES} in the field `stdout_raw`. */
+const STDOUT_RAW = Buffer.of(0x2a, (SMALL_BYTES & 0x7f) | 0x80, SMALL_BYTES >> 7);
+
+function resultKey({ digest }: TestBlob): string {
+  return actionKey('', { function: 'sha256', hash: digest.hash });
+}
+
 interface Operation {
   readonly name: string;
+  readonly content: Content;
   readonly bytes: number;
   /** Whether the blob is in the tier before. */
   readonly reads: boolean;
@@ -47,6 +83,7 @@ interface Operation {
 const OPERATIONS: readonly Operation[] = [
   {
     name: 'FindMissingBlobs',
+    content: BLOB,
     bytes: SMALL_BYTES,
     reads: true,
     budgetMs: TIMES.timeout,
@@ -60,6 +97,7 @@ const OPERATIONS: readonly Operation[] = [
   },
   {
     name: 'a small blob',
+    content: BLOB,
     bytes: SMALL_BYTES,
     reads: true,
     budgetMs: TIMES.timeout,
@@ -68,44 +106,66 @@ const OPERATIONS: readonly Operation[] = [
   },
   {
     name: 'a large blob',
+    content: BLOB,
     bytes: LARGE_BYTES,
     reads: true,
     budgetMs: 2 * TIMES.timeout + TIMES.idle,
     middle: { up: 40, down: LARGE_BYTES / 2 },
-    run: async (lane, blob) => [await readWhole(lane, blob)],
+    run: async ({ client }, blob) => [await BLOB.read(client, blob)],
   },
   {
     name: 'a large blob that several follow',
+    content: BLOB,
     bytes: LARGE_BYTES,
     reads: true,
     budgetMs: 2 * TIMES.timeout + TIMES.idle,
     middle: { up: 40, down: LARGE_BYTES / 2 },
-    run: (lane, blob) => Promise.all(Array.from({ length: 4 }, () => readWhole(lane, blob).catch(asError))),
+    run: ({ client }, blob) => Promise.all(Array.from({ length: 4 }, () => BLOB.read(client, blob).catch(asError))),
   },
   {
     name: 'a small upload',
+    content: BLOB,
     bytes: SMALL_BYTES,
     reads: false,
     budgetMs: 2 * TIMES.timeout,
     middle: { up: 1000, down: 90 },
     calls: 1,
-    run: upload,
+    run: ({ client }, blob) => putAndRead(client, blob, BLOB),
   },
   {
     name: 'a large upload',
+    content: BLOB,
     bytes: LARGE_BYTES,
     reads: false,
     budgetMs: TIMES.timeout + 2 * TIMES.attempt + 2 * TIMES.idle,
     middle: { up: LARGE_BYTES / 2, down: 80 },
     calls: 1,
-    run: upload,
+    run: ({ client }, blob) => putAndRead(client, blob, BLOB),
+  },
+  {
+    name: 'an action result',
+    content: RESULT,
+    bytes: SMALL_BYTES,
+    reads: true,
+    budgetMs: TIMES.timeout,
+    middle: { up: 40, down: 1000 },
+    run: async ({ client }, blob) => [await RESULT.read(client, blob)],
+  },
+  {
+    name: 'a new action result',
+    content: RESULT,
+    bytes: SMALL_BYTES,
+    reads: false,
+    budgetMs: 2 * TIMES.timeout,
+    middle: { up: 1000, down: 40 },
+    run: ({ client }, blob) => putAndRead(client, blob, RESULT),
   },
 ];
 
 const CUTS = ['reset', 'truncate', 'black-hole', 'corrupt'] as const;
 
 /** Every fault in every position of an operation. */
-function faultsOf({ middle, calls: skip = 0 }: Operation): { readonly name: string; readonly fault: Fault }[] {
+function faultsOf({ content, middle, calls: skip = 0 }: Operation): { readonly name: string; readonly fault: Fault }[] {
   const at = (where: string, effect: Fault['effect'], point: Point, direction: 'up' | 'down') => ({
     name: `${effect.kind} in ${where}`,
     fault: { effect, point, direction },
@@ -114,7 +174,7 @@ function faultsOf({ middle, calls: skip = 0 }: Operation): { readonly name: stri
     CUTS.map((kind) => at(where, { kind }, point, direction));
   const slow = { kind: 'bandwidth', bytesPerSecond: 8 * KIB * KIB } as const;
   const late = { kind: 'latency', ms: 40 } as const;
-  return [
+  const all: { readonly name: string; readonly fault: Fault }[] = [
     { name: 'refuse at the connection', fault: { effect: { kind: 'refuse' } } },
     { name: 'half-open at the connection', fault: { effect: { kind: 'half-open' } } },
     { name: 'reset at the connection', fault: { effect: { kind: 'drop', afterMs: 0 } } },
@@ -129,6 +189,7 @@ function faultsOf({ middle, calls: skip = 0 }: Operation): { readonly name: stri
     at('the upload', slow, { at: 'data', bytes: middle.up }, 'up'),
     at('the download', slow, { at: 'data', bytes: middle.down }, 'down'),
   ];
+  return all.filter(({ fault }) => content.isVerified || fault.effect.kind !== 'corrupt' || fault.point?.at !== 'data');
 }
 
 function asError(error: unknown): Error {
@@ -142,15 +203,10 @@ function outcomeOf(got: Buffer | undefined, { bytes }: TestBlob): Outcome {
   return 'whole';
 }
 
-async function readWhole({ client }: GuardedTier, blob: TestBlob): Promise<Outcome> {
-  const reader: BlobReader | undefined = await client.blobs.read(blob.digest);
-  return outcomeOf(reader && (await readAll(reader)), blob);
-}
-
 /** What the server has taken it can give back at once, whatever its tier does. */
-async function upload(lane: GuardedTier, blob: TestBlob): Promise<Outcome[]> {
-  await lane.client.blobs.write(blob.digest, blob.bytes);
-  return [await readWhole(lane, blob)];
+async function putAndRead(client: GrpcTier, blob: TestBlob, content: Content): Promise<Outcome[]> {
+  await content.put(client, blob);
+  return [await content.read(client, blob)];
 }
 
 /** Every operation with every fault, in front of a tier that is required or not. */
@@ -188,7 +244,7 @@ export function describeFaults(required: boolean): void {
     let longest = 0;
     do {
       const begun = performance.now();
-      expect(await readWhole(lane, own)).toBe('whole');
+      expect(await BLOB.read(lane.client, own)).toBe('whole');
       longest = Math.max(longest, performance.now() - begun);
       if (!isOver()) await delay(25);
     } while (!isOver());
@@ -199,7 +255,7 @@ export function describeFaults(required: boolean): void {
     const blob = testBlob(operation.bytes);
     const later = testBlob(SMALL_BYTES);
     await backClient.blobs.write(later.digest, later.bytes);
-    if (operation.reads) await backClient.blobs.write(blob.digest, blob.bytes);
+    if (operation.reads) await operation.content.put(backClient, blob);
 
     await lane.proxy.set(fault);
     if (!fault.point) lane.proxy.resetAll();
@@ -226,9 +282,11 @@ export function describeFaults(required: boolean): void {
       interval: 50,
     });
     const isAcknowledged = outcomes.all[0] === 'whole';
-    if (operation.reads || isAcknowledged) expect(await readWhole(lane, blob)).toBe('whole');
+    if (operation.reads || isAcknowledged) {
+      expect(await operation.content.read(lane.client, blob)).toBe('whole');
+    }
     if (!operation.reads && isAcknowledged && required) {
-      expect(await backClient.blobs.findMissing([blob.digest])).toEqual([]);
+      expect(await operation.content.read(backClient, blob)).toBe('whole');
     }
     await vi.waitFor(async () => expect(await lane.leftovers()).toEqual({ reservedBytes: 0, files: [] }));
     expect(lane.proxy.connections).toBeLessThanOrEqual(2);
