@@ -159,7 +159,7 @@ describe('the body of a blob', () => {
     const other = await blobs.read(digest);
     await other?.next();
     await other?.close();
-    await expect.poll(() => open).toBe(0);
+    await expect.poll(() => open, { timeout: 10_000 }).toBe(0);
   });
 
   it('is read no faster than it is wanted', async () => {
@@ -311,6 +311,12 @@ describe('an upload', () => {
     await expect(blobs.write(digest, silent())).rejects.toMatchObject({ kind: 'refused' });
   });
 
+  it('whose connection breaks ends at once, even while its source is silent', async () => {
+    const { blobs } = await start('PUT', (_, request) => request.once('data', () => request.destroy()));
+    await expect(blobs.write(digest, silent())).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
+    await expect(blobs.write(digest, bytes)).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
+  });
+
   it('that is answered early with success is one only when the blob is there', async () => {
     const { cache, blobs } = await start('PUT', (response) => response.writeHead(200).end());
     await expect(blobs.write(digest, silent())).rejects.toThrow('was answered before everything had been sent');
@@ -340,11 +346,11 @@ describe('an upload', () => {
     wrong[99_999] = 1;
     const source = async function* () {
       yield wrong.subarray(0, 50_000);
-      await expect.poll(() => received).toBeGreaterThan(0);
+      await expect.poll(() => received, { timeout: 10_000 }).toBeGreaterThan(0);
       yield* inChunks(wrong.subarray(50_000), 1000);
     };
     await expect(blobs.write(digest, source())).rejects.toThrow('hash is');
-    await expect.poll(() => ended).toBe(false);
+    await expect.poll(() => ended, { timeout: 10_000 }).toBe(false);
     expect(length).toBe('100000');
     expect(received).toBeLessThan(bytes.length);
   });

@@ -239,7 +239,7 @@ describe('a large blob', () => {
   });
 
   const thrownAway = async (prefix: string) => {
-    await expect.poll(() => bucket.count('DELETE', 'uploadId')).toBe(1);
+    await expect.poll(() => bucket.count('DELETE', 'uploadId'), { timeout: 10_000 }).toBe(1);
     expect(await keysUnder(prefix)).toEqual([]);
     // What comes after the end of an upload would stay.
     const last = bucket.requests.findLastIndex(is('PUT', 'partNumber'));
@@ -306,7 +306,7 @@ describe('a large blob', () => {
       return { status: 412, code: 'PreconditionFailed' };
     };
     await blobs.write(large.digest, inChunks(large.bytes, MIB));
-    await expect.poll(() => bucket.count('DELETE', 'uploadId')).toBe(1);
+    await expect.poll(() => bucket.count('DELETE', 'uploadId'), { timeout: 10_000 }).toBe(1);
     expect((await keysUnder(prefix)).length).toBe(1);
   });
 
