@@ -25,6 +25,11 @@ export class TierAccess {
     return digest.size <= (this.tier.maxBlobBytes ?? Number.POSITIVE_INFINITY);
   }
 
+  /** Those that the tier is not known to have, in their order; nothing is asked. */
+  unknown(digests: readonly Digest[]): Digest[] {
+    return this.#known.unknown(digests);
+  }
+
   /** Those that the tier doesn't have, in their order. Nothing is asked when all are known. */
   async findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
     const unknown = this.#known.unknown(digests);

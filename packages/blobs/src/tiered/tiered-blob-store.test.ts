@@ -391,6 +391,20 @@ describe('FindMissing', () => {
     expect(await store.get(there.digest)).toBeUndefined();
     expect(await store.findMissing([there.digest])).toEqual([there.digest]);
   });
+
+  it('asks nobody about what one of the tiers is known to have', async () => {
+    const [first, second] = [tierOf('first'), tierOf('second')];
+    const { store } = await tieredOver([first, second]);
+    const [there, absent] = [blobOf(100, 'there'), blobOf(100, 'absent')];
+    await second.blobs.write(there.digest, there.bytes);
+    expect(await store.findMissing([there.digest])).toEqual([]);
+    expect(store.findMissing([there.digest])).toEqual([]);
+    expect(await store.findMissing([there.digest, absent.digest])).toEqual([absent.digest]);
+    for (const { blobs } of [first, second]) {
+      const asked = blobs.calls.filter(({ call }) => call === 'findMissing').map(({ digests }) => digests.length);
+      expect(asked).toEqual([1, 1]);
+    }
+  });
 });
 
 describe('an upload', () => {

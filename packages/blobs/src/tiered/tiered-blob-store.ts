@@ -170,7 +170,17 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     if (this.#closing) throw new StoreClosedError();
   }
 
-  async #askTiers(missing: readonly Digest[], options: OperationOptions | undefined): Promise<Digest[]> {
+  /** A blob that one tier is known to have need not be asked of any other. */
+  #askTiers(missing: Digest[], options: OperationOptions | undefined): MaybePromise<Digest[]> {
+    let unknown = missing;
+    for (const tier of this.tiers) {
+      unknown = tier.unknown(unknown);
+      if (unknown.length === 0) return unknown;
+    }
+    return this.#askAll(unknown, options);
+  }
+
+  async #askAll(missing: readonly Digest[], options: OperationOptions | undefined): Promise<Digest[]> {
     let failure: unknown;
     const answers = await Promise.all(
       this.tiers.map(async (tier) => {
