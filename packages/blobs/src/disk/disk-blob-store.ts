@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { createDatabase } from '@granary/cache/lmdb';
 import { checkBytes, collectSource } from '../blob-source.js';
 import type {
   ActionResultStore,
@@ -133,6 +134,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
       const marker = new UnsyncedMarker(directory.path, directory.index);
       await directory.prepare();
       await orFail(marker.settle(resolved.durability, resolved.logger), `cannot use ${directory.path}`);
+      await orFail(createDatabase(directory.index), `cannot make the index in ${directory.index}`);
       database = IndexDatabase.open(directory.index, resolved.durability);
       const store = new DiskBlobStore(resolved, directory, database, lock, marker);
       await store.#housekeeping.start();

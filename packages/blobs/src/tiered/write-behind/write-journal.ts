@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createDatabase } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { orFail, storeFailure } from '../../disk/failure.js';
 import { StoreLock } from '../../disk/files/store-lock.js';
@@ -44,6 +45,7 @@ export class WriteJournal {
     const lock = await StoreLock.acquire(directory);
     try {
       checkMagic(join(directory, 'data.mdb'));
+      await createDatabase(directory);
       const root = open<Buffer, Buffer>({
         path: directory,
         ...BINARY,

@@ -1,0 +1,1 @@
+export { createDatabase, DATABASE_FILE } from './create-database.js';
