@@ -37,13 +37,19 @@ class MeteredStore extends StoreDecorator {
     this.#recorder = recorder;
   }
 
+  /** Written out, as {@link get} is (benchmarks `FindMissingBlobs 1` and `GetActionResult`). */
   override findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
-    return this.#measure(
-      'find',
-      () => this.inner.findMissing(digests, options),
-      (missing) => (missing.length === 0 ? 'hit' : 'miss'),
-      () => 0,
-    );
+    const start = performance.now();
+    let missing: MaybePromise<Digest[]>;
+    try {
+      missing = this.inner.findMissing(digests, options);
+    } catch (error) {
+      this.#recorder.recordOperation('find', 'error', performance.now() - start, 0);
+      throw error;
+    }
+    if (missing instanceof Promise) return this.#measureLate('find', start, missing, allOrNot, noBytes);
+    this.#recorder.recordOperation('find', allOrNot(missing), performance.now() - start, 0);
+    return missing;
   }
 
   /** Written out: closures for each blob of a batch would show (benchmark `BatchReadBlobs 100x4KiB`). */
@@ -131,6 +137,8 @@ class MeteredStore extends StoreDecorator {
   }
 }
 
+const allOrNot = (missing: readonly Digest[]): StoreOutcome => (missing.length === 0 ? 'hit' : 'miss');
+const noBytes = () => 0;
 const hitOrMiss = (bytes: Buffer | undefined): StoreOutcome => (bytes ? 'hit' : 'miss');
 const lengthOf = (bytes: Buffer | undefined): number => bytes?.length ?? 0;
 
