@@ -68,7 +68,7 @@ describe('a download from a tier that breaks off once', () => {
     expect(proxy.befallen).toBe(1);
   });
 
-  it.each(['reset', 'truncate'] as const)('is taken up by a server in front of it: %s', async (kind) => {
+  it.each(['reset', 'truncate', 'black-hole'] as const)('is taken up by a server in front of it: %s', async (kind) => {
     const back = await startTestServer();
     ended.push(() => back[Symbol.asyncDispose]());
     const times = { attempt_timeout: '500ms', idle_timeout: '500ms', timeout: '2s' };

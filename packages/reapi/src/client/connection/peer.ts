@@ -130,9 +130,9 @@ export class Peer {
         signal,
         idleMs: timeoutMs === undefined ? this.#timeoutMs : undefined,
         failure: (status) => this.#failed(path, status),
-        onEnd: (ended) => {
+        onEnd: (ended, inSilence) => {
           this.#active.delete(ended);
-          this.#channels.leave(taken);
+          this.#channels.leave(taken, inSilence);
           slots.release();
         },
       });

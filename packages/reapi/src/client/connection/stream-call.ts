@@ -17,8 +17,12 @@ export interface StreamCallOptions {
   readonly idleMs: number | undefined;
   /** The error for a status other than OK. */
   readonly failure: (status: PeerStatus) => Error;
-  /** Called once, when the call has ended. */
-  readonly onEnd: (call: StreamCall) => void;
+  /**
+   * Called once, when the call has ended.
+   *
+   * @param inSilence whether it was given up, by us or for its time, while the peer was waited for
+   */
+  readonly onEnd: (call: StreamCall, inSilence: boolean) => void;
 }
 
 /**
@@ -129,7 +133,8 @@ export class StreamCall {
     this.#status = status;
     clearTimeout(this.#idle);
     this.#options.signal?.removeEventListener('abort', this.#abort);
-    this.#options.onEnd(this);
+    const isGivenUp = status.code === CODES.CANCELLED || status.code === CODES.DEADLINE_EXCEEDED;
+    this.#options.onEnd(this, isGivenUp && (this.#waiter !== undefined || this.#sent !== undefined));
     this.#sent?.();
     const waiter = this.#waiter;
     this.#waiter = undefined;
