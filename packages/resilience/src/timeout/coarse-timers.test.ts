@@ -114,6 +114,22 @@ describe('coarse timers', () => {
     expect(timers.size).toBe(0);
   });
 
+  it('are not put off by others that are set while they wait', async () => {
+    const { time, timers } = coarse();
+    const begun = time.clock();
+    let rangAt = Number.POSITIVE_INFINITY;
+    timers.setTimeout(() => {
+      rangAt = time.clock();
+    }, RESOLUTION_MS + 1);
+    for (let i = 0; i < 17; i++) {
+      await time.advance(1);
+      timers.clearTimeout(timers.setTimeout(() => {}, 5000));
+    }
+    timers.setTimeout(() => {}, 0);
+    await time.advance(100);
+    expect(rangAt - begun).toBeLessThanOrEqual(2 * RESOLUTION_MS + 1);
+  });
+
   it('are exact to the resolution whatever is set, cleared and waited for', async () => {
     const step = fc.oneof(
       fc.record({ set: fc.integer({ min: 0, max: 5000 }) }),
@@ -151,7 +167,7 @@ describe('coarse timers', () => {
         expect(timers.size).toBe(0);
         expect(time.pending).toBe(0);
       }),
-      { numRuns: 300 },
+      { numRuns: 300, examples: [[[{ set: 11 }, { wait: 17 }, { set: 0 }]]] },
     );
   });
 

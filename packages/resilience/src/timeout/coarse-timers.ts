@@ -51,7 +51,7 @@ class CoarseTimer extends Link {
 
 /**
  * Timers for what is nearly always cleared before it rings, such as timeouts. Setting and clearing one costs a few
- * pointers: no real timer, and no look at the clock. A real timer ticks only while something is set, at most every half
+ * pointers, while a tick is near: no real timer, and no look at the clock. A real timer ticks only while something is set, at most every half
  * of the resolution; what was set since the last tick counts from this one, so that a callback is never called early,
  * and at most `resolutionMs` late (later only when the event loop was blocked). Callbacks of one tick are called in no
  * particular order.
@@ -73,6 +73,7 @@ export class CoarseTimers implements Timers {
   #tick = 0;
   #size = 0;
   #alarm: unknown;
+  #alarmAt = 0;
   /** Whether the next tick comes within half of the resolution, without anything to be done for it. */
   #ticksSoon = false;
 
@@ -95,7 +96,7 @@ export class CoarseTimers implements Timers {
     const timer = new CoarseTimer(callback, ms >= 1 ? ms : 1);
     timer.joinBefore(this.#fresh);
     this.#size++;
-    if (!this.#ticksSoon) this.#tickIn(this.#tickMs);
+    if (!this.#ticksSoon) this.#tickSoon(this.#clock());
     return timer;
   }
 
@@ -106,9 +107,16 @@ export class CoarseTimers implements Timers {
     if (--this.#size === 0 && !this.#ticksSoon) this.#stop();
   }
 
-  #tickIn(ms: number): void {
+  /** Makes the next tick come within half of the resolution, and no later than it would have. */
+  #tickSoon(now: number): void {
+    if (this.#alarm !== undefined && this.#alarmAt <= now + this.#tickMs) this.#ticksSoon = true;
+    else this.#tickIn(this.#tickMs, now);
+  }
+
+  #tickIn(ms: number, now: number): void {
     this.#stop();
     this.#ticksSoon = ms <= this.#tickMs;
+    this.#alarmAt = now + Math.ceil(ms);
     this.#alarm = this.#timers.setTimeout(this.#onTick, Math.ceil(ms));
   }
 
@@ -130,8 +138,8 @@ export class CoarseTimers implements Timers {
       ring(timer as CoarseTimer);
     }
     this.#ticksSoon = false;
-    if (!this.#fresh.isAlone) this.#tickIn(this.#tickMs);
-    else if (this.#size > 0) this.#tickIn(this.#untilNextSlot(now));
+    if (!this.#fresh.isAlone) this.#tickIn(this.#tickMs, now);
+    else if (this.#size > 0) this.#tickIn(this.#untilNextSlot(now), now);
   };
 
   /** Turns the wheel to this time and gives what is due. */
