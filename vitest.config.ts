@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -15,6 +16,8 @@ export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs', 'examples/**/*.test.mjs'],
     testTimeout: 30_000,
+    // Most tests wait for disks, sockets and other processes more than they compute.
+    maxWorkers: availableParallelism() + 1,
     // Servers that tests start must not fill the cache of whoever runs them.
     env: { NODE_DISABLE_COMPILE_CACHE: '1' },
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], exclude: ['**/*.test.ts', '**/gen/**'] },
