@@ -40,6 +40,9 @@ interface Opened {
   readonly isTail: boolean;
 }
 
+/** What is compressed has no length, by which a blob of another size could be told before it comes. */
+const WORTH_COMPRESSING_BYTES = 16 * 1024;
+
 /**
  * Another cache's content, under `/cas/HASH`. Of what it gives only sizes are checked here: whoever reads compares the
  * hash; what it is sent is right. Nothing can be deleted, since the protocol has no call for it.
@@ -162,7 +165,7 @@ export class HttpBlobStore implements BlobStore, SizeLookup {
     const isWhole = length === digest.size;
     const path = pathOf(digest);
     const headers: Record<string, string> = isWhole
-      ? { 'accept-encoding': this.#encodings }
+      ? { 'accept-encoding': digest.size > WORTH_COMPRESSING_BYTES ? this.#encodings : 'identity' }
       : { 'accept-encoding': 'identity', range: `bytes=${offset}-${offset + length - 1}` };
     const accept = isWhole ? [] : [UNSATISFIABLE];
     const response = await this.#server.send({ method: 'GET', path, headers, accept }, options);
