@@ -35,7 +35,10 @@ export async function writeRecency(
       const bytes = keyBytes(key);
       const record = database.record(bytes);
       if (!record) return;
-      pending.push(database.putRecord(bytes, { ...record, lastUse: table.lastUse(handle) }));
+      const put = database.putRecord(bytes, { ...record, lastUse: table.lastUse(handle) });
+      // It may fail during a pause, before anybody waits for it: that must not count as an error that nobody handles.
+      put.catch(() => {});
+      pending.push(put);
       written++;
     });
     if (pending.length >= BATCH) {
