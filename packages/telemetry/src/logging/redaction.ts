@@ -21,6 +21,7 @@ const WORD = /(?:(?:basic|bearer|digest|negotiate|token|apikey)[ \t]+)?(?:[^\s"'
 const SCHEME_BEFORE = /(?:basic|bearer|digest|negotiate|token|apikey)[ \t]+/iy;
 /** What a name without quotes is followed by, too, without giving a secret away. */
 const HARMLESS = /^(?:null|undefined|true|false|none|\[redacted\])[)\]}]*$/i;
+const MASK = '\uE000';
 const LOOKS_RANDOM = /\d|^.{20}/;
 
 const SCHEME = /(?<![\w-])(?:basic|bearer|negotiate)\s{1,4}([A-Za-z0-9._~+/-]+=*)/gi;
@@ -87,13 +88,26 @@ export interface Range {
 export function findSecrets(text: string): Range[] {
   const found: Range[] = [];
   findUserinfo(text, found);
-  findNamed(text, found);
-  for (const { 0: match, 1: token = '', index } of text.matchAll(SCHEME)) {
+  const masked = mask(text, found);
+  findNamed(masked, found);
+  for (const { 0: match, 1: token = '', index } of masked.matchAll(SCHEME)) {
     const end = index + match.length;
     if (!PROSE.test(token)) found.push({ start: end - token.length, end });
   }
-  for (const { 0: match, index } of text.matchAll(SHAPES)) found.push({ start: index, end: index + match.length });
+  for (const { 0: match, index } of masked.matchAll(SHAPES)) found.push({ start: index, end: index + match.length });
   return merge(found).filter(({ start, end }) => text.slice(start, end) !== REDACTED);
+}
+
+/** What is hidden in any case, as characters that neither begin nor end anything: the rest reads as it will be shown. */
+function mask(text: string, ranges: readonly Range[]): string {
+  if (ranges.length === 0) return text;
+  let masked = '';
+  let at = 0;
+  for (const { start, end } of ranges) {
+    masked += text.slice(at, start) + MASK.repeat(end - start);
+    at = end;
+  }
+  return masked + text.slice(at);
 }
 
 function findNamed(text: string, found: Range[]): void {
@@ -111,7 +125,7 @@ function findNamed(text: string, found: Range[]): void {
       separator === ':' &&
       quote === '' &&
       !value.quoted &&
-      !LOOKS_RANDOM.test(shown.replaceAll(REDACTED, ''));
+      !LOOKS_RANDOM.test(shown.replaceAll(REDACTED, '').replaceAll(MASK, ''));
     if (!prose && !HARMLESS.test(shown)) found.push(value);
     NAME.lastIndex = Math.max(value.end, start);
   }

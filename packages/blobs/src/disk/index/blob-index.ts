@@ -188,12 +188,16 @@ export class BlobIndex {
     return (this.#segments[number] as Segment).dirty;
   }
 
-  /** A handle of some entry, near a place that the caller draws; undefined when that segment is empty. */
+  /** A handle of some entry, at or after a place that the caller draws; undefined when there is none. */
   sample(random: number): number | undefined {
-    const number = Math.floor(random * SEGMENTS);
+    const drawn = Math.floor(random * SEGMENTS);
+    let number = drawn;
+    while ((this.#segments[number] as Segment).count === 0) {
+      number = (number + 1) % SEGMENTS;
+      if (number === drawn) return undefined;
+    }
     const segment = this.#segments[number] as Segment;
-    if (segment.count === 0) return undefined;
-    let slot = Math.floor((random * SEGMENTS - number) * segment.capacity);
+    let slot = Math.floor((random * SEGMENTS - drawn) * segment.capacity);
     while (segment.words[slot * SLOT_WORDS + PACKED] === 0) slot = slot + 1 === segment.capacity ? 0 : slot + 1;
     return (number << SLOT_BITS) | slot;
   }
