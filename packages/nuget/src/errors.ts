@@ -1,0 +1,86 @@
+const BRAND: unique symbol = Symbol.for('granary.error') as never;
+
+/** Why something about packages or feeds was refused or failed. Stable: code may depend on these. */
+export type NuGetErrorCode =
+  | 'INVALID_VERSION' // a text that is no version
+  | 'INVALID_VERSION_RANGE' // a text that is no range, or a range that nothing can be in
+  | 'INVALID_FRAMEWORK' // a text that names no target framework
+  | 'INVALID_PACKAGE_ID'
+  | 'INVALID_PACKAGE' // a file that is no package, or another one than it should be
+  | 'INVALID_CONFIG' // a nuget.config that can't be read
+  | 'INVALID_OPTION'
+  | 'PACKAGE_NOT_FOUND' // none of the sources has it
+  | 'PROTOCOL' // a source answered with something that is no answer to what was asked
+  | 'SOURCE_UNAVAILABLE' // a source can't be reached, or fails; the cause says how
+  | 'UNAUTHORIZED' // a source wants credentials, or others
+  | 'FORBIDDEN' // a source knows who asks, and refuses
+  | 'CONFLICT' // a package with this id and version is there already
+  | 'UNSUPPORTED' // a source doesn't offer what was asked for
+  | 'LIMIT' // something is larger, deeper or more than it may be
+  | 'CLOSED';
+
+/** Base of every error that this package throws on purpose. Its message never has a credential in it. */
+export class NuGetError extends Error {
+  readonly code: NuGetErrorCode;
+  readonly [BRAND] = true;
+
+  constructor(code: NuGetErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** A source failed, or answered with something that makes no sense. */
+export class SourceError extends NuGetError {
+  /** Name of the source. */
+  readonly source: string;
+  /** Status of its answer, where there was one. */
+  readonly statusCode: number | undefined;
+
+  constructor(
+    code: NuGetErrorCode,
+    source: string,
+    message: string,
+    details: { readonly statusCode?: number | undefined; readonly cause?: unknown } = {},
+  ) {
+    super(code, `${source}: ${message}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.source = source;
+    this.statusCode = details.statusCode;
+  }
+}
+
+export class PackageNotFoundError extends NuGetError {
+  readonly packageId: string;
+  readonly version: string | undefined;
+
+  constructor(packageId: string, version: string | undefined, where: string) {
+    super('PACKAGE_NOT_FOUND', `${packageId}${version === undefined ? '' : ` ${version}`} is not in ${where}`);
+    this.packageId = packageId;
+    this.version = version;
+  }
+}
+
+const CODES: ReadonlySet<string> = new Set<NuGetErrorCode>([
+  'INVALID_VERSION',
+  'INVALID_VERSION_RANGE',
+  'INVALID_FRAMEWORK',
+  'INVALID_PACKAGE_ID',
+  'INVALID_PACKAGE',
+  'INVALID_CONFIG',
+  'INVALID_OPTION',
+  'PACKAGE_NOT_FOUND',
+  'PROTOCOL',
+  'SOURCE_UNAVAILABLE',
+  'UNAUTHORIZED',
+  'FORBIDDEN',
+  'CONFLICT',
+  'UNSUPPORTED',
+  'LIMIT',
+  'CLOSED',
+]);
+
+/** Whether something is an error of this package, of whatever copy of it. */
+export function isNuGetError(error: unknown): error is NuGetError {
+  return error instanceof Error && BRAND in error && CODES.has((error as { code?: unknown }).code as string);
+}

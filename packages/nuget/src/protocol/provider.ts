@@ -1,0 +1,42 @@
+import type { Readable } from 'node:stream';
+import type { PackageIdentity } from '../package-identity.js';
+import type { NuGetVersion } from '../versions/nuget-version.js';
+import type { CallOptions, PackageStream } from './feed.js';
+import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from './model.js';
+
+export interface PushOptions extends CallOptions {
+  readonly apiKey?: string | undefined;
+  /** Longest time for the upload as a whole. Default 5 minutes. */
+  readonly timeoutMs?: number | undefined;
+  /** Pushes to the source for symbol packages instead. */
+  readonly symbols?: boolean | undefined;
+}
+
+/** A package that is to be pushed: read anew for each attempt. */
+export interface PushedPackage {
+  readonly name: string;
+  readonly size: number;
+  readonly open: () => Readable;
+}
+
+/** What can be asked of a source, in one of the protocols. Ids are checked, and case doesn't matter. */
+export interface Provider {
+  readonly protocol: 'v2' | 'v3';
+  /** All versions, unlisted ones included, in ascending order; empty when there is no such package. */
+  listVersions(id: string, options?: CallOptions): Promise<readonly NuGetVersion[]>;
+  /** What the source says of one version; undefined when it isn't there. */
+  getMetadata(identity: PackageIdentity, options?: CallOptions): Promise<PackageMetadata | undefined>;
+  /** What the source says of all versions, unlisted ones included, in ascending order. */
+  listMetadata(id: string, options?: CallOptions): Promise<readonly PackageMetadata[]>;
+  search(query: string, search?: SearchOptions, options?: CallOptions): Promise<SearchPage>;
+  /** Ids that begin with a text. */
+  autocomplete(prefix: string, search?: SearchOptions, options?: CallOptions): Promise<readonly string[]>;
+  downloadPackage(identity: PackageIdentity, options?: CallOptions): Promise<PackageStream | undefined>;
+  /** The nuspec's bytes. */
+  getNuspec(identity: PackageIdentity, options?: CallOptions): Promise<Buffer | undefined>;
+  push(pkg: PushedPackage, options?: PushOptions): Promise<void>;
+  /** Deletes or unlists, as the source has it; false when it isn't there. */
+  delete(identity: PackageIdentity, options?: PushOptions): Promise<boolean>;
+  /** Undefined when the source doesn't tell any. */
+  vulnerabilities(options?: CallOptions): Promise<VulnerabilityIndex | undefined>;
+}
