@@ -1,0 +1,103 @@
+import { NuGetError } from '../errors.js';
+
+/** What a source is told of who asks. `none` asks without a name on purpose. */
+export type Credentials =
+  | { readonly type: 'basic'; readonly username: string; readonly password: string }
+  | { readonly type: 'bearer'; readonly token: string }
+  | { readonly type: 'none' };
+
+export interface CredentialRequest {
+  /** Name of the source. */
+  readonly source: string;
+  /** What was asked for when the source said 401. */
+  readonly url: string;
+  /** Its `WWW-Authenticate`. */
+  readonly challenge: string | undefined;
+  /** Whether credentials were sent and refused, so that what the provider remembers is of no use. */
+  readonly isRetry: boolean;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Finds credentials for a source that wants some; undefined when there are none. */
+export type CredentialProvider = (request: CredentialRequest) => Promise<Credentials | undefined>;
+
+/** Basic credentials whose password no log, `JSON.stringify` or `inspect` shows. */
+export function basicCredentials(username: string, password: string): Credentials {
+  return new BasicCredentials(username, password);
+}
+
+/** A bearer token that no log, `JSON.stringify` or `inspect` shows. */
+export function bearerCredentials(token: string): Credentials {
+  return new BearerCredentials(token);
+}
+
+class BasicCredentials {
+  readonly type = 'basic';
+  readonly username: string;
+  readonly #password: string;
+
+  constructor(username: string, password: string) {
+    this.username = username;
+    this.#password = password;
+  }
+
+  get password(): string {
+    return this.#password;
+  }
+}
+
+class BearerCredentials {
+  readonly type = 'bearer';
+  readonly #token: string;
+
+  constructor(token: string) {
+    this.#token = token;
+  }
+
+  get token(): string {
+    return this.#token;
+  }
+}
+
+const VISIBLE = /^[\x21-\x7e]+$/;
+
+/**
+ * Value of the `authorization` header; undefined for `none`.
+ *
+ * @throws {@link NuGetError} `INVALID_OPTION` for what no header can hold, without showing it
+ */
+export function authorizationOf(credentials: Credentials): string | undefined {
+  switch (credentials.type) {
+    case 'basic': {
+      const { username, password } = credentials;
+      if (username.includes(':')) throw new NuGetError('INVALID_OPTION', 'a username for Basic can have no colon');
+      return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
+    }
+    case 'bearer':
+      if (!VISIBLE.test(credentials.token))
+        throw new NuGetError('INVALID_OPTION', 'a bearer token has visible ASCII characters only; this one has others');
+      return `Bearer ${credentials.token}`;
+    case 'none':
+      return undefined;
+  }
+}
+
+/** Takes `user:password@` out of a URL. A text that is no URL is given back as it is. */
+export function splitUserinfo(url: string): { readonly url: string; readonly credentials: Credentials | undefined } {
+  if (!URL.canParse(url)) return { url, credentials: undefined };
+  const parsed = new URL(url);
+  if (parsed.username === '' && parsed.password === '') return { url, credentials: undefined };
+  const credentials = basicCredentials(decode(parsed.username), decode(parsed.password));
+  parsed.username = '';
+  parsed.password = '';
+  return { url: parsed.href, credentials };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
