@@ -1,1 +1,3 @@
+export { buildNuspec, buildPackage, type DependencyInit, type NuspecInit, type PackageInit } from './build-package.js';
 export { type FakeAnswer, FakeFeed, type FakeFeedOptions, type FakeRequest, fakeFeed } from './fake-feed.js';
+export { writeZip, type ZipEntryInit, type ZipOptions } from './zip-writer.js';
