@@ -39,6 +39,7 @@ export {
   MemoryCollector,
   type MetricsSnapshot,
 } from './metrics/memory-collector.js';
+export { MemoryGets, type TakeGets } from './metrics/memory-gets.js';
 export { PrometheusCollector } from './metrics/prometheus-collector.js';
 export {
   type FamilyInfo,

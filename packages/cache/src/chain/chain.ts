@@ -1,4 +1,4 @@
-import type { Span } from '@granary/telemetry';
+import type { MemoryGets, Span } from '@granary/telemetry';
 import { CacheClosedError, InvalidValueError, KeyNotFoundError } from '../errors.js';
 import { checkTag, checkTags } from '../invalidation/tags.js';
 import { checkKey } from '../key.js';
@@ -28,6 +28,8 @@ export class Chain<V, K extends string = string> {
   /** The first layer, where it is memory: hits there needn't look at anything else. */
   #memory: MemoryLayer<V> | undefined;
   readonly #recorder: Recorder | undefined;
+  /** Where hits in memory are counted for metrics, unless each has to be told. */
+  readonly #gets: MemoryGets | undefined;
   #turn = 0;
   #memoryMs = 0;
   readonly #early: number;
@@ -43,6 +45,7 @@ export class Chain<V, K extends string = string> {
     const { layer } = this.#first;
     this.#memory = layer instanceof MemoryLayer ? layer : undefined;
     this.#recorder = parts.recorder;
+    this.#gets = this.#memory && parts.recorder?.memoryGets(layer.name);
     this.#early = options.earlyRefresh ?? 0;
     this.#loadDefaults = parts.loadDefaults;
     this.#hits = parts.storeys.map(() => 0);
@@ -223,7 +226,8 @@ export class Chain<V, K extends string = string> {
     const { lookups, recorder } = this.#parts;
     const start = recorder?.now() ?? 0;
     const found = lookups.find(key, options, from);
-    if (!(found instanceof Promise)) return this.#answer(key, found, options, start);
+    // The layer that was asked last has just looked at the clock.
+    if (!(found instanceof Promise)) return this.#answer(key, found, options, start, recorder?.at);
     return found.then((result) => this.#answer(key, result, options, start));
   }
 
@@ -239,9 +243,20 @@ export class Chain<V, K extends string = string> {
   #peekTimed(memory: MemoryLayer<V>, key: string, recorder: Recorder): V | undefined {
     this.#turn = (this.#turn + 1) % TIMED_EVERY;
     const timed = this.#turn === 1;
+    const gets = this.#gets;
+    if (gets !== undefined && !timed) {
+      const value = memory.get(key);
+      if (value === undefined) gets.misses++;
+      else {
+        gets.hits++;
+        (this.#hits[0] as number)++;
+      }
+      return value;
+    }
     const start = timed ? recorder.now() : 0;
     const value = memory.get(key);
     if (timed) this.#memoryMs = recorder.now() - start;
+    if (gets !== undefined) return this.#countTimed(gets, value);
     recorder.get(this.#first.name, value !== undefined, this.#memoryMs);
     if (value === undefined) return undefined;
     (this.#hits[0] as number)++;
@@ -249,8 +264,26 @@ export class Chain<V, K extends string = string> {
     return value;
   }
 
-  #answer(key: string, found: Found<V>, options: ChainGetOptions | undefined, start: number): V | undefined {
-    this.#count(found.layer, start);
+  #countTimed(gets: MemoryGets, value: V | undefined): V | undefined {
+    if (value === undefined) gets.misses++;
+    else {
+      gets.hits++;
+      (this.#hits[0] as number)++;
+    }
+    try {
+      gets.took(this.#memoryMs);
+    } catch {}
+    return value;
+  }
+
+  #answer(
+    key: string,
+    found: Found<V>,
+    options: ChainGetOptions | undefined,
+    start: number,
+    end?: number,
+  ): V | undefined {
+    this.#count(found.layer, start, end);
     if (options?.span !== undefined) this.#tell(options.span, found.layer);
     if (options?.required === true && found.fresh === undefined) throw new KeyNotFoundError(key);
     return found.fresh?.value;
@@ -262,11 +295,11 @@ export class Chain<V, K extends string = string> {
     addEvent(span, 'cache.lookup', { 'cache.hit': name !== undefined, 'cache.layer': name });
   }
 
-  #count(layer: number, start: number): void {
+  #count(layer: number, start: number, end?: number): void {
     if (layer >= 0) (this.#hits[layer] as number)++;
     else this.#misses++;
     const { recorder } = this.#parts;
-    if (recorder !== undefined) recorder.chainGet(layer, recorder.now() - start);
+    if (recorder !== undefined) recorder.chainGet(layer, (end ?? recorder.now()) - start);
   }
 
   #getOrLoad(

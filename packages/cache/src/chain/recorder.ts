@@ -1,10 +1,15 @@
 import { performance } from 'node:perf_hooks';
-import type { MetricsCollector } from '@granary/telemetry';
+import type { MemoryGets, MetricsCollector } from '@granary/telemetry';
 import { errorType } from './chain-spans.js';
 
 /** Tells a collector, whose errors must not decide what a cache answers. Where nobody listens it isn't made at all. */
 export class Recorder {
   readonly #collector: MetricsCollector;
+  /**
+   * When the clock was looked at last. Where that was a moment ago, at the end of a step or before the first, it says
+   * when the next began, too: a look costs as much as all else that is told of a get.
+   */
+  at = 0;
 
   constructor(collector: MetricsCollector) {
     this.#collector = collector;
@@ -12,7 +17,17 @@ export class Recorder {
 
   /** Milliseconds, for durations. */
   now(): number {
-    return performance.now();
+    this.at = performance.now();
+    return this.at;
+  }
+
+  /** Where look-ups in memory are counted, if the collector has such a place. */
+  memoryGets(layer: string): MemoryGets | undefined {
+    try {
+      return this.#collector.memoryGets?.(layer);
+    } catch {
+      return undefined;
+    }
   }
 
   get(layer: string, hit: boolean, durationMs: number): void {

@@ -69,9 +69,9 @@ export class Storey<V> {
     this.isPlain = false;
   }
 
-  /** What the layer has, fresh or within its grace. Never fails. */
+  /** What the layer has, fresh or within its grace. Never fails. Begins when the recorder last looked at the clock. */
   find(key: string, options: GetOptions | undefined): MaybePromise<Entry<V> | undefined> {
-    const start = this.#recorder?.now() ?? 0;
+    const start = this.#recorder?.at ?? 0;
     if (!this.isPlain) {
       const change = this.#change(key);
       if (change !== undefined)
@@ -347,6 +347,7 @@ export class Storey<V> {
 
   #failed(operation: string, error: unknown, options?: OpOptions): undefined {
     addLayerFailure(options?.span, this.name, error);
+    this.#recorder?.now();
     this.#recorder?.error(this.name, operation, error);
     this.#report(this.name, operation, error);
   }
@@ -354,6 +355,7 @@ export class Storey<V> {
   async #findEach(keys: readonly string[], options: GetOptions | undefined): Promise<Map<string, Entry<V>>> {
     const found = new Map<string, Entry<V>>();
     const late: Promise<void>[] = [];
+    this.#recorder?.now();
     for (const key of keys) {
       const entry = this.find(key, options);
       if (entry instanceof Promise) late.push(entry.then((value) => void (value && found.set(key, value))));

@@ -55,6 +55,16 @@ export class CounterFamily {
     return this.#table.handle(labelValues);
   }
 
+  /** Has this called before every scrape, for what is counted elsewhere and added up when somebody looks. */
+  beforeRead(settle: () => void): void {
+    this.#table.beforeRead(settle);
+  }
+
+  /** Brings its numbers up to date; true, as there is always something to show. */
+  refresh(): boolean {
+    return this.#table.refresh();
+  }
+
   get seriesCount(): number {
     return this.#table.series.length;
   }

@@ -56,6 +56,7 @@ export class SeriesTable<Handle> {
   readonly #handles = new Map<string, Handle>();
   /** By the place of the label. */
   readonly #known: readonly (ReadonlySet<string> | undefined)[] | undefined;
+  readonly #settles: (() => void)[] = [];
   #overflow: Handle | undefined;
 
   constructor(definition: FamilyDefinition, slotsPerSeries: number, makeHandle: MakeHandle<Handle>) {
@@ -83,6 +84,17 @@ export class SeriesTable<Handle> {
   handle(values: readonly string[]): Handle {
     const key = keyOf(values);
     return this.#handles.get(key) ?? this.#add(key, values);
+  }
+
+  /** Has this called by {@link refresh}. */
+  beforeRead(settle: () => void): void {
+    this.#settles.push(settle);
+  }
+
+  /** Adds up what is counted elsewhere. */
+  refresh(): true {
+    for (const settle of this.#settles) settle();
+    return true;
   }
 
   /** Where the slots of a series begin. */

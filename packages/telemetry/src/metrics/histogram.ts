@@ -25,14 +25,14 @@ export class Histogram {
     this.#series = series;
   }
 
-  /** Counts a value in its bucket. What is not a number is ignored. */
-  observe(value: number): void {
+  /** Counts a value in its bucket, by default once. What is not a number is ignored. */
+  observe(value: number, times = 1): void {
     if (Number.isNaN(value)) return;
     const bounds = this.#bounds;
     const bucket = bucketOf(bounds, value);
     const slots = this.#table.slots;
-    (slots[this.#offset + bucket] as number) += 1;
-    (slots[this.#offset + bounds.length + 1] as number) += value;
+    (slots[this.#offset + bucket] as number) += times;
+    (slots[this.#offset + bounds.length + 1] as number) += value * times;
   }
 
   /**
@@ -96,6 +96,16 @@ export class HistogramFamily {
 
   with(...labelValues: readonly string[]): Histogram {
     return this.#table.handle(labelValues);
+  }
+
+  /** @see CounterFamily.beforeRead */
+  beforeRead(settle: () => void): void {
+    this.#table.beforeRead(settle);
+  }
+
+  /** Brings its numbers up to date; true, as there is always something to show. */
+  refresh(): boolean {
+    return this.#table.refresh();
   }
 
   get seriesCount(): number {

@@ -21,11 +21,11 @@ export class LatencyHistogram {
   #max = 0;
 
   /** What is negative or not a number is ignored. */
-  record(ms: number): void {
+  record(ms: number, times = 1): void {
     if (!(ms >= 0)) return;
     const bucket = ms <= SHORTEST_MS ? 0 : Math.min(BUCKETS - 1, Math.ceil(Math.log2(ms / SHORTEST_MS) * STEPS));
-    (this.#counts[bucket] as number)++;
-    this.#count++;
+    (this.#counts[bucket] as number) += times;
+    this.#count += times;
     if (ms > this.#max) this.#max = ms;
   }
 

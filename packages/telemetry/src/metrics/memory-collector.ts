@@ -1,6 +1,7 @@
 import type { CollectedCircuitState, MetricsCollector } from './collector.js';
 import { OVERFLOW_LABEL } from './family.js';
 import { LatencyHistogram, type LatencyStats } from './latency-histogram.js';
+import { MemoryGets } from './memory-gets.js';
 
 /** What has been told of a layer so far. */
 export interface LayerMetrics {
@@ -60,12 +61,14 @@ class LayerRecord {
  */
 export class MemoryCollector implements MetricsCollector {
   readonly #layers = new Map<string, LayerRecord>();
+  readonly #memory = new Map<string, MemoryGets>();
   #hitsByLayer: number[] = [];
   #misses = 0;
   #latency = new LatencyHistogram();
 
   /** The numbers as they are now; later ones don't change it. */
   snapshot(): MetricsSnapshot {
+    this.#settle();
     const layerMetrics: Record<string, LayerMetrics> = Object.create(null);
     for (const [layer, record] of this.#layers) {
       layerMetrics[layer] = {
@@ -82,6 +85,7 @@ export class MemoryCollector implements MetricsCollector {
 
   /** Begins anew. */
   reset(): void {
+    this.#settle();
     this.#layers.clear();
     this.#hitsByLayer = [];
     this.#misses = 0;
@@ -134,6 +138,25 @@ export class MemoryCollector implements MetricsCollector {
       const index = Math.min(Math.max(layerIndex, 0), MAX_LAYERS);
       this.#hitsByLayer[index] = (this.#hitsByLayer[index] ?? 0) + 1;
     }
+  }
+
+  memoryGets(layer: string): MemoryGets | undefined {
+    const known = this.#memory.get(layer);
+    if (known !== undefined || this.#memory.size >= MAX_LAYERS) return known;
+    const gets = new MemoryGets((hits, misses, durationMs) => {
+      const record = this.#layer(layer);
+      record.hits += hits;
+      record.misses += misses;
+      record.getLatency.record(durationMs, hits + misses);
+      this.#latency.record(durationMs, hits);
+      this.#hitsByLayer[0] = (this.#hitsByLayer[0] ?? 0) + hits;
+    });
+    this.#memory.set(layer, gets);
+    return gets;
+  }
+
+  #settle(): void {
+    for (const gets of this.#memory.values()) gets.settle();
   }
 
   #layer(name: string): LayerRecord {

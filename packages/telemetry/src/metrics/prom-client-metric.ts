@@ -27,7 +27,7 @@ function samplesOf(family: Family): Sample[] {
       samples.push({ value, metricName, labels: le === undefined ? {} : { le }, sharedLabels: labels });
     },
   };
-  if (family.type === 'gauge' && !family.refresh()) return samples;
+  if (!family.refresh()) return samples;
   for (let i = 0; i < family.seriesCount; i++) family.emit(i, sink);
   return samples;
 }

@@ -5,6 +5,7 @@ import type { Counter, CounterFamily } from './counter.js';
 import { OVERFLOW_LABEL } from './family.js';
 import type { Gauge, GaugeFamily } from './gauge.js';
 import type { Histogram, HistogramFamily } from './histogram.js';
+import { MemoryGets } from './memory-gets.js';
 import { promClientMetric } from './prom-client-metric.js';
 import { MetricRegistry } from './registry.js';
 
@@ -50,6 +51,7 @@ export class PrometheusCollector implements MetricsCollector {
   readonly #chainHits: Counter[] = [];
   readonly #chainMisses: Counter;
   readonly #chainDurations: Histogram;
+  readonly #memory = new Map<string, MemoryGets>();
 
   /** @param to the namespace of the names, where {@link register} takes them to your registry; or a registry of ours */
   constructor(to: string | MetricRegistry = 'cache_chain') {
@@ -57,6 +59,12 @@ export class PrometheusCollector implements MetricsCollector {
     this.#families = define(this.#registry);
     this.#chainMisses = this.#families.chainGets.with('miss', 'none');
     this.#chainDurations = this.#families.chainDurations.with();
+    const { hits, misses, durations, chainGets, chainDurations } = this.#families;
+    for (const family of [hits, misses, durations, chainGets, chainDurations]) {
+      family.beforeRead(() => {
+        for (const gets of this.#memory.values()) gets.settle();
+      });
+    }
   }
 
   /**
@@ -116,6 +124,23 @@ export class PrometheusCollector implements MetricsCollector {
     if (hit) (this.#chainHits[layerIndex] ?? this.#newChainHits(layerIndex)).add();
     else this.#chainMisses.add();
     this.#chainDurations.observe(totalDurationMs / 1000);
+  }
+
+  memoryGets(layer: string): MemoryGets | undefined {
+    const known = this.#memory.get(layer);
+    if (known !== undefined || this.#memory.size >= MAX_LAYERS) return known;
+    const series = this.#layer(layer);
+    const chainHits = this.#newChainHits(0);
+    const gets = new MemoryGets((hits, misses, durationMs) => {
+      const seconds = durationMs / 1000;
+      series.hits.add(hits);
+      series.misses.add(misses);
+      series.gets.observe(seconds, hits + misses);
+      chainHits.add(hits);
+      this.#chainDurations.observe(seconds, hits);
+    });
+    this.#memory.set(layer, gets);
+    return gets;
   }
 
   #layer(name: string): LayerSeries {

@@ -222,7 +222,7 @@ export class MetricRegistry {
     const processMetrics = await this.#prepared();
     await processMetrics?.write(writer);
     for (const family of this.#families.values()) {
-      if (family.type === 'gauge' && !family.refresh()) continue;
+      if (!family.refresh()) continue;
       writer.begin({ ...family.definition, type: family.type });
       // A series is written in one go, so that its count is that of its buckets.
       for (let i = 0; i < family.seriesCount; i++) {

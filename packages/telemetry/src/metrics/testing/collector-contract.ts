@@ -137,6 +137,32 @@ export function collectorContract(
     );
 
     it(
+      'is told of look-ups in memory when it is read, if it lets others count them',
+      withCollector(async ({ collector, told }) => {
+        const gets = collector.memoryGets?.('L1');
+        if (gets === undefined) return;
+        collector.recordGet('L1', true, 2);
+        collector.recordChainGet(true, 0, 2);
+        gets.hits++;
+        gets.took(4);
+        gets.hits += 2;
+        gets.misses++;
+        expect(collector.memoryGets?.('L1') === gets).toEqual(true);
+        const wanted = [
+          counter(CHAIN_METRICS.hits, 4, { layer: 'L1' }),
+          counter(CHAIN_METRICS.misses, 1, { layer: 'L1' }),
+          histogram(CHAIN_METRICS.durations, 5, 0.018, { layer: 'L1', operation: 'get' }),
+          counter(CHAIN_METRICS.chainGets, 4, { result: 'hit', layer: '0' }),
+          histogram(CHAIN_METRICS.chainDurations, 4, 0.014, {}),
+        ].filter((series) => metrics.includes(series.name));
+        // A collector may know series from the start.
+        const news = async () => comparable((await told()).filter(({ value, count }) => value > 0 || count));
+        expect(await news()).toEqual(comparable(wanted));
+        expect(await news()).toEqual(comparable(wanted));
+      }),
+    );
+
+    it(
       'takes names and codes of any kind, and lets them disturb no other',
       withCollector(async ({ collector, told }) => {
         for (const odd of ['', 'a"b\\c\nd', 'x:1|c|#y:z,w', 'ünï ☃', '__proto__', 'constructor', '{}=']) {
