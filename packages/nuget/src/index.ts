@@ -9,3 +9,6 @@ export {
 export { isNuGetError, NuGetError, type NuGetErrorCode, PackageNotFoundError, SourceError } from './errors.js';
 export { checkPackageId, isPackageId, type PackageIdentity } from './package-identity.js';
 export { SourceCacheContext, type SourceCacheContextOptions } from './source/source-cache-context.js';
+export { type FloatBehavior, FloatRange } from './versions/float-range.js';
+export { NuGetVersion } from './versions/nuget-version.js';
+export { type VersionBounds, VersionRange } from './versions/version-range.js';
