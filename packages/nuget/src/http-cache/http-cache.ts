@@ -1,0 +1,276 @@
+import { mkdir, open, rename, rm, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { type Logger, nullLogger } from '@granary/telemetry';
+import { NuGetError } from '../errors.js';
+import { CacheJanitor, type CacheScan } from './cache-janitor.js';
+import { entryName, FILE_SUFFIX, sourceFolder, VALIDATORS_SUFFIX } from './cache-names.js';
+import { CachedFile } from './cached-file.js';
+import { createTemporary, type TemporaryFile } from './temporary-files.js';
+import { readValidators, type Validators, writeValidators } from './validators.js';
+
+export interface HttpCacheOptions {
+  /** Made when something is written. That of NuGet.Client (`defaultHttpCacheFolder()`) or any other. */
+  readonly folder: string;
+  /** Most bytes, those that other programs wrote included; what wasn't used for longest goes first. Default 4 GiB. */
+  readonly maxBytes?: number | undefined;
+  readonly logger?: Logger | undefined;
+  /** Milliseconds since 1970; what ages are measured against. Default `Date.now`. */
+  readonly clock?: (() => number) | undefined;
+}
+
+export interface CacheSetOptions {
+  /** Kept beside the file. */
+  readonly validators?: Validators | undefined;
+  /** When it came from the source, in milliseconds since 1970. Default: now. */
+  readonly modifiedAt?: number | undefined;
+}
+
+/** Looks at a file before it becomes part of the cache; what it throws keeps the file out. */
+export type FileValidator = (path: string) => void | Promise<void>;
+
+/** What can be written. */
+export type CacheBody = Uint8Array | Readable | AsyncIterable<Uint8Array>;
+
+const DEFAULT_MAX_BYTES = 4 * 1024 ** 3;
+/** What Windows says of a file that another program has open. */
+const IN_USE: ReadonlySet<string | undefined> = new Set(['EPERM', 'EACCES', 'EBUSY', 'EEXIST']);
+const ABSENT: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR']);
+
+/**
+ * What sources answered, on disk, in the layout of NuGet.Client from 5.8 on, so that both can use one folder: a folder
+ * for each source, a file for each key, as old as it was last modified. Files are written under another name, looked at
+ * and then moved into place: whoever reads sees an old file or a new one, never a part, and goes on reading the one that
+ * he opened. Any number of processes may read and write at the same time.
+ */
+export class HttpCache implements AsyncDisposable {
+  readonly folder: string;
+  readonly maxBytes: number;
+  readonly #clock: () => number;
+  readonly #janitor: CacheJanitor;
+  readonly #writes = new Set<Promise<unknown>>();
+  #closed = false;
+
+  /** @throws {@link NuGetError} `INVALID_OPTION` */
+  constructor({ folder, maxBytes = DEFAULT_MAX_BYTES, logger = nullLogger, clock = Date.now }: HttpCacheOptions) {
+    if (typeof folder !== 'string' || folder === '') throw new NuGetError('INVALID_OPTION', 'folder must be a path');
+    if (!(Number.isSafeInteger(maxBytes) && maxBytes > 0)) {
+      throw new NuGetError('INVALID_OPTION', `maxBytes must be a whole number above 0, not ${maxBytes}`);
+    }
+    this.folder = folder;
+    this.maxBytes = maxBytes;
+    this.#clock = clock;
+    this.#janitor = new CacheJanitor({
+      folder,
+      maxBytes,
+      clock,
+      onFailure: (error) => logger.warning('Could not look through the HTTP cache in {Folder}', folder, error),
+    });
+  }
+
+  /** Bytes on disk as far as is known; undefined until the folder was looked through, which the first use begins. */
+  get bytes(): number | undefined {
+    return this.#janitor.bytes;
+  }
+
+  /** Where a file is, or would be. */
+  getCachePath(source: string, key: string): string {
+    return `${this.#base(source, key)}${FILE_SUFFIX}`;
+  }
+
+  /** The file as a stream, when it is younger than `maxAgeMs`. Read it to its end or destroy it. */
+  async get(source: string, key: string, maxAgeMs: number): Promise<Readable | undefined> {
+    const file = await this.open(source, key);
+    if (file === undefined) return undefined;
+    if (this.ageOf(file.modifiedAt) < maxAgeMs) return file.stream();
+    await file.close();
+    return undefined;
+  }
+
+  /** The file, however old. Read it or close it. */
+  async open(source: string, key: string): Promise<CachedFile | undefined> {
+    const path = this.getCachePath(source, key);
+    this.#janitor.used();
+    return openFile(path);
+  }
+
+  /** What the source can be asked with whether this file is still good. */
+  validators(source: string, key: string, file: CachedFile): Promise<Validators | undefined> {
+    return readValidators(`${this.#base(source, key)}${VALIDATORS_SUFFIX}`, file);
+  }
+
+  /**
+   * Writes a file in place of the one that is there, if any. What the body or the validator fail with leaves everything
+   * as it was, and rejects. Of several who write the same key at once, one wins and none fails.
+   *
+   * @returns how many bytes were written
+   */
+  set(
+    source: string,
+    key: string,
+    body: CacheBody,
+    validator?: FileValidator,
+    options: CacheSetOptions = {},
+  ): Promise<number> {
+    return this.#track(this.#set(source, key, body, validator, options));
+  }
+
+  /** A new file in the folder of a source, to be written and then {@link keep kept} or removed, and closed. */
+  async createTemporary(source: string): Promise<TemporaryFile> {
+    if (this.#closed) throw new NuGetError('CLOSED', 'the HTTP cache is closed');
+    const folder = join(this.folder, sourceFolder(source));
+    try {
+      return await createTemporary(folder);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      await mkdir(folder, { recursive: true });
+      return createTemporary(folder);
+    }
+  }
+
+  /** Moves a temporary file into its place; its handle stays open and good. */
+  keep(temporary: TemporaryFile, source: string, key: string, options: CacheSetOptions = {}): Promise<number> {
+    return this.#track(this.#keep(temporary, this.#base(source, key), options));
+  }
+
+  /** Makes a file as young as `modifiedAt` says, because the source has confirmed it. Nothing happens when it is gone. */
+  async renew(source: string, key: string, modifiedAt: number, validators: Validators | undefined): Promise<void> {
+    const base = this.#base(source, key);
+    const time = new Date(modifiedAt);
+    try {
+      await utimes(`${base}${FILE_SUFFIX}`, time, time);
+    } catch (error) {
+      if (ABSENT.has(codeOf(error))) return;
+      throw error;
+    }
+    const file = await openFile(`${base}${FILE_SUFFIX}`);
+    if (file === undefined) return;
+    await file.close();
+    if (validators !== undefined) await writeValidators(`${base}${VALIDATORS_SUFFIX}`, validators, file);
+  }
+
+  /** Whether there was such a file. */
+  async delete(source: string, key: string): Promise<boolean> {
+    const base = this.#base(source, key);
+    const validators = rm(`${base}${VALIDATORS_SUFFIX}`, { force: true });
+    try {
+      await rm(`${base}${FILE_SUFFIX}`);
+      return true;
+    } catch (error) {
+      if (ABSENT.has(codeOf(error))) return false;
+      throw error;
+    } finally {
+      await validators;
+    }
+  }
+
+  /** Removes everything of a source. */
+  async clear(source: string): Promise<void> {
+    await rm(join(this.folder, sourceFolder(source)), { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** Looks through the folder now: removes what is too much, and what processes that are gone left behind. */
+  trim(): Promise<CacheScan> {
+    return this.#janitor.scan();
+  }
+
+  /** How old something of that time is, in milliseconds. What claims to be from the future is as old as can be. */
+  ageOf(modifiedAt: number): number {
+    const ageMs = this.#clock() - modifiedAt;
+    return ageMs < -MAX_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs);
+  }
+
+  /** Takes no more writes, and waits for those under way. May be called twice. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled([...this.#writes, this.#janitor.stop()]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #base(source: string, key: string): string {
+    return join(this.folder, sourceFolder(source), entryName(key));
+  }
+
+  async #set(
+    source: string,
+    key: string,
+    body: CacheBody,
+    validator: FileValidator | undefined,
+    options: CacheSetOptions,
+  ): Promise<number> {
+    let temporary: TemporaryFile | undefined;
+    try {
+      temporary = await this.createTemporary(source);
+      const chunks = body instanceof Uint8Array ? [body] : body;
+      for await (const chunk of chunks) await writeAll(temporary, chunk);
+      await validator?.(temporary.path);
+      return await this.keep(temporary, source, key, options);
+    } catch (error) {
+      if (body instanceof Readable) body.destroy();
+      if (temporary !== undefined) await rm(temporary.path, { force: true });
+      throw error;
+    } finally {
+      await temporary?.handle.close();
+    }
+  }
+
+  #track<T>(write: Promise<T>): Promise<T> {
+    this.#writes.add(write);
+    const done = () => void this.#writes.delete(write);
+    write.then(done, done);
+    return write;
+  }
+
+  async #keep(temporary: TemporaryFile, base: string, options: CacheSetOptions): Promise<number> {
+    const time = new Date(options.modifiedAt ?? this.#clock());
+    await temporary.handle.utimes(time, time);
+    const { size, mtimeMs: modifiedAt } = await temporary.handle.stat();
+    try {
+      await rename(temporary.path, `${base}${FILE_SUFFIX}`);
+    } catch (error) {
+      if (!isOvertaken(error)) throw error;
+      await rm(temporary.path, { force: true });
+      return size;
+    }
+    this.#janitor.used(size);
+    await writeValidators(`${base}${VALIDATORS_SUFFIX}`, options.validators, { size, modifiedAt });
+    return size;
+  }
+}
+
+const MAX_CLOCK_SKEW_MS = 60_000;
+
+/** Whether somebody emptied the cache meanwhile, or has on Windows just written the same and holds on to it. */
+function isOvertaken(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'ENOENT' || (process.platform === 'win32' && IN_USE.has(code));
+}
+
+async function openFile(path: string): Promise<CachedFile | undefined> {
+  try {
+    const handle = await open(path, 'r');
+    try {
+      const stats = await handle.stat();
+      if (stats.isFile()) return new CachedFile(path, handle, stats);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    await handle.close();
+    return undefined;
+  } catch (error) {
+    if (ABSENT.has(codeOf(error))) return undefined;
+    throw error;
+  }
+}
+
+async function writeAll({ handle }: TemporaryFile, chunk: Uint8Array): Promise<void> {
+  for (let offset = 0; offset < chunk.length; ) {
+    offset += (await handle.write(chunk, offset)).bytesWritten;
+  }
+}
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code;
