@@ -227,6 +227,11 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     return (await this.#entries.remove(blobKey(digest))) > 0;
   }
 
+  /** Folder for uploads under way: what a killed process leaves there is removed when the store is opened again. */
+  get incomingDirectory(): string {
+    return this.#entries.directory.incoming;
+  }
+
   stats(): DiskBlobStoreStats {
     const { ledger } = this.#entries;
     const { actionResults } = this.#catalog;

@@ -52,6 +52,10 @@ export const configSchema = z.strictObject({
   }),
   limits: section({
     max_blob_size: size('8GiB', 'Largest blob that may be uploaded.', BYTE),
+    max_unsized_uploads: size(
+      '4GiB',
+      'Room on the disk, beside storage.max_size, for HTTP uploads that do not announce their size, all together.',
+    ),
     max_message_size: size('4MiB', 'Largest gRPC message that is received or sent.', KIB),
     max_batch_total_size: size(
       '4032KiB',

@@ -5,7 +5,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, createServer } from 'node:net';
 import { MetricRegistry } from '@granary/telemetry';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { configFrom } from '../config/load.js';
 import { call, GRPC_CALLS, grpcClient } from '../testing/grpc-calls.js';
 import { startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
@@ -115,6 +115,28 @@ describe('a server', () => {
     expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
     const head = await ask('/metrics', { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
+  });
+
+  it('keeps uploads of unknown size with the store, as many as there is room for', async () => {
+    await using running = await startTestServer({ 'limits.max_unsized_uploads': '3MiB' });
+    vi.stubEnv('TMPDIR', '/nowhere');
+    try {
+      const put = (bytes: Buffer) =>
+        fetch(url(running, `/cas/${sha256(bytes)}`), {
+          method: 'PUT',
+          body: new Blob([new Uint8Array(bytes)]).stream(),
+          duplex: 'half',
+        } as RequestInit);
+      const bytes = randomBytes(2 * 1024 * 1024);
+      expect((await put(bytes)).status).toBe(200);
+      const back = await fetch(url(running, `/cas/${sha256(bytes)}`));
+      expect(Buffer.from(await back.arrayBuffer()).equals(bytes)).toBe(true);
+      expect((await put(randomBytes(4 * 1024 * 1024))).status).toBe(507);
+      // What was refused has given its room back.
+      expect((await put(randomBytes(2 * 1024 * 1024))).status).toBe(200);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it('refuses a port that is in use, names the key, and leaves the store free', async () => {

@@ -225,6 +225,8 @@ async function assemble(
       digestFunctions: cache.digestFunctions,
       maxBlobBytes: config.limits.max_blob_size,
       maxActionResultBytes: config.limits.max_action_result_size,
+      spoolDirectory: store.incomingDirectory,
+      maxSpoolBytes: config.limits.max_unsized_uploads,
       hooks,
       logger: logger.forContext('component', 'http'),
       tracer,
