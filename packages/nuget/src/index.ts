@@ -1,4 +1,5 @@
 export { Authenticator, type AuthenticatorOptions, type AuthHeaders, type Challenge } from './auth/authenticator.js';
+export { type ConfiguredAuthenticatorOptions, configuredAuthenticator } from './auth/configured-authenticator.js';
 export {
   basicCredentials,
   bearerCredentials,
@@ -6,8 +7,15 @@ export {
   type CredentialRequest,
   type Credentials,
 } from './auth/credentials.js';
+export { externalEndpointProvider } from './auth/external-endpoints.js';
+export type { ConfigFilesOptions } from './config/config-files.js';
+export { type NuGetLocations, nugetLocations, type PlatformOptions } from './config/locations.js';
+export { loadNuGetConfig, NuGetConfig } from './config/nuget-config.js';
+export type { PackageSource } from './config/package-sources.js';
+export type { ConfiguredCredentials } from './config/source-credentials.js';
 export { isNuGetError, NuGetError, type NuGetErrorCode, PackageNotFoundError, SourceError } from './errors.js';
 export { checkPackageId, isPackageId, type PackageIdentity } from './package-identity.js';
+export { type PackagePatterns, PackageSourceMapping } from './source/package-source-mapping.js';
 export { SourceCacheContext, type SourceCacheContextOptions } from './source/source-cache-context.js';
 export { type FloatBehavior, FloatRange } from './versions/float-range.js';
 export { NuGetVersion } from './versions/nuget-version.js';
