@@ -14,6 +14,7 @@ export { loadNuGetConfig, NuGetConfig } from './config/nuget-config.js';
 export type { PackageSource } from './config/package-sources.js';
 export type { ConfiguredCredentials } from './config/source-credentials.js';
 export { isNuGetError, NuGetError, type NuGetErrorCode, PackageNotFoundError, SourceError } from './errors.js';
+export { NuGetFramework } from './frameworks/nuget-framework.js';
 export { checkPackageId, isPackageId, type PackageIdentity } from './package-identity.js';
 export { type PackagePatterns, PackageSourceMapping } from './source/package-source-mapping.js';
 export { SourceCacheContext, type SourceCacheContextOptions } from './source/source-cache-context.js';
