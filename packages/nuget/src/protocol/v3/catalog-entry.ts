@@ -1,0 +1,187 @@
+import type { Logger } from '@granary/telemetry';
+import { NuGetFramework } from '../../frameworks/nuget-framework.js';
+import { NuGetVersion } from '../../versions/nuget-version.js';
+import { VersionRange } from '../../versions/version-range.js';
+import type {
+  DependencyGroup,
+  PackageDependency,
+  PackageDeprecation,
+  PackageMetadata,
+  PackageVulnerability,
+  VulnerabilitySeverity,
+} from '../model.js';
+import { httpUrl } from './endpoint-url.js';
+import { asArray, asBoolean, asCount, asDate, asList, asObject, asText, asTexts, type JsonObject } from './json.js';
+import type { PackagePages } from './templates.js';
+
+const NAMES = /,/;
+const WORDS = /[\s,;]+/;
+/** Feeds date what they don't list to this year. */
+const UNLISTED_YEAR = 1900;
+const SEVERITIES = ['low', 'moderate', 'high', 'critical'] as const;
+
+/** What a feed says of one version of a package, as it says it. */
+export interface RegistrationEntry {
+  /** The catalog entry: what the package says of itself. */
+  readonly entry: JsonObject;
+  /** What the feed says beside it. */
+  readonly leaf: JsonObject;
+  /** URL of the document that it stands in. */
+  readonly url: string;
+}
+
+/** The version that an entry is about; undefined when it doesn't say. */
+export function entryVersion({ entry }: RegistrationEntry): NuGetVersion | undefined {
+  return typeof entry['version'] === 'string' ? NuGetVersion.tryParse(entry['version']) : undefined;
+}
+
+/** Whether an entry is about a package: it is when it says nothing else. Ids have no case. */
+export function isEntryOf({ entry }: RegistrationEntry, lowerId: string): boolean {
+  return typeof entry['id'] !== 'string' || entry['id'].toLowerCase() === lowerId;
+}
+
+/**
+ * Makes metadata of the entries of one package. Most entries of a package need the same ranges and frameworks, so those
+ * are parsed once; and most who ask for the metadata of all versions never look at the dependencies, so those are made
+ * when they are looked at.
+ */
+export class MetadataReader {
+  readonly #pages: PackagePages;
+  readonly #logger: Logger;
+  readonly #ranges = new Map<string, VersionRange | undefined>();
+  readonly #frameworks = new Map<string, NuGetFramework>();
+
+  constructor(pages: PackagePages, logger: Logger) {
+    this.#pages = pages;
+    this.#logger = logger;
+  }
+
+  /** @param id what the package is called when the entry doesn't say it. */
+  read(source: RegistrationEntry, version: NuGetVersion, id: string): PackageMetadata {
+    const { entry, leaf, url } = source;
+    const identity = { id: asText(entry['id']) ?? id, version };
+    const published = asDate(entry['published'] ?? leaf['published']);
+    const listed = asBoolean(entry['listed'] ?? leaf['listed']);
+    let groups: readonly DependencyGroup[] | undefined;
+    const readGroups = () => this.#groups(entry, identity.id);
+    return {
+      ...identity,
+      title: asText(entry['title']),
+      description: asText(entry['description']),
+      summary: asText(entry['summary']),
+      releaseNotes: asText(entry['releaseNotes']),
+      copyright: asText(entry['copyright']),
+      language: asText(entry['language']),
+      authors: asList(entry['authors'], NAMES),
+      owners: asList(entry['owners'], NAMES),
+      tags: asList(entry['tags'], WORDS),
+      iconUrl: asText(entry['iconUrl']),
+      projectUrl: asText(entry['projectUrl']),
+      licenseUrl: asText(entry['licenseUrl']),
+      licenseExpression: asText(entry['licenseExpression']),
+      requireLicenseAcceptance: asBoolean(entry['requireLicenseAcceptance']) ?? false,
+      minClientVersion: asText(entry['minClientVersion']),
+      get dependencyGroups() {
+        groups ??= readGroups();
+        return groups;
+      },
+      published,
+      listed: listed ?? published?.getUTCFullYear() !== UNLISTED_YEAR,
+      downloads: asCount(entry['downloads']),
+      deprecation: readDeprecation(entry['deprecation']),
+      vulnerabilities: readVulnerabilities(entry['vulnerabilities']),
+      packageUrl: httpUrl(leaf['packageContent'] ?? entry['packageContent'], url),
+      packageSize: asCount(entry['packageSize']),
+      packageHash: readHash(entry),
+      detailsUrl: this.#pages.details(identity),
+      reportAbuseUrl: this.#pages.reportAbuse(identity),
+    };
+  }
+
+  #groups(entry: JsonObject, id: string): readonly DependencyGroup[] {
+    const groups: DependencyGroup[] = [];
+    for (const value of asArray(entry['dependencyGroups'])) {
+      const group = asObject(value);
+      if (group === undefined) continue;
+      const dependencies: PackageDependency[] = [];
+      for (const each of asArray(group['dependencies'])) {
+        const dependency = this.#dependency(asObject(each));
+        if (dependency !== undefined) dependencies.push(dependency);
+        else this.#logger.debug('A dependency of {PackageId} is left out: it makes no sense', id);
+      }
+      groups.push({ targetFramework: this.#framework(asText(group['targetFramework'])), dependencies });
+    }
+    return groups;
+  }
+
+  #dependency(dependency: JsonObject | undefined): PackageDependency | undefined {
+    const id = asText(dependency?.['id']);
+    const range = this.#range(dependency?.['range']);
+    return id === undefined || range === undefined ? undefined : { id, range };
+  }
+
+  #range(value: unknown): VersionRange | undefined {
+    if (value === undefined || value === null || value === '') return VersionRange.all;
+    if (typeof value !== 'string') return undefined;
+    if (!this.#ranges.has(value)) this.#ranges.set(value, VersionRange.tryParse(value));
+    return this.#ranges.get(value);
+  }
+
+  #framework(text: string | undefined): NuGetFramework {
+    if (text === undefined) return NuGetFramework.any;
+    let framework = this.#frameworks.get(text);
+    if (framework === undefined) {
+      framework = parseFramework(text);
+      this.#frameworks.set(text, framework);
+    }
+    return framework;
+  }
+}
+
+function parseFramework(text: string): NuGetFramework {
+  try {
+    return NuGetFramework.parse(text);
+  } catch {
+    // Nothing can be in a framework that nobody knows, and the package's other groups are as good as ever.
+    return NuGetFramework.unsupported;
+  }
+}
+
+/** What a feed says of a version that isn't to be used any more; undefined when it says nothing. */
+export function readDeprecation(value: unknown): PackageDeprecation | undefined {
+  const deprecation = asObject(value);
+  if (deprecation === undefined) return undefined;
+  const alternate = asObject(deprecation['alternatePackage']);
+  const id = asText(alternate?.['id']);
+  const range = asText(alternate?.['range']);
+  return {
+    reasons: asTexts(deprecation['reasons']),
+    message: asText(deprecation['message']),
+    alternate:
+      id === undefined
+        ? undefined
+        : { id, range: (range === undefined ? undefined : VersionRange.tryParse(range)) ?? VersionRange.all },
+  };
+}
+
+export function readVulnerabilities(value: unknown): readonly PackageVulnerability[] {
+  const vulnerabilities: PackageVulnerability[] = [];
+  for (const each of asArray(value)) {
+    const vulnerability = asObject(each);
+    const advisoryUrl = asText(vulnerability?.['advisoryUrl']);
+    if (advisoryUrl === undefined) continue;
+    vulnerabilities.push({ advisoryUrl, severity: readSeverity(vulnerability?.['severity']) });
+  }
+  return vulnerabilities;
+}
+
+/** From 0 to 3 as a number or a text. One that nobody knows hides no vulnerability: it counts as the nearest one. */
+export function readSeverity(value: unknown): VulnerabilitySeverity {
+  const number = Math.min(asCount(value) ?? 0, SEVERITIES.length - 1);
+  return SEVERITIES[number] ?? 'low';
+}
+
+function readHash(entry: JsonObject): PackageMetadata['packageHash'] {
+  const value = asText(entry['packageHash']);
+  return value === undefined ? undefined : { algorithm: asText(entry['packageHashAlgorithm']) ?? 'SHA512', value };
+}

@@ -1,0 +1,33 @@
+/**
+ * The URL that a text names, seen from the document that it stands in; undefined when that is none, or neither http
+ * nor https: no document makes anybody open files or other things.
+ */
+export function httpUrl(text: unknown, base: string): string | undefined {
+  if (typeof text !== 'string' || text === '' || !URL.canParse(text, base)) return undefined;
+  const url = new URL(text, base);
+  return url.protocol === 'https:' || url.protocol === 'http:' ? url.href : undefined;
+}
+
+/** What lies below an endpoint: each segment is encoded, and a query that the endpoint has stays behind the path. */
+export function below(endpoint: string, ...segments: readonly string[]): string {
+  const url = new URL(endpoint);
+  const path = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
+  url.pathname = path + segments.map(encodeURIComponent).join('/');
+  return url.href;
+}
+
+/** An endpoint with more of a query. */
+export function withQuery(endpoint: string, parameters: Iterable<readonly [name: string, value: string]>): string {
+  const url = new URL(endpoint);
+  const query = url.search === '' ? [] : [url.search.slice(1)];
+  for (const [name, value] of parameters) query.push(`${name}=${encodeURIComponent(value)}`);
+  url.search = query.join('&');
+  return url.href;
+}
+
+/** A URL as errors show it: queries may hold what is nobody's business. */
+export function shownUrl(url: string): string {
+  if (!URL.canParse(url)) return 'the URL';
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
+}

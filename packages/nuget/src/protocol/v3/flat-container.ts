@@ -1,0 +1,83 @@
+import { lowerId, type PackageIdentity } from '../../package-identity.js';
+import { NuGetVersion } from '../../versions/nuget-version.js';
+import type { CallOptions, PackageStream } from '../feed.js';
+import { firstToAnswer } from './bounded.js';
+import { below } from './endpoint-url.js';
+import { parseJsonObject } from './json.js';
+import type { V3Source } from './v3-source.js';
+
+const MAX_VERSIONS_BYTES = 16 * 1024 * 1024;
+const MAX_NUSPEC_BYTES = 4 * 1024 * 1024;
+
+/** The content of packages, as files in folders by id and version, both in lower case. */
+export class FlatContainer {
+  readonly #source: V3Source;
+
+  constructor(source: V3Source) {
+    this.#source = source;
+  }
+
+  /** Whether the source offers its packages so. */
+  async isOffered(options?: CallOptions): Promise<boolean> {
+    return (await this.#source.offered('flatContainer', options)) !== undefined;
+  }
+
+  /** All versions in ascending order, unlisted ones included; empty when there is no such package. */
+  async listVersions(id: string, options: CallOptions = {}): Promise<readonly NuGetVersion[]> {
+    const name = lowerId(id);
+    const { feed } = this.#source;
+    const endpoints = await this.#source.endpoints('flatContainer', options);
+    const versions = await firstToAnswer(endpoints, options.signal, (endpoint) =>
+      feed.document(below(endpoint, name, 'index.json'), {
+        ...options,
+        cacheKey: `list_${name}`,
+        maxBytes: MAX_VERSIONS_BYTES,
+        parse: (body, url) => this.#parseVersions(body, url),
+      }),
+    );
+    return versions ?? [];
+  }
+
+  /** The package as it is; undefined when the source hasn't got it. */
+  async download(identity: PackageIdentity, options: CallOptions = {}): Promise<PackageStream | undefined> {
+    const { id, version } = inLowerCase(identity);
+    const endpoints = await this.#source.endpoints('flatContainer', options);
+    return await firstToAnswer(endpoints, options.signal, (endpoint) =>
+      this.#source.feed.stream(below(endpoint, id, version, `${id}.${version}.nupkg`), options),
+    );
+  }
+
+  /** The package's nuspec; undefined when the source hasn't got it. */
+  async nuspec(identity: PackageIdentity, options: CallOptions = {}): Promise<Buffer | undefined> {
+    const { id, version } = inLowerCase(identity);
+    const endpoints = await this.#source.endpoints('flatContainer', options);
+    return await firstToAnswer(endpoints, options.signal, (endpoint) =>
+      this.#source.feed.document(below(endpoint, id, version, `${id}.nuspec`), {
+        ...options,
+        cacheKey: `nuspec_${id}.${version}`,
+        maxBytes: MAX_NUSPEC_BYTES,
+        parse: (body, url) => {
+          if (body.includes('<')) return body;
+          throw this.#source.error('PROTOCOL', `${url} is no nuspec`);
+        },
+      }),
+    );
+  }
+
+  #parseVersions(body: Buffer, url: string): readonly NuGetVersion[] {
+    const { versions } = parseJsonObject(body, this.#source.feed.name, url);
+    if (!Array.isArray(versions)) throw this.#source.error('PROTOCOL', `${url} is no list of versions`);
+    const byName = new Map<string, NuGetVersion>();
+    for (const text of versions) {
+      const version = typeof text === 'string' ? NuGetVersion.tryParse(text) : undefined;
+      if (version === undefined)
+        this.#source.logger.debug('{Version} in {Url} is left out: it is no version', text, url);
+      else byName.set(version.toNormalizedString().toLowerCase(), version);
+    }
+    return [...byName.values()].sort(NuGetVersion.compare);
+  }
+}
+
+function inLowerCase({ id, version }: PackageIdentity): { readonly id: string; readonly version: string } {
+  return { id: lowerId(id), version: version.toNormalizedString().toLowerCase() };
+}

@@ -1,0 +1,82 @@
+import { SourceError } from '../../errors.js';
+import { shownUrl } from './endpoint-url.js';
+
+/** An object as `JSON.parse` makes it: nothing is known of what is in it. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * What a document says. Feeds write with and without a byte order mark.
+ *
+ * @throws SourceError `PROTOCOL` when it isn't JSON, such as the web page that somebody is to sign in on
+ */
+export function parseJson(body: Buffer, source: string, url: string): unknown {
+  const marked = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
+  const text = body.toString('utf8', marked ? 3 : 0);
+  try {
+    return JSON.parse(text);
+  } catch {
+    const what = /^\s*</.test(text.slice(0, 1024)) ? 'a web page or other markup instead of JSON' : 'no JSON';
+    throw new SourceError('PROTOCOL', source, `${shownUrl(url)} answered with ${what}`);
+  }
+}
+
+/** As {@link parseJson}, for a document that is an object. */
+export function parseJsonObject(body: Buffer, source: string, url: string): JsonObject {
+  const value = asObject(parseJson(body, source, url));
+  if (value !== undefined) return value;
+  throw new SourceError('PROTOCOL', source, `${shownUrl(url)} answered with JSON that is no object`);
+}
+
+export function asObject(value: unknown): JsonObject | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+}
+
+export function asArray(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** A text that says something; undefined for everything else. */
+export function asText(value: unknown): string | undefined {
+  return typeof value === 'string' && value.trim() !== '' ? value : undefined;
+}
+
+/** One text or an array of them: feeds write either. What is no text, or a blank one, is left out. */
+export function asTexts(value: unknown): readonly string[] {
+  const one = asText(value);
+  if (one !== undefined) return [one];
+  return asArray(value).filter((each): each is string => asText(each) !== undefined);
+}
+
+/** Texts of an array as they are, or the parts of one text. */
+export function asList(value: unknown, separator: RegExp): readonly string[] {
+  if (typeof value !== 'string') return asTexts(value);
+  return value
+    .split(separator)
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+/** A number of something, written as a number or as a text; undefined for what can't be one (negative, or endless). */
+export function asCount(value: unknown): number | undefined {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof number === 'number' && number >= 0 && number <= Number.MAX_SAFE_INTEGER
+    ? Math.trunc(number)
+    : undefined;
+}
+
+/** True or false, written so or as a text. */
+export function asBoolean(value: unknown): boolean | undefined {
+  if (typeof value === 'boolean') return value;
+  if (typeof value !== 'string') return undefined;
+  const text = value.trim().toLowerCase();
+  return text === 'true' ? true : text === 'false' ? false : undefined;
+}
+
+const WITHOUT_ZONE = /^\d{4}-\d\d-\d\dT[\d:.]+$/;
+
+/** A point in time; UTC where no zone is given. */
+export function asDate(value: unknown): Date | undefined {
+  if (typeof value !== 'string') return undefined;
+  const date = new Date(WITHOUT_ZONE.test(value) ? `${value}Z` : value);
+  return Number.isNaN(date.getTime()) ? undefined : date;
+}

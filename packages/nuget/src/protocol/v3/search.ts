@@ -1,0 +1,173 @@
+import { NuGetError } from '../../errors.js';
+import { checkPackageId } from '../../package-identity.js';
+import { NuGetVersion } from '../../versions/nuget-version.js';
+import type { CallOptions } from '../feed.js';
+import type { SearchOptions, SearchPage, SearchResult } from '../model.js';
+import { firstToAnswer } from './bounded.js';
+import { readDeprecation, readVulnerabilities } from './catalog-entry.js';
+import { shownUrl, withQuery } from './endpoint-url.js';
+import { asArray, asBoolean, asCount, asList, asObject, asText, type JsonObject, parseJsonObject } from './json.js';
+import type { V3Source } from './v3-source.js';
+
+const DEFAULT_TAKE = 20;
+const MAX_BYTES = 32 * 1024 * 1024;
+
+type Parameters = readonly (readonly [name: string, value: string])[];
+
+/** Packages by what people type, and ids by how they begin. Nothing of it is kept. */
+export class Search {
+  readonly #source: V3Source;
+
+  constructor(source: V3Source) {
+    this.#source = source;
+  }
+
+  /** @throws NuGetError `INVALID_OPTION` for a skip or take that is no number of results */
+  async find(query: string, search: SearchOptions = {}, options: CallOptions = {}): Promise<SearchPage> {
+    const { packageType, supportedFrameworks = [] } = search;
+    const { take, parameters } = page(search);
+    if (take === 0) return { total: undefined, results: [] };
+    const byType = packageType === undefined ? undefined : await this.#source.offered('searchByPackageType', options);
+    const endpoints = byType ?? (await this.#source.endpoints('search', options));
+    const answer = await this.#ask(options, endpoints, [
+      ['q', query],
+      ...parameters,
+      ...supportedFrameworks.map((framework) => ['supportedFramework', framework] as const),
+      ...(packageType === undefined ? [] : [['packageType', packageType] as const]),
+    ]);
+    const results: SearchResult[] = [];
+    for (const value of answer.data) {
+      const result = readResult(value);
+      if (result === undefined)
+        this.#source.logger.debug('A search result of {Source} makes no sense', this.#source.feed.name);
+      else if (isOfType(result, packageType)) results.push(result);
+      if (results.length === take) break;
+    }
+    return { total: answer.total, results };
+  }
+
+  /** Ids that begin with a text. Sources look for words anywhere in ids, so some of what they find is left out. */
+  async ids(prefix: string, search: SearchOptions = {}, options: CallOptions = {}): Promise<readonly string[]> {
+    const { take, parameters } = page(search);
+    if (take === 0) return [];
+    const packageType = search.packageType === undefined ? [] : [['packageType', search.packageType] as const];
+    const endpoints = await this.#source.endpoints('autocomplete', options);
+    const { data } = await this.#ask(options, endpoints, [['q', prefix], ...parameters, ...packageType]);
+    const start = prefix.toLowerCase();
+    return data
+      .filter((id): id is string => typeof id === 'string' && id.toLowerCase().startsWith(start))
+      .slice(0, take);
+  }
+
+  /** Listed versions of a package in ascending order. */
+  async versions(
+    id: string,
+    search: Pick<SearchOptions, 'includePrerelease'> = {},
+    options: CallOptions = {},
+  ): Promise<readonly NuGetVersion[]> {
+    const endpoints = await this.#source.endpoints('autocomplete', options);
+    const parameters = [['id', checkPackageId(id)] as const, ...common(search)];
+    const { data } = await this.#ask(options, endpoints, parameters);
+    return data
+      .map((text) => (typeof text === 'string' ? NuGetVersion.tryParse(text) : undefined))
+      .filter((version) => version !== undefined)
+      .sort(NuGetVersion.compare);
+  }
+
+  async #ask(options: CallOptions, endpoints: readonly [string, ...string[]], parameters: Parameters): Promise<Answer> {
+    const { feed } = this.#source;
+    return await firstToAnswer(endpoints, options.signal, async (endpoint) => {
+      const answer = await feed.document(withQuery(endpoint, parameters), {
+        ...options,
+        cacheKey: undefined,
+        maxBytes: MAX_BYTES,
+        parse: (body, url) => this.#parse(body, url),
+      });
+      if (answer !== undefined) return answer;
+      throw this.#source.error('SOURCE_UNAVAILABLE', `there is nothing at ${shownUrl(endpoint)}`, 404);
+    });
+  }
+
+  #parse(body: Buffer, url: string): Answer {
+    const { data, totalHits } = parseJsonObject(body, this.#source.feed.name, url);
+    if (Array.isArray(data)) return { data, total: asCount(totalHits) };
+    throw this.#source.error('PROTOCOL', `${shownUrl(url)} answered with something that is no result of a search`);
+  }
+}
+
+interface Answer {
+  readonly data: readonly unknown[];
+  readonly total: number | undefined;
+}
+
+function page(search: SearchOptions): { readonly take: number; readonly parameters: Parameters } {
+  const { skip = 0, take = DEFAULT_TAKE } = search;
+  for (const [name, value] of Object.entries({ skip, take })) {
+    if (Number.isSafeInteger(value) && value >= 0) continue;
+    throw new NuGetError('INVALID_OPTION', `${name} must be a whole number from 0, not ${value}`);
+  }
+  return { take, parameters: [['skip', `${skip}`], ['take', `${take}`], ...common(search)] };
+}
+
+function common({ includePrerelease = false }: SearchOptions): Parameters {
+  return [
+    ['prerelease', `${includePrerelease}`],
+    ['semVerLevel', '2.0.0'],
+  ];
+}
+
+/** Sources that know nothing of package types find packages of all of them, and say of none which it is. */
+function isOfType({ packageTypes }: SearchResult, wanted: string | undefined): boolean {
+  if (wanted === undefined || packageTypes.length === 0) return true;
+  return packageTypes.some((type) => type.toLowerCase() === wanted.toLowerCase());
+}
+
+function readResult(value: unknown): SearchResult | undefined {
+  const result = asObject(value);
+  const id = asText(result?.['id']);
+  const version = typeof result?.['version'] === 'string' ? NuGetVersion.tryParse(result['version']) : undefined;
+  if (result === undefined || id === undefined || version === undefined) return undefined;
+  const versions = readVersions(result, version);
+  return {
+    id,
+    version,
+    title: asText(result['title']),
+    description: asText(result['description']),
+    summary: asText(result['summary']),
+    authors: asList(result['authors'], /,/),
+    owners: asList(result['owners'], /,/),
+    tags: asList(result['tags'], /[\s,;]+/),
+    iconUrl: asText(result['iconUrl']),
+    projectUrl: asText(result['projectUrl']),
+    licenseUrl: asText(result['licenseUrl']),
+    totalDownloads: asCount(result['totalDownloads']) ?? sumOf(versions),
+    verified: asBoolean(result['verified']) ?? false,
+    packageTypes: asArray(result['packageTypes'])
+      .map((type) => asText(asObject(type)?.['name']))
+      .filter((name) => name !== undefined),
+    versions,
+    vulnerabilities: readVulnerabilities(result['vulnerabilities']),
+    deprecation: readDeprecation(result['deprecation']),
+  };
+}
+
+/** The versions that the result lists, and the one that it is about when that isn't among them. */
+function readVersions(result: JsonObject, newest: NuGetVersion): SearchResult['versions'] {
+  const versions = new Map<string, SearchResult['versions'][number]>();
+  for (const value of asArray(result['versions'])) {
+    const item = asObject(value);
+    const version = typeof item?.['version'] === 'string' ? NuGetVersion.tryParse(item['version']) : undefined;
+    if (version !== undefined) versions.set(nameOf(version), { version, downloads: asCount(item?.['downloads']) });
+  }
+  if (!versions.has(nameOf(newest))) versions.set(nameOf(newest), { version: newest });
+  return [...versions.values()];
+}
+
+function nameOf(version: NuGetVersion): string {
+  return version.toNormalizedString().toLowerCase();
+}
+
+function sumOf(versions: SearchResult['versions']): number | undefined {
+  const known = versions.map(({ downloads }) => downloads).filter((downloads) => downloads !== undefined);
+  return known.length === 0 ? undefined : known.reduce((sum, downloads) => sum + downloads, 0);
+}

@@ -1,0 +1,87 @@
+import type { Logger } from '@granary/telemetry';
+import { SourceError } from '../../errors.js';
+import { DEFAULT_MAX_AGE_MS, type SourceCacheContext } from '../../source/source-cache-context.js';
+import type { NuGetVersion } from '../../versions/nuget-version.js';
+import type { CallOptions, Feed } from '../feed.js';
+import { ServiceIndex, type ServiceResource } from './service-index.js';
+
+const MAX_INDEX_BYTES = 4 * 1024 * 1024;
+
+/** A feed and what it offers: what each resource is asked through. */
+export class V3Source {
+  readonly feed: Feed;
+  readonly logger: Logger;
+  readonly clientVersion: NuGetVersion;
+  readonly #contexts = new WeakMap<SourceCacheContext, SourceCacheContext>();
+
+  constructor(feed: Feed, clientVersion: NuGetVersion, logger: Logger) {
+    this.feed = feed;
+    this.clientVersion = clientVersion;
+    this.logger = logger;
+  }
+
+  /**
+   * What the source offers. It changes hardly ever, so it may come from a cache even where what it leads to may not.
+   *
+   * @throws SourceError `PROTOCOL` when the source's URL leads to no service index
+   */
+  async index(options: CallOptions = {}): Promise<ServiceIndex> {
+    const { feed } = this;
+    const index = await feed.document(feed.url, {
+      ...options,
+      cacheContext: this.#indexContext(options.cacheContext),
+      cacheKey: 'service_index',
+      maxBytes: MAX_INDEX_BYTES,
+      parse: (body, url) => ServiceIndex.parse(body, feed.name, url),
+    });
+    if (index !== undefined) return index;
+    throw this.error('PROTOCOL', 'there is no service index at the URL of the source', 404);
+  }
+
+  /** Where the source offers a resource, best first; undefined when it doesn't. */
+  async offered(resource: ServiceResource, options?: CallOptions): Promise<readonly [string, ...string[]] | undefined> {
+    const endpoints = (await this.index(options)).endpoints(resource, this.clientVersion);
+    const [first, ...others] = endpoints.map(({ url }) => url);
+    return first === undefined ? undefined : [first, ...others];
+  }
+
+  /** @throws SourceError `UNSUPPORTED` when the source doesn't offer it */
+  async endpoints(resource: ServiceResource, options?: CallOptions): Promise<readonly [string, ...string[]]> {
+    const endpoints = await this.offered(resource, options);
+    if (endpoints !== undefined) return endpoints;
+    throw this.error('UNSUPPORTED', `it doesn't offer ${NAMES[resource]}`);
+  }
+
+  error(code: SourceError['code'], message: string, statusCode?: number, cause?: unknown): SourceError {
+    return new SourceError(code, this.feed.name, message, { statusCode, cause });
+  }
+
+  #indexContext(context: SourceCacheContext | undefined): SourceCacheContext | undefined {
+    if (context === undefined) return undefined;
+    let changed = this.#contexts.get(context);
+    if (changed === undefined) {
+      const maxAgeMs = Math.max(context.maxAgeMs, DEFAULT_MAX_AGE_MS);
+      changed = context.with({ maxAgeMs, noCache: false, directDownload: false, refreshMemoryCache: false });
+      this.#contexts.set(context, changed);
+    }
+    return changed;
+  }
+}
+
+const NAMES: Readonly<Record<ServiceResource, string>> = {
+  registration: 'metadata of packages (RegistrationsBaseUrl)',
+  flatContainer: 'the content of packages (PackageBaseAddress)',
+  search: 'search (SearchQueryService)',
+  searchByPackageType: 'search by package type (SearchQueryService/3.5.0)',
+  autocomplete: 'completion of ids (SearchAutocompleteService)',
+  publish: 'to take packages (PackagePublish)',
+  symbolPublish: 'to take symbol packages (SymbolPackagePublish)',
+  vulnerabilities: 'known vulnerabilities (VulnerabilityInfo)',
+  repositorySignatures: 'signatures (RepositorySignatures)',
+  reportAbuse: 'a page to report abuse (ReportAbuseUriTemplate)',
+  packageDetails: 'pages about packages (PackageDetailsUriTemplate)',
+  ownerDetails: 'pages about owners (OwnerDetailsUriTemplate)',
+  readme: 'readmes (ReadmeUriTemplate)',
+  legacyGallery: 'protocol 2 (LegacyGallery)',
+  catalog: 'a catalog (Catalog)',
+};
