@@ -16,6 +16,22 @@ export type { ConfiguredCredentials } from './config/source-credentials.js';
 export { isNuGetError, NuGetError, type NuGetErrorCode, PackageNotFoundError, SourceError } from './errors.js';
 export { NuGetFramework } from './frameworks/nuget-framework.js';
 export { checkPackageId, isPackageId, type PackageIdentity } from './package-identity.js';
+export { type ExtractPackageOptions, extractPackage, isInstalledFile } from './packages/extract.js';
+export { NupkgReader, type NupkgReaderOptions, type PackageFile } from './packages/nupkg-reader.js';
+export {
+  type ContentFilesRule,
+  type FrameworkItems,
+  type Nuspec,
+  type PackageLicense,
+  type PackageRepository,
+  type PackageType,
+  type ParseNuspecOptions,
+  parseNuspec,
+  readNuspec,
+} from './packages/nuspec.js';
+export type { RandomAccessInput, RandomAccessSource } from './packages/random-access.js';
+export { type VerifyPackageOptions, verifyPackage } from './packages/verify-package.js';
+export type { PackageLimits } from './packages/zip-directory.js';
 export type { RepositoryCertificate, RepositorySignatures } from './protocol/v3/repository-signatures.js';
 export type { ServiceEndpoint, ServiceIndex, ServiceResource } from './protocol/v3/service-index.js';
 export type { PackagePages } from './protocol/v3/templates.js';

@@ -1,0 +1,60 @@
+import { NuGetError } from '../errors.js';
+
+const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
+const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|$)/i;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const FORBIDDEN = /[\u0000-\u001f\u007f<>:"|?*]/;
+
+/**
+ * The path that an entry's name stands for: packages have the names of parts of URLs, with `%20` for a space, and some
+ * that were made on Windows have backslashes, or a slash in front. Nothing is checked.
+ */
+export function pathOfEntry(name: string): string {
+  const unescaped = name.includes('%') ? name.replace(ESCAPES, unescapeRun) : name;
+  const path = unescaped.replaceAll('\\', '/');
+  return path.startsWith('/') ? path.slice(1) : path;
+}
+
+/** What isn't UTF-8 stays escaped. */
+function unescapeRun(run: string): string {
+  try {
+    return decodeURIComponent(run);
+  } catch {
+    return run;
+  }
+}
+
+/**
+ * Why a path must not be written below a folder, or undefined when it may. The answer is the same on all systems, so
+ * that a package that can be extracted on one can be on the others: absolute paths, drives, `..`, names of devices and
+ * names that Windows would change.
+ */
+function reasonAgainst(path: string): string | undefined {
+  if (path === '') return 'it is empty';
+  if (path.startsWith('/')) return 'it is absolute';
+  if (/^[A-Za-z]:/.test(path)) return 'it names a drive';
+  if (FORBIDDEN.test(path)) return 'it has a character that file names must not have';
+  for (const segment of path.split('/')) {
+    if (segment === '..') return 'it leaves the folder';
+    if (segment === '' || segment === '.') return 'it has an empty step';
+    if (segment.endsWith('.') || segment.endsWith(' ')) return 'one of its names ends in a dot or a space';
+    if (DEVICE.test(segment)) return 'one of its names is that of a device';
+  }
+  return undefined;
+}
+
+/**
+ * The path, which must be one that may be written below a folder.
+ *
+ * @throws {@link NuGetError} `INVALID_PACKAGE`
+ */
+export function checkSafePath(path: string): string {
+  const reason = reasonAgainst(path);
+  if (reason === undefined) return path;
+  throw new NuGetError('INVALID_PACKAGE', `${shown(path)} is no path of a package's file: ${reason}`);
+}
+
+/** A name from a package as an error shows it: quoted, and not at full length. */
+export function shown(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+}

@@ -1,0 +1,11 @@
+import { isNuGetError, NuGetError } from '../errors.js';
+
+/**
+ * What went wrong while a package was read, as an error of ours: the system's own errors and ours stay as they are, and
+ * all else is the package's fault.
+ */
+export function invalidPackage(error: unknown, what: string): unknown {
+  if (isNuGetError(error) || (error instanceof Error && 'syscall' in error)) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new NuGetError('INVALID_PACKAGE', `the package ${what}: ${reason}`, { cause: error });
+}

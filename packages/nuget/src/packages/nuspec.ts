@@ -1,0 +1,354 @@
+import { NuGetError } from '../errors.js';
+import { NuGetFramework } from '../frameworks/nuget-framework.js';
+import { isPackageId, type PackageIdentity } from '../package-identity.js';
+import type { DependencyGroup, PackageDependency } from '../protocol/model.js';
+import { NuGetVersion } from '../versions/nuget-version.js';
+import { VersionRange } from '../versions/version-range.js';
+import { shown } from './entry-path.js';
+import { decodeXml } from './xml-text.js';
+import { parseXml, type XmlElement } from './xml-tree.js';
+
+/** What a package's manifest says. Texts are trimmed, and undefined where there is none. */
+export interface Nuspec extends PackageIdentity {
+  readonly title?: string | undefined;
+  readonly authors: readonly string[];
+  readonly owners: readonly string[];
+  readonly description?: string | undefined;
+  readonly summary?: string | undefined;
+  readonly releaseNotes?: string | undefined;
+  readonly copyright?: string | undefined;
+  readonly language?: string | undefined;
+  readonly tags: readonly string[];
+  readonly projectUrl?: string | undefined;
+  readonly iconUrl?: string | undefined;
+  /** Path in the package, as that of the readme. */
+  readonly icon?: string | undefined;
+  readonly readme?: string | undefined;
+  readonly license?: PackageLicense | undefined;
+  readonly licenseUrl?: string | undefined;
+  readonly requireLicenseAcceptance: boolean;
+  readonly developmentDependency: boolean;
+  readonly serviceable: boolean;
+  readonly minClientVersion?: string | undefined;
+  readonly repository?: PackageRepository | undefined;
+  readonly dependencyGroups: readonly DependencyGroup[];
+  /** Assemblies of the framework itself that are referenced. */
+  readonly frameworkAssemblies: readonly FrameworkItems[];
+  /** Names of the files in `lib` that are referenced; none stands for all. */
+  readonly references: readonly FrameworkItems[];
+  /** Shared frameworks: `Microsoft.AspNetCore.App`. */
+  readonly frameworkReferences: readonly FrameworkItems[];
+  /** None stands for a plain dependency. */
+  readonly packageTypes: readonly PackageType[];
+  readonly contentFiles: readonly ContentFilesRule[];
+  /** Namespace of the schema; empty for none. */
+  readonly namespace: string;
+}
+
+export interface PackageLicense {
+  /** An SPDX expression, or a path in the package. */
+  readonly type: 'expression' | 'file';
+  readonly value: string;
+  /** Version of the expressions' syntax: `1.0.0` where none is given. */
+  readonly version: string;
+}
+
+/** Where the source code is. */
+export interface PackageRepository {
+  readonly type?: string | undefined;
+  readonly url?: string | undefined;
+  readonly branch?: string | undefined;
+  readonly commit?: string | undefined;
+}
+
+/** Names that count for a target framework. */
+export interface FrameworkItems {
+  readonly targetFramework: NuGetFramework;
+  readonly items: readonly string[];
+}
+
+export interface PackageType {
+  /** `DotnetTool`, `Template`, `Dependency`, … */
+  readonly name: string;
+  /** `0.0` where none is given. */
+  readonly version: string;
+}
+
+/** What becomes of files below `contentFiles`. */
+export interface ContentFilesRule {
+  /** A pattern. */
+  readonly include: string;
+  readonly exclude?: string | undefined;
+  readonly buildAction?: string | undefined;
+  readonly copyToOutput?: boolean | undefined;
+  readonly flatten?: boolean | undefined;
+}
+
+export interface ParseNuspecOptions {
+  /** Longest document. Default 4 MiB. */
+  readonly maxBytes?: number | undefined;
+}
+
+const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
+
+/**
+ * What a nuspec says, of whatever version of the schema. As in NuGet, elements that aren't known are skipped, so are
+ * those of another namespace than `<metadata>`, and a dependency whose range is none takes all versions.
+ *
+ * @throws {@link NuGetError} `INVALID_PACKAGE` for what is no XML or has a document type definition, without id or
+ * version, or with a value that makes no sense; `LIMIT` for what is too long or too deep
+ */
+export function parseNuspec(nuspec: Uint8Array | string, options: ParseNuspecOptions = {}): Nuspec {
+  const { maxBytes = DEFAULT_MAX_BYTES } = options;
+  if (nuspec.length > maxBytes) throw tooLong(maxBytes);
+  const root = parseXml(typeof nuspec === 'string' ? nuspec.replace(/^\uFEFF/, '') : decodeXml(nuspec));
+  // Some old packages have the namespace here instead of at the root.
+  const metadata = root.children.find((child) => child.name === 'metadata');
+  if (metadata === undefined) throw invalid('has no <metadata>');
+  return readMetadata(metadata);
+}
+
+/** As {@link parseNuspec}, of a stream, which is read to its end, or destroyed when it is too long. */
+export async function readNuspec(stream: AsyncIterable<Uint8Array>, options: ParseNuspecOptions = {}): Promise<Nuspec> {
+  const { maxBytes = DEFAULT_MAX_BYTES } = options;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    length += chunk.length;
+    if (length > maxBytes) throw tooLong(maxBytes);
+    chunks.push(chunk);
+  }
+  return parseNuspec(Buffer.concat(chunks), options);
+}
+
+function readMetadata(metadata: XmlElement): Nuspec {
+  const values = simpleValues(metadata);
+  const text = (name: string): string | undefined => values.get(name.toLowerCase());
+  return {
+    ...readIdentity(metadata),
+    title: text('title'),
+    authors: split(text('authors'), /,/),
+    owners: split(text('owners'), /,/),
+    description: text('description'),
+    summary: text('summary'),
+    releaseNotes: text('releaseNotes'),
+    copyright: text('copyright'),
+    language: text('language'),
+    tags: split(text('tags'), /[\s,;]+/),
+    projectUrl: text('projectUrl'),
+    iconUrl: text('iconUrl'),
+    icon: text('icon'),
+    readme: text('readme'),
+    license: readLicense(first(metadata, 'license')),
+    licenseUrl: text('licenseUrl'),
+    requireLicenseAcceptance: isTrue(text('requireLicenseAcceptance')),
+    developmentDependency: isTrue(text('developmentDependency')),
+    serviceable: isTrue(text('serviceable')),
+    minClientVersion: attribute(metadata, 'minClientVersion'),
+    repository: readRepository(first(metadata, 'repository')),
+    dependencyGroups: readDependencyGroups(metadata),
+    frameworkAssemblies: readFrameworkAssemblies(metadata),
+    references: readReferences(metadata),
+    frameworkReferences: readFrameworkReferences(metadata),
+    packageTypes: within(metadata, 'packageTypes', 'packageType').map(readPackageType),
+    contentFiles: within(metadata, 'contentFiles', 'files').map(readContentFiles),
+    namespace: metadata.namespace,
+  };
+}
+
+function readIdentity(metadata: XmlElement): PackageIdentity {
+  const id = textOf(first(metadata, 'id'));
+  if (id === undefined) throw invalid('has no id');
+  if (!isPackageId(id)) throw invalid(`has an id that is none: ${shown(id)}`);
+  const text = textOf(first(metadata, 'version'));
+  if (text === undefined) throw invalid(`of ${id} has no version`);
+  const version = NuGetVersion.tryParse(text);
+  if (version === undefined) throw invalid(`of ${id} has a version that is none: ${shown(text)}`);
+  return { id, version };
+}
+
+/** The elements that hold but text, by name in lower case: as for NuGet, the first that isn't empty counts. */
+function simpleValues(metadata: XmlElement): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const child of metadata.children) {
+    const name = child.name.toLowerCase();
+    const text = child.children.length === 0 ? textOf(child) : undefined;
+    if (text !== undefined && !values.has(name)) values.set(name, text);
+  }
+  return values;
+}
+
+function readLicense(element: XmlElement | undefined): PackageLicense | undefined {
+  const value = textOf(element);
+  if (element === undefined || value === undefined) return undefined;
+  const type = attribute(element, 'type')?.toLowerCase();
+  if (type !== 'expression' && type !== 'file') return undefined;
+  return { type, value, version: attribute(element, 'version') ?? '1.0.0' };
+}
+
+function readRepository(element: XmlElement | undefined): PackageRepository | undefined {
+  if (element === undefined) return undefined;
+  return {
+    type: attribute(element, 'type'),
+    url: attribute(element, 'url'),
+    branch: attribute(element, 'branch'),
+    commit: attribute(element, 'commit'),
+  };
+}
+
+/** In groups, or, as packages for clients before 2.0 have it, in one list, which counts where there are no groups. */
+function readDependencyGroups(metadata: XmlElement): readonly DependencyGroup[] {
+  const groups = within(metadata, 'dependencies', 'group');
+  if (groups.length > 0) {
+    return groups.map((group) => ({
+      targetFramework: frameworkOf(group),
+      dependencies: readDependencies(named(group, 'dependency')),
+    }));
+  }
+  const dependencies = readDependencies(within(metadata, 'dependencies', 'dependency'));
+  return dependencies.length === 0 ? [] : [{ targetFramework: NuGetFramework.any, dependencies }];
+}
+
+function readDependencies(elements: readonly XmlElement[]): readonly PackageDependency[] {
+  const dependencies = new Map<string, PackageDependency>();
+  for (const element of elements) {
+    const id = attribute(element, 'id');
+    if (id === undefined) throw invalid('has a dependency without an id');
+    if (!isPackageId(id)) throw invalid(`has a dependency on an id that is none: ${shown(id)}`);
+    const range = VersionRange.tryParse(attribute(element, 'version') ?? '') ?? VersionRange.all;
+    const include = attribute(element, 'include');
+    const exclude = attribute(element, 'exclude');
+    const key = [id.toLowerCase(), range.toNormalizedString(), include, exclude].join('\n');
+    if (!dependencies.has(key)) dependencies.set(key, { id, range, include, exclude });
+  }
+  return [...dependencies.values()];
+}
+
+function readReferences(metadata: XmlElement): readonly FrameworkItems[] {
+  const groups = within(metadata, 'references', 'group');
+  if (groups.length > 0) {
+    return groups.map((group) => ({
+      targetFramework: frameworkOf(group),
+      items: attributes(named(group, 'reference'), 'file'),
+    }));
+  }
+  const items = attributes(within(metadata, 'references', 'reference'), 'file');
+  return items.length === 0 ? [] : [{ targetFramework: NuGetFramework.any, items }];
+}
+
+function readFrameworkReferences(metadata: XmlElement): readonly FrameworkItems[] {
+  return within(metadata, 'frameworkReferences', 'group').map((group) => ({
+    targetFramework: frameworkOf(group),
+    items: unique(attributes(named(group, 'frameworkReference'), 'name')),
+  }));
+}
+
+/** Each assembly names its frameworks, so that the groups have to be made. */
+function readFrameworkAssemblies(metadata: XmlElement): readonly FrameworkItems[] {
+  const groups = new Map<string, { targetFramework: NuGetFramework; items: string[] }>();
+  for (const element of within(metadata, 'frameworkAssemblies', 'frameworkAssembly')) {
+    const name = attribute(element, 'assemblyName');
+    const frameworks = split(attribute(element, 'targetFramework'), /,/);
+    for (const framework of frameworks.length === 0 ? [''] : frameworks) {
+      const targetFramework = parseFramework(framework);
+      const { key } = targetFramework;
+      const group = groups.get(key) ?? { targetFramework, items: [] };
+      groups.set(key, group);
+      if (name !== undefined) group.items.push(name);
+    }
+  }
+  return [...groups.values()].map(({ targetFramework, items }) => ({ targetFramework, items: unique(items) }));
+}
+
+const TYPE_VERSION = /^\s*\d+(?:\s*\.\s*\d+){1,3}\s*$/;
+
+function readPackageType(element: XmlElement): PackageType {
+  const name = attribute(element, 'name');
+  if (name === undefined) throw invalid('has a package type without a name');
+  const version = attribute(element, 'version') ?? '0.0';
+  if (!TYPE_VERSION.test(version)) throw invalid(`has the package type ${shown(name)} in version ${shown(version)}`);
+  return { name, version };
+}
+
+function readContentFiles(element: XmlElement): ContentFilesRule {
+  const include = attribute(element, 'include');
+  if (include === undefined) throw invalid('has <files> in <contentFiles> that say nothing to include');
+  return {
+    include,
+    exclude: attribute(element, 'exclude'),
+    buildAction: attribute(element, 'buildAction'),
+    copyToOutput: booleanAttribute(element, 'copyToOutput'),
+    flatten: booleanAttribute(element, 'flatten'),
+  };
+}
+
+function booleanAttribute(element: XmlElement, name: string): boolean | undefined {
+  const text = attribute(element, name);
+  const value = text?.toLowerCase();
+  if (text === undefined || value === 'true' || value === 'false') return text === undefined ? text : value === 'true';
+  throw invalid(`has <files> with ${name} ${shown(text)}, which is neither true nor false`);
+}
+
+function frameworkOf(element: XmlElement): NuGetFramework {
+  return parseFramework(attribute(element, 'targetFramework') ?? '');
+}
+
+function parseFramework(text: string): NuGetFramework {
+  if (text === '') return NuGetFramework.any;
+  try {
+    return NuGetFramework.parse(text);
+  } catch (error) {
+    throw invalid(`has a target framework that is none: ${shown(text)}`, error);
+  }
+}
+
+function named(parent: XmlElement, name: string): readonly XmlElement[] {
+  return parent.children.filter((child) => child.name === name && child.namespace === parent.namespace);
+}
+
+function first(parent: XmlElement, name: string): XmlElement | undefined {
+  return named(parent, name)[0];
+}
+
+/** The elements with a name in all lists with a name. */
+function within(metadata: XmlElement, list: string, name: string): readonly XmlElement[] {
+  return named(metadata, list).flatMap((element) => named(element, name));
+}
+
+/** Trimmed; undefined when it isn't there or empty. */
+function attribute(element: XmlElement, name: string): string | undefined {
+  return element.attributes.get(name)?.trim() || undefined;
+}
+
+function attributes(elements: readonly XmlElement[], name: string): readonly string[] {
+  return elements.map((element) => attribute(element, name)).filter((value) => value !== undefined);
+}
+
+function textOf(element: XmlElement | undefined): string | undefined {
+  return element?.text.trim() || undefined;
+}
+
+function isTrue(text: string | undefined): boolean {
+  return text !== undefined && /^(?:true|1)$/i.test(text);
+}
+
+function split(text: string | undefined, separator: RegExp): readonly string[] {
+  if (text === undefined) return [];
+  return text
+    .split(separator)
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+/** Without those that differ in nothing but case from an earlier one. */
+function unique(items: readonly string[]): readonly string[] {
+  return [...new Map(items.toReversed().map((item) => [item.toLowerCase(), item])).values()].toReversed();
+}
+
+function invalid(what: string, cause?: unknown): NuGetError {
+  return new NuGetError('INVALID_PACKAGE', `the nuspec ${what}`, cause === undefined ? undefined : { cause });
+}
+
+function tooLong(maxBytes: number): NuGetError {
+  return new NuGetError('LIMIT', `the nuspec has more than ${maxBytes} bytes`);
+}

@@ -1,0 +1,71 @@
+import { SaxesParser } from 'saxes';
+import { isNuGetError, NuGetError } from '../errors.js';
+
+/** An element of a document, with what matters of it. */
+export interface XmlElement {
+  /** Without prefix. */
+  readonly name: string;
+  /** Empty for none. */
+  readonly namespace: string;
+  /** Those without a prefix. */
+  readonly attributes: ReadonlyMap<string, string>;
+  readonly children: readonly XmlElement[];
+  /** Its own text, that of its children left out. */
+  readonly text: string;
+}
+
+interface OpenElement extends XmlElement {
+  readonly children: XmlElement[];
+  text: string;
+}
+
+const MAX_DEPTH = 32;
+const MAX_ELEMENTS = 100_000;
+
+/**
+ * The document as a tree. It must not have a document type definition: that is where entities come from, whether they
+ * multiply or fetch files.
+ *
+ * @throws {@link NuGetError} `INVALID_PACKAGE` with line and column for what isn't well-formed, `LIMIT` for more than
+ * 100000 elements or more than 32 in one another
+ */
+export function parseXml(text: string): XmlElement {
+  const parser = new SaxesParser({ xmlns: true });
+  const open: OpenElement[] = [];
+  let root: XmlElement | undefined;
+  let elements = 0;
+  parser.on('doctype', () => {
+    throw new NuGetError('INVALID_PACKAGE', 'the nuspec has a document type definition, which is not allowed');
+  });
+  parser.on('opentag', (tag) => {
+    if (open.length >= MAX_DEPTH) throw tooMuch(`${MAX_DEPTH} levels of elements`);
+    if (++elements > MAX_ELEMENTS) throw tooMuch(`${MAX_ELEMENTS} elements`);
+    const attributes = new Map<string, string>();
+    for (const { prefix, local, value } of Object.values(tag.attributes)) {
+      if (prefix === '') attributes.set(local, value);
+    }
+    const element: OpenElement = { name: tag.local, namespace: tag.uri, attributes, children: [], text: '' };
+    open.at(-1)?.children.push(element);
+    root ??= element;
+    open.push(element);
+  });
+  const onText = (part: string): void => {
+    const element = open.at(-1);
+    if (element !== undefined) element.text += part;
+  };
+  parser.on('text', onText);
+  parser.on('cdata', onText);
+  parser.on('closetag', () => open.pop());
+  try {
+    parser.write(text).close();
+  } catch (error) {
+    if (isNuGetError(error)) throw error;
+    throw new NuGetError('INVALID_PACKAGE', `the nuspec is no XML: ${(error as Error).message}`, { cause: error });
+  }
+  if (root === undefined) throw new NuGetError('INVALID_PACKAGE', 'the nuspec is empty');
+  return root;
+}
+
+function tooMuch(limit: string): NuGetError {
+  return new NuGetError('LIMIT', `the nuspec has more than ${limit}`);
+}
