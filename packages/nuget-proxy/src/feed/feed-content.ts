@@ -1,0 +1,106 @@
+import type { Readable } from 'node:stream';
+import type { PackageIdentity, SearchOptions } from '@granary/nuget';
+import type { Span } from '@granary/telemetry';
+import type { PackageRecord } from './package-record.js';
+
+/** What goes with every call. */
+export interface FeedCall {
+  /** Aborts when the client goes away. */
+  readonly signal?: AbortSignal | undefined;
+  readonly span?: Span | undefined;
+}
+
+/**
+ * Where an answer comes from, as `X-Cache` says it: `hit` fresh from here, `miss` from upstream just now, `revalidated`
+ * confirmed by upstream just now, `stale` from here because upstream failed or took too long.
+ */
+export type CacheState = 'hit' | 'miss' | 'revalidated' | 'stale';
+
+export interface Answer<T> {
+  readonly value: T;
+  readonly state: CacheState;
+  /** When it was asked of upstream last, in milliseconds since 1970. */
+  readonly asOf: number;
+}
+
+export interface ListedVersion {
+  /** Normalized, without metadata, in lower case: as the flat container has it. */
+  readonly version: string;
+}
+
+/** A package's bytes, and what is known of them. */
+export interface PackageContent {
+  /** Undefined while it still arrives and upstream hasn't said. */
+  readonly size: number | undefined;
+  /** Strong validator for `ETag`, with its quotes; undefined while it still arrives. */
+  readonly etag: string | undefined;
+  readonly lastModified: Date | undefined;
+  readonly state: CacheState;
+  /**
+   * The bytes from an offset on, at most `limit` of them. A package that still arrives is given as it comes, its last
+   * bytes only after it was verified: a broken one ends with an error. Destroy it when it isn't read to its end.
+   */
+  open(part?: { readonly offset?: number | undefined; readonly limit?: number | undefined }): Readable;
+  /** For who doesn't open it. */
+  release(): void;
+}
+
+export interface SearchHit {
+  /** The newest version that matches. */
+  readonly record: PackageRecord;
+  readonly versions: readonly { readonly version: string; readonly downloads: number }[];
+  readonly totalDownloads: number;
+  readonly verified: boolean;
+}
+
+export interface SearchAnswer {
+  readonly total: number;
+  readonly hits: readonly SearchHit[];
+}
+
+/** A pushed package, in a file of the server's own. */
+export interface ReceivedPackage {
+  readonly path: string;
+  readonly size: number;
+}
+
+export interface PushCall extends FeedCall {
+  /** What the client sent as `X-NuGet-ApiKey`; never logged, never sent to another feed than the one it is for. */
+  readonly apiKey: string | undefined;
+}
+
+export interface Vulnerability {
+  readonly advisoryUrl: string;
+  /** 0 low, 1 moderate, 2 high, 3 critical. */
+  readonly severity: number;
+  /** Interval notation. */
+  readonly versions: string;
+}
+
+/**
+ * What a feed has, whatever protocol it is asked in and wherever it comes from: one upstream, packages that were pushed
+ * here, or several feeds as one. Ids are checked by whoever calls, and their case doesn't matter.
+ *
+ * A feed that can't tell throws {@link FeedUnavailableError}; it never says that something isn't there unless it knows.
+ */
+export interface FeedContent {
+  /** Name of the source; `all` for several as one. */
+  readonly name: string;
+  /** All versions, unlisted ones too, ascending; undefined when there is no such package. */
+  versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined>;
+  /** All versions, unlisted ones too, ascending; undefined when there is no such package. */
+  records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined>;
+  package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined>;
+  nuspec(identity: PackageIdentity, call?: FeedCall): Promise<Answer<Buffer> | undefined>;
+  search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>>;
+  autocomplete(prefix: string, options: SearchOptions, call?: FeedCall): Promise<Answer<readonly string[]>>;
+  /** By id in lower case; undefined when none of the sources tells. */
+  vulnerabilities(call?: FeedCall): Promise<Answer<ReadonlyMap<string, readonly Vulnerability[]>> | undefined>;
+  /** @throws NuGetError `CONFLICT`, `INVALID_PACKAGE`, `FORBIDDEN`, `UNSUPPORTED` */
+  push(pkg: ReceivedPackage, call: PushCall): Promise<void>;
+  /** Unlists, or deletes where upstream does that; false when it isn't there. */
+  delete(identity: PackageIdentity, call: PushCall): Promise<boolean>;
+  /** Lists it again; false when it isn't there. */
+  relist(identity: PackageIdentity, call: PushCall): Promise<boolean>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,1 @@
+export { FeedUnavailableError } from './errors.js';
