@@ -13,6 +13,7 @@ export { type NuGetLocations, nugetLocations, type PlatformOptions } from './con
 export { loadNuGetConfig, NuGetConfig } from './config/nuget-config.js';
 export type { PackageSource } from './config/package-sources.js';
 export type { ConfiguredCredentials } from './config/source-credentials.js';
+export { type SourceCredentials, SourceEditor, type SourceSettings } from './config/source-editor.js';
 export { isNuGetError, NuGetError, type NuGetErrorCode, PackageNotFoundError, SourceError } from './errors.js';
 export { NuGetFramework } from './frameworks/nuget-framework.js';
 export { checkPackageId, isPackageId, type PackageIdentity } from './package-identity.js';

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { NuGetError } from '../errors.js';
 import { type ConfigFile, DEFAULT_CONFIG, parseConfigFile, readConfigFile } from './config-file.js';
-import { type NuGetLocations, nugetLocations, type PlatformOptions } from './locations.js';
+import { nugetLocations, type PlatformOptions } from './locations.js';
 
 export interface ConfigFilesOptions extends PlatformOptions {
   /** Where to begin to look for `nuget.config`. Default: the working directory. */
@@ -43,11 +43,6 @@ export async function readConfigFiles(options: ConfigFilesOptions = {}): Promise
   }
   if (locations.machineConfig !== undefined) files.push(...(await readFolder(locations.machineConfig, 'machine')));
   return files;
-}
-
-/** The file that is the user's own, whether it is there or not. */
-export function userConfigPath(locations: NuGetLocations): string | undefined {
-  return locations.userConfig && join(locations.userConfig, USER_FILE_NAME);
 }
 
 async function readUserConfig(folder: string): Promise<ConfigFile> {
