@@ -33,6 +33,8 @@ export {
 export type { RandomAccessInput, RandomAccessSource } from './packages/random-access.js';
 export { type VerifyPackageOptions, verifyPackage } from './packages/verify-package.js';
 export type { PackageLimits } from './packages/zip-directory.js';
+export type { V2Capabilities } from './protocol/v2/odata-metadata.js';
+export { type GetUpdatesOptions, V2Provider, type V2ProviderOptions } from './protocol/v2/v2-provider.js';
 export type { RepositoryCertificate, RepositorySignatures } from './protocol/v3/repository-signatures.js';
 export type { ServiceEndpoint, ServiceIndex, ServiceResource } from './protocol/v3/service-index.js';
 export type { PackagePages } from './protocol/v3/templates.js';

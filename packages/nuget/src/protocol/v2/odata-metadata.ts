@@ -1,0 +1,68 @@
+import type { SaxesTagNS } from 'saxes';
+import { type DocumentOrigin, notXml, readXml, type XmlHandler } from './xml-document.js';
+
+/** What a source says in `$metadata` that it can be asked. Names are in lower case. */
+export interface V2Capabilities {
+  readonly functions: ReadonlySet<string>;
+  /** Properties of its packages. */
+  readonly properties: ReadonlySet<string>;
+}
+
+const MAX_NAMES = 10_000;
+
+/**
+ * Reads `$metadata`, in whatever version of its namespaces.
+ *
+ * @throws {@link SourceError} `PROTOCOL` for anything that doesn't describe a set of packages
+ */
+export function parseODataMetadata(body: Buffer, origin: DocumentOrigin): V2Capabilities {
+  const reader = new MetadataReader();
+  readXml(body, origin, reader);
+  const container = reader.containers.find(({ entityType }) => entityType !== undefined);
+  if (container?.entityType === undefined) throw notXml(origin, 'it describes no set of packages');
+  // The type's name comes with its namespace, which has dots of its own.
+  const type = container.entityType.slice(container.entityType.lastIndexOf('.') + 1);
+  return { functions: container.functions, properties: reader.types.get(type) ?? new Set() };
+}
+
+interface Container {
+  entityType: string | undefined;
+  readonly functions: Set<string>;
+}
+
+class MetadataReader implements XmlHandler {
+  readonly containers: Container[] = [];
+  readonly types = new Map<string, Set<string>>();
+  readonly #parents: string[] = [];
+  #type: Set<string> | undefined;
+  #names = 0;
+
+  open(element: SaxesTagNS): void {
+    const parent = this.#parents.at(-1);
+    this.#parents.push(element.local);
+    const name = element.attributes['Name']?.value.toLowerCase();
+    if (element.local === 'EntityContainer') this.containers.push({ entityType: undefined, functions: new Set() });
+    // More than any feed has are passed over: what isn't known isn't asked for.
+    if (name === undefined || ++this.#names > MAX_NAMES) return;
+    if (element.local === 'EntityType') {
+      this.#type = new Set();
+      this.types.set(name, this.#type);
+    } else if (parent === 'EntityType' && element.local === 'Property') this.#type?.add(name);
+    else if (parent === 'EntityContainer') this.#inContainer(element, name);
+  }
+
+  text(): void {}
+
+  close(): void {
+    this.#parents.pop();
+  }
+
+  #inContainer(element: SaxesTagNS, name: string): void {
+    const container = this.containers.at(-1);
+    if (container === undefined) return;
+    if (element.local === 'FunctionImport') container.functions.add(name);
+    else if (element.local === 'EntitySet' && name === 'packages') {
+      container.entityType = element.attributes['EntityType']?.value.toLowerCase();
+    }
+  }
+}

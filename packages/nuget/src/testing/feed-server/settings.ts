@@ -1,0 +1,72 @@
+import type { PackageInit } from '../build-package.js';
+
+/** A package for the server: its bytes, what to build, or its bytes with what only a feed knows. */
+export type FeedPackageInit = Buffer | PackageInit | ListedPackageInit;
+
+export interface ListedPackageInit {
+  readonly content: Buffer;
+  /** Default true. */
+  readonly listed?: boolean | undefined;
+  /** Default: when it was added. */
+  readonly published?: Date | undefined;
+  /** Default 0. */
+  readonly downloads?: number | undefined;
+}
+
+export interface FeedVulnerability {
+  readonly id: string;
+  /** From 0 (low) to 3 (critical). */
+  readonly severity: number;
+  readonly url: string;
+  /** The versions that have it, as a range. */
+  readonly versions: string;
+}
+
+/** How the server behaves. All of it can be changed between two requests, by writing to `server.settings`. */
+export interface FeedSettings {
+  /** Compresses every document for those who accept it. Two hives of registrations always are. Default false. */
+  gzip: boolean;
+  /** Whether a registration has its versions in itself, or names pages that have them. Default `inlined`. */
+  registration: 'inlined' | 'paged';
+  /** Versions on a page of a registration. Default 64. */
+  registrationPageSize: number;
+  /** Entries on a page of a V2 feed. Default 100. */
+  pageSize: number;
+  /** What conditional requests are answered by. Default `both`. */
+  validators: 'etag' | 'date' | 'both' | 'none';
+  /** Who may read and write; everybody else gets 401. Default everybody. */
+  credentials: { readonly username: string; readonly password: string } | { readonly bearer: string } | undefined;
+  /** What pushes and deletes must come with. Default nothing. */
+  apiKey: string | undefined;
+  /** Whether a delete hides a version or forgets it. Default `unlist`. */
+  deletes: 'unlist' | 'remove';
+  /** Offers a list of certificates, which NuGet accepts from https sources only. Default false. */
+  repositorySignatures: boolean;
+  vulnerabilities: readonly FeedVulnerability[];
+  /** Types of resources that the service index leaves out, as a source of that age would: `/^VulnerabilityInfo/`. */
+  withoutResources: RegExp | undefined;
+}
+
+export interface FeedServerOptions extends Partial<FeedSettings> {
+  readonly packages?: readonly FeedPackageInit[] | undefined;
+  /** Waits for the fault `delay`. Default: that time, or until the server is closed. */
+  readonly wait?: ((ms: number, signal: AbortSignal) => Promise<unknown>) | undefined;
+  /** Milliseconds since 1970, for dates in documents. Default `Date.now`. */
+  readonly now?: (() => number) | undefined;
+}
+
+export function defaultSettings(options: FeedServerOptions): FeedSettings {
+  return {
+    gzip: options.gzip ?? false,
+    registration: options.registration ?? 'inlined',
+    registrationPageSize: options.registrationPageSize ?? 64,
+    pageSize: options.pageSize ?? 100,
+    validators: options.validators ?? 'both',
+    credentials: options.credentials,
+    apiKey: options.apiKey,
+    deletes: options.deletes ?? 'unlist',
+    repositorySignatures: options.repositorySignatures ?? false,
+    vulnerabilities: options.vulnerabilities ?? [],
+    withoutResources: options.withoutResources,
+  };
+}
