@@ -15,6 +15,9 @@ export type { PackageSource } from './config/package-sources.js';
 export type { ConfiguredCredentials } from './config/source-credentials.js';
 export { type SourceCredentials, SourceEditor, type SourceSettings } from './config/source-editor.js';
 export { isNuGetError, NuGetError, type NuGetErrorCode, PackageNotFoundError, SourceError } from './errors.js';
+export { isCompatible } from './frameworks/compatibility.js';
+export type { FrameworkParts } from './frameworks/framework-parts.js';
+export { type NearestOptions, nearestFramework } from './frameworks/nearest.js';
 export { NuGetFramework } from './frameworks/nuget-framework.js';
 export { checkPackageId, isPackageId, type PackageIdentity } from './package-identity.js';
 export { type ExtractPackageOptions, extractPackage, isInstalledFile } from './packages/extract.js';
@@ -39,6 +42,22 @@ export type { RepositoryCertificate, RepositorySignatures } from './protocol/v3/
 export type { ServiceEndpoint, ServiceIndex, ServiceResource } from './protocol/v3/service-index.js';
 export type { PackagePages } from './protocol/v3/templates.js';
 export { V3Provider, type V3ProviderOptions } from './protocol/v3/v3-provider.js';
+export type { AuditOptions } from './resolver/audit.js';
+export type {
+  DependencyGraph,
+  DependencyNode,
+  DependencyOutcome,
+  ResolvedPackage,
+} from './resolver/dependency-graph.js';
+export type {
+  DependencyCallOptions,
+  DependencyProvider,
+  GroupFit,
+  SelectedDependencies,
+} from './resolver/dependency-provider.js';
+export type { Diagnostic, DiagnosticCode } from './resolver/diagnostic.js';
+export { type ResolveOptions, resolveDependencies } from './resolver/resolve-dependencies.js';
+export { selectDependencies } from './resolver/select-dependencies.js';
 export { type PackagePatterns, PackageSourceMapping } from './source/package-source-mapping.js';
 export { SourceCacheContext, type SourceCacheContextOptions } from './source/source-cache-context.js';
 export { type FloatBehavior, FloatRange } from './versions/float-range.js';

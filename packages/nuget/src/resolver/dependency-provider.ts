@@ -1,0 +1,38 @@
+import type { NuGetFramework } from '../frameworks/nuget-framework.js';
+import type { PackageIdentity } from '../package-identity.js';
+import type { PackageDependency } from '../protocol/model.js';
+import type { NuGetVersion } from '../versions/nuget-version.js';
+
+/** How well a package's dependency groups fit the target framework. */
+export type GroupFit =
+  | 'compatible' // a group fits, or the package has none, so that nothing speaks against it
+  | 'fallback' // only a framework that is taken for want of a better one has a group
+  | 'incompatible'; // it has groups, and none is for this framework
+
+/** What a version of a package needs when it is used for a framework. */
+export interface SelectedDependencies {
+  /** The id as the package itself writes it. */
+  readonly id: string;
+  readonly dependencies: readonly PackageDependency[];
+  readonly fit: GroupFit;
+}
+
+export interface DependencyCallOptions {
+  readonly signal: AbortSignal;
+  /** Frameworks whose groups are taken when the target's own has none, in order: `net472` for projects of .NET 8. */
+  readonly fallbacks: readonly NuGetFramework[];
+}
+
+/** Where a resolver learns what there is. Each question is asked once for a graph, many at the same time. */
+export interface DependencyProvider {
+  /** All versions in any order, unlisted ones included; empty when there is no such package. */
+  listVersions(id: string, options: DependencyCallOptions): Promise<readonly NuGetVersion[]>;
+  /** Undefined when that version isn't there after all. */
+  dependencies(
+    identity: PackageIdentity,
+    framework: NuGetFramework,
+    options: DependencyCallOptions,
+  ): Promise<SelectedDependencies | undefined>;
+  /** Names of the sources that are asked for an id; none means that package source mapping leaves no source for it. */
+  sources?(id: string): readonly string[];
+}
