@@ -13,8 +13,6 @@ export interface FeedPage {
   readonly count: number | undefined;
 }
 
-export const EMPTY_PAGE: FeedPage = { entries: [], next: undefined, count: 0 };
-
 const ATOM = 'http://www.w3.org/2005/Atom';
 const METADATA = 'http://schemas.microsoft.com/ado/2007/08/dataservices/metadata';
 const DATA = 'http://schemas.microsoft.com/ado/2007/08/dataservices';
@@ -26,14 +24,13 @@ const MAX_PROPERTIES = 200;
 
 /**
  * Reads the answer to `FindPackagesById()`, `Search()`, `Packages(…)` and their like. Prefixes of namespaces don't
- * matter, links are resolved against `xml:base` and the document's URL, and an empty document (some sources answer
- * 204 when they know no version) is an empty page. Entries that don't say their id have the one that was asked for.
+ * matter, links are resolved against `xml:base` and the document's URL, and entries that don't say their id have the one
+ * that was asked for.
  *
  * @throws {@link SourceError} `PROTOCOL` for anything else (a login page, a truncated document), `LIMIT` for more than
  * 20,000 entries, or a text of more than a million characters
  */
 export function parseFeed(body: Buffer, origin: DocumentOrigin, requestedId?: string): FeedPage {
-  if (body.length === 0) return EMPTY_PAGE;
   const reader = new FeedReader(origin, requestedId);
   readXml(body, origin, reader);
   const { entries, next, count } = reader;

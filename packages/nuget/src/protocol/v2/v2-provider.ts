@@ -1,27 +1,19 @@
-import { isNuGetError, SourceError } from '../../errors.js';
+import { isNuGetError } from '../../errors.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
 import { checkPackageId, lowerId, type PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import type { VersionRange } from '../../versions/version-range.js';
-import type { CallOptions, Feed, PackageStream } from '../feed.js';
+import type { CallOptions, Feed, PackageStream, SendRequest } from '../feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage } from '../model.js';
 import type { Provider, PushedPackage, PushOptions } from '../provider.js';
-import { shownUrl } from '../v3/endpoint-url.js';
-import { parseJson } from '../v3/json.js';
+import { packageForm } from '../v3/package-form.js';
 import { entryMetadata, entrySearchResult, type FeedEntry, isListed } from './feed-entry.js';
-import { type FeedPage, parseFeed } from './feed-parser.js';
-import { parseODataMetadata, type V2Capabilities } from './odata-metadata.js';
+import type { V2Capabilities } from './odata-metadata.js';
 import * as query from './odata-query.js';
-import { sendPackage } from './package-upload.js';
 import { nuspecOf } from './spooled-nuspec.js';
+import { type V2Limits, V2Source } from './v2-source.js';
 
-export interface V2ProviderOptions {
-  /** Most pages of one answer. Default 1000. */
-  readonly maxPages?: number | undefined;
-  /** Most versions or packages of one answer. Default 100,000. */
-  readonly maxEntries?: number | undefined;
-  /** Longest page, decompressed. Default 32 MiB. */
-  readonly maxDocumentBytes?: number | undefined;
+export interface V2ProviderOptions extends V2Limits {
   /** Longest package that is fetched to read its nuspec. Default 1 GiB. */
   readonly maxPackageBytes?: number | undefined;
 }
@@ -35,59 +27,37 @@ export interface GetUpdatesOptions extends CallOptions {
   readonly frameworks?: readonly string[] | undefined;
 }
 
-/** Where an answer of several pages begins, and how much of it is wanted. */
-interface ListRequest {
-  readonly path: string;
-  /** Name of the kept pages, to which their number is added; undefined for answers that aren't kept. */
-  readonly cacheKey?: string | undefined;
-  readonly id?: string | undefined;
-  /** No page is asked for when there are so many. */
-  readonly enough?: number | undefined;
-  readonly options: CallOptions;
-}
-
-const ACCEPT = 'application/atom+xml, application/xml';
 const DEFAULT_TAKE = 20;
 /** So that their names fit into a URL. */
 const UPDATES_PER_REQUEST = 10;
+const DEFAULT_PUSH_TIMEOUT_MS = 5 * 60_000;
+/** What gallery software asks of whoever pushes: clients of older protocols are refused. */
+const PUSH_PROTOCOL = '4.1.0';
 
 /**
- * Protocol 2: an OData feed in Atom. Every answer is read as a stream of elements within limits, and pages are followed
- * by their links until one has no next, one is named twice or there are too many.
+ * Protocol 2: an OData feed in Atom. Versions come from `FindPackagesById()`, one of them from `Packages(…)`, and both
+ * are kept under the names that NuGet's own client gives them. What a source doesn't offer rejects with `UNSUPPORTED`,
+ * what makes no sense with `PROTOCOL`, and what doesn't end with `LIMIT`.
  */
 export class V2Provider implements Provider {
   readonly protocol = 'v2';
-  readonly #feed: Feed;
-  readonly #base: string;
-  readonly #limits: Required<{ readonly [K in keyof V2ProviderOptions]: number }>;
+  readonly #source: V2Source;
+  readonly #maxPackageBytes: number;
   #capabilities: V2Capabilities | undefined;
 
+  /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(feed: Feed, options: V2ProviderOptions = {}) {
-    this.#feed = feed;
-    const url = new URL(feed.url);
-    url.search = url.hash = '';
-    this.#base = url.href.replace(/\/+$/, '');
-    this.#limits = {
-      maxPages: options.maxPages ?? 1000,
-      maxEntries: options.maxEntries ?? 100_000,
-      maxDocumentBytes: options.maxDocumentBytes ?? 32 * 1024 * 1024,
-      maxPackageBytes: options.maxPackageBytes ?? 1024 ** 3,
-    };
+    this.#source = new V2Source(feed, options);
+    this.#maxPackageBytes = options.maxPackageBytes ?? 1024 ** 3;
   }
 
   /**
-   * What the source says in `$metadata` that it can do; undefined when it has none. Asked once.
+   * What the source says in `$metadata` that it can do; undefined when it has none. Asked until it is known.
    *
    * @throws {@link SourceError} `PROTOCOL` when what answers is no feed of this protocol
    */
   async capabilities(options: CallOptions = {}): Promise<V2Capabilities | undefined> {
-    this.#capabilities ??= await this.#feed.document(`${this.#base}/$metadata`, {
-      ...options,
-      cacheKey: undefined,
-      accept: 'application/xml',
-      maxBytes: this.#limits.maxDocumentBytes,
-      parse: (body, url) => parseODataMetadata(body, { source: this.#feed.name, url }),
-    });
+    this.#capabilities ??= await this.#source.capabilities(options);
     return this.#capabilities;
   }
 
@@ -106,7 +76,7 @@ export class V2Provider implements Provider {
 
   /** @throws {@link SourceError} `UNSUPPORTED` for package types, of which this protocol knows nothing */
   async search(text: string, search: SearchOptions = {}, options: CallOptions = {}): Promise<SearchPage> {
-    if (search.packageType !== undefined) throw this.#unsupported('a search for a type of packages');
+    if (search.packageType !== undefined) throw this.#source.unsupported('a search for a type of packages');
     const take = search.take ?? DEFAULT_TAKE;
     if (take <= 0) return { total: undefined, results: [] };
     const prerelease = search.includePrerelease ?? false;
@@ -120,7 +90,7 @@ export class V2Provider implements Provider {
       take,
       frameworks: shortNames(search.supportedFrameworks),
     });
-    const { entries, count } = await this.#list({ path, enough: take, options });
+    const { entries, count } = await this.#source.list({ path, enough: take, options });
     return { total: count, results: newestOfEach(entries.slice(0, take)).map(entrySearchResult) };
   }
 
@@ -130,26 +100,24 @@ export class V2Provider implements Provider {
     search: SearchOptions = {},
     options: CallOptions = {},
   ): Promise<readonly string[]> {
-    if (search.packageType !== undefined) throw this.#unsupported('a completion for a type of packages');
+    if (search.packageType !== undefined) throw this.#source.unsupported('a completion for a type of packages');
     const ids = await this.#names(query.packageIdsPath(prefix, search.includePrerelease ?? false), options);
     const skip = search.skip ?? 0;
     return ids.slice(skip, skip + (search.take ?? DEFAULT_TAKE));
   }
 
   /**
-   * Listed versions of a package that begin with a text, in ascending order.
+   * The listed versions of a package in ascending order.
    *
    * @throws {@link SourceError} `UNSUPPORTED` when the source has no such service, as many haven't
    */
-  async autocompleteVersion(
+  async autocompleteVersions(
     id: string,
-    prefix = '',
-    options: CallOptions & { readonly includePrerelease?: boolean | undefined } = {},
+    search: Pick<SearchOptions, 'includePrerelease'> = {},
+    options: CallOptions = {},
   ): Promise<readonly NuGetVersion[]> {
-    const { includePrerelease = false, ...call } = options;
-    const names = await this.#names(query.packageVersionsPath(id, includePrerelease), call);
-    const wanted = prefix.toLowerCase();
-    const versions = names.filter((name) => name.toLowerCase().startsWith(wanted)).map(NuGetVersion.tryParse);
+    const names = await this.#names(query.packageVersionsPath(id, search.includePrerelease ?? false), options);
+    const versions = names.map((name) => NuGetVersion.tryParse(name));
     return versions.filter((version) => version !== undefined).sort(NuGetVersion.compare);
   }
 
@@ -163,13 +131,14 @@ export class V2Provider implements Provider {
     options: GetUpdatesOptions = {},
   ): Promise<readonly PackageMetadata[]> {
     const { includePrerelease = false, includeAllVersions = false, frameworks, ...call } = options;
-    if (installed.length > 0 && !(await this.#capabilitiesOrAll(call)).updates) throw this.#unsupported('updates');
+    if (installed.length > 0 && !(await this.#capabilitiesOrAll(call)).updates)
+      throw this.#source.unsupported('updates');
     const found: FeedEntry[] = [];
     for (let start = 0; start < installed.length; start += UPDATES_PER_REQUEST) {
       const some = installed.slice(start, start + UPDATES_PER_REQUEST);
       const constraints = some.map(({ constraint }) => constraint?.toNormalizedString() ?? '');
       const asked = { includePrerelease, includeAllVersions, frameworks: shortNames(frameworks), constraints };
-      const { entries } = await this.#list({ path: query.updatesPath(some, asked), options: call });
+      const { entries } = await this.#source.list({ path: query.updatesPath(some, asked), options: call });
       for (const entry of entries) found.push(entry);
     }
     return found.map((entry) => this.#metadata(entry));
@@ -179,44 +148,69 @@ export class V2Provider implements Provider {
     // Whoever downloads has mostly seen all versions just before, so the list is there and costs nothing.
     const entry = (await this.#amongAll(identity, options)) ?? (await this.#exactly(identity, options));
     if (entry === undefined) return undefined;
-    const { id, version } = entry;
-    const conventional = `${this.#base}/package/${encodeURIComponent(id)}/${encodeURIComponent(version.toNormalizedString())}`;
-    return this.#feed.stream(entry.contentUrl ?? conventional, options);
+    return this.#source.feed.stream(entry.contentUrl ?? `${this.#source.base}/package/${pathOf(entry)}`, options);
   }
 
   /** Fetches the whole package, since this protocol has no other way; it lies in a temporary file meanwhile. */
   async getNuspec(identity: PackageIdentity, options: CallOptions = {}): Promise<Buffer | undefined> {
     const stream = await this.downloadPackage(identity, options);
-    return stream === undefined ? undefined : nuspecOf(stream, this.#limits.maxPackageBytes, options.signal);
+    return stream === undefined ? undefined : nuspecOf(stream, this.#maxPackageBytes, options.signal);
   }
 
-  /** @throws {@link SourceError} `CONFLICT` when the version is there already, `UNSUPPORTED` for symbols */
+  /**
+   * Uploads a package, streamed.
+   *
+   * @throws {@link SourceError} `CONFLICT` when the version is there already, `UNSUPPORTED` for symbols, and where the
+   * source takes no packages
+   */
   async push(pkg: PushedPackage, options: PushOptions = {}): Promise<void> {
-    if (options.symbols) throw this.#unsupported('packages with symbols');
-    const status = await sendPackage(this.#feed, this.#publishUrl, pkg, options);
-    if (status === 404) throw this.#unsupported(`packages to be pushed to ${shownUrl(this.#publishUrl)}`, status);
+    if (options.symbols) throw this.#source.unsupported('a place for symbols');
+    const form = packageForm(pkg, 'package.nupkg');
+    const headers = { 'content-type': form.contentType, 'content-length': String(form.length) };
+    const status = await this.#send('PUT', '', options, headers, form.open);
+    if (status === 404) throw this.#source.unsupported('a place for packages', status);
   }
 
   async delete(identity: PackageIdentity, options: PushOptions = {}): Promise<boolean> {
-    const { apiKey, timeoutMs, symbols: _, ...call } = options;
-    const id = encodeURIComponent(checkPackageId(identity.id));
-    const url = `${this.#publishUrl}${id}/${encodeURIComponent(identity.version.toNormalizedString())}`;
-    const headers = apiKey === undefined ? undefined : { 'x-nuget-apikey': apiKey };
-    return (await this.#feed.send(url, { ...call, method: 'DELETE', headers, timeoutMs })) !== 404;
+    return (await this.#send('DELETE', pathOf(identity), options)) !== 404;
+  }
+
+  /** Puts a version that was unlisted on the list again; false when it isn't there. */
+  async relist(identity: PackageIdentity, options: PushOptions = {}): Promise<boolean> {
+    return (await this.#send('POST', pathOf(identity), options)) !== 404;
   }
 
   async vulnerabilities(): Promise<undefined> {
     return undefined;
   }
 
+  #send(
+    method: SendRequest['method'],
+    path: string,
+    { apiKey, timeoutMs = DEFAULT_PUSH_TIMEOUT_MS, symbols: _, ...call }: PushOptions,
+    more: Readonly<Record<string, string>> = {},
+    body?: SendRequest['body'],
+  ): Promise<number> {
+    const headers: Record<string, string> = { ...more, 'x-nuget-protocol-version': PUSH_PROTOCOL };
+    if (apiKey) headers['x-nuget-apikey'] = apiKey;
+    return this.#source.feed.send(this.#publishUrl + path, { ...call, method, headers, body, timeoutMs });
+  }
+
   /** Sources that are a whole host take packages at its well-known path, all others at their own URL. */
   get #publishUrl(): string {
-    return new URL(this.#base).pathname === '/' ? `${this.#base}/api/v2/package/` : `${this.#base}/`;
+    return new URL(this.#source.base).pathname === '/'
+      ? `${this.#source.base}/api/v2/package/`
+      : `${this.#source.base}/`;
   }
 
   async #allOf(id: string, options: CallOptions): Promise<readonly FeedEntry[]> {
     const lower = lowerId(id);
-    const { entries } = await this.#list({ path: query.findPackagesPath(id), cacheKey: `list_${lower}`, id, options });
+    const { entries } = await this.#source.list({
+      path: query.findPackagesPath(id),
+      cacheKey: `list_${lower}`,
+      id,
+      options,
+    });
     return entries.filter((entry) => entry.id.toLowerCase() === lower);
   }
 
@@ -226,59 +220,15 @@ export class V2Provider implements Provider {
 
   async #exactly({ id, version }: PackageIdentity, options: CallOptions): Promise<FeedEntry | undefined> {
     const path = query.packagePath({ id, version });
-    const { entries } = await this.#list({ path, cacheKey: `list_${path}`, id, options });
+    const { entries } = await this.#source.list({ path, cacheKey: `list_${path}`, id, options });
     const lower = id.toLowerCase();
     return entries.find((entry) => entry.version.equals(version) && entry.id.toLowerCase() === lower);
   }
 
-  async #list(request: ListRequest): Promise<{ entries: readonly FeedEntry[]; count: number | undefined }> {
-    const { maxPages, maxEntries } = this.#limits;
-    const enough = request.enough ?? Number.POSITIVE_INFINITY;
-    const first = `${this.#base}${request.path}`;
-    const seen = new Set<string>();
-    const entries: FeedEntry[] = [];
-    let count: number | undefined;
-    for (let next: string | undefined = first; next !== undefined && entries.length < enough; ) {
-      if (seen.has(next)) throw this.#failed('PROTOCOL', `${shownUrl(first)} names a page twice`);
-      if (seen.size === maxPages) throw this.#failed('LIMIT', `${shownUrl(first)} has more than ${maxPages} pages`);
-      seen.add(next);
-      const page: FeedPage | undefined = await this.#page(next, seen.size, request);
-      count ??= page?.count;
-      for (const entry of page?.entries ?? []) entries.push(entry);
-      if (entries.length > maxEntries)
-        throw this.#failed('LIMIT', `${shownUrl(first)} has more than ${maxEntries} entries`);
-      next = page?.next;
-    }
-    return { entries, count };
-  }
-
-  #page(url: string, number: number, { cacheKey, id, options }: ListRequest): Promise<FeedPage | undefined> {
-    return this.#feed.document(url, {
-      ...options,
-      cacheKey: cacheKey === undefined ? undefined : `${cacheKey}_page${number}`,
-      accept: ACCEPT,
-      maxBytes: this.#limits.maxDocumentBytes,
-      parse: (body, from) => parseFeed(body, { source: this.#feed.name, url: from }, id),
-    });
-  }
-
   async #names(path: string, options: CallOptions): Promise<readonly string[]> {
-    const url = `${this.#base}${path}`;
-    const names = await this.#feed.document(url, {
-      ...options,
-      cacheKey: undefined,
-      accept: 'application/json',
-      maxBytes: this.#limits.maxDocumentBytes,
-      parse: (body) => this.#stringsOf(body, url),
-    });
-    if (names === undefined) throw this.#unsupported('completion', 404);
+    const names = await this.#source.names(path, options);
+    if (names === undefined) throw this.#source.unsupported('completion', 404);
     return names;
-  }
-
-  #stringsOf(body: Buffer, url: string): readonly string[] {
-    const value = parseJson(body, this.#feed.name, url);
-    if (Array.isArray(value) && value.every((name) => typeof name === 'string')) return value;
-    throw this.#failed('PROTOCOL', `${shownUrl(url)} answered with something else than a list of texts`);
   }
 
   /** Whoever says nothing of what it can do can do everything. */
@@ -302,20 +252,17 @@ export class V2Provider implements Provider {
     try {
       return entryMetadata(entry);
     } catch (error) {
-      const message = `it says of ${entry.id} ${entry.version}: ${(error as Error).message}`;
-      throw new SourceError('PROTOCOL', this.#feed.name, message, { cause: error });
+      throw this.#source.error(
+        'PROTOCOL',
+        `it says of ${entry.id} ${entry.version}: ${(error as Error).message}`,
+        error,
+      );
     }
   }
+}
 
-  #failed(code: 'PROTOCOL' | 'LIMIT', message: string): SourceError {
-    return new SourceError(code, this.#feed.name, message);
-  }
-
-  #unsupported(what: string, statusCode?: number): SourceError {
-    return new SourceError('UNSUPPORTED', this.#feed.name, `${shownUrl(this.#base)} doesn't offer ${what}`, {
-      statusCode,
-    });
-  }
+function pathOf({ id, version }: PackageIdentity): string {
+  return `${encodeURIComponent(checkPackageId(id))}/${encodeURIComponent(version.toNormalizedString())}`;
 }
 
 /** Each version once, from the oldest. */

@@ -1,0 +1,125 @@
+import { NuGetError, SourceError } from '../../errors.js';
+import type { CallOptions, Feed } from '../feed.js';
+import { shownUrl } from '../v3/endpoint-url.js';
+import { parseJson } from '../v3/json.js';
+import type { FeedEntry } from './feed-entry.js';
+import { type FeedPage, parseFeed } from './feed-parser.js';
+import { parseODataMetadata, type V2Capabilities } from './odata-metadata.js';
+
+export interface V2Limits {
+  /** Most pages of one answer. Default 1000. */
+  readonly maxPages?: number | undefined;
+  /** Most versions or packages of one answer. Default 100,000. */
+  readonly maxEntries?: number | undefined;
+  /** Longest page, decompressed. Default 32 MiB. */
+  readonly maxDocumentBytes?: number | undefined;
+}
+
+/** Where an answer of several pages begins, and how much of it is wanted. */
+export interface ListRequest {
+  /** Below the source's URL. */
+  readonly path: string;
+  /** Name of the kept pages, to which their number is added; undefined for answers that aren't kept. */
+  readonly cacheKey?: string | undefined;
+  /** The id of entries that don't say theirs. */
+  readonly id?: string | undefined;
+  /** When there are so many, no further page is asked for. */
+  readonly enough?: number | undefined;
+  readonly options: CallOptions;
+}
+
+const ACCEPT = 'application/atom+xml, application/xml';
+
+/**
+ * The documents of a source of protocol 2: lists in pages, which are followed by their links until one has no next, one
+ * is named twice or there are too many, and the few that are something else.
+ */
+export class V2Source {
+  readonly feed: Feed;
+  /** The source's URL without a slash at its end. */
+  readonly base: string;
+  readonly #limits: { readonly [K in keyof V2Limits]-?: number };
+
+  /** @throws {@link NuGetError} `INVALID_OPTION` */
+  constructor(feed: Feed, limits: V2Limits) {
+    const { maxPages = 1000, maxEntries = 100_000, maxDocumentBytes = 32 * 1024 * 1024 } = limits;
+    for (const [name, value] of Object.entries({ maxPages, maxEntries, maxDocumentBytes })) {
+      if (Number.isSafeInteger(value) && value > 0) continue;
+      throw new NuGetError('INVALID_OPTION', `${name} must be a whole number from 1, not ${value}`);
+    }
+    this.feed = feed;
+    this.#limits = { maxPages, maxEntries, maxDocumentBytes };
+    const url = new URL(feed.url);
+    url.search = url.hash = '';
+    this.base = url.href.replace(/\/+$/, '');
+  }
+
+  /** Undefined when the source doesn't describe itself. */
+  capabilities(options: CallOptions): Promise<V2Capabilities | undefined> {
+    return this.feed.document(`${this.base}/$metadata`, {
+      ...options,
+      cacheKey: undefined,
+      accept: 'application/xml',
+      maxBytes: this.#limits.maxDocumentBytes,
+      parse: (body, url) => parseODataMetadata(body, { source: this.feed.name, url }),
+    });
+  }
+
+  /** All pages of a list. One that isn't there is empty. */
+  async list(request: ListRequest): Promise<{ entries: readonly FeedEntry[]; count: number | undefined }> {
+    const { maxPages, maxEntries } = this.#limits;
+    const enough = request.enough ?? Number.POSITIVE_INFINITY;
+    const first = this.base + request.path;
+    const seen = new Set<string>();
+    const entries: FeedEntry[] = [];
+    let count: number | undefined;
+    for (let next: string | undefined = first; next !== undefined && entries.length < enough; ) {
+      if (seen.has(next)) throw this.error('PROTOCOL', `${shownUrl(first)} names a page twice`);
+      if (seen.size === maxPages) throw this.error('LIMIT', `${shownUrl(first)} has more than ${maxPages} pages`);
+      seen.add(next);
+      const page: FeedPage | undefined = await this.#page(next, seen.size, request);
+      count ??= page?.count;
+      for (const entry of page?.entries ?? []) entries.push(entry);
+      if (entries.length > maxEntries) {
+        throw this.error('LIMIT', `${shownUrl(first)} has more than ${maxEntries} entries`);
+      }
+      next = page?.next;
+    }
+    return { entries, count };
+  }
+
+  /** A list of texts in JSON; undefined when it isn't there. */
+  names(path: string, options: CallOptions): Promise<readonly string[] | undefined> {
+    return this.feed.document(this.base + path, {
+      ...options,
+      cacheKey: undefined,
+      accept: 'application/json',
+      maxBytes: this.#limits.maxDocumentBytes,
+      parse: (body, url) => {
+        const value = parseJson(body, this.feed.name, url);
+        if (Array.isArray(value) && value.every((name) => typeof name === 'string')) return value;
+        throw this.error('PROTOCOL', `${shownUrl(url)} answered with something else than a list of texts`);
+      },
+    });
+  }
+
+  error(code: 'PROTOCOL' | 'LIMIT', message: string, cause?: unknown): SourceError {
+    return new SourceError(code, this.feed.name, message, { cause });
+  }
+
+  unsupported(what: string, statusCode?: number): SourceError {
+    return new SourceError('UNSUPPORTED', this.feed.name, `${shownUrl(this.base)} doesn't offer ${what}`, {
+      statusCode,
+    });
+  }
+
+  #page(url: string, number: number, { cacheKey, id, options }: ListRequest): Promise<FeedPage | undefined> {
+    return this.feed.document(url, {
+      ...options,
+      cacheKey: cacheKey === undefined ? undefined : `${cacheKey}_page${number}`,
+      accept: ACCEPT,
+      maxBytes: this.#limits.maxDocumentBytes,
+      parse: (body, from) => parseFeed(body, { source: this.feed.name, url: from }, id),
+    });
+  }
+}
