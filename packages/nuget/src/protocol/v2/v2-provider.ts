@@ -11,7 +11,7 @@ import { entryMetadata, entrySearchResult, type FeedEntry, isListed } from './fe
 import type { V2Capabilities } from './odata-metadata.js';
 import * as query from './odata-query.js';
 import { nuspecOf } from './spooled-nuspec.js';
-import { type V2Limits, V2Source } from './v2-source.js';
+import { checkLimit, type V2Limits, V2Source } from './v2-source.js';
 
 export interface V2ProviderOptions extends V2Limits {
   /** Longest package that is fetched to read its nuspec. Default 1 GiB. */
@@ -48,7 +48,7 @@ export class V2Provider implements Provider {
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(feed: Feed, options: V2ProviderOptions = {}) {
     this.#source = new V2Source(feed, options);
-    this.#maxPackageBytes = options.maxPackageBytes ?? 1024 ** 3;
+    this.#maxPackageBytes = checkLimit('maxPackageBytes', options.maxPackageBytes ?? 1024 ** 3);
   }
 
   /**

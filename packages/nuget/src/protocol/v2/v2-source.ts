@@ -43,10 +43,7 @@ export class V2Source {
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(feed: Feed, limits: V2Limits) {
     const { maxPages = 1000, maxEntries = 100_000, maxDocumentBytes = 32 * 1024 * 1024 } = limits;
-    for (const [name, value] of Object.entries({ maxPages, maxEntries, maxDocumentBytes })) {
-      if (Number.isSafeInteger(value) && value > 0) continue;
-      throw new NuGetError('INVALID_OPTION', `${name} must be a whole number from 1, not ${value}`);
-    }
+    for (const [name, value] of Object.entries({ maxPages, maxEntries, maxDocumentBytes })) checkLimit(name, value);
     this.feed = feed;
     this.#limits = { maxPages, maxEntries, maxDocumentBytes };
     const url = new URL(feed.url);
@@ -74,9 +71,10 @@ export class V2Source {
     const entries: FeedEntry[] = [];
     let count: number | undefined;
     for (let next: string | undefined = first; next !== undefined && entries.length < enough; ) {
-      if (seen.has(next)) throw this.error('PROTOCOL', `${shownUrl(first)} names a page twice`);
+      const name = new URL(next).href;
+      if (seen.has(name)) throw this.error('PROTOCOL', `${shownUrl(first)} names a page twice`);
       if (seen.size === maxPages) throw this.error('LIMIT', `${shownUrl(first)} has more than ${maxPages} pages`);
-      seen.add(next);
+      seen.add(name);
       const page: FeedPage | undefined = await this.#page(next, seen.size, request);
       count ??= page?.count;
       for (const entry of page?.entries ?? []) entries.push(entry);
@@ -122,4 +120,10 @@ export class V2Source {
       parse: (body, from) => parseFeed(body, { source: this.feed.name, url: from }, id),
     });
   }
+}
+
+/** @throws {@link NuGetError} `INVALID_OPTION` */
+export function checkLimit(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new NuGetError('INVALID_OPTION', `${name} must be a whole number from 1, not ${value}`);
 }
