@@ -49,7 +49,11 @@ export class NuGetFramework implements FrameworkParts {
    * within, or a text of more than 1024 characters
    */
   static parse(text: string): NuGetFramework {
-    const parts = parseFramework(text);
+    return NuGetFramework.of(parseFramework(text));
+  }
+
+  /** The framework that is made of these parts. */
+  static of(parts: FrameworkParts): NuGetFramework {
     return SPECIAL.find(({ framework }) => framework === parts.framework) ?? new NuGetFramework(parts);
   }
 
