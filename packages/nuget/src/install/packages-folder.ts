@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { lowerId, type PackageIdentity } from '../package-identity.js';
+
+/** Where a package lies in a folder of packages. All absolute. */
+export interface InstalledPaths {
+  /** Folder of the id. */
+  readonly parent: string;
+  /** Folder of the version: what is in it and not named below are the package's files. */
+  readonly folder: string;
+  readonly nupkg: string;
+  readonly nuspec: string;
+  /** The SHA-512 of the nupkg in base64. */
+  readonly hash: string;
+  /** `.nupkg.metadata`: with it the package is whole. */
+  readonly marker: string;
+}
+
+/**
+ * A folder of packages as restores share it: `{id}/{version}/`, both in lower case, the version normalized and without
+ * metadata.
+ */
+export class PackagesFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = resolve(path);
+  }
+
+  /** @throws {@link NuGetError} `INVALID_PACKAGE_ID` */
+  locate(identity: PackageIdentity): InstalledPaths {
+    const id = lowerId(identity.id);
+    const version = identity.version.toNormalizedString().toLowerCase();
+    const parent = join(this.path, id);
+    return installedPaths(parent, join(parent, version), id, version);
+  }
+}
+
+/** The same names in a folder beside the real one that nobody takes for a version. */
+export function stagedPaths(paths: InstalledPaths, identity: PackageIdentity): InstalledPaths {
+  const version = identity.version.toNormalizedString().toLowerCase();
+  return installedPaths(paths.parent, asidePath(paths), lowerId(identity.id), version);
+}
+
+/** A name beside a package's folder that isn't in use. */
+export function asidePath(paths: InstalledPaths): string {
+  return join(paths.parent, `${ASIDE_PREFIX}${randomBytes(8).toString('hex')}`);
+}
+
+/** What names of folders begin with that are being filled or removed. */
+export const ASIDE_PREFIX = '.granary~';
+
+function installedPaths(parent: string, folder: string, id: string, version: string): InstalledPaths {
+  const nupkg = join(folder, `${id}.${version}.nupkg`);
+  return {
+    parent,
+    folder,
+    nupkg,
+    nuspec: join(folder, `${id}.nuspec`),
+    hash: `${nupkg}.sha512`,
+    marker: join(folder, '.nupkg.metadata'),
+  };
+}
