@@ -19,6 +19,11 @@ export { isCompatible } from './frameworks/compatibility.js';
 export type { FrameworkParts } from './frameworks/framework-parts.js';
 export { type NearestOptions, nearestFramework } from './frameworks/nearest.js';
 export { NuGetFramework } from './frameworks/nuget-framework.js';
+export type { CacheScan } from './http-cache/cache-janitor.js';
+export type { CachedFile } from './http-cache/cached-file.js';
+export { HttpCache, type HttpCacheOptions } from './http-cache/http-cache.js';
+export { type CacheType, type NuGetCacheState, type NuGetMetrics, noopNuGetMetrics } from './metrics.js';
+export { registryNuGetMetrics } from './metrics-registry.js';
 export { checkPackageId, isPackageId, type PackageIdentity } from './package-identity.js';
 export { type ExtractPackageOptions, extractPackage, isInstalledFile } from './packages/extract.js';
 export { NupkgReader, type NupkgReaderOptions, type PackageFile } from './packages/nupkg-reader.js';
@@ -58,8 +63,21 @@ export type {
 export type { Diagnostic, DiagnosticCode } from './resolver/diagnostic.js';
 export { type ResolveOptions, resolveDependencies } from './resolver/resolve-dependencies.js';
 export { selectDependencies } from './resolver/select-dependencies.js';
+export { HttpFeed, type HttpFeedOptions } from './source/http-feed.js';
+export {
+  NuGetClient,
+  type NuGetClientOptions,
+  type NuGetClientSource,
+  type SourceMapping,
+} from './source/nuget-client.js';
+export type { PackageDownload } from './source/package-download.js';
+export type { DownloadOptions, PackageHash } from './source/package-downloads.js';
 export { type PackagePatterns, PackageSourceMapping } from './source/package-source-mapping.js';
+export { type Protocol, ProviderSelection } from './source/provider-selection.js';
+export { SourceCache, type SourceCacheOptions } from './source/source-cache.js';
 export { SourceCacheContext, type SourceCacheContextOptions } from './source/source-cache-context.js';
+export { SourceRepository, type SourceRepositoryOptions, type VersionLike } from './source/source-repository.js';
+export { SourcesError } from './source/sources-error.js';
 export { type FloatBehavior, FloatRange } from './versions/float-range.js';
 export { NuGetVersion } from './versions/nuget-version.js';
 export { type VersionBounds, VersionRange } from './versions/version-range.js';

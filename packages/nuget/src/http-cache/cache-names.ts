@@ -9,8 +9,8 @@ const INVALID_ON_WINDOWS = /["<>|\u0000-\u001f:*?\\/]/g;
 const INVALID_ELSEWHERE = /[\u0000/]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
 const CONTROL = /[\u0000-\u001f\u007f]/;
-/** File systems have names of up to 255 bytes, and temporary files of NuGet.Client have eight characters more. */
-const MAX_NAME_BYTES = 200;
+/** So that a name with a suffix fits into every file system (255 bytes), and a key into every layer of a cache. */
+const MAX_NAME_BYTES = 170;
 const HASH_LENGTH = 40;
 const VISIBLE_LENGTH = 32;
 
@@ -35,9 +35,13 @@ export function sourceFolder(sourceUrl: string, platform: NodeJS.Platform = proc
  * @throws {@link NuGetError} `INVALID_OPTION` for an empty key
  */
 export function entryName(key: string, platform: NodeJS.Platform = process.platform): string {
+  return withoutInvalid(boundedKey(key), platform);
+}
+
+/** The key, or a hash of it where no file could be named after it. Gives its own results back as they are. */
+export function boundedKey(key: string): string {
   if (key === '') throw new NuGetError('INVALID_OPTION', 'a cache key must not be empty');
-  const name = withoutInvalid(key, platform);
-  if (!CONTROL.test(key) && Buffer.byteLength(name) <= MAX_NAME_BYTES) return name;
+  if (!CONTROL.test(key) && Buffer.byteLength(key) <= MAX_NAME_BYTES) return key;
   return `long_${hash(key)}`;
 }
 

@@ -3,12 +3,14 @@ import { dirname } from 'node:path';
 import type { CachedFile } from './cached-file.js';
 import { createTemporary } from './temporary-files.js';
 
-/** What a source can be asked with whether a document is still the same. */
+/** What a source can be asked with whether a file is still the same, and what tells whether it is whole. */
 export interface Validators {
   /** URL that the document came from, which its validators are for. */
   readonly url: string;
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
+  /** In base64, of what was checked to be whole: whoever reads the file later can tell whether it still is. */
+  readonly sha512?: string | undefined;
 }
 
 const MAX_BYTES = 16 * 1024;
@@ -30,9 +32,9 @@ export async function readValidators(path: string, file: CachedFile): Promise<Va
     if (text.length > MAX_BYTES) return undefined;
     const stored = JSON.parse(text) as StoredValidators;
     if (stored.size !== file.size || stored.modifiedAt !== file.modifiedAt) return undefined;
-    const { url, etag, lastModified } = stored;
-    if (typeof url !== 'string' || !isTextOrNone(etag) || !isTextOrNone(lastModified)) return undefined;
-    return { url, etag, lastModified };
+    const { url, etag, lastModified, sha512 } = stored;
+    if (typeof url !== 'string' || ![etag, lastModified, sha512].every(isTextOrNone)) return undefined;
+    return { url, etag, lastModified, sha512 };
   } catch {
     return undefined;
   }
@@ -44,8 +46,7 @@ export async function writeValidators(
   file: { readonly size: number; readonly modifiedAt: number },
 ): Promise<void> {
   if (validators === undefined) return rm(path, { force: true });
-  const { url, etag, lastModified } = validators;
-  const stored: StoredValidators = { url, etag, lastModified, size: file.size, modifiedAt: file.modifiedAt };
+  const stored: StoredValidators = { ...validators, size: file.size, modifiedAt: file.modifiedAt };
   const temporary = await createTemporary(dirname(path));
   try {
     await temporary.handle.writeFile(JSON.stringify(stored));

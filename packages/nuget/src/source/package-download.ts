@@ -1,0 +1,99 @@
+import type { FileHandle } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import type { PackageIdentity } from '../package-identity.js';
+
+export interface OpenPackageInit {
+  readonly identity: PackageIdentity;
+  /** Name of the source. */
+  readonly source: string;
+  readonly handle: FileHandle;
+  readonly size: number;
+  /** Where it is cached; undefined when it isn't. */
+  readonly path: string | undefined;
+  /** Of the whole package, in base64. */
+  readonly sha512: string;
+  readonly fromCache: boolean;
+}
+
+/** A package in an open file, which is closed when the last of those who read it is done. */
+export class OpenPackage {
+  readonly init: OpenPackageInit;
+  #users: number;
+
+  constructor(init: OpenPackageInit, users = 1) {
+    this.init = init;
+    this.#users = users;
+  }
+
+  retain(users: number): void {
+    this.#users += users;
+  }
+
+  async release(): Promise<void> {
+    if (--this.#users === 0) await this.init.handle.close();
+  }
+}
+
+const CHUNK_BYTES = 256 * 1024;
+
+/**
+ * A whole, verified package as a stream from the file that it lies in: read it to its end or destroy it. It stays what it
+ * is, whatever becomes of the cache meanwhile.
+ */
+export class PackageDownload extends Readable {
+  readonly identity: PackageIdentity;
+  /** Name of the source that it is from. */
+  readonly source: string;
+  /** Bytes. */
+  readonly size: number;
+  /** The file in the cache, which may be gone at any time; undefined when it isn't cached. */
+  readonly path: string | undefined;
+  /** Hash of the whole package, in base64. */
+  readonly sha512: string;
+  /** Whether it was there already. */
+  readonly fromCache: boolean;
+  readonly #opened: OpenPackage;
+  #position = 0;
+
+  constructor(opened: OpenPackage) {
+    super({ highWaterMark: CHUNK_BYTES });
+    const { identity, source, size, path, sha512, fromCache } = opened.init;
+    this.identity = identity;
+    this.source = source;
+    this.size = size;
+    this.path = path;
+    this.sha512 = sha512;
+    this.fromCache = fromCache;
+    this.#opened = opened;
+  }
+
+  /** The open file, for whoever reads it in another way before the stream is destroyed. */
+  get handle(): FileHandle {
+    return this.#opened.init.handle;
+  }
+
+  override _read(): void {
+    this.#readNext().catch((error: Error) => this.destroy(error));
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#opened.release().then(
+      () => callback(error),
+      (failed: Error) => callback(error ?? failed),
+    );
+  }
+
+  async #readNext(): Promise<void> {
+    const wanted = Math.min(CHUNK_BYTES, this.size - this.#position);
+    if (wanted === 0) {
+      this.push(null);
+      return;
+    }
+    const chunk = Buffer.allocUnsafeSlow(wanted);
+    const { bytesRead } = await this.#opened.init.handle.read(chunk, 0, wanted, this.#position);
+    if (this.destroyed) return;
+    if (bytesRead === 0) throw new Error(`the file of ${this.identity.id} became shorter while it was read`);
+    this.#position += bytesRead;
+    this.push(bytesRead === wanted ? chunk : chunk.subarray(0, bytesRead));
+  }
+}

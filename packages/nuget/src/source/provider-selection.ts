@@ -1,0 +1,110 @@
+import { Flight } from '@granary/resilience';
+import { type Logger, nullLogger } from '@granary/telemetry';
+import { isNuGetError, SourceError } from '../errors.js';
+import type { CallOptions, Feed } from '../protocol/feed.js';
+import type { Provider } from '../protocol/provider.js';
+import { V2Provider } from '../protocol/v2/v2-provider.js';
+import { shownUrl } from '../protocol/v3/endpoint-url.js';
+import { V3Provider } from '../protocol/v3/v3-provider.js';
+
+export type Protocol = 'v2' | 'v3';
+
+export interface ProviderSelectionOptions {
+  /** The protocol of the source, where somebody said it: then the source isn't asked for it. */
+  readonly protocol?: Protocol | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+/**
+ * Which protocol a source speaks. As for NuGet.Client the URL says it: one that ends with `.json` is a service index of
+ * protocol 3, every other one a feed of protocol 2. But what the source answers has the last word; what it has shown is
+ * remembered, and a failure isn't.
+ */
+export class ProviderSelection {
+  readonly #feed: Feed;
+  readonly #v2: V2Provider;
+  readonly #v3: V3Provider;
+  readonly #logger: Logger;
+  #provider: Provider | undefined;
+  #selecting: Flight<Provider> | undefined;
+
+  constructor(feed: Feed, { protocol, logger = nullLogger }: ProviderSelectionOptions = {}) {
+    this.#feed = feed;
+    this.#logger = logger;
+    this.#v2 = new V2Provider(feed);
+    this.#v3 = new V3Provider(feed, { logger });
+    if (protocol !== undefined) this.#provider = protocol === 'v3' ? this.#v3 : this.#v2;
+  }
+
+  /**
+   * The provider for the source. All who ask at once wait for one answer.
+   *
+   * @throws {@link SourceError} `PROTOCOL` when the source speaks neither
+   */
+  async provider(options: CallOptions = {}): Promise<Provider> {
+    if (this.#provider !== undefined) return this.#provider;
+    if (this.#selecting === undefined || this.#selecting.isStopped) {
+      const flight = new Flight<Provider>();
+      this.#selecting = flight;
+      void this.#run(flight, options);
+    }
+    return this.#selecting.join(options.signal);
+  }
+
+  async #run(flight: Flight<Provider>, options: CallOptions): Promise<void> {
+    try {
+      const provider = await this.#select({ ...options, signal: flight.signal });
+      this.#provider = provider;
+      this.#logger.debug('{Source} speaks protocol {Protocol}', this.#feed.name, provider.protocol);
+      flight.answer(provider);
+    } catch (error) {
+      flight.fail(error);
+    } finally {
+      if (this.#selecting === flight) this.#selecting = undefined;
+    }
+  }
+
+  async #select(options: CallOptions): Promise<Provider> {
+    const looksLikeV3 = /\.json$/i.test(new URL(this.#feed.url).pathname);
+    const provider = looksLikeV3
+      ? ((await this.#speaksV3(options)) ?? (await this.#speaksV2(options)))
+      : ((await this.#speaksV2(options)) ?? (await this.#speaksV3(options)) ?? (await this.#isV2Service(options)));
+    if (provider !== undefined) return provider;
+    const message = `${shownUrl(this.#feed.url)} leads neither to a service index of protocol 3 nor to a feed of protocol 2`;
+    throw new SourceError('PROTOCOL', this.#feed.name, message);
+  }
+
+  readonly #speaksV3 = (options: CallOptions): Promise<Provider | undefined> =>
+    unlessOther(async () => {
+      await this.#v3.serviceIndex(options);
+      return this.#v3;
+    });
+
+  readonly #speaksV2 = (options: CallOptions): Promise<Provider | undefined> =>
+    unlessOther(async () => ((await this.#v2.capabilities(options)) === undefined ? undefined : this.#v2));
+
+  /** Some feeds of protocol 2 have no `$metadata`; but their URL leads to something in XML that says what it is. */
+  readonly #isV2Service = (options: CallOptions): Promise<Provider | undefined> =>
+    unlessOther(() =>
+      this.#feed.document(this.#feed.url, {
+        ...options,
+        cacheKey: undefined,
+        maxBytes: MAX_SERVICE_BYTES,
+        parse: (body) => (ATOM_SERVICE.test(body.toString('utf8', 0, MAX_SERVICE_START)) ? this.#v2 : undefined),
+      }),
+    );
+}
+
+const MAX_SERVICE_BYTES = 4 * 1024 * 1024;
+const MAX_SERVICE_START = 4096;
+const ATOM_SERVICE = /^\ufeff?\s*(?:<\?xml[^>]*>\s*)?<(?:service|feed)\b/;
+
+/** Undefined when the source answers, but not in this protocol. */
+async function unlessOther(ask: () => Promise<Provider | undefined>): Promise<Provider | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (isNuGetError(error) && (error.code === 'PROTOCOL' || error.code === 'UNSUPPORTED')) return undefined;
+    throw error;
+  }
+}

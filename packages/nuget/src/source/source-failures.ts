@@ -1,0 +1,43 @@
+import { type HttpErrorCode, isHttpError } from '@granary/http';
+import { isNuGetError, type NuGetErrorCode, SourceError } from '../errors.js';
+import { shownUrl } from '../protocol/v3/endpoint-url.js';
+
+/** What the HTTP client's errors mean for a source; all others mean that it is unavailable. */
+const CODES: ReadonlyMap<HttpErrorCode, NuGetErrorCode> = new Map<HttpErrorCode, NuGetErrorCode>([
+  ['BODY_TOO_LARGE', 'LIMIT'],
+  ['HEADERS_TOO_LARGE', 'LIMIT'],
+  ['DECODE_FAILED', 'PROTOCOL'],
+  ['TOO_MANY_REDIRECTS', 'PROTOCOL'],
+  ['INSECURE_REDIRECT', 'PROTOCOL'],
+  ['INVALID_REDIRECT', 'PROTOCOL'],
+  ['INVALID_URL', 'PROTOCOL'],
+  ['INVALID_REQUEST', 'INVALID_OPTION'],
+  ['CLOSED', 'CLOSED'],
+]);
+
+/** What was thrown while a source was asked, as the error that its callers see. */
+export function failureOf(source: string, url: string, error: unknown): unknown {
+  if (isNuGetError(error) || !isHttpError(error)) return error;
+  const code = CODES.get(error.code) ?? 'SOURCE_UNAVAILABLE';
+  const message = `${shownUrl(url)}: ${error.message}`;
+  return new SourceError(code, source, message, { statusCode: error.statusCode, cause: error });
+}
+
+/** The error for a status that is no answer. */
+export function statusFailure(source: string, url: string, statusCode: number): SourceError {
+  return new SourceError(codeOf(statusCode), source, `${shownUrl(url)} answered ${statusCode}`, { statusCode });
+}
+
+function codeOf(status: number): NuGetErrorCode {
+  if (status === 401) return 'UNAUTHORIZED';
+  if (status === 403) return 'FORBIDDEN';
+  if (status === 409) return 'CONFLICT';
+  if (status === 413) return 'LIMIT';
+  if (status === 405) return 'UNSUPPORTED';
+  return status === 408 || status === 429 || status >= 500 ? 'SOURCE_UNAVAILABLE' : 'PROTOCOL';
+}
+
+/** Whether a source that failed so may be well again in a while, so that what it said before counts meanwhile. */
+export function isTemporary(error: unknown): boolean {
+  return isNuGetError(error) && error.code === 'SOURCE_UNAVAILABLE';
+}

@@ -1,0 +1,314 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { HttpClient } from '@granary/http';
+import type { Timers } from '@granary/resilience';
+import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
+import { Authenticator } from '../auth/authenticator.js';
+import type { CredentialProvider, Credentials } from '../auth/credentials.js';
+import { NuGetError } from '../errors.js';
+import { type NuGetMetrics, noopNuGetMetrics } from '../metrics.js';
+import { checkPackageId, type PackageIdentity } from '../package-identity.js';
+import { NupkgReader } from '../packages/nupkg-reader.js';
+import type { CallOptions } from '../protocol/feed.js';
+import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from '../protocol/model.js';
+import type { Provider, PushedPackage, PushOptions } from '../protocol/provider.js';
+import { shownUrl } from '../protocol/v3/endpoint-url.js';
+import { NuGetVersion } from '../versions/nuget-version.js';
+import { HttpFeed, type HttpFeedOptions } from './http-feed.js';
+import type { PackageDownload } from './package-download.js';
+import { type DownloadOptions, PackageDownloads, type PackageHash } from './package-downloads.js';
+import { type Protocol, ProviderSelection } from './provider-selection.js';
+import { SourceCache, type SourceCacheOptions } from './source-cache.js';
+import { DEFAULT_MAX_AGE_MS } from './source-cache-context.js';
+
+export interface SourceRepositoryOptions
+  extends Pick<HttpFeedOptions, 'notFoundTtlMs' | 'staleIfErrorMs' | 'restAfterErrorMs' | 'downloadTimeoutMs'> {
+  /** What logs, errors and metrics call the source. */
+  readonly name: string;
+  /** Of its service index (`…/index.json`, protocol 3) or of the feed itself (protocol 2). */
+  readonly sourceUrl: string;
+  /** Who asks. Default: the credentials within the URL, if any. */
+  readonly auth?: Authenticator | Credentials | CredentialProvider | undefined;
+  /** Stays the caller's to close. Default: one of its own. */
+  readonly httpClient?: HttpClient | undefined;
+  /** Stays the caller's to close when it is a `SourceCache`. Default: one in memory. */
+  readonly cache?: SourceCache | SourceCacheOptions | undefined;
+  /** The protocol, where somebody knows it. Default: as the URL says and the source confirms. */
+  readonly protocol?: Protocol | undefined;
+  /** Default: that of the HTTP client. */
+  readonly userAgent?: string | undefined;
+  /** Longest package. Default 2 GiB. */
+  readonly maxPackageBytes?: number | undefined;
+  readonly logger?: Logger | undefined;
+  readonly tracer?: Tracer | undefined;
+  readonly metrics?: NuGetMetrics | undefined;
+  /** Milliseconds since 1970. Default `Date.now`. */
+  readonly clock?: (() => number) | undefined;
+  readonly timers?: Timers | undefined;
+}
+
+/** A version as a text or as what it means. */
+export type VersionLike = string | NuGetVersion;
+
+const DEFAULT_MAX_PACKAGE_BYTES = 2 * 1024 ** 3;
+export const DEFAULT_USER_AGENT = `granary-nuget/0.1.0 (${process.platform}; Node ${process.versions.node})`;
+
+/**
+ * One source of packages, whatever its protocol. Everything that comes from it goes through its cache; `undefined` means
+ * that the source says that it hasn't got it. All that fails is a `SourceError`, but for aborts.
+ */
+export class SourceRepository implements AsyncDisposable {
+  readonly name: string;
+  /** Without credentials. */
+  readonly sourceUrl: string;
+  readonly #feed: HttpFeed;
+  readonly #selection: ProviderSelection;
+  readonly #downloads: PackageDownloads;
+  readonly #logger: Logger;
+  readonly #tracer: Tracer;
+  readonly #owned: AsyncDisposable[] = [];
+  #closing: Promise<void> | undefined;
+
+  /** @throws {@link NuGetError} `INVALID_OPTION` */
+  constructor(options: SourceRepositoryOptions) {
+    const { name, sourceUrl, logger = nullLogger, metrics = noopNuGetMetrics, tracer = noopTracer } = options;
+    const { clock = Date.now, timers, cache, httpClient } = options;
+    if (typeof name !== 'string' || name === '') throw new NuGetError('INVALID_OPTION', 'a source needs a name');
+    const authenticator = authenticatorFrom(name, sourceUrl, options.auth);
+    this.name = name;
+    this.sourceUrl = authenticator.url;
+    this.#logger = logger;
+    this.#tracer = tracer;
+    const client = httpClient ?? this.#own(new HttpClient({ userAgent: DEFAULT_USER_AGENT, logger, tracer }));
+    const sourceCache =
+      cache instanceof SourceCache ? cache : this.#own(new SourceCache({ logger, metrics, clock, ...cache }));
+    this.#feed = new HttpFeed({
+      name,
+      url: sourceUrl,
+      client,
+      cache: sourceCache,
+      authenticator,
+      userAgent: options.userAgent,
+      notFoundTtlMs: options.notFoundTtlMs,
+      staleIfErrorMs: options.staleIfErrorMs,
+      restAfterErrorMs: options.restAfterErrorMs,
+      downloadTimeoutMs: options.downloadTimeoutMs,
+      metrics,
+      logger,
+      clock,
+      timers,
+    });
+    this.#selection = new ProviderSelection(this.#feed, { protocol: options.protocol, logger });
+    this.#downloads = new PackageDownloads({
+      source: name,
+      sourceUrl: this.sourceUrl,
+      open: async (identity, call) => (await this.provider(call)).downloadPackage(identity, call),
+      knownHash: (identity, call) => this.#knownHash(identity, call),
+      disk: sourceCache.disk,
+      maxPackageBytes: options.maxPackageBytes ?? DEFAULT_MAX_PACKAGE_BYTES,
+      notFoundTtlMs: options.notFoundTtlMs ?? DEFAULT_NOT_FOUND_TTL_MS,
+      metrics,
+      logger,
+      clock,
+      timers,
+    });
+  }
+
+  /** What speaks the source's protocol: everything that can be asked, without spans, logs and the cache of packages. */
+  provider(options?: CallOptions): Promise<Provider> {
+    return this.#selection.provider(options);
+  }
+
+  /** What the source says of one version. */
+  async getMetadata(id: string, version: VersionLike, options: CallOptions = {}): Promise<PackageMetadata | undefined> {
+    const identity = { id, version: versionOf(version) };
+    return this.#fetch(id, identity.version, options, async (call, provider) => provider.getMetadata(identity, call));
+  }
+
+  /** All versions in ascending order, unlisted ones included; empty when there is no such package. */
+  async listVersions(id: string, options: CallOptions = {}): Promise<readonly NuGetVersion[]> {
+    return this.#fetch(id, undefined, options, async (call, provider) => provider.listVersions(id, call));
+  }
+
+  /** What the source says of all versions, in ascending order. */
+  async listMetadata(id: string, options: CallOptions = {}): Promise<readonly PackageMetadata[]> {
+    return this.#fetch(id, undefined, options, async (call, provider) => provider.listMetadata(id, call));
+  }
+
+  async search(query: string, search?: SearchOptions & CallOptions): Promise<SearchPage> {
+    const { signal, span, cacheContext, ...rest } = search ?? {};
+    const call = { signal, span, cacheContext };
+    return (await this.provider(call)).search(query, rest, call);
+  }
+
+  /** Ids that begin with a text. */
+  async autocomplete(prefix: string, search?: SearchOptions & CallOptions): Promise<readonly string[]> {
+    const { signal, span, cacheContext, ...rest } = search ?? {};
+    const call = { signal, span, cacheContext };
+    return (await this.provider(call)).autocomplete(prefix, rest, call);
+  }
+
+  /**
+   * The package as a stream, once all of it is there and is what it should be: a whole archive with this id and version,
+   * and the hash where one is known. It comes from the cache for as long as it is there, however old.
+   *
+   * @throws SourceError `INVALID_PACKAGE` when the source gives something else, `LIMIT` when it is too long
+   */
+  async downloadPackage(
+    id: string,
+    version: VersionLike,
+    options: DownloadOptions = {},
+  ): Promise<PackageDownload | undefined> {
+    const identity = { id: checkPackageId(id), version: versionOf(version) };
+    return this.#trace('DownloadPackage', identity, options, async (call) => {
+      const download = await this.#downloads.download(identity, call);
+      if (call.span?.recording) call.span.setAttribute('cache.hit', download?.fromCache === true);
+      return download;
+    });
+  }
+
+  /** Whether the package is in the cache on disk. */
+  async isCached(id: string, version: VersionLike): Promise<boolean> {
+    return this.#downloads.isCached({ id: checkPackageId(id), version: versionOf(version) });
+  }
+
+  /** The nuspec's bytes: from the cached package, from the source where it has them apart, else from the package. */
+  async getNuspec(id: string, version: VersionLike, options: CallOptions = {}): Promise<Buffer | undefined> {
+    const identity = { id: checkPackageId(id), version: versionOf(version) };
+    const provider = await this.provider(options);
+    if (provider.protocol === 'v3' && !(await this.isCached(id, version))) {
+      const nuspec = await orUndefinedIfUnsupported(() => provider.getNuspec(identity, options));
+      if (nuspec !== undefined) return nuspec;
+    }
+    const download = await this.downloadPackage(id, version, options);
+    if (download === undefined) return undefined;
+    try {
+      await using reader = await NupkgReader.open(download.handle);
+      return await reader.nuspecBytes();
+    } finally {
+      download.destroy();
+    }
+  }
+
+  /** Pushes a file, or what a caller can read anew for each attempt. */
+  async push(pkg: string | PushedPackage, options: PushOptions = {}): Promise<void> {
+    const pushed = typeof pkg === 'string' ? await pushedFile(pkg) : pkg;
+    const provider = await this.provider(options);
+    this.#logger.information('Pushing {File} to {Source}', pushed.name, this.name);
+    await provider.push(pushed, options);
+    this.#downloads.forgetMissing();
+  }
+
+  /** Deletes or unlists, as the source has it; false when it isn't there. */
+  async delete(id: string, version: VersionLike, options: PushOptions = {}): Promise<boolean> {
+    const identity = { id: checkPackageId(id), version: versionOf(version) };
+    const provider = await this.provider(options);
+    this.#logger.information('Deleting {PackageId} {Version} from {Source}', id, identity.version, this.name);
+    return provider.delete(identity, options);
+  }
+
+  /** The known vulnerabilities; undefined when the source doesn't tell any. */
+  async vulnerabilities(options: CallOptions = {}): Promise<VulnerabilityIndex | undefined> {
+    return (await this.provider(options)).vulnerabilities(options);
+  }
+
+  /** Ends what is under way and closes what it made; streams that were handed out can be read on. May be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #own<T extends AsyncDisposable>(resource: T): T {
+    this.#owned.push(resource);
+    return resource;
+  }
+
+  async #close(): Promise<void> {
+    this.#downloads.close();
+    await this.#feed.close();
+    for (const resource of this.#owned) await resource[Symbol.asyncDispose]();
+  }
+
+  #fetch<T>(
+    id: string,
+    version: NuGetVersion | undefined,
+    options: CallOptions,
+    work: (call: CallOptions, provider: Provider) => Promise<T>,
+  ): Promise<T> {
+    checkPackageId(id);
+    this.#logger.debug(
+      'Fetching metadata of {PackageId} {Version} from {Source}',
+      id,
+      version?.toString() ?? 'all',
+      this.name,
+    );
+    return this.#trace('FetchMetadata', { id, version }, options, async (call) =>
+      work(call, await this.provider(call)),
+    );
+  }
+
+  #trace<O extends CallOptions, T>(
+    name: string,
+    { id, version }: { readonly id: string; readonly version: NuGetVersion | undefined },
+    options: O,
+    work: (call: O) => Promise<T>,
+  ): Promise<T> {
+    if (!this.#tracer.enabled) return work(options);
+    const attributes = {
+      'package.id': id,
+      'package.version': version?.toNormalizedString(),
+      'source.url': shownUrl(this.sourceUrl),
+    };
+    return withSpan(this.#tracer, name, { attributes, parent: options.span }, (span) => work({ ...options, span }));
+  }
+
+  /** Feeds of protocol 2 tell it with each version, and what they told has just been fetched to find the package. */
+  async #knownHash(identity: PackageIdentity, call: CallOptions): Promise<PackageHash | undefined> {
+    const provider = await this.provider(call);
+    if (provider.protocol !== 'v2' || call.cacheContext?.directDownload) return undefined;
+    const cacheContext = call.cacheContext?.with({
+      maxAgeMs: Math.max(call.cacheContext.maxAgeMs, DEFAULT_MAX_AGE_MS),
+      noCache: false,
+      refreshMemoryCache: false,
+    });
+    const { signal, span } = call;
+    const all = await provider.listMetadata(identity.id, { signal, span, cacheContext });
+    return all.find(({ version }) => version.equals(identity.version))?.packageHash;
+  }
+}
+
+const DEFAULT_NOT_FOUND_TTL_MS = 30_000;
+
+/** @throws {@link NuGetError} `INVALID_VERSION` */
+export function versionOf(version: VersionLike): NuGetVersion {
+  return typeof version === 'string' ? NuGetVersion.parse(version) : version;
+}
+
+function authenticatorFrom(
+  source: string,
+  url: string,
+  auth: Authenticator | Credentials | CredentialProvider | undefined,
+): Authenticator {
+  if (auth instanceof Authenticator) return auth;
+  if (typeof auth === 'function') return new Authenticator({ source, url, provider: auth });
+  return new Authenticator({ source, url, credentials: auth });
+}
+
+async function pushedFile(path: string): Promise<PushedPackage> {
+  const { size } = await stat(path);
+  return { name: basename(path), size, open: () => createReadStream(path) };
+}
+
+async function orUndefinedIfUnsupported<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof NuGetError && error.code === 'UNSUPPORTED') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,154 @@
+import type { Readable } from 'node:stream';
+import { type HttpClient, HttpError, type HttpResponse } from '@granary/http';
+import type { Span } from '@granary/telemetry';
+import type { Authenticator } from '../auth/authenticator.js';
+import { httpUrl } from '../protocol/v3/endpoint-url.js';
+import { failureOf } from './source-failures.js';
+
+export interface SourceRequestsOptions {
+  readonly name: string;
+  readonly client: HttpClient;
+  readonly authenticator: Authenticator;
+  /** Default: that of the client. */
+  readonly userAgent?: string | undefined;
+}
+
+export interface SourceRequest {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly body?: (() => Readable) | undefined;
+  readonly sessionId: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly span?: Span | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly maxBodyBytes?: number | undefined;
+}
+
+/**
+ * The release of NuGet's own clients whose protocols this one speaks: sources compare it with the oldest one that they
+ * serve.
+ */
+export const NUGET_CLIENT_VERSION = '6.14.0';
+
+const MAX_REDIRECTS = 5;
+/** Times that other credentials are tried for one request. */
+const MAX_CHALLENGES = 4;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** A body of up to this length is read, so that its connection can be used again. */
+const MAX_DRAINED_BYTES = 64 * 1024;
+/** What only the origin that it was meant for may know. */
+const SECRETS: ReadonlySet<string> = new Set(['x-nuget-apikey', 'authorization', 'cookie']);
+
+/**
+ * Sends requests to a source in its name: with the headers of NuGet clients, and with credentials where they belong. A
+ * redirect is followed here, because each hop has its own answer to the question who may know what. All that fails is a
+ * `SourceError`, but for aborts.
+ */
+export class SourceRequests {
+  readonly #options: SourceRequestsOptions;
+
+  constructor(options: SourceRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Answers with whatever status comes, but 401 and redirects. Read the body to its end, {@link drain} or destroy it. */
+  async send(url: string, request: SourceRequest): Promise<{ readonly response: HttpResponse; readonly url: string }> {
+    const { authenticator, name } = this.#options;
+    let at = url;
+    let hops = 0;
+    let challenges = 0;
+    try {
+      for (;;) {
+        const credentials = authenticator.headers(at);
+        const response = await this.#sendOnce(at, request, credentials, at === url || isSameOrigin(at, url));
+        const { statusCode, headers } = response;
+        if (statusCode === 401) {
+          const challenge = textOf(headers['www-authenticate']);
+          await drain(response);
+          const { signal } = request;
+          const again =
+            challenges++ < MAX_CHALLENGES &&
+            (await authenticator.challenged({ url: at, sent: credentials, challenge, signal }));
+          if (!again) throw authenticator.unauthorized(at, challenge);
+          continue;
+        }
+        authenticator.accepted(credentials);
+        const location = REDIRECTS.has(statusCode) ? textOf(headers['location']) : undefined;
+        if (location === undefined) return { response, url: at };
+        await drain(response);
+        at = nextHop(at, location, request.method, statusCode, ++hops);
+      }
+    } catch (error) {
+      throw failureOf(name, at, error);
+    }
+  }
+
+  #sendOnce(
+    url: string,
+    request: SourceRequest,
+    credentials: Readonly<Record<string, string>> | undefined,
+    mayKnow: boolean,
+  ): Promise<HttpResponse> {
+    const { client, name, userAgent } = this.#options;
+    const { method, signal, span, timeoutMs, maxBodyBytes, body } = request;
+    const headers: Record<string, string> = {
+      'x-nuget-client-version': NUGET_CLIENT_VERSION,
+      'x-nuget-session-id': request.sessionId,
+    };
+    if (userAgent !== undefined) headers['user-agent'] = userAgent;
+    for (const [header, value] of Object.entries(request.headers ?? {})) {
+      const lower = header.toLowerCase();
+      if (mayKnow || !SECRETS.has(lower)) headers[lower] = value;
+    }
+    Object.assign(headers, credentials);
+    return client.request(url, {
+      method,
+      headers,
+      body: body ?? null,
+      signal,
+      span,
+      timeoutMs,
+      maxBodyBytes,
+      maxRedirects: 0,
+      source: name,
+    });
+  }
+}
+
+/** Reads what is left of a body that nobody wants, if that is little. */
+export async function drain({ body }: HttpResponse): Promise<void> {
+  let length = 0;
+  try {
+    for await (const chunk of body) {
+      length += (chunk as Buffer).length;
+      if (length > MAX_DRAINED_BYTES) break;
+    }
+  } catch {
+    // What it would have said doesn't matter.
+  } finally {
+    body.destroy();
+  }
+}
+
+/** The one value of a header. */
+export function textOf(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function nextHop(from: string, location: string, method: string, statusCode: number, hops: number): string {
+  const details = { method, host: new URL(from).host, statusCode };
+  if (hops > MAX_REDIRECTS) throw new HttpError('TOO_MANY_REDIRECTS', 'too many redirects', details);
+  const to = httpUrl(location, from);
+  // A request that changes something is sent on as it is or not at all.
+  if (to === undefined || (method !== 'GET' && statusCode === 303)) {
+    throw new HttpError('INVALID_REDIRECT', 'redirected to where the request cannot go', details);
+  }
+  if (from.startsWith('https:') && to.startsWith('http:')) {
+    throw new HttpError('INSECURE_REDIRECT', `redirected from https to http (${new URL(to).host})`, details);
+  }
+  return to;
+}
+
+function isSameOrigin(a: string, b: string): boolean {
+  return new URL(a).origin === new URL(b).origin;
+}
