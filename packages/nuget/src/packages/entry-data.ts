@@ -1,4 +1,4 @@
-import { pipeline, type Readable, Transform, type TransformCallback } from 'node:stream';
+import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { promisify } from 'node:util';
 import { crc32, createInflateRaw, type InflateRaw, type InputType, inflateRaw, type ZlibOptions } from 'node:zlib';
 import { NuGetError } from '../errors.js';
@@ -17,11 +17,10 @@ export async function streamEntry(source: RandomAccessSource, entry: ZipEntry): 
   const inflate = isDeflated(entry) ? createInflateRaw() : undefined;
   const checked = new CheckedData(entry, inflate);
   // Errors are translated on their way to the stream that the caller has; a pipeline would pass them on as they are.
-  const fail = (error: Error | null | undefined): void => {
-    if (error && !checked.destroyed) checked.destroy(unreadable(error, entry) as Error);
-  };
-  if (inflate === undefined) range.once('error', fail).pipe(checked);
-  else pipeline(range, inflate, fail).pipe(checked);
+  const fail = (error: Error): void => void checked.destroy(unreadable(error, entry) as Error);
+  range.on('error', fail);
+  inflate?.on('error', fail);
+  (inflate === undefined ? range : range.pipe(inflate)).pipe(checked);
   checked.once('close', () => {
     range.destroy();
     inflate?.destroy();

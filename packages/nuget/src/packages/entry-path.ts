@@ -25,33 +25,45 @@ function unescapeRun(run: string): string {
 }
 
 /**
- * Why a path must not be written below a folder, or undefined when it may. The answer is the same on all systems, so
- * that a package that can be extracted on one can be on the others: absolute paths, drives, `..`, names of devices and
- * names that Windows would change.
+ * The path, which must not lead out of a folder on any system.
+ *
+ * @throws {@link NuGetError} `INVALID_PACKAGE` for absolute paths, drives and `..`
  */
-function reasonAgainst(path: string): string | undefined {
-  if (path === '') return 'it is empty';
+export function checkPathInside(path: string): string {
+  return refuse(path, reasonOutside(path));
+}
+
+/**
+ * The path, which must be one that may be written below a folder. The answer is the same on all systems, so that a
+ * package that can be extracted on one can be on the others.
+ *
+ * @throws {@link NuGetError} `INVALID_PACKAGE` for paths that lead out of the folder, for names of devices, and for names
+ * that Windows would change or not allow
+ */
+export function checkSafePath(path: string): string {
+  return refuse(path, reasonOutside(path) ?? reasonAgainst(path));
+}
+
+function refuse(path: string, reason: string | undefined): string {
+  if (reason === undefined) return path;
+  throw new NuGetError('INVALID_PACKAGE', `${shown(path)} is no path of a package's file: ${reason}`);
+}
+
+function reasonOutside(path: string): string | undefined {
   if (path.startsWith('/')) return 'it is absolute';
   if (/^[A-Za-z]:/.test(path)) return 'it names a drive';
+  return path.split('/').includes('..') ? 'it leaves the folder' : undefined;
+}
+
+function reasonAgainst(path: string): string | undefined {
+  if (path === '') return 'it is empty';
   if (FORBIDDEN.test(path)) return 'it has a character that file names must not have';
   for (const segment of path.split('/')) {
-    if (segment === '..') return 'it leaves the folder';
     if (segment === '' || segment === '.') return 'it has an empty step';
     if (segment.endsWith('.') || segment.endsWith(' ')) return 'one of its names ends in a dot or a space';
     if (DEVICE.test(segment)) return 'one of its names is that of a device';
   }
   return undefined;
-}
-
-/**
- * The path, which must be one that may be written below a folder.
- *
- * @throws {@link NuGetError} `INVALID_PACKAGE`
- */
-export function checkSafePath(path: string): string {
-  const reason = reasonAgainst(path);
-  if (reason === undefined) return path;
-  throw new NuGetError('INVALID_PACKAGE', `${shown(path)} is no path of a package's file: ${reason}`);
 }
 
 /** A name from a package as an error shows it: quoted, and not at full length. */

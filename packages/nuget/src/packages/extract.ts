@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, mkdir, open, realpath, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { isNuGetError, NuGetError } from '../errors.js';
 import { checkSafePath, shown } from './entry-path.js';
 import { NupkgReader, type PackageFile } from './nupkg-reader.js';
@@ -91,6 +90,7 @@ class Folder {
       await rename(temporary, join(this.#root, path));
     } catch (error) {
       await unlink(temporary).catch(() => {});
+      signal?.throwIfAborted();
       throw isClash(error) ? clash(path, error) : error;
     }
   }
@@ -102,9 +102,7 @@ class Folder {
       if (file.size <= SMALL_BYTES && file.compressedSize <= SMALL_BYTES) {
         await handle.writeFile(await reader.read(file.path));
       } else {
-        const data = await reader.open(file.path);
-        const destination = handle.createWriteStream({ autoClose: false });
-        await (signal === undefined ? pipeline(data, destination) : pipeline(data, destination, { signal }));
+        await handle.writeFile(await reader.open(file.path), signal === undefined ? {} : { signal });
       }
       const { modified } = file;
       // As NuGet has it: times that lie in the future are not taken over.

@@ -1,6 +1,7 @@
 import { getHashes } from 'node:crypto';
 import { NuGetError } from '../errors.js';
 import type { PackageIdentity } from '../package-identity.js';
+import { checkPathInside } from './entry-path.js';
 import { NupkgReader } from './nupkg-reader.js';
 import type { Nuspec } from './nuspec.js';
 import type { RandomAccessInput } from './random-access.js';
@@ -17,7 +18,7 @@ export interface VerifyPackageOptions {
 
 /**
  * Checks that a file is a whole package, and the one that it should be: the archive ends where it should, each entry is
- * where the directory says, and the nuspec has the id (whatever its case) and the version (as NuGet compares them).
+ * where the directory says, no path leads out of a folder, and the nuspec has the id (whatever its case) and the version (as NuGet compares them).
  * Cheap enough for every download: it reads the directory, the nuspec and one header for each entry.
  *
  * @returns What the nuspec says
@@ -40,6 +41,7 @@ async function verify(reader: NupkgReader, identity: PackageIdentity, options: V
   signal?.throwIfAborted();
   const nuspec = await reader.nuspec();
   checkIdentity(nuspec, identity);
+  for (const { path } of reader.files()) checkPathInside(path);
   await reader.checkEntries(signal);
   if (hash !== undefined && algorithm !== undefined) {
     const actual = await reader.packageHash(algorithm, signal);

@@ -4,6 +4,11 @@ import { NuGetError } from '../errors.js';
 const DECLARATION = /^<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][\w.-]*)["']/;
 const DECLARATION_LENGTH = 1024;
 
+// Some versions of Node decode windows-1252 as ISO 8859-1, which has control characters where that has these.
+const WINDOWS_1252 = /^(?:windows-|x-cp|cp)1252$/i;
+const WINDOWS_1252_C1 = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
+const C1 = /[\u0080-\u009f]/g;
+
 /**
  * The text of an XML document: by its byte order mark, or by the encoding that it declares, or as UTF-8.
  *
@@ -18,7 +23,8 @@ export function decodeXml(bytes: Uint8Array): string {
     throw new NuGetError('INVALID_PACKAGE', `the nuspec declares the encoding ${encoding}, which isn't known`);
   }
   try {
-    return decoder.decode(bytes);
+    const text = decoder.decode(bytes);
+    return WINDOWS_1252.test(encoding) ? text.replace(C1, (c) => WINDOWS_1252_C1[c.charCodeAt(0) - 0x80] ?? c) : text;
   } catch (error) {
     throw new NuGetError('INVALID_PACKAGE', `the nuspec is not valid ${encoding}`, { cause: error });
   }

@@ -40,7 +40,7 @@ export interface ZipEntryInit {
 }
 
 export interface ZipOptions {
-  readonly comment?: string | undefined;
+  readonly comment?: string | Buffer | undefined;
   /** Bytes in front of the first entry; the offsets count them. */
   readonly prefix?: Buffer | undefined;
   /** Bytes after the end record. */
@@ -91,7 +91,7 @@ export function writeZip(entries: readonly ZipEntryInit[], options: ZipOptions =
   };
   const zip64 = options.zip64 ?? entries.some((entry) => entry.zip64 === true);
   if (zip64) put(endRecord64(end, offset));
-  put(endRecord(end, zip64, Buffer.from(options.comment ?? '')));
+  put(endRecord(end, zip64, bytesOf(options.comment)));
   put(options.suffix ?? NOTHING);
   const archive = Buffer.concat(parts);
   return archive.subarray(0, archive.length - (options.truncate ?? 0));
@@ -110,8 +110,8 @@ interface Plan {
 }
 
 function planOf(entry: ZipEntryInit, shared: Plan | undefined): Plan {
-  const name = typeof entry.name === 'string' ? Buffer.from(entry.name) : entry.name;
-  const data = typeof entry.data === 'string' ? Buffer.from(entry.data) : (entry.data ?? NOTHING);
+  const name = bytesOf(entry.name);
+  const data = bytesOf(entry.data);
   const deflated = (entry.method ?? 'deflate') === 'deflate';
   const raw = shared?.raw ?? entry.raw ?? (deflated ? deflateRawSync(data) : data);
   const utf8 = entry.utf8 ?? name.some((byte) => byte > ASCII_END);
@@ -125,6 +125,10 @@ function planOf(entry: ZipEntryInit, shared: Plan | undefined): Plan {
     compressedSize: entry.compressedSize ?? raw.length,
     uncompressedSize: entry.uncompressedSize ?? shared?.uncompressedSize ?? data.length,
   };
+}
+
+function bytesOf(given: Buffer | string | undefined): Buffer {
+  return typeof given === 'string' ? Buffer.from(given) : (given ?? NOTHING);
 }
 
 function localHeader(plan: Plan): Buffer {

@@ -1,0 +1,98 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { checkSafePath, pathOfEntry } from './entry-path.js';
+
+describe('the path of an entry', () => {
+  it.each([
+    ['lib/net8.0/A.dll', 'lib/net8.0/A.dll'],
+    ['lib/portable-net45%2Bwin8/a%20b.dll', 'lib/portable-net45+win8/a b.dll'],
+    ['lib\\net45\\A.dll', 'lib/net45/A.dll'],
+    ['/lib/A.dll', 'lib/A.dll'],
+    ['%C3%BC/%E2%82%AC', 'ü/€'],
+    ['100%/a%2', '100%/a%2'],
+    ['%FF%41', '%FF%41'],
+    ['%2541', '%41'],
+    ['[Content_Types].xml', '[Content_Types].xml'],
+    ['..%2F..%5Cx', '../../x'],
+  ])('of %j is %j', (name, path) => {
+    expect(pathOfEntry(name)).toBe(path);
+  });
+});
+
+describe('a path that is written to', () => {
+  it.each([
+    'A.dll',
+    'lib/net8.0/A.dll',
+    'content/a b/ü€.txt',
+    'tools/console.exe',
+    'lib/...dll',
+    'com/nullable/auxiliary.cs',
+    '.signature.p7s',
+    'a~1/[x]{y}#%.txt',
+  ])('may be %j', (path) => {
+    expect(checkSafePath(path)).toBe(path);
+  });
+
+  it.each([
+    ['', 'empty'],
+    ['/etc/passwd', 'absolute'],
+    ['//server/share/x', 'absolute'],
+    ['C:/x', 'drive'],
+    ['c:x', 'drive'],
+    ['../x', 'leaves'],
+    ['lib/../../x', 'leaves'],
+    ['lib/..', 'leaves'],
+    ['lib/./x', 'empty step'],
+    ['lib//x', 'empty step'],
+    ['lib/', 'empty step'],
+    ['lib/x.', 'dot or a space'],
+    ['lib /x', 'dot or a space'],
+    ['lib/.. /x', 'dot or a space'],
+    ['lib/.../x', 'dot or a space'],
+    ['CON', 'device'],
+    ['lib/nul.txt', 'device'],
+    ['lib/Com1', 'device'],
+    ['lpt¹.log/x', 'device'],
+    ['lib/a:stream', 'character'],
+    ['lib/a\u0000.dll', 'character'],
+    ['lib/a\nb', 'character'],
+    ['lib/*', 'character'],
+  ])('must not be %j', (path, reason) => {
+    expect(() => checkSafePath(path)).toThrow(
+      expect.objectContaining({ code: 'INVALID_PACKAGE', message: expect.stringContaining(reason) }),
+    );
+  });
+
+  it('never leaves the folder, whatever the name of the entry', () => {
+    const piece = fc.constantFrom(
+      '..',
+      '.',
+      '/',
+      '\\',
+      'a',
+      'C:',
+      '%2e',
+      '%2F',
+      '%5c',
+      '\u0000',
+      ' ',
+      'con',
+      '%25',
+      '2e',
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 10 }), (pieces) => {
+        let path: string;
+        try {
+          path = checkSafePath(pathOfEntry(pieces.join('')));
+        } catch {
+          return;
+        }
+        const url = new URL(path.split('/').map(encodeURIComponent).join('/'), 'file:///target/');
+        expect(url.pathname.startsWith('/target/')).toBe(true);
+        expect(path.split('/')).not.toContain('..');
+        expect(path).not.toMatch(/[\\:]/);
+      }),
+    );
+  });
+});
