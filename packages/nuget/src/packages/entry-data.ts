@@ -7,6 +7,9 @@ import { invalidPackage } from './invalid-package.js';
 import { type RandomAccessSource, RangeStream } from './random-access.js';
 import { isDeflated, locateData, type ZipEntry } from './zip-directory.js';
 
+/** Bytes that are decompressed in one go. */
+const CHUNK = 64 * 1024;
+
 /**
  * An entry's data as a stream, which fails when size or CRC aren't those of the directory: what has been read before is
  * known to be right only when the stream has ended.
@@ -14,7 +17,7 @@ import { isDeflated, locateData, type ZipEntry } from './zip-directory.js';
 export async function streamEntry(source: RandomAccessSource, entry: ZipEntry): Promise<Readable> {
   const start = await locateData(source, entry);
   const range = new RangeStream(source, start, start + entry.compressedSize);
-  const inflate = isDeflated(entry) ? createInflateRaw() : undefined;
+  const inflate = isDeflated(entry) ? createInflateRaw({ chunkSize: CHUNK }) : undefined;
   const checked = new CheckedData(entry, inflate);
   // Errors are translated on their way to the stream that the caller has; a pipeline would pass them on as they are.
   const fail = (error: Error): void => void checked.destroy(unreadable(error, entry) as Error);

@@ -102,7 +102,10 @@ class Folder {
       if (file.size <= SMALL_BYTES && file.compressedSize <= SMALL_BYTES) {
         await handle.writeFile(await reader.read(file.path));
       } else {
-        await handle.writeFile(await reader.open(file.path), signal === undefined ? {} : { signal });
+        for await (const chunk of (await reader.open(file.path)) as AsyncIterable<Buffer>) {
+          signal?.throwIfAborted();
+          await handle.writeFile(chunk);
+        }
       }
       const { modified } = file;
       // As NuGet has it: times that lie in the future are not taken over.

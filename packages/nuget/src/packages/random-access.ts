@@ -87,7 +87,9 @@ async function readFully(
   return bytes.subarray(0, done);
 }
 
-const BLOCK = 64 * 1024;
+/** More than a header, and little to read in vain where headers lie far apart. */
+const BLOCK = 16 * 1024;
+const CHUNK = 64 * 1024;
 
 /**
  * Keeps the block that was read last: an archive's directory is read in steps of a few bytes, and lies in one piece,
@@ -108,7 +110,7 @@ export class BlockSource implements RandomAccessSource {
     const from = position - this.#start;
     if (from >= 0 && from + length <= this.#block.length) return this.#block.subarray(from, from + length);
     const bytes = await this.#source.read(position, Math.max(length, BLOCK));
-    if (bytes.length <= 2 * BLOCK) {
+    if (bytes.length <= 2 * CHUNK) {
       this.#block = bytes;
       this.#start = position;
     }
@@ -123,14 +125,14 @@ export class RangeStream extends Readable {
   #position: number;
 
   constructor(source: RandomAccessSource, start: number, end: number) {
-    super({ highWaterMark: BLOCK });
+    super({ highWaterMark: CHUNK });
     this.#source = source;
     this.#position = start;
     this.#end = end;
   }
 
   override _read(): void {
-    const length = Math.min(BLOCK, this.#end - this.#position);
+    const length = Math.min(CHUNK, this.#end - this.#position);
     if (length <= 0) {
       this.push(null);
       return;
