@@ -22,6 +22,17 @@ export { NuGetFramework } from './frameworks/nuget-framework.js';
 export type { CacheScan } from './http-cache/cache-janitor.js';
 export type { CachedFile } from './http-cache/cached-file.js';
 export { HttpCache, type HttpCacheOptions } from './http-cache/http-cache.js';
+export { assetFit } from './install/asset-fit.js';
+export { clientPackages } from './install/client-packages.js';
+export {
+  type InstallEvent,
+  type InstallOptions,
+  type InstallResult,
+  PackageInstaller,
+  type PackageInstallerOptions,
+} from './install/package-installer.js';
+export type { OpenedPackage, PackageOpener } from './install/package-opener.js';
+export { type InstalledPaths, PackagesFolder } from './install/packages-folder.js';
 export { type CacheType, type NuGetCacheState, type NuGetMetrics, noopNuGetMetrics } from './metrics.js';
 export { registryNuGetMetrics } from './metrics-registry.js';
 export { checkPackageId, isPackageId, type PackageIdentity } from './package-identity.js';
@@ -48,6 +59,7 @@ export type { ServiceEndpoint, ServiceIndex, ServiceResource } from './protocol/
 export type { PackagePages } from './protocol/v3/templates.js';
 export { V3Provider, type V3ProviderOptions } from './protocol/v3/v3-provider.js';
 export type { AuditOptions } from './resolver/audit.js';
+export { type ClientDependenciesOptions, clientDependencies } from './resolver/client-dependencies.js';
 export type {
   DependencyGraph,
   DependencyNode,

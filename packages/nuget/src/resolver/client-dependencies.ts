@@ -1,0 +1,69 @@
+import type { NuGetFramework } from '../frameworks/nuget-framework.js';
+import type { PackageIdentity } from '../package-identity.js';
+import { parseNuspec } from '../packages/nuspec.js';
+import type { DependencyGroup } from '../protocol/model.js';
+import type { NuGetClient, SourceMapping } from '../source/nuget-client.js';
+import type { SourceCacheContext } from '../source/source-cache-context.js';
+import type { NuGetVersion } from '../versions/nuget-version.js';
+import type { DependencyCallOptions, DependencyProvider, SelectedDependencies } from './dependency-provider.js';
+import { selectDependencies } from './select-dependencies.js';
+
+export interface ClientDependenciesOptions {
+  readonly cacheContext?: SourceCacheContext | undefined;
+  /** That of the client, so that the resolver can tell what it leaves without a source. Default: there is none. */
+  readonly mapping?: SourceMapping | undefined;
+}
+
+/** What the sources of a client have, for a resolver. */
+export function clientDependencies(client: NuGetClient, options: ClientDependenciesOptions = {}): DependencyProvider {
+  return new ClientDependencies(client, options);
+}
+
+class ClientDependencies implements DependencyProvider {
+  readonly #client: NuGetClient;
+  readonly #options: ClientDependenciesOptions;
+  #hasMetadataAtHand: Promise<boolean> | undefined;
+
+  constructor(client: NuGetClient, options: ClientDependenciesOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  sources(id: string): readonly string[] {
+    const mapped = this.#options.mapping?.sourcesFor(id)?.map((name) => name.toLowerCase());
+    const names = this.#client.sources.map(({ name }) => name);
+    return mapped === undefined ? names : names.filter((name) => mapped.includes(name.toLowerCase()));
+  }
+
+  async listVersions(id: string, { signal }: DependencyCallOptions): Promise<readonly NuGetVersion[]> {
+    return this.#client.listVersions(id, { signal, cacheContext: this.#options.cacheContext });
+  }
+
+  async dependencies(
+    { id, version }: PackageIdentity,
+    framework: NuGetFramework,
+    { signal, fallbacks }: DependencyCallOptions,
+  ): Promise<SelectedDependencies | undefined> {
+    const call = { signal, cacheContext: this.#options.cacheContext };
+    let found: { readonly id: string; readonly dependencyGroups: readonly DependencyGroup[] } | undefined;
+    if (await this.#metadataIsAtHand(signal)) {
+      found = await this.#client.getMetadata(id, version, call);
+    } else {
+      const nuspec = await this.#client.getNuspec(id, version, call);
+      found = nuspec && parseNuspec(nuspec);
+    }
+    return found && selectDependencies(found.id, found.dependencyGroups, framework, fallbacks);
+  }
+
+  /**
+   * Sources of protocol 2 tell dependencies with the versions, and have nuspecs in packages only. With protocol 3 a
+   * nuspec is a small document of its own, and metadata is a large one. A source that doesn't say which it speaks isn't
+   * going to answer either.
+   */
+  #metadataIsAtHand(signal: AbortSignal): Promise<boolean> {
+    this.#hasMetadataAtHand ??= Promise.allSettled(
+      this.#client.sources.map((source) => source.provider({ signal, cacheContext: this.#options.cacheContext })),
+    ).then((all) => all.some((each) => each.status === 'fulfilled' && each.value.protocol === 'v2'));
+    return this.#hasMetadataAtHand;
+  }
+}
