@@ -1,0 +1,101 @@
+/** Which registration documents: each hive has what its clients understand. */
+export type RegistrationHive = 'registration' | 'registration-gz' | 'registration-gz-semver2';
+
+export interface FeedUrlsOptions {
+  /** Where this server is as clients see it, without a slash at its end: `https://cache.example/nuget`. Checked already. */
+  readonly base: string;
+  /** One source alone; undefined for all as one. */
+  readonly source?: string | undefined;
+  /** Hosts (with ports) that clients must not be sent to. */
+  readonly upstreamHosts?: ReadonlySet<string> | undefined;
+}
+
+/**
+ * Every URL that documents have in them. All of a feed's lie in the folder of its service index, because clients send
+ * their credentials unasked only there.
+ */
+export class FeedUrls {
+  readonly #v3: string;
+  readonly #upstreamHosts: ReadonlySet<string>;
+
+  constructor({ base, source, upstreamHosts = new Set() }: FeedUrlsOptions) {
+    this.#v3 = `${base}${source === undefined ? '' : `/${encodeURIComponent(source)}`}/v3`;
+    this.#upstreamHosts = upstreamHosts;
+  }
+
+  get serviceIndex(): string {
+    return `${this.#v3}/index.json`;
+  }
+
+  get flatContainer(): string {
+    return `${this.#v3}/flatcontainer/`;
+  }
+
+  get search(): string {
+    return `${this.#v3}/search`;
+  }
+
+  get autocomplete(): string {
+    return `${this.#v3}/autocomplete`;
+  }
+
+  get publish(): string {
+    return `${this.#v3}/package`;
+  }
+
+  get vulnerabilities(): string {
+    return `${this.#v3}/vulnerabilities/index.json`;
+  }
+
+  get vulnerabilityPage(): string {
+    return `${this.#v3}/vulnerabilities/all.json`;
+  }
+
+  get legacyGallery(): string {
+    return `${this.#v3}/v2`;
+  }
+
+  /** With `{lower_id}` and `{lower_version}` as NuGet's templates have them. */
+  get detailsTemplate(): string {
+    return `${this.#v3}/details/{id}/{version}`;
+  }
+
+  get reportAbuseTemplate(): string {
+    return `${this.#v3}/details/{id}/{version}#contact`;
+  }
+
+  registration(hive: RegistrationHive): string {
+    return `${this.#v3}/${hive}/`;
+  }
+
+  registrationIndex(hive: RegistrationHive, id: string): string {
+    return `${this.registration(hive)}${segment(id)}/index.json`;
+  }
+
+  registrationPage(hive: RegistrationHive, id: string, lower: string, upper: string): string {
+    return `${this.registration(hive)}${segment(id)}/page/${segment(lower)}/${segment(upper)}.json`;
+  }
+
+  registrationLeaf(hive: RegistrationHive, id: string, version: string): string {
+    return `${this.registration(hive)}${segment(id)}/${segment(version)}.json`;
+  }
+
+  /** @param version normalized, without metadata */
+  package(id: string, version: string): string {
+    return `${this.flatContainer}${segment(id)}/${segment(version)}/${segment(id)}.${segment(version)}.nupkg`;
+  }
+
+  /** A URL that leads away from the server, unless it leads to an upstream, or nowhere. */
+  outward(url: string | undefined): string | undefined {
+    if (url === undefined || url === '') return undefined;
+    try {
+      const { protocol, host } = new URL(url);
+      const isWeb = protocol === 'https:' || protocol === 'http:';
+      return isWeb && !this.#upstreamHosts.has(host) ? url : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+const segment = (text: string): string => encodeURIComponent(text.toLowerCase());

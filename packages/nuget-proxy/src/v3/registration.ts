@@ -1,0 +1,182 @@
+import { NuGetVersion, VersionRange } from '@granary/nuget';
+import type { DependencyGroupRecord, PackageRecord } from '../feed/package-record.js';
+import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
+
+/** Versions of a page. */
+const PAGE_VERSIONS = 64;
+/** Up to so many pages are in the index itself. */
+const INLINED_PAGES = 2;
+
+/** Records of one package, with their versions parsed once. */
+interface Entry {
+  readonly record: PackageRecord;
+  /** Normalized, without metadata. */
+  readonly version: string;
+}
+
+/**
+ * The documents of one package in one hive (NuGet's registration resource, 3.0.0 to 3.6.0). Hives older than 3.6.0 are
+ * for clients that don't understand SemVer 2, and leave such versions out.
+ */
+export class Registration {
+  readonly #urls: FeedUrls;
+  readonly #hive: RegistrationHive;
+  readonly #id: string;
+  readonly #pages: readonly (readonly Entry[])[];
+
+  /** @param records of one package, ascending */
+  constructor(urls: FeedUrls, hive: RegistrationHive, id: string, records: readonly PackageRecord[]) {
+    this.#urls = urls;
+    this.#hive = hive;
+    this.#id = id;
+    this.#pages = inPages(hive === 'registration-gz-semver2' ? records.map(entryOf) : withoutSemVer2(records));
+  }
+
+  /** Undefined when the hive has no version of it. */
+  index(): object | undefined {
+    if (this.#pages.length === 0) return undefined;
+    const inlined = this.#pages.length <= INLINED_PAGES;
+    return {
+      '@id': this.#index,
+      '@type': ['catalog:CatalogRoot', 'PackageRegistration', 'catalog:Permalink'],
+      count: this.#pages.length,
+      items: this.#pages.map((page) => this.#page(page, inlined)),
+    };
+  }
+
+  /** Undefined when there is no page with these bounds. */
+  page(lower: string, upper: string): object | undefined {
+    const page = this.#pages.find((entries) => {
+      return sameVersion(entries[0]?.version, lower) && sameVersion(entries.at(-1)?.version, upper);
+    });
+    return page && this.#page(page, true);
+  }
+
+  leaf(version: string): object | undefined {
+    const entry = this.#pages.flat().find((entry) => sameVersion(entry.version, version));
+    if (entry === undefined) return undefined;
+    const { record } = entry;
+    return {
+      '@id': this.#leafUrl(entry),
+      '@type': ['Package', 'http://schema.nuget.org/catalog#Permalink'],
+      listed: record.listed,
+      packageContent: this.#urls.package(this.#id, entry.version),
+      published: publishedOf(record),
+      registration: this.#index,
+    };
+  }
+
+  get #index(): string {
+    return this.#urls.registrationIndex(this.#hive, this.#id);
+  }
+
+  #page(entries: readonly Entry[], withItems: boolean): object {
+    const lower = (entries[0] as Entry).version;
+    const upper = (entries.at(-1) as Entry).version;
+    return {
+      '@id': this.#urls.registrationPage(this.#hive, this.#id, lower, upper),
+      '@type': 'catalog:CatalogPage',
+      count: entries.length,
+      lower,
+      upper,
+      parent: this.#index,
+      ...(withItems && { items: entries.map((entry) => this.#item(entry)) }),
+    };
+  }
+
+  #item(entry: Entry): object {
+    const packageContent = this.#urls.package(this.#id, entry.version);
+    return {
+      '@id': this.#leafUrl(entry),
+      '@type': 'Package',
+      catalogEntry: this.#catalogEntry(entry, packageContent),
+      packageContent,
+      registration: this.#index,
+    };
+  }
+
+  /** A record as the catalog has it. Keys whose value is undefined are not written. */
+  #catalogEntry(entry: Entry, packageContent: string): object {
+    const { record } = entry;
+    const urls = this.#urls;
+    return {
+      '@id': this.#leafUrl(entry),
+      '@type': 'PackageDetails',
+      id: record.id,
+      version: record.version,
+      title: record.title,
+      description: record.description,
+      summary: record.summary,
+      authors: record.authors.join(', '),
+      language: record.language,
+      iconUrl: urls.outward(record.iconUrl),
+      projectUrl: urls.outward(record.projectUrl),
+      licenseUrl: urls.outward(record.licenseUrl),
+      licenseExpression: record.licenseExpression,
+      requireLicenseAcceptance: record.requireLicenseAcceptance ?? false,
+      minClientVersion: record.minClientVersion,
+      tags: record.tags,
+      listed: record.listed,
+      published: publishedOf(record),
+      packageContent,
+      dependencyGroups: record.dependencyGroups.map((group) => this.#dependencyGroup(group)),
+      deprecation: record.deprecation,
+      vulnerabilities: record.vulnerabilities?.map(({ advisoryUrl, severity }) => {
+        return { advisoryUrl, severity: String(severity) };
+      }),
+    };
+  }
+
+  #dependencyGroup({ targetFramework, dependencies }: DependencyGroupRecord): object {
+    return {
+      '@type': 'PackageDependencyGroup',
+      targetFramework,
+      dependencies: dependencies.map(({ id, range }) => {
+        const registration = this.#urls.registrationIndex(this.#hive, id);
+        return { '@type': 'PackageDependency', id, range, registration };
+      }),
+    };
+  }
+
+  #leafUrl({ version }: Entry): string {
+    return this.#urls.registrationLeaf(this.#hive, this.#id, version);
+  }
+}
+
+/** What isn't listed has no date that older clients would believe. */
+const UNLISTED = '1900-01-01T00:00:00+00:00';
+
+function publishedOf({ listed, published }: PackageRecord): string | undefined {
+  return listed ? published : UNLISTED;
+}
+
+function entryOf(record: PackageRecord): Entry {
+  return { record, version: NuGetVersion.parse(record.version).toNormalizedString() };
+}
+
+function withoutSemVer2(records: readonly PackageRecord[]): Entry[] {
+  return records.filter((record) => !isSemVer2(record)).map(entryOf);
+}
+
+/** Whether only clients of SemVer 2 understand a package: by its own version, or by what it depends on. */
+export function isSemVer2(record: PackageRecord): boolean {
+  return (
+    NuGetVersion.parse(record.version).isSemVer2 ||
+    record.dependencyGroups.some(({ dependencies }) => dependencies.some(({ range }) => isSemVer2Range(range)))
+  );
+}
+
+function isSemVer2Range(text: string): boolean {
+  const range = VersionRange.tryParse(text);
+  return range?.minVersion?.isSemVer2 === true || range?.maxVersion?.isSemVer2 === true;
+}
+
+function inPages(entries: readonly Entry[]): Entry[][] {
+  const pages: Entry[][] = [];
+  for (let i = 0; i < entries.length; i += PAGE_VERSIONS) pages.push(entries.slice(i, i + PAGE_VERSIONS));
+  return pages;
+}
+
+function sameVersion(version: string | undefined, asked: string): boolean {
+  return version?.toLowerCase() === asked.toLowerCase();
+}

@@ -1,0 +1,41 @@
+import type { SearchAnswer, SearchHit } from '../feed/feed-content.js';
+import type { FeedUrls } from '../http/feed-urls.js';
+
+/** What a search answers with (search resource, 3.0.0 to 3.5.0). */
+export function searchDocument(urls: FeedUrls, answer: SearchAnswer): object {
+  return { totalHits: answer.total, data: answer.hits.map((hit) => searchResult(urls, hit)) };
+}
+
+function searchResult(urls: FeedUrls, { record, versions, totalDownloads, verified }: SearchHit): object {
+  const registration = urls.registrationIndex('registration-gz-semver2', record.id);
+  return {
+    '@id': registration,
+    '@type': 'Package',
+    registration,
+    id: record.id,
+    version: record.version,
+    title: record.title ?? record.id,
+    description: record.description ?? '',
+    summary: record.summary ?? '',
+    authors: record.authors,
+    owners: record.owners,
+    tags: record.tags,
+    iconUrl: urls.outward(record.iconUrl),
+    licenseUrl: urls.outward(record.licenseUrl),
+    projectUrl: urls.outward(record.projectUrl),
+    totalDownloads,
+    verified,
+    packageTypes: (record.packageTypes ?? ['Dependency']).map((name) => ({ name })),
+    versions: versions.map(({ version, downloads }) => {
+      const plain = version.split('+', 1)[0] as string;
+      return { '@id': urls.registrationLeaf('registration-gz-semver2', record.id, plain), version, downloads };
+    }),
+    deprecation: record.deprecation,
+    vulnerabilities: record.vulnerabilities,
+  };
+}
+
+/** Ids, or the versions of one id (autocomplete resource). */
+export function autocompleteDocument(data: readonly string[]): object {
+  return { totalHits: data.length, data };
+}
