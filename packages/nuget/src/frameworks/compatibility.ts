@@ -1,5 +1,5 @@
 import { equivalentsOf } from './equivalent-frameworks.js';
-import { type FrameworkParts, isFramework, isNet5Era, isPortable, keyOf } from './framework-parts.js';
+import { type FrameworkParts, isFramework, isNet5Era, isPortable, isSameFramework, keyOf } from './framework-parts.js';
 import type { NuGetFramework } from './nuget-framework.js';
 import { portableFrameworks } from './portable-profiles.js';
 import { supportedBy } from './supported-frameworks.js';
@@ -25,14 +25,14 @@ export function canUse(target: FrameworkParts, candidate: FrameworkParts): boole
     return targets.every((each) => candidates.some((other) => canUse(each, other)));
   }
   if (keyOf(target) === keyOf(candidate)) return true;
-  const names = [candidate, ...equivalentsOf(candidate)];
-  return supportedBy(target).some((supported) => names.some((name) => isUpTo(supported, name)));
+  const all = supportedBy(target);
+  const isOneOf = (name: FrameworkParts) => all.some((supported) => isUpTo(supported, name));
+  return isOneOf(candidate) || equivalentsOf(candidate).some(isOneOf);
 }
 
 /** Whether a framework is an earlier version, or the same, of another one. */
 function isUpTo(supported: FrameworkParts, candidate: FrameworkParts): boolean {
-  const isSame = isFramework(supported, candidate.framework.toLowerCase());
-  if (!isSame) return isForOlderPlatform(supported, candidate);
+  if (!isSameFramework(supported, candidate)) return isForOlderPlatform(supported, candidate);
   if (candidate.version.compareTo(supported.version) > 0) return false;
   if (candidate.profile.toLowerCase() !== supported.profile.toLowerCase()) return false;
   return (

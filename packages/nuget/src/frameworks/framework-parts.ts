@@ -37,7 +37,12 @@ export function isPortable(parts: Pick<FrameworkParts, 'framework' | 'version'>)
 
 /** Whether it is one or another version of a framework, named in lower case. */
 export function isFramework(parts: Pick<FrameworkParts, 'framework'>, lowerCase: string): boolean {
-  return parts.framework.toLowerCase() === lowerCase;
+  return parts.framework.length === lowerCase.length && parts.framework.toLowerCase() === lowerCase;
+}
+
+/** Whether two are versions of the same framework, whose name is mostly spelled in the one way. */
+export function isSameFramework(a: Pick<FrameworkParts, 'framework'>, b: Pick<FrameworkParts, 'framework'>): boolean {
+  return a.framework === b.framework || isFramework(a, b.framework.toLowerCase());
 }
 
 /** The same for equal frameworks, and for them only. */

@@ -1,5 +1,5 @@
 import { isCompatible } from './compatibility.js';
-import { isFramework } from './framework-parts.js';
+import { isFramework, isSameFramework } from './framework-parts.js';
 import { nearestPortable } from './nearest-portable.js';
 import { NuGetFramework } from './nuget-framework.js';
 
@@ -137,10 +137,6 @@ function compareText(a: string, b: string): number {
   const [lowerA, lowerB] = [a.toLowerCase(), b.toLowerCase()];
   if (lowerA === lowerB) return 0;
   return lowerA < lowerB ? -1 : 1;
-}
-
-function isSameFramework(a: NuGetFramework, b: NuGetFramework): boolean {
-  return isFramework(a, b.framework.toLowerCase());
 }
 
 function isZero(framework: NuGetFramework): boolean {

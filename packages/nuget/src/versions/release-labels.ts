@@ -23,56 +23,33 @@ export function isRelease(text: string, start: number, end: number, allowLeading
   }
 }
 
-/**
- * Compares two sequences of labels, neither of them empty, in their written form.
- *
- * Labels are compared where they stand: cutting them out first would cost several times as much, and numbers would have
- * to be made of digits that may be too many for one. Without leading zeros the longer number is the larger one.
- */
-export function compareReleases(a: string, b: string): number {
-  let at = 0;
-  let aStart = 0;
-  let bothNumeric = true;
-  // As long as both are the same, their labels begin and end in the same places.
-  for (; ; at++) {
-    const aCode = at < a.length ? foldCase(a.charCodeAt(at)) : DOT;
-    const bCode = at < b.length ? foldCase(b.charCodeAt(at)) : DOT;
-    if (aCode !== bCode) return compareLabels(a, b, aStart, at, bothNumeric);
-    if (aCode === DOT) {
-      if (at >= a.length || at >= b.length) return a.length - b.length;
-      aStart = at + 1;
-      bothNumeric = true;
-    } else if (aCode < ZERO || aCode > NINE) bothNumeric = false;
+/** A label as it is compared: numeric ones as numbers, however large, and all others in lower case. */
+type LabelKey = number | bigint | string;
+
+const DIGITS = /^\d+$/;
+/** Numbers with as many digits are exact. */
+const MAX_EXACT_DIGITS = 15;
+
+/** What labels are compared by: made once for each version that is compared with one of the same numbers. */
+export function labelKeys(labels: readonly string[]): readonly LabelKey[] {
+  return labels.map((label) => {
+    if (!DIGITS.test(label)) return label.toLowerCase();
+    return label.length <= MAX_EXACT_DIGITS ? Number(label) : BigInt(label);
+  });
+}
+
+/** From left to right: numbers come before other labels, and fewer labels before more. */
+export function compareLabelKeys(a: readonly LabelKey[], b: readonly LabelKey[]): number {
+  const shorter = Math.min(a.length, b.length);
+  for (let i = 0; i < shorter; i++) {
+    const x = a[i] as LabelKey;
+    const y = b[i] as LabelKey;
+    if (x === y) continue;
+    const xIsNumber = typeof x !== 'string';
+    if (xIsNumber !== (typeof y !== 'string')) return xIsNumber ? -1 : 1;
+    return x < y ? -1 : 1;
   }
-}
-
-/** Compares the labels that begin at `start` in both and differ from `at` on; up to there they may be numeric. */
-function compareLabels(a: string, b: string, start: number, at: number, mayBeNumeric: boolean): number {
-  const aEnd = mayBeNumeric ? numberEnd(a, at, start) : -1;
-  const bEnd = mayBeNumeric ? numberEnd(b, at, start) : -1;
-  if (aEnd >= 0 && bEnd >= 0) return aEnd !== bEnd ? aEnd - bEnd : a.charCodeAt(at) - b.charCodeAt(at);
-  if (aEnd >= 0) return -1;
-  if (bEnd >= 0) return 1;
-  const aCode = at < a.length ? a.charCodeAt(at) : DOT;
-  const bCode = at < b.length ? b.charCodeAt(at) : DOT;
-  // The end of a label comes before whatever the other one goes on with.
-  if (aCode === DOT) return -1;
-  if (bCode === DOT) return 1;
-  return foldCase(aCode) - foldCase(bCode);
-}
-
-/** Where the label ends, all of whose characters are digits; -1 when one isn't, or when there are none. */
-function numberEnd(text: string, at: number, start: number): number {
-  for (; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === DOT) break;
-    if (code < ZERO || code > NINE) return -1;
-  }
-  return at > start ? at : -1;
-}
-
-function foldCase(code: number): number {
-  return code >= LOWER_A && code <= LOWER_Z ? code - 32 : code;
+  return a.length - b.length;
 }
 
 function isLetter(code: number): boolean {
