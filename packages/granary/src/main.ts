@@ -15,6 +15,9 @@ const exitCode = await run(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   environment: process.env,
+  outColumns: process.stdout.isTTY ? process.stdout.columns : undefined,
+  errColumns: process.stderr.isTTY ? process.stderr.columns : undefined,
+  readInput: async () => (await import('node:stream/consumers')).text(process.stdin),
 });
 // On some platforms a pipe is written in the background, and what is not written yet would be lost.
 for (const stream of streams) await new Promise((resolve) => stream.write('', resolve));

@@ -3,6 +3,12 @@ export interface CommandIo {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Columns of the terminal that `out` writes to; undefined where it is none. */
+  readonly outColumns?: number | undefined;
+  /** Columns of the terminal that `err` writes to; undefined where it is none. */
+  readonly errColumns?: number | undefined;
+  /** Everything that standard input has. Default: nothing. */
+  readonly readInput?: () => Promise<string>;
   /** Aborted when the user interrupts a command. */
   readonly interrupted?: AbortSignal;
 }

@@ -13,7 +13,8 @@ Examples:
   granary config check -c granary.yaml    report every mistake in a file
   granary config print                    show every key, its value and where it comes from
   granary stats                           ask the running server how it is doing
-  granary verify --repair                 check what is stored, and remove what is damaged`;
+  granary verify --repair                 check what is stored, and remove what is damaged
+  granary nuget search json               ask the sources of nuget.config`;
 
 /** Runs the command line and answers with the exit code. Commands are loaded when they are called. */
 export async function run(words: readonly string[], io: CommandIo): Promise<ExitCode> {
@@ -81,6 +82,14 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
       const loaded = await load(file);
       exitCode = await (await import('./stats.js')).stats(loaded.config, { url, json }, io);
     });
+
+  const nuget = program.command('nuget').description('search, download, push and look after NuGet packages');
+  // Its commands have their options described only for whoever asks for them.
+  if (rest.includes('nuget')) {
+    (await import('./nuget/nuget-commands.js')).addNuGetCommands(nuget, io, (code) => {
+      exitCode = code;
+    });
+  }
 
   try {
     if (rest.length === 0) {

@@ -1,0 +1,68 @@
+import { isNuGetError, type NuGetError, type NuGetErrorCode, SourceError } from '@granary/nuget';
+import { redactText } from '@granary/telemetry';
+import type { CommandIo, ExitCode } from '../io.js';
+import { type Style, styleFor } from '../terminal/style.js';
+import { plain } from '../terminal/text.js';
+import { Interruption } from './interruption.js';
+
+/** What a command gets beside its arguments. */
+export interface NuGetIo extends CommandIo {
+  /** Aborted when the user interrupts the command. */
+  readonly signal: AbortSignal;
+  readonly style: Style;
+}
+
+/** A command that was called in a way that makes no sense. */
+export class UsageError extends Error {}
+
+/** What somebody who typed a command did wrong; everything else has failed. */
+const USAGE: ReadonlySet<NuGetErrorCode> = new Set<NuGetErrorCode>([
+  'INVALID_VERSION',
+  'INVALID_VERSION_RANGE',
+  'INVALID_FRAMEWORK',
+  'INVALID_PACKAGE_ID',
+  'INVALID_CONFIG',
+  'INVALID_OPTION',
+]);
+
+/** Runs a command, says in one line what it failed with, and answers with the exit code. */
+export async function runCommand(io: CommandIo, command: (io: NuGetIo) => Promise<ExitCode>): Promise<ExitCode> {
+  using interruption = io.interrupted ? undefined : new Interruption();
+  const signal = io.interrupted ?? (interruption as Interruption).signal;
+  try {
+    return await command({ ...io, signal, style: styleFor(io.outColumns, io.environment) });
+  } catch (error) {
+    if (signal.aborted) {
+      io.err('granary: interrupted; what was not finished is put away\n');
+      return 1;
+    }
+    io.err(`granary: ${explain(error)}\n`);
+    return error instanceof UsageError || (isNuGetError(error) && USAGE.has(error.code)) ? 2 : 1;
+  }
+}
+
+/** An error in one line, with what to do about it. */
+export function explain(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = isNuGetError(error) ? hintFor(error) : undefined;
+  return plain(redactText(message)) + (hint === undefined ? '' : `; ${hint}`);
+}
+
+function hintFor(error: NuGetError): string | undefined {
+  switch (error.code) {
+    case 'UNAUTHORIZED':
+      return error instanceof SourceError
+        ? `set packageSourceCredentials in nuget.config, or NuGetPackageSourceCredentials_${error.source}; for a push give the API key, too`
+        : undefined;
+    case 'FORBIDDEN':
+      return 'whoever asks has no right to this; an API key may be wrong, of another source, or at its end';
+    case 'CONFLICT':
+      return '--skip-duplicate passes over what is there already';
+    case 'PACKAGE_NOT_FOUND':
+      return 'granary nuget sources shows which sources are asked, granary nuget search finds ids';
+    case 'SOURCE_UNAVAILABLE':
+      return 'check its URL with granary nuget sources, and the network';
+    default:
+      return undefined;
+  }
+}
