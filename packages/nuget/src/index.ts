@@ -40,7 +40,6 @@ export { type ExtractPackageOptions, extractPackage, isInstalledFile } from './p
 export { NupkgReader, type NupkgReaderOptions, type PackageFile } from './packages/nupkg-reader.js';
 export {
   type ContentFilesRule,
-  type FrameworkItems,
   type Nuspec,
   type PackageLicense,
   type PackageRepository,
@@ -49,6 +48,7 @@ export {
   parseNuspec,
   readNuspec,
 } from './packages/nuspec.js';
+export type { FrameworkItems } from './packages/nuspec-groups.js';
 export type { RandomAccessInput, RandomAccessSource } from './packages/random-access.js';
 export { type VerifyPackageOptions, verifyPackage } from './packages/verify-package.js';
 export type { PackageLimits } from './packages/zip-directory.js';

@@ -1,12 +1,19 @@
 import { NuGetError } from '../errors.js';
-import { NuGetFramework } from '../frameworks/nuget-framework.js';
 import { isPackageId, type PackageIdentity } from '../package-identity.js';
-import type { DependencyGroup, PackageDependency } from '../protocol/model.js';
+import type { DependencyGroup } from '../protocol/model.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
-import { VersionRange } from '../versions/version-range.js';
 import { shown } from './entry-path.js';
+import {
+  type FrameworkItems,
+  invalidNuspec,
+  readDependencyGroups,
+  readFrameworkAssemblies,
+  readFrameworkReferences,
+  readReferences,
+  split,
+} from './nuspec-groups.js';
 import { decodeXml } from './xml-text.js';
-import { parseXml, type XmlElement } from './xml-tree.js';
+import { attribute, first, parseXml, textOf, within, type XmlElement } from './xml-tree.js';
 
 /** What a package's manifest says. Texts are trimmed, and undefined where there is none. */
 export interface Nuspec extends PackageIdentity {
@@ -61,12 +68,6 @@ export interface PackageRepository {
   readonly commit?: string | undefined;
 }
 
-/** Names that count for a target framework. */
-export interface FrameworkItems {
-  readonly targetFramework: NuGetFramework;
-  readonly items: readonly string[];
-}
-
 export interface PackageType {
   /** `DotnetTool`, `Template`, `Dependency`, … */
   readonly name: string;
@@ -104,7 +105,7 @@ export function parseNuspec(nuspec: Uint8Array | string, options: ParseNuspecOpt
   const root = parseXml(typeof nuspec === 'string' ? nuspec.replace(/^\uFEFF/, '') : decodeXml(nuspec));
   // Some old packages have the namespace here instead of at the root.
   const metadata = root.children.find((child) => child.name === 'metadata');
-  if (metadata === undefined) throw invalid('has no <metadata>');
+  if (metadata === undefined) throw invalidNuspec('has no <metadata>');
   return readMetadata(metadata);
 }
 
@@ -158,12 +159,12 @@ function readMetadata(metadata: XmlElement): Nuspec {
 
 function readIdentity(metadata: XmlElement): PackageIdentity {
   const id = textOf(first(metadata, 'id'));
-  if (id === undefined) throw invalid('has no id');
-  if (!isPackageId(id)) throw invalid(`has an id that is none: ${shown(id)}`);
+  if (id === undefined) throw invalidNuspec('has no id');
+  if (!isPackageId(id)) throw invalidNuspec(`has an id that is none: ${shown(id)}`);
   const text = textOf(first(metadata, 'version'));
-  if (text === undefined) throw invalid(`of ${id} has no version`);
+  if (text === undefined) throw invalidNuspec(`of ${id} has no version`);
   const version = NuGetVersion.tryParse(text);
-  if (version === undefined) throw invalid(`of ${id} has a version that is none: ${shown(text)}`);
+  if (version === undefined) throw invalidNuspec(`of ${id} has a version that is none: ${shown(text)}`);
   return { id, version };
 }
 
@@ -196,83 +197,20 @@ function readRepository(element: XmlElement | undefined): PackageRepository | un
   };
 }
 
-/** In groups, or, as packages for clients before 2.0 have it, in one list, which counts where there are no groups. */
-function readDependencyGroups(metadata: XmlElement): readonly DependencyGroup[] {
-  const groups = within(metadata, 'dependencies', 'group');
-  if (groups.length > 0) {
-    return groups.map((group) => ({
-      targetFramework: frameworkOf(group),
-      dependencies: readDependencies(named(group, 'dependency')),
-    }));
-  }
-  const dependencies = readDependencies(within(metadata, 'dependencies', 'dependency'));
-  return dependencies.length === 0 ? [] : [{ targetFramework: NuGetFramework.any, dependencies }];
-}
-
-function readDependencies(elements: readonly XmlElement[]): readonly PackageDependency[] {
-  const dependencies = new Map<string, PackageDependency>();
-  for (const element of elements) {
-    const id = attribute(element, 'id');
-    if (id === undefined) throw invalid('has a dependency without an id');
-    if (!isPackageId(id)) throw invalid(`has a dependency on an id that is none: ${shown(id)}`);
-    const range = VersionRange.tryParse(attribute(element, 'version') ?? '') ?? VersionRange.all;
-    const include = attribute(element, 'include');
-    const exclude = attribute(element, 'exclude');
-    const key = [id.toLowerCase(), range.toNormalizedString(), include, exclude].join('\n');
-    if (!dependencies.has(key)) dependencies.set(key, { id, range, include, exclude });
-  }
-  return [...dependencies.values()];
-}
-
-function readReferences(metadata: XmlElement): readonly FrameworkItems[] {
-  const groups = within(metadata, 'references', 'group');
-  if (groups.length > 0) {
-    return groups.map((group) => ({
-      targetFramework: frameworkOf(group),
-      items: attributes(named(group, 'reference'), 'file'),
-    }));
-  }
-  const items = attributes(within(metadata, 'references', 'reference'), 'file');
-  return items.length === 0 ? [] : [{ targetFramework: NuGetFramework.any, items }];
-}
-
-function readFrameworkReferences(metadata: XmlElement): readonly FrameworkItems[] {
-  return within(metadata, 'frameworkReferences', 'group').map((group) => ({
-    targetFramework: frameworkOf(group),
-    items: unique(attributes(named(group, 'frameworkReference'), 'name')),
-  }));
-}
-
-/** Each assembly names its frameworks, so that the groups have to be made. */
-function readFrameworkAssemblies(metadata: XmlElement): readonly FrameworkItems[] {
-  const groups = new Map<string, { targetFramework: NuGetFramework; items: string[] }>();
-  for (const element of within(metadata, 'frameworkAssemblies', 'frameworkAssembly')) {
-    const name = attribute(element, 'assemblyName');
-    const frameworks = split(attribute(element, 'targetFramework'), /,/);
-    for (const framework of frameworks.length === 0 ? [''] : frameworks) {
-      const targetFramework = parseFramework(framework);
-      const { key } = targetFramework;
-      const group = groups.get(key) ?? { targetFramework, items: [] };
-      groups.set(key, group);
-      if (name !== undefined) group.items.push(name);
-    }
-  }
-  return [...groups.values()].map(({ targetFramework, items }) => ({ targetFramework, items: unique(items) }));
-}
-
 const TYPE_VERSION = /^\s*\d+(?:\s*\.\s*\d+){1,3}\s*$/;
 
 function readPackageType(element: XmlElement): PackageType {
   const name = attribute(element, 'name');
-  if (name === undefined) throw invalid('has a package type without a name');
+  if (name === undefined) throw invalidNuspec('has a package type without a name');
   const version = attribute(element, 'version') ?? '0.0';
-  if (!TYPE_VERSION.test(version)) throw invalid(`has the package type ${shown(name)} in version ${shown(version)}`);
+  if (!TYPE_VERSION.test(version))
+    throw invalidNuspec(`has the package type ${shown(name)} in version ${shown(version)}`);
   return { name, version };
 }
 
 function readContentFiles(element: XmlElement): ContentFilesRule {
   const include = attribute(element, 'include');
-  if (include === undefined) throw invalid('has <files> in <contentFiles> that say nothing to include');
+  if (include === undefined) throw invalidNuspec('has <files> in <contentFiles> that say nothing to include');
   return {
     include,
     exclude: attribute(element, 'exclude'),
@@ -286,67 +224,11 @@ function booleanAttribute(element: XmlElement, name: string): boolean | undefine
   const text = attribute(element, name);
   const value = text?.toLowerCase();
   if (text === undefined || value === 'true' || value === 'false') return text === undefined ? text : value === 'true';
-  throw invalid(`has <files> with ${name} ${shown(text)}, which is neither true nor false`);
-}
-
-function frameworkOf(element: XmlElement): NuGetFramework {
-  return parseFramework(attribute(element, 'targetFramework') ?? '');
-}
-
-function parseFramework(text: string): NuGetFramework {
-  if (text === '') return NuGetFramework.any;
-  try {
-    return NuGetFramework.parse(text);
-  } catch (error) {
-    throw invalid(`has a target framework that is none: ${shown(text)}`, error);
-  }
-}
-
-function named(parent: XmlElement, name: string): readonly XmlElement[] {
-  return parent.children.filter((child) => child.name === name && child.namespace === parent.namespace);
-}
-
-function first(parent: XmlElement, name: string): XmlElement | undefined {
-  return named(parent, name)[0];
-}
-
-/** The elements with a name in all lists with a name. */
-function within(metadata: XmlElement, list: string, name: string): readonly XmlElement[] {
-  return named(metadata, list).flatMap((element) => named(element, name));
-}
-
-/** Trimmed; undefined when it isn't there or empty. */
-function attribute(element: XmlElement, name: string): string | undefined {
-  return element.attributes.get(name)?.trim() || undefined;
-}
-
-function attributes(elements: readonly XmlElement[], name: string): readonly string[] {
-  return elements.map((element) => attribute(element, name)).filter((value) => value !== undefined);
-}
-
-function textOf(element: XmlElement | undefined): string | undefined {
-  return element?.text.trim() || undefined;
+  throw invalidNuspec(`has <files> with ${name} ${shown(text)}, which is neither true nor false`);
 }
 
 function isTrue(text: string | undefined): boolean {
   return text !== undefined && /^(?:true|1)$/i.test(text);
-}
-
-function split(text: string | undefined, separator: RegExp): readonly string[] {
-  if (text === undefined) return [];
-  return text
-    .split(separator)
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
-}
-
-/** Without those that differ in nothing but case from an earlier one. */
-function unique(items: readonly string[]): readonly string[] {
-  return [...new Map(items.toReversed().map((item) => [item.toLowerCase(), item])).values()].toReversed();
-}
-
-function invalid(what: string, cause?: unknown): NuGetError {
-  return new NuGetError('INVALID_PACKAGE', `the nuspec ${what}`, cause === undefined ? undefined : { cause });
 }
 
 function tooLong(maxBytes: number): NuGetError {

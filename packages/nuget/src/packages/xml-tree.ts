@@ -69,3 +69,31 @@ export function parseXml(text: string): XmlElement {
 function tooMuch(limit: string): NuGetError {
   return new NuGetError('LIMIT', `the nuspec has more than ${limit}`);
 }
+
+/** The children with a name, of the same namespace. */
+export function named(parent: XmlElement, name: string): readonly XmlElement[] {
+  return parent.children.filter((child) => child.name === name && child.namespace === parent.namespace);
+}
+
+export function first(parent: XmlElement, name: string): XmlElement | undefined {
+  return named(parent, name)[0];
+}
+
+/** The elements with a name in all lists with a name. */
+export function within(metadata: XmlElement, list: string, name: string): readonly XmlElement[] {
+  return named(metadata, list).flatMap((element) => named(element, name));
+}
+
+/** Trimmed; undefined when it isn't there or empty. */
+export function attribute(element: XmlElement, name: string): string | undefined {
+  return element.attributes.get(name)?.trim() || undefined;
+}
+
+export function attributes(elements: readonly XmlElement[], name: string): readonly string[] {
+  return elements.map((element) => attribute(element, name)).filter((value) => value !== undefined);
+}
+
+/** Trimmed; undefined when there is none. */
+export function textOf(element: XmlElement | undefined): string | undefined {
+  return element?.text.trim() || undefined;
+}
