@@ -1,6 +1,9 @@
+import { isNuGetError } from '../errors.js';
 import type { NuGetFramework } from '../frameworks/nuget-framework.js';
 import type { PackageIdentity } from '../package-identity.js';
-import { parseNuspec } from '../packages/nuspec.js';
+import { NupkgReader } from '../packages/nupkg-reader.js';
+import { type Nuspec, parseNuspec } from '../packages/nuspec.js';
+import type { CallOptions } from '../protocol/feed.js';
 import type { DependencyGroup } from '../protocol/model.js';
 import type { NuGetClient, SourceMapping } from '../source/nuget-client.js';
 import type { SourceCacheContext } from '../source/source-cache-context.js';
@@ -12,6 +15,12 @@ export interface ClientDependenciesOptions {
   readonly cacheContext?: SourceCacheContext | undefined;
   /** That of the client, so that the resolver can tell what it leaves without a source. Default: there is none. */
   readonly mapping?: SourceMapping | undefined;
+  /**
+   * Where dependencies are read. `metadata`: what is small, and nothing is downloaded that isn't needed. `package`: in
+   * the packages themselves, which then are in the cache, together with those that lose against others; for whoever
+   * installs them that saves a request for each package. Default `metadata`.
+   */
+  readonly read?: 'metadata' | 'package' | undefined;
 }
 
 /** What the sources of a client have, for a resolver. */
@@ -46,13 +55,30 @@ class ClientDependencies implements DependencyProvider {
   ): Promise<SelectedDependencies | undefined> {
     const call = { signal, cacheContext: this.#options.cacheContext };
     let found: { readonly id: string; readonly dependencyGroups: readonly DependencyGroup[] } | undefined;
-    if (await this.#metadataIsAtHand(signal)) {
+    if (this.#options.read === 'package') {
+      found = await this.#readPackage(id, version, call);
+    } else if (await this.#metadataIsAtHand(signal)) {
       found = await this.#client.getMetadata(id, version, call);
     } else {
       const nuspec = await this.#client.getNuspec(id, version, call);
       found = nuspec && parseNuspec(nuspec);
     }
     return found && selectDependencies(found.id, found.dependencyGroups, framework, fallbacks);
+  }
+
+  async #readPackage(id: string, version: NuGetVersion, call: CallOptions): Promise<Nuspec | undefined> {
+    try {
+      const download = await this.#client.downloadPackage(id, version, call);
+      try {
+        await using reader = await NupkgReader.open(download.handle);
+        return await reader.nuspec();
+      } finally {
+        download.destroy();
+      }
+    } catch (error) {
+      if (isNuGetError(error) && error.code === 'PACKAGE_NOT_FOUND') return undefined;
+      throw error;
+    }
   }
 
   /**

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NuGetFramework } from '../frameworks/nuget-framework.js';
 import { NuGetClient } from '../source/nuget-client.js';
@@ -471,6 +474,28 @@ describe('a graph from sources', () => {
     expect(graph.diagnostics[0]!.message).toContain('feed');
     // Nobody downloads packages to know what they need.
     expect(feed.requests.all().some(({ path }) => path.endsWith('.nupkg') || path.includes('/package/'))).toBe(false);
+  });
+
+  it('can be read in the packages, which then are in the cache', async () => {
+    const feed = own(await startFeedServer({ packages }));
+    const cacheDir = await mkdtemp(join(tmpdir(), 'granary-resolve-'));
+    own({ [Symbol.asyncDispose]: () => rm(cacheDir, { recursive: true, force: true }) });
+    const client = own(new NuGetClient({ sources: [{ name: 'feed', sourceUrl: feed.v3Url }], cacheDir }));
+    const provider = clientDependencies(client, { read: 'package' });
+    const graph = await resolve({}, ['App.Core 1.2', 'Missing 1.0'], { provider });
+    expect(used(graph)).toEqual(['App.Core 1.2.0', 'Logging 2.0.0', 'Base 1.0.0']);
+    expect(feed.requests.all().filter(({ path }) => path.endsWith('.nuspec'))).toEqual([]);
+    const before = feed.requests.all().length;
+    for (const { id, version } of graph.packages) (await client.downloadPackage(id, version)).destroy();
+    expect(feed.requests.all()).toHaveLength(before);
+    const gone = await resolve({}, ['Base 1.0'], {
+      provider: {
+        ...provider,
+        listVersions: async () => [NuGetVersion.parse('9.0.0')],
+        dependencies: provider.dependencies.bind(provider),
+      },
+    });
+    expect(codes(gone)).toContain('NU1301 Base');
   });
 
   it('has no package that the mapping leaves without a source', async () => {
