@@ -35,8 +35,13 @@ export function canonicalKey(parts: FrameworkParts): string {
   return keyOf(first);
 }
 
+/** By the framework that was asked for: the members of portable profiles are asked for again and again. */
+const equivalents = new WeakMap<FrameworkParts, readonly FrameworkParts[]>();
+
 /** What else a framework is called, profiles that make no difference included. */
-export function equivalentsOf(parts: FrameworkParts): FrameworkParts[] {
+export function equivalentsOf(parts: FrameworkParts): readonly FrameworkParts[] {
+  const before = equivalents.get(parts);
+  if (before !== undefined) return before;
   const found = new Map([[keyOf(parts), parts]]);
   // A map goes on with what is added to it meanwhile.
   for (const each of found.values()) {
@@ -45,7 +50,9 @@ export function equivalentsOf(parts: FrameworkParts): FrameworkParts[] {
     }
   }
   found.delete(keyOf(parts));
-  return [...found.values()];
+  const others = [...found.values()];
+  equivalents.set(parts, others);
+  return others;
 }
 
 /** All frameworks that have other names, up to a version of one of them, and with its profile. */

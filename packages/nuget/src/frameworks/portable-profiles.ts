@@ -73,8 +73,28 @@ const STANDARDS: Readonly<Record<number, string>> = {
   259: 'netstandard1.0',
 };
 
-/** Profiles by what they are for: built when first wanted. */
+interface Profile {
+  readonly required: readonly FrameworkParts[];
+  /** Those that joined it later included. */
+  readonly all: readonly FrameworkParts[];
+}
+
+/** Read from the table when first wanted. */
+let profiles: ReadonlyMap<number, Profile> | undefined;
+/** Numbers of profiles by what they are for. */
 let numbers: ReadonlyMap<string, number> | undefined;
+
+function profileTable(): ReadonlyMap<number, Profile> {
+  if (profiles !== undefined) return profiles;
+  const mono = MONO.flatMap(parseSet);
+  profiles = new Map(
+    Object.entries(PROFILES).map(([name, names]) => {
+      const [number, required] = [Number(name), parseSet(names)];
+      return [number, { required, all: JOINED_BY_MONO.has(number) ? [...required, ...mono] : required }];
+    }),
+  );
+  return profiles;
+}
 
 /** The number of a profile that is called by it, whether there is such a profile or not. */
 export function profileNumber(profile: string): number | undefined {
@@ -88,16 +108,16 @@ export function profileNumber(profile: string): number | undefined {
  *
  * @param includeMono also those that joined a numbered profile later
  */
-export function portableFrameworks(profile: string, includeMono: boolean): FrameworkParts[] {
+export function portableFrameworks(profile: string, includeMono: boolean): readonly FrameworkParts[] {
   const number = profileNumber(profile);
   if (number === undefined) return parseSet(profile);
-  const set = parseSet(PROFILES[number] ?? '');
-  return includeMono && JOINED_BY_MONO.has(number) ? [...set, ...parseSet(MONO.join('+'))] : set;
+  const known = profileTable().get(number);
+  return (includeMono ? known?.all : known?.required) ?? [];
 }
 
 /** The number of the profile that is for these frameworks, whatever names and order they have. */
 export function profileOf(set: readonly FrameworkParts[]): number | undefined {
-  numbers ??= new Map(Object.entries(PROFILES).map(([number, names]) => [setKey(parseSet(names)), Number(number)]));
+  numbers ??= new Map([...profileTable()].map(([number, { required }]) => [setKey(required), number]));
   const all = numbers.get(setKey(set));
   if (all !== undefined) return all;
   const number = numbers.get(setKey(set.filter((each) => each.profile !== '' || !isMono(each))));
