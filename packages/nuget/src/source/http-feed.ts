@@ -194,7 +194,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
   /** Whether a document that is cached is the answer, without a word to the source. */
   #isGood<T>(document: FeedDocument, key: string, { url, context }: Asked<T>): boolean {
     const ageMs = this.#ageOf(document);
-    if (ageMs < context.effectiveMaxAgeMs && document.fetchedAt >= this.#validSince) return true;
+    if (ageMs < context.effectiveMaxAgeMs && document.fetchedAt > this.#validSince) return true;
     return this.#mayBeStale(document) && this.#resting.has(flightKey(key, url));
   }
 

@@ -14,13 +14,12 @@ const TTL_MS = 7 * 24 * 60 * 60_000;
 
 /** Documents of one source in a layer that several machines share: what the source said of each, and then its bytes. */
 export class SharedDocuments implements Layer<FeedDocument> {
-  readonly name: string;
+  readonly name = 'shared';
   readonly shared = true;
   readonly #layer: Layer<Uint8Array>;
   readonly #prefix: string;
 
   constructor(layer: Layer<Uint8Array>, prefix: string) {
-    this.name = layer.name;
     this.#layer = layer;
     this.#prefix = prefix;
   }

@@ -1,0 +1,583 @@
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { MemoryLayer } from '@granary/cache';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Authenticator } from '../auth/authenticator.js';
+import { NuGetError, SourceError } from '../errors.js';
+import type { DocumentRequest } from '../protocol/feed.js';
+import type { HttpFeed } from './http-feed.js';
+import { SourceCacheContext } from './source-cache-context.js';
+import { type Answer, TestSource } from './testing/test-source.js';
+
+const MINUTE = 60_000;
+
+let source: TestSource;
+let feed: HttpFeed;
+
+beforeEach(async () => {
+  source = await TestSource.start();
+  feed = source.feed();
+});
+afterEach(() => source[Symbol.asyncDispose]());
+
+/** Reads a JSON document; anything else is no document. */
+const parse = (body: Buffer): unknown => {
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    throw new NuGetError('PROTOCOL', 'no JSON');
+  }
+};
+const get = (options: Partial<DocumentRequest<unknown>> = {}, of = feed, path = '/doc') =>
+  of.document(`${source.url}${path}`, { cacheKey: 'doc', parse, ...options });
+const context = (options: ConstructorParameters<typeof SourceCacheContext>[0]) => ({
+  cacheContext: new SourceCacheContext(options),
+});
+/** Answers with how many times it was asked. */
+const counting = (headers: Record<string, string> = {}): Answer => {
+  let count = 0;
+  return (_, res) => res.writeHead(200, headers).end(JSON.stringify(++count));
+};
+/** Answers 304 to whoever has the newest. */
+const conditional = (headers: () => Record<string, string>): Answer => {
+  return (req, res) => {
+    const { etag, 'last-modified': modified } = headers();
+    const matches =
+      (etag !== undefined && req.headers['if-none-match'] === etag) ||
+      (modified !== undefined && req.headers['if-modified-since'] === modified);
+    res.writeHead(matches ? 304 : 200, headers()).end(matches ? undefined : '"body"');
+  };
+};
+const statusAnswer =
+  (status: number): Answer =>
+  (_, res) =>
+    res.writeHead(status).end('no');
+const rejection = (promise: Promise<unknown>): Promise<SourceError> =>
+  promise.then(
+    () => Promise.reject(new Error('it succeeded')),
+    (error) => error,
+  );
+const onDisk = () => ({ disk: { folder: source.folder } });
+
+describe('a document', () => {
+  it('is asked for once, and then comes from memory until it is too old', async () => {
+    source.answer = counting();
+    expect(await get()).toBe(1);
+    await source.time.advance(30 * MINUTE - 1);
+    expect(await get()).toBe(1);
+    await source.time.advance(1);
+    expect(await get()).toBe(2);
+    expect(source.counted).toEqual(['miss metadata', 'hit metadata', 'miss metadata']);
+  });
+
+  it('is parsed once', async () => {
+    source.answer = counting();
+    let parsed = 0;
+    const counted = (body: Buffer) => {
+      parsed++;
+      return parse(body);
+    };
+    await get({ parse: counted });
+    await get({ parse: counted });
+    expect(parsed).toBe(1);
+  });
+
+  it('is as old as the caller lets it be', async () => {
+    source.answer = counting();
+    await get();
+    await source.time.advance(MINUTE);
+    expect(await get(context({ maxAgeMs: 2 * MINUTE }))).toBe(1);
+    expect(await get(context({ maxAgeMs: MINUTE }))).toBe(2);
+    await source.time.advance(60 * MINUTE);
+    expect(await get(context({ maxAgeMs: 120 * MINUTE }))).toBe(2);
+  });
+
+  it('is never taken from a cache with noCache, but kept for others', async () => {
+    feed = source.feed({ cache: source.cache(onDisk()) });
+    source.answer = counting({ etag: '"1"' });
+    await get();
+    expect(await get(context({ noCache: true }))).toBe(2);
+    expect(source.requests[1]?.headers['if-none-match']).toBeUndefined();
+    expect(await get()).toBe(2);
+  });
+
+  it('leaves no trace with directDownload', async () => {
+    feed = source.feed({ cache: source.cache(onDisk()) });
+    source.answer = counting();
+    expect(await get(context({ directDownload: true }))).toBe(1);
+    expect(readdirSync(source.folder)).toEqual([]);
+    expect(await get()).toBe(2);
+    expect(await get(context({ directDownload: true }))).toBe(3);
+    expect(await get()).toBe(2);
+  });
+
+  it('is never kept without a key', async () => {
+    source.answer = counting();
+    await get({ cacheKey: undefined });
+    expect(await get({ cacheKey: undefined })).toBe(2);
+  });
+
+  it('is one for each source, and for each URL of a key', async () => {
+    const cache = source.cache(onDisk());
+    source.answer = counting({ etag: '"1"' });
+    const a = source.feed({ cache, url: `${source.url}/a` });
+    const b = source.feed({ cache, url: `${source.url}/b` });
+    expect(await get({}, a)).toBe(1);
+    expect(await get({}, b)).toBe(2);
+    expect(await get({}, a, '/other')).toBe(3);
+    expect(source.requests[2]?.headers['if-none-match']).toBeUndefined();
+  });
+
+  it('is undefined when the source has none, which is remembered for 30 s', async () => {
+    expect(await get()).toBeUndefined();
+    source.answer = counting();
+    await source.time.advance(29_999);
+    expect(await get()).toBeUndefined();
+    expect(await get(context({ maxAgeMs: 0 }))).toBe(1);
+    expect(source.counted).toEqual(['miss metadata', 'hit metadata', 'miss metadata']);
+    expect(await get()).toBe(1);
+  });
+
+  it('is undefined for an answer without content', async () => {
+    source.answer = (_, res) => res.writeHead(204).end();
+    expect(await get()).toBeUndefined();
+  });
+
+  it('is gone when the source says so', async () => {
+    feed = source.feed({ cache: source.cache(onDisk()) });
+    source.answer = counting();
+    await get();
+    await source.time.advance(30 * MINUTE);
+    source.answer = statusAnswer(404);
+    expect(await get()).toBeUndefined();
+    await source.time.advance(31_000);
+    source.answer = statusAnswer(503);
+    expect(await rejection(get())).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+  });
+
+  it('is fetched once for all who want it at the same time, each of whom may go', async () => {
+    let release = () => {};
+    source.answer = (_, res) => {
+      release = () => res.end('1');
+    };
+    const controller = new AbortController();
+    const gone = get({ signal: controller.signal });
+    const others = Promise.all([get(), get(context({ noCache: true }))]);
+    await expect.poll(() => source.requests.length).toBe(1);
+    controller.abort(new Error('gone'));
+    await expect(gone).rejects.toThrow('gone');
+    release();
+    expect(await others).toEqual([1, 1]);
+    expect(source.requests).toHaveLength(1);
+  });
+
+  it('is no longer fetched when nobody wants it any more', async () => {
+    const closed = new Promise((resolve) => {
+      source.answer = (req) => req.once('close', resolve);
+    });
+    const controller = new AbortController();
+    const gone = get({ signal: controller.signal });
+    await expect.poll(() => source.requests.length).toBe(1);
+    controller.abort(new Error('gone'));
+    await expect(gone).rejects.toThrow('gone');
+    await closed;
+    await expect(get({ signal: AbortSignal.abort(new Error('before')) })).rejects.toThrow('before');
+  });
+});
+
+describe('a document that is too old', () => {
+  it.each([
+    ['ETag', { etag: '"1"' }],
+    ['Last-Modified', { 'last-modified': 'Thu, 01 Jan 2026 00:00:00 GMT' }],
+  ])('is asked about by %s, and as good as new when the source confirms it', async (_, headers) => {
+    for (const cache of [source.cache(), source.cache(onDisk())]) {
+      feed = source.feed({ cache });
+      source.requests.length = 0;
+      source.answer = conditional(() => headers as Record<string, string>);
+      expect(await get()).toBe('body');
+      for (let i = 0; i < 2; i++) {
+        await source.time.advance(30 * MINUTE);
+        expect(await get()).toBe('body');
+        expect(await get()).toBe('body');
+      }
+      expect(source.requests).toHaveLength(3);
+    }
+  });
+
+  it('is young for other processes too, when it was confirmed', async () => {
+    source.answer = conditional(() => ({ etag: '"1"' }));
+    const first = source.feed({ cache: source.cache(onDisk()) });
+    await get({}, first);
+    await source.time.advance(30 * MINUTE);
+    await get({}, first);
+    const second = source.feed({ cache: source.cache(onDisk()) });
+    await source.time.advance(29 * MINUTE);
+    expect(await get({}, second)).toBe('body');
+    expect(source.requests).toHaveLength(2);
+  });
+
+  it('is replaced by what the source has now', async () => {
+    let etag = '"1"';
+    source.answer = (req, res) => conditional(() => ({ etag }))(req, res);
+    feed = source.feed({ cache: source.cache(onDisk()) });
+    await get();
+    await source.time.advance(30 * MINUTE);
+    etag = '"2"';
+    await get();
+    await source.time.advance(30 * MINUTE);
+    await get();
+    expect(source.requests.map(({ headers }) => headers['if-none-match'])).toEqual([undefined, '"1"', '"2"']);
+  });
+
+  it('is not asked about with the validators of a file that another program replaced', async () => {
+    source.answer = conditional(() => ({ etag: '"1"' }));
+    await get({}, source.feed({ cache: source.cache(onDisk()) }));
+    const [folder] = readdirSync(source.folder);
+    writeFileSync(join(source.folder, String(folder), 'doc.dat'), '"foreign"');
+    utimesSync(join(source.folder, String(folder), 'doc.dat'), 1, 1);
+    expect(await get({}, source.feed({ cache: source.cache(onDisk()) }))).toBe('body');
+    expect(source.requests[1]?.headers['if-none-match']).toBeUndefined();
+  });
+
+  it.each([503, 500, 429, 408])(
+    'is good enough when the source answers %i, and then rests for 30 s',
+    async (status) => {
+      source.answer = counting();
+      await get();
+      await source.time.advance(60 * MINUTE);
+      source.answer = statusAnswer(status);
+      expect(await get()).toBe(1);
+      expect(await get()).toBe(1);
+      expect(source.requests).toHaveLength(2);
+      expect(source.logs.join('\n')).toMatch(/warning: "?test"? fails; .*\/doc"? is answered as it was 3600000 ms ago/);
+      source.answer = counting();
+      await source.time.advance(30_000);
+      source.answer = (_, res) => res.end('"new"');
+      expect(await get()).toBe('new');
+    },
+  );
+
+  it('is good enough when the connection breaks, nothing comes or the breaker is open', async () => {
+    const client = source.client({ circuitBreaker: { maxFailures: 2 }, headersTimeoutMs: 50 });
+    feed = source.feed({ client, cache: source.cache(onDisk()), restAfterErrorMs: 0 });
+    source.answer = counting();
+    await get();
+    await source.time.advance(60 * MINUTE);
+    source.answer = (req) => req.socket.destroy();
+    expect(await get()).toBe(1);
+    source.answer = () => {};
+    expect(await get()).toBe(1);
+    const { length } = source.requests;
+    expect(await get()).toBe(1);
+    expect(source.requests).toHaveLength(length);
+  });
+
+  it('is not good enough when it is very old, the caller wants none, or the source refuses the caller', async () => {
+    feed = source.feed({ staleIfErrorMs: 60 * MINUTE });
+    source.answer = counting();
+    await get();
+    await source.time.advance(31 * MINUTE);
+    source.answer = statusAnswer(403);
+    expect(await rejection(get())).toMatchObject({ code: 'FORBIDDEN' });
+    source.answer = statusAnswer(503);
+    expect(await rejection(get(context({ noCache: true })))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect(await get()).toBe(1);
+    await source.time.advance(31 * MINUTE);
+    expect(await rejection(get())).toMatchObject({ code: 'SOURCE_UNAVAILABLE', statusCode: 503 });
+  });
+});
+
+describe('what comes from disk', () => {
+  const dat = () => {
+    const folder = readdirSync(source.folder).find((name) => name.includes('$')) as string;
+    return join(source.folder, folder, 'doc.dat');
+  };
+
+  it('is what another client of this folder got', async () => {
+    source.answer = counting();
+    await get({}, source.feed({ cache: source.cache(onDisk()) }));
+    expect(readFileSync(dat(), 'utf8')).toBe('1');
+    expect(await get({}, source.feed({ cache: source.cache(onDisk()) }))).toBe(1);
+  });
+
+  it('is thrown away when it makes no sense, and fetched again', async () => {
+    source.answer = counting({ etag: '"1"' });
+    await get({}, source.feed({ cache: source.cache(onDisk()) }));
+    writeFileSync(dat(), '<html>');
+    const now = source.time.clock() / 1000;
+    utimesSync(dat(), now, now);
+    expect(await get({}, source.feed({ cache: source.cache(onDisk()) }))).toBe(2);
+    expect(source.requests[1]?.headers['if-none-match']).toBeUndefined();
+  });
+
+  it('is seen by refreshMemoryCache, once for each context', async () => {
+    const [a, b] = [source.feed({ cache: source.cache(onDisk()) }), source.feed({ cache: source.cache(onDisk()) })];
+    source.answer = counting();
+    expect(await get({}, a)).toBe(1);
+    await get(context({ noCache: true }), b);
+    expect(await get({}, a)).toBe(1);
+    const refreshing = context({ refreshMemoryCache: true });
+    expect(await get(refreshing, a)).toBe(2);
+    writeFileSync(dat(), '3');
+    const now = source.time.clock() / 1000;
+    utimesSync(dat(), now, now);
+    expect(await get(refreshing, a)).toBe(2);
+    expect(source.requests).toHaveLength(2);
+  });
+
+  it('does without the disk when it cannot be written to', async () => {
+    const file = join(source.folder, 'file');
+    writeFileSync(file, '');
+    feed = source.feed({ cache: source.cache({ disk: { folder: file } }) });
+    source.answer = counting();
+    expect(await get()).toBe(1);
+    expect(await get()).toBe(1);
+  });
+});
+
+describe('a layer that machines share', () => {
+  it('has what one of them got, for all others', async () => {
+    const shared = new MemoryLayer<Uint8Array>();
+    source.answer = counting({ etag: '"1"' });
+    await get({}, source.feed({ cache: source.cache({ shared }) }));
+    const other = source.feed({ cache: source.cache({ shared, ...onDisk() }) });
+    expect(await get({}, other)).toBe(1);
+    await source.time.advance(30 * MINUTE);
+    await get({}, other);
+    expect(source.requests[1]?.headers['if-none-match']).toBe('"1"');
+  });
+
+  it('is not believed when it makes no sense', async () => {
+    const shared = new MemoryLayer<Uint8Array>();
+    const lying = { name: 'lying', get: () => Buffer.from('nonsense'), set: () => {}, delete: () => false, close() {} };
+    source.answer = counting();
+    expect(await get({}, source.feed({ cache: source.cache({ shared: lying }) }))).toBe(1);
+    expect(shared.stats().entries).toBe(0);
+  });
+});
+
+describe('an answer that is no document', () => {
+  it('is never kept', async () => {
+    feed = source.feed({ cache: source.cache(onDisk()) });
+    source.answer = (_, res) => res.writeHead(200, { 'content-type': 'text/html' }).end('<html>log in</html>');
+    expect(await rejection(get())).toMatchObject({ code: 'PROTOCOL' });
+    expect(source.requests).toHaveLength(1);
+    source.answer = counting();
+    expect(await get()).toBe(1);
+  });
+
+  it('is a PROTOCOL error of the source, whatever its parser throws', async () => {
+    source.answer = (_, res) => res.end('{');
+    const error = await rejection(get({ parse: (body) => JSON.parse(body.toString()) }));
+    expect(error).toBeInstanceOf(SourceError);
+    expect(error).toMatchObject({ code: 'PROTOCOL', source: 'test' });
+  });
+
+  it.each([
+    [400, 'PROTOCOL'],
+    [403, 'FORBIDDEN'],
+    [405, 'UNSUPPORTED'],
+    [409, 'CONFLICT'],
+    [413, 'LIMIT'],
+    [429, 'SOURCE_UNAVAILABLE'],
+    [500, 'SOURCE_UNAVAILABLE'],
+    [304, 'PROTOCOL'],
+    [206, 'PROTOCOL'],
+  ])('with status %i is %s', async (statusCode, code) => {
+    source.answer = statusAnswer(statusCode);
+    const error = await rejection(get({}, feed, '/doc?key=secret'));
+    expect(error).toMatchObject({ code, statusCode, source: 'test' });
+    expect(error.message).not.toContain('secret');
+  });
+
+  it('is too long at the limit of the request', async () => {
+    source.answer = (_, res) => res.end(JSON.stringify('x'.repeat(1000)));
+    expect(await rejection(get({ maxBytes: 999 }))).toMatchObject({ code: 'LIMIT' });
+  });
+
+  it('is asked for again when its body breaks off, three times in all', async () => {
+    feed = source.feed({ timers: { setTimeout: (callback) => setImmediate(callback), clearTimeout: () => {} } });
+    let broken = 2;
+    source.answer = (req, res) => {
+      if (broken-- === 0) return res.end('"whole"');
+      res.writeHead(200, { 'content-length': '100' });
+      return res.write('"part', () => req.socket.destroy());
+    };
+    expect(await get()).toBe('whole');
+    broken = 3;
+    expect(await rejection(get(context({ noCache: true })))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect(source.requests).toHaveLength(6);
+  });
+});
+
+describe('the requests of a feed', () => {
+  it('say who asks', async () => {
+    source.answer = counting();
+    const client = source.client({ userAgent: 'client/1' });
+    await get({ ...context({ sessionId: 'session' }), accept: 'application/json' }, source.feed({ client }));
+    await get({ cacheKey: 'x' }, source.feed({ client, userAgent: 'mine/2' }));
+    const [first, second] = source.requests.map(({ headers }) => headers);
+    expect(first).toMatchObject({
+      accept: 'application/json',
+      'user-agent': 'client/1',
+      'x-nuget-session-id': 'session',
+      'x-nuget-client-version': expect.stringMatching(/^\d+\.\d+\.\d+$/),
+      'accept-encoding': expect.stringContaining('gzip'),
+    });
+    expect(second?.['user-agent']).toBe('mine/2');
+    expect(second?.['x-nuget-session-id']).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('have credentials from the URL, which nobody else sees', async () => {
+    const url = source.url.replace('http://', 'http://me:pass@');
+    feed = source.feed({ url: `${url}/index.json` });
+    expect(feed.url).toBe(`${source.url}/index.json`);
+    source.answer = counting();
+    await get();
+    expect(source.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('me:pass').toString('base64')}`);
+    const elsewhere = source.url.replace('127.0.0.1', 'localhost');
+    await feed.document(`${elsewhere}/doc`, { cacheKey: undefined, parse }).catch(() => {});
+    expect(source.requests.slice(1).every(({ headers }) => headers.authorization === undefined)).toBe(true);
+  });
+
+  it('ask for credentials once after a 401, and fail with UNAUTHORIZED', async () => {
+    source.answer = (req, res) => {
+      if (req.headers.authorization === 'Bearer good') res.end('1');
+      else res.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
+    };
+    let asked = 0;
+    const withToken = (token: string) =>
+      source.feed({
+        authenticator: new Authenticator({
+          source: 'test',
+          url: source.url,
+          provider: async () => {
+            asked++;
+            return { type: 'bearer', token };
+          },
+        }),
+      });
+    const good = withToken('good');
+    expect(await get({}, good)).toBe(1);
+    expect(await get({ cacheKey: 'x' }, good)).toBe(1);
+    expect(asked).toBe(1);
+    asked = 0;
+    expect(await rejection(get({}, withToken('bad')))).toMatchObject({ code: 'UNAUTHORIZED', statusCode: 401 });
+    expect(asked).toBeLessThanOrEqual(2);
+  });
+
+  it('follow redirects with what the next host may know', async () => {
+    await using other = await TestSource.start();
+    other.answer = (_, res) => res.end('"there"');
+    source.answer = (req, res) => {
+      if (req.url === '/doc') res.writeHead(302, { location: '/moved' }).end();
+      else res.writeHead(307, { location: `${other.url}/far` }).end();
+    };
+    feed = source.feed({ url: source.url.replace('//', '//me:pass@') });
+    expect(await get()).toBe('there');
+    expect(source.requests.map(({ headers }) => headers.authorization !== undefined)).toEqual([true, true]);
+    expect(other.requests[0]?.headers.authorization).toBeUndefined();
+  });
+
+  it('do not follow redirects for ever, or to what is no http URL', async () => {
+    source.answer = (_, res) => res.writeHead(302, { location: '/again' }).end();
+    expect(await rejection(get())).toMatchObject({ code: 'PROTOCOL' });
+    expect(source.requests).toHaveLength(6);
+    source.answer = (_, res) => res.writeHead(302, { location: 'file:///etc/passwd' }).end();
+    expect(await rejection(get())).toMatchObject({ code: 'PROTOCOL' });
+  });
+});
+
+describe('what is sent', () => {
+  const send = (of = feed) =>
+    of.send(`${source.url}/push`, {
+      method: 'PUT',
+      headers: { 'X-NuGet-ApiKey': 'key' },
+      body: () => Readable.from([Buffer.from('package')]),
+    });
+
+  it('answers with the status, and 404 for what is not there', async () => {
+    source.answer = statusAnswer(201);
+    expect(await send()).toBe(201);
+    expect(source.requests[0]?.headers['x-nuget-apikey']).toBe('key');
+    source.answer = statusAnswer(404);
+    expect(await send()).toBe(404);
+    source.answer = statusAnswer(409);
+    expect(await rejection(send())).toMatchObject({ code: 'CONFLICT' });
+  });
+
+  it('is sent again with credentials after a 401, body and all', async () => {
+    const bodies: string[] = [];
+    source.answer = async (req, res) => {
+      bodies.push(await text(req));
+      res.writeHead(req.headers.authorization ? 202 : 401).end();
+    };
+    const provider = async () => ({ type: 'bearer', token: 't' }) as const;
+    const authenticator = new Authenticator({ source: 'test', url: source.url, provider });
+    expect(await send(source.feed({ authenticator }))).toBe(202);
+    expect(bodies).toEqual(['package', 'package']);
+  });
+
+  it('keeps its API key from other hosts, and is not turned into a GET', async () => {
+    await using other = await TestSource.start();
+    other.answer = statusAnswer(201);
+    source.answer = (_, res) => res.writeHead(307, { location: `${other.url}/push` }).end();
+    expect(await send()).toBe(201);
+    expect(other.requests[0]?.headers['x-nuget-apikey']).toBeUndefined();
+    expect(other.requests[0]?.method).toBe('PUT');
+    source.answer = (_, res) => res.writeHead(303, { location: '/push' }).end();
+    expect(await rejection(send())).toMatchObject({ code: 'PROTOCOL' });
+  });
+
+  it('makes what was cached or missing before be asked for again', async () => {
+    source.answer = counting();
+    await get();
+    source.answer = statusAnswer(404);
+    await get({ cacheKey: 'missing' }, feed, '/missing');
+    source.answer = statusAnswer(201);
+    await source.time.advance(1);
+    await send();
+    source.answer = (_, res) => res.end('"new"');
+    expect(await get()).toBe('new');
+    expect(await get({ cacheKey: 'missing' }, feed, '/missing')).toBe('new');
+  });
+});
+
+describe('a stream', () => {
+  it('is what the source gives, with its length where that is known', async () => {
+    source.answer = (_, res) => res.writeHead(200, { 'content-length': '5' }).end('bytes');
+    const stream = await feed.stream(`${source.url}/p.nupkg`);
+    expect(stream).toMatchObject({ length: 5, url: `${source.url}/p.nupkg` });
+    expect(await text(stream?.body as Readable)).toBe('bytes');
+    source.answer = (_, res) => res.end('bytes');
+    const unknown = await feed.stream(`${source.url}/p.nupkg`);
+    expect(unknown?.length).toBe(5);
+    unknown?.body.destroy();
+  });
+
+  it('is undefined or an error by its status', async () => {
+    expect(await feed.stream(`${source.url}/p.nupkg`)).toBeUndefined();
+    source.answer = statusAnswer(500);
+    expect(await rejection(feed.stream(`${source.url}/p.nupkg`))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+  });
+});
+
+describe('a feed that is closed', () => {
+  it('refuses calls, and ends those that wait', async () => {
+    source.answer = () => {};
+    const waiting = rejection(get());
+    await expect.poll(() => source.requests.length).toBe(1);
+    await feed.close();
+    await feed.close();
+    expect(await waiting).toMatchObject({ code: 'CLOSED' });
+    expect(await rejection(get())).toMatchObject({ code: 'CLOSED' });
+    expect(await rejection(feed.stream(source.url))).toMatchObject({ code: 'CLOSED' });
+  });
+
+  it('was refused with a URL that is none', () => {
+    expect(() => source.feed({ url: 'ftp://x/' })).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+    expect(() => source.feed({ url: 'http://x/\n' })).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+  });
+});

@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { SourceError } from '../errors.js';
+import { type FakeFeed, fakeFeed } from '../testing/index.js';
+import { ProviderSelection } from './provider-selection.js';
+
+const INDEX = { version: '3.0.0', resources: [] };
+const EDMX = `<?xml version="1.0"?>
+<edmx:Edmx xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx" Version="1.0"><edmx:DataServices>
+  <Schema Namespace="Gallery" xmlns="http://schemas.microsoft.com/ado/2006/04/edm">
+    <EntityType Name="Package"><Property Name="Id" Type="Edm.String" /></EntityType>
+    <EntityContainer Name="Feed"><EntitySet Name="Packages" EntityType="Gallery.Package" /></EntityContainer>
+  </Schema>
+</edmx:DataServices></edmx:Edmx>`;
+const LOGIN = '<!DOCTYPE html><html></html>';
+const V3 = 'https://feed.test/v3/index.json';
+const V2 = 'https://feed.test/api/v2';
+
+const protocolOf = async (feed: FakeFeed) => (await new ProviderSelection(feed).provider()).protocol;
+
+describe('the protocol of a source', () => {
+  it('is 3 where its URL is a service index', async () => {
+    const feed = fakeFeed({ [V3]: INDEX }, { url: V3 });
+    expect(await protocolOf(feed)).toBe('v3');
+    expect(feed.urls).toEqual([V3]);
+  });
+
+  it('is 2 everywhere else', async () => {
+    const feed = fakeFeed({ [`${V2}/$metadata`]: EDMX }, { url: V2 });
+    expect(await protocolOf(feed)).toBe('v2');
+    expect(feed.urls).toEqual([`${V2}/$metadata`]);
+  });
+
+  it('is the other one where the source shows it', async () => {
+    expect(await protocolOf(fakeFeed({ [V2]: INDEX }, { url: V2 }))).toBe('v3');
+    expect(await protocolOf(fakeFeed({ [`${V3}/$metadata`]: EDMX }, { url: V3 }))).toBe('v2');
+  });
+
+  it('is 2 where there is a service without metadata', async () => {
+    const service = '<?xml version="1.0" encoding="utf-8"?>\n<service xmlns="http://www.w3.org/2007/app"></service>';
+    expect(await protocolOf(fakeFeed({ [V2]: service }, { url: V2 }))).toBe('v2');
+  });
+
+  it('is none where both make no sense', async () => {
+    const refused = { code: 'PROTOCOL', source: 'fake' };
+    await expect(protocolOf(fakeFeed({}, { url: V3 }))).rejects.toMatchObject(refused);
+    await expect(protocolOf(fakeFeed({}, { url: V2 }))).rejects.toMatchObject(refused);
+    const login = fakeFeed({ [V2]: LOGIN, [`${V2}/$metadata`]: LOGIN }, { url: V2 });
+    await expect(protocolOf(login)).rejects.toMatchObject(refused);
+  });
+
+  it('is what somebody said it is, without a question', async () => {
+    const feed = fakeFeed({}, { url: V2 });
+    expect((await new ProviderSelection(feed, { protocol: 'v3' }).provider()).protocol).toBe('v3');
+    expect(feed.urls).toEqual([]);
+  });
+
+  it('is remembered, and asked for once by all who want to know', async () => {
+    const feed = fakeFeed({ [V3]: INDEX }, { url: V3 });
+    const selection = new ProviderSelection(feed);
+    const providers = await Promise.all([selection.provider(), selection.provider()]);
+    expect(new Set([...providers, await selection.provider()]).size).toBe(1);
+    expect(feed.urls).toEqual([V3]);
+  });
+
+  it('is asked for again after a failure', async () => {
+    const feed = fakeFeed({ [V3]: new SourceError('SOURCE_UNAVAILABLE', 'fake', 'down') }, { url: V3 });
+    const selection = new ProviderSelection(feed);
+    await expect(selection.provider()).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    feed.answer(V3, INDEX);
+    expect((await selection.provider()).protocol).toBe('v3');
+  });
+
+  it('is waited for only as long as the caller wants', async () => {
+    let aborted: Promise<void> | undefined;
+    const feed = fakeFeed(
+      {
+        [V3]: ({ options }) =>
+          new Promise((_, reject) => {
+            aborted = new Promise((resolve) =>
+              options.signal?.addEventListener('abort', () => {
+                reject(options.signal?.reason);
+                resolve();
+              }),
+            );
+          }),
+      },
+      { url: V3 },
+    );
+    const selection = new ProviderSelection(feed);
+    const controller = new AbortController();
+    const waiting = selection.provider({ signal: controller.signal });
+    await Promise.resolve();
+    controller.abort(new Error('gone'));
+    await expect(waiting).rejects.toThrow('gone');
+    await aborted;
+    feed.answer(V3, INDEX);
+    expect((await selection.provider()).protocol).toBe('v3');
+  });
+});

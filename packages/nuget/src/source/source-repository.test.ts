@@ -1,0 +1,447 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { MetricRegistry } from '@granary/telemetry';
+import { parseExposition, RecordingTracer } from '@granary/telemetry/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { registryNuGetMetrics } from '../metrics-registry.js';
+import { buildPackage, type FeedServer, startFeedServer } from '../testing/index.js';
+import type { PackageDownload } from './package-download.js';
+import { SourceCacheContext } from './source-cache-context.js';
+import { SourceRepository, type SourceRepositoryOptions } from './source-repository.js';
+import { TestSource } from './testing/test-source.js';
+
+const DAY = 24 * 60 * 60_000;
+const CONTENT = buildPackage({
+  id: 'Test.Package',
+  version: '1.0.0',
+  files: { 'lib/net8.0/a.dll': Buffer.from(Array.from({ length: 5000 }, (_, i) => (i * i) % 251)) },
+});
+const BETA = buildPackage({ id: 'Test.Package', version: '2.0.0-beta' });
+const INSTANT = { setTimeout: (callback: () => void) => setImmediate(callback), clearTimeout: () => {} };
+
+let local: TestSource;
+let server: FeedServer;
+
+beforeEach(async () => {
+  local = await TestSource.start();
+  server = await startFeedServer({ packages: [CONTENT, BETA] });
+});
+afterEach(async () => {
+  await local[Symbol.asyncDispose]();
+  await server.close();
+});
+
+const repository = (options: Partial<SourceRepositoryOptions> = {}): SourceRepository =>
+  local.own(
+    new SourceRepository({
+      name: 'feed',
+      sourceUrl: server.v3Url,
+      httpClient: options.httpClient ?? local.client(),
+      cache: options.cache ?? local.cache({ disk: { folder: local.folder } }),
+      logger: local.logger,
+      metrics: local.metrics,
+      clock: local.time.clock,
+      timers: INSTANT,
+      ...options,
+    }),
+  );
+const bytes = async (download: Promise<PackageDownload | undefined>): Promise<Buffer | undefined> => {
+  const stream = await download;
+  return stream && buffer(stream);
+};
+const nupkgs = () => server.requests.all(/\.nupkg|\/package\//);
+const context = (options: ConstructorParameters<typeof SourceCacheContext>[0]) => ({
+  cacheContext: new SourceCacheContext(options),
+});
+const cachedPath = () => {
+  const [folder] = readdirSync(local.folder);
+  return join(local.folder, String(folder), 'nupkg_test.package.1.0.0.dat');
+};
+/** Replaces bytes of the cached package without anybody noticing by its age. */
+const damage = (change: (path: string) => void) => {
+  const { atimeMs, mtimeMs } = statSync(cachedPath());
+  change(cachedPath());
+  utimesSync(cachedPath(), atimeMs / 1000, mtimeMs / 1000);
+};
+
+describe.each(['v3', 'v2'] as const)('a source of protocol %s', (protocol) => {
+  const open = (options: Partial<SourceRepositoryOptions> = {}) =>
+    repository({ sourceUrl: protocol === 'v3' ? server.v3Url : server.v2Url, ...options });
+
+  it('answers what is asked of it', async () => {
+    const source = open();
+    expect((await source.provider()).protocol).toBe(protocol);
+    expect((await source.listVersions('test.package')).map(String)).toEqual(['1.0.0', '2.0.0-beta']);
+    expect((await source.getMetadata('Test.Package', '1.0'))?.version.toString()).toBe('1.0.0');
+    expect(await source.getMetadata('Test.Package', '9.0')).toBeUndefined();
+    expect(await source.listMetadata('Test.Package')).toHaveLength(2);
+    const { results } = await source.search('test', { includePrerelease: true });
+    expect(results.map(({ id }) => id)).toEqual(['Test.Package']);
+    expect(await source.autocomplete('Test')).toEqual(['Test.Package']);
+    expect(String(await source.getNuspec('Test.Package', '1.0.0'))).toContain('<id>Test.Package</id>');
+    expect(await source.getNuspec('Test.Package', '9.0.0')).toBeUndefined();
+    const vulnerabilities = await source.vulnerabilities();
+    if (protocol === 'v2') expect(vulnerabilities).toBeUndefined();
+    else expect(vulnerabilities).toBeInstanceOf(Map);
+  });
+
+  it('gives a package once, and then it is there for ever', async () => {
+    const source = open();
+    const download = await source.downloadPackage('test.package', '1.0.0');
+    expect(download).toMatchObject({ size: CONTENT.length, fromCache: false, source: 'feed', path: cachedPath() });
+    expect(download?.sha512).toBe(createHash('sha512').update(CONTENT).digest('base64'));
+    expect((await buffer(download as PackageDownload)).equals(CONTENT)).toBe(true);
+    expect(readFileSync(cachedPath()).equals(CONTENT)).toBe(true);
+    await local.time.advance(1000 * DAY);
+    server.requests.clear();
+    const again = await source.downloadPackage('Test.Package', '1.0.0.0');
+    expect(again).toMatchObject({ fromCache: true, sha512: download?.sha512 });
+    expect((await buffer(again as PackageDownload)).equals(CONTENT)).toBe(true);
+    expect((await bytes(open().downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
+    expect(server.requests.length).toBe(0);
+  });
+
+  it('takes pushes and deletes, and shows them', async () => {
+    server.settings.apiKey = 'key';
+    const source = open();
+    expect(await source.downloadPackage('Other', '1.0.0')).toBeUndefined();
+    expect(await source.listVersions('Other')).toEqual([]);
+    const file = join(local.folder, 'other.nupkg');
+    writeFileSync(file, buildPackage({ id: 'Other', version: '1.0.0' }));
+    await expect(source.push(file)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+    await source.push(file, { apiKey: 'key' });
+    await local.time.advance(1);
+    expect((await source.listVersions('Other')).map(String)).toEqual(['1.0.0']);
+    expect(await bytes(source.downloadPackage('Other', '1.0.0'))).toBeDefined();
+    await expect(source.push(file, { apiKey: 'key' })).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await source.delete('Other', '1.0.0', { apiKey: 'key' })).toBe(true);
+    expect(await source.delete('Other', '9.0.0', { apiKey: 'key' })).toBe(false);
+  });
+});
+
+describe('a package', () => {
+  it('that is not there is undefined, which is remembered for 30 s', async () => {
+    const source = repository();
+    expect(await source.downloadPackage('Test.Package', '9.0.0')).toBeUndefined();
+    server.requests.clear();
+    expect(await source.downloadPackage('Test.Package', '9.0.0')).toBeUndefined();
+    expect(server.requests.length).toBe(0);
+    await local.time.advance(30_000);
+    expect(await source.downloadPackage('Test.Package', '9.0.0')).toBeUndefined();
+    expect(nupkgs()).toHaveLength(1);
+  });
+
+  it('is downloaded once for all who want it at the same time, and read by each at his own pace', async () => {
+    const source = repository();
+    const controller = new AbortController();
+    const gone = source.downloadPackage('Test.Package', '1.0.0', { signal: controller.signal });
+    const downloads = Array.from({ length: 5 }, () => source.downloadPackage('Test.Package', '1.0.0'));
+    controller.abort(new Error('gone'));
+    await expect(gone).rejects.toThrow('gone');
+    const [first, ...others] = (await Promise.all(downloads)) as PackageDownload[];
+    first?.destroy();
+    await bytes(repository().downloadPackage('Test.Package', '1.0.0', context({ noCache: true })));
+    rmSync(cachedPath());
+    for (const other of others) expect((await buffer(other)).equals(CONTENT)).toBe(true);
+    expect(nupkgs()).toHaveLength(2);
+  });
+
+  it('is no longer downloaded when nobody wants it any more', async () => {
+    server.fault(/\.nupkg/, { kind: 'hang', afterBytes: 10 });
+    const source = repository();
+    const controller = new AbortController();
+    const gone = source.downloadPackage('Test.Package', '1.0.0', { signal: controller.signal });
+    await server.waitForRequest(/\.nupkg/);
+    controller.abort(new Error('gone'));
+    await expect(gone).rejects.toThrow('gone');
+    server.clearFaults();
+    expect(await bytes(source.downloadPackage('Test.Package', '1.0.0'))).toBeDefined();
+    expect(readdirSync(dirname(cachedPath())).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it.each([
+    ['broken off', { kind: 'truncate' }],
+    ['cut off without a word', { kind: 'truncate', silent: true }],
+    ['reset', { kind: 'reset', afterBytes: 100 }],
+    ['a page to log in', { kind: 'html' }],
+    ['another package', { kind: 'replace', body: BETA }],
+  ] as const)('that is %s is asked for again, three times in all, and never kept', async (_, fault) => {
+    const source = repository();
+    const end = server.fault(/\.nupkg/, fault);
+    const code = expect.stringMatching(/^(INVALID_PACKAGE|SOURCE_UNAVAILABLE|LIMIT)$/);
+    await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code, source: 'feed' });
+    expect(nupkgs()).toHaveLength(3);
+    expect(readdirSync(dirname(cachedPath())).filter((name) => /nupkg|tmp/.test(name))).toEqual([]);
+    end();
+    server.fault(/\.nupkg/, fault, { times: 2 });
+    expect((await bytes(source.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
+    expect(local.counted.filter((what) => what.startsWith('download'))).toEqual([
+      'download failure',
+      'download success',
+    ]);
+  });
+
+  it('must have the hash that the caller knows', async () => {
+    const source = repository();
+    const value = createHash('sha512').update(CONTENT).digest('base64');
+    const sha256 = createHash('sha256').update(CONTENT).digest('base64');
+    const wrong = { hash: { algorithm: 'SHA512', value: 'AAAA' } };
+    await expect(source.downloadPackage('Test.Package', '1.0.0', wrong)).rejects.toMatchObject({
+      code: 'INVALID_PACKAGE',
+    });
+    for (const hash of [
+      { algorithm: 'SHA512', value },
+      { algorithm: 'SHA256', value: sha256 },
+    ]) {
+      for (let i = 0; i < 2; i++) {
+        expect(await bytes(source.downloadPackage('Test.Package', '1.0.0', { hash }))).toBeDefined();
+      }
+    }
+    await expect(source.downloadPackage('Test.Package', '1.0.0', wrong)).rejects.toMatchObject({
+      code: 'INVALID_PACKAGE',
+    });
+  });
+
+  it('must have the hash that a source of protocol 2 tells', async () => {
+    const source = repository({ sourceUrl: server.v2Url });
+    const other = buildPackage({ id: 'Test.Package', version: '1.0.0', description: 'changed on the way' });
+    server.fault(/\/package\//, { kind: 'replace', body: other });
+    await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toThrow(/hash/);
+    server.clearFaults();
+    expect(await bytes(source.downloadPackage('Test.Package', '1.0.0'))).toBeDefined();
+  });
+
+  it('is refused when it is longer than allowed', async () => {
+    const source = repository({ maxPackageBytes: CONTENT.length - 1 });
+    await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'LIMIT' });
+    server.fault(/\.nupkg/, { kind: 'huge', bytes: 10 * CONTENT.length });
+    await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'LIMIT' });
+  });
+
+  it('is checked by a process that has not seen it, and fetched again when it is damaged', async () => {
+    await bytes(repository().downloadPackage('Test.Package', '1.0.0'));
+    const flip = (path: string) => {
+      const content = readFileSync(path);
+      content[1000] = (content[1000] ?? 0) ^ 1;
+      writeFileSync(path, content);
+    };
+    const changes = [flip, (path: string) => truncateSync(path, 1000), (path: string) => writeFileSync(path, BETA)];
+    for (const change of changes) {
+      for (const quietly of [true, false]) {
+        if (quietly) damage(change);
+        else change(cachedPath());
+        const download = await repository().downloadPackage('Test.Package', '1.0.0');
+        expect(download?.fromCache).toBe(false);
+        expect((await buffer(download as PackageDownload)).equals(CONTENT)).toBe(true);
+      }
+    }
+    expect(local.logs.join('\n')).toContain('from the cache: it is damaged');
+  });
+
+  it('is checked again after a day, or when the caller asks for it', async () => {
+    const source = repository();
+    await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    const flip = () => damage((path) => writeFileSync(path, Buffer.alloc(CONTENT.length)));
+    await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    flip();
+    const refreshed = await source.downloadPackage('Test.Package', '1.0.0', context({ refreshMemoryCache: true }));
+    expect(refreshed?.fromCache).toBe(false);
+    refreshed?.destroy();
+    await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    flip();
+    await local.time.advance(DAY);
+    expect((await bytes(source.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
+  });
+
+  it('that another program cached is good as it is', async () => {
+    await bytes(repository().downloadPackage('Test.Package', '1.0.0'));
+    writeFileSync(cachedPath(), CONTENT);
+    rmSync(cachedPath().replace('.dat', '.etag'));
+    server.requests.clear();
+    const source = repository();
+    expect((await bytes(source.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
+    expect(String(await source.getNuspec('Test.Package', '1.0.0'))).toContain('<id>');
+    expect(nupkgs()).toHaveLength(0);
+  });
+
+  it('is fetched anew with noCache, and kept', async () => {
+    const source = repository();
+    await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    const download = await source.downloadPackage('Test.Package', '1.0.0', context({ noCache: true }));
+    expect(download?.fromCache).toBe(false);
+    download?.destroy();
+    expect(nupkgs()).toHaveLength(2);
+    expect(await source.isCached('Test.Package', '1.0.0')).toBe(true);
+  });
+
+  it('goes to the caller only with directDownload, verified all the same', async () => {
+    const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith('.granary-'));
+    const before = left();
+    const source = repository();
+    const download = await source.downloadPackage('Test.Package', '1.0.0', context({ directDownload: true }));
+    expect(download?.path).toBeUndefined();
+    expect((await buffer(download as PackageDownload)).equals(CONTENT)).toBe(true);
+    expect(await source.isCached('Test.Package', '1.0.0')).toBe(false);
+    server.fault(/\.nupkg/, { kind: 'replace', body: BETA });
+    await expect(
+      source.downloadPackage('Test.Package', '1.0.0', context({ directDownload: true })),
+    ).rejects.toMatchObject({ code: 'INVALID_PACKAGE' });
+    expect(left()).toEqual(before);
+  });
+
+  it('comes without a cache on disk too, and where the disk cannot be written to', async () => {
+    const memoryOnly = repository({ cache: local.cache() });
+    const [a, b] = await Promise.all([1, 2].map(() => bytes(memoryOnly.downloadPackage('Test.Package', '1.0.0'))));
+    expect(a?.equals(CONTENT) && b?.equals(CONTENT)).toBe(true);
+    expect(nupkgs()).toHaveLength(1);
+    const file = join(local.folder, 'file');
+    writeFileSync(file, '');
+    const blocked = repository({ cache: local.cache({ disk: { folder: file } }) });
+    expect((await bytes(blocked.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
+    expect(local.logs.join('\n')).toContain('the cache cannot be written to');
+  });
+});
+
+describe('what is told of a source', () => {
+  const tracer = () => new RecordingTracer();
+
+  it('is a span for each package and each question about one', async () => {
+    const traces = tracer();
+    const sourceUrl = server.v3Url.replace('//', '//me:secret@');
+    const source = repository({ tracer: traces, sourceUrl: `${sourceUrl}?key=secret` });
+    await bytes(source.downloadPackage('Test.Package', '1.0'));
+    await source.getMetadata('Test.Package', '1.0');
+    await source.listVersions('Test.Package');
+    const common = { 'package.id': 'Test.Package', 'source.url': server.v3Url };
+    expect(traces.only('DownloadPackage')).toMatchObject({
+      attributes: { ...common, 'package.version': '1.0.0', 'cache.hit': false },
+      status: 'unset',
+      ended: true,
+    });
+    expect(traces.named('FetchMetadata').map(({ attributes }) => attributes)).toEqual([
+      { ...common, 'package.version': '1.0.0' },
+      common,
+    ]);
+    expect(JSON.stringify([traces.spans, local.logs])).not.toContain('secret');
+  });
+
+  it('is a part of the span of the caller, and has the error that it ends with', async () => {
+    const traces = tracer();
+    server.fault(/./, { kind: 'status', status: 503 });
+    const parent = traces.startSpan('caller');
+    const call = repository({ tracer: traces }).getMetadata('Test.Package', '1.0.0', { span: parent });
+    const error = await call.catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: 'SOURCE_UNAVAILABLE', statusCode: 503 });
+    expect(traces.paths()).toEqual(['caller', 'caller > FetchMetadata']);
+    expect(traces.only('FetchMetadata')).toMatchObject({ errors: [error], status: 'error', ended: true });
+    await repository({ tracer: traces })
+      .downloadPackage('Test.Package', '1.0.0')
+      .catch(() => {});
+    expect(traces.only('DownloadPackage').status).toBe('error');
+  });
+
+  it('is logged with templates', async () => {
+    await bytes(repository().downloadPackage('Test.Package', '1.0.0'));
+    const log = local.logs.join('\n').replaceAll('"', '');
+    expect(log).toContain('information: Downloading Test.Package 1.0.0 from feed');
+    expect(log).toMatch(/information: Downloaded Test\.Package 1\.0\.0 from feed: \d+ bytes in \d+ ms/);
+    expect(log).toContain('debug: feed speaks protocol v3');
+  });
+
+  it('is counted', async () => {
+    const registry = new MetricRegistry();
+    const metrics = registryNuGetMetrics(registry);
+    const cache = local.cache({ disk: { folder: local.folder }, metrics });
+    const source = repository({ metrics, cache, tracer: tracer() });
+    await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    await source.listVersions('Test.Package');
+    await source.listVersions('Test.Package');
+    server.fault(/\.nupkg/, { kind: 'html' });
+    await source.downloadPackage('Test.Package', '2.0.0-beta').catch(() => {});
+    await cache.disk?.trim();
+    const families = new Map(
+      parseExposition(await registry.expose('openmetrics'), 'openmetrics').map((f) => [f.name, f]),
+    );
+    const values = (name: string) =>
+      Object.fromEntries(
+        (families.get(`granary_${name}`)?.samples ?? [])
+          .filter((sample) => !sample.name.endsWith('_bucket'))
+          .map((sample) => [Object.values(sample.labels).join() || sample.name.replace(/.*_/, ''), sample.value]),
+      );
+    expect(values('cache_hits')).toEqual({ metadata: expect.any(Number), package: 1 });
+    expect(values('cache_hits')['metadata']).toBeGreaterThan(0);
+    expect(values('cache_misses')).toEqual({ metadata: expect.any(Number), package: 1 });
+    expect(values('package_downloads')).toEqual({ success: 1, failure: 1 });
+    expect(values('package_download_duration_seconds')).toMatchObject({ count: 2 });
+    expect(values('cache_size_bytes')).toEqual({ memory: expect.any(Number), disk: cache.disk?.bytes });
+    expect(cache.disk?.bytes).toBeGreaterThan(CONTENT.length);
+    await cache.close();
+    expect(
+      parseExposition(await registry.expose('openmetrics'), 'openmetrics').find(
+        (f) => f.name === 'granary_cache_size_bytes',
+      )?.samples ?? [],
+    ).toEqual([]);
+    expect(() => registryNuGetMetrics(registry)).toThrow(/exists already/);
+  });
+
+  it('never breaks what it watches', async () => {
+    const fail = () => {
+      throw new Error('listener');
+    };
+    const metrics = { cacheHit: fail, cacheMiss: fail, packageDownloaded: fail, cacheStarted: fail };
+    const source = repository({ metrics, cache: local.cache({ metrics }) });
+    expect(await bytes(source.downloadPackage('Test.Package', '1.0.0'))).toBeDefined();
+  });
+});
+
+describe('a repository', () => {
+  it('makes and closes what it is not given', async () => {
+    const source = new SourceRepository({ name: 'own', sourceUrl: server.v3Url, httpClient: undefined });
+    expect(await source.listVersions('Test.Package')).toHaveLength(2);
+    await source.close();
+    await source.close();
+    await expect(source.listVersions('Test.Package')).rejects.toMatchObject({ code: 'CLOSED' });
+    await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+
+  it('ends downloads when it is closed, and lets go on who reads one', async () => {
+    const source = repository();
+    const reading = (await source.downloadPackage('Test.Package', '1.0.0')) as PackageDownload;
+    server.fault(/\.nupkg/, { kind: 'hang', afterBytes: 10 });
+    const waiting = source.downloadPackage('Test.Package', '2.0.0-beta').catch((error) => error);
+    await server.waitForRequest(/2\.0\.0-beta\.nupkg/);
+    await source.close();
+    expect(await waiting).toMatchObject({ code: 'CLOSED' });
+    expect((await buffer(reading)).equals(CONTENT)).toBe(true);
+  });
+
+  it('has credentials, or asks for them', async () => {
+    server.settings.credentials = { username: 'me', password: 'pass' };
+    const credentials = { type: 'basic', username: 'me', password: 'pass' } as const;
+    for (const auth of [credentials, async () => credentials]) {
+      expect(await repository({ auth, cache: local.cache() }).listVersions('Test.Package')).toHaveLength(2);
+    }
+    await expect(repository({ cache: local.cache() }).listVersions('Test.Package')).rejects.toMatchObject({
+      code: 'UNAUTHORIZED',
+    });
+  });
+
+  it('refuses ids and versions that are none, by a rejection', async () => {
+    const source = repository();
+    for (const call of [
+      () => source.getMetadata('../x', '1.0'),
+      () => source.downloadPackage('../x', '1.0'),
+      () => source.listVersions('a b'),
+      () => source.getNuspec('../x', '1.0'),
+    ]) {
+      await expect(call()).rejects.toMatchObject({ code: 'INVALID_PACKAGE_ID' });
+    }
+    await expect(source.downloadPackage('x', 'latest')).rejects.toMatchObject({ code: 'INVALID_VERSION' });
+    expect(() => repository({ name: '' })).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+    expect(server.requests.length).toBe(0);
+  });
+});
