@@ -16,7 +16,7 @@ export function isCompatible(target: NuGetFramework, candidate: NuGetFramework):
 }
 
 /** The same for frameworks, none of them a special value. */
-export function canUse(target: FrameworkParts, candidate: FrameworkParts): boolean {
+function canUse(target: FrameworkParts, candidate: FrameworkParts): boolean {
   if (isPortable(candidate)) {
     const targets = isPortable(target) ? portableFrameworks(target.profile, false) : [target];
     // It may be for more than its name says, but must not be taken for more than the target's says.

@@ -7,7 +7,7 @@ const ONE_DIGIT_WILL_DO: ReadonlySet<string> = new Set(['windows', 'windowsphone
 export const NO_VERSION = NuGetVersion.parse('0.0');
 
 /** A version of two to four numbers; undefined for all else. */
-export function dottedVersion(text: string): NuGetVersion | undefined {
+function dottedVersion(text: string): NuGetVersion | undefined {
   return DOTTED.test(text) ? NuGetVersion.tryParse(text) : undefined;
 }
 
