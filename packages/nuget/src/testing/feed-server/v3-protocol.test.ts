@@ -48,6 +48,7 @@ describe('the service index', () => {
       'RegistrationsBaseUrl',
       'RegistrationsBaseUrl/3.4.0',
       'RegistrationsBaseUrl/3.6.0',
+      'RegistrationsBaseUrl/Versioned',
       'PackageBaseAddress/3.0.0',
       'PackagePublish/2.0.0',
       'LegacyGallery/2.0.0',

@@ -66,7 +66,11 @@ function serviceIndex({ base, v2, settings }: V3Context) {
     const versions = ['/4.7.0', '/4.9.0', '/5.0.0'];
     resources.push([`${base}/signatures/index.json`, ...versioned('RepositorySignatures', ...versions)]);
   }
-  const listed = resources.flatMap(([id, ...types]) => types.map((type) => ({ '@id': id, '@type': type })));
+  const listed: { '@id': string | undefined; '@type': string; clientVersion?: string }[] = resources.flatMap(
+    ([id, ...types]) => types.map((type) => ({ '@id': id, '@type': type })),
+  );
+  // NuGet's own clients don't look for 3.6.0: this is how they find what knows SemVer 2.
+  listed.push({ '@id': everything, '@type': 'RegistrationsBaseUrl/Versioned', clientVersion: '4.3.0-alpha' });
   return {
     version: '3.0.0',
     resources: listed.filter((resource) => !settings.withoutResources?.test(resource['@type'])),
