@@ -48,7 +48,7 @@ describe('a feed server', () => {
   it('says URLs as each client wrote its own', async () => {
     await start();
     const host = server.url.replace('127.0.0.1', 'localhost');
-    const index = await (await fetch(`${host}/v3/index.json`)).json();
+    const index = (await (await fetch(`${host}/v3/index.json`)).json()) as { resources: { '@id': string }[] };
     for (const { '@id': id } of index.resources) expect(id.startsWith(host)).toBe(true);
   });
 

@@ -25,7 +25,7 @@ export interface UpdatesQuery {
 const SEMVER_LEVEL = 'semVerLevel=2.0.0';
 
 /** A text inside of an OData literal: quotes are doubled, and everything that isn't plain is encoded. */
-export function odataText(text: string): string {
+function odataText(text: string): string {
   return encodeURIComponent(text)
     .replace(/[!*()]/g, percent)
     .replace(/'/g, "''");

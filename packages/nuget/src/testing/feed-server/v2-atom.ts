@@ -157,6 +157,6 @@ function date(value: ODataValue | undefined): string {
   return value instanceof Date ? value.toISOString().replace('Z', '') : '';
 }
 
-export function xml(text: string): string {
+function xml(text: string): string {
   return text.replace(/[<>&"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
