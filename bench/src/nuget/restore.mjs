@@ -1,0 +1,50 @@
+// One restore in a process of its own: node restore.mjs '{"how":"granary" | "undici", …}'. Prints what it took, from
+// before the first request to after the last byte; loading the code isn't counted.
+import { readFileSync } from 'node:fs';
+
+const job = JSON.parse(process.argv[2]);
+const run = await (job.how === 'undici' ? prepareUndici(job) : prepareGranary(job));
+const cpuBefore = process.cpuUsage();
+const before = performance.now();
+const packages = await run();
+const ms = performance.now() - before;
+const { user, system } = process.cpuUsage(cpuBefore);
+const peakBytes = Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
+process.stdout.write(JSON.stringify({ ms, cpuMs: (user + system) / 1000, packages, peakBytes }));
+
+/** Resolves and downloads into the cache, which is what a restore does before it extracts. */
+async function prepareGranary({ feed, cacheDir, roots, concurrency }) {
+  const { clientDependencies, NuGetClient, NuGetFramework, resolveDependencies, VersionRange } = await import(
+    '@granary/nuget'
+  );
+  return async () => {
+    const client = new NuGetClient({ sources: [{ name: 'feed', sourceUrl: `${feed}/index.json` }], cacheDir });
+    const graph = await resolveDependencies({
+      provider: clientDependencies(client, { read: 'package' }),
+      dependencies: roots.map((id) => ({ id, range: VersionRange.parse('1.0.0') })),
+      framework: NuGetFramework.parse('net8.0'),
+      maxParallel: concurrency,
+    });
+    if (!graph.success) throw new Error(graph.diagnostics.map(({ message }) => message).join('\n'));
+    await client.close();
+    return graph.packages.length;
+  };
+}
+
+/** Fetches what the restore asked for, all of it known before. */
+async function prepareUndici({ feed, urls, concurrency }) {
+  const { Agent, request } = await import('undici');
+  return async () => {
+    const agent = new Agent({ connections: concurrency });
+    const left = [...urls];
+    const fetchSome = async () => {
+      for (let url = left.shift(); url !== undefined; url = left.shift()) {
+        const { body } = await request(`${feed}${url}`, { dispatcher: agent });
+        for await (const chunk of body) void chunk;
+      }
+    };
+    await Promise.all(Array.from({ length: concurrency }, fetchSome));
+    await agent.close();
+    return urls.length;
+  };
+}
