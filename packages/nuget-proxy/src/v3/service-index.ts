@@ -29,8 +29,13 @@ export function serviceIndex(urls: FeedUrls, { canPublish, hasVulnerabilities }:
     urls.registration('registration-gz-semver2'),
     'Package metadata, compressed, with packages of SemVer 2',
     'RegistrationsBaseUrl/3.6.0',
-    'RegistrationsBaseUrl/Versioned',
   );
+  // Where NuGet.Client looks for them: it knows no 3.6.0, and takes the newest hive that its own version is up to.
+  resources.push({
+    '@id': urls.registration('registration-gz-semver2'),
+    '@type': 'RegistrationsBaseUrl/Versioned',
+    clientVersion: '4.3.0-alpha',
+  });
   offer(urls.search, 'Search', ...searchTypes('SearchQueryService'));
   offer(urls.autocomplete, 'Completion of ids and versions', ...searchTypes('SearchAutocompleteService'));
   offer(urls.detailsTemplate, 'A page about a package', 'PackageDetailsUriTemplate/5.1.0');
