@@ -24,6 +24,7 @@ export type { CachedFile } from './http-cache/cached-file.js';
 export { HttpCache, type HttpCacheOptions } from './http-cache/http-cache.js';
 export { assetFit } from './install/asset-fit.js';
 export { clientPackages } from './install/client-packages.js';
+export { installedDependencies } from './install/installed-dependencies.js';
 export {
   type InstallEvent,
   type InstallOptions,
@@ -52,6 +53,21 @@ export type { FrameworkItems } from './packages/nuspec-groups.js';
 export type { RandomAccessInput, RandomAccessSource } from './packages/random-access.js';
 export { type VerifyPackageOptions, verifyPackage } from './packages/verify-package.js';
 export type { PackageLimits } from './packages/zip-directory.js';
+export type { CallOptions, DocumentRequest, Feed, PackageStream, SendRequest } from './protocol/feed.js';
+export type {
+  DependencyGroup,
+  KnownVulnerability,
+  PackageDependency,
+  PackageDeprecation,
+  PackageMetadata,
+  PackageVulnerability,
+  SearchOptions,
+  SearchPage,
+  SearchResult,
+  VulnerabilityIndex,
+  VulnerabilitySeverity,
+} from './protocol/model.js';
+export type { Provider, PushedPackage, PushOptions } from './protocol/provider.js';
 export type { V2Capabilities } from './protocol/v2/odata-metadata.js';
 export { type GetUpdatesOptions, V2Provider, type V2ProviderOptions } from './protocol/v2/v2-provider.js';
 export type { RepositoryCertificate, RepositorySignatures } from './protocol/v3/repository-signatures.js';
@@ -74,6 +90,7 @@ export type {
 } from './resolver/dependency-provider.js';
 export type { Diagnostic, DiagnosticCode } from './resolver/diagnostic.js';
 export { type ResolveOptions, resolveDependencies } from './resolver/resolve-dependencies.js';
+export { sdkFallbacks } from './resolver/sdk-fallbacks.js';
 export { selectDependencies } from './resolver/select-dependencies.js';
 export { HttpFeed, type HttpFeedOptions } from './source/http-feed.js';
 export {
@@ -82,9 +99,10 @@ export {
   type NuGetClientSource,
   type SourceMapping,
 } from './source/nuget-client.js';
-export type { PackageDownload } from './source/package-download.js';
-export type { DownloadOptions, PackageHash } from './source/package-downloads.js';
 export { type PackagePatterns, PackageSourceMapping } from './source/package-source-mapping.js';
+export type { PackageDownload } from './source/packages/package-download.js';
+export type { DownloadOptions } from './source/packages/package-downloads.js';
+export type { PackageHash } from './source/packages/package-hash.js';
 export { type Protocol, ProviderSelection } from './source/provider-selection.js';
 export { SourceCache, type SourceCacheOptions } from './source/source-cache.js';
 export { SourceCacheContext, type SourceCacheContextOptions } from './source/source-cache-context.js';
