@@ -9,6 +9,7 @@ import type { PackageIdentity } from '../package-identity.js';
 import { buildPackage, type PackageInit } from '../testing/index.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
 import { assetFit } from './asset-fit.js';
+import { installedDependencies } from './installed-dependencies.js';
 import { type InstallEvent, PackageInstaller, type PackageInstallerOptions } from './package-installer.js';
 import type { OpenedPackage, PackageOpener } from './package-opener.js';
 
@@ -253,6 +254,34 @@ describe("a package that can't be installed", () => {
     await expect(installer().install([wanted], { signal: abort.signal, onEvent })).rejects.toThrow('gone');
     expect(await filesBelow(folder)).toEqual([]);
     expect(await installer().install([wanted])).toMatchObject([{ outcome: 'installed' }]);
+  });
+});
+
+describe('what installed packages need', () => {
+  const framework = NuGetFramework.parse('net8.0');
+  const asked: string[] = [];
+  const provider = () =>
+    installedDependencies(folder, {
+      listVersions: async () => [NuGetVersion.parse('1.0.0')],
+      sources: () => ['feed'],
+      dependencies: async ({ id }) => {
+        asked.push(id);
+        return { id, dependencies: [], fit: 'compatible' };
+      },
+    });
+  const ask = (wanted: PackageIdentity) =>
+    provider().dependencies(wanted, framework, { signal: new AbortController().signal, fallbacks: [] });
+
+  it('is read where they are, and asked for where they are damaged or are not', async () => {
+    const wanted = packages.add({ id: 'A', version: '1.0.0', dependencies: [{ id: 'B', version: '2.0' }] });
+    const [result] = await installer().install([wanted]);
+    expect(await ask(wanted)).toMatchObject({ id: 'A', dependencies: [{ id: 'B' }], fit: 'compatible' });
+    expect(asked).toEqual([]);
+    await writeFile(join(result!.folder, 'a.nuspec'), '<package>');
+    await ask(wanted);
+    await ask(identity('Nobody', '1.0.0'));
+    expect(asked).toEqual(['A', 'Nobody']);
+    expect(provider().sources?.('A')).toEqual(['feed']);
   });
 });
 

@@ -11,6 +11,7 @@ import { VersionRange } from '../versions/version-range.js';
 import { clientDependencies } from './client-dependencies.js';
 import type { DependencyGraph, DependencyNode } from './dependency-graph.js';
 import { type ResolveOptions, resolveDependencies } from './resolve-dependencies.js';
+import { sdkFallbacks } from './sdk-fallbacks.js';
 import { selectDependencies } from './select-dependencies.js';
 import { type World, WorldProvider, wish } from './testing/package-world.js';
 
@@ -424,6 +425,14 @@ describe('the dependencies of a package', () => {
     expect(select([group('any', 'Y'), group('net472', 'F')])).toEqual(['compatible', 'Y']);
     expect(select([group('net9.0', 'T'), group('net472', 'F')])).toEqual(['incompatible']);
     expect(select([group('net9.0', 'T'), group('net45', 'F')], ['net461', 'net472'])).toEqual(['fallback', 'F']);
+  });
+
+  it('may be those for .NET Framework where the SDK has it so', () => {
+    const names = (name: string) =>
+      sdkFallbacks(NuGetFramework.parse(name)).map(({ shortFolderName }) => shortFolderName);
+    expect(names('net8.0')).toEqual(['net461', 'net462', 'net47', 'net471', 'net472', 'net48', 'net481']);
+    expect(names('netstandard2.0')).toHaveLength(7);
+    expect([...names('netstandard1.6'), ...names('net472'), ...names('netcoreapp1.1')]).toEqual([]);
   });
 
   it("make packages errors or warnings that don't fit", async () => {

@@ -1,0 +1,161 @@
+import { resolve } from 'node:path';
+import {
+  assetFit,
+  clientDependencies,
+  clientPackages,
+  type Diagnostic,
+  type InstallEvent,
+  type InstallResult,
+  installedDependencies,
+  type NuGetFramework,
+  PackageInstaller,
+  resolveDependencies,
+  sdkFallbacks,
+} from '@granary/nuget';
+import type { ExitCode } from '../io.js';
+import { Progress } from '../terminal/progress.js';
+import { auditOf, type DepsOptions, frameworkOf, mappingOf, reportDiagnostics } from './deps.js';
+import { toJson } from './json.js';
+import { explain, type NuGetIo, UsageError } from './run-command.js';
+import { openSession } from './session.js';
+import { wantedRange } from './wanted-range.js';
+
+export interface InstallCommandOptions extends DepsOptions {
+  /** Folder of packages. Default: the one that restores share. */
+  readonly packages?: string;
+  /** The same. */
+  readonly output?: string;
+  readonly concurrency?: string;
+}
+
+const MAX_CONCURRENCY = 64;
+
+/** Installs a package with all that it needs where restores find it. */
+export async function install(
+  id: string,
+  text: string | undefined,
+  options: InstallCommandOptions,
+  io: NuGetIo,
+): Promise<ExitCode> {
+  const framework = frameworkOf(options.framework);
+  const maxParallel = concurrencyOf(options.concurrency);
+  await using session = await openSession(options, io);
+  const { client, call, config } = session;
+  const folder = resolve(options.packages ?? options.output ?? config.globalPackagesFolder);
+  const fallbacks = sdkFallbacks(framework);
+  // Without the cache, what is read in packages would be downloaded twice.
+  const read = options.cache === false ? 'metadata' : 'package';
+  const sources = clientDependencies(client, { ...call, mapping: mappingOf(options, session), read });
+  const graph = await resolveDependencies({
+    provider: installedDependencies(folder, sources),
+    dependencies: [{ id, range: await wantedRange(id, text, options, session) }],
+    framework,
+    fallbacks,
+    audit: await auditOf(options, session),
+    maxParallel,
+    signal: io.signal,
+  });
+  reportDiagnostics(graph.diagnostics, io);
+  if (!graph.success) {
+    if (options.json) io.out(toJson({ folder, packages: [], diagnostics: graph.diagnostics.map(summaryOf) }));
+    else io.err('granary: nothing was installed\n');
+    return 1;
+  }
+
+  const progress = new Progress({ write: io.err, columns: io.errColumns, total: graph.packages.length });
+  const installer = new PackageInstaller({ folder, packages: clientPackages(client, call), maxParallel });
+  const results = await installer
+    .install(graph.packages, { signal: io.signal, onEvent: showOn(progress) })
+    .finally(() => progress.clear());
+  const told = new Set(graph.diagnostics.map(({ code, id: about }) => `${code} ${about}`));
+  const misfits = results.flatMap((result) => findMisfit(result, framework, fallbacks));
+  const news = misfits.filter(({ code, id: about }) => !told.has(`${code} ${about}`));
+  reportDiagnostics(news, io);
+  const failed = results.filter(({ outcome }) => outcome === 'failed');
+  for (const { identity, error } of failed) io.err(`granary: ${identity.id} ${identity.version}: ${explain(error)}\n`);
+  if (options.json) {
+    const diagnostics = [...graph.diagnostics, ...news].map(summaryOf);
+    io.out(toJson({ folder, packages: results.map(resultOf), diagnostics }));
+  } else {
+    for (const result of results)
+      if (result.outcome === 'installed') io.out(`${nameOf(result, io)} ${result.folder}\n`);
+    io.out(summary(results, folder));
+  }
+  return failed.length > 0 || misfits.some(({ level }) => level === 'error') ? 1 : 0;
+}
+
+function showOn(progress: Progress): (event: InstallEvent) => void {
+  const seen = new Map<string, number>();
+  return (event) => {
+    const name = `${event.identity.id} ${event.identity.version.toNormalizedString()}`;
+    if (event.kind === 'downloading') {
+      progress.start(name);
+      progress.add(event.bytes - (seen.get(name) ?? 0));
+      seen.set(name, event.bytes);
+    } else if (event.kind === 'extracting') {
+      progress.start(name);
+    } else {
+      seen.delete(name);
+      progress.finishOne();
+    }
+  };
+}
+
+/** What only the files of a package can tell. */
+function findMisfit(
+  { identity, files, outcome }: InstallResult,
+  framework: NuGetFramework,
+  fallbacks: readonly NuGetFramework[],
+): Diagnostic[] {
+  const fit = outcome === 'failed' ? 'compatible' : assetFit(files, framework, fallbacks);
+  if (fit === 'compatible') return [];
+  const { id, version } = identity;
+  const target = framework.shortFolderName;
+  return fit === 'incompatible'
+    ? [
+        {
+          code: 'NU1202',
+          level: 'error',
+          id,
+          version,
+          paths: [],
+          message: `${id} ${version} has no assembly for ${target}`,
+        },
+      ]
+    : [
+        {
+          code: 'NU1701',
+          level: 'warning',
+          id,
+          version,
+          paths: [],
+          message: `${id} ${version} has assemblies for .NET Framework only, which may not work with ${target}`,
+        },
+      ];
+}
+
+function summary(results: readonly InstallResult[], folder: string): string {
+  const count = (outcome: InstallResult['outcome']) => results.filter((result) => result.outcome === outcome).length;
+  const failed = count('failed') === 0 ? '' : `, ${count('failed')} failed`;
+  return `${count('installed')} installed, ${count('present')} there already${failed}: ${folder}\n`;
+}
+
+function resultOf({ identity, outcome, folder, source, error }: InstallResult) {
+  const { id, version } = identity;
+  return { id, version, outcome, folder, source, ...(error === undefined ? {} : { error: explain(error) }) };
+}
+
+function summaryOf({ cause: _, ...diagnostic }: Diagnostic) {
+  return diagnostic;
+}
+
+function nameOf({ identity }: InstallResult, { style }: NuGetIo): string {
+  return style.bold(`${identity.id} ${identity.version.toNormalizedString()}`);
+}
+
+function concurrencyOf(text: string | undefined): number {
+  if (text === undefined) return 8;
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= 1 && number <= MAX_CONCURRENCY) return number;
+  throw new UsageError(`--concurrency: found "${text}"; allowed: a whole number from 1 to ${MAX_CONCURRENCY}`);
+}

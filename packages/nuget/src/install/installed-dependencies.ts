@@ -1,0 +1,31 @@
+import { readFile } from 'node:fs/promises';
+import { isNuGetError } from '../errors.js';
+import { parseNuspec } from '../packages/nuspec.js';
+import type { DependencyProvider } from '../resolver/dependency-provider.js';
+import { selectDependencies } from '../resolver/select-dependencies.js';
+import { readMarker } from './marker.js';
+import { PackagesFolder } from './packages-folder.js';
+
+/** Reads what installed packages need in their nuspecs, and asks a provider about all others, and for versions. */
+export function installedDependencies(folder: string, provider: DependencyProvider): DependencyProvider {
+  const packages = new PackagesFolder(folder);
+  const sources = provider.sources?.bind(provider);
+  return {
+    listVersions: (id, options) => provider.listVersions(id, options),
+    ...(sources === undefined ? {} : { sources }),
+    dependencies: async (identity, framework, options) => {
+      const paths = packages.locate(identity);
+      try {
+        if ((await readMarker(paths.marker)) !== undefined) {
+          const { id, version, dependencyGroups } = parseNuspec(await readFile(paths.nuspec));
+          if (version.equals(identity.version))
+            return selectDependencies(id, dependencyGroups, framework, options.fallbacks);
+        }
+      } catch (error) {
+        // What is damaged is installed anew.
+        if (!isNuGetError(error) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      }
+      return provider.dependencies(identity, framework, options);
+    },
+  };
+}
