@@ -3,18 +3,31 @@ import type { CommandIo, ExitCode } from '../io.js';
 import type { NuGetIo } from './run-command.js';
 
 /** Runs what a command does: an action of commander, whose last argument but one are the options. */
-export type Run = (command: (io: NuGetIo) => Promise<ExitCode>) => Promise<void>;
+type Run = (command: (io: NuGetIo) => Promise<ExitCode>) => Promise<void>;
 
 /** Describes a command; what it does is loaded when it is called. */
 type AddCommand = (nuget: Command, run: Run) => void;
 
 /** All commands of `granary nuget`, in the order of the help. */
-const COMMANDS: readonly AddCommand[] = [addVerify, addSources, addCache];
+const COMMANDS: readonly AddCommand[] = [
+  addSearch,
+  addVersions,
+  addInfo,
+  addDownload,
+  addPush,
+  addDelete,
+  addVerify,
+  addSources,
+  addCache,
+];
 
 const HELP = `
 Sources and credentials come from nuget.config, as NuGet finds it; --source asks others.
 
 Examples:
+  granary nuget search json --take 5              find packages
+  granary nuget download Serilog xunit@2.* -o .   download packages into a folder
+  granary nuget push dist/*.nupkg --source feed   push packages; NUGET_API_KEY has the key
   granary nuget sources                           show which sources are asked
   granary nuget verify packages/*.nupkg           check files that should be packages
   granary nuget cache clear http-cache            ask sources anew for everything`;
@@ -27,6 +40,58 @@ export function addNuGetCommands(nuget: Command, io: CommandIo, done: (code: Exi
   };
   nuget.addHelpText('after', HELP);
   for (const add of COMMANDS) add(nuget, run);
+}
+
+function addSearch(nuget: Command, run: Run): void {
+  withSources(nuget.command('search [query]').description('search the sources for packages'))
+    .option('--prerelease', 'find prereleases, too')
+    .option('--take <count>', 'how many at most (default: 20)')
+    .option('--skip <count>', 'how many to leave out first')
+    .option('--package-type <type>', 'only packages of a type: DotnetTool, Template, …')
+    .action((query: string | undefined, options) =>
+      run(async (io) => (await import('./query.js')).search(query ?? '', options, io)),
+    );
+}
+
+function addVersions(nuget: Command, run: Run): void {
+  withSources(nuget.command('versions <id>').description('list the versions of a package, the highest last'))
+    .option('--prerelease', 'prereleases, too')
+    .option('--take <count>', 'only so many of the highest')
+    .action((id: string, options) => run(async (io) => (await import('./query.js')).versions(id, options, io)));
+}
+
+function addInfo(nuget: Command, run: Run): void {
+  withSources(nuget.command('info <id> [version]').description('show what the sources say of a package'))
+    .option('--prerelease', 'the newest may be a prerelease')
+    .action((id: string, version: string | undefined, options) =>
+      run(async (io) => (await import('./query.js')).info(id, version, options, io)),
+    );
+}
+
+function addDownload(nuget: Command, run: Run): void {
+  withSources(nuget.command('download <id[@version]...>').description('download packages into a folder'))
+    .option('-o, --output <folder>', 'the folder (default: the working directory)')
+    .option('--prerelease', 'the newest may be a prerelease')
+    .option('--concurrency <count>', 'how many at the same time (default: 8)')
+    .action((specs: readonly string[], options) =>
+      run(async (io) => (await import('./download.js')).download(specs, options, io)),
+    );
+}
+
+function addPush(nuget: Command, run: Run): void {
+  withPushing(nuget.command('push <file...>').description('push packages to a source'))
+    .option('--skip-duplicate', 'pass over packages that are there already')
+    .option('--timeout <seconds>', 'longest time for one package (default: 300)')
+    .action((files: readonly string[], options) =>
+      run(async (io) => (await import('./push.js')).push(files, options, io)),
+    );
+}
+
+function addDelete(nuget: Command, run: Run): void {
+  withPushing(nuget.command('delete <id> <version>').description('delete or hide a version in a source')).action(
+    (id: string, version: string, options) =>
+      run(async (io) => (await import('./push.js')).deletePackage(id, version, options, io)),
+  );
 }
 
 function addVerify(nuget: Command, run: Run): void {
@@ -80,6 +145,21 @@ function addCache(nuget: Command, run: Run): void {
   );
   withConfig(cache.command('clear <name>').description('empty http-cache, global-packages or all')).action(
     (name: string, options) => run(async (io) => (await import('./cache.js')).clearCache(name, options, io)),
+  );
+}
+
+/** The options of commands that ask sources. */
+function withSources(command: Command): Command {
+  const collect = (value: string, all: readonly string[] = []) => [...all, value];
+  return withConfig(command)
+    .option('--source <source>', 'name or URL of a source to ask; may be there several times', collect)
+    .option('--no-cache', 'ask the sources for everything anew');
+}
+
+function withPushing(command: Command): Command {
+  return withSources(command).option(
+    '--api-key <key>',
+    'default: GRANARY_NUGET_API_KEY, NUGET_API_KEY, else that of nuget.config',
   );
 }
 

@@ -1,0 +1,51 @@
+import { NuGetVersion, PackageNotFoundError, VersionRange } from '@granary/nuget';
+import { UsageError } from './run-command.js';
+import type { Session } from './session.js';
+
+/** What somebody typed for a package: `ID` or `ID@VERSION`. */
+export interface PackageSpec {
+  readonly id: string;
+  readonly version: string | undefined;
+}
+
+export function parseSpec(text: string): PackageSpec {
+  const at = text.indexOf('@');
+  if (at < 0) return { id: text, version: undefined };
+  const version = text.slice(at + 1);
+  if (version === '') throw new UsageError(`found "${text}"; allowed: ID or ID@VERSION`);
+  return { id: text.slice(0, at), version };
+}
+
+/**
+ * The version that is meant: a version as it is; for a range or a floating one what NuGet would take of it; for none, or
+ * `latest`, the highest one that is listed.
+ *
+ * @throws PackageNotFoundError when there is none
+ */
+export async function chooseVersion(
+  { id, version }: PackageSpec,
+  includePrerelease: boolean,
+  session: Session,
+): Promise<NuGetVersion> {
+  const { client, call } = session;
+  const where = session.sources.map(({ name }) => name).join(', ');
+  if (version === undefined || version === 'latest') {
+    const all = await client.listMetadata(id, call);
+    const listed = all.filter((metadata) => metadata.listed).map((metadata) => metadata.version);
+    const stable = listed.filter(({ isPrerelease }) => includePrerelease || !isPrerelease);
+    // A package that has nothing else is meant with its prereleases.
+    const newest = stable.at(-1) ?? listed.at(-1);
+    if (newest === undefined) throw new PackageNotFoundError(id, undefined, where);
+    return newest;
+  }
+  const exact = NuGetVersion.tryParse(version);
+  if (exact !== undefined) return exact;
+  const range = VersionRange.tryParse(version);
+  if (range === undefined)
+    throw new UsageError(
+      `found "${version}" as the version of ${id}; allowed: a version, a range such as [1.0,2.0), 1.* or latest`,
+    );
+  const best = range.findBestMatch(await client.listVersions(id, call));
+  if (best === undefined) throw new PackageNotFoundError(id, version, where);
+  return best;
+}

@@ -1,0 +1,144 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { Readable } from 'node:stream';
+import {
+  isNuGetError,
+  loadNuGetConfig,
+  NuGetVersion,
+  NupkgReader,
+  type PackageIdentity,
+  PackageNotFoundError,
+  type PushedPackage,
+  verifyPackage,
+} from '@granary/nuget';
+import type { ExitCode } from '../io.js';
+import { Progress } from '../terminal/progress.js';
+import { toJson } from './json.js';
+import { explain, type NuGetIo, UsageError } from './run-command.js';
+import { openSession, pushOptions, type Session, type SessionOptions } from './session.js';
+
+export interface PushCommandOptions extends SessionOptions {
+  readonly apiKey?: string;
+  readonly skipDuplicate?: boolean;
+  /** Seconds. */
+  readonly timeout?: string;
+}
+
+interface Outcome {
+  readonly file: string;
+  readonly status: 'pushed' | 'duplicate' | 'failed';
+  readonly id?: string;
+  readonly version?: string;
+  readonly error?: string;
+}
+
+const MAX_TIMEOUT_S = 24 * 60 * 60;
+
+/** Pushes files one after the other, after looking at all of them; the first that fails ends it. */
+export async function push(files: readonly string[], options: PushCommandOptions, io: NuGetIo): Promise<ExitCode> {
+  const timeoutMs = timeoutOf(options.timeout);
+  await using session = await openPushSession(options, io);
+  const [source] = session.sources;
+  const checked: { file: string; identity: PackageIdentity; size: number }[] = [];
+  for (const file of files) checked.push({ file, ...(await check(file, io.signal)) });
+  const progress = new Progress({ write: io.err, columns: io.errColumns, total: files.length });
+  const outcomes: Outcome[] = [];
+  for (const { file, identity, size } of checked) {
+    const version = identity.version.toNormalizedString();
+    progress.start(`${identity.id} ${version}`);
+    const call = {
+      ...session.call,
+      apiKey: apiKeyOf(options, session, io),
+      timeoutMs,
+      symbols: /\.snupkg$/i.test(file),
+    };
+    let outcome: Outcome = { file, id: identity.id, version, status: 'pushed' };
+    try {
+      await session.client.push(source?.name ?? '', pushed(file, size, progress), call);
+    } catch (error) {
+      io.signal.throwIfAborted();
+      const isDuplicate = isNuGetError(error) && error.code === 'CONFLICT' && options.skipDuplicate;
+      outcome = isDuplicate
+        ? { ...outcome, status: 'duplicate' }
+        : { ...outcome, status: 'failed', error: explain(error) };
+    } finally {
+      progress.clear();
+    }
+    outcomes.push(outcome);
+    if (!options.json) report(outcome, source?.name ?? '', io);
+    if (outcome.status === 'failed') break;
+    progress.finishOne();
+  }
+  progress.clear();
+  if (options.json) io.out(toJson({ source: source?.name, packages: outcomes }));
+  return outcomes.some(({ status }) => status === 'failed') ? 1 : 0;
+}
+
+/** Deletes a version, or takes it out of searches, as the source has it. */
+export async function deletePackage(
+  id: string,
+  text: string,
+  options: PushCommandOptions,
+  io: NuGetIo,
+): Promise<ExitCode> {
+  const version = NuGetVersion.parse(text);
+  await using session = await openPushSession(options, io);
+  const name = session.sources[0]?.name ?? '';
+  const call = { ...session.call, apiKey: apiKeyOf(options, session, io) };
+  if (!(await session.client.delete(name, id, version, call))) {
+    throw new PackageNotFoundError(id, version.toNormalizedString(), name);
+  }
+  if (options.json) io.out(toJson({ source: name, id, version }));
+  else io.out(`${io.style.bold(`${id} ${version.toNormalizedString()}`)} is deleted from ${name}, or hidden there\n`);
+  return 0;
+}
+
+async function openPushSession(options: PushCommandOptions, io: NuGetIo): Promise<Session> {
+  const config = await loadNuGetConfig({ configFile: options.configFile, environment: io.environment });
+  return openSession(pushOptions(options, config), io);
+}
+
+function apiKeyOf(
+  options: PushCommandOptions,
+  { config, sources }: Session,
+  { environment }: NuGetIo,
+): string | undefined {
+  return (
+    options.apiKey ||
+    environment['GRANARY_NUGET_API_KEY'] ||
+    environment['NUGET_API_KEY'] ||
+    config.apiKey(...sources.map(({ url }) => url))
+  );
+}
+
+/** What would be refused after a long upload is better refused before it. */
+async function check(file: string, signal: AbortSignal): Promise<{ identity: PackageIdentity; size: number }> {
+  await using reader = await NupkgReader.open(file);
+  const { id, version } = await reader.nuspec();
+  await verifyPackage(reader, { id, version }, { checkContents: true, signal });
+  return { identity: { id, version }, size: (await stat(file)).size };
+}
+
+function pushed(file: string, size: number, progress: Progress): PushedPackage {
+  async function* counted() {
+    for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+      progress.add(chunk.length);
+      yield chunk;
+    }
+  }
+  return { name: basename(file), size, open: () => Readable.from(counted(), { objectMode: false }) };
+}
+
+function report({ file, id, version, status, error }: Outcome, source: string, io: NuGetIo): void {
+  const name = io.style.bold(`${id} ${version}`);
+  if (status === 'failed') io.err(`granary: ${file}: ${error}\n`);
+  else io.out(status === 'pushed' ? `${name} is pushed to ${source}\n` : `${name} is in ${source} already\n`);
+}
+
+function timeoutOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const seconds = Number(text);
+  if (/^\d+$/.test(text) && seconds >= 1 && seconds <= MAX_TIMEOUT_S) return seconds * 1000;
+  throw new UsageError(`--timeout: found "${text}"; allowed: seconds, from 1 to ${MAX_TIMEOUT_S}`);
+}

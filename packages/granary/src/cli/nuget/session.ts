@@ -1,0 +1,166 @@
+import { HttpClient, type HttpClientOptions } from '@granary/http';
+import {
+  configuredAuthenticator,
+  loadNuGetConfig,
+  NuGetClient,
+  type NuGetClientSource,
+  type NuGetConfig,
+  type PackageSource,
+  SourceCacheContext,
+  SourceRepository,
+} from '@granary/nuget';
+import { type LeveledLogger, loggerFor, redactText } from '@granary/telemetry';
+import { isLoopback } from '../../config/address.js';
+import { granaryVersion } from '../../version.js';
+import { plain } from '../terminal/text.js';
+import { type NuGetIo, UsageError } from './run-command.js';
+
+/** Options of every command that asks sources. */
+export interface SessionOptions {
+  /** Names or URLs. */
+  readonly source?: readonly string[];
+  readonly configFile?: string;
+  readonly json?: boolean;
+  /** False asks the sources for everything anew. */
+  readonly cache?: boolean;
+}
+
+type Source = Pick<
+  PackageSource,
+  'name' | 'url' | 'protocolVersion' | 'allowInsecureConnections' | 'disableTlsCertificateValidation'
+>;
+
+/** What a command needs to ask sources: configuration, client, and what goes with every call. */
+export interface Session extends AsyncDisposable {
+  readonly config: NuGetConfig;
+  readonly sources: readonly Source[];
+  readonly client: NuGetClient;
+  readonly call: { readonly signal: AbortSignal; readonly cacheContext: SourceCacheContext };
+}
+
+/**
+ * Opens the sources that `--source` names, else those of nuget.config that are enabled. Sources that somebody asks for by
+ * name or URL have every package, whatever the package source mapping says.
+ */
+export async function openSession(options: SessionOptions, io: NuGetIo): Promise<Session> {
+  const config = await loadNuGetConfig({ configFile: options.configFile, environment: io.environment });
+  const sources = options.source ? namedSources(config, options.source) : configuredSources(config, io);
+  warnOfPlainHttp(sources, io);
+  const logger = warningsTo(io);
+  const cacheDir = config.httpCacheFolder;
+  const http: Omit<HttpClientOptions, 'userAgent'> = {
+    proxy: config.proxy ?? true,
+    maxConnectionsPerHost: config.maxHttpRequestsPerSource,
+  };
+  const userAgent = `granary/${granaryVersion()}`;
+  const owned: AsyncDisposable[] = [];
+  const own = <T extends AsyncDisposable>(resource: T): T => {
+    owned.unshift(resource);
+    return resource;
+  };
+  const open = (source: Source): NuGetClientSource => {
+    const init = {
+      name: source.name,
+      sourceUrl: source.url,
+      auth: configuredAuthenticator(config, source, { environment: io.environment }),
+      // What ends with .json is looked at; others are of protocol 3 only where somebody says so.
+      protocol: source.protocolVersion === 3 && !/\.json$/i.test(source.url) ? ('v3' as const) : undefined,
+    };
+    if (!source.disableTlsCertificateValidation) return init;
+    const httpClient = own(new HttpClient({ ...http, userAgent, logger, tls: { rejectUnauthorized: false } }));
+    return own(new SourceRepository({ ...init, httpClient, logger, cache: { disk: { folder: cacheDir } } }));
+  };
+  const mapping = options.source ? undefined : config.mapping;
+  const client = own(new NuGetClient({ sources: sources.map(open), cacheDir, mapping, http, userAgent, logger }));
+  return {
+    config,
+    sources,
+    client,
+    call: { signal: io.signal, cacheContext: new SourceCacheContext({ noCache: options.cache === false }) },
+    async [Symbol.asyncDispose]() {
+      for (const resource of owned) await resource[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/**
+ * The one source that packages are pushed to or deleted from.
+ *
+ * @throws UsageError when nobody says which, or says several
+ */
+export function pushOptions<T extends SessionOptions>(options: T, config: NuGetConfig): T {
+  const { source = config.defaultPushSource === undefined ? [] : [config.defaultPushSource] } = options;
+  if (source.length === 1) return { ...options, source };
+  throw new UsageError(
+    source.length > 1
+      ? '--source: there can be one only'
+      : 'say where with --source, or with defaultPushSource in nuget.config',
+  );
+}
+
+function configuredSources(config: NuGetConfig, io: NuGetIo): readonly Source[] {
+  const asked = config.enabledSources.filter(isHttp);
+  for (const { name, url } of config.enabledSources) {
+    if (!isHttp({ url })) io.err(`granary: the source ${name} (${url}) is left out: it is a folder, not a server\n`);
+  }
+  if (asked.length > 0) return asked;
+  throw new UsageError(
+    'nuget.config has no source that is enabled; name one with --source, or with granary nuget sources',
+  );
+}
+
+function namedSources(config: NuGetConfig, names: readonly string[]): readonly Source[] {
+  const sources = new Map<string, Source>();
+  for (const name of names) {
+    const source = config.source(name) ?? unknownSource(name, config);
+    if (!isHttp(source)) throw new UsageError(`--source: ${source.url} is no http or https URL`);
+    sources.set(source.name.toLowerCase(), source);
+  }
+  return [...sources.values()];
+}
+
+function unknownSource(text: string, config: NuGetConfig): Source {
+  if (!/^https?:/i.test(text) || !URL.canParse(text)) {
+    const names = config.sources.map(({ name }) => name).join(', ') || 'none';
+    throw new UsageError(`--source: found "${redactText(text)}"; allowed: a URL, or the name of a source: ${names}`);
+  }
+  const shown = new URL(text);
+  shown.username = '';
+  shown.password = '';
+  return {
+    name: shown.href,
+    url: text,
+    protocolVersion: undefined,
+    // Whoever types http means it.
+    allowInsecureConnections: true,
+    disableTlsCertificateValidation: false,
+  };
+}
+
+function isHttp({ url }: { readonly url: string }): boolean {
+  return /^https?:/i.test(url) && URL.canParse(url);
+}
+
+function warnOfPlainHttp(sources: readonly Source[], io: NuGetIo): void {
+  for (const { name, url, allowInsecureConnections } of sources) {
+    const { protocol, hostname } = new URL(url);
+    if (protocol !== 'http:' || allowInsecureConnections || isLoopback(hostname.replace(/^\[|\]$/g, ''))) continue;
+    io.err(
+      `granary: the source ${name} is asked over plain http, where everybody on the way can read and change what comes; ` +
+        'allowInsecureConnections="true" in nuget.config says that this is meant\n',
+    );
+  }
+}
+
+function warningsTo(io: NuGetIo): LeveledLogger {
+  return loggerFor(
+    {
+      write(record) {
+        const { message } = record.toError() ?? { message: '' };
+        const reason = message === '' ? '' : `: ${plain(redactText(message))}`;
+        io.err(`granary: ${plain(record.message)}${reason}\n`);
+      },
+    },
+    { level: 'warning' },
+  );
+}
