@@ -138,3 +138,34 @@ export class FakeFeed implements Feed {
 export function fakeFeed(answers: Readonly<Record<string, FakeAnswer>> = {}, options?: FakeFeedOptions): FakeFeed {
   return new FakeFeed(answers, options);
 }
+
+/** Where a {@link fakeV3Feed} offers what, below its URL's folder. */
+const V3_RESOURCES: Readonly<Record<string, string>> = {
+  'RegistrationsBaseUrl/3.6.0': 'registration/',
+  'PackageBaseAddress/3.0.0': 'content/',
+  'SearchQueryService/3.5.0': 'query',
+  'SearchAutocompleteService/3.5.0': 'autocomplete',
+  'PackagePublish/2.0.0': 'package',
+  'SymbolPackagePublish/4.9.0': 'symbols',
+  'VulnerabilityInfo/6.7.0': 'vulnerabilities/index.json',
+  'RepositorySignatures/5.0.0': 'signatures/index.json',
+  'PackageDetailsUriTemplate/5.1.0': 'packages/{id}/{version}',
+  'ReportAbuseUriTemplate/3.0.0': 'packages/{id}/{version}/report',
+  'ReadmeUriTemplate/6.13.0': 'readmes/{lower_id}/{lower_version}',
+  'OwnerDetailsUriTemplate/6.11.0': 'owners/{owner}',
+};
+
+/**
+ * A {@link FakeFeed} of protocol 3 that has a service index.
+ *
+ * @param resources paths or URLs by type, instead of its own.
+ */
+export function fakeV3Feed(
+  answers: Readonly<Record<string, FakeAnswer>> = {},
+  resources: Readonly<Record<string, string | readonly string[]>> = V3_RESOURCES,
+): FakeFeed {
+  const listed = Object.entries(resources).flatMap(([type, ids]) =>
+    [ids].flat().map((id) => ({ '@id': id, '@type': type })),
+  );
+  return new FakeFeed({ 'index.json': { version: '3.0.0', resources: listed }, ...answers });
+}

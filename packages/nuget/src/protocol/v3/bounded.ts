@@ -1,4 +1,5 @@
 import { isNuGetError } from '../../errors.js';
+import type { Endpoints } from './v3-source.js';
 
 /**
  * Maps each item, `limit` of them at a time; the results are in the items' order. After a failure nothing more is
@@ -35,7 +36,7 @@ const MAX_ENDPOINTS = 3;
  * When all fail, the last one's failure is thrown.
  */
 export async function firstToAnswer<T>(
-  endpoints: readonly [string, ...string[]],
+  endpoints: Endpoints,
   signal: AbortSignal | undefined,
   ask: (endpoint: string) => Promise<T>,
 ): Promise<T> {

@@ -41,9 +41,8 @@ export function isEntryOf({ entry }: RegistrationEntry, lowerId: string): boolea
 }
 
 /**
- * Makes metadata of the entries of one package. Most entries of a package need the same ranges and frameworks, so those
- * are parsed once; and most who ask for the metadata of all versions never look at the dependencies, so those are made
- * when they are looked at.
+ * Makes metadata of the entries of one package. Most of them need the same ranges and frameworks, so those are parsed
+ * once (bench/nuget-registration.mjs).
  */
 export class MetadataReader {
   readonly #pages: PackagePages;
@@ -62,10 +61,9 @@ export class MetadataReader {
     const identity = { id: asText(entry['id']) ?? id, version };
     const published = asDate(entry['published'] ?? leaf['published']);
     const listed = asBoolean(entry['listed'] ?? leaf['listed']);
-    let groups: readonly DependencyGroup[] | undefined;
-    const readGroups = () => this.#groups(entry, identity.id);
     return {
-      ...identity,
+      id: identity.id,
+      version,
       title: asText(entry['title']),
       description: asText(entry['description']),
       summary: asText(entry['summary']),
@@ -81,10 +79,7 @@ export class MetadataReader {
       licenseExpression: asText(entry['licenseExpression']),
       requireLicenseAcceptance: asBoolean(entry['requireLicenseAcceptance']) ?? false,
       minClientVersion: asText(entry['minClientVersion']),
-      get dependencyGroups() {
-        groups ??= readGroups();
-        return groups;
-      },
+      dependencyGroups: this.#groups(entry, identity.id),
       published,
       listed: listed ?? published?.getUTCFullYear() !== UNLISTED_YEAR,
       downloads: asCount(entry['downloads']),

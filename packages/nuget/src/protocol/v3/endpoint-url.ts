@@ -1,9 +1,14 @@
+/** What nearly all URLs in documents look like: parsing one would only give the same again. */
+const PLAIN = /^https?:\/\/[a-z\d.-]+\.[a-z]+\/(?!\.)(?:[\w~+-]|[./](?!\.))*$/;
+
 /**
  * The URL that a text names, seen from the document that it stands in; undefined when that is none, or neither http
  * nor https: no document makes anybody open files or other things.
  */
 export function httpUrl(text: unknown, base: string): string | undefined {
-  if (typeof text !== 'string' || text === '' || !URL.canParse(text, base)) return undefined;
+  if (typeof text !== 'string' || text === '') return undefined;
+  if (PLAIN.test(text)) return text;
+  if (!URL.canParse(text, base)) return undefined;
   const url = new URL(text, base);
   return url.protocol === 'https:' || url.protocol === 'http:' ? url.href : undefined;
 }

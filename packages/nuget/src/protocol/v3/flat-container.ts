@@ -4,7 +4,8 @@ import type { CallOptions, PackageStream } from '../feed.js';
 import { firstToAnswer } from './bounded.js';
 import { below } from './endpoint-url.js';
 import { parseJsonObject } from './json.js';
-import type { V3Source } from './v3-source.js';
+import type { ServiceIndex } from './service-index.js';
+import type { Endpoints, V3Source } from './v3-source.js';
 
 const MAX_VERSIONS_BYTES = 16 * 1024 * 1024;
 const MAX_NUSPEC_BYTES = 4 * 1024 * 1024;
@@ -12,22 +13,24 @@ const MAX_NUSPEC_BYTES = 4 * 1024 * 1024;
 /** The content of packages, as files in folders by id and version, both in lower case. */
 export class FlatContainer {
   readonly #source: V3Source;
+  readonly #endpoints: Endpoints;
 
-  constructor(source: V3Source) {
+  private constructor(source: V3Source, endpoints: Endpoints) {
     this.#source = source;
+    this.#endpoints = endpoints;
   }
 
-  /** Whether the source offers its packages so. */
-  async isOffered(options?: CallOptions): Promise<boolean> {
-    return (await this.#source.offered('flatContainer', options)) !== undefined;
+  /** The content as the source offers it; undefined when it doesn't. */
+  static of(source: V3Source, index: ServiceIndex): FlatContainer | undefined {
+    const endpoints = source.offered(index, 'flatContainer');
+    return endpoints === undefined ? undefined : new FlatContainer(source, endpoints);
   }
 
   /** All versions in ascending order, unlisted ones included; empty when there is no such package. */
   async listVersions(id: string, options: CallOptions = {}): Promise<readonly NuGetVersion[]> {
     const name = lowerId(id);
     const { feed } = this.#source;
-    const endpoints = await this.#source.endpoints('flatContainer', options);
-    const versions = await firstToAnswer(endpoints, options.signal, (endpoint) =>
+    const versions = await firstToAnswer(this.#endpoints, options.signal, (endpoint) =>
       feed.document(below(endpoint, name, 'index.json'), {
         ...options,
         cacheKey: `list_${name}`,
@@ -41,8 +44,7 @@ export class FlatContainer {
   /** The package as it is; undefined when the source hasn't got it. */
   async download(identity: PackageIdentity, options: CallOptions = {}): Promise<PackageStream | undefined> {
     const { id, version } = inLowerCase(identity);
-    const endpoints = await this.#source.endpoints('flatContainer', options);
-    return await firstToAnswer(endpoints, options.signal, (endpoint) =>
+    return await firstToAnswer(this.#endpoints, options.signal, (endpoint) =>
       this.#source.feed.stream(below(endpoint, id, version, `${id}.${version}.nupkg`), options),
     );
   }
@@ -50,14 +52,13 @@ export class FlatContainer {
   /** The package's nuspec; undefined when the source hasn't got it. */
   async nuspec(identity: PackageIdentity, options: CallOptions = {}): Promise<Buffer | undefined> {
     const { id, version } = inLowerCase(identity);
-    const endpoints = await this.#source.endpoints('flatContainer', options);
-    return await firstToAnswer(endpoints, options.signal, (endpoint) =>
+    return await firstToAnswer(this.#endpoints, options.signal, (endpoint) =>
       this.#source.feed.document(below(endpoint, id, version, `${id}.nuspec`), {
         ...options,
         cacheKey: `nuspec_${id}.${version}`,
         maxBytes: MAX_NUSPEC_BYTES,
         parse: (body, url) => {
-          if (body.includes('<')) return body;
+          if (isMarkup(body)) return body;
           throw this.#source.error('PROTOCOL', `${url} is no nuspec`);
         },
       }),
@@ -76,6 +77,11 @@ export class FlatContainer {
     }
     return [...byName.values()].sort(NuGetVersion.compare);
   }
+}
+
+/** Whether it may be a nuspec, in whatever encoding, and isn't the web page that somebody is to sign in on. */
+function isMarkup(body: Buffer): boolean {
+  return body.includes('<') && !/<!doctype html|<html/i.test(body.toString('latin1', 0, 1024));
 }
 
 function inLowerCase({ id, version }: PackageIdentity): { readonly id: string; readonly version: string } {

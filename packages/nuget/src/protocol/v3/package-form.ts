@@ -35,15 +35,26 @@ function openForm(head: Buffer, pkg: PushedPackage, tail: Buffer): Readable {
     let length = 0;
     for await (const chunk of content as AsyncIterable<Buffer>) {
       length += chunk.length;
-      if (length <= pkg.size) yield chunk;
+      if (length > pkg.size) break;
+      yield chunk;
     }
     if (length !== pkg.size) {
-      throw new NuGetError('INVALID_PACKAGE', `${pkg.name} has ${length} bytes instead of ${pkg.size}: it changed`);
+      throw new NuGetError('INVALID_PACKAGE', `${pkg.name} isn't ${pkg.size} bytes long any more: it has changed`);
     }
     yield tail;
   }
-  const form = Readable.from(parts(), { objectMode: false });
-  // A generator that waits for the package's next bytes can't be ended, so what it waits for is.
-  form.once('close', () => content?.destroy());
-  return form;
+  const chunks = parts();
+  return new Readable({
+    read() {
+      chunks.next().then(
+        ({ done, value }) => this.push(done === true ? null : value),
+        (error: unknown) => this.destroy(error as Error),
+      );
+    },
+    // A generator that waits for the package's next bytes can't be ended, so what it waits for is.
+    destroy(error, callback) {
+      content?.destroy();
+      callback(error);
+    },
+  });
 }

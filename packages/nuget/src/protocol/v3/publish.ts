@@ -41,18 +41,19 @@ export class Publish {
     const headers = { 'content-type': form.contentType, 'content-length': String(form.length) };
     // NuGet's own client puts a slash behind the URL, so feeds must take that; some that others test take nothing else.
     const urls = [below(endpoint, ''), endpoint];
+    let status = 0;
     for (const url of new Set(urls)) {
-      const status = await this.#send('PUT', url, options, `push ${pkg.name}`, headers, form.open);
+      status = await this.#send('PUT', url, options, `push ${pkg.name}`, headers, form.open);
       if (status !== 404 && status !== 405) return;
     }
-    if (symbols) {
+    if (symbols && status === 404) {
       throw this.#source.error(
         'PACKAGE_NOT_FOUND',
         `can't push ${pkg.name}: the package that it belongs to isn't there`,
         404,
       );
     }
-    throw this.#refusal(404, `push ${pkg.name}`);
+    throw this.#refusal(status === 404 ? 404 : 405, `push ${pkg.name}`);
   }
 
   /** Deletes or unlists, as the source has it; false when it isn't there. */
@@ -75,7 +76,7 @@ export class Publish {
 
   /** Where packages are taken. There is no second try at another endpoint: the first may have taken the package. */
   async #endpoint(symbols: boolean, { apiKey, symbols: _, timeoutMs: __, ...options }: PushOptions): Promise<string> {
-    const [endpoint] = await this.#source.endpoints(symbols ? 'symbolPublish' : 'publish', options);
+    const [endpoint] = this.#source.endpoints(await this.#source.index(options), symbols ? 'symbolPublish' : 'publish');
     if (apiKey !== undefined && this.#source.feed.url.startsWith('https:') && !endpoint.startsWith('https:')) {
       throw this.#source.error('PROTOCOL', `the API key would go to ${shownUrl(endpoint)} unencrypted`);
     }

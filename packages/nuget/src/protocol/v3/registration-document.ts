@@ -60,7 +60,7 @@ export function mayHold({ lower, upper }: RegistrationPage, version: NuGetVersio
 
 function isPage(item: JsonObject): boolean {
   if (item['catalogEntry'] !== undefined) return false;
-  return Array.isArray(item['items']) || item['lower'] !== undefined || item['upper'] !== undefined;
+  return ['items', 'lower', 'upper', 'count'].some((name) => item[name] !== undefined);
 }
 
 function readPage(item: JsonObject, url: string): RegistrationPage {

@@ -56,8 +56,9 @@ export class Registration {
 
   async #read(id: string, wanted: NuGetVersion | undefined, options: CallOptions): Promise<readonly PackageMetadata[]> {
     const name = lowerId(id);
-    const endpoints = await this.#source.endpoints('registration', options);
-    const pages = new PackagePages(await this.#source.index(options), this.#source.clientVersion);
+    const index = await this.#source.index(options);
+    const endpoints = this.#source.endpoints(index, 'registration');
+    const pages = new PackagePages(index, this.#source.clientVersion);
     return await firstToAnswer(endpoints, options.signal, async (endpoint) => {
       const walk = new RegistrationWalk(this.#source, this.#limits, name, wanted, options);
       const found = await walk.from(below(endpoint, name, 'index.json'));
@@ -109,7 +110,7 @@ class RegistrationWalk {
   async from(indexUrl: string): Promise<readonly FoundEntry[]> {
     const index = await this.#document(indexUrl, `list_${this.#lowerId}_index`);
     if (index === undefined) return [];
-    await this.#take(index, { above: [withoutFragment(indexUrl)], depth: 0 });
+    await this.#take(index, { above: [indexUrl], depth: 0 });
     if (this.#skipped > 0) {
       const text = '{Count} entries about {PackageId} in the registration of {Source} are left out: they make no sense';
       this.#source.logger.debug(text, this.#skipped, this.#lowerId, this.#source.feed.name);
@@ -140,7 +141,7 @@ class RegistrationWalk {
     const address = withoutFragment(url);
     if (above.includes(address)) throw this.#endless(url, 'refers to itself');
     if (this.#seen.has(address)) return;
-    const document = await this.#document(url, this.#pageKey(page));
+    const document = await this.#document(address, this.#pageKey(page));
     if (document !== undefined) await this.#take(document, { above: [...above, address], depth: depth + 1 });
   }
 
@@ -200,7 +201,7 @@ class RegistrationWalk {
   }
 
   #count(url: string): void {
-    this.#seen.add(withoutFragment(url));
+    this.#seen.add(url);
     if (++this.#documents > this.#limits.maxDocuments) {
       throw this.#endless(url, `is in more than ${this.#limits.maxDocuments} documents`);
     }

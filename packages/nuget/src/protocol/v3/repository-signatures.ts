@@ -33,7 +33,7 @@ export async function readRepositorySignatures(
   source: V3Source,
   options: CallOptions = {},
 ): Promise<RepositorySignatures | undefined> {
-  const endpoint = (await source.offered('repositorySignatures', options))?.[0];
+  const endpoint = source.offered(await source.index(options), 'repositorySignatures')?.[0];
   if (endpoint === undefined) return undefined;
   const { feed } = source;
   if (feed.url.startsWith('https:') && !endpoint.startsWith('https:')) {

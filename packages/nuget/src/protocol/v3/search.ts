@@ -7,7 +7,7 @@ import { firstToAnswer } from './bounded.js';
 import { readDeprecation, readVulnerabilities } from './catalog-entry.js';
 import { shownUrl, withQuery } from './endpoint-url.js';
 import { asArray, asBoolean, asCount, asList, asObject, asText, type JsonObject, parseJsonObject } from './json.js';
-import type { V3Source } from './v3-source.js';
+import type { Endpoints, V3Source } from './v3-source.js';
 
 const DEFAULT_TAKE = 20;
 const MAX_BYTES = 32 * 1024 * 1024;
@@ -27,8 +27,9 @@ export class Search {
     const { packageType, supportedFrameworks = [] } = search;
     const { take, parameters } = page(search);
     if (take === 0) return { total: undefined, results: [] };
-    const byType = packageType === undefined ? undefined : await this.#source.offered('searchByPackageType', options);
-    const endpoints = byType ?? (await this.#source.endpoints('search', options));
+    const index = await this.#source.index(options);
+    const byType = packageType === undefined ? undefined : this.#source.offered(index, 'searchByPackageType');
+    const endpoints = byType ?? this.#source.endpoints(index, 'search');
     const answer = await this.#ask(options, endpoints, [
       ['q', query],
       ...parameters,
@@ -51,7 +52,7 @@ export class Search {
     const { take, parameters } = page(search);
     if (take === 0) return [];
     const packageType = search.packageType === undefined ? [] : [['packageType', search.packageType] as const];
-    const endpoints = await this.#source.endpoints('autocomplete', options);
+    const endpoints = this.#source.endpoints(await this.#source.index(options), 'autocomplete');
     const { data } = await this.#ask(options, endpoints, [['q', prefix], ...parameters, ...packageType]);
     const start = prefix.toLowerCase();
     return data
@@ -65,7 +66,7 @@ export class Search {
     search: Pick<SearchOptions, 'includePrerelease'> = {},
     options: CallOptions = {},
   ): Promise<readonly NuGetVersion[]> {
-    const endpoints = await this.#source.endpoints('autocomplete', options);
+    const endpoints = this.#source.endpoints(await this.#source.index(options), 'autocomplete');
     const parameters = [['id', checkPackageId(id)] as const, ...common(search)];
     const { data } = await this.#ask(options, endpoints, parameters);
     return data
@@ -74,7 +75,7 @@ export class Search {
       .sort(NuGetVersion.compare);
   }
 
-  async #ask(options: CallOptions, endpoints: readonly [string, ...string[]], parameters: Parameters): Promise<Answer> {
+  async #ask(options: CallOptions, endpoints: Endpoints, parameters: Parameters): Promise<Answer> {
     const { feed } = this.#source;
     return await firstToAnswer(endpoints, options.signal, async (endpoint) => {
       const answer = await feed.document(withQuery(endpoint, parameters), {

@@ -3,26 +3,32 @@ import type { NuGetVersion } from '../../versions/nuget-version.js';
 import { httpUrl } from './endpoint-url.js';
 import type { ServiceIndex, ServiceResource } from './service-index.js';
 
+/** A template whose holes come after the host: whatever is in them, it stays on that host. */
+const HOST_FIRST = /^https?:\/\/[^/?#{]+\//i;
+
 /** A URL with holes, as service indexes have them: `https://feed/{id}/{version}`. Names of holes have no case. */
 export class UriTemplate {
   readonly #parts: readonly string[];
   readonly #base: string;
+  readonly #isHostFirst: boolean;
 
   /** @param base URL that relative templates are seen from. */
   constructor(text: string, base: string) {
     // Odd parts are names of holes.
     this.#parts = text.split(/\{([a-z_]+)\}/i);
     this.#base = base;
+    this.#isHostFirst = HOST_FIRST.test(text) && httpUrl(text, base) !== undefined;
   }
 
   /** The URL with the values, encoded, in its holes; undefined when that isn't http or https. */
   expand(values: Readonly<Record<string, string>>): string | undefined {
-    let text = '';
-    for (const [index, part] of this.#parts.entries()) {
-      const name = part.toLowerCase();
-      if (index % 2 === 0) text += part;
-      else text += Object.hasOwn(values, name) ? encodeURIComponent(values[name] as string) : `{${part}}`;
+    let text = this.#parts[0] as string;
+    for (let i = 1; i < this.#parts.length; i += 2) {
+      const name = (this.#parts[i] as string).toLowerCase();
+      text += Object.hasOwn(values, name) ? encodeURIComponent(values[name] as string) : `{${this.#parts[i]}}`;
+      text += this.#parts[i + 1];
     }
+    if (this.#isHostFirst) return text;
     return httpUrl(text, this.#base);
   }
 }

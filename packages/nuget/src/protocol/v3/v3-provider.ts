@@ -39,7 +39,6 @@ export class V3Provider implements Provider {
   readonly protocol = 'v3';
   readonly #source: V3Source;
   readonly #registration: Registration;
-  readonly #content: FlatContainer;
   readonly #search: Search;
   readonly #publish: Publish;
 
@@ -53,7 +52,6 @@ export class V3Provider implements Provider {
     }
     this.#source = new V3Source(feed, NuGetVersion.parse(clientVersion), logger);
     this.#registration = new Registration(this.#source, { concurrency, maxDocuments });
-    this.#content = new FlatContainer(this.#source);
     this.#search = new Search(this.#source);
     this.#publish = new Publish(this.#source);
   }
@@ -64,7 +62,8 @@ export class V3Provider implements Provider {
   }
 
   async listVersions(id: string, options?: CallOptions): Promise<readonly NuGetVersion[]> {
-    if (await this.#content.isOffered(options)) return await this.#content.listVersions(id, options);
+    const content = await this.#content(options);
+    if (content !== undefined) return await content.listVersions(id, options);
     return (await this.#registration.list(id, options)).map(({ version }) => version);
   }
 
@@ -95,13 +94,16 @@ export class V3Provider implements Provider {
 
   /** From the flat container, or, where a source has none, from where its metadata says that the package lies. */
   async downloadPackage(identity: PackageIdentity, options?: CallOptions): Promise<PackageStream | undefined> {
-    if (await this.#content.isOffered(options)) return await this.#content.download(identity, options);
+    const content = await this.#content(options);
+    if (content !== undefined) return await content.download(identity, options);
     const url = httpUrl((await this.#registration.get(identity, options))?.packageUrl, this.#source.feed.url);
     return url === undefined ? undefined : await this.#source.feed.stream(url, options);
   }
 
   async getNuspec(identity: PackageIdentity, options?: CallOptions): Promise<Buffer | undefined> {
-    return await this.#content.nuspec(identity, options);
+    const content = await this.#content(options);
+    if (content === undefined) throw this.#source.error('UNSUPPORTED', "it doesn't offer nuspecs beside its packages");
+    return await content.nuspec(identity, options);
   }
 
   async push(pkg: PushedPackage, options?: PushOptions): Promise<void> {
@@ -129,5 +131,9 @@ export class V3Provider implements Provider {
   /** Web pages and readmes that belong to packages. */
   async pages(options?: CallOptions): Promise<PackagePages> {
     return new PackagePages(await this.#source.index(options), this.#source.clientVersion);
+  }
+
+  async #content(options: CallOptions | undefined): Promise<FlatContainer | undefined> {
+    return FlatContainer.of(this.#source, await this.#source.index(options));
   }
 }

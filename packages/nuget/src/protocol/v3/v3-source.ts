@@ -5,6 +5,9 @@ import type { NuGetVersion } from '../../versions/nuget-version.js';
 import type { CallOptions, Feed } from '../feed.js';
 import { ServiceIndex, type ServiceResource } from './service-index.js';
 
+/** One or more URLs, best first. */
+export type Endpoints = readonly [string, ...string[]];
+
 const MAX_INDEX_BYTES = 4 * 1024 * 1024;
 
 /** A feed and what it offers: what each resource is asked through. */
@@ -39,15 +42,14 @@ export class V3Source {
   }
 
   /** Where the source offers a resource, best first; undefined when it doesn't. */
-  async offered(resource: ServiceResource, options?: CallOptions): Promise<readonly [string, ...string[]] | undefined> {
-    const endpoints = (await this.index(options)).endpoints(resource, this.clientVersion);
-    const [first, ...others] = endpoints.map(({ url }) => url);
+  offered(index: ServiceIndex, resource: ServiceResource): Endpoints | undefined {
+    const [first, ...others] = index.endpoints(resource, this.clientVersion).map(({ url }) => url);
     return first === undefined ? undefined : [first, ...others];
   }
 
   /** @throws SourceError `UNSUPPORTED` when the source doesn't offer it */
-  async endpoints(resource: ServiceResource, options?: CallOptions): Promise<readonly [string, ...string[]]> {
-    const endpoints = await this.offered(resource, options);
+  endpoints(index: ServiceIndex, resource: ServiceResource): Endpoints {
+    const endpoints = this.offered(index, resource);
     if (endpoints !== undefined) return endpoints;
     throw this.error('UNSUPPORTED', `it doesn't offer ${NAMES[resource]}`);
   }

@@ -28,7 +28,7 @@ export async function readKnownVulnerabilities(
   source: V3Source,
   options: CallOptions = {},
 ): Promise<VulnerabilityIndex | undefined> {
-  const endpoint = (await source.offered('vulnerabilities', options))?.[0];
+  const endpoint = source.offered(await source.index(options), 'vulnerabilities')?.[0];
   if (endpoint === undefined) return undefined;
   const { feed } = source;
   const pages = await feed.document(endpoint, {
