@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -7,7 +8,7 @@ import { CacheJanitor, type CacheScan } from './cache-janitor.js';
 import { entryName, FILE_SUFFIX, sourceFolder, VALIDATORS_SUFFIX } from './cache-names.js';
 import { CachedFile } from './cached-file.js';
 import { createTemporary, type TemporaryFile } from './temporary-files.js';
-import { readValidators, type Validators, writeValidators } from './validators.js';
+import { readValidators, type StoredValidators, type Validators, writeValidators } from './validators.js';
 
 export interface HttpCacheOptions {
   /** Made when something is written. That of NuGet.Client (`defaultHttpCacheFolder()`) or any other. */
@@ -19,9 +20,9 @@ export interface HttpCacheOptions {
   readonly clock?: (() => number) | undefined;
 }
 
-export interface CacheSetOptions {
+export interface CacheSetOptions<V extends Validators = Validators> {
   /** Kept beside the file. */
-  readonly validators?: Validators | undefined;
+  readonly validators?: V | undefined;
   /** When it came from the source, in milliseconds since 1970. Default: now. */
   readonly modifiedAt?: number | undefined;
 }
@@ -94,9 +95,9 @@ export class HttpCache implements AsyncDisposable {
     return openFile(path);
   }
 
-  /** What the source can be asked with whether this file is still good. */
-  validators(source: string, key: string, file: CachedFile): Promise<Validators | undefined> {
-    return readValidators(`${this.#base(source, key)}${VALIDATORS_SUFFIX}`, file);
+  /** What the source can be asked with whether the file is still good, if its content is the one that they name. */
+  validators(source: string, key: string): Promise<StoredValidators | undefined> {
+    return readValidators(`${this.#base(source, key)}${VALIDATORS_SUFFIX}`);
   }
 
   /**
@@ -129,12 +130,17 @@ export class HttpCache implements AsyncDisposable {
   }
 
   /** Moves a temporary file into its place; its handle stays open and good. */
-  keep(temporary: TemporaryFile, source: string, key: string, options: CacheSetOptions = {}): Promise<number> {
+  keep(
+    temporary: TemporaryFile,
+    source: string,
+    key: string,
+    options: CacheSetOptions<StoredValidators> = {},
+  ): Promise<number> {
     return this.#track(this.#keep(temporary, this.#base(source, key), options));
   }
 
   /** Makes a file as young as `modifiedAt` says, because the source has confirmed it. Nothing happens when it is gone. */
-  async renew(source: string, key: string, modifiedAt: number, validators: Validators | undefined): Promise<void> {
+  async renew(source: string, key: string, modifiedAt: number, validators?: StoredValidators): Promise<void> {
     const base = this.#base(source, key);
     const time = new Date(modifiedAt);
     try {
@@ -143,10 +149,7 @@ export class HttpCache implements AsyncDisposable {
       if (ABSENT.has(codeOf(error))) return;
       throw error;
     }
-    const file = await openFile(`${base}${FILE_SUFFIX}`);
-    if (file === undefined) return;
-    await file.close();
-    if (validators !== undefined) await writeValidators(`${base}${VALIDATORS_SUFFIX}`, validators, file);
+    if (validators !== undefined) await writeValidators(`${base}${VALIDATORS_SUFFIX}`, validators);
   }
 
   /** Whether there was such a file. */
@@ -205,9 +208,15 @@ export class HttpCache implements AsyncDisposable {
     try {
       temporary = await this.createTemporary(source);
       const chunks = body instanceof Uint8Array ? [body] : body;
-      for await (const chunk of chunks) await writeAll(temporary, chunk);
+      const hash = createHash('sha512');
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        await writeAll(temporary, chunk);
+      }
       await validator?.(temporary.path);
-      return await this.keep(temporary, source, key, options);
+      const { modifiedAt, validators } = options;
+      const stored = validators && { ...validators, sha512: hash.digest('base64') };
+      return await this.keep(temporary, source, key, { modifiedAt, validators: stored });
     } catch (error) {
       if (body instanceof Readable) body.destroy();
       if (temporary !== undefined) await rm(temporary.path, { force: true });
@@ -224,10 +233,10 @@ export class HttpCache implements AsyncDisposable {
     return write;
   }
 
-  async #keep(temporary: TemporaryFile, base: string, options: CacheSetOptions): Promise<number> {
+  async #keep(temporary: TemporaryFile, base: string, options: CacheSetOptions<StoredValidators>): Promise<number> {
     const time = new Date(options.modifiedAt ?? this.#clock());
     await temporary.handle.utimes(time, time);
-    const { size, mtimeMs: modifiedAt } = await temporary.handle.stat();
+    const { size } = await temporary.handle.stat();
     try {
       await rename(temporary.path, `${base}${FILE_SUFFIX}`);
     } catch (error) {
@@ -236,7 +245,7 @@ export class HttpCache implements AsyncDisposable {
       return size;
     }
     this.#janitor.used(size);
-    await writeValidators(`${base}${VALIDATORS_SUFFIX}`, options.validators, { size, modifiedAt });
+    await writeValidators(`${base}${VALIDATORS_SUFFIX}`, options.validators);
     return size;
   }
 }

@@ -1,55 +1,47 @@
 import { readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { CachedFile } from './cached-file.js';
 import { createTemporary } from './temporary-files.js';
 
-/** What a source can be asked with whether a file is still the same, and what tells whether it is whole. */
+/** What a source can be asked with whether what it gave is still good. */
 export interface Validators {
-  /** URL that the document came from, which its validators are for. */
+  /** URL that it came from, which the validators are for. */
   readonly url: string;
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
-  /** In base64, of what was checked to be whole: whoever reads the file later can tell whether it still is. */
-  readonly sha512?: string | undefined;
 }
-
-const MAX_BYTES = 16 * 1024;
 
 /**
- * Validators lie beside the file that they are for, in a file of their own, because NuGet.Client would take them for
- * a part of the document. They say how long and how old that file is: another program may replace it and know nothing of
- * them, and then they are for nothing.
+ * Validators lie beside the file that they are for, in a file of their own, because NuGet.Client would take them for a
+ * part of the document. They name its content: another program that replaces the file knows nothing of them, and then
+ * they are for nothing. Its age would not do for that, since not every backup keeps it.
  */
-interface StoredValidators extends Validators {
-  readonly size: number;
-  readonly modifiedAt: number;
+export interface StoredValidators extends Validators {
+  /** Hash in base64 of the content that they are for. */
+  readonly sha512: string;
 }
 
-/** The validators of a file, where there are any and they are for this very file. Never fails. */
-export async function readValidators(path: string, file: CachedFile): Promise<Validators | undefined> {
+const MAX_LENGTH = 16 * 1024;
+
+/** The validators, where there are any. Never fails. */
+export async function readValidators(path: string): Promise<StoredValidators | undefined> {
   try {
     const text = await readFile(path, 'utf8');
-    if (text.length > MAX_BYTES) return undefined;
-    const stored = JSON.parse(text) as StoredValidators;
-    if (stored.size !== file.size || stored.modifiedAt !== file.modifiedAt) return undefined;
-    const { url, etag, lastModified, sha512 } = stored;
-    if (typeof url !== 'string' || ![etag, lastModified, sha512].every(isTextOrNone)) return undefined;
-    return { url, etag, lastModified, sha512 };
+    if (text.length > MAX_LENGTH) return undefined;
+    const { url, etag, lastModified, sha512 } = JSON.parse(text) as StoredValidators;
+    const isValid =
+      [url, sha512].every(isText) && [etag, lastModified].every((value) => value === undefined || isText(value));
+    return isValid ? { url, etag, lastModified, sha512 } : undefined;
   } catch {
     return undefined;
   }
 }
 
-export async function writeValidators(
-  path: string,
-  validators: Validators | undefined,
-  file: { readonly size: number; readonly modifiedAt: number },
-): Promise<void> {
+/** Writes them, or removes those of another content. */
+export async function writeValidators(path: string, validators: StoredValidators | undefined): Promise<void> {
   if (validators === undefined) return rm(path, { force: true });
-  const stored: StoredValidators = { ...validators, size: file.size, modifiedAt: file.modifiedAt };
   const temporary = await createTemporary(dirname(path));
   try {
-    await temporary.handle.writeFile(JSON.stringify(stored));
+    await temporary.handle.writeFile(JSON.stringify(validators));
     await rename(temporary.path, path);
   } catch (error) {
     await rm(temporary.path, { force: true });
@@ -59,4 +51,4 @@ export async function writeValidators(
   }
 }
 
-const isTextOrNone = (value: unknown): boolean => value === undefined || typeof value === 'string';
+const isText = (value: unknown): boolean => typeof value === 'string';

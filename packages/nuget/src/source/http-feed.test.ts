@@ -235,7 +235,9 @@ describe('a document that is too old', () => {
     source.answer = conditional(() => ({ etag: '"1"' }));
     await get({}, source.feed({ cache: source.cache(onDisk()) }));
     const [folder] = readdirSync(source.folder);
-    writeFileSync(join(source.folder, String(folder), 'doc.dat'), '"foreign"');
+    const foreign = '"other"';
+    expect(foreign).not.toBe(readFileSync(join(source.folder, String(folder), 'doc.dat'), 'utf8'));
+    writeFileSync(join(source.folder, String(folder), 'doc.dat'), foreign);
     utimesSync(join(source.folder, String(folder), 'doc.dat'), 1, 1);
     expect(await get({}, source.feed({ cache: source.cache(onDisk()) }))).toBe('body');
     expect(source.requests[1]?.headers['if-none-match']).toBeUndefined();

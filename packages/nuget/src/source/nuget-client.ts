@@ -1,17 +1,18 @@
 import type { Layer } from '@granary/cache';
 import { HttpClient, type HttpClientOptions } from '@granary/http';
-import { type EndListener, listenForAbort, type Timers, unlistenForAbort } from '@granary/resilience';
+import type { Timers } from '@granary/resilience';
 import { type Logger, nullLogger, type Tracer } from '@granary/telemetry';
 import { isNuGetError, NuGetError, PackageNotFoundError } from '../errors.js';
-import { type NuGetMetrics, noopNuGetMetrics } from '../metrics.js';
+import type { NuGetMetrics } from '../metrics.js';
 import { checkPackageId } from '../package-identity.js';
 import type { CallOptions } from '../protocol/feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from '../protocol/model.js';
 import type { PushedPackage, PushOptions } from '../protocol/provider.js';
 import type { NuGetVersion } from '../versions/nuget-version.js';
 import { mergeIds, mergeMetadata, mergeSearches, mergeVersions, mergeVulnerabilities } from './merged-answers.js';
-import type { PackageDownload } from './package-download.js';
-import type { DownloadOptions } from './package-downloads.js';
+import type { PackageDownload } from './packages/package-download.js';
+import type { DownloadOptions } from './packages/package-downloads.js';
+import { Enough, inOrderOfAnswers } from './race.js';
 import { SourceCache } from './source-cache.js';
 import {
   DEFAULT_USER_AGENT,
@@ -78,32 +79,11 @@ export class NuGetClient implements AsyncDisposable {
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(options: NuGetClientOptions) {
-    const { sources, logger = nullLogger, metrics = noopNuGetMetrics, tracer, clock, timers, userAgent } = options;
-    checkSources(sources);
+    checkSources(options.sources);
     this.#mapping = options.mapping;
-    this.#logger = logger;
-    const observers = { logger, tracer };
-    const httpClient =
-      options.httpClient ??
-      this.#own(new HttpClient({ ...observers, ...options.http, userAgent: userAgent ?? DEFAULT_USER_AGENT }));
-    const { cacheDir, cacheMaxSize } = options;
-    const cache = this.#own(
-      new SourceCache({
-        disk: cacheDir === undefined ? undefined : { folder: cacheDir, maxBytes: cacheMaxSize },
-        memoryEntries: options.memoryCacheSize,
-        shared: options.sharedCache,
-        logger,
-        metrics,
-        clock,
-      }),
-    );
-    const shared = { httpClient, cache, ...observers, metrics, clock, timers };
+    this.#logger = options.logger ?? nullLogger;
     try {
-      this.sources = sources.map((source) =>
-        source instanceof SourceRepository
-          ? source
-          : this.#own(new SourceRepository({ userAgent, ...source, ...shared })),
-      );
+      this.sources = this.#repositories(options);
     } catch (error) {
       this.close().catch(() => {});
       throw error;
@@ -237,6 +217,30 @@ export class NuGetClient implements AsyncDisposable {
     return this.close();
   }
 
+  #repositories(options: NuGetClientOptions): readonly SourceRepository[] {
+    const { logger, tracer, metrics, clock, timers, userAgent, cacheDir, cacheMaxSize } = options;
+    const observers = { logger, tracer };
+    const httpClient =
+      options.httpClient ??
+      this.#own(new HttpClient({ ...observers, ...options.http, userAgent: userAgent ?? DEFAULT_USER_AGENT }));
+    const cache = this.#own(
+      new SourceCache({
+        disk: cacheDir === undefined ? undefined : { folder: cacheDir, maxBytes: cacheMaxSize },
+        memoryEntries: options.memoryCacheSize,
+        shared: options.sharedCache,
+        logger,
+        metrics,
+        clock,
+      }),
+    );
+    const shared = { httpClient, cache, ...observers, metrics, clock, timers };
+    return options.sources.map((source) =>
+      source instanceof SourceRepository
+        ? source
+        : this.#own(new SourceRepository({ userAgent, ...source, ...shared })),
+    );
+  }
+
   #own<T extends AsyncDisposable>(resource: T): T {
     this.#owned.push(resource);
     return resource;
@@ -328,46 +332,6 @@ export class NuGetClient implements AsyncDisposable {
     if (!isNuGetError(error)) throw error;
     this.#logger.warning('A source of several failed', error);
     errors.push(error);
-  }
-}
-
-/** Ends what others are still asked for: because one has answered, or because the caller went away. */
-class Enough implements EndListener {
-  readonly #controller = new AbortController();
-  readonly #outer: AbortSignal | undefined;
-
-  constructor(outer: AbortSignal | undefined) {
-    this.#outer = outer;
-    outer?.throwIfAborted();
-    if (outer !== undefined) listenForAbort(outer, this);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  end(reason?: unknown): void {
-    if (this.#outer !== undefined) unlistenForAbort(this.#outer, this);
-    this.#controller.abort(reason);
-  }
-}
-
-type Outcome<T> = { readonly value: T } | { readonly error: unknown };
-
-/** What promises come to, the fastest first. Those that nobody waits for any more may fail as they like. */
-async function* inOrderOfAnswers<T>(promises: readonly Promise<T>[]): AsyncGenerator<Outcome<T>> {
-  const left = new Map<number, Promise<readonly [number, Outcome<T>]>>();
-  promises.forEach((promise, index) => {
-    const settled = promise.then(
-      (value) => [index, { value }] as const,
-      (error: unknown) => [index, { error }] as const,
-    );
-    left.set(index, settled);
-  });
-  while (left.size > 0) {
-    const [index, outcome] = await Promise.race(left.values());
-    left.delete(index);
-    yield outcome;
   }
 }
 

@@ -8,7 +8,7 @@ import { parseExposition, RecordingTracer } from '@granary/telemetry/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { registryNuGetMetrics } from '../metrics-registry.js';
 import { buildPackage, type FeedServer, startFeedServer } from '../testing/index.js';
-import type { PackageDownload } from './package-download.js';
+import type { PackageDownload } from './packages/package-download.js';
 import { SourceCacheContext } from './source-cache-context.js';
 import { SourceRepository, type SourceRepositoryOptions } from './source-repository.js';
 import { TestSource } from './testing/test-source.js';
@@ -212,6 +212,22 @@ describe('a package', () => {
     await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toThrow(/hash/);
     server.clearFaults();
     expect(await bytes(source.downloadPackage('Test.Package', '1.0.0'))).toBeDefined();
+  });
+
+  it('that was replaced at a source of protocol 2 is asked for again with the hash that it has now', async () => {
+    const source = repository({ sourceUrl: server.v2Url });
+    const replaced = buildPackage({ id: 'Test.Package', version: '1.0.0', description: 'built again' });
+    await using other = await startFeedServer({ packages: [replaced, BETA] });
+    await source.listVersions('Test.Package');
+    const listing = await (await fetch(`${other.v2Url}/FindPackagesById()?id='Test.Package'&semVerLevel=2.0.0`)).text();
+    server.fault(/FindPackagesById/, {
+      kind: 'replace',
+      body: listing.replaceAll(other.url, server.url),
+      contentType: 'application/atom+xml',
+    });
+    server.fault(/\/package\//, { kind: 'replace', body: replaced, contentType: 'application/octet-stream' });
+    expect((await bytes(source.downloadPackage('Test.Package', '1.0.0')))?.equals(replaced)).toBe(true);
+    expect(nupkgs()).toHaveLength(2);
   });
 
   it('is refused when it is longer than allowed', async () => {

@@ -15,9 +15,10 @@ import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } f
 import type { Provider, PushedPackage, PushOptions } from '../protocol/provider.js';
 import { shownUrl } from '../protocol/v3/endpoint-url.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
-import { HttpFeed, type HttpFeedOptions } from './http-feed.js';
-import type { PackageDownload } from './package-download.js';
-import { type DownloadOptions, PackageDownloads, type PackageHash } from './package-downloads.js';
+import { DEFAULT_NOT_FOUND_TTL_MS, HttpFeed, type HttpFeedOptions } from './http-feed.js';
+import type { PackageDownload } from './packages/package-download.js';
+import { type DownloadOptions, PackageDownloads } from './packages/package-downloads.js';
+import type { PackageHash } from './packages/package-hash.js';
 import { type Protocol, ProviderSelection } from './provider-selection.js';
 import { SourceCache, type SourceCacheOptions } from './source-cache.js';
 import { DEFAULT_MAX_AGE_MS } from './source-cache-context.js';
@@ -281,8 +282,6 @@ export class SourceRepository implements AsyncDisposable {
     return all.find(({ version }) => version.equals(identity.version))?.packageHash;
   }
 }
-
-const DEFAULT_NOT_FOUND_TTL_MS = 30_000;
 
 /** @throws {@link NuGetError} `INVALID_VERSION` */
 export function versionOf(version: VersionLike): NuGetVersion {

@@ -28,7 +28,7 @@ export interface SourceRequest {
  * The release of NuGet's own clients whose protocols this one speaks: sources compare it with the oldest one that they
  * serve.
  */
-export const NUGET_CLIENT_VERSION = '6.14.0';
+const NUGET_CLIENT_VERSION = '6.14.0';
 
 const MAX_REDIRECTS = 5;
 /** Times that other credentials are tried for one request. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Layer } from '@granary/cache';
 import type { HttpCache } from '../../http-cache/http-cache.js';
 import { FeedDocument } from './document.js';
@@ -18,30 +19,17 @@ export class DiskDocuments implements Layer<FeedDocument> {
   }
 
   async get(key: string): Promise<FeedDocument | undefined> {
-    const file = await this.#cache.open(this.#source, key);
-    if (file === undefined) return undefined;
-    if (file.size > MAX_BYTES) {
-      await file.close();
-      return undefined;
-    }
-    const [body, validators] = await Promise.all([file.bytes(), this.#cache.validators(this.#source, key, file)]);
-    const isFromTheFuture = this.#cache.ageOf(file.modifiedAt) === Number.POSITIVE_INFINITY;
-    return new FeedDocument({
-      url: validators?.url,
-      etag: validators?.etag,
-      lastModified: validators?.lastModified,
-      body,
-      size: body.length,
-      fetchedAt: isFromTheFuture ? 0 : file.modifiedAt,
-    });
+    return (await this.#read(key))?.document;
   }
 
   async set(key: string, document: FeedDocument): Promise<void> {
-    const { body, fetchedAt, validators } = document;
-    if (body !== undefined) {
+    const { body, fetchedAt, validators, isConfirmed } = document;
+    const there = isConfirmed && validators !== undefined ? await this.#read(key) : undefined;
+    // Another program may have put something else in its place.
+    if (there?.sha512 !== undefined && there.document.url === document.url && validators !== undefined) {
+      await this.#cache.renew(this.#source, key, fetchedAt, { ...validators, sha512: there.sha512 });
+    } else if (body !== undefined) {
       await this.#cache.set(this.#source, key, body, undefined, { validators, modifiedAt: fetchedAt });
-    } else if (validators !== undefined && (await this.#has(key, document))) {
-      await this.#cache.renew(this.#source, key, fetchedAt, validators);
     }
   }
 
@@ -56,11 +44,22 @@ export class DiskDocuments implements Layer<FeedDocument> {
   /** The cache belongs to whoever made it. */
   close(): void {}
 
-  /** Whether what lies there is this document: another program may have put another one in its place. */
-  async #has(key: string, { url, size }: FeedDocument): Promise<boolean> {
+  /** The document, with the hash of its content where that is the one that its validators are for. */
+  async #read(key: string): Promise<{ document: FeedDocument; sha512: string | undefined } | undefined> {
     const file = await this.#cache.open(this.#source, key);
-    if (file === undefined) return false;
-    await file.close();
-    return file.size === size && (await this.#cache.validators(this.#source, key, file))?.url === url;
+    if (file === undefined) return undefined;
+    if (file.size > MAX_BYTES) {
+      await file.close();
+      return undefined;
+    }
+    const [body, stored] = await Promise.all([file.bytes(), this.#cache.validators(this.#source, key)]);
+    const sha512 = stored && createHash('sha512').update(body).digest('base64');
+    const { url, etag, lastModified } = (stored?.sha512 === sha512 && stored) || NO_VALIDATORS;
+    const isFromTheFuture = this.#cache.ageOf(file.modifiedAt) === Number.POSITIVE_INFINITY;
+    const fetchedAt = isFromTheFuture ? 0 : file.modifiedAt;
+    const document = new FeedDocument({ url, etag, lastModified, body, size: body.length, fetchedAt });
+    return { document, sha512: url === undefined ? undefined : sha512 };
   }
 }
+
+const NO_VALIDATORS = { url: undefined, etag: undefined, lastModified: undefined };

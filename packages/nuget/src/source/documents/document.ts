@@ -9,6 +9,8 @@ export interface DocumentInit {
   readonly lastModified?: string | undefined;
   /** When the source gave it or confirmed it, in milliseconds since 1970. */
   readonly fetchedAt: number;
+  /** Whether the source said that what it gave before is still good. */
+  readonly isConfirmed?: boolean | undefined;
 }
 
 /** What the body says, once it was read: shared by all copies of a document. */
@@ -25,6 +27,8 @@ export class FeedDocument {
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
   readonly fetchedAt: number;
+  /** Whether the caches have it already, and only have to know that it is younger than they think. */
+  readonly isConfirmed: boolean;
   readonly #meaning: Meaning;
 
   constructor(init: DocumentInit, meaning: Meaning = { parsed: undefined }) {
@@ -34,6 +38,7 @@ export class FeedDocument {
     this.etag = init.etag;
     this.lastModified = init.lastModified;
     this.fetchedAt = init.fetchedAt;
+    this.isConfirmed = init.isConfirmed ?? false;
     this.#meaning = meaning;
   }
 
@@ -65,6 +70,6 @@ export class FeedDocument {
   confirmed(fetchedAt: number, validators: { etag?: string | undefined; lastModified?: string | undefined }) {
     const etag = validators.etag ?? this.etag;
     const lastModified = validators.lastModified ?? this.lastModified;
-    return new FeedDocument({ ...this, etag, lastModified, fetchedAt }, this.#meaning);
+    return new FeedDocument({ ...this, etag, lastModified, fetchedAt, isConfirmed: true }, this.#meaning);
   }
 }

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import type { PackageIdentity } from '../package-identity.js';
+import type { PackageIdentity } from '../../package-identity.js';
 
 export interface OpenPackageInit {
   readonly identity: PackageIdentity;

@@ -1,0 +1,38 @@
+import { nodeTimers, retry, type Timers } from '@granary/resilience';
+import { isNuGetError } from '../errors.js';
+
+export interface BodyRetryOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly timers: Timers | undefined;
+  /** Hears of an attempt that failed and is followed by another one. */
+  readonly onRetry?: ((error: unknown) => void) | undefined;
+}
+
+const MAX_RETRIES = 2;
+const DELAY_MS = 250;
+
+/**
+ * Receives something, again when it broke off on the way or is not what it should be. What failed before the body came
+ * isn't asked for again here, since the HTTP client has done that; so an attempt says when the body begins.
+ */
+export function retryBody<T>(attempt: (bodyBegins: () => void) => Promise<T>, options: BodyRetryOptions): Promise<T> {
+  const { signal, timers = nodeTimers, onRetry } = options;
+  let began = false;
+  const work = () => {
+    began = false;
+    return attempt(() => {
+      began = true;
+    });
+  };
+  return retry(work, {
+    maxRetries: MAX_RETRIES,
+    initialDelayMs: DELAY_MS,
+    signal,
+    timers,
+    shouldRetry: (error) => began && mayPass(error),
+    onRetry: ({ error }) => onRetry?.(error),
+  });
+}
+
+const mayPass = (error: unknown): boolean =>
+  isNuGetError(error) && (error.code === 'SOURCE_UNAVAILABLE' || error.code === 'INVALID_PACKAGE');

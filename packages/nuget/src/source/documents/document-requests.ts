@@ -1,0 +1,103 @@
+import type { HttpResponse } from '@granary/http';
+import type { Timers } from '@granary/resilience';
+import { isNuGetError, SourceError } from '../../errors.js';
+import type { DocumentRequest } from '../../protocol/feed.js';
+import { shownUrl } from '../../protocol/v3/endpoint-url.js';
+import { retryBody } from '../body-retries.js';
+import type { SourceCacheContext } from '../source-cache-context.js';
+import { failureOf, statusFailure } from '../source-failures.js';
+import { drain, type SourceRequests, textOf } from '../source-requests.js';
+import { FeedDocument } from './document.js';
+
+/** One request for a document, as it goes through a feed. */
+export interface Asked<T> {
+  readonly url: string;
+  readonly request: DocumentRequest<T>;
+  readonly context: SourceCacheContext;
+}
+
+export interface DocumentRequestsOptions {
+  readonly source: string;
+  readonly requests: SourceRequests;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  readonly timers: Timers | undefined;
+}
+
+const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+const NO_CONTENT = 204;
+
+/** Asks a source for documents, and for whether those that are there are still good. */
+export class DocumentRequests {
+  readonly #options: DocumentRequestsOptions;
+
+  constructor(options: DocumentRequestsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The document, read by the parser of the request; `stale` as good as new when the source confirms it; undefined when
+   * there is none. Asks again when the body broke off.
+   */
+  fetch<T>(
+    asked: Asked<T>,
+    stale: FeedDocument | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<FeedDocument | undefined> {
+    const { source, clock, timers } = this.#options;
+    const attempt = async (bodyBegins: () => void) => {
+      const fetchedAt = clock();
+      const { response } = await this.#ask(asked, stale, signal);
+      const { statusCode } = response;
+      if (statusCode === 200) {
+        bodyBegins();
+        return this.#read(asked, response, fetchedAt);
+      }
+      await drain(response);
+      if (statusCode === 404 || statusCode === NO_CONTENT) return undefined;
+      if (statusCode === 304 && stale !== undefined) return stale.confirmed(fetchedAt, validatorsOf(response));
+      throw statusFailure(source, asked.url, statusCode);
+    };
+    return retryBody(attempt, { signal, timers });
+  }
+
+  #ask<T>({ url, request, context }: Asked<T>, stale: FeedDocument | undefined, signal: AbortSignal | undefined) {
+    const headers: Record<string, string> = {};
+    if (request.accept !== undefined) headers['accept'] = request.accept;
+    const validators = stale?.validators;
+    if (validators?.etag !== undefined) headers['if-none-match'] = validators.etag;
+    else if (validators?.lastModified !== undefined) headers['if-modified-since'] = validators.lastModified;
+    return this.#options.requests.send(url, {
+      method: 'GET',
+      headers,
+      sessionId: context.sessionId,
+      signal,
+      span: request.span,
+      maxBodyBytes: request.maxBytes ?? DEFAULT_MAX_BYTES,
+    });
+  }
+
+  async #read<T>({ url, request }: Asked<T>, response: HttpResponse, fetchedAt: number): Promise<FeedDocument> {
+    const { source } = this.#options;
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of response.body) chunks.push(chunk as Buffer);
+    } catch (error) {
+      throw failureOf(source, url, error);
+    }
+    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+    const document = new FeedDocument({ url, body, size: body.length, fetchedAt, ...validatorsOf(response) });
+    try {
+      document.read(request.parse, url);
+    } catch (error) {
+      if (isNuGetError(error)) throw error;
+      const message = `${shownUrl(url)} answered with something that makes no sense`;
+      throw new SourceError('PROTOCOL', source, message, { cause: error });
+    }
+    return document;
+  }
+}
+
+function validatorsOf({ headers }: HttpResponse): { etag: string | undefined; lastModified: string | undefined } {
+  return { etag: textOf(headers['etag']), lastModified: textOf(headers['last-modified']) };
+}
