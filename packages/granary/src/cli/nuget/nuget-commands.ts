@@ -13,7 +13,9 @@ const COMMANDS: readonly AddCommand[] = [
   addSearch,
   addVersions,
   addInfo,
+  addDeps,
   addDownload,
+  addInstall,
   addPush,
   addDelete,
   addVerify,
@@ -27,6 +29,8 @@ Sources and credentials come from nuget.config, as NuGet finds it; --source asks
 Examples:
   granary nuget search json --take 5              find packages
   granary nuget download Serilog xunit@2.* -o .   download packages into a folder
+  granary nuget deps Serilog -f net8.0            show what a package brings with it
+  granary nuget install Serilog 4.0 -f net8.0     install it with all that it needs
   granary nuget push dist/*.nupkg --source feed   push packages; NUGET_API_KEY has the key
   granary nuget sources                           show which sources are asked
   granary nuget verify packages/*.nupkg           check files that should be packages
@@ -65,6 +69,25 @@ function addInfo(nuget: Command, run: Run): void {
     .option('--prerelease', 'the newest may be a prerelease')
     .action((id: string, version: string | undefined, options) =>
       run(async (io) => (await import('./query.js')).info(id, version, options, io)),
+    );
+}
+
+function addDeps(nuget: Command, run: Run): void {
+  const description = 'show what a package brings with it into a project, and what is wrong with that';
+  withFramework(nuget.command('deps <id> [range]').description(description)).action(
+    (id: string, range: string | undefined, options) =>
+      run(async (io) => (await import('./deps.js')).deps(id, range, options, io)),
+  );
+}
+
+function addInstall(nuget: Command, run: Run): void {
+  const description = 'install a package with all that it needs where restores find it';
+  withFramework(nuget.command('install <id> [version]').description(description))
+    .option('--packages <folder>', 'folder of packages (default: the one that restores share)')
+    .option('-o, --output <folder>', 'the same')
+    .option('--concurrency <count>', 'how many at the same time (default: 8)')
+    .action((id: string, version: string | undefined, options) =>
+      run(async (io) => (await import('./install.js')).install(id, version, options, io)),
     );
 }
 
@@ -146,6 +169,14 @@ function addCache(nuget: Command, run: Run): void {
   withConfig(cache.command('clear <name>').description('empty http-cache, global-packages or all')).action(
     (name: string, options) => run(async (io) => (await import('./cache.js')).clearCache(name, options, io)),
   );
+}
+
+/** The options of commands that resolve what a package needs. */
+function withFramework(command: Command): Command {
+  return withSources(command)
+    .requiredOption('-f, --framework <framework>', 'target framework: net8.0, netstandard2.0, net472, …')
+    .option('--prerelease', 'the newest may be a prerelease')
+    .option('--audit [severity]', 'warn of known vulnerabilities, from low, moderate, high or critical on');
 }
 
 /** The options of commands that ask sources. */
