@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { configFrom, startServer } from '../packages/granary/dist/index.js';
 import { registryHttpMetrics } from '../packages/http/dist/index.js';
+import { registryNuGetMetrics } from '../packages/nuget/dist/index.js';
 import { MetricRegistry, PrometheusCollector } from '../packages/telemetry/dist/index.js';
 import { familiesByPart, withTables } from './metrics-reference.mjs';
 
@@ -14,6 +15,7 @@ const parts = await familiesByPart({
   MetricRegistry,
   PrometheusCollector,
   registryHttpMetrics,
+  registryNuGetMetrics,
   async startServer(metrics) {
     const listeners = ['listen.grpc', 'listen.http', 'listen.admin', 'telemetry.metrics_addr'];
     const config = configFrom({

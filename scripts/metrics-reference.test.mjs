@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { registryHttpMetrics } from '@granary/http';
+import { registryNuGetMetrics } from '@granary/nuget';
 import { MetricRegistry, PrometheusCollector } from '@granary/telemetry';
 import { describe, expect, it } from 'vitest';
 import { startTestServer } from '../packages/granary/src/testing/test-server.js';
@@ -9,6 +10,7 @@ const parts = familiesByPart({
   MetricRegistry,
   PrometheusCollector,
   registryHttpMetrics,
+  registryNuGetMetrics,
   async startServer(metrics) {
     const running = await startTestServer({ 'telemetry.metrics_addr': '127.0.0.1:0' }, { metrics });
     return () => running[Symbol.asyncDispose]();
@@ -20,7 +22,7 @@ describe('docs/metrics.md', () => {
 
   // What the system tells of a process is more on Linux than elsewhere.
   it.runIf(process.platform === 'linux')(
-    'has every family of the server, of chains, of the HTTP client and of the process, as the code has it',
+    'has every family of the server, of chains, of the clients and of the process, as the code has it',
     async () => {
       // When this fails: node scripts/generate-metrics-docs.mjs
       expect(page).toBe(withTables(page, await parts));
