@@ -19,7 +19,8 @@ export interface DocumentRequest<T> extends CallOptions {
   readonly maxBytes?: number | undefined;
   /**
    * Makes of the document what it says. What throws a `PROTOCOL` error was no such document, and is not kept; what it
-   * returns may be given to others too, so it is never changed.
+   * returns may be given to others too, so it is never changed, and for one key and URL it is always the same kind of
+   * thing, whoever asks.
    */
   readonly parse: (body: Buffer, url: string) => T;
 }
