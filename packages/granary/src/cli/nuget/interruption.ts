@@ -22,7 +22,7 @@ export class Interruption implements Disposable {
   }
 }
 
-export class InterruptedError extends Error {
+class InterruptedError extends Error {
   constructor(name: string) {
     super(`interrupted (${name})`);
   }
