@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runGranary } from '../../testing/run-granary.js';
-import { temporaryFolder } from '../../testing/test-server.js';
+import { certificate, temporaryFolder } from '../../testing/test-server.js';
 import type { CommandIo } from '../io.js';
 
 let folder: string;
@@ -370,6 +373,29 @@ describe('the sources that are asked', () => {
     expect(err).toContain('granary: the source far is asked over plain http');
     await configure(`<add key="far" value="http://feed.invalid/v3/index.json" allowInsecureConnections="true"/>`);
     expect((await nuget(['versions', 'Other'], { interrupted })).err).not.toContain('plain http');
+  });
+
+  it('must have a certificate that is trusted, unless nuget.config says otherwise', async () => {
+    const server = createServer(
+      { cert: await readFile(certificate('server.pem')), key: await readFile(certificate('server.key')) },
+      async (request, response) => {
+        const answer = await fetch(`${feed.url}${request.url}`);
+        response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+        response.end(Buffer.from(await answer.arrayBuffer()));
+      },
+    );
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/api/v2`;
+      await configure(`<add key="tls" value="${url}"/>`);
+      expect(await nuget(['versions', 'Other'])).toMatchObject({ exitCode: 1, out: '' });
+      await configure(`<add key="tls" value="${url}" disableTLSCertificateValidation="true"/>`);
+      expect((await nuget(['versions', 'Other'])).out).toBe('1.5.0\n');
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   it('answer from the cache until they are asked anew', async () => {
