@@ -1,0 +1,230 @@
+import { access, readdir, rm, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runGranary } from '../../testing/run-granary.js';
+import { temporaryFolder } from '../../testing/test-server.js';
+import type { CommandIo } from '../io.js';
+
+let folder: string;
+let feed: FeedServer;
+let config: string;
+let environment: Record<string, string>;
+
+const needing = (id: string, version: string, dependencies: readonly (readonly [id: string, version: string])[] = []) =>
+  buildPackage({ id, version, dependencies: dependencies.map(([needed, range]) => ({ id: needed, version: range })) });
+
+beforeEach(async () => {
+  folder = await temporaryFolder();
+  feed = await startFeedServer({
+    packages: [
+      needing('App', '1.0.0', [
+        ['Logging', '2.0'],
+        ['Json', '1.0'],
+      ]),
+      needing('App', '2.0.0-beta', [['Nobody', '1.0']]),
+      needing('Logging', '2.0.0', [
+        ['Json', '2.0'],
+        ['Base', '1.0'],
+      ]),
+      needing('Json', '1.0.0', [['Base', '1.5']]),
+      needing('Json', '2.0.0'),
+      needing('Base', '1.0.0'),
+      needing('Base', '1.5.0'),
+      buildPackage({ id: 'Old', version: '1.0.0', files: { 'lib/net45/Old.dll': 'old' } }),
+      buildPackage({ id: 'Phone', version: '1.0.0', files: { 'lib/wp8/Phone.dll': 'phone' } }),
+    ],
+    vulnerabilities: [
+      { id: 'Base', severity: 2, url: 'https://advisories.test/7', versions: '(,2.0)' },
+      { id: 'Json', severity: 0, url: 'https://advisories.test/8', versions: '(,2.0)' },
+    ],
+  });
+  environment = {
+    HOME: folder,
+    NUGET_COMMON_APPLICATION_DATA: folder,
+    NUGET_HTTP_CACHE_PATH: join(folder, 'http-cache'),
+  };
+  config = join(folder, 'nuget.config');
+  await configure();
+});
+afterEach(async () => {
+  await feed.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function configure(more = ''): Promise<void> {
+  const source = `<packageSources><clear/><add key="feed" value="${feed.v3Url}" /></packageSources>`;
+  await writeFile(config, `<configuration>${source}${more}</configuration>`);
+}
+
+const nuget = (words: readonly string[], io: Partial<CommandIo> = {}) =>
+  runGranary(['nuget', ...words, '--config-file', config], { environment, ...io });
+
+describe('granary nuget deps', () => {
+  it('shows the tree, and what is wrong with it on the other stream', async () => {
+    expect(await nuget(['deps', 'app', '1.0', '--framework', 'net8.0'])).toEqual({
+      exitCode: 0,
+      out: `App 1.0.0
+├─ Logging 2.0.0
+│  ├─ Json 1.0.0 (downgraded: wants (>= 2.0.0))
+│  └─ Base 1.5.0 (1.0.0 would do; another branch needs more)
+└─ Json 1.0.0
+   └─ Base 1.5.0
+4 packages for net8.0
+`,
+      err: `warning NU1605: Logging 2.0.0 needs Json (>= 2.0.0), but something nearer asks for Json 1.0.0: a downgrade
+  App 1.0.0 -> Logging 2.0.0 -> Json (>= 2.0.0)
+  App 1.0.0 -> Json 1.0.0
+`,
+    });
+  });
+
+  it('takes the newest that is listed where no version is named, and fails with what is missing', async () => {
+    expect((await nuget(['deps', 'App', '-f', 'net8.0'])).out).toContain('App 1.0.0');
+    expect(await nuget(['deps', 'App', '-f', 'net8.0', '--prerelease'])).toEqual({
+      exitCode: 1,
+      out: 'App 2.0.0-beta\n└─ Nobody (missing: wants (>= 1.0.0))\n1 package for net8.0\n',
+      err: 'error NU1101: there is no package Nobody in feed\n  App 2.0.0-beta -> Nobody (>= 1.0.0)\n',
+    });
+    expect((await nuget(['deps', 'App', '*-*', '-f', 'net8.0'])).exitCode).toBe(1);
+    expect((await nuget(['deps', 'App', '[0.1,0.5]', '-f', 'net8.0'])).err).toContain('NU1102');
+    expect((await nuget(['deps', 'Nobody', '-f', 'net8.0'])).exitCode).toBe(1);
+  });
+
+  it('prints JSON', async () => {
+    const { out, exitCode } = await nuget(['deps', 'App', '1.0', '-f', 'net8.0', '--json']);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      framework: 'net8.0',
+      success: true,
+      packages: [{ id: 'App', version: '1.0.0', isDirect: true }, { id: 'Logging' }, { id: 'Json' }, { id: 'Base' }],
+      roots: [{ id: 'App', outcome: 'chosen', range: '[1.0.0, )', children: [{ id: 'Logging' }, { id: 'Json' }] }],
+      diagnostics: [{ code: 'NU1605', level: 'warning', id: 'Json', version: '1.0.0' }],
+    });
+  });
+
+  it('warns of known vulnerabilities when it is told to', async () => {
+    const codes = async (...words: string[]) =>
+      (await nuget(['deps', 'App', '1.0', '-f', 'net8.0', ...words])).err.match(/NU19\d\d: \w+/g);
+    expect(await codes()).toBe(null);
+    expect(await codes('--audit')).toEqual(['NU1901: Json', 'NU1903: Base']);
+    expect(await codes('--audit', 'moderate')).toEqual(['NU1903: Base']);
+    expect(await nuget(['deps', 'App', '-f', 'net8.0', '--audit', 'awful'])).toMatchObject({ exitCode: 2 });
+  });
+
+  it('has no package that the mapping leaves without a source, unless the source is named', async () => {
+    const mapping = '<package pattern="App" /><package pattern="Logging" /><package pattern="Json" />';
+    await configure(
+      `<packageSourceMapping><packageSource key="feed">${mapping}</packageSource></packageSourceMapping>`,
+    );
+    const { err, exitCode } = await nuget(['deps', 'App', '1.0', '-f', 'net8.0']);
+    expect(exitCode).toBe(1);
+    expect(err).toContain('error NU1100: Base (>= 1.5.0)');
+    expect(await nuget(['deps', 'App', '1.0', '-f', 'net8.0', '--source', 'feed'])).toMatchObject({ exitCode: 0 });
+  });
+
+  it.each([
+    [['deps', 'App'], '--framework'],
+    [['deps', 'App', '-f', 'nonsense9'], 'net8.0, netstandard2.0, net472'],
+    [['deps', 'App', '[2.0,1.0]', '-f', 'net8.0'], 'as the version of App'],
+    [['install', 'App', '-f', 'net8.0', '--concurrency', '0'], 'a whole number'],
+  ])('refuses %j as usage', async (words, expected) => {
+    const { exitCode, err } = await nuget(words);
+    expect(exitCode).toBe(2);
+    expect(err).toContain(expected);
+  });
+});
+
+describe('granary nuget install', () => {
+  const installed = async (path = join(folder, '.nuget/packages')) =>
+    (
+      await Promise.all((await readdir(path)).map(async (id) => `${id} ${(await readdir(join(path, id))).join()}`))
+    ).sort();
+
+  it('installs a package with all that it needs where restores look, and the second time nothing', async () => {
+    const first = await nuget(['install', 'App', '1.0', '--framework', 'net8.0']);
+    const place = join(folder, '.nuget/packages');
+    expect(first).toMatchObject({ exitCode: 0, err: expect.stringContaining('NU1605') });
+    expect(first.out).toBe(
+      `App 1.0.0 ${place}/app/1.0.0\nLogging 2.0.0 ${place}/logging/2.0.0\nJson 1.0.0 ${place}/json/1.0.0\n` +
+        `Base 1.5.0 ${place}/base/1.5.0\n4 installed, 0 there already: ${place}\n`,
+    );
+    expect(await installed()).toEqual(['app 1.0.0', 'base 1.5.0', 'json 1.0.0', 'logging 2.0.0']);
+    for (const name of ['.nupkg.metadata', 'app.1.0.0.nupkg', 'app.1.0.0.nupkg.sha512', 'app.nuspec']) {
+      await access(join(place, 'app/1.0.0', name));
+    }
+    feed.requests.clear();
+    await rm(join(folder, 'http-cache'), { recursive: true });
+    const again = await nuget(['install', 'App', '1.0', '--framework', 'net8.0']);
+    expect(again.out).toBe(`0 installed, 4 there already: ${place}\n`);
+    // The one that lost isn't installed, and is looked at again.
+    const asked = feed.requests.all().filter(({ path }) => path.endsWith('.nupkg'));
+    expect(asked.map(({ path }) => path)).toEqual(['/v3/flat/base/1.0.0/base.1.0.0.nupkg']);
+  });
+
+  it.each(['--packages', '--output'])('installs elsewhere with %s, and what is missing there only', async (flag) => {
+    const place = join(folder, 'elsewhere');
+    await nuget(['install', 'Json', '1.0.0', '-f', 'net8.0', flag, place]);
+    await unlink(join(place, 'base/1.5.0/.nupkg.metadata'));
+    await rm(join(place, 'base'), { recursive: true });
+    const { out } = await nuget(['install', 'Json', '1.0.0', '-f', 'net8.0', flag, place, '--json', '--no-cache']);
+    expect(JSON.parse(out)).toMatchObject({
+      folder: place,
+      packages: [
+        { id: 'Json', outcome: 'present' },
+        { id: 'Base', outcome: 'installed', source: feed.v3Url },
+      ],
+    });
+    expect(await installed(place)).toEqual(['base 1.5.0', 'json 1.0.0']);
+  });
+
+  it('installs nothing of a graph with errors', async () => {
+    const { exitCode, err, out } = await nuget(['install', 'App', '2.0.0-beta', '-f', 'net8.0']);
+    expect({ exitCode, out }).toEqual({ exitCode: 1, out: '' });
+    expect(err).toContain('NU1101');
+    expect(err).toContain('nothing was installed');
+    await expect(installed()).rejects.toMatchObject({ code: 'ENOENT' });
+    const json = await nuget(['install', 'App', '2.0.0-beta', '-f', 'net8.0', '--json']);
+    expect(JSON.parse(json.out)).toMatchObject({ packages: [], diagnostics: [{ code: 'NU1101' }] });
+  });
+
+  it('tells which packages have no assemblies for the framework', async () => {
+    expect(await nuget(['install', 'Old', '1.0.0', '-f', 'net8.0'])).toMatchObject({
+      exitCode: 0,
+      err: expect.stringContaining('warning NU1701: Old 1.0.0'),
+    });
+    expect(await nuget(['install', 'Phone', '1.0.0', '-f', 'net8.0'])).toMatchObject({
+      exitCode: 1,
+      err: expect.stringContaining('error NU1202: Phone 1.0.0'),
+    });
+  });
+
+  it('says of each package that fails why, and has the others', async () => {
+    await nuget(['deps', 'Json', '1.0.0', '-f', 'net8.0']);
+    const end = feed.fault(({ path }) => path.endsWith('base.1.5.0.nupkg'), { kind: 'status', status: 403 });
+    const { exitCode, err, out } = await nuget(['install', 'Json', '1.0.0', '-f', 'net8.0', '--no-cache']);
+    end();
+    expect(exitCode).toBe(1);
+    expect(err).toContain('granary: Base 1.5.0: ');
+    expect(out).toContain('1 installed, 0 there already, 1 failed');
+    expect(await nuget(['install', 'Json', '1.0.0', '-f', 'net8.0'])).toMatchObject({ exitCode: 0 });
+    expect(await installed()).toEqual(['base 1.5.0', 'json 1.0.0']);
+  });
+
+  it('shows on a terminal how far it is', async () => {
+    const { err } = await nuget(['install', 'Json', '1.0.0', '-f', 'net8.0'], { errColumns: 60 });
+    expect(err).toContain('Base 1.5.0');
+    expect(err.endsWith('\r\u001b[2K')).toBe(true);
+  });
+
+  it('leaves nothing half when it is interrupted', async () => {
+    const abort = new AbortController();
+    feed.fault(({ path }) => path.endsWith('base.1.5.0.nupkg'), { kind: 'delay', ms: 600_000 });
+    const running = nuget(['install', 'Json', '1.0.0', '-f', 'net8.0'], { interrupted: abort.signal });
+    await feed.waitForRequest(({ path }) => path.endsWith('base.1.5.0.nupkg'));
+    abort.abort(new Error('interrupted'));
+    expect(await running).toMatchObject({ exitCode: 1, err: expect.stringContaining('interrupted') });
+    feed.clearFaults();
+    expect(await nuget(['install', 'Json', '1.0.0', '-f', 'net8.0'])).toMatchObject({ exitCode: 0 });
+  });
+});
