@@ -3,6 +3,7 @@ import { type Logger, nullLogger } from '@granary/telemetry';
 import { isNuGetError, SourceError } from '../errors.js';
 import type { CallOptions, Feed } from '../protocol/feed.js';
 import type { Provider } from '../protocol/provider.js';
+import { parseODataMetadata } from '../protocol/v2/odata-metadata.js';
 import { V2Provider } from '../protocol/v2/v2-provider.js';
 import { shownUrl } from '../protocol/v3/endpoint-url.js';
 import { V3Provider } from '../protocol/v3/v3-provider.js';
@@ -80,19 +81,35 @@ export class ProviderSelection {
       return this.#v3;
     });
 
+  /** Unlike what the provider asks when somebody searches, the answer is kept: with it a restore needn't ask at all. */
   readonly #speaksV2 = (options: CallOptions): Promise<Provider | undefined> =>
-    unlessOther(async () => ((await this.#v2.capabilities(options)) === undefined ? undefined : this.#v2));
+    unlessOther(async () => {
+      const described = await this.#feed.document(metadataUrl(this.#feed.url), {
+        ...options,
+        cacheKey: 'odata_metadata',
+        accept: 'application/xml',
+        maxBytes: MAX_SERVICE_BYTES,
+        parse: (body, url) => parseODataMetadata(body, { source: this.#feed.name, url }),
+      });
+      return described && this.#v2;
+    });
 
   /** Some feeds of protocol 2 have no `$metadata`; but their URL leads to something in XML that says what it is. */
   readonly #isV2Service = (options: CallOptions): Promise<Provider | undefined> =>
-    unlessOther(() =>
-      this.#feed.document(this.#feed.url, {
+    unlessOther(async () => {
+      const isService = await this.#feed.document(this.#feed.url, {
         ...options,
         cacheKey: undefined,
         maxBytes: MAX_SERVICE_BYTES,
-        parse: (body) => (ATOM_SERVICE.test(body.toString('utf8', 0, MAX_SERVICE_START)) ? this.#v2 : undefined),
-      }),
-    );
+        parse: (body) => ATOM_SERVICE.test(body.toString('utf8', 0, MAX_SERVICE_START)),
+      });
+      return isService ? this.#v2 : undefined;
+    });
+}
+
+function metadataUrl(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return `${origin}${pathname.replace(/\/+$/, '')}/$metadata`;
 }
 
 const MAX_SERVICE_BYTES = 4 * 1024 * 1024;

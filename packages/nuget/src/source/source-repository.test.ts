@@ -104,6 +104,18 @@ describe.each(['v3', 'v2'] as const)('a source of protocol %s', (protocol) => {
     expect(server.requests.length).toBe(0);
   });
 
+  it('is not asked at all by a process that wants what another one got before', async () => {
+    const work = async (source: SourceRepository) => {
+      await source.listVersions('Test.Package');
+      await source.getMetadata('Test.Package', '1.0.0');
+      await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    };
+    await work(open());
+    server.requests.clear();
+    await work(open());
+    expect(server.requests.targets()).toEqual([]);
+  });
+
   it('takes pushes and deletes, and shows them', async () => {
     server.settings.apiKey = 'key';
     const source = open();
