@@ -10,6 +10,11 @@ export interface LoadContext<V> {
   readonly stale: Entry<V> | undefined;
   /** The span of this load, for what it calls; undefined where the chain has no tracer. Active while a recorded load runs. */
   readonly span: Span | undefined;
+  /**
+   * How long the value will be fresh, in milliseconds: what the caller said, if anything. A loader that knows better by
+   * what it finds may change it.
+   */
+  ttlMs: number | undefined;
 }
 
 /** Gets a value from where it really is; `undefined` when there is none. What it throws reaches the callers. */

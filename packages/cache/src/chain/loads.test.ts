@@ -52,6 +52,23 @@ describe('getOrLoad', () => {
     }
   });
 
+  it('keeps a value as long as its loader says', async () => {
+    const { time, chain } = setUp();
+    const seen: (number | undefined)[] = [];
+    const loader = vi.fn((context: LoadContext<string>) => {
+      seen.push(context.ttlMs);
+      context.ttlMs = 10;
+      return 'short';
+    });
+    expect(chain.getOrLoad('key', loader, { ttlMs: 500 })).toBe('short');
+    await time.advance(9);
+    expect(chain.get('key')).toBe('short');
+    await time.advance(1);
+    expect(chain.get('key')).toBeUndefined();
+    chain.getOrLoad('key', loader);
+    expect(seen).toEqual([500, undefined]);
+  });
+
   it("lets nobody be hurt by another caller's abort, and ends the load when the last has gone", async () => {
     const { time, chain, after } = setUp();
     let signal: AbortSignal | undefined;

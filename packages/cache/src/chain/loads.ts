@@ -42,6 +42,8 @@ export class Load<V> extends Flight<V | undefined> {
   /** Index of the layer that had the value after all. */
   foundAt = -1;
   span: Span | undefined;
+  /** The loader may change it. */
+  ttlMs: number | undefined;
   soft: unknown;
   hard: unknown;
   readonly #abandoned: (load: Load<V>) => void;
@@ -61,6 +63,7 @@ export class Load<V> extends Flight<V | undefined> {
     this.key = key;
     this.loader = loader;
     this.options = options;
+    this.ttlMs = options.ttlMs;
     this.ticket = ticket;
     this.mark = mark;
     this.#abandoned = abandoned;

@@ -102,7 +102,7 @@ export class Writes<V> {
   store(load: Load<V>, value: V): MaybePromise<unknown> {
     const { options, ticket, key } = load;
     const { lifetimes, deletions } = this.#options;
-    const ttlMs = lifetimes.ofWrite(options.ttlMs);
+    const ttlMs = lifetimes.ofWrite(load.ttlMs);
     // The load's signal is its callers', and they have what they wanted.
     const written = { graceMs: options.graceMs };
     const put = () => (ticket.current ? this.#put(key, value, ttlMs, written) : undefined);
