@@ -1,9 +1,19 @@
-// npm run bench [-- cache | http-client | memory | nuget-versions | resilience | start | telemetry] [-- --rows PATTERN …]
+// npm run bench [-- cache | http-client | memory | nuget-registration | nuget-versions | resilience | start | telemetry]
+// [-- --rows PATTERN …]
 
 import { run } from './run.mjs';
 import { ROOT, setUp } from './setup.mjs';
 
-const OTHERS = ['cache', 'http-client', 'memory', 'nuget-versions', 'resilience', 'start', 'telemetry'];
+const OTHERS = [
+  'cache',
+  'http-client',
+  'memory',
+  'nuget-registration',
+  'nuget-versions',
+  'resilience',
+  'start',
+  'telemetry',
+];
 
 await setUp('everything');
 const [first, ...rest] = process.argv.slice(2);

@@ -1,5 +1,5 @@
 /** What nearly all URLs in documents look like: parsing one would only give the same again. */
-const PLAIN = /^https?:\/\/[a-z\d.-]+\.[a-z]+\/(?!\.)(?:[\w~+-]|[./](?!\.))*$/;
+const PLAIN = /^https?:\/\/(?![^/]*xn--)[a-z\d.-]+\.[a-z]+\/(?!\.)(?:[\w~+-]|[./](?!\.))*$/;
 
 /**
  * The URL that a text names, seen from the document that it stands in; undefined when that is none, or neither http

@@ -294,6 +294,7 @@ describe('dependencies', () => {
         { dependencies: [{ id: 'B', range: '' }, { id: 'C' }, { id: 'D', range: null }] },
         { targetFramework: 'no framework at all', dependencies: [] },
         { targetFramework: '', dependencies: 'none' },
+        { targetFramework: '.NETFramework,Version=nonsense' },
       ],
     });
     expect(dependencyGroups.map(({ targetFramework }) => targetFramework.shortFolderName)).toEqual([
@@ -302,6 +303,7 @@ describe('dependencies', () => {
       'any',
       'unsupported',
       'any',
+      'unsupported',
     ]);
     expect(dependencyGroups[0]?.dependencies).toEqual([{ id: 'A', range: VersionRange.parse('[1.0.0, )') }]);
     expect(dependencyGroups[2]?.dependencies.map(({ range }) => range === VersionRange.all)).toEqual([

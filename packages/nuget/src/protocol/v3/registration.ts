@@ -221,7 +221,7 @@ class RegistrationWalk {
  *
  * @throws SourceError `PROTOCOL` when it is none
  */
-export function parseRegistration(body: Buffer, source: string, url: string): RegistrationDocument {
+function parseRegistration(body: Buffer, source: string, url: string): RegistrationDocument {
   const { items } = parseJsonObject(body, source, url);
   if (Array.isArray(items)) return { url, items };
   throw new SourceError('PROTOCOL', source, `${shownUrl(url)} is no registration: it has no items`);
