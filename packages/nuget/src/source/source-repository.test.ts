@@ -242,6 +242,15 @@ describe('a package', () => {
     expect(nupkgs()).toHaveLength(2);
   });
 
+  it('is whole without the hash of a source that fails when it is asked for it', async () => {
+    const source = repository({ sourceUrl: server.v2Url, cache: local.cache({ memoryEntries: 0 }) });
+    await source.provider();
+    let listed = 0;
+    server.fault((request) => request.path.includes('FindPackagesById') && ++listed > 1, { kind: 'html' });
+    expect((await bytes(source.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
+    expect(listed).toBe(2);
+  });
+
   it('is refused when it is longer than allowed', async () => {
     const source = repository({ maxPackageBytes: CONTENT.length - 1 });
     await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'LIMIT' });
