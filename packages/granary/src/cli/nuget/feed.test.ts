@@ -356,7 +356,7 @@ describe('the sources that are asked', () => {
     expect((await nuget(['versions', 'Other'])).out).toBe('1.5.0\n');
     const url = feed.v3Url.replace('http://', 'http://ann:s3cret@');
     const named = await nuget(['versions', 'Missing', '--source', url]);
-    expect(named.err).toContain(`Missing is not in ${feed.v3Url}`);
+    expect(named.err).toContain(`Missing is not in ${new URL(feed.url).host}`);
     expect(named.err).not.toContain('s3cret');
     environment['NuGetPackageSourceCredentials_feed'] = 'Username=ann;Password=wr0ng';
     const wrong = await nuget(['versions', 'Other', '--no-cache']);
@@ -375,6 +375,13 @@ describe('the sources that are asked', () => {
     expect((await nuget(['versions', 'Other'], { interrupted })).err).not.toContain('plain http');
   });
 
+  it('may be several on one host, of which one may fail', async () => {
+    const wrong = `${feed.url}/nothing/index.json`;
+    const both = await nuget(['versions', 'Other', '--source', feed.v2Url, '--source', wrong, '--source', feed.v2Url]);
+    expect(both.out).toBe('1.5.0\n');
+    expect(both.err).toMatch(new RegExp(`^granary: A source of several failed: ${wrong}: .*\n$`));
+  });
+
   it('must have a certificate that is trusted, unless nuget.config says otherwise', async () => {
     const server = createServer(
       { cert: await readFile(certificate('server.pem')), key: await readFile(certificate('server.key')) },
@@ -389,7 +396,9 @@ describe('the sources that are asked', () => {
     try {
       const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/api/v2`;
       await configure(`<add key="tls" value="${url}"/>`);
-      expect(await nuget(['versions', 'Other'])).toMatchObject({ exitCode: 1, out: '' });
+      const refused = await nuget(['versions', 'Other']);
+      expect(refused).toMatchObject({ exitCode: 1, out: '' });
+      expect(refused.err).toMatch(/^granary: tls: .*certificate.*; check its URL.*\n$/);
       await configure(`<add key="tls" value="${url}" disableTLSCertificateValidation="true"/>`);
       expect((await nuget(['versions', 'Other'])).out).toBe('1.5.0\n');
     } finally {

@@ -25,6 +25,8 @@ const USAGE: ReadonlySet<NuGetErrorCode> = new Set<NuGetErrorCode>([
   'INVALID_OPTION',
 ]);
 
+const MAX_CAUSES = 10;
+
 /** Runs a command, says in one line what it failed with, and answers with the exit code. */
 export async function runCommand(io: CommandIo, command: (io: NuGetIo) => Promise<ExitCode>): Promise<ExitCode> {
   using interruption = io.interrupted ? undefined : new Interruption();
@@ -44,16 +46,28 @@ export async function runCommand(io: CommandIo, command: (io: NuGetIo) => Promis
 /** An error in one line, with what to do about it. */
 export function explain(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
+  const reason = isNuGetError(error) && error.code === 'SOURCE_UNAVAILABLE' ? rootOf(error) : undefined;
   const hint = isNuGetError(error) ? hintFor(error) : undefined;
-  return plain(redactText(message)) + (hint === undefined ? '' : `; ${hint}`);
+  return [plain(redactText(message)), reason && `: ${plain(redactText(reason))}`, hint && `; ${hint}`].join('');
+}
+
+/** What the system said in the end: that nobody listens, that there is no such host, what is wrong with a certificate. */
+function rootOf(error: Error): string | undefined {
+  let root: Error = error;
+  for (let depth = 0; depth < MAX_CAUSES && root.cause instanceof Error; depth++) root = root.cause;
+  return root === error || error.message.includes(root.message) ? undefined : root.message;
+}
+
+/** Shells can set variables with simple names only. */
+function variableFor(error: NuGetError): string {
+  const isSimple = error instanceof SourceError && /^\w+$/.test(error.source);
+  return isSimple ? ` or NuGetPackageSourceCredentials_${error.source} in the environment` : '';
 }
 
 function hintFor(error: NuGetError): string | undefined {
   switch (error.code) {
     case 'UNAUTHORIZED':
-      return error instanceof SourceError
-        ? `set packageSourceCredentials in nuget.config, or NuGetPackageSourceCredentials_${error.source}; for a push give the API key, too`
-        : undefined;
+      return `set packageSourceCredentials in nuget.config${variableFor(error)}; for a push give the API key, too`;
     case 'FORBIDDEN':
       return 'whoever asks has no right to this; an API key may be wrong, of another source, or at its end';
     case 'CONFLICT':

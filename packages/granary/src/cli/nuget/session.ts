@@ -46,7 +46,7 @@ export async function openSession(options: SessionOptions, io: NuGetIo): Promise
   const config = await loadNuGetConfig({ configFile: options.configFile, environment: io.environment });
   const sources = options.source ? namedSources(config, options.source) : configuredSources(config, io);
   warnOfPlainHttp(sources, io);
-  const logger = warningsTo(io);
+  const logger = warningsTo(io, sources.length);
   const cacheDir = config.httpCacheFolder;
   const http: Omit<HttpClientOptions, 'userAgent'> = {
     proxy: config.proxy ?? true,
@@ -114,7 +114,11 @@ function namedSources(config: NuGetConfig, names: readonly string[]): readonly S
   for (const name of names) {
     const source = config.source(name) ?? unknownSource(name, config);
     if (!isHttp(source)) throw new UsageError(`--source: ${source.url} is no http or https URL`);
-    sources.set(source.name.toLowerCase(), source);
+    // Several on one host are told apart by all of their URLs.
+    const other = sources.get(source.name.toLowerCase());
+    const isNamesake = other !== undefined && other.url !== source.url;
+    const shown = isNamesake ? { ...source, name: withoutUserinfo(source.url) } : source;
+    sources.set(shown.name.toLowerCase(), shown);
   }
   return [...sources.values()];
 }
@@ -124,17 +128,21 @@ function unknownSource(text: string, config: NuGetConfig): Source {
     const names = config.sources.map(({ name }) => name).join(', ') || 'none';
     throw new UsageError(`--source: found "${redactText(text)}"; allowed: a URL, or the name of a source: ${names}`);
   }
-  const shown = new URL(text);
-  shown.username = '';
-  shown.password = '';
   return {
-    name: shown.href,
+    name: new URL(text).host,
     url: text,
     protocolVersion: undefined,
     // Whoever types http means it.
     allowInsecureConnections: true,
     disableTlsCertificateValidation: false,
   };
+}
+
+function withoutUserinfo(text: string): string {
+  const url = new URL(text);
+  url.username = '';
+  url.password = '';
+  return url.href;
 }
 
 function isHttp({ url }: { readonly url: string }): boolean {
@@ -152,10 +160,14 @@ function warnOfPlainHttp(sources: readonly Source[], io: NuGetIo): void {
   }
 }
 
-function warningsTo(io: NuGetIo): LeveledLogger {
+/** What only one source failed with, the command fails with. */
+const REPEATED = 'A source of several failed';
+
+function warningsTo(io: NuGetIo, sources: number): LeveledLogger {
   return loggerFor(
     {
       write(record) {
+        if (sources === 1 && record.template === REPEATED) return;
         const { message } = record.toError() ?? { message: '' };
         const reason = message === '' ? '' : `: ${plain(redactText(message))}`;
         io.err(`granary: ${plain(record.message)}${reason}\n`);
