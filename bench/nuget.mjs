@@ -1,7 +1,7 @@
 // npm run bench -- nuget [--rounds N] [--concurrency C] [--delay MS]: resolves and downloads 150 packages from a local feed,
 // in turn with bare undici fetching the same URLs; then the same from the cache. The feed and each run are processes of
 // their own. Writes bench/results/nuget.json.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,12 +31,15 @@ try {
     const cold = await restore({ how: 'granary', cacheDir, roots: ROOTS });
     const urls = await requests();
     const bare = await restore({ how: 'undici', urls });
+    const folder = join(scratch, `bare-${round}`);
+    mkdirSync(folder);
+    const kept = await restore({ how: 'undici', urls, folder });
     await requests();
     const warm = await restore({ how: 'granary', cacheDir, roots: ROOTS });
     const again = (await requests()).length;
     if (cold.packages !== COUNT || warm.packages !== COUNT) throw new Error(`${cold.packages} of ${COUNT} packages`);
-    measured.push({ cold, bare, warm, again, requests: urls.length });
-    rmSync(cacheDir, { recursive: true, force: true });
+    measured.push({ cold, bare, kept, warm, again, requests: urls.length });
+    for (const path of [cacheDir, folder]) rmSync(path, { recursive: true, force: true });
   }
 } finally {
   await server.stop();
@@ -59,6 +62,8 @@ const figures = {
   coldCpuMs: middle(({ cold }) => cold.cpuMs),
   bareMs: middle(({ bare }) => bare.ms),
   bareCpuMs: middle(({ bare }) => bare.cpuMs),
+  keptMs: middle(({ kept }) => kept.ms),
+  keptCpuMs: middle(({ kept }) => kept.cpuMs),
   barePeakMiB: middle(({ bare }) => bare.peakBytes) / MIB,
   warmMs: middle(({ warm }) => warm.ms),
   requests: middle((each) => each.requests),

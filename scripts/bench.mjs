@@ -1,4 +1,4 @@
-// npm run bench [-- cache | http-client | memory | nuget-registration | nuget-versions | resilience | start | telemetry]
+// npm run bench [-- cache | http-client | memory | nuget | nuget-registration | nuget-versions | resilience | start | telemetry]
 // [-- --rows PATTERN …]
 
 import { run } from './run.mjs';
@@ -8,6 +8,7 @@ const OTHERS = [
   'cache',
   'http-client',
   'memory',
+  'nuget',
   'nuget-registration',
   'nuget-versions',
   'resilience',

@@ -1,6 +1,8 @@
 // One restore in a process of its own: node restore.mjs '{"how":"granary" | "undici", …}'. Prints what it took, from
 // before the first request to after the last byte; loading the code isn't counted.
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 
 const job = JSON.parse(process.argv[2]);
 const run = await (job.how === 'undici' ? prepareUndici(job) : prepareGranary(job));
@@ -31,16 +33,27 @@ async function prepareGranary({ feed, cacheDir, roots, concurrency }) {
   };
 }
 
-/** Fetches what the restore asked for, all of it known before. */
-async function prepareUndici({ feed, urls, concurrency }) {
+/** Fetches what the restore asked for, all of it known before; with a folder it is hashed and kept, too. */
+async function prepareUndici({ feed, urls, concurrency, folder }) {
   const { Agent, request } = await import('undici');
+  const keep = async (name, body) => {
+    const file = await open(`${folder}/${name}`, 'wx');
+    const hash = createHash('sha512');
+    for await (const chunk of body) {
+      hash.update(chunk);
+      await file.write(chunk);
+    }
+    await file.close();
+    return hash.digest('base64');
+  };
   return async () => {
     const agent = new Agent({ connections: concurrency });
     const left = [...urls];
     const fetchSome = async () => {
       for (let url = left.shift(); url !== undefined; url = left.shift()) {
         const { body } = await request(`${feed}${url}`, { dispatcher: agent });
-        for await (const chunk of body) void chunk;
+        if (folder !== undefined) await keep(url.replaceAll('/', '_'), body);
+        else for await (const chunk of body) void chunk;
       }
     };
     await Promise.all(Array.from({ length: concurrency }, fetchSome));
