@@ -1,6 +1,6 @@
 import type { VulnerabilityIndex, VulnerabilitySeverity } from '../protocol/model.js';
 import type { Diagnostic, DiagnosticCode } from './diagnostic.js';
-import { wayTo } from './path.js';
+import { named, wayTo } from './path.js';
 import type { Resolution } from './resolution.js';
 
 export interface AuditOptions {
@@ -33,7 +33,7 @@ export function audit({ root, first }: Resolution, options: AuditOptions): Diagn
         if (SEVERITIES.indexOf(severity) < least || told.has(advisoryUrl) || !range.satisfies(pkg.version)) continue;
         told.add(advisoryUrl);
         const { id, version } = pkg;
-        const message = `${id} ${version} has a known vulnerability of ${severity} severity: ${advisoryUrl}`;
+        const message = `${named(pkg)} has a known vulnerability of ${severity} severity: ${advisoryUrl}`;
         found.push({ code: CODES[severity], level: 'warning', id, version, message, paths: [wayTo(at)] });
       }
     }

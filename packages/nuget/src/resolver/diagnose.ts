@@ -4,7 +4,7 @@ import { type AuditOptions, audit } from './audit.js';
 import { isAbove, isBelow } from './build-graph.js';
 import type { Diagnostic, DiagnosticCode } from './diagnostic.js';
 import type { Edge } from './nodes.js';
-import { wayTo, wayToEdge } from './path.js';
+import { named, wayTo, wayToEdge } from './path.js';
 import type { Resolution } from './resolution.js';
 import { explainUnresolved } from './unresolved.js';
 
@@ -58,7 +58,7 @@ function findConflicts({ live, chosen, first }: Resolution): Diagnostic[] {
     if (used === undefined || edge.range.satisfies(used.version) || edge.answer?.kind !== 'package') continue;
     const paths = [first.get(used)].flatMap((way) => (way === undefined ? [] : [wayTo(way)]));
     paths.push(wayToEdge(at, edge));
-    const message = `${used.id} ${used.version} is needed and excluded at the same time; depend on ${used.id} directly to decide for a version`;
+    const message = `${named(used)} is needed and excluded at the same time; depend on ${used.id} directly to decide for a version`;
     found.push({ code: 'NU1107', level: 'error', id: used.id, version: used.version, message, paths });
   }
   return found;
@@ -86,12 +86,12 @@ function findMissedBounds({ root, live, chosen }: Resolution): Diagnostic[] {
     }
     if (edge.answer?.kind !== 'package' || chosen.get(edge.bit) !== edge.answer.pkg) continue;
     const { version } = edge.answer.pkg;
-    const owner = at.pkg === root ? 'the root' : `${at.pkg.id} ${at.pkg.version}`;
+    const owner = at.pkg === root ? 'the root' : named(at.pkg);
     if (isUnbounded) {
-      const message = `${owner} depends on ${describe(id, range)} and doesn't say a lowest version; ${id} ${version} is used`;
+      const message = `${owner} depends on ${describe(id, range)} and doesn't say a lowest version; ${named({ id, version })} is used`;
       found.push({ code: 'NU1602', level: 'warning', id, version, message, paths });
     } else if (range.minVersion?.equals(version) === false) {
-      const message = `${owner} depends on ${describe(id, range)}, but ${id} ${range.minVersion} isn't there; ${id} ${version} is used`;
+      const message = `${owner} depends on ${describe(id, range)}, but ${named({ id, version: range.minVersion })} isn't there; ${named({ id, version })} is used`;
       found.push({ code: 'NU1603', level: 'warning', id, version, message, paths });
     }
   }
@@ -110,12 +110,12 @@ function findOverruled({ root, first, chosen, live, cycles }: Resolution, confli
       const { id, version } = used;
       const way = first.get(used);
       const paths = [wayToEdge(at, edge), ...(way === undefined ? [] : [wayTo(way)])];
-      const owner = `${pkg.id} ${pkg.version}`;
+      const owner = named(pkg);
       if (isBelow(version, edge.range)) {
-        const message = `${owner} needs ${describe(id, edge.range)}, but something nearer asks for ${id} ${version}: a downgrade`;
+        const message = `${owner} needs ${describe(id, edge.range)}, but something nearer asks for ${named(used)}: a downgrade`;
         found.push({ code: 'NU1605', level: 'warning', id, version, message, paths });
       } else if (isAbove(version, edge.range) && !conflicting.has(id.toLowerCase())) {
-        const message = `${owner} needs ${describe(id, edge.range)}, but something nearer asks for ${id} ${version}`;
+        const message = `${owner} needs ${describe(id, edge.range)}, but something nearer asks for ${named(used)}`;
         found.push({ code: 'NU1608', level: 'warning', id, version, message, paths });
       }
     }
@@ -129,8 +129,8 @@ function findMisfits({ first }: Resolution, framework: NuGetFramework): Diagnost
     if (fit === 'compatible') continue;
     const isError = fit === 'incompatible';
     const message = isError
-      ? `${id} ${version} has nothing for ${framework.shortFolderName}`
-      : `${id} ${version} is made for another framework than ${framework.shortFolderName} and may not work with it`;
+      ? `${named({ id, version })} has nothing for ${framework.shortFolderName}`
+      : `${named({ id, version })} is made for another framework than ${framework.shortFolderName} and may not work with it`;
     const code: DiagnosticCode = isError ? 'NU1202' : 'NU1701';
     found.push({ code, level: isError ? 'error' : 'warning', id, version, message, paths: [wayTo(at)] });
   }

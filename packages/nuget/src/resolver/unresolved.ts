@@ -30,7 +30,7 @@ export function explainUnresolved(edge: Edge, paths: readonly string[]): Diagnos
   const where = sources === undefined ? 'the sources' : sources.join(', ');
   if (versions.length === 0) return error('NU1101', `there is no package ${id} in ${where}`);
 
-  const found = `${where} ${sources?.length === 1 ? 'has' : 'have'} ${versions.length} other versions, the nearest is ${nearest(versions, range)}`;
+  const found = `${where} ${sources?.length === 1 ? 'has' : 'have'} ${versions.length} other versions, the nearest is ${nearest(versions, range)?.toNormalizedString()}`;
   const onlyPrereleases = !allowsPrereleases(range) && versions.some((version) => range.satisfies(version));
   return onlyPrereleases
     ? error('NU1103', `there is no stable version of ${wanted}; ${found}`)

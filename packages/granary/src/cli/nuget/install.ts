@@ -72,13 +72,13 @@ export async function install(
   const news = misfits.filter(({ code, id: about }) => !told.has(`${code} ${about}`));
   reportDiagnostics(news, io);
   const failed = results.filter(({ outcome }) => outcome === 'failed');
-  for (const { identity, error } of failed) io.err(`granary: ${identity.id} ${identity.version}: ${explain(error)}\n`);
+  for (const { identity, error } of failed) io.err(`granary: ${nameOf({ identity })}: ${explain(error)}\n`);
   if (options.json) {
     const diagnostics = [...graph.diagnostics, ...news].map(summaryOf);
     io.out(toJson({ folder, packages: results.map(resultOf), diagnostics }));
   } else {
     for (const result of results)
-      if (result.outcome === 'installed') io.out(`${nameOf(result, io)} ${result.folder}\n`);
+      if (result.outcome === 'installed') io.out(`${io.style.bold(nameOf(result))} ${result.folder}\n`);
     io.out(summary(results, folder));
   }
   return failed.length > 0 || misfits.some(({ level }) => level === 'error') ? 1 : 0;
@@ -87,7 +87,7 @@ export async function install(
 function showOn(progress: Progress): (event: InstallEvent) => void {
   const seen = new Map<string, number>();
   return (event) => {
-    const name = `${event.identity.id} ${event.identity.version.toNormalizedString()}`;
+    const name = nameOf(event);
     if (event.kind === 'downloading') {
       progress.start(name);
       progress.add(event.bytes - (seen.get(name) ?? 0));
@@ -119,7 +119,7 @@ function findMisfit(
           id,
           version,
           paths: [],
-          message: `${id} ${version} has no assembly for ${target}`,
+          message: `${nameOf({ identity })} has no assembly for ${target}`,
         },
       ]
     : [
@@ -129,7 +129,7 @@ function findMisfit(
           id,
           version,
           paths: [],
-          message: `${id} ${version} has assemblies for .NET Framework only, which may not work with ${target}`,
+          message: `${nameOf({ identity })} has assemblies for .NET Framework only, which may not work with ${target}`,
         },
       ];
 }
@@ -149,8 +149,8 @@ function summaryOf({ cause: _, ...diagnostic }: Diagnostic) {
   return diagnostic;
 }
 
-function nameOf({ identity }: InstallResult, { style }: NuGetIo): string {
-  return style.bold(`${identity.id} ${identity.version.toNormalizedString()}`);
+function nameOf({ identity }: Pick<InstallResult, 'identity'>): string {
+  return `${identity.id} ${identity.version.toNormalizedString()}`;
 }
 
 function concurrencyOf(text: string | undefined): number {
