@@ -11,19 +11,22 @@ const DEPENDENCIES = ['System.Text.Json', 'System.Memory', 'Microsoft.Extensions
 const document = Buffer.from(JSON.stringify(registration()));
 const wanted = { id: 'Big.Package', version: NuGetVersion.parse('3.7.2') };
 
+/** Read in one go: collecting the garbage of one falls into another's time, and all of it counts. */
+const BATCH = 8;
+
 export const CONTENDERS = {
   'JSON.parse of a text': () => {
     const text = document.toString();
-    return () => JSON.parse(text);
+    return inBatches(() => JSON.parse(text));
   },
-  'JSON.parse of the bytes': () => () => JSON.parse(document.toString()),
+  'JSON.parse of the bytes': () => inBatches(() => JSON.parse(document.toString())),
   'all versions': () => {
     const provider = bigProvider();
-    return async () => provider.listMetadata(wanted.id);
+    return inBatches(() => provider.listMetadata(wanted.id));
   },
   'one version': () => {
     const provider = bigProvider();
-    return async () => provider.getMetadata(wanted);
+    return inBatches(() => provider.getMetadata(wanted));
   },
 };
 
@@ -35,6 +38,12 @@ export const ROWS = [
 /** How many times as long as making the bytes a text and parsing that it takes. */
 function timesAlone(name, atMost) {
   return { unit: '×', atMost, of: (ns) => ns[name] / ns['JSON.parse of the bytes'] };
+}
+
+function inBatches(read) {
+  return async () => {
+    for (let i = 0; i < BATCH; i++) await read();
+  };
 }
 
 function bigProvider() {
