@@ -44,7 +44,7 @@ export interface WriteBehindQueueOptions {
   readonly maxRefusals?: number | undefined;
   /** Waits after failures. Default 1 s to 30 s. */
   readonly backoff?: BackoffOptions | undefined;
-  /** With `full` a write is kept only when it is on the disk; otherwise it may be lost in a power cut. Default `data`. */
+  /** Makes no difference: a write is always on the disk, synced, before it is kept. */
   readonly durability?: Durability | undefined;
   /** Is told the depth of each queue, what was dropped, and each write with its time. */
   readonly metrics?: MetricsCollector | undefined;
@@ -128,7 +128,7 @@ export class WriteBehindQueue implements WriteBehind, AsyncDisposable {
    * @throws InvalidOptionError that names the option
    */
   static async open(options: WriteBehindQueueOptions): Promise<WriteBehindQueue> {
-    const journal = await WriteJournal.open(options.directory, options.durability === 'full');
+    const journal = await WriteJournal.open(options.directory);
     try {
       const queue = new WriteBehindQueue(journal, options);
       queue.#restore();

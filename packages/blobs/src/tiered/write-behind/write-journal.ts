@@ -12,35 +12,31 @@ import { QueuedWrite } from './queued-write.js';
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 const KEY_BYTES = 8;
-const FLUSH_WAIT_MS = 30_000;
 const CLOSE_WAIT_MS = 500;
 
 /**
- * The writes that wait, on the disk: a killed process loses none that was kept. Those of one turn of the event loop make
- * one transaction.
+ * The writes that wait, on the disk: what was kept survives a killed process and a power cut. Those that come together
+ * make one transaction.
  */
 export class WriteJournal {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #writes: Database<Buffer, Buffer>;
   readonly #commits: GroupCommit;
   readonly #lock: StoreLock;
-  readonly #flush: boolean;
   #closed = false;
 
-  private constructor(root: RootDatabase<Buffer, Buffer>, lock: StoreLock, flush: boolean) {
+  private constructor(root: RootDatabase<Buffer, Buffer>, lock: StoreLock) {
     this.#root = root;
     this.#writes = root.openDB({ name: 'writes', ...BINARY });
     this.#commits = new GroupCommit(root);
     this.#lock = lock;
-    this.#flush = flush;
   }
 
   /**
-   * @param flush whether to wait until a write is on the disk, so that it survives a power cut too
    * @throws StoreLockedError when another process has the folder
    * @throws StoreError when it can't be used
    */
-  static async open(directory: string, flush: boolean): Promise<WriteJournal> {
+  static async open(directory: string): Promise<WriteJournal> {
     await orFail(mkdir(directory, { recursive: true }), `cannot use ${directory}`);
     const lock = await StoreLock.acquire(directory);
     try {
@@ -50,11 +46,11 @@ export class WriteJournal {
         path: directory,
         ...BINARY,
         maxDbs: 2,
-        // Syncs that overlap lost an acknowledged commit in one of ten kills under load; a queue has the time for these.
+        // With syncs that overlap a commit may resolve before LMDB's thread has let go of the database: see GroupCommit.
         overlappingSync: false,
         eventTurnBatching: false,
       });
-      return new WriteJournal(root, lock, flush);
+      return new WriteJournal(root, lock);
     } catch (error) {
       await lock.release();
       throw storeFailure(error, `cannot open the queue of writes in ${directory}`);
@@ -81,7 +77,7 @@ export class WriteJournal {
   }
 
   /**
-   * Keeps a write, in place of an earlier one if need be.
+   * Keeps a write, in place of an earlier one if need be. Resolves when it is on the disk.
    *
    * @throws StoreError when it could not be kept
    */
@@ -91,7 +87,6 @@ export class WriteJournal {
       if (instead) this.#writes.remove(keyOf(instead));
       this.#writes.put(keyOf(write), write.encode());
     });
-    if (this.#flush) await this.#flushed();
   }
 
   async remove(write: QueuedWrite): Promise<void> {
@@ -107,14 +102,6 @@ export class WriteJournal {
     if (this.#commits.failed) await Promise.race([closed, delay(CLOSE_WAIT_MS)]);
     else await closed;
     await this.#lock.release();
-  }
-
-  async #flushed(): Promise<void> {
-    const patience = new AbortController();
-    const tooLate = delay(FLUSH_WAIT_MS, false, { signal: patience.signal }).catch(() => false);
-    const flushed = await Promise.race([this.#root.flushed.then(() => true), tooLate]);
-    patience.abort();
-    if (!flushed) throw storeFailure(new Error(`not synced within ${FLUSH_WAIT_MS} ms`), 'cannot keep a queued write');
   }
 }
 
