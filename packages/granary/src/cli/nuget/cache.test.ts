@@ -71,9 +71,7 @@ describe('granary nuget cache', () => {
 
   it('empties what it is told to, and leaves what belongs to others', async () => {
     await fill();
-    expect((await cache('clear', 'http-cache')).out).toBe(
-      `http-cache: removed 1 entries from ${join(folder, 'http')}\n`,
-    );
+    expect((await cache('clear', 'http-cache')).out).toBe(`http-cache: removed 1 entry from ${join(folder, 'http')}\n`);
     expect(await readdir(join(folder, 'http'))).toEqual(['notes.txt']);
     expect((await readdir(join(folder, 'packages'))).length).toBe(4);
     expect(JSON.parse((await cache('clear', 'all', '--json')).out)).toMatchObject({

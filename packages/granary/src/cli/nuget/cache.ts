@@ -79,7 +79,9 @@ export async function clearCache(name: string, options: CacheOptions, io: NuGetI
     cleared.push({ name: cache.name, folder, removed: entries.length });
   }
   if (options.json) io.out(`${JSON.stringify({ cleared })}\n`);
-  else for (const { name, folder, removed } of cleared) io.out(`${name}: removed ${removed} entries from ${folder}\n`);
+  else
+    for (const { name, folder, removed } of cleared)
+      io.out(`${name}: removed ${removed} ${removed === 1 ? 'entry' : 'entries'} from ${folder}\n`);
   return 0;
 }
 
