@@ -6,9 +6,13 @@ export interface FeedUrlsOptions {
   readonly base: string;
   /** One source alone; undefined for all as one. */
   readonly source?: string | undefined;
+  /** Whether protocol 2 is asked in a folder of its own, not in the one that the service index of protocol 3 offers. */
+  readonly ownV2?: boolean | undefined;
   /** Hosts (with ports) that clients must not be sent to. */
   readonly upstreamHosts?: ReadonlySet<string> | undefined;
 }
+
+const NO_HOSTS: ReadonlySet<string> = new Set();
 
 /**
  * Every URL that documents have in them. All of a feed's lie in the folder of its service index, because clients send
@@ -16,10 +20,14 @@ export interface FeedUrlsOptions {
  */
 export class FeedUrls {
   readonly #v3: string;
+  /** Where protocol 2 is asked. */
+  readonly v2: string;
   readonly #upstreamHosts: ReadonlySet<string>;
 
-  constructor({ base, source, upstreamHosts = new Set() }: FeedUrlsOptions) {
-    this.#v3 = `${base}${source === undefined ? '' : `/${encodeURIComponent(source)}`}/v3`;
+  constructor({ base, source, ownV2 = false, upstreamHosts = NO_HOSTS }: FeedUrlsOptions) {
+    const folder = source === undefined ? base : `${base}/${encodeURIComponent(source)}`;
+    this.#v3 = `${folder}/v3`;
+    this.v2 = ownV2 ? `${folder}/v2` : this.legacyGallery;
     this.#upstreamHosts = upstreamHosts;
   }
 
@@ -83,6 +91,19 @@ export class FeedUrls {
   /** @param version normalized, without metadata */
   package(id: string, version: string): string {
     return `${this.flatContainer}${segment(id)}/${segment(version)}/${segment(id)}.${segment(version)}.nupkg`;
+  }
+
+  nuspec(id: string, version: string): string {
+    return `${this.flatContainer}${segment(id)}/${segment(version)}/${segment(id)}.nuspec`;
+  }
+
+  versions(id: string): string {
+    return `${this.flatContainer}${segment(id)}/index.json`;
+  }
+
+  /** A page for people. */
+  details(id: string, version: string): string {
+    return `${this.#v3}/details/${segment(id)}/${segment(version)}`;
   }
 
   /** A URL that leads away from the server, unless it leads to an upstream, or nowhere. */

@@ -1,13 +1,18 @@
 import type { SearchAnswer, SearchHit } from '../feed/feed-content.js';
-import type { FeedUrls } from '../http/feed-urls.js';
+import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
 
-/** What a search answers with (search resource, 3.0.0 to 3.5.0). */
-export function searchDocument(urls: FeedUrls, answer: SearchAnswer): object {
-  return { totalHits: answer.total, data: answer.hits.map((hit) => searchResult(urls, hit)) };
+/**
+ * What a search answers with (search resource, 3.0.0 to 3.5.0).
+ *
+ * @param hive where it leads to: one that the client understands
+ */
+export function searchDocument(urls: FeedUrls, answer: SearchAnswer, hive: RegistrationHive): object {
+  return { totalHits: answer.total, data: answer.hits.map((hit) => searchResult(urls, hit, hive)) };
 }
 
-function searchResult(urls: FeedUrls, { record, versions, totalDownloads, verified }: SearchHit): object {
-  const registration = urls.registrationIndex('registration-gz-semver2', record.id);
+function searchResult(urls: FeedUrls, hit: SearchHit, hive: RegistrationHive): object {
+  const { record, versions, totalDownloads, verified } = hit;
+  const registration = urls.registrationIndex(hive, record.id);
   return {
     '@id': registration,
     '@type': 'Package',
@@ -28,7 +33,7 @@ function searchResult(urls: FeedUrls, { record, versions, totalDownloads, verifi
     packageTypes: (record.packageTypes ?? ['Dependency']).map((name) => ({ name })),
     versions: versions.map(({ version, downloads }) => {
       const plain = version.split('+', 1)[0] as string;
-      return { '@id': urls.registrationLeaf('registration-gz-semver2', record.id, plain), version, downloads };
+      return { '@id': urls.registrationLeaf(hive, record.id, plain), version, downloads };
     }),
     deprecation: record.deprecation,
     vulnerabilities: record.vulnerabilities,

@@ -1,0 +1,222 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger, Span } from '@granary/telemetry';
+import type { Answer, CacheState, FeedCall, PushCall } from '../feed/feed-content.js';
+import { drain } from './drain.js';
+import { type ExchangeSpans, endExchangeSpan, tracedLogger, traceOf } from './exchange-spans.js';
+import type { FeedHooks, FeedRight } from './hooks.js';
+import { HttpError } from './http-error.js';
+import { pathOf } from './nuget-path.js';
+import type { RenderedDocuments } from './rendered-documents.js';
+import type { Uploads } from './uploads.js';
+
+/** A body up to this size is read to its end before it is refused, so that its connection can be used again. */
+const MAX_DRAINED_BYTES = 1024 * 1024;
+/** How long a client may go on sending what was refused, so that it gets to read why. */
+const LINGER_MS = 2000;
+const NOT_PRINTABLE = /[^\x20-\x7e]/g;
+const MAX_REASON = 200;
+
+/** Names and values by turns, as Node writes them fastest. */
+export type HeaderList = readonly (string | number)[];
+
+/** What every request of a handler has around it. */
+export interface FeedEdge {
+  readonly hooks: FeedHooks;
+  readonly logger: Logger;
+  readonly spans: ExchangeSpans;
+  readonly documents: RenderedDocuments;
+  readonly uploads: Uploads;
+  /** How long a client may take nothing of an answer, in milliseconds. */
+  readonly sendIdleMs: number;
+}
+
+/** One request and its answer, from its first byte to its record. */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly edge: FeedEdge;
+  /** Stands for the request in its trace. */
+  readonly span: Span;
+  bytesIn = 0;
+  bytesOut = 0;
+  /** What is asked for, for the record: of a small set. */
+  service = 'other';
+  /** Whom it is asked of, for the record. */
+  feed: string | undefined;
+  /** Where the answer comes from, for the record. */
+  state: CacheState | undefined;
+  readonly #startedAt: number;
+  #controller: AbortController | undefined;
+  #query: URLSearchParams | undefined;
+  #failure: unknown;
+
+  constructor(edge: FeedEdge, request: IncomingMessage, response: ServerResponse) {
+    const isRecorded = edge.hooks.onRequest !== undefined;
+    this.edge = edge;
+    this.request = request;
+    this.response = response;
+    this.#startedAt = isRecorded ? performance.now() : 0;
+    this.span = edge.spans.start(request);
+    if (isRecorded || this.span.recording) response.once('close', () => this.#finish());
+  }
+
+  /** For what goes wrong in this exchange: made when it is asked for. */
+  get logger(): Logger {
+    return tracedLogger(this.edge.logger, this.span);
+  }
+
+  get isHead(): boolean {
+    return this.request.method === 'HEAD';
+  }
+
+  /** Aborts when the client goes away before its answer is complete; made when somebody asks for it. */
+  get signal(): AbortSignal {
+    if (this.#controller) return this.#controller.signal;
+    const controller = new AbortController();
+    this.#controller = controller;
+    const abort = () => controller.abort(new HttpError(499, 'the client went away'));
+    if (this.response.destroyed) abort();
+    else
+      this.response.once('close', () => {
+        if (!this.response.writableFinished) abort();
+      });
+    return controller.signal;
+  }
+
+  /** What goes with every call of a feed. */
+  get call(): FeedCall {
+    return { signal: this.signal, span: this.span };
+  }
+
+  /** What goes with every call that changes something. */
+  get pushCall(): PushCall {
+    return { ...this.call, apiKey: this.apiKey };
+  }
+
+  get apiKey(): string | undefined {
+    return this.request.headers['x-nuget-apikey']?.toString();
+  }
+
+  get query(): URLSearchParams {
+    if (this.#query) return this.#query;
+    const { url = '' } = this.request;
+    const start = url.indexOf('?');
+    this.#query = new URLSearchParams(start < 0 ? '' : url.slice(start + 1));
+    return this.#query;
+  }
+
+  /** @throws an error with a code of AccessDenial */
+  authorize(right: FeedRight): string | Promise<string> | undefined {
+    const { headers, socket } = this.request;
+    const { authorize } = this.edge.hooks;
+    return authorize?.(
+      { authorization: headers.authorization, apiKey: this.apiKey, authority: headers.host, socket },
+      right,
+    );
+  }
+
+  /**
+   * Whether the method is one of these.
+   *
+   * @throws HttpError 405 with those that are
+   */
+  allow(...methods: readonly string[]): void {
+    if (methods.includes(this.request.method ?? '')) return;
+    const allowed = methods.join(', ');
+    throw new HttpError(405, `allowed here: ${allowed}`, { Allow: allowed });
+  }
+
+  /** The headers that say where an answer comes from; sets the record's state. */
+  cacheHeaders({ state, asOf }: Pick<Answer<unknown>, 'state' | 'asOf'>): HeaderList {
+    this.state = state;
+    if (state !== 'stale') return ['X-Cache', state];
+    const age = Math.max(0, Math.floor((Date.now() - asOf) / 1000));
+    return ['X-Cache', state, 'Age', age, 'Warning', '110 - "Response is Stale"'];
+  }
+
+  /** How long something may be kept: what was asked for with credentials not by proxies that others ask, too. */
+  cacheControl(directives: string): string {
+    const { authorization } = this.request.headers;
+    return authorization === undefined && this.apiKey === undefined ? directives : `private, ${directives}`;
+  }
+
+  /** Sends headers; the body follows in {@link response}. */
+  begin(status: number, headers: HeaderList): void {
+    this.response.writeHead(status, ['X-Content-Type-Options', 'nosniff', ...headers]);
+  }
+
+  /** Sends a whole answer, or what would be its headers for HEAD. */
+  answer(status: number, headers: HeaderList, body?: Uint8Array): void {
+    const hasLength = status !== 204 && status !== 304;
+    this.begin(status, hasLength ? ['Content-Length', body?.length ?? 0, ...headers] : headers);
+    if (this.isHead || body === undefined) {
+      this.response.end();
+      return;
+    }
+    this.bytesOut += body.length;
+    this.response.end(body);
+  }
+
+  /**
+   * Ends the exchange with an error. Once the body of a success is under way nothing can be said any more: the
+   * connection breaks, so that the client can't take what it has for the whole.
+   *
+   * @param cause what the record says of a failure that is ours
+   */
+  async fail(error: HttpError, cause?: unknown): Promise<void> {
+    const { response, request } = this;
+    this.#failure = cause;
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return;
+    }
+    const drained = await drain(request, MAX_DRAINED_BYTES, LINGER_MS);
+    if (response.destroyed) return;
+    // Clients show people the reason of a status, and nothing of the body.
+    response.statusMessage = error.message.replace(NOT_PRINTABLE, '?').slice(0, MAX_REASON);
+    const body = Buffer.from(`${error.message}\n`);
+    const headers = ['Cache-Control', 'no-store', ...Object.entries(error.headers).flat(), ...PLAIN_TEXT];
+    if (drained) {
+      this.answer(error.status, headers, body);
+      return;
+    }
+    // A connection that is closed on a client that still sends takes the answer with it: first let it be read.
+    this.begin(error.status, ['Content-Length', body.length, 'Connection', 'close', ...headers]);
+    response.write(body);
+    this.bytesOut += body.length;
+    await drain(request, Number.POSITIVE_INFINITY, LINGER_MS);
+    response.end();
+  }
+
+  #finish(): void {
+    if (this.span.recording) endExchangeSpan(this.span, this.response, this.#failure);
+    if (this.edge.hooks.onRequest) this.#record();
+  }
+
+  #record(): void {
+    const { request, response } = this;
+    const { hooks } = this.edge;
+    try {
+      const wanted = hooks.wantsSubject?.() === true;
+      hooks.onRequest?.({
+        protocol: 'nuget',
+        service: this.service,
+        method: request.method ?? '',
+        code: response.writableFinished ? String(response.statusCode) : '499',
+        durationMs: performance.now() - this.#startedAt,
+        bytesIn: this.bytesIn,
+        bytesOut: this.bytesOut,
+        peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
+        feed: this.feed,
+        state: this.state,
+        ...(wanted && { subject: pathOf(request.url ?? '') }),
+        ...(this.#failure !== undefined && { error: this.#failure }),
+        ...traceOf(this.span, wanted),
+      });
+    } catch {
+      // A listener that throws must not take the connection with it.
+    }
+  }
+}
+
+const PLAIN_TEXT: HeaderList = ['Content-Type', 'text/plain; charset=utf-8'];

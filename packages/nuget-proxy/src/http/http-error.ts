@@ -1,0 +1,106 @@
+import { isStoreError, type StoreErrorCode } from '@granary/blobs';
+import { isNuGetError, type NuGetError, type NuGetErrorCode } from '@granary/nuget';
+import { FeedUnavailableError } from '../errors.js';
+import type { AccessDenial, FeedRight } from './hooks.js';
+
+/** An answer that is an error: a status, a sentence for people, and headers that belong to it. */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message);
+    this.name = 'HttpError';
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+const DEFAULT_RETRY_S = 10;
+const MAX_RETRY_S = 3600;
+/** Clients send credentials only after they were asked for them. */
+const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="granary", charset="UTF-8", Bearer realm="granary"' };
+
+const DENIALS: Readonly<Record<AccessDenial, (message: string) => HttpError>> = {
+  UNAUTHENTICATED: (message) => new HttpError(401, message, CHALLENGE),
+  PERMISSION_DENIED: (message) => new HttpError(403, message),
+  RATE_LIMITED: (message) => new HttpError(429, message, { 'Retry-After': '60' }),
+};
+
+/** Of errors that aren't about what the client sent, the sentence: theirs may tell of upstreams and files. */
+type Answer = readonly [status: number, sentence?: string];
+
+const BUSY: Answer = [503, 'the source of this package can not be asked now'];
+const NONSENSE: Answer = [502, 'the source of this package gave no answer that makes sense'];
+const REFUSED: Answer = [403, 'the feed that this goes to refuses it for who sends it'];
+
+const READING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
+  INVALID_VERSION: [400],
+  INVALID_VERSION_RANGE: [400],
+  INVALID_FRAMEWORK: [400],
+  INVALID_PACKAGE_ID: [400],
+  INVALID_OPTION: [400],
+  PACKAGE_NOT_FOUND: [404, 'there is no such package'],
+  INVALID_PACKAGE: NONSENSE,
+  PROTOCOL: NONSENSE,
+  LIMIT: NONSENSE,
+  SOURCE_UNAVAILABLE: BUSY,
+  CLOSED: [503, 'the server is shutting down'],
+  // The client has nothing to do with the credentials that an upstream wants: a 401 would make it ask for some.
+  UNAUTHORIZED: [502, 'the source of this package refuses this server'],
+  FORBIDDEN: [403, 'the source of this package refuses it'],
+  UNSUPPORTED: [501, 'no source offers this'],
+};
+
+const PUSHING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
+  ...READING,
+  INVALID_PACKAGE: [400],
+  CONFLICT: [409],
+  LIMIT: [413],
+  UNAUTHORIZED: REFUSED,
+  FORBIDDEN: [403],
+  UNSUPPORTED: [403, 'nothing can be pushed to this feed, or deleted from it'],
+};
+
+const STORE: Readonly<Partial<Record<StoreErrorCode, Answer>>> = {
+  BLOB_TOO_LARGE: [413, 'the package is larger than this server takes'],
+  NO_SPACE: [507, 'there is no room for the package'],
+  STORE_CLOSED: [503, 'the server is shutting down'],
+  TIER_UNAVAILABLE: [503, 'the storage can not be reached now'],
+};
+
+/** The answer for anything that a handler may throw: the only place where errors become HTTP statuses. */
+export function toHttpError(error: unknown, right: FeedRight): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof FeedUnavailableError) {
+    return new HttpError(503, `${error.source} can not be asked now`, retryAfter(error.retryAfterMs));
+  }
+  if (isNuGetError(error)) return answerOf((right === 'push' ? PUSHING : READING)[error.code], ownMessage(error));
+  if (isStoreError(error)) return answerOf(STORE[error.code], error.message);
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
+  if (error instanceof Error && typeof code === 'string' && Object.hasOwn(DENIALS, code)) {
+    return DENIALS[code as AccessDenial](message ?? '');
+  }
+  if (code === 'ENOSPC' || code === 'EDQUOT') return new HttpError(507, 'there is no room for the package');
+  return internal();
+}
+
+function answerOf(answer: Answer | undefined, message: string | undefined): HttpError {
+  if (answer === undefined) return internal();
+  const [status, sentence = message ?? 'the source of this package refuses it'] = answer;
+  return new HttpError(status, sentence, status === 503 ? retryAfter(undefined) : {});
+}
+
+/** What another server said may have its address in it; what is said here of what the client sent has not. */
+function ownMessage(error: NuGetError): string | undefined {
+  return 'source' in error ? undefined : error.message;
+}
+
+function retryAfter(ms: number | undefined): { readonly 'Retry-After': string } {
+  const seconds = ms === undefined ? DEFAULT_RETRY_S : Math.ceil(ms / 1000);
+  return { 'Retry-After': String(Math.min(Math.max(seconds, 1), MAX_RETRY_S)) };
+}
+
+function internal(): HttpError {
+  return new HttpError(500, 'the server failed; its log says how');
+}

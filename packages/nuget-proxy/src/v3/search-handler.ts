@@ -1,0 +1,139 @@
+import { checkPackageId, isPackageId, NuGetVersion, type SearchOptions } from '@granary/nuget';
+import type { FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
+import type { PackageRecord } from '../feed/package-record.js';
+import { sendDocument } from '../http/document-answer.js';
+import type { Exchange } from '../http/exchange.js';
+import type { FeedUrls } from '../http/feed-urls.js';
+import { HttpError } from '../http/http-error.js';
+import { isSemVer2 } from './registration.js';
+import { autocompleteDocument, searchDocument } from './search-documents.js';
+
+const DEFAULT_TAKE = 20;
+const MAX_TAKE = 1000;
+const MAX_SKIP = 10_000;
+const MAX_QUERY = 512;
+
+interface SearchParameters {
+  readonly options: SearchOptions & { readonly includePrerelease: boolean };
+  /** Whether the client understands SemVer 2. */
+  readonly semVer2: boolean;
+}
+
+/** Packages by what people type. What isn't listed is never shown, nor SemVer 2 to who doesn't understand it. */
+export async function answerSearch(exchange: Exchange, feed: FeedContent, urls: FeedUrls): Promise<void> {
+  exchange.service = 'search';
+  const { options, semVer2 } = readParameters(exchange.query);
+  const answer = await feed.search(textOf(exchange.query, 'q'), options, exchange.call);
+  const value = await visibleHits(exchange, feed, answer.value, options.includePrerelease, semVer2);
+  const hive = semVer2 ? 'registration-gz-semver2' : 'registration-gz';
+  await sendDocument(exchange, {
+    url: `${urls.search}?${exchange.query}`,
+    answer: { ...answer, value },
+    render: (visible) => searchDocument(urls, visible, hive),
+  });
+}
+
+/** Ids that begin with a text, or the listed versions of one package. */
+export async function answerAutocomplete(exchange: Exchange, feed: FeedContent, urls: FeedUrls): Promise<void> {
+  exchange.service = 'autocomplete';
+  const { options, semVer2 } = readParameters(exchange.query);
+  const url = `${urls.autocomplete}?${exchange.query}`;
+  const id = exchange.query.get('id');
+  if (id === null) {
+    const answer = await feed.autocomplete(textOf(exchange.query, 'q'), options, exchange.call);
+    return await sendDocument(exchange, { url, answer, render: autocompleteDocument });
+  }
+  const answer = await feed.records(checkPackageId(id), exchange.call);
+  await sendDocument(exchange, {
+    url,
+    answer: answer ?? { value: [], state: 'hit', asOf: Date.now() },
+    render: (records: readonly PackageRecord[]) => {
+      const visible = records.filter((record) => isVisible(record, options.includePrerelease, semVer2));
+      return autocompleteDocument(visible.map(({ version }) => version));
+    },
+  });
+}
+
+/** @throws HttpError 400 for what makes no sense */
+function readParameters(query: URLSearchParams): SearchParameters {
+  const skip = countOf(query, 'skip', 0);
+  if (skip > MAX_SKIP) throw new HttpError(400, `skip is at most ${MAX_SKIP}`);
+  const packageType = query.get('packageType') || undefined;
+  if (packageType !== undefined && !isPackageId(packageType)) throw new HttpError(400, 'packageType is no name');
+  return {
+    options: {
+      includePrerelease: booleanOf(query, 'prerelease'),
+      skip,
+      take: Math.min(countOf(query, 'take', DEFAULT_TAKE), MAX_TAKE),
+      packageType,
+    },
+    semVer2: understandsSemVer2(query.get('semVerLevel')),
+  };
+}
+
+function countOf(query: URLSearchParams, name: string, unset: number): number {
+  const text = query.get(name);
+  if (text === null || text === '') return unset;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new HttpError(400, `${name} must be a whole number from 0`);
+}
+
+function booleanOf(query: URLSearchParams, name: string): boolean {
+  const text = (query.get(name) || 'false').toLowerCase();
+  if (text === 'true' || text === 'false') return text === 'true';
+  throw new HttpError(400, `${name} must be true or false`);
+}
+
+function textOf(query: URLSearchParams, name: string): string {
+  const text = query.get(name) ?? '';
+  if (text.length > MAX_QUERY) throw new HttpError(400, `${name} has at most ${MAX_QUERY} characters`);
+  return text;
+}
+
+function understandsSemVer2(level: string | null): boolean {
+  if (level === null || level === '') return false;
+  const version = NuGetVersion.tryParse(level);
+  if (version === undefined) throw new HttpError(400, 'semVerLevel must be a version');
+  return version.major >= 2;
+}
+
+async function visibleHits(
+  exchange: Exchange,
+  feed: FeedContent,
+  answer: SearchAnswer,
+  prerelease: boolean,
+  semVer2: boolean,
+): Promise<SearchAnswer> {
+  const isPlain = answer.hits.every(({ record }) => record.listed) && semVer2;
+  if (isPlain) return answer;
+  const hits: SearchHit[] = [];
+  for (const hit of answer.hits) {
+    const visible = await visibleHit(exchange, feed, hit, prerelease, semVer2);
+    if (visible !== undefined) hits.push(visible);
+  }
+  return { total: Math.max(hits.length, answer.total - (answer.hits.length - hits.length)), hits };
+}
+
+/** The hit as this client may see it: with the newest version that it understands. */
+async function visibleHit(
+  exchange: Exchange,
+  feed: FeedContent,
+  hit: SearchHit,
+  prerelease: boolean,
+  semVer2: boolean,
+): Promise<SearchHit | undefined> {
+  const versions = semVer2 ? hit.versions : hit.versions.filter(({ version }) => !isSemVer2Version(version));
+  if (isVisible(hit.record, true, semVer2)) return { ...hit, versions };
+  const records = (await feed.records(hit.record.id, exchange.call))?.value ?? [];
+  const record = records.findLast((each) => isVisible(each, prerelease, semVer2));
+  return record && { ...hit, record, versions };
+}
+
+function isVisible(record: PackageRecord, prerelease: boolean, semVer2: boolean): boolean {
+  if (!record.listed || (!semVer2 && isSemVer2(record))) return false;
+  return prerelease || NuGetVersion.tryParse(record.version)?.isPrerelease === false;
+}
+
+function isSemVer2Version(version: string): boolean {
+  return NuGetVersion.tryParse(version)?.isSemVer2 === true;
+}

@@ -1,0 +1,222 @@
+import { checkPackageId, NuGetVersion } from '@granary/nuget';
+import type { FeedContent } from '../feed/feed-content.js';
+import { IMMUTABLE, JSON_TYPE, sendDocument, sendPlain } from '../http/document-answer.js';
+import type { Exchange } from '../http/exchange.js';
+import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
+import { HttpError } from '../http/http-error.js';
+import { sendPackage } from '../http/package-answer.js';
+import { deletePackage, identityOf, pushPackage, relistPackage } from '../http/publishing.js';
+import { DETAILS_HEADERS, detailsPage } from './details-page.js';
+import { versionsDocument } from './flat-container.js';
+import { Registration } from './registration.js';
+import { answerAutocomplete, answerSearch } from './search-handler.js';
+import { type ServiceIndexOptions, serviceIndex } from './service-index.js';
+import { vulnerabilityIndex, vulnerabilityPage } from './vulnerability-documents.js';
+
+const HTML_TYPE = 'text/html; charset=utf-8';
+const XML_TYPE = 'application/xml';
+const HIVES: ReadonlySet<string> = new Set<RegistrationHive>([
+  'registration',
+  'registration-gz',
+  'registration-gz-semver2',
+]);
+
+/** A feed, and where it is as this client sees it. */
+export interface V3Context {
+  readonly feed: FeedContent;
+  readonly urls: FeedUrls;
+  /** What its service index has beside what every feed has. */
+  readonly offers: ServiceIndexOptions;
+}
+
+/**
+ * Everything of protocol 3.
+ *
+ * @param segments what comes after `v3/`
+ */
+export async function handleV3(exchange: Exchange, context: V3Context, segments: readonly string[]): Promise<void> {
+  const [resource = '', ...rest] = segments;
+  if (resource === 'package') return await publish(exchange, context, rest);
+  const answer = answerTo(resource);
+  exchange.allow('GET', 'HEAD');
+  await answer(exchange, context, rest, resource);
+}
+
+type Route = (
+  exchange: Exchange,
+  context: V3Context,
+  rest: readonly string[],
+  resource: string,
+) => void | Promise<void>;
+
+/** By the first part of the path. */
+const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
+  ['index.json', answerIndex],
+  ['flatcontainer', answerFlatContainer],
+  ...[...HIVES].map((hive) => [hive, answerRegistration] as const),
+  ['search', leaf(answerSearch)],
+  ['autocomplete', leaf(answerAutocomplete)],
+  ['vulnerabilities', answerVulnerabilities],
+  ['details', answerDetails],
+]);
+
+function answerTo(resource: string): Route {
+  const route = ROUTES.get(resource);
+  if (route === undefined) throw nothing();
+  return route;
+}
+
+/** A resource that has nothing below it. */
+function leaf(answer: (exchange: Exchange, feed: FeedContent, urls: FeedUrls) => Promise<void>): Route {
+  return async (exchange, { feed, urls }, rest) => {
+    if (rest.length > 0) throw nothing();
+    await answer(exchange, feed, urls);
+  };
+}
+
+function answerIndex(exchange: Exchange, { urls, offers }: V3Context, rest: readonly string[]): void | Promise<void> {
+  if (rest.length > 0) throw nothing();
+  exchange.service = 'index';
+  return sendPlain(exchange, serviceIndex(urls, offers));
+}
+
+async function answerFlatContainer(exchange: Exchange, context: V3Context, rest: readonly string[]): Promise<void> {
+  const { feed, urls } = context;
+  const [id = '', second = '', file] = rest;
+  if (rest.length === 2 && second === 'index.json') {
+    exchange.service = 'versions';
+    const answer = await feed.versions(checkPackageId(id), exchange.call);
+    return await sendDocument(exchange, {
+      url: urls.versions(id),
+      answer,
+      render: (versions) => (versions.length === 0 ? undefined : versionsDocument(versions)),
+    });
+  }
+  if (rest.length !== 3 || file === undefined) throw nothing();
+  const identity = identityOf(id, second);
+  const version = identity.version.toNormalizedString().toLowerCase();
+  const [asked, lower] = [file.toLowerCase(), id.toLowerCase()];
+  if (asked === `${lower}.nuspec`) {
+    exchange.service = 'nuspec';
+    const answer = await feed.nuspec(identity, exchange.call);
+    return await sendDocument(exchange, {
+      url: urls.nuspec(id, version),
+      answer,
+      render: (nuspec) => nuspec,
+      type: XML_TYPE,
+      cacheControl: IMMUTABLE,
+    });
+  }
+  if (asked !== `${lower}.${version}.nupkg` && asked !== `${lower}.${second.toLowerCase()}.nupkg`) throw nothing();
+  exchange.service = 'package';
+  await sendPackage(exchange, feed, identity);
+}
+
+async function answerRegistration(
+  exchange: Exchange,
+  { feed, urls }: V3Context,
+  rest: readonly string[],
+  resource: string,
+): Promise<void> {
+  exchange.service = 'registration';
+  const hive = resource as RegistrationHive;
+  const [id = '', ...names] = rest;
+  checkPackageId(id);
+  const wanted = registrationDocument(urls, hive, id, names);
+  const answer = await feed.records(id, exchange.call);
+  await sendDocument(exchange, {
+    url: wanted.url,
+    answer,
+    render: (records) => wanted.of(new Registration(urls, hive, id, records)),
+  });
+}
+
+interface RegistrationDocument {
+  readonly url: string;
+  readonly of: (registration: Registration) => object | undefined;
+}
+
+/** What lies below a package in a hive: `index.json`, `page/{lower}/{upper}.json` or `{version}.json`. */
+function registrationDocument(
+  urls: FeedUrls,
+  hive: RegistrationHive,
+  id: string,
+  names: readonly string[],
+): RegistrationDocument {
+  const [first = '', second, third] = names;
+  if (names.length === 1 && first === 'index.json') {
+    return { url: urls.registrationIndex(hive, id), of: (registration) => registration.index() };
+  }
+  if (names.length === 1) {
+    const version = versionIn(first);
+    return { url: urls.registrationLeaf(hive, id, version), of: (registration) => registration.leaf(version) };
+  }
+  if (names.length !== 3 || first !== 'page' || second === undefined || third === undefined) throw nothing();
+  const [lower, upper] = [normalized(second), versionIn(third)];
+  return {
+    url: urls.registrationPage(hive, id, lower, upper),
+    of: (registration) => registration.page(lower, upper),
+  };
+}
+
+function versionIn(name: string): string {
+  if (!name.toLowerCase().endsWith('.json')) throw nothing();
+  return normalized(name.slice(0, -'.json'.length));
+}
+
+function normalized(version: string): string {
+  return NuGetVersion.parse(version).toNormalizedString();
+}
+
+async function answerVulnerabilities(
+  exchange: Exchange,
+  { feed, urls }: V3Context,
+  rest: readonly string[],
+): Promise<void> {
+  exchange.service = 'vulnerabilities';
+  const [name] = rest;
+  const isPage = name === 'all.json';
+  if (rest.length !== 1 || (name !== 'index.json' && !isPage)) throw nothing();
+  const answer = await feed.vulnerabilities(exchange.call);
+  await sendDocument(exchange, {
+    url: isPage ? urls.vulnerabilityPage : urls.vulnerabilities,
+    answer,
+    render: (known) => (isPage ? vulnerabilityPage(known) : vulnerabilityIndex(urls, answer?.asOf ?? 0)),
+    type: JSON_TYPE,
+  });
+}
+
+async function answerDetails(exchange: Exchange, { feed, urls }: V3Context, rest: readonly string[]): Promise<void> {
+  exchange.service = 'details';
+  const [id = '', version = ''] = rest;
+  if (rest.length !== 2) throw nothing();
+  const identity = identityOf(id, version);
+  const answer = await feed.records(id, exchange.call);
+  await sendDocument(exchange, {
+    url: urls.details(id, identity.version.toNormalizedString()),
+    answer,
+    render(records) {
+      const record = records.find((each) => NuGetVersion.parse(each.version).equals(identity.version));
+      return record && detailsPage(urls, record);
+    },
+    type: HTML_TYPE,
+    headers: DETAILS_HEADERS,
+  });
+}
+
+async function publish(exchange: Exchange, { feed }: V3Context, rest: readonly string[]): Promise<void> {
+  if (rest.length === 0) {
+    exchange.allow('PUT');
+    return await pushPackage(exchange, feed);
+  }
+  const [id = '', version = ''] = rest;
+  if (rest.length !== 2) throw nothing();
+  exchange.allow('DELETE', 'POST');
+  const identity = identityOf(id, version);
+  if (exchange.request.method === 'DELETE') await deletePackage(exchange, feed, identity);
+  else await relistPackage(exchange, feed, identity);
+}
+
+function nothing(): HttpError {
+  return new HttpError(404, 'there is no such resource');
+}
