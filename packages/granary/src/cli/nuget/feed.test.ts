@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer as createProxy } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -380,6 +381,31 @@ describe('the sources that are asked', () => {
     const both = await nuget(['versions', 'Other', '--source', feed.v2Url, '--source', wrong, '--source', feed.v2Url]);
     expect(both.out).toBe('1.5.0\n');
     expect(both.err).toMatch(new RegExp(`^granary: A source of several failed: ${wrong}: .*\n$`));
+  });
+
+  it('are asked by way of the proxy that nuget.config names', async () => {
+    const hosts = new Set<string | undefined>();
+    const proxy = createProxy(async (request, response) => {
+      hosts.add(request.headers.host);
+      const { pathname, search } = new URL(request.url ?? '');
+      const answer = await fetch(`${feed.url}${pathname}${search}`);
+      const text = (await answer.text()).replaceAll(feed.url, 'http://feed.invalid');
+      response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' }).end(text);
+    });
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    try {
+      const { port } = proxy.address() as AddressInfo;
+      await configure(
+        '<add key="far" value="http://feed.invalid/v3/index.json" allowInsecureConnections="true"/>',
+        `<config><add key="http_proxy" value="http://127.0.0.1:${port}"/></config>`,
+      );
+      expect(await nuget(['versions', 'Other'])).toEqual({ exitCode: 0, out: '1.5.0\n', err: '' });
+      expect([...hosts]).toEqual(['feed.invalid']);
+    } finally {
+      proxy.closeAllConnections();
+      proxy.close();
+    }
   });
 
   it('must have a certificate that is trusted, unless nuget.config says otherwise', async () => {
