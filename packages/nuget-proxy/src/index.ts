@@ -1,1 +1,23 @@
 export { FeedUnavailableError } from './errors.js';
+export type { Kept } from './feed/kept-answers.js';
+export { MergedFeed, type MergedFeedOptions } from './feed/merged-feed.js';
+export { recordOf } from './feed/record-of.js';
+export { UpstreamFeed } from './feed/upstream-feed.js';
+export {
+  type KeptPackage,
+  type PackageKeeper,
+  type Upstream,
+  type UpstreamFeedOptions,
+  upstreamSourceOptions,
+} from './feed/upstream-feed-options.js';
+export type { UpstreamStatus } from './feed/upstream-health.js';
+export { KeptPackages, type KeptPackagesOptions } from './packages/kept-packages.js';
+export {
+  type AdoptOptions,
+  type FetchCall,
+  type OpenUpstream,
+  PackageStore,
+} from './packages/package-store.js';
+export type { PackageStoreOptions } from './packages/package-store-options.js';
+export type { ExpectedPackage } from './packages/receive-package.js';
+export { StoredPackage } from './packages/stored-package.js';

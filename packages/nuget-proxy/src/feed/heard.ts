@@ -1,0 +1,54 @@
+import type { Answer, CacheState, FeedCall, FeedContent } from './feed-content.js';
+import { unavailable } from './upstream-failures.js';
+
+/** What one of several sources said: an answer, nothing, or that it can't tell. */
+export interface Heard<T> {
+  readonly source: FeedContent;
+  readonly answer: Answer<T> | undefined;
+  readonly error: unknown;
+}
+
+/** From the best to the worst. */
+const STATES: readonly CacheState[] = ['hit', 'revalidated', 'miss', 'stale'];
+
+/** Asks all at once, and gives what they say in their order. Rejects only when the caller has gone. */
+export async function askAll<T>(
+  sources: readonly FeedContent[],
+  ask: (source: FeedContent) => Promise<Answer<T> | undefined>,
+  call: FeedCall | undefined,
+): Promise<readonly Heard<T>[]> {
+  const heard = await Promise.all(
+    sources.map(async (source): Promise<Heard<T>> => {
+      try {
+        return { source, answer: await ask(source), error: undefined };
+      } catch (error) {
+        return { source, answer: undefined, error: error ?? new Error('it failed') };
+      }
+    }),
+  );
+  call?.signal?.throwIfAborted();
+  return heard;
+}
+
+/**
+ * What those who know say together; undefined when all say that there is nothing. As fresh as the worst part of it, and
+ * stale when somebody who might have had more couldn't tell.
+ *
+ * @throws FeedUnavailableError when nobody knows, and somebody couldn't tell
+ */
+export function combined<T, R>(heard: readonly Heard<T>[], merge: (values: readonly T[]) => R): Answer<R> | undefined {
+  const answers = heard.map(({ answer }) => answer).filter((answer) => answer !== undefined);
+  const failed = heard.find(({ error }) => error !== undefined);
+  const [first] = answers;
+  if (first === undefined) {
+    if (failed === undefined) return undefined;
+    throw unavailable(failed.source.name, failed.error);
+  }
+  let state: CacheState = failed === undefined ? first.state : 'stale';
+  let { asOf } = first;
+  for (const answer of answers) {
+    if (STATES.indexOf(answer.state) > STATES.indexOf(state)) ({ state } = answer);
+    asOf = Math.min(asOf, answer.asOf);
+  }
+  return { value: merge(answers.map(({ value }) => value)), state, asOf };
+}

@@ -1,0 +1,193 @@
+import {
+  isPackageId,
+  NuGetError,
+  type NuGetVersion,
+  type PackageIdentity,
+  PackageSourceMapping,
+  type SearchOptions,
+} from '@granary/nuget';
+import type {
+  Answer,
+  FeedCall,
+  FeedContent,
+  ListedVersion,
+  PackageContent,
+  PushCall,
+  ReceivedPackage,
+  SearchAnswer,
+  Vulnerability,
+} from './feed-content.js';
+import { askAll, combined, type Heard } from './heard.js';
+import { MergedOnce, mergedVersions } from './merged-lists.js';
+import { mergedHits, mergedIds } from './merged-searches.js';
+import { mergedVulnerabilities } from './merged-vulnerabilities.js';
+import type { PackageRecord } from './package-record.js';
+import { unavailable } from './upstream-failures.js';
+
+export interface MergedFeedOptions {
+  /** The first one that has a version gives it. The feed closes them. */
+  readonly sources: readonly FeedContent[];
+  /** Which packages may come from which source. Default: all from all. */
+  readonly mapping?: PackageSourceMapping | undefined;
+  /** Which of the sources takes pushes, deletes and relists. Default: none. */
+  readonly pushTo?: FeedContent | undefined;
+}
+
+const DEFAULT_TAKE = 20;
+/** Most results that are asked of each source for one page of them all. */
+const MAX_TAKE = 1000;
+const NOTHING: SearchAnswer = { total: 0, hits: [] };
+
+/**
+ * Several feeds as one. Each version comes from the first of the sources that has it, and that the mapping lets it come
+ * from. Where a source can't tell, the others answer; but that something isn't there is only said when all have said so.
+ */
+export class MergedFeed implements FeedContent {
+  readonly name = 'all';
+  readonly #sources: readonly FeedContent[];
+  readonly #mapping: PackageSourceMapping;
+  readonly #pushTo: FeedContent | undefined;
+  readonly #versions = new MergedOnce(mergedVersions<ListedVersion>);
+  readonly #records = new MergedOnce(mergedVersions<PackageRecord>);
+  readonly #vulnerabilities = new MergedOnce(mergedVulnerabilities);
+  #closing: Promise<void> | undefined;
+
+  /** @throws NuGetError `INVALID_OPTION` */
+  constructor({ sources, mapping = new PackageSourceMapping(), pushTo }: MergedFeedOptions) {
+    const names = new Set(sources.map(({ name }) => name.toLowerCase()));
+    if (names.size < sources.length) throw new NuGetError('INVALID_OPTION', 'two sources have the same name');
+    this.#sources = sources;
+    this.#mapping = mapping;
+    this.#pushTo = pushTo;
+  }
+
+  async versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined> {
+    const heard = await askAll(this.#sourcesFor(id), (source) => source.versions(id, call), call);
+    return combined(heard, (lists) => this.#versions.of(lists));
+  }
+
+  async records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined> {
+    const heard = await askAll(this.#sourcesFor(id), (source) => source.records(id, call), call);
+    return combined(heard, (lists) => this.#records.of(lists));
+  }
+
+  package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined> {
+    return this.#first(identity, (source) => source.package(identity, call), call);
+  }
+
+  nuspec(identity: PackageIdentity, call?: FeedCall): Promise<Answer<Buffer> | undefined> {
+    return this.#first(identity, (source) => source.nuspec(identity, call), call);
+  }
+
+  async search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>> {
+    const [only] = this.#sources;
+    if (only !== undefined && this.#isAlone) return only.search(query, options, call);
+    const { skip = 0, take = DEFAULT_TAKE } = options;
+    const asked = { ...options, skip: 0, take: Math.min(skip + take, MAX_TAKE) };
+    const heard = await askAll(this.#sources, (source) => source.search(query, asked, call), call);
+    const found = combined(heard, () => {
+      const parts = heard.map(({ source, answer }) => {
+        return { answer: answer?.value ?? NOTHING, mayHave: (id: string) => this.#mayHave(source, id) };
+      });
+      return mergedHits(parts, { skip, take });
+    });
+    return found ?? { value: NOTHING, state: 'hit', asOf: 0 };
+  }
+
+  async autocomplete(prefix: string, options: SearchOptions, call?: FeedCall): Promise<Answer<readonly string[]>> {
+    const [only] = this.#sources;
+    if (only !== undefined && this.#isAlone) return only.autocomplete(prefix, options, call);
+    const { skip = 0, take = DEFAULT_TAKE } = options;
+    const asked = { ...options, skip: 0, take: Math.min(skip + take, MAX_TAKE) };
+    const heard = await askAll(this.#sources, (source) => source.autocomplete(prefix, asked, call), call);
+    const found = combined(heard, () => {
+      const lists = heard.map(({ source, answer }) => answer?.value.filter((id) => this.#mayHave(source, id)) ?? []);
+      return mergedIds(lists).slice(skip, skip + take);
+    });
+    return found ?? { value: [], state: 'hit', asOf: 0 };
+  }
+
+  async vulnerabilities(call?: FeedCall): Promise<Answer<ReadonlyMap<string, readonly Vulnerability[]>> | undefined> {
+    const heard = await askAll(this.#sources, (source) => source.vulnerabilities(call), call);
+    return combined(heard, (indexes) => this.#vulnerabilities.of(indexes));
+  }
+
+  async push(pkg: ReceivedPackage, call: PushCall): Promise<void> {
+    await this.#target().push(pkg, call);
+  }
+
+  async delete(identity: PackageIdentity, call: PushCall): Promise<boolean> {
+    return this.#target().delete(identity, call);
+  }
+
+  async relist(identity: PackageIdentity, call: PushCall): Promise<boolean> {
+    return this.#target().relist(identity, call);
+  }
+
+  /** Closes the sources. May be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = await Promise.allSettled(this.#sources.map((source) => source.close()));
+    const failed = closed.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  #sourcesFor(id: string): readonly FeedContent[] {
+    return this.#mapping.select(id, this.#sources);
+  }
+
+  #mayHave(source: FeedContent, id: string): boolean {
+    return !this.#mapping.isEnabled || (isPackageId(id) && this.#mapping.select(id, [source]).length > 0);
+  }
+
+  /** Whether one source has all that there is: it knows where a page begins, where several are asked from their start. */
+  get #isAlone(): boolean {
+    return this.#sources.length === 1 && !this.#mapping.isEnabled;
+  }
+
+  /**
+   * From the first source that has it. Those that list the version are asked first, and those that can't say; the others
+   * only when none of these has it, since their lists may be older than the version.
+   */
+  async #first<T>(
+    { id, version }: PackageIdentity,
+    ask: (source: FeedContent) => Promise<T | undefined>,
+    call: FeedCall | undefined,
+  ): Promise<T | undefined> {
+    const sources = this.#sourcesFor(id);
+    let failure: { readonly source: FeedContent; readonly error: unknown } | undefined;
+    for (const source of sources.length > 1 ? await likelyFirst(sources, id, version, call) : sources) {
+      try {
+        const found = await ask(source);
+        if (found !== undefined) return found;
+      } catch (error) {
+        call?.signal?.throwIfAborted();
+        failure ??= { source, error };
+      }
+    }
+    if (failure === undefined) return undefined;
+    throw unavailable(failure.source.name, failure.error);
+  }
+
+  #target(): FeedContent {
+    if (this.#pushTo !== undefined) return this.#pushTo;
+    throw new NuGetError('UNSUPPORTED', 'none of the sources takes packages: `nuget.push_to` names the one that does');
+  }
+}
+
+async function likelyFirst(
+  sources: readonly FeedContent[],
+  id: string,
+  version: NuGetVersion,
+  call: FeedCall | undefined,
+): Promise<readonly FeedContent[]> {
+  const name = version.toNormalizedString().toLowerCase();
+  const heard = await askAll(sources, (source) => source.versions(id, call), call);
+  const mayHave = ({ answer, error }: Heard<readonly ListedVersion[]>) =>
+    error !== undefined || answer?.value.some((listed) => listed.version === name) === true;
+  return [...heard.filter(mayHave), ...heard.filter((each) => !mayHave(each))].map(({ source }) => source);
+}

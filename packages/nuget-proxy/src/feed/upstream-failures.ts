@@ -1,0 +1,42 @@
+import { isNuGetError, NuGetError } from '@granary/nuget';
+import { FeedUnavailableError } from '../errors.js';
+
+/** Causes that are looked through: an error of the source, of the HTTP client, and of one of its policies. */
+const MAX_CAUSES = 8;
+
+/** Whatever asking a source ended with, as the one error that says that the feed can't tell. */
+export function unavailable(source: string, error: unknown): FeedUnavailableError {
+  if (error instanceof FeedUnavailableError) return error;
+  const said = error instanceof Error ? error.message : String(error);
+  // Errors of sources begin with the source's name.
+  const message = said.startsWith(`${source}: `) ? said.slice(source.length + 2) : said;
+  return new FeedUnavailableError(source, message, { cause: error, retryAfterMs: retryAfterMsOf(error) });
+}
+
+/** When to try again, as whoever refused said it. */
+function retryAfterMsOf(error: unknown): number | undefined {
+  let cause = error;
+  for (let i = 0; i < MAX_CAUSES && typeof cause === 'object' && cause !== null; i++) {
+    if ('retryAfterMs' in cause && typeof cause.retryAfterMs === 'number' && cause.retryAfterMs >= 0) {
+      return cause.retryAfterMs;
+    }
+    cause = (cause as { readonly cause?: unknown }).cause;
+  }
+  return undefined;
+}
+
+/** What a push, delete or relist that upstream refused or couldn't take ends with here. */
+export function refusal(source: string, error: unknown): unknown {
+  if (!isNuGetError(error)) return error;
+  switch (error.code) {
+    case 'SOURCE_UNAVAILABLE':
+    case 'PROTOCOL':
+    case 'CLOSED':
+      return unavailable(source, error);
+    // This server knows its client; it is the source that doesn't know the key.
+    case 'UNAUTHORIZED':
+      return new NuGetError('FORBIDDEN', error.message, { cause: error });
+    default:
+      return error;
+  }
+}
