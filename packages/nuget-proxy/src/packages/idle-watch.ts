@@ -1,0 +1,43 @@
+/** What time limits are set with. `setTimeout` and `clearTimeout` of Node fit. */
+export interface IdleTimers {
+  setTimeout(callback: () => void, ms: number): unknown;
+  clearTimeout(handle: unknown): void;
+}
+
+/** Parts of the time limit at whose ends it is looked at. */
+const PARTS = 4;
+
+/**
+ * Notices that nothing was heard for a time, at the latest a quarter of it later: one timer in a while, and none for each
+ * thing that is heard.
+ */
+export class IdleWatch {
+  readonly #partMs: number;
+  readonly #timers: IdleTimers;
+  readonly #onIdle: () => void;
+  #silentParts = 0;
+  #timer: unknown;
+
+  constructor(idleMs: number, timers: IdleTimers, onIdle: () => void) {
+    this.#partMs = Math.ceil(idleMs / PARTS);
+    this.#timers = timers;
+    this.#onIdle = onIdle;
+    this.#wait();
+  }
+
+  heard(): void {
+    this.#silentParts = 0;
+  }
+
+  stop(): void {
+    this.#timers.clearTimeout(this.#timer);
+  }
+
+  #wait(): void {
+    this.#timer = this.#timers.setTimeout(() => {
+      // The part in which something was heard counts as silent when it ends, however short the rest of it was.
+      if (++this.#silentParts > PARTS) this.#onIdle();
+      else this.#wait();
+    }, this.#partMs);
+  }
+}

@@ -1,0 +1,87 @@
+import type { ActionResultStore, BlobStore } from '@granary/blobs';
+import type { PackageIdentity } from '@granary/nuget';
+import type { Logger } from '@granary/telemetry';
+import type { FeedCall } from '../feed/feed-content.js';
+import type { KeptPackages } from './kept-packages.js';
+import { decodeEntry, encodeEntry, entryKey, type PackageEntry, packageKey } from './package-entry.js';
+import type { ReceivedContent } from './receive-package.js';
+
+interface Stores {
+  readonly blobs: BlobStore;
+  readonly actionResults: ActionResultStore;
+  readonly logger: Logger;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+}
+
+/** What is written down of the packages in the blob store, and which of them are kept. */
+export class PackageEntries {
+  readonly #stores: Stores;
+  readonly #kept: KeptPackages | undefined;
+  readonly #background = new Set<Promise<void>>();
+
+  constructor(stores: Stores, kept: KeptPackages | undefined) {
+    this.#stores = stores;
+    this.#kept = kept;
+  }
+
+  /** The entry of a package whose bytes are here; a use of both. */
+  async find(source: string, identity: PackageIdentity, call: FeedCall | undefined): Promise<PackageEntry | undefined> {
+    const { blobs, actionResults } = this.#stores;
+    const key = packageKey(identity);
+    const name = entryKey(source, key);
+    const value = await actionResults.get(name, call);
+    const entry = value && decodeEntry(key, value);
+    if (entry === undefined || (await blobs.findMissing([entry.digest], call)).length > 0) {
+      this.#inBackground(this.#kept?.drop(name));
+      return undefined;
+    }
+    this.#inBackground(this.#kept?.keep(name, identity.id, entry.digest, false));
+    return entry;
+  }
+
+  /**
+   * Stores a package: the bytes first, since an entry without them is of no use.
+   *
+   * @param always never evict it, whatever the patterns say
+   */
+  async store(
+    source: string,
+    identity: PackageIdentity,
+    { digest, sha512 }: ReceivedContent,
+    bytes: AsyncIterable<Buffer>,
+    call: FeedCall,
+    always = false,
+  ): Promise<PackageEntry> {
+    const { blobs, actionResults, clock } = this.#stores;
+    const key = packageKey(identity);
+    const name = entryKey(source, key);
+    const entry: PackageEntry = { digest, sha512, storedAt: clock() };
+    await blobs.write(digest, bytes, call);
+    await actionResults.set(name, encodeEntry(key, entry), call);
+    const keeping = this.#kept?.keep(name, identity.id, digest, always);
+    if (always) await keeping;
+    else this.#inBackground(keeping);
+    return entry;
+  }
+
+  async remove(source: string, identity: PackageIdentity): Promise<boolean> {
+    const name = entryKey(source, packageKey(identity));
+    await this.#kept?.drop(name);
+    return this.#stores.actionResults.delete(name);
+  }
+
+  /** Resolves when nothing is being written any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#background);
+  }
+
+  /** A package is here although the list of those that are kept can't be written. */
+  #inBackground(work: Promise<void> | undefined): void {
+    if (work === undefined) return;
+    const running = work
+      .catch((error) => this.#stores.logger.warning('The list of kept packages was not written', error))
+      .finally(() => this.#background.delete(running));
+    this.#background.add(running);
+  }
+}

@@ -1,0 +1,77 @@
+import { type ActionResultStore, type BlobStore, type FileSystem, nodeFileSystem } from '@granary/blobs';
+import { NuGetError, type NuGetMetrics, noopNuGetMetrics } from '@granary/nuget';
+import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
+import type { IdleTimers } from './idle-watch.js';
+import type { KeptPackages } from './kept-packages.js';
+
+const GIB = 1024 ** 3;
+
+export interface PackageStoreOptions {
+  /** Where packages are, among everything else. The store closes neither. */
+  readonly blobs: BlobStore;
+  /** Where is written down what is known of them; of the same durability and order of eviction as the blobs. */
+  readonly actionResults: ActionResultStore;
+  /** For packages under way: a folder that is there, and cleared when the server starts. */
+  readonly incomingDirectory: string;
+  /** Which packages are never evicted. Default: none. */
+  readonly kept?: KeptPackages | undefined;
+  /** Longest package. Default 2 GiB. */
+  readonly maxPackageBytes?: number | undefined;
+  /** Bytes that stay free in the file system of `incomingDirectory`. Default 0: not looked after. */
+  readonly minFreeBytes?: number | undefined;
+  /** Packages that arrive from one source at once; more wait. Default 64. */
+  readonly maxArrivals?: number | undefined;
+  /** Packages that wait for their turn, for each source; from there on they are refused. Default 2000. */
+  readonly maxWaiting?: number | undefined;
+  /** How long upstream may send nothing in the middle of a package. Default 30,000. */
+  readonly idleTimeoutMs?: number | undefined;
+  readonly metrics?: NuGetMetrics | undefined;
+  readonly logger?: Logger | undefined;
+  readonly tracer?: Tracer | undefined;
+  /** Milliseconds since 1970. Default `Date.now`. */
+  readonly clock?: (() => number) | undefined;
+  readonly timers?: IdleTimers | undefined;
+  /** Default: Node's. */
+  readonly fileSystem?: FileSystem | undefined;
+}
+
+/** The options with every default filled in. */
+export type ResolvedOptions = {
+  readonly [K in Exclude<keyof PackageStoreOptions, 'kept'>]-?: NonNullable<PackageStoreOptions[K]>;
+};
+
+/** @throws NuGetError `INVALID_OPTION` naming the option that is wrong */
+export function resolveOptions(options: PackageStoreOptions): ResolvedOptions {
+  const resolved: ResolvedOptions = {
+    blobs: options.blobs,
+    actionResults: options.actionResults,
+    incomingDirectory: options.incomingDirectory,
+    maxPackageBytes: options.maxPackageBytes ?? 2 * GIB,
+    minFreeBytes: options.minFreeBytes ?? 0,
+    maxArrivals: options.maxArrivals ?? 64,
+    maxWaiting: options.maxWaiting ?? 2000,
+    idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
+    metrics: options.metrics ?? noopNuGetMetrics,
+    logger: options.logger ?? nullLogger,
+    tracer: options.tracer ?? noopTracer,
+    clock: options.clock ?? Date.now,
+    timers: options.timers ?? nodeTimers,
+    fileSystem: options.fileSystem ?? nodeFileSystem,
+  };
+  wholeNumber('maxPackageBytes', resolved.maxPackageBytes, 1);
+  wholeNumber('minFreeBytes', resolved.minFreeBytes, 0);
+  wholeNumber('maxArrivals', resolved.maxArrivals, 1);
+  wholeNumber('maxWaiting', resolved.maxWaiting, 0);
+  wholeNumber('idleTimeoutMs', resolved.idleTimeoutMs, 1);
+  return resolved;
+}
+
+const nodeTimers: IdleTimers = {
+  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
+};
+
+function wholeNumber(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new NuGetError('INVALID_OPTION', `${name} must be a whole number from ${least} on, not ${value}`);
+}

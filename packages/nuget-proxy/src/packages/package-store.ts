@@ -1,0 +1,317 @@
+import { createReadStream } from 'node:fs';
+import { NuGetError, type PackageIdentity, type PackageStream, verifyPackage } from '@granary/nuget';
+import { noopSpan, type Span } from '@granary/telemetry';
+import type { FeedCall, PackageContent } from '../feed/feed-content.js';
+import { Arrival } from './arrival.js';
+import { ArrivalSlots } from './arrival-slots.js';
+import { ArrivingPackage } from './arriving-package.js';
+import { hashFile } from './hash-file.js';
+import { PackageEntries } from './package-entries.js';
+import { type PackageEntry, packageKey } from './package-entry.js';
+import { type PackageStoreOptions, type ResolvedOptions, resolveOptions } from './package-store-options.js';
+import type { ExpectedPackage, ReceivedContent } from './receive-package.js';
+import { Spool } from './spool.js';
+import { StoredPackage } from './stored-package.js';
+
+/** Asks upstream for a package; undefined when it hasn't got it. */
+export type OpenUpstream = (signal: AbortSignal, span: Span | undefined) => Promise<PackageStream | undefined>;
+
+export interface FetchCall extends FeedCall {
+  /** For traces. */
+  readonly sourceUrl?: string | undefined;
+}
+
+export interface AdoptOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Never evict it, whatever the patterns say. Default false. */
+  readonly keep?: boolean | undefined;
+}
+
+/**
+ * Packages by source, id and version, their bytes in the blob store: from there, or from upstream, once however many ask.
+ * Who asks gets the first bytes while a package arrives, and the last ones only after all of it was verified and stored.
+ */
+export class PackageStore implements AsyncDisposable {
+  readonly #options: ResolvedOptions;
+  readonly #entries: PackageEntries;
+  readonly #arrivals = new Map<string, Arrival>();
+  readonly #slots = new Map<string, ArrivalSlots>();
+  /** What is under way; waited for when the store is closed. */
+  readonly #running = new Set<Promise<void>>();
+  #closing: Promise<void> | undefined;
+
+  constructor(options: PackageStoreOptions) {
+    this.#options = resolveOptions(options);
+    this.#entries = new PackageEntries(this.#options, options.kept);
+  }
+
+  /** Packages that arrive now, or wait for their turn. */
+  get arriving(): number {
+    return this.#arrivals.size;
+  }
+
+  /** The package, when it is here: that counts as a use of it. One whose bytes are gone isn't here. */
+  async find(source: string, identity: PackageIdentity, call?: FeedCall): Promise<StoredPackage | undefined> {
+    this.#assertOpen();
+    const entry = await this.#entries.find(source, identity, call);
+    const { metrics } = this.#options;
+    quietly(() => (entry ? metrics.cacheHit?.('package') : metrics.cacheMiss?.('package')));
+    return entry && new StoredPackage(entry, this.#options.blobs);
+  }
+
+  /**
+   * The package from upstream, unless it has come meanwhile; undefined when upstream hasn't got it. Resolves when there are
+   * bytes that can be handed out: the first ones of a large package, a small one as soon as it was verified.
+   *
+   * @param open called at most once for all who ask at the same time, with a signal that aborts when nobody does any more.
+   * @param expected What the package has to be, taken of whoever asks first
+   * @throws SourceError `SOURCE_UNAVAILABLE` when the package breaks off or upstream falls silent, `INVALID_PACKAGE` when
+   * it is none or another one, `LIMIT` when it is too long; what `open` throws; NuGetError `CLOSED`;
+   * FeedUnavailableError when too many wait
+   */
+  async fetch(
+    source: string,
+    identity: PackageIdentity,
+    open: OpenUpstream,
+    expected: ExpectedPackage = {},
+    call: FetchCall = {},
+  ): Promise<PackageContent | undefined> {
+    call.signal?.throwIfAborted();
+    this.#assertOpen();
+    const id = `${source}\n${packageKey(identity)}`;
+    let arrival = this.#arrivals.get(id);
+    if (arrival === undefined || arrival.isStopped || !arrival.join()) {
+      arrival = this.#begin(id, source, identity, open, expected, call);
+      arrival.join();
+    }
+    let content: PackageContent | undefined;
+    try {
+      content = await this.#contentOf(arrival, call.signal);
+      return content;
+    } finally {
+      if (!(content instanceof ArrivingPackage)) await arrival.leave();
+    }
+  }
+
+  /**
+   * Stores a package that is in a file, which stays the caller's.
+   *
+   * @throws NuGetError `INVALID_PACKAGE`, `LIMIT`
+   * @throws StoreError when it can't be stored
+   */
+  async adopt(
+    source: string,
+    identity: PackageIdentity,
+    path: string,
+    options: AdoptOptions = {},
+  ): Promise<StoredPackage> {
+    this.#assertOpen();
+    const { signal, keep = false } = options;
+    const work = this.#adopt(source, identity, path, keep, signal);
+    this.#track(work.then(() => {}));
+    return new StoredPackage(await work, this.#options.blobs);
+  }
+
+  /** Forgets a package, whose bytes go when their time has come; whether it was here. */
+  async remove(source: string, identity: PackageIdentity): Promise<boolean> {
+    this.#assertOpen();
+    return this.#entries.remove(source, identity);
+  }
+
+  /** Ends what arrives, and waits for what is being stored. May be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    for (const arrival of this.#arrivals.values()) arrival.stop(closed());
+    await Promise.allSettled(this.#running);
+    await this.#entries.settled();
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw closed();
+  }
+
+  /** Waits until it is clear what becomes of it. */
+  async #contentOf(arrival: Arrival, signal: AbortSignal | undefined): Promise<PackageContent | undefined> {
+    while (arrival.state.name === 'asking') await progressOf(arrival, signal);
+    const { state } = arrival;
+    if (state.name === 'failed') throw state.error;
+    if (state.name === 'stored') return new StoredPackage(state.entry, this.#options.blobs);
+    return state.name === 'absent' ? undefined : new ArrivingPackage(arrival);
+  }
+
+  #begin(
+    id: string,
+    source: string,
+    identity: PackageIdentity,
+    open: OpenUpstream,
+    expected: ExpectedPackage,
+    call: FetchCall,
+  ): Arrival {
+    const { incomingDirectory, fileSystem, tracer } = this.#options;
+    const parent = call.span;
+    const span = tracer.enabled
+      ? tracer.startSpan('DownloadPackage', {
+          ...(parent && { parent }),
+          attributes: {
+            'package.id': identity.id,
+            'package.version': identity.version.toNormalizedString(),
+            'source.url': call.sourceUrl,
+          },
+        })
+      : noopSpan;
+    const passedOn = { span: span.recording ? span : parent };
+    const slots = this.#slotsOf(source);
+    const arrival = new Arrival(new Spool(incomingDirectory, fileSystem), {
+      ...this.#options,
+      source,
+      identity,
+      expected,
+      freeBytes: () => fileSystem.freeBytes(incomingDirectory),
+      find: async () => {
+        const entry = await this.#entries.find(source, identity, passedOn);
+        return entry && isExpected(entry, expected) ? entry : undefined;
+      },
+      takeTurn: async (signal) => {
+        await slots.take(signal);
+        return () => slots.release();
+      },
+      open: (signal) => open(signal, passedOn.span),
+      store: (content, spool) => this.#storeArrived(source, identity, content, spool, passedOn),
+    });
+    this.#arrivals.set(id, arrival);
+    this.#track(this.#watch(id, source, identity, arrival, span));
+    return arrival;
+  }
+
+  /** Runs an arrival, and tells whoever listens what became of it. */
+  async #watch(
+    id: string,
+    source: string,
+    { id: packageId, version }: PackageIdentity,
+    arrival: Arrival,
+    span: Span,
+  ): Promise<void> {
+    const { logger, metrics, clock } = this.#options;
+    const start = clock();
+    logger.debug('Fetching {PackageId} {Version} from {Source}', packageId, version, source);
+    await arrival.run();
+    if (this.#arrivals.get(id) === arrival) this.#arrivals.delete(id);
+    const { state } = arrival;
+    const finished = (status: 'success' | 'failure') =>
+      quietly(() => metrics.packageDownloaded?.(status, clock() - start, span.recording ? span : undefined));
+    if (state.name === 'complete') {
+      finished('success');
+      logger.information(
+        'Fetched {PackageId} {Version} from {Source}: {Bytes} bytes in {Elapsed} ms',
+        packageId,
+        version,
+        source,
+        arrival.length,
+        clock() - start,
+      );
+    } else if (state.name === 'failed') {
+      span.recordError(state.error);
+      if (!arrival.isStopped) {
+        finished('failure');
+        logger.warning('Could not fetch {PackageId} {Version} from {Source}', packageId, version, source, state.error);
+      }
+    }
+    if (span.recording) {
+      span.setAttribute('cache.hit', state.name === 'stored');
+      if (arrival.length !== undefined) span.setAttribute('package.size', arrival.length);
+    }
+    span.end();
+  }
+
+  /** What can't be stored is logged, and given to those who wait for it all the same. */
+  async #storeArrived(
+    source: string,
+    identity: PackageIdentity,
+    content: ReceivedContent,
+    spool: Spool,
+    call: FeedCall,
+  ): Promise<PackageEntry | undefined> {
+    try {
+      return await this.#entries.store(source, identity, content, spool.chunks(), call);
+    } catch (error) {
+      const { id, version } = identity;
+      this.#options.logger.warning('{PackageId} {Version} of {Source} was not stored', id, version, source, error);
+      return undefined;
+    }
+  }
+
+  async #adopt(
+    source: string,
+    identity: PackageIdentity,
+    path: string,
+    keep: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<PackageEntry> {
+    const { maxPackageBytes } = this.#options;
+    await verifyPackage(path, identity, { signal });
+    const content = await hashFile(path, maxPackageBytes, signal);
+    return this.#entries.store(source, identity, content, createReadStream(path), { signal }, keep);
+  }
+
+  #slotsOf(source: string): ArrivalSlots {
+    const { maxArrivals, maxWaiting } = this.#options;
+    let slots = this.#slots.get(source);
+    if (slots === undefined) {
+      slots = new ArrivalSlots(source, maxArrivals, maxWaiting);
+      this.#slots.set(source, slots);
+    }
+    return slots;
+  }
+
+  #track(work: Promise<void>): void {
+    const running = work.then(
+      () => {},
+      () => {},
+    );
+    this.#running.add(running);
+    void running.then(() => this.#running.delete(running));
+  }
+}
+
+/** Whether what is here is what the source says now. */
+function isExpected({ digest, sha512 }: PackageEntry, { hash, size }: ExpectedPackage): boolean {
+  if (size !== undefined && size !== digest.size) return false;
+  return hash === undefined || !/^sha-?512$/i.test(hash.algorithm) || hash.value.trim() === sha512;
+}
+
+/** Resolves when there is something new. */
+async function progressOf(arrival: Arrival, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  let abort = () => {};
+  let wake = () => {};
+  try {
+    await new Promise<void>((resolve, reject) => {
+      abort = () => reject(signal?.reason);
+      wake = resolve;
+      signal?.addEventListener('abort', abort, { once: true });
+      arrival.onProgress(wake);
+    });
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    arrival.offProgress(wake);
+  }
+}
+
+/** Calls what only listens: what it throws must not break what it listens to. */
+function quietly(listen: () => void): void {
+  try {
+    listen();
+  } catch {}
+}
+
+function closed(): NuGetError {
+  return new NuGetError('CLOSED', 'the package store is closed');
+}

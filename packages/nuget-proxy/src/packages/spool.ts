@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { FileSystem, MaybePromise, OpenFile } from '@granary/blobs';
+import type { RandomAccessSource } from '@granary/nuget';
+
+/** Bytes that are written together. What is shorter than that never becomes a file. */
+const WRITE_BYTES = 256 * 1024;
+
+/** Longest piece that is read from the file at once. */
+const READ_BYTES = 64 * 1024;
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Bytes that arrive, in a temporary file, and can be read from any place meanwhile. The last ones are in memory, where
+ * all who keep up with them share the same buffers: at most twice what is written at once, and the largest chunk.
+ *
+ * Whoever needs it holds it; with the last one the file goes.
+ */
+export class Spool {
+  readonly #directory: string;
+  readonly #fs: FileSystem;
+  /** What isn't in the file yet, in order. */
+  readonly #tail: Buffer[] = [];
+  /** Where the tail begins. */
+  #written = 0;
+  #size = 0;
+  #file: { readonly handle: OpenFile; readonly path: string } | undefined;
+  #writing: Promise<void> | undefined;
+  #failure: unknown;
+  #holders = 1;
+  #closing: Promise<void> | undefined;
+
+  constructor(directory: string, fs: FileSystem) {
+    this.#directory = directory;
+    this.#fs = fs;
+  }
+
+  /** Bytes that have come. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /**
+   * Takes a chunk, whose memory belongs to the spool from now on. What it returns is waited for before the next one.
+   *
+   * @throws what the file system throws
+   */
+  append(chunk: Buffer): Promise<void> | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#tail.push(chunk);
+    this.#size += chunk.length;
+    const waiting = this.#size - this.#written;
+    if (waiting < WRITE_BYTES) return undefined;
+    if (this.#writing === undefined) {
+      this.#writing = this.#writeTail().finally(() => {
+        this.#writing = undefined;
+      });
+      // Whoever appends next gets the error.
+      this.#writing.catch(() => {});
+    }
+    return waiting < 2 * WRITE_BYTES ? undefined : this.#writing;
+  }
+
+  /** Bytes from a position on that has come: at least one, at most `length`. They are not to be changed. */
+  read(position: number, length: number): MaybePromise<Buffer> {
+    if (position < this.#written) return this.#readFile(position, Math.min(length, this.#written - position));
+    let start = this.#written;
+    for (const chunk of this.#tail) {
+      if (position < start + chunk.length) return chunk.subarray(position - start, position - start + length);
+      start += chunk.length;
+    }
+    return NOTHING;
+  }
+
+  /** What has come, for those who read here and there. It must not grow meanwhile. */
+  source(): RandomAccessSource {
+    return {
+      size: this.#size,
+      read: async (position, length) => {
+        const pieces: Buffer[] = [];
+        for await (const piece of this.#pieces(position, Math.min(this.#size, position + length))) pieces.push(piece);
+        return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+      },
+    };
+  }
+
+  /** All that has come, from the beginning. */
+  chunks(): AsyncIterable<Buffer> {
+    return this.#pieces(0, this.#size);
+  }
+
+  /** Whether it could be held: what was released for good is gone. */
+  hold(): boolean {
+    if (this.#holders === 0) return false;
+    this.#holders++;
+    return true;
+  }
+
+  /** Ends a hold; reads that were begun with it are over. */
+  async release(): Promise<void> {
+    if (--this.#holders > 0) return;
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async *#pieces(from: number, to: number): AsyncGenerator<Buffer, void> {
+    for (let position = from; position < to; ) {
+      const bytes = await this.read(position, to - position);
+      position += bytes.length;
+      yield bytes;
+    }
+  }
+
+  async #writeTail(): Promise<void> {
+    try {
+      const file = this.#file ?? (await this.#create());
+      while (this.#size - this.#written >= WRITE_BYTES) {
+        const chunks = this.#tail.length;
+        const bytes = chunks === 1 ? (this.#tail[0] as Buffer) : Buffer.concat(this.#tail);
+        await writeAll(file.handle, bytes, this.#written);
+        this.#tail.splice(0, chunks);
+        this.#written += bytes.length;
+      }
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+  }
+
+  async #create(): Promise<{ readonly handle: OpenFile; readonly path: string }> {
+    const path = join(this.#directory, `package-${randomUUID()}`);
+    this.#file = { handle: await this.#fs.create(path), path };
+    return this.#file;
+  }
+
+  async #readFile(position: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafeSlow(Math.min(length, READ_BYTES));
+    const read = await (this.#file as { handle: OpenFile }).handle.read(bytes, 0, bytes.length, position);
+    if (read === 0) throw new Error('the temporary file of a package is shorter than what was written to it');
+    return bytes.subarray(0, read);
+  }
+
+  async #close(): Promise<void> {
+    await this.#writing?.catch(() => {});
+    this.#tail.length = 0;
+    if (this.#file === undefined) return;
+    const { handle, path } = this.#file;
+    await Promise.allSettled([handle.close(), this.#fs.unlink(path)]);
+  }
+}
+
+async function writeAll(file: OpenFile, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const written = await file.write(bytes, done, bytes.length - done, position + done);
+    if (written === 0) throw new Error('the file system took no bytes');
+    done += written;
+  }
+}
