@@ -1,9 +1,10 @@
-import { closeSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { open, type RootDatabase } from 'lmdb';
 import { CacheClosedError, LayerUnavailableError } from '../errors.js';
+import { checkMagic } from '../lmdb/check-magic.js';
 import { createDatabase, DATABASE_FILE } from '../lmdb/create-database.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import { DiskLayer, type DiskLayerOptions } from './disk-layer.js';
@@ -38,9 +39,6 @@ const DEFAULT_NAMESPACES = 64;
 const DEFAULT_PENDING_BYTES = 64 * 1024 * 1024;
 const DEFAULT_NAMESPACE = 'default';
 const MAX_NAMESPACE_LENGTH = 100;
-/** What LMDB's file begins with, after a page's header. */
-const MAGIC = Buffer.from('dec0efbe', 'hex');
-const MAGIC_WITHIN = 64;
 /** After a commit that failed LMDB waits for a sync that never comes. */
 const CLOSE_WAIT_MS = 500;
 
@@ -152,23 +150,5 @@ export class DiskFolder {
     const known = this.namespaces();
     if (!known.includes(namespace) && known.length >= this.#maxNamespaces)
       throw new InvalidOptionError('namespace', `one of the ${known.length} that there are`, JSON.stringify(namespace));
-  }
-}
-
-/** LMDB takes the process down when it opens a file that is no database of its own. */
-function checkMagic(path: string): void {
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  try {
-    const start = Buffer.alloc(MAGIC_WITHIN);
-    if (readSync(file, start) > 0 && !start.includes(MAGIC))
-      throw new Error(`${path} is damaged: remove the folder to start with an empty one`);
-  } finally {
-    closeSync(file);
   }
 }

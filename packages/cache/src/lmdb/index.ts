@@ -1,1 +1,3 @@
+export { FolderLock } from '../disk/folder-lock.js';
+export { checkMagic } from './check-magic.js';
 export { createDatabase, DATABASE_FILE } from './create-database.js';

@@ -242,6 +242,14 @@ describe("a package that can't be installed", () => {
     expect((await filesBelow(folder)).every((path) => path.startsWith('good'))).toBe(true);
   });
 
+  it('is told of when something that is no folder is in its place', async () => {
+    await mkdir(join(folder, 'a'));
+    await writeFile(join(folder, 'a', '1.0.0'), 'a file');
+    const [result] = await installer().install([packages.add({ id: 'A', version: '1.0.0' })]);
+    expect(result).toMatchObject({ outcome: 'failed' });
+    expect(await readdir(join(folder, 'a'))).toEqual(['1.0.0']);
+  });
+
   it('is told of when it is larger than it may be', async () => {
     const [result] = await installer({ maxPackageBytes: 100 }).install([packages.add({ id: 'A', version: '1.0.0' })]);
     expect(result).toMatchObject({ outcome: 'failed', error: { code: 'LIMIT' } });

@@ -2,7 +2,7 @@ import type { Edge, IdSet, PackageNode } from './nodes.js';
 import { findReach, type Occurrence, walk } from './walk.js';
 
 /** A cycle: the dependency that closes it, and where. */
-export interface Cycle {
+interface Cycle {
   readonly at: Occurrence;
   readonly edge: Edge;
 }
