@@ -11,6 +11,20 @@ export {
   upstreamSourceOptions,
 } from './feed/upstream-feed-options.js';
 export type { UpstreamStatus } from './feed/upstream-health.js';
+export {
+  type AccessDenial,
+  FeedAccessError,
+  type FeedCredentials,
+  type FeedHooks,
+  type FeedRequestRecord,
+  type FeedRight,
+} from './http/hooks.js';
+export {
+  createNuGetHandler,
+  type NuGetHandler,
+  type NuGetHandlerOptions,
+  type NuGetLimits,
+} from './http/nuget-handler.js';
 export { KeptPackages, type KeptPackagesOptions } from './packages/kept-packages.js';
 export {
   type AdoptOptions,
