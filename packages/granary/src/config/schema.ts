@@ -47,7 +47,7 @@ export const configSchema = z.strictObject({
     durability: choice(
       ['none', 'data', 'full'],
       'data',
-      'What is synced to the disk before an upload is acknowledged: nothing, its bytes, or its index entry too.',
+      'What is synced to the disk before an upload is acknowledged: nothing, its bytes and its index entry, or the name of its file too.',
     ),
   }),
   limits: section({
