@@ -1,7 +1,3 @@
-import { rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { NupkgReader, type PackageStream } from '@granary/nuget';
 import { describe, expect, it } from 'vitest';
 import type { PackageContent } from '../feed/feed-content.js';
 import { bytesOf, identityOf, packageOf, StoreUnderTest, Upstream } from './testing/store-under-test.js';
@@ -12,19 +8,6 @@ const A = identityOf('Contoso.A');
 function read(content: PackageContent | undefined, part?: Parameters<PackageContent['open']>[0]): Promise<Buffer> {
   return bytesOf((content as PackageContent).open(part));
 }
-
-/** Reads so many bytes and leaves the rest. */
-async function take(stream: Readable, bytes: number): Promise<Buffer> {
-  let got = Buffer.alloc(0);
-  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
-    got = Buffer.concat([got, chunk]);
-    if (got.length >= bytes) break;
-  }
-  return got;
-}
-
-/** Resolves when what has been settled by now has had its effects. */
-const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 20));
 
 describe('a package that comes from upstream', () => {
   it('is stored, found and given byte for byte', async () => {
