@@ -64,11 +64,11 @@ export abstract class Call<T> extends Linked implements Handler, CallProgress, R
     if (this.#pendingAbort !== undefined) controller.abort(this.#pendingAbort);
   }
 
-  onResponseStart(controller: Controller, statusCode: number, headers: ResponseHeaders): void {
+  onResponseStart(controller: Controller, statusCode: number, headers: ResponseHeaders, statusText = ''): void {
     if (statusCode < 200 || this.#over) return;
     this.#controller = controller;
     this.statusCode = statusCode;
-    this.start(controller, statusCode, headers);
+    this.start(controller, statusCode, headers, statusText);
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
@@ -89,7 +89,12 @@ export abstract class Call<T> extends Linked implements Handler, CallProgress, R
     return this.error('CLOSED', 'the client was closed');
   }
 
-  protected abstract start(controller: Controller, statusCode: number, headers: ResponseHeaders): void;
+  protected abstract start(
+    controller: Controller,
+    statusCode: number,
+    headers: ResponseHeaders,
+    statusText: string,
+  ): void;
   protected abstract receive(controller: Controller, chunk: Buffer): void;
   protected abstract complete(): void;
   /** The call broke off after its start. */

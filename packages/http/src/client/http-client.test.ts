@@ -30,9 +30,10 @@ afterEach(async () => {
 
 describe('a client', () => {
   it('answers with status, headers and a body that streams', async () => {
-    answer = (_, res) => res.writeHead(404, { 'x-a': ['1', '2'] }).end('not here');
+    answer = (_, res) => res.writeHead(404, 'Not here', { 'x-a': ['1', '2'] }).end('not here');
     const response = await clientWith({}).request(server.url);
     expect(response.statusCode).toBe(404);
+    expect(response.statusText).toBe('Not here');
     expect(response.headers['x-a']).toEqual(['1', '2']);
     expect((await read(response.body)).toString()).toBe('not here');
   });

@@ -57,6 +57,11 @@ export interface HttpClientOptions {
   readonly retry?: Omit<HttpRetryOptions, 'circuitBreaker'> | false | undefined;
   /** Default: opens after 5 failures in a row, for 60 s. */
   readonly circuitBreaker?: HttpCircuitBreakerOptions | HttpCircuitBreaker | false | undefined;
+  /**
+   * Whether one connection that is refused, or not there in time, opens the circuit of its host: waiting for it is what
+   * takes long. Default false: it counts as any failure.
+   */
+  readonly opensWhenUnreachable?: boolean | undefined;
   /** Default: none; `{}` is 50 requests a second for each source, and 100 at once. */
   readonly rateLimiter?: PerSourceLimiterOptions | PerSourceLimiter | false | undefined;
   /** Default: none. */

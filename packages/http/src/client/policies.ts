@@ -40,7 +40,11 @@ export function policiesOf(options: HttpClientOptions): Policies {
     options.retry !== false && retry(retryOptionsOf(options, breakers)),
     limiter && rateLimit(limiter, { onDecision: metrics?.rateLimited?.bind(metrics) }),
     places && throttle(places),
-    breakers && circuitBreaker(breakers, { onFailure: metrics?.hostFailed?.bind(metrics) }),
+    breakers &&
+      circuitBreaker(breakers, {
+        onFailure: metrics?.hostFailed?.bind(metrics),
+        opensWhenUnreachable: options.opensWhenUnreachable,
+      }),
   ];
   return {
     interceptors: policies.filter((policy) => typeof policy === 'function'),

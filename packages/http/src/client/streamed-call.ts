@@ -5,6 +5,8 @@ import { ResponseBody } from './response-body.js';
 /** The answer to a request: status and headers as they came, and the body to be read. */
 export class HttpResponse {
   readonly statusCode: number;
+  /** What stands behind the status, as servers of HTTP/1.1 write it; '' where there is nothing. Anybody may have written it. */
+  readonly statusText: string;
   /** Names in lower case; several values of a name are an array. */
   readonly headers: ResponseHeaders;
   /**
@@ -13,8 +15,9 @@ export class HttpResponse {
    */
   readonly body: ResponseBody;
 
-  constructor(statusCode: number, headers: ResponseHeaders, body: ResponseBody) {
+  constructor(statusCode: number, statusText: string, headers: ResponseHeaders, body: ResponseBody) {
     this.statusCode = statusCode;
+    this.statusText = statusText;
     this.headers = headers;
     this.body = body;
   }
@@ -25,9 +28,14 @@ export class StreamedCall extends Call<HttpResponse> {
   readonly restartable = false;
   #body: ResponseBody | undefined;
 
-  protected override start(controller: Controller, statusCode: number, headers: ResponseHeaders): void {
+  protected override start(
+    controller: Controller,
+    statusCode: number,
+    headers: ResponseHeaders,
+    statusText: string,
+  ): void {
     this.#body = new ResponseBody(controller);
-    this.succeed(new HttpResponse(statusCode, headers, this.#body));
+    this.succeed(new HttpResponse(statusCode, statusText, headers, this.#body));
   }
 
   protected override receive(controller: Controller, chunk: Buffer): void {

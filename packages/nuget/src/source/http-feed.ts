@@ -7,6 +7,7 @@ import { type NuGetMetrics, noopNuGetMetrics } from '../metrics.js';
 import type { CallOptions, DocumentRequest, Feed, PackageStream, SendRequest } from '../protocol/feed.js';
 import { DocumentRequests } from './documents/document-requests.js';
 import { FeedDocuments } from './documents/feed-documents.js';
+import { oneLine, refusalReason, secretsIn } from './refusal-reason.js';
 import type { SourceCache } from './source-cache.js';
 import { SourceCacheContext } from './source-cache-context.js';
 import { statusFailure } from './source-failures.js';
@@ -53,16 +54,18 @@ export class HttpFeed implements Feed, AsyncDisposable {
   readonly #requests: SourceRequests;
   readonly #documents: FeedDocuments;
   readonly #downloadTimeoutMs: number;
+  readonly #logger: Logger;
   readonly #context = new SourceCacheContext();
   #closed = false;
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(options: HttpFeedOptions) {
-    const { name, client, userAgent, timers, clock = Date.now } = options;
+    const { name, client, userAgent, timers, clock = Date.now, logger = nullLogger } = options;
     if (!PLAIN.test(options.url)) throw new NuGetError('INVALID_OPTION', `${name}: the URL has control characters`);
     const authenticator = options.authenticator ?? new Authenticator({ source: name, url: options.url });
     this.name = name;
     this.url = authenticator.url;
+    this.#logger = logger;
     this.#downloadTimeoutMs = options.downloadTimeoutMs ?? DEFAULT_DOWNLOAD_TIMEOUT_MS;
     this.#requests = new SourceRequests({ name, client, authenticator, userAgent });
     this.#documents = new FeedDocuments({
@@ -73,7 +76,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
       staleIfErrorMs: options.staleIfErrorMs ?? DEFAULT_STALE_IF_ERROR_MS,
       restAfterErrorMs: options.restAfterErrorMs ?? DEFAULT_REST_MS,
       metrics: options.metrics ?? noopNuGetMetrics,
-      logger: options.logger ?? nullLogger,
+      logger,
       clock,
     });
   }
@@ -104,11 +107,15 @@ export class HttpFeed implements Feed, AsyncDisposable {
     const { method, headers, body, timeoutMs, signal, span } = request;
     const sessionId = (request.cacheContext ?? this.#context).sessionId;
     const sent = { method, headers, body, timeoutMs, signal, span, sessionId };
-    const { response, url: from } = await this.#requests.send(url, sent);
-    await drain(response);
+    const { response, url: from, credentials } = await this.#requests.send(url, sent);
     const { statusCode } = response;
+    const secrets = secretsIn({ ...headers, ...credentials });
+    if (statusCode !== 404 && (statusCode < 200 || statusCode > 299)) {
+      throw statusFailure(this.name, from, statusCode, await refusalReason(response, secrets));
+    }
+    await drain(response);
     if (statusCode === 404) return statusCode;
-    if (statusCode < 200 || statusCode > 299) throw statusFailure(this.name, from, statusCode);
+    this.#tellWarnings(response, secrets);
     this.#documents.sourceChanged();
     return statusCode;
   }
@@ -121,6 +128,14 @@ export class HttpFeed implements Feed, AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Sources that took a package may have something to say about it, as of a licence that is named in an old way. */
+  #tellWarnings({ headers }: HttpResponse, secrets: readonly string[]): void {
+    const warnings = headers['x-nuget-warning'];
+    if (warnings === undefined) return;
+    const text = oneLine([warnings].flat().join('; '), secrets);
+    this.#logger.warning('{Source} took it, and warns: {Warning}', this.name, text);
   }
 
   #check({ signal }: CallOptions): void {

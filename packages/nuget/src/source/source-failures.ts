@@ -23,9 +23,10 @@ export function failureOf(source: string, url: string, error: unknown): unknown 
   return new SourceError(code, source, message, { statusCode: error.statusCode, cause: error });
 }
 
-/** The error for a status that is no answer. */
-export function statusFailure(source: string, url: string, statusCode: number): SourceError {
-  return new SourceError(codeOf(statusCode), source, `${shownUrl(url)} answered ${statusCode}`, { statusCode });
+/** The error for a status that is no answer, with the reason that the source gave, if it is fit to be shown. */
+export function statusFailure(source: string, url: string, statusCode: number, reason?: string): SourceError {
+  const said = reason === undefined ? '' : `: ${reason}`;
+  return new SourceError(codeOf(statusCode), source, `${shownUrl(url)} answered ${statusCode}${said}`, { statusCode });
 }
 
 function codeOf(status: number): NuGetErrorCode {

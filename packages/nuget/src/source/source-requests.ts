@@ -24,6 +24,14 @@ export interface SourceRequest {
   readonly maxBodyBytes?: number | undefined;
 }
 
+export interface SourceAnswer {
+  readonly response: HttpResponse;
+  /** Where it came from, after redirects. */
+  readonly url: string;
+  /** The headers that said who asks. */
+  readonly credentials: Readonly<Record<string, string>> | undefined;
+}
+
 /**
  * The release of NuGet's own clients whose protocols this one speaks: sources compare it with the oldest one that they
  * serve.
@@ -52,7 +60,7 @@ export class SourceRequests {
   }
 
   /** Answers with whatever status comes, but 401 and redirects. Read the body to its end, {@link drain} or destroy it. */
-  async send(url: string, request: SourceRequest): Promise<{ readonly response: HttpResponse; readonly url: string }> {
+  async send(url: string, request: SourceRequest): Promise<SourceAnswer> {
     const { authenticator, name } = this.#options;
     let at = url;
     let hops = 0;
@@ -74,7 +82,7 @@ export class SourceRequests {
         }
         authenticator.accepted(credentials);
         const location = REDIRECTS.has(statusCode) ? textOf(headers['location']) : undefined;
-        if (location === undefined) return { response, url: at };
+        if (location === undefined) return { response, url: at, credentials };
         await drain(response);
         at = nextHop(at, location, request.method, statusCode, ++hops);
       }
