@@ -2,12 +2,12 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
 import { isNotFound, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
 import { type EntryKey, keyBytes, parseKey, wordsOf } from './entry-key.js';
-import { GroupCommit } from './group-commit.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
 
 /** What is known without a look at every entry. */
@@ -55,7 +55,7 @@ export class IndexDatabase {
   private constructor(directory: string, root: RootDatabase<Buffer, Buffer>) {
     this.#file = join(directory, 'data.mdb');
     this.#root = root;
-    this.#commits = new GroupCommit(root);
+    this.#commits = new GroupCommit(root, (cause) => storeFailure(cause, 'cannot write to the index'));
     this.#records = root.openDB({ name: 'records', ...BINARY });
     this.#values = root.openDB({ name: 'values', ...BINARY });
     this.#meta = root.openDB({ name: 'meta', ...BINARY });

@@ -1,11 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createDatabase } from '@granary/cache/lmdb';
+import { createDatabase, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { orFail, storeFailure } from '../../disk/failure.js';
 import { StoreLock } from '../../disk/files/store-lock.js';
-import { GroupCommit } from '../../disk/index/group-commit.js';
 import { checkMagic } from '../../disk/index/index-database.js';
 import { StoreClosedError } from '../../errors.js';
 import { QueuedWrite } from './queued-write.js';
@@ -28,7 +27,7 @@ export class WriteJournal {
   private constructor(root: RootDatabase<Buffer, Buffer>, lock: StoreLock) {
     this.#root = root;
     this.#writes = root.openDB({ name: 'writes', ...BINARY });
-    this.#commits = new GroupCommit(root);
+    this.#commits = new GroupCommit(root, (cause) => storeFailure(cause, 'cannot write to the index'));
     this.#lock = lock;
   }
 

@@ -1,6 +1,5 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { RootDatabase } from 'lmdb';
-import { storeFailure } from '../failure.js';
 
 /** A commit that failed names its cause a moment later. */
 const CAUSE_WAIT_MS = 100;
@@ -23,14 +22,17 @@ interface Group {
  */
 export class GroupCommit {
   readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #failure: (cause: unknown) => unknown;
   /** The one that takes writes. */
   #open: Group | undefined;
   /** Settles with the last one, and never rejects. */
   #last: Promise<void> = Promise.resolve();
   #failed = false;
 
-  constructor(root: RootDatabase<Buffer, Buffer>) {
+  /** @param failure what is thrown for a commit that failed, of what the database threw */
+  constructor(root: RootDatabase<Buffer, Buffer>, failure: (cause: unknown) => unknown) {
     this.#root = root;
+    this.#failure = failure;
   }
 
   /** Whether the last commit failed: then there is nothing of it to wait for. */
@@ -42,7 +44,7 @@ export class GroupCommit {
    * Resolves when the write is committed: synced to the medium too, unless the database is open without syncing.
    *
    * @param write puts and removes; runs later, in the order of the calls
-   * @throws StoreError when the commit failed; nothing of it was written
+   * @throws what `failure` gave when the commit failed; nothing of it was written
    */
   add(write: () => void): Promise<void> {
     if (!this.#open || this.#open.writes.length >= MOST_WRITES) this.#open = this.#begin();
@@ -77,7 +79,7 @@ export class GroupCommit {
       this.#failed = false;
     } catch (error) {
       this.#failed = true;
-      throw storeFailure(await causeOf(error), 'cannot write to the index');
+      throw this.#failure(await causeOf(error));
     }
   }
 }
