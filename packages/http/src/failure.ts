@@ -54,6 +54,14 @@ function kindOf(error: unknown): Kind {
 /** The code that an error of undici, of a policy or of Node has as an {@link HttpError}. */
 export const failureCode = (error: unknown): HttpErrorCode => (isHttpError(error) ? error.code : kindOf(error).code);
 
+const UNREACHABLE_CODE = /^(UND_ERR_CONNECT_TIMEOUT|ECONNREFUSED|EHOST|ENET|ENOTFOUND|EAI_)/;
+
+/** Whether there was no connection to be had, so that waiting for the next one would be in vain, too. */
+export function isUnreachable(error: unknown): boolean {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === 'string' && UNREACHABLE_CODE.test(code);
+}
+
 /** Anything thrown, as the one error that callers see; details that an HttpError lacks are added. */
 export function toHttpError(error: unknown, details: HttpErrorDetails): HttpError {
   if (isHttpError(error)) return error;

@@ -162,6 +162,27 @@ describe('retry, breaker and limiter together', () => {
     expect((await client.buffer(server.url)).toString()).toBe('back');
   });
 
+  it('ask a host that refuses connections once, where that is decisive', async () => {
+    const time = new ManualTime();
+    const metrics = { hostFailed: vi.fn(), retried: vi.fn() };
+    const circuitBreaker = { timeoutMs: 5000, clock: time.clock };
+    clientWith({ circuitBreaker, opensWhenUnreachable: true, metrics, retry: { initialDelayMs: 0 } });
+    const { url } = server;
+    await server[Symbol.asyncDispose]();
+    expect(await rejection(client.buffer(url))).toMatchObject({ code: 'NETWORK' });
+    for (let i = 0; i < 3; i++) expect(await rejection(client.buffer(url))).toMatchObject({ code: 'CIRCUIT_OPEN' });
+    await time.advance(5000);
+    expect(await rejection(client.buffer(url))).toMatchObject({ code: 'NETWORK' });
+    expect(metrics.hostFailed).toHaveBeenCalledTimes(2);
+    expect(metrics.retried).not.toHaveBeenCalled();
+  });
+
+  it('go on after what a host that can be reached fails with, however decisive connections are', async () => {
+    answer = (req, res) => (calls === 1 ? reset(req, res) : res.end('hello'));
+    clientWith({ opensWhenUnreachable: true, retry: { initialDelayMs: 0 } });
+    expect(String(await client.buffer(server.url))).toBe('hello');
+  });
+
   it('end a wait for a retry when the call is aborted, or its time is over', async () => {
     answer = (_, res) => res.writeHead(503, { 'retry-after': '20' }).end();
     const time = new ManualTime();

@@ -8,7 +8,7 @@ import {
   type ResponseHeaders,
   type Trailers,
 } from '../dispatch.js';
-import { failureCode, isHostFailure } from '../failure.js';
+import { failureCode, isHostFailure, isUnreachable } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from '../handlers/waiting.js';
 import { addCallEvent } from './client-span.js';
@@ -16,6 +16,8 @@ import { addCallEvent } from './client-span.js';
 export interface CircuitBreakerOptions {
   /** Hears of each failure that a breaker counts. What it throws is ignored. */
   readonly onFailure?: ((host: string) => void) | undefined;
+  /** Whether a host to which there is no connection to be had opens its breaker at once. Default false. */
+  readonly opensWhenUnreachable?: boolean | undefined;
 }
 
 /**
@@ -23,20 +25,17 @@ export interface CircuitBreakerOptions {
  * and a timeout are failures, any other answer that came to its end is a success, and a request that the caller aborted
  * is neither. A host whose breaker is open is not asked; the request fails with `CircuitOpenError`.
  */
-export function circuitBreaker(
-  breakers: HttpCircuitBreaker,
-  { onFailure }: CircuitBreakerOptions = {},
-): HttpInterceptor {
-  return interceptor((dispatch) => (options, handler) => {
-    const host = hostOf(options);
+export function circuitBreaker(breakers: HttpCircuitBreaker, options: CircuitBreakerOptions = {}): HttpInterceptor {
+  return interceptor((dispatch) => (request, handler) => {
+    const host = hostOf(request);
     const breaker = breakers.forHost(host);
     const permit = breaker.acquire();
     if (permit === 0) {
-      addCallEvent(options, 'circuit_breaker.rejected', { 'circuit_breaker.host': hostOf(options) });
+      addCallEvent(request, 'circuit_breaker.rejected', { 'circuit_breaker.host': host });
       handler.onResponseError?.(NO_CONTROLLER, breaker.rejection());
       return true;
     }
-    return dispatch(options, new BreakerHandler(handler, breaker, permit, host, onFailure));
+    return dispatch(request, new BreakerHandler(handler, breaker, permit, host, options));
   });
 }
 
@@ -45,20 +44,14 @@ class BreakerHandler extends ForwardingHandler {
   /** 0 once it is settled. */
   #permit: number;
   readonly #host: string;
-  readonly #onFailure: CircuitBreakerOptions['onFailure'];
+  readonly #options: CircuitBreakerOptions;
 
-  constructor(
-    next: Handler,
-    breaker: CircuitBreaker,
-    permit: number,
-    host: string,
-    onFailure: CircuitBreakerOptions['onFailure'],
-  ) {
+  constructor(next: Handler, breaker: CircuitBreaker, permit: number, host: string, options: CircuitBreakerOptions) {
     super(next);
     this.#breaker = breaker;
     this.#permit = permit;
     this.#host = host;
-    this.#onFailure = onFailure;
+    this.#options = options;
   }
 
   override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
@@ -85,14 +78,14 @@ class BreakerHandler extends ForwardingHandler {
     const code = failureCode(error);
     // What the caller ends says nothing about the host; but a deadline does, unless the reader was who kept it waiting.
     const isFailure = code === 'TIMEOUT' ? !controller?.paused : !controller?.aborted && isHostFailure(code);
-    if (isFailure) this.#failed();
+    if (isFailure) this.#failed(this.#options.opensWhenUnreachable === true && isUnreachable(error));
     else this.#breaker.released(this.#permit);
   }
 
-  #failed(): void {
-    this.#breaker.failed(this.#permit);
+  #failed(isDecisive = false): void {
+    this.#breaker.failed(this.#permit, isDecisive);
     try {
-      this.#onFailure?.(this.#host);
+      this.#options.onFailure?.(this.#host);
     } catch {
       // Who only listens must not break the call.
     }

@@ -280,6 +280,15 @@ describe('a half-open breaker', () => {
     expect(breaker.acquire()).toBeGreaterThan(0);
   });
 
+  it('opens at once for a failure that is decisive', () => {
+    const { breaker } = setup({ maxFailures: 5 });
+    const permits = [breaker.acquire(), breaker.acquire()];
+    breaker.failed(permits[0] as number);
+    expect(breaker.state).toBe('closed');
+    breaker.failed(permits[1] as number, true);
+    expect(breaker.state).toBe('open');
+  });
+
   it('counts a permit once, however often it is settled', async () => {
     const { breaker } = await openAndDue({ halfOpenSuccesses: 2 });
     const permit = breaker.acquire();

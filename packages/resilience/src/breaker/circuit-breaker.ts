@@ -129,10 +129,14 @@ export class CircuitBreaker {
     } else if (this.#slots?.settle(permit)) this.#probeSucceeded();
   }
 
-  /** Settles a permit: the call failed. */
-  failed(permit: number): void {
+  /**
+   * Settles a permit: the call failed.
+   *
+   * @param isDecisive opens the breaker, however few calls failed before. Default false.
+   */
+  failed(permit: number, isDecisive = false): void {
     if (this.#closedPermit !== 0) {
-      if (permit === this.#closedPermit) this.#countFailure();
+      if (permit === this.#closedPermit) this.#countFailure(isDecisive);
     } else if (this.#slots?.settle(permit)) this.#probeFailed();
   }
 
@@ -178,7 +182,7 @@ export class CircuitBreaker {
 
   /** Counts a failure. Ignored while open, and while half-open with no place taken by {@link canExecute}. */
   recordFailure(): void {
-    if (this.#closedPermit !== 0) this.#countFailure();
+    if (this.#closedPermit !== 0) this.#countFailure(false);
     else if (this.#slots?.settleLease()) this.#probeFailed();
   }
 
@@ -207,9 +211,9 @@ export class CircuitBreaker {
     return this.#slots?.hasRoom(now) ? this.#slots : undefined;
   }
 
-  #countFailure(): void {
+  #countFailure(isDecisive: boolean): void {
     this.#lastFailureTime = this.#clock();
-    if (this.#strategy.failure()) this.#open(this.#lastFailureTime);
+    if (this.#strategy.failure() || isDecisive) this.#open(this.#lastFailureTime);
   }
 
   #probeSucceeded(): void {
