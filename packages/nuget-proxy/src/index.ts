@@ -25,6 +25,7 @@ export {
   type NuGetHandlerOptions,
   type NuGetLimits,
 } from './http/nuget-handler.js';
+export { removeLeftUploads } from './http/uploads.js';
 export { KeptPackages, type KeptPackagesOptions } from './packages/kept-packages.js';
 export {
   type AdoptOptions,

@@ -349,8 +349,8 @@ function keyOf(kind: string, { id, version }: PackageIdentity): string {
 }
 
 function keyOfSearch(kind: string, text: string, options: SearchOptions): string {
-  const { includePrerelease = false, skip = 0, take, packageType, supportedFrameworks = [] } = options;
-  const asked = JSON.stringify([text, includePrerelease, skip, take, packageType, supportedFrameworks]);
+  const { includePrerelease = false, skip = 0, take, packageType, semVer2 = true, supportedFrameworks = [] } = options;
+  const asked = JSON.stringify([text, includePrerelease, skip, take, packageType, semVer2, supportedFrameworks]);
   return `${kind}/${createHash('sha256').update(asked).digest('base64url')}`;
 }
 

@@ -5,7 +5,7 @@ export interface ByteRange {
   readonly length: number;
 }
 
-const ONE_RANGE = /^bytes=(\d{0,16})-(\d{0,16})$/;
+const ONE_RANGE = /^bytes=(\d{0,16})-(\d{0,16})$/i;
 
 /**
  * The part of `size` bytes that a `Range` header asks for (RFC 9110, section 14); undefined for the whole: without a

@@ -2,14 +2,14 @@ import type { Answer } from '../feed/feed-content.js';
 import type { Exchange, HeaderList } from './exchange.js';
 import { HttpError } from './http-error.js';
 import { type Coding, preferredCoding } from './negotiation.js';
-import { RenderedDocument } from './rendered-documents.js';
+import type { RenderedDocument } from './rendered-documents.js';
 import { isUnmodified } from './validators.js';
 
 /** Feeds keep metadata for minutes themselves; whoever stands between keeps it just long enough to help in a rush. */
-export const METADATA = 'max-age=10, must-revalidate';
+const METADATA = 'max-age=10, must-revalidate';
 /** Of what never changes. */
 export const IMMUTABLE = 'max-age=31536000, immutable';
-export const JSON_TYPE = 'application/json; charset=utf-8';
+const JSON_TYPE = 'application/json; charset=utf-8';
 
 export interface DocumentInit<T extends object> {
   /** The whole URL of the document, with all of its query that matters. */
@@ -20,7 +20,7 @@ export interface DocumentInit<T extends object> {
   readonly render: (value: T) => object | string | Buffer | undefined;
   /** Default JSON. */
   readonly type?: string | undefined;
-  /** Default {@link METADATA}. */
+  /** Default: for ten seconds. */
   readonly cacheControl?: string | undefined;
   readonly headers?: HeaderList | undefined;
 }
@@ -44,9 +44,10 @@ export function sendDocument<T extends object>(
   });
 }
 
-/** Answers with a document that no feed was asked for. */
-export function sendPlain(exchange: Exchange, body: object | string): void | Promise<void> {
-  return sendRendered(exchange, new RenderedDocument(asBytes(body) as Buffer), {});
+/** Answers with a document that no feed is asked for. */
+export function sendPlain(exchange: Exchange, url: string, body: object): void | Promise<void> {
+  const document = exchange.edge.documents.take(url, body, () => asBytes(body));
+  return document && sendRendered(exchange, document, {});
 }
 
 function sendRendered(

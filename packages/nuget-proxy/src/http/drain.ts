@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Lets the rest of a body pass by; false when it is over the limit, takes too long, or waits to be asked for. */
+/** Lets the rest of a body pass by; false when it is over the limit or takes too long. */
 export async function drain(request: IncomingMessage, maxBytes: number, maxMs: number): Promise<boolean> {
   if (request.complete || request.readableEnded) return true;
   if (request.destroyed) return false;
   const announced = request.headers['content-length'];
   if (announced === undefined && request.headers['transfer-encoding'] === undefined) return true;
-  if (request.headers.expect !== undefined || Number(announced) > maxBytes) return false;
+  if (Number(announced) > maxBytes) return false;
   let bytes = 0;
   return new Promise((resolve) => {
     const settle = (drained: boolean) => {

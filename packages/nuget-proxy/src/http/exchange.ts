@@ -37,6 +37,8 @@ export class Exchange {
   readonly edge: FeedEdge;
   /** Stands for the request in its trace. */
   readonly span: Span;
+  /** Whether the client waits to be told that its body is wanted. */
+  isWaiting: boolean;
   bytesIn = 0;
   bytesOut = 0;
   /** What is asked for, for the record: of a small set. */
@@ -49,12 +51,15 @@ export class Exchange {
   #controller: AbortController | undefined;
   #query: URLSearchParams | undefined;
   #failure: unknown;
+  /** The status that an answer would have had which broke off. */
+  #broken: number | undefined;
 
   constructor(edge: FeedEdge, request: IncomingMessage, response: ServerResponse) {
     const isRecorded = edge.hooks.onRequest !== undefined;
     this.edge = edge;
     this.request = request;
     this.response = response;
+    this.isWaiting = request.headers.expect?.toLowerCase() === '100-continue';
     this.#startedAt = isRecorded ? performance.now() : 0;
     this.span = edge.spans.start(request);
     if (isRecorded || this.span.recording) response.once('close', () => this.#finish());
@@ -167,10 +172,12 @@ export class Exchange {
     const { response, request } = this;
     this.#failure = cause;
     if (response.headersSent || response.destroyed) {
+      if (!response.destroyed) this.#broken = error.status;
       response.destroy();
       return;
     }
-    const drained = await drain(request, MAX_DRAINED_BYTES, LINGER_MS);
+    // A body that was never asked for may come or not: only a new connection tells what is what.
+    const drained = !this.isWaiting && (await drain(request, MAX_DRAINED_BYTES, LINGER_MS));
     if (response.destroyed) return;
     // Clients show people the reason of a status, and nothing of the body.
     response.statusMessage = error.message.replace(NOT_PRINTABLE, '?').slice(0, MAX_REASON);
@@ -184,7 +191,7 @@ export class Exchange {
     this.begin(error.status, ['Content-Length', body.length, 'Connection', 'close', ...headers]);
     response.write(body);
     this.bytesOut += body.length;
-    await drain(request, Number.POSITIVE_INFINITY, LINGER_MS);
+    if (!this.isWaiting) await drain(request, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
   }
 
@@ -202,7 +209,7 @@ export class Exchange {
         protocol: 'nuget',
         service: this.service,
         method: request.method ?? '',
-        code: response.writableFinished ? String(response.statusCode) : '499',
+        code: String(response.writableFinished ? response.statusCode : (this.#broken ?? 499)),
         durationMs: performance.now() - this.#startedAt,
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,

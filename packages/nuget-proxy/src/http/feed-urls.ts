@@ -63,7 +63,7 @@ export class FeedUrls {
     return `${this.#v3}/v2`;
   }
 
-  /** With `{lower_id}` and `{lower_version}` as NuGet's templates have them. */
+  /** With holes that clients fill, as NuGet's templates have them. */
   get detailsTemplate(): string {
     return `${this.#v3}/details/{id}/{version}`;
   }
@@ -101,9 +101,15 @@ export class FeedUrls {
     return `${this.flatContainer}${segment(id)}/index.json`;
   }
 
-  /** A page for people. */
-  details(id: string, version: string): string {
-    return `${this.#v3}/details/${segment(id)}/${segment(version)}`;
+  /** A page for people: about a version, or about the newest one. */
+  details(id: string, version?: string): string {
+    const page = `${this.#v3}/details/${segment(id)}`;
+    return version === undefined ? page : `${page}/${segment(version)}`;
+  }
+
+  /** What is known of a vulnerability: where it was published, or what is shown of its package here. */
+  advisory(url: string, id: string): string {
+    return this.outward(url) ?? this.details(id);
   }
 
   /** A URL that leads away from the server, unless it leads to an upstream, or nowhere. */

@@ -36,7 +36,7 @@ export interface FeedRequestRecord {
   /** What was asked for, of a small set: `versions`, `package`, `nuspec`, `registration`, `search`, `v2`, `other`, … */
   readonly service: string;
   readonly method: string;
-  /** The status, such as `404`; `499` when the client went away. */
+  /** The status, such as `404`, or why the answer broke off: `499` when the client went away. */
   readonly code: string;
   readonly durationMs: number;
   readonly bytesIn: number;

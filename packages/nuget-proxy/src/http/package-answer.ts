@@ -80,6 +80,7 @@ function sendStream(exchange: Exchange, body: Readable, length: number | undefin
       else reject(error);
     };
     const watch = () => {
+      clearTimeout(stall);
       stall = setTimeout(() => settle(new HttpError(408, 'the client takes nothing')), edge.sendIdleMs);
     };
     const send = (chunk: Buffer) => {
@@ -98,7 +99,6 @@ function sendStream(exchange: Exchange, body: Readable, length: number | undefin
         settle(new Error(`a package has ${exchange.bytesOut} bytes instead of ${length}`));
         return;
       }
-      clearTimeout(stall);
       watch();
       response.end();
     };

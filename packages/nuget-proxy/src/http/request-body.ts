@@ -11,7 +11,6 @@ export class RequestBody {
   readonly #request: IncomingMessage;
   readonly #idleMs: number;
   #wake: (() => void) | undefined;
-  #isGreeted = false;
   readonly #woken = () => this.#wake?.();
 
   /** @param idleMs how long the client may send nothing */
@@ -49,10 +48,9 @@ export class RequestBody {
   }
 
   #greet(): void {
-    if (this.#isGreeted) return;
-    this.#isGreeted = true;
-    const { request, response } = this.#exchange;
-    if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
+    if (!this.#exchange.isWaiting) return;
+    this.#exchange.isWaiting = false;
+    this.#exchange.response.writeContinue();
   }
 
   #more(): Promise<void> {

@@ -6,10 +6,13 @@ import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
 const PAGE_VERSIONS = 64;
 /** Up to so many pages are in the index itself. */
 const INLINED_PAGES = 2;
+/** Most versions of a page whose bounds are from an older index. */
+const MAX_PAGE_VERSIONS = 4 * PAGE_VERSIONS;
 
-/** Records of one package, with their versions parsed once. */
+/** A record with its version parsed once. */
 interface Entry {
   readonly record: PackageRecord;
+  readonly parsed: NuGetVersion;
   /** Normalized, without metadata. */
   readonly version: string;
 }
@@ -22,38 +25,42 @@ export class Registration {
   readonly #urls: FeedUrls;
   readonly #hive: RegistrationHive;
   readonly #id: string;
-  readonly #pages: readonly (readonly Entry[])[];
+  readonly #entries: readonly Entry[];
 
   /** @param records of one package, ascending */
   constructor(urls: FeedUrls, hive: RegistrationHive, id: string, records: readonly PackageRecord[]) {
     this.#urls = urls;
     this.#hive = hive;
     this.#id = id;
-    this.#pages = inPages(hive === 'registration-gz-semver2' ? records.map(entryOf) : withoutSemVer2(records));
+    this.#entries = (hive === 'registration-gz-semver2' ? records : withoutSemVer2(records)).map(entryOf);
   }
 
   /** Undefined when the hive has no version of it. */
   index(): object | undefined {
-    if (this.#pages.length === 0) return undefined;
-    const inlined = this.#pages.length <= INLINED_PAGES;
+    const pages = inPages(this.#entries);
+    if (pages.length === 0) return undefined;
+    const inlined = pages.length <= INLINED_PAGES;
     return {
       '@id': this.#index,
       '@type': ['catalog:CatalogRoot', 'PackageRegistration', 'catalog:Permalink'],
-      count: this.#pages.length,
-      items: this.#pages.map((page) => this.#page(page, inlined)),
+      count: pages.length,
+      items: pages.map((page) => this.#page(page, inlined)),
     };
   }
 
-  /** Undefined when there is no page with these bounds. */
-  page(lower: string, upper: string): object | undefined {
-    const page = this.#pages.find((entries) => {
-      return sameVersion(entries[0]?.version, lower) && sameVersion(entries.at(-1)?.version, upper);
+  /**
+   * The versions between two bounds, both included; undefined when there is none. Clients keep indexes for half an hour,
+   * so that a page must be there under the bounds that it had before a version was added.
+   */
+  page(lower: NuGetVersion, upper: NuGetVersion): object | undefined {
+    const entries = this.#entries.filter(({ parsed }) => {
+      return NuGetVersion.compare(parsed, lower) >= 0 && NuGetVersion.compare(parsed, upper) <= 0;
     });
-    return page && this.#page(page, true);
+    return entries.length === 0 || entries.length > MAX_PAGE_VERSIONS ? undefined : this.#page(entries, true);
   }
 
-  leaf(version: string): object | undefined {
-    const entry = this.#pages.flat().find((entry) => sameVersion(entry.version, version));
+  leaf(version: NuGetVersion): object | undefined {
+    const entry = this.#entries.find(({ parsed }) => parsed.equals(version));
     if (entry === undefined) return undefined;
     const { record } = entry;
     return {
@@ -121,9 +128,7 @@ export class Registration {
       packageContent,
       dependencyGroups: record.dependencyGroups.map((group) => this.#dependencyGroup(group)),
       deprecation: record.deprecation,
-      vulnerabilities: record.vulnerabilities?.map(({ advisoryUrl, severity }) => {
-        return { advisoryUrl, severity: String(severity) };
-      }),
+      vulnerabilities: vulnerabilitiesOf(urls, record),
     };
   }
 
@@ -151,11 +156,19 @@ function publishedOf({ listed, published }: PackageRecord): string | undefined {
 }
 
 function entryOf(record: PackageRecord): Entry {
-  return { record, version: NuGetVersion.parse(record.version).toNormalizedString() };
+  const parsed = NuGetVersion.parse(record.version);
+  return { record, parsed, version: parsed.toNormalizedString() };
 }
 
-function withoutSemVer2(records: readonly PackageRecord[]): Entry[] {
-  return records.filter((record) => !isSemVer2(record)).map(entryOf);
+function withoutSemVer2(records: readonly PackageRecord[]): readonly PackageRecord[] {
+  return records.filter((record) => !isSemVer2(record));
+}
+
+/** As registrations and searches have them. */
+export function vulnerabilitiesOf(urls: FeedUrls, { id, vulnerabilities }: PackageRecord): object[] | undefined {
+  return vulnerabilities?.map(({ advisoryUrl, severity }) => {
+    return { advisoryUrl: urls.advisory(advisoryUrl, id), severity: String(severity) };
+  });
 }
 
 /** Whether only clients of SemVer 2 understand a package: by its own version, or by what it depends on. */
@@ -175,8 +188,4 @@ function inPages(entries: readonly Entry[]): Entry[][] {
   const pages: Entry[][] = [];
   for (let i = 0; i < entries.length; i += PAGE_VERSIONS) pages.push(entries.slice(i, i + PAGE_VERSIONS));
   return pages;
-}
-
-function sameVersion(version: string | undefined, asked: string): boolean {
-  return version?.toLowerCase() === asked.toLowerCase();
 }

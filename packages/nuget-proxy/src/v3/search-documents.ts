@@ -1,5 +1,6 @@
 import type { SearchAnswer, SearchHit } from '../feed/feed-content.js';
 import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
+import { vulnerabilitiesOf } from './registration.js';
 
 /**
  * What a search answers with (search resource, 3.0.0 to 3.5.0).
@@ -36,7 +37,7 @@ function searchResult(urls: FeedUrls, hit: SearchHit, hive: RegistrationHive): o
       return { '@id': urls.registrationLeaf(hive, record.id, plain), version, downloads };
     }),
     deprecation: record.deprecation,
-    vulnerabilities: record.vulnerabilities,
+    vulnerabilities: vulnerabilitiesOf(urls, record),
   };
 }
 

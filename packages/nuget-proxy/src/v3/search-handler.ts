@@ -13,19 +13,15 @@ const MAX_TAKE = 1000;
 const MAX_SKIP = 10_000;
 const MAX_QUERY = 512;
 
-interface SearchParameters {
-  readonly options: SearchOptions & { readonly includePrerelease: boolean };
-  /** Whether the client understands SemVer 2. */
-  readonly semVer2: boolean;
-}
+type AskedOptions = SearchOptions & { readonly includePrerelease: boolean; readonly semVer2: boolean };
 
 /** Packages by what people type. What isn't listed is never shown, nor SemVer 2 to who doesn't understand it. */
 export async function answerSearch(exchange: Exchange, feed: FeedContent, urls: FeedUrls): Promise<void> {
   exchange.service = 'search';
-  const { options, semVer2 } = readParameters(exchange.query);
+  const options = readOptions(exchange.query);
   const answer = await feed.search(textOf(exchange.query, 'q'), options, exchange.call);
-  const value = await visibleHits(exchange, feed, answer.value, options.includePrerelease, semVer2);
-  const hive = semVer2 ? 'registration-gz-semver2' : 'registration-gz';
+  const value = await visibleHits(exchange, feed, answer.value, options);
+  const hive = options.semVer2 ? 'registration-gz-semver2' : 'registration-gz';
   await sendDocument(exchange, {
     url: `${urls.search}?${exchange.query}`,
     answer: { ...answer, value },
@@ -36,7 +32,7 @@ export async function answerSearch(exchange: Exchange, feed: FeedContent, urls: 
 /** Ids that begin with a text, or the listed versions of one package. */
 export async function answerAutocomplete(exchange: Exchange, feed: FeedContent, urls: FeedUrls): Promise<void> {
   exchange.service = 'autocomplete';
-  const { options, semVer2 } = readParameters(exchange.query);
+  const options = readOptions(exchange.query);
   const url = `${urls.autocomplete}?${exchange.query}`;
   const id = exchange.query.get('id');
   if (id === null) {
@@ -48,25 +44,23 @@ export async function answerAutocomplete(exchange: Exchange, feed: FeedContent, 
     url,
     answer: answer ?? { value: [], state: 'hit', asOf: Date.now() },
     render: (records: readonly PackageRecord[]) => {
-      const visible = records.filter((record) => isVisible(record, options.includePrerelease, semVer2));
+      const visible = records.filter((record) => isVisible(record, options));
       return autocompleteDocument(visible.map(({ version }) => version));
     },
   });
 }
 
 /** @throws HttpError 400 for what makes no sense */
-function readParameters(query: URLSearchParams): SearchParameters {
+function readOptions(query: URLSearchParams): AskedOptions {
   const skip = countOf(query, 'skip', 0);
   if (skip > MAX_SKIP) throw new HttpError(400, `skip is at most ${MAX_SKIP}`);
   const packageType = query.get('packageType') || undefined;
   if (packageType !== undefined && !isPackageId(packageType)) throw new HttpError(400, 'packageType is no name');
   return {
-    options: {
-      includePrerelease: booleanOf(query, 'prerelease'),
-      skip,
-      take: Math.min(countOf(query, 'take', DEFAULT_TAKE), MAX_TAKE),
-      packageType,
-    },
+    includePrerelease: booleanOf(query, 'prerelease'),
+    skip,
+    take: Math.min(countOf(query, 'take', DEFAULT_TAKE), MAX_TAKE),
+    packageType,
     semVer2: understandsSemVer2(query.get('semVerLevel')),
   };
 }
@@ -97,43 +91,55 @@ function understandsSemVer2(level: string | null): boolean {
   return version.major >= 2;
 }
 
+/** Sources that can't tell, or don't, show more than they are asked for. */
 async function visibleHits(
   exchange: Exchange,
   feed: FeedContent,
   answer: SearchAnswer,
-  prerelease: boolean,
-  semVer2: boolean,
+  options: AskedOptions,
 ): Promise<SearchAnswer> {
-  const isPlain = answer.hits.every(({ record }) => record.listed) && semVer2;
-  if (isPlain) return answer;
+  if (answer.hits.every((hit) => isPlain(hit, options))) return answer;
   const hits: SearchHit[] = [];
   for (const hit of answer.hits) {
-    const visible = await visibleHit(exchange, feed, hit, prerelease, semVer2);
+    const visible = isPlain(hit, options) ? hit : await visibleHit(exchange, feed, hit, options);
     if (visible !== undefined) hits.push(visible);
   }
-  return { total: Math.max(hits.length, answer.total - (answer.hits.length - hits.length)), hits };
+  return { total: answer.total - (answer.hits.length - hits.length), hits };
 }
 
-/** The hit as this client may see it: with the newest version that it understands. */
+/** Whether a hit can be shown as it is. */
+function isPlain({ record, versions }: SearchHit, options: AskedOptions): boolean {
+  if (!isVisible(record, options)) return false;
+  return options.semVer2 || !versions.some(({ version }) => isSemVer2Version(version));
+}
+
+/** The hit as this client may see it: with the newest version that it understands, of those that are listed. */
 async function visibleHit(
   exchange: Exchange,
   feed: FeedContent,
   hit: SearchHit,
-  prerelease: boolean,
-  semVer2: boolean,
+  options: AskedOptions,
 ): Promise<SearchHit | undefined> {
-  const versions = semVer2 ? hit.versions : hit.versions.filter(({ version }) => !isSemVer2Version(version));
-  if (isVisible(hit.record, true, semVer2)) return { ...hit, versions };
+  if (isVisible(hit.record, options)) {
+    return { ...hit, versions: hit.versions.filter(({ version }) => !isSemVer2Version(version)) };
+  }
   const records = (await feed.records(hit.record.id, exchange.call))?.value ?? [];
-  const record = records.findLast((each) => isVisible(each, prerelease, semVer2));
-  return record && { ...hit, record, versions };
+  const visible = records.filter((each) => isVisible(each, options));
+  const record = visible.at(-1);
+  const names = new Set(visible.map(({ version }) => nameOf(version)));
+  return record && { ...hit, record, versions: hit.versions.filter(({ version }) => names.has(nameOf(version))) };
 }
 
-function isVisible(record: PackageRecord, prerelease: boolean, semVer2: boolean): boolean {
+function isVisible(record: PackageRecord, { includePrerelease, semVer2 }: AskedOptions): boolean {
   if (!record.listed || (!semVer2 && isSemVer2(record))) return false;
-  return prerelease || NuGetVersion.tryParse(record.version)?.isPrerelease === false;
+  return includePrerelease || NuGetVersion.tryParse(record.version)?.isPrerelease === false;
 }
 
 function isSemVer2Version(version: string): boolean {
   return NuGetVersion.tryParse(version)?.isSemVer2 === true;
+}
+
+/** Versions are the same whatever their metadata is. */
+function nameOf(version: string): string {
+  return version.split('+', 1)[0]?.toLowerCase() ?? '';
 }

@@ -30,13 +30,13 @@ export function serviceIndex(urls: FeedUrls, { canPublish, hasVulnerabilities }:
     'Package metadata, compressed, with packages of SemVer 2',
     'RegistrationsBaseUrl/3.6.0',
   );
-  // Where NuGet.Client looks for them: it knows no 3.6.0, and takes the newest hive that its own version is up to.
+  // Where NuGet.Client looks first: it takes the newest hive that its own version is up to, and some know no 3.6.0.
   resources.push({
     '@id': urls.registration('registration-gz-semver2'),
     '@type': 'RegistrationsBaseUrl/Versioned',
     clientVersion: '4.3.0-alpha',
   });
-  offer(urls.search, 'Search', ...searchTypes('SearchQueryService'));
+  offer(urls.search, 'Search', ...searchTypes('SearchQueryService'), 'SearchQueryService/3.4.0');
   offer(urls.autocomplete, 'Completion of ids and versions', ...searchTypes('SearchAutocompleteService'));
   offer(urls.detailsTemplate, 'A page about a package', 'PackageDetailsUriTemplate/5.1.0');
   offer(
@@ -44,6 +44,7 @@ export function serviceIndex(urls: FeedUrls, { canPublish, hasVulnerabilities }:
     'Where to report a package',
     'ReportAbuseUriTemplate/3.0.0-beta',
     'ReportAbuseUriTemplate/3.0.0-rc',
+    'ReportAbuseUriTemplate/3.0.0',
   );
   offer(urls.legacyGallery, 'The same feed in protocol 2', 'LegacyGallery', 'LegacyGallery/2.0.0');
   if (canPublish) offer(urls.publish, 'Push, unlist and relist', 'PackagePublish/2.0.0');

@@ -1,6 +1,7 @@
 import { checkPackageId, NuGetVersion } from '@granary/nuget';
 import type { FeedContent } from '../feed/feed-content.js';
-import { IMMUTABLE, JSON_TYPE, sendDocument, sendPlain } from '../http/document-answer.js';
+import type { PackageRecord } from '../feed/package-record.js';
+import { IMMUTABLE, sendDocument, sendPlain } from '../http/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
 import { HttpError } from '../http/http-error.js';
@@ -77,7 +78,7 @@ function leaf(answer: (exchange: Exchange, feed: FeedContent, urls: FeedUrls) =>
 function answerIndex(exchange: Exchange, { urls, offers }: V3Context, rest: readonly string[]): void | Promise<void> {
   if (rest.length > 0) throw nothing();
   exchange.service = 'index';
-  return sendPlain(exchange, serviceIndex(urls, offers));
+  return sendPlain(exchange, urls.serviceIndex, serviceIndex(urls, offers));
 }
 
 async function answerFlatContainer(exchange: Exchange, context: V3Context, rest: readonly string[]): Promise<void> {
@@ -94,7 +95,7 @@ async function answerFlatContainer(exchange: Exchange, context: V3Context, rest:
   }
   if (rest.length !== 3 || file === undefined) throw nothing();
   const identity = identityOf(id, second);
-  const version = identity.version.toNormalizedString().toLowerCase();
+  const version = nameOf(identity.version);
   const [asked, lower] = [file.toLowerCase(), id.toLowerCase()];
   if (asked === `${lower}.nuspec`) {
     exchange.service = 'nuspec';
@@ -149,23 +150,24 @@ function registrationDocument(
   }
   if (names.length === 1) {
     const version = versionIn(first);
-    return { url: urls.registrationLeaf(hive, id, version), of: (registration) => registration.leaf(version) };
+    const url = urls.registrationLeaf(hive, id, nameOf(version));
+    return { url, of: (registration) => registration.leaf(version) };
   }
   if (names.length !== 3 || first !== 'page' || second === undefined || third === undefined) throw nothing();
-  const [lower, upper] = [normalized(second), versionIn(third)];
+  const [lower, upper] = [NuGetVersion.parse(second), versionIn(third)];
   return {
-    url: urls.registrationPage(hive, id, lower, upper),
+    url: urls.registrationPage(hive, id, nameOf(lower), nameOf(upper)),
     of: (registration) => registration.page(lower, upper),
   };
 }
 
-function versionIn(name: string): string {
+function versionIn(name: string): NuGetVersion {
   if (!name.toLowerCase().endsWith('.json')) throw nothing();
-  return normalized(name.slice(0, -'.json'.length));
+  return NuGetVersion.parse(name.slice(0, -'.json'.length));
 }
 
-function normalized(version: string): string {
-  return NuGetVersion.parse(version).toNormalizedString();
+function nameOf(version: NuGetVersion): string {
+  return version.toNormalizedString().toLowerCase();
 }
 
 async function answerVulnerabilities(
@@ -181,22 +183,21 @@ async function answerVulnerabilities(
   await sendDocument(exchange, {
     url: isPage ? urls.vulnerabilityPage : urls.vulnerabilities,
     answer,
-    render: (known) => (isPage ? vulnerabilityPage(known) : vulnerabilityIndex(urls, answer?.asOf ?? 0)),
-    type: JSON_TYPE,
+    render: (known) => (isPage ? vulnerabilityPage(urls, known) : vulnerabilityIndex(urls, answer?.asOf ?? 0)),
   });
 }
 
 async function answerDetails(exchange: Exchange, { feed, urls }: V3Context, rest: readonly string[]): Promise<void> {
   exchange.service = 'details';
-  const [id = '', version = ''] = rest;
-  if (rest.length !== 2) throw nothing();
-  const identity = identityOf(id, version);
-  const answer = await feed.records(id, exchange.call);
+  const [id = '', asked] = rest;
+  if (rest.length !== 1 && rest.length !== 2) throw nothing();
+  const version = asked === undefined ? undefined : NuGetVersion.parse(asked);
+  const answer = await feed.records(checkPackageId(id), exchange.call);
   await sendDocument(exchange, {
-    url: urls.details(id, identity.version.toNormalizedString()),
+    url: urls.details(id, version && nameOf(version)),
     answer,
     render(records) {
-      const record = records.find((each) => NuGetVersion.parse(each.version).equals(identity.version));
+      const record = version === undefined ? newestOf(records) : records.find(isOf(version));
       return record && detailsPage(urls, record);
     },
     type: HTML_TYPE,
@@ -204,9 +205,19 @@ async function answerDetails(exchange: Exchange, { feed, urls }: V3Context, rest
   });
 }
 
-async function publish(exchange: Exchange, { feed }: V3Context, rest: readonly string[]): Promise<void> {
+const isOf = (version: NuGetVersion) => (record: PackageRecord) => NuGetVersion.parse(record.version).equals(version);
+
+/** Of those that are listed, as far as any is. */
+function newestOf(records: readonly PackageRecord[]): PackageRecord | undefined {
+  return records.findLast(({ listed }) => listed) ?? records.at(-1);
+}
+
+async function publish(exchange: Exchange, context: V3Context, rest: readonly string[]): Promise<void> {
+  const { feed, offers } = context;
   if (rest.length === 0) {
     exchange.allow('PUT');
+    // Before it sends all of its package.
+    if (!offers.canPublish) throw new HttpError(403, 'nothing can be pushed to this feed');
     return await pushPackage(exchange, feed);
   }
   const [id = '', version = ''] = rest;

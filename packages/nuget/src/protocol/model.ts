@@ -83,6 +83,8 @@ export interface SearchOptions {
   readonly take?: number | undefined;
   /** Only packages of this type (`DotnetTool`, `Template`). Protocol 3 only. */
   readonly packageType?: string | undefined;
+  /** Whether to find what only clients of SemVer 2 understand, too. Protocol 3 only. Default true. */
+  readonly semVer2?: boolean | undefined;
   /** Only packages that fit one of these target frameworks. Protocol 2 only. */
   readonly supportedFrameworks?: readonly string[] | undefined;
 }

@@ -32,6 +32,12 @@ describe('a search', () => {
     expect(feed.urls.at(-1)).toBe('https://feed.test/v3/query?q=&skip=0&take=20&prerelease=false&semVerLevel=2.0.0');
   });
 
+  it('says nothing of SemVer 2 for who wants only what older clients understand', async () => {
+    const { feed, provider } = answering({ data: [] });
+    await provider.search('', { semVer2: false });
+    expect(feed.urls.at(-1)).toBe('https://feed.test/v3/query?q=&skip=0&take=20&prerelease=false');
+  });
+
   it('gives what the source found', async () => {
     const found = {
       id: 'A',

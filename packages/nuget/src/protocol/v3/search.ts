@@ -63,7 +63,7 @@ export class Search {
   /** Listed versions of a package in ascending order. */
   async versions(
     id: string,
-    search: Pick<SearchOptions, 'includePrerelease'> = {},
+    search: Pick<SearchOptions, 'includePrerelease' | 'semVer2'> = {},
     options: CallOptions = {},
   ): Promise<readonly NuGetVersion[]> {
     const endpoints = this.#source.endpoints(await this.#source.index(options), 'autocomplete');
@@ -110,11 +110,9 @@ function page(search: SearchOptions): { readonly take: number; readonly paramete
   return { take, parameters: [['skip', `${skip}`], ['take', `${take}`], ...common(search)] };
 }
 
-function common({ includePrerelease = false }: SearchOptions): Parameters {
-  return [
-    ['prerelease', `${includePrerelease}`],
-    ['semVerLevel', '2.0.0'],
-  ];
+function common({ includePrerelease = false, semVer2 = true }: SearchOptions): Parameters {
+  const prerelease = ['prerelease', `${includePrerelease}`] as const;
+  return semVer2 ? [prerelease, ['semVerLevel', '2.0.0']] : [prerelease];
 }
 
 /** Sources that know nothing of package types find packages of all of them, and say of none which it is. */
