@@ -8,6 +8,7 @@ export type NuGetErrorCode =
   | 'INVALID_PACKAGE_ID'
   | 'INVALID_PACKAGE' // a file that is no package, or another one than it should be
   | 'INVALID_CONFIG' // a nuget.config that can't be read
+  | 'INVALID_PROJECT' // a project, or a file that says what it needs, that can't be read
   | 'INVALID_OPTION'
   | 'PACKAGE_NOT_FOUND' // none of the sources has it
   | 'PROTOCOL' // a source answered with something that is no answer to what was asked
@@ -37,16 +38,23 @@ export class SourceError extends NuGetError {
   readonly source: string;
   /** Status of its answer, where there was one. */
   readonly statusCode: number | undefined;
+  /** How long it wants to be left alone, in milliseconds, where it said so (`Retry-After`). */
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     code: NuGetErrorCode,
     source: string,
     message: string,
-    details: { readonly statusCode?: number | undefined; readonly cause?: unknown } = {},
+    details: {
+      readonly statusCode?: number | undefined;
+      readonly retryAfterMs?: number | undefined;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(code, `${source}: ${message}`, details.cause === undefined ? undefined : { cause: details.cause });
     this.source = source;
     this.statusCode = details.statusCode;
+    this.retryAfterMs = details.retryAfterMs;
   }
 }
 
@@ -68,6 +76,7 @@ const CODES: ReadonlySet<string> = new Set<NuGetErrorCode>([
   'INVALID_PACKAGE_ID',
   'INVALID_PACKAGE',
   'INVALID_CONFIG',
+  'INVALID_PROJECT',
   'INVALID_OPTION',
   'PACKAGE_NOT_FOUND',
   'PROTOCOL',

@@ -54,6 +54,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
   readonly #requests: SourceRequests;
   readonly #documents: FeedDocuments;
   readonly #downloadTimeoutMs: number;
+  readonly #clock: () => number;
   readonly #logger: Logger;
   readonly #context = new SourceCacheContext();
   #closed = false;
@@ -66,6 +67,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
     this.name = name;
     this.url = authenticator.url;
     this.#logger = logger;
+    this.#clock = clock;
     this.#downloadTimeoutMs = options.downloadTimeoutMs ?? DEFAULT_DOWNLOAD_TIMEOUT_MS;
     this.#requests = new SourceRequests({ name, client, authenticator, userAgent });
     this.#documents = new FeedDocuments({
@@ -99,7 +101,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
     if (response.statusCode === 200) return { body: response.body, length: lengthOf(response), url: from };
     await drain(response);
     if (response.statusCode === 404) return undefined;
-    throw statusFailure(this.name, from, response.statusCode);
+    throw statusFailure(this.name, from, response, this.#clock());
   }
 
   async send(url: string, request: SendRequest): Promise<number> {
@@ -111,7 +113,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
     const { statusCode } = response;
     const secrets = secretsIn({ ...headers, ...credentials });
     if (statusCode !== 404 && (statusCode < 200 || statusCode > 299)) {
-      throw statusFailure(this.name, from, statusCode, await refusalReason(response, secrets));
+      throw statusFailure(this.name, from, response, this.#clock(), await refusalReason(response, secrets));
     }
     await drain(response);
     if (statusCode === 404) return statusCode;

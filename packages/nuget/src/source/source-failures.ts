@@ -1,4 +1,4 @@
-import { type HttpErrorCode, isHttpError } from '@granary/http';
+import { type HttpErrorCode, type HttpResponse, isHttpError, parseRetryAfter } from '@granary/http';
 import { isNuGetError, type NuGetErrorCode, SourceError } from '../errors.js';
 import { shownUrl } from '../protocol/v3/endpoint-url.js';
 
@@ -23,10 +23,22 @@ export function failureOf(source: string, url: string, error: unknown): unknown 
   return new SourceError(code, source, message, { statusCode: error.statusCode, cause: error });
 }
 
-/** The error for a status that is no answer, with the reason that the source gave, if it is fit to be shown. */
-export function statusFailure(source: string, url: string, statusCode: number, reason?: string): SourceError {
+/**
+ * The error for a status that is no answer, with the reason that the source gave, if it is fit to be shown.
+ *
+ * @param nowMs milliseconds since 1970
+ */
+export function statusFailure(
+  source: string,
+  url: string,
+  { statusCode, headers }: Pick<HttpResponse, 'statusCode' | 'headers'>,
+  nowMs: number,
+  reason?: string,
+): SourceError {
   const said = reason === undefined ? '' : `: ${reason}`;
-  return new SourceError(codeOf(statusCode), source, `${shownUrl(url)} answered ${statusCode}${said}`, { statusCode });
+  const retryAfterMs = parseRetryAfter([headers['retry-after']].flat()[0], nowMs);
+  const message = `${shownUrl(url)} answered ${statusCode}${said}`;
+  return new SourceError(codeOf(statusCode), source, message, { statusCode, retryAfterMs });
 }
 
 function codeOf(status: number): NuGetErrorCode {

@@ -56,7 +56,7 @@ export class DocumentRequests {
       await drain(response);
       if (statusCode === 404 || statusCode === NO_CONTENT) return undefined;
       if (statusCode === 304 && stale !== undefined) return stale.confirmed(fetchedAt, validatorsOf(response));
-      throw statusFailure(source, asked.url, statusCode);
+      throw statusFailure(source, asked.url, response, clock());
     };
     return retryBody(attempt, { signal, timers });
   }
