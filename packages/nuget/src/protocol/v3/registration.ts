@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isNuGetError, SourceError } from '../../errors.js';
 import type { PackageIdentity } from '../../package-identity.js';
 import { lowerId } from '../../package-identity.js';
@@ -115,6 +116,10 @@ class RegistrationWalk {
       const text = '{Count} entries about {PackageId} in the registration of {Source} are left out: they make no sense';
       this.#source.logger.debug(text, this.#skipped, this.#lowerId, this.#source.feed.name);
     }
+    // All of it about something else: that is no way to say that there is no such package.
+    if (this.#skipped > 0 && this.#found.length === 0 && this.#wanted === undefined) {
+      throw this.#source.error('PROTOCOL', `${shownUrl(indexUrl)} says nothing about ${this.#lowerId}`);
+    }
     return inOrder(this.#found);
   }
 
@@ -150,6 +155,11 @@ class RegistrationWalk {
     return `list_${this.#lowerId}_range_${lower.toNormalizedString()}-${upper.toNormalizedString()}`;
   }
 
+  /** Entries have no name that is theirs alone but their URL. */
+  #entryKey(url: string): string {
+    return `list_${this.#lowerId}_entry_${createHash('sha256').update(url).digest('hex').slice(0, 32)}`;
+  }
+
   #takeEntry(entry: RegistrationEntry): void {
     const version = isEntryOf(entry, this.#lowerId) ? entryVersion(entry) : undefined;
     if (version === undefined) this.#skipped++;
@@ -180,7 +190,7 @@ class RegistrationWalk {
     try {
       return await feed.document(url, {
         ...this.#options,
-        cacheKey: undefined,
+        cacheKey: this.#entryKey(url),
         maxBytes: MAX_ENTRY_BYTES,
         parse: (body, from) => parseJsonObject(body, feed.name, from),
       });
