@@ -1,0 +1,94 @@
+import { type FeedServer, startFeedServer } from '@granary/nuget/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NuGetHome, nuget5, packagesConfig, type Source } from './nuget-clients.js';
+import { built, hashes, hashesOf, PACKAGES, WEB } from './packages.js';
+import { startProxy } from './proxy.js';
+
+if (nuget5.missing) console.log(`Skipped: real ${nuget5.title}, because ${nuget5.missing}.`);
+
+const ann = { username: 'ann', password: 's3cr%t:&<"x' };
+const VERSIONS = { 'Newtonsoft.Json': '6.0.8', NUnit: '2.6.4', 'Acme.Core': '1.1.0' };
+const RESTORED = Object.entries(VERSIONS).map(([id, version]) => `${id}.${version}.nupkg`);
+
+describe.skipIf(nuget5.missing)(nuget5.title, () => {
+  let upstream: FeedServer;
+  let proxy: Awaited<ReturnType<typeof startProxy>>;
+  let source: Source;
+
+  beforeAll(async () => {
+    upstream = await startFeedServer({ packages: [...PACKAGES.values()], apiKey: 'upstream key' });
+    proxy = await startProxy({
+      upstream: upstream.v3Url,
+      apiKey: 'upstream key',
+      users: { [ann.username]: ann.password },
+    });
+    source = { name: 'granary', url: `${proxy.url}/v3/index.json`, credentials: ann };
+  });
+
+  afterAll(async () => {
+    await proxy?.stop();
+    await upstream?.close();
+  });
+
+  it('installs a package with what it depends on, byte for byte as upstream has them', async () => {
+    using home = new NuGetHome(nuget5, [source]);
+    await home.succeed('install', 'Acme.Web', '-OutputDirectory', 'installed');
+    expect(hashes(home.packages('installed'))).toEqual(hashesOf(WEB));
+  });
+
+  it('restores packages.config, and the second time without upstream', async () => {
+    for (const time of ['cold', 'warm']) {
+      using home = new NuGetHome(nuget5, [source]);
+      home.write('packages.config', packagesConfig(VERSIONS));
+      if (time === 'warm') upstream.requests.clear();
+      await home.succeed('restore', 'packages.config', '-PackagesDirectory', 'packages');
+      expect(hashes(home.packages('packages'))).toEqual(hashesOf(RESTORED));
+      if (time === 'warm') expect(upstream.requests.targets()).toEqual([]);
+    }
+  });
+
+  it('is told that its password is wrong', async () => {
+    const credentials = { ...ann, password: 'wrong' };
+    using home = new NuGetHome(nuget5, [{ ...source, credentials }]);
+    const { output } = await home.fail('install', 'Acme.Web');
+    expect(output).toContain('401');
+    expect(home.packages('.').size).toBe(0);
+  });
+
+  it('searches', async () => {
+    using home = new NuGetHome(nuget5, [source]);
+    const { output } = await home.succeed('search', 'acme', '-Verbosity', 'quiet');
+    expect(lines(output)).toEqual(expect.arrayContaining(['> Acme.Core | 1.1.0', '> Acme.Web | 2.0.0']));
+    expect(output).not.toContain('Newtonsoft');
+  });
+
+  it('pushes, installs what it pushed, and deletes it', async () => {
+    const [file, bytes] = built({ id: 'Acme.Pushed5', version: '3.0.0' });
+    using home = new NuGetHome(nuget5, [source]);
+    home.write(file, bytes);
+    const missing = await home.fail('install', 'Acme.Pushed5', '-OutputDirectory', 'early');
+    expect(missing.output).toContain("Unable to find package 'Acme.Pushed5'");
+
+    await home.succeed('push', file, '-Source', 'granary', '-ApiKey', 'mine');
+    const again = await home.fail('push', file, '-Source', 'granary', '-ApiKey', 'mine');
+    expect(again.output).toContain('409');
+    await home.succeed('push', file, '-Source', 'granary', '-ApiKey', 'mine', '-SkipDuplicate');
+    // The keys of clients are not upstream's.
+    expect(upstream.requests.all(/^\/v3\/package/).map(({ headers }) => headers['x-nuget-apikey'])).not.toContain(
+      'mine',
+    );
+
+    await home.succeed('install', 'Acme.Pushed5', '-OutputDirectory', 'installed', '-NoCache');
+    expect(hashes(home.packages('installed'))).toEqual(hashes(new Map([[file, bytes]])));
+
+    await home.succeed('delete', 'Acme.Pushed5', '3.0.0', 'mine', '-Source', 'granary');
+    using other = new NuGetHome(nuget5, [source]);
+    other.write('packages.config', packagesConfig({ 'Acme.Pushed5': '3.0.0' }));
+    await other.succeed('restore', 'packages.config', '-PackagesDirectory', 'packages');
+    expect(hashes(other.packages('packages'))).toEqual(hashes(new Map([[file, bytes]])));
+  });
+});
+
+function lines(output: string): string[] {
+  return output.split('\n').filter((line) => line !== '');
+}
