@@ -201,6 +201,11 @@ describe('a client of several sources', () => {
     expect(parts.flatMap(({ results }) => results.map(({ id }) => id))).toEqual(all.results.map(({ id }) => id));
     expect(await rejection(nuget.search('', { skip: 990, take: 20 }))).toMatchObject({ code: 'LIMIT' });
     expect(await rejection(nuget.autocomplete('', { skip: 990, take: 20 }))).toMatchObject({ code: 'LIMIT' });
+    const [only] = nuget.sources;
+    const one = local.own(new NuGetClient({ sources: [only as SourceRepository] }));
+    expect((await one.search('', { skip: 990, take: 20 })).results).toEqual([]);
+    expect(await one.autocomplete('', { skip: 990, take: 20 })).toEqual([]);
+    expect(await one.autocomplete('Common')).toEqual(['Common']);
   });
 
   it('pushes to one of them by its name, and deletes there', async () => {

@@ -125,7 +125,8 @@ export class NuGetClient implements AsyncDisposable {
   }
 
   /**
-   * The results of all sources in turns, each package once.
+   * The results of all sources in turns, each package once. With several sources a page costs all that come before it,
+   * from each of them; `total` counts what several have as often as they have it.
    *
    * @throws {@link NuGetError} `LIMIT` when several sources are asked for more than the first 1000 results
    */
@@ -140,9 +141,16 @@ export class NuGetClient implements AsyncDisposable {
     return mergeSearches(pages, skip, take);
   }
 
-  /** Ids that begin with a text, from all sources in turns. */
+  /**
+   * Ids that begin with a text, from all sources in turns, each once. With several sources a page costs all that come
+   * before it, from each of them.
+   *
+   * @throws {@link NuGetError} `LIMIT` when several sources are asked for more than the first 1000
+   */
   async autocomplete(prefix: string, search: SearchOptions & CallOptions = {}): Promise<readonly string[]> {
     const { skip = 0, take = DEFAULT_TAKE, ...rest } = search;
+    const [only, ...others] = this.sources;
+    if (only !== undefined && others.length === 0) return only.autocomplete(prefix, search);
     checkPage(skip, take);
     const lists = await this.#all(`ids that begin with ${JSON.stringify(prefix)}`, this.sources, rest, (source, call) =>
       source.autocomplete(prefix, { ...rest, ...call, skip: 0, take: skip + take }),

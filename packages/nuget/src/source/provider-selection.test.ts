@@ -40,6 +40,26 @@ describe('the protocol of a source', () => {
     expect(await protocolOf(fakeFeed({ [V2]: service }, { url: V2 }))).toBe('v2');
   });
 
+  it('is 2 where only the metadata fails', async () => {
+    const service = '<service xmlns="http://www.w3.org/2007/app"></service>';
+    const feed = fakeFeed({ [`${V2}/$metadata`]: 503, [V2]: service }, { url: V2 });
+    const selection = new ProviderSelection(feed);
+    expect((await selection.provider()).protocol).toBe('v2');
+    expect((await selection.provider()).protocol).toBe('v2');
+    expect(feed.urls).toEqual([`${V2}/$metadata`, V2]);
+  });
+
+  it.each([503, 404, 401, LOGIN])('is not known where the metadata fails and its URL leads to %s', async (answer) => {
+    const feed = fakeFeed({ [`${V2}/$metadata`]: 503, [V2]: answer }, { url: V2 });
+    await expect(protocolOf(feed)).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE', statusCode: 503 });
+    const unreachable = fakeFeed(
+      { [`${V2}/$metadata`]: new SourceError('SOURCE_UNAVAILABLE', 'fake', 'refused') },
+      { url: V2 },
+    );
+    await expect(protocolOf(unreachable)).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect(unreachable.urls).toEqual([`${V2}/$metadata`]);
+  });
+
   it('is none where both make no sense', async () => {
     const refused = { code: 'PROTOCOL', source: 'fake' };
     await expect(protocolOf(fakeFeed({}, { url: V3 }))).rejects.toMatchObject(refused);

@@ -3,7 +3,6 @@ import { type Logger, nullLogger } from '@granary/telemetry';
 import { isNuGetError, SourceError } from '../errors.js';
 import type { CallOptions, Feed } from '../protocol/feed.js';
 import type { Provider } from '../protocol/provider.js';
-import { parseODataMetadata } from '../protocol/v2/odata-metadata.js';
 import { V2Provider } from '../protocol/v2/v2-provider.js';
 import { shownUrl } from '../protocol/v3/endpoint-url.js';
 import { V3Provider } from '../protocol/v3/v3-provider.js';
@@ -32,7 +31,7 @@ export class ProviderSelection {
   constructor(feed: Feed, { protocol, logger = nullLogger }: ProviderSelectionOptions = {}) {
     this.#feed = feed;
     this.#logger = logger;
-    this.#v2 = new V2Provider(feed);
+    this.#v2 = new V2Provider(feed, { logger });
     this.#v3 = new V3Provider(feed, { logger });
     if (protocol !== undefined) this.#provider = protocol === 'v3' ? this.#v3 : this.#v2;
   }
@@ -81,17 +80,18 @@ export class ProviderSelection {
       return this.#v3;
     });
 
-  /** Unlike what the provider asks when somebody searches, the answer is kept: with it a restore needn't ask at all. */
+  /** A source that fails here may be well all the same: it is one of this protocol when its URL shows that. */
   readonly #speaksV2 = (options: CallOptions): Promise<Provider | undefined> =>
     unlessOther(async () => {
-      const described = await this.#feed.document(metadataUrl(this.#feed.url), {
-        ...options,
-        cacheKey: 'odata_metadata',
-        accept: 'application/xml',
-        maxBytes: MAX_SERVICE_BYTES,
-        parse: (body, url) => parseODataMetadata(body, { source: this.#feed.name, url }),
-      });
-      return described && this.#v2;
+      try {
+        return (await this.#v2.capabilities(options)) && this.#v2;
+      } catch (error) {
+        if (!isFailure(error)) throw error;
+        const provider = await this.#isV2Service(options).catch(() => undefined);
+        options.signal?.throwIfAborted();
+        if (provider === undefined) throw error;
+        return provider;
+      }
     });
 
   /** Some feeds of protocol 2 have no `$metadata`; but their URL leads to something in XML that says what it is. */
@@ -107,11 +107,6 @@ export class ProviderSelection {
     });
 }
 
-function metadataUrl(url: string): string {
-  const { origin, pathname } = new URL(url);
-  return `${origin}${pathname.replace(/\/+$/, '')}/$metadata`;
-}
-
 const MAX_SERVICE_BYTES = 4 * 1024 * 1024;
 const MAX_SERVICE_START = 4096;
 const ATOM_SERVICE = /^\ufeff?\s*(?:<\?xml[^>]*>\s*)?<(?:service|feed)\b/;
@@ -124,4 +119,11 @@ async function unlessOther(ask: () => Promise<Provider | undefined>): Promise<Pr
     if (isNuGetError(error) && (error.code === 'PROTOCOL' || error.code === 'UNSUPPORTED')) return undefined;
     throw error;
   }
+}
+
+/** Whether a source answered that it can't answer, and may do so to this one question only. */
+function isFailure(error: unknown): boolean {
+  return (
+    isNuGetError(error) && error instanceof SourceError && error.statusCode !== undefined && error.statusCode >= 500
+  );
 }

@@ -23,8 +23,8 @@ export function isListed(entry: FeedEntry): boolean {
   return entry.properties.get('Listed')?.toLowerCase() !== 'false';
 }
 
-/** @throws {@link NuGetError} `INVALID_VERSION_RANGE` for a dependency on a range that is none */
-export function entryMetadata(entry: FeedEntry): PackageMetadata {
+/** @param leftOut is told each dependency that makes no sense: the others, and all else, are as good as ever. */
+export function entryMetadata(entry: FeedEntry, leftOut: (dependency: string) => void): PackageMetadata {
   const { properties } = entry;
   const hash = properties.get('PackageHash');
   return {
@@ -34,7 +34,7 @@ export function entryMetadata(entry: FeedEntry): PackageMetadata {
     language: properties.get('Language'),
     requireLicenseAcceptance: properties.get('RequireLicenseAcceptance')?.toLowerCase() === 'true',
     minClientVersion: properties.get('MinClientVersion'),
-    dependencyGroups: parseLegacyDependencies(properties.get('Dependencies')),
+    dependencyGroups: parseLegacyDependencies(properties.get('Dependencies'), leftOut),
     published: date(properties.get('Published')),
     listed: isListed(entry),
     downloads: count(properties.get('DownloadCount')),

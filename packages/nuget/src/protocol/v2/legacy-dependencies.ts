@@ -1,3 +1,4 @@
+import { knownFramework } from '../../frameworks/known-framework.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
 import { VersionRange } from '../../versions/version-range.js';
 import type { DependencyGroup, PackageDependency } from '../model.js';
@@ -9,9 +10,13 @@ const NOTHING = 'null';
  * Reads dependencies as protocol 2 has them: `id:range:framework` joined by `|`, with short names of frameworks, where
  * the range and the framework may be missing. A group without dependencies is `::net45`.
  *
- * @throws {@link NuGetError} `INVALID_VERSION_RANGE`
+ * @param leftOut is told each dependency whose range is none; it isn't in the groups. A framework that nobody knows is
+ *   one that nothing can be in.
  */
-export function parseLegacyDependencies(text: string | undefined): readonly DependencyGroup[] {
+export function parseLegacyDependencies(
+  text: string | undefined,
+  leftOut: (dependency: string) => void,
+): readonly DependencyGroup[] {
   if (text === undefined || text.trim() === '') return [];
   const groups: { readonly targetFramework: NuGetFramework; readonly dependencies: PackageDependency[] }[] = [];
   const byName = new Map<string, (typeof groups)[number]>();
@@ -21,7 +26,7 @@ export function parseLegacyDependencies(text: string | undefined): readonly Depe
     const name = framework === undefined || framework.toLowerCase() === NOTHING ? '' : framework;
     let group = byName.get(name);
     if (group === undefined) {
-      const targetFramework = name === '' ? NuGetFramework.any : NuGetFramework.parse(name);
+      const targetFramework = name === '' ? NuGetFramework.any : knownFramework(name);
       // Two names may mean the same framework, and all that nobody knows are one group.
       group = groups.find((other) => other.targetFramework.equals(targetFramework));
       if (group === undefined) {
@@ -30,7 +35,10 @@ export function parseLegacyDependencies(text: string | undefined): readonly Depe
       }
       byName.set(name, group);
     }
-    if (id !== '' && !hasId(group.dependencies, id)) group.dependencies.push({ id, range: parseRange(range) });
+    if (id === '' || hasId(group.dependencies, id)) continue;
+    const versions = parseRange(range);
+    if (versions === undefined) leftOut(part);
+    else group.dependencies.push({ id, range: versions });
   }
   return groups;
 }
@@ -40,6 +48,6 @@ function hasId(dependencies: readonly PackageDependency[], id: string): boolean 
   return dependencies.some((dependency) => dependency.id.toLowerCase() === lower);
 }
 
-function parseRange(text: string | undefined): VersionRange {
-  return !text || text.toLowerCase() === NOTHING ? VersionRange.all : VersionRange.parse(text);
+function parseRange(text: string | undefined): VersionRange | undefined {
+  return !text || text.toLowerCase() === NOTHING ? VersionRange.all : VersionRange.tryParse(text);
 }

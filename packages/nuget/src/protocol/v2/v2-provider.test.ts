@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { loggerFor } from '@granary/telemetry';
 import { describe, expect, it, vi } from 'vitest';
 import { SourceError } from '../../errors.js';
 import { buildPackage } from '../../testing/build-package.js';
@@ -269,12 +270,28 @@ describe('metadata of protocol 2', () => {
     ]);
   });
 
-  it('makes no sense with a dependency on a range that is none', async () => {
-    const { provider } = setUp({
-      'FindPackagesById()': page([{ version: '1.0', properties: { Dependencies: 'B:(2.0,1.0)' } }]),
-    });
-    await expect(provider.listMetadata('A')).rejects.toEqual(coded('PROTOCOL', /A 1\.0.*range/));
-    expect(await provider.listVersions('A')).toHaveLength(1);
+  it('leaves out dependencies that make no sense, and says so', async () => {
+    const logs: string[] = [];
+    const logger = loggerFor({ write: ({ level, message }) => void logs.push(`${level}: ${message}`) });
+    const Dependencies = 'B:(2.0,1.0):net45|C:[1.0]:net45|D:1.0:.NETFramework,Version=vx|E:later';
+    const versions = [{ version: '1.0', properties: { Dependencies } }, '2.0'];
+    const { provider } = setUp({ 'FindPackagesById()': page(versions) }, { logger });
+    const [first, second] = await provider.listMetadata('A');
+    expect(
+      first?.dependencyGroups.map(({ targetFramework, dependencies }) => [
+        targetFramework.shortFolderName,
+        dependencies.map((dependency) => dependency.id),
+      ]),
+    ).toEqual([
+      ['net45', ['C']],
+      ['unsupported', ['D']],
+      ['any', []],
+    ]);
+    expect(second?.dependencyGroups).toEqual([]);
+    expect(logs.map((line) => line.replaceAll('"', ''))).toEqual([
+      'warning: A dependency of A 1.0 in test is left out: B:(2.0,1.0):net45 makes no sense',
+      'warning: A dependency of A 1.0 in test is left out: E:later makes no sense',
+    ]);
   });
 
   it('survives numbers and dates of any size', async () => {
@@ -298,7 +315,7 @@ describe('a search of protocol 2', () => {
       "/Search()?$filter=IsAbsoluteLatestVersion&searchTerm=''&targetFramework=''" +
         '&includePrerelease=true&$skip=40&$top=10&semVerLevel=2.0.0',
     ]);
-    expect(feed.requests.every(({ cacheKey }) => cacheKey === undefined)).toBe(true);
+    expect(feed.requests.slice(1).map(({ cacheKey }) => cacheKey)).toEqual([undefined, undefined]);
   });
 
   it('shows the newest of each package in the order of the source, and no unlisted one', async () => {
@@ -382,6 +399,16 @@ describe('a search of protocol 2', () => {
     await expect(provider.search('')).rejects.toEqual(coded('UNAUTHORIZED'));
   });
 
+  it('is a filter where there turns out to be no search, and an error where there is neither', async () => {
+    const { feed, provider } = setUp({ $metadata: 503, 'Packages()': page(['1.0']) });
+    expect((await provider.search('x')).results).toHaveLength(1);
+    expect(paths(feed).map((path) => path.replace(/\?.*/, ''))).toEqual(['/$metadata', '/Search()', '/Packages()']);
+    await expect(setUp().provider.search('x')).rejects.toEqual(coded('UNSUPPORTED', /search/));
+    const filtered = setUp({ $metadata: METADATA(['FindPackagesById']) });
+    await expect(filtered.provider.search('x')).rejects.toEqual(coded('UNSUPPORTED'));
+    expect(filtered.feed.urls.join()).not.toContain('Search()');
+  });
+
   it('knows no types of packages', async () => {
     const { provider } = setUp();
     await expect(provider.search('', { packageType: 'DotnetTool' })).rejects.toEqual(coded('UNSUPPORTED'));
@@ -398,7 +425,27 @@ describe('the description of a source of protocol 2', () => {
       'findpackagesbyid',
     ]);
     await provider.capabilities();
-    expect(feed.requests).toHaveLength(1);
+    expect(feed.requests.map(({ cacheKey }) => cacheKey)).toEqual(['odata_metadata']);
+  });
+
+  it('is asked for again after a failure', async () => {
+    const { feed, provider } = setUp({ $metadata: 503 });
+    await expect(provider.capabilities()).rejects.toEqual(coded('SOURCE_UNAVAILABLE'));
+    feed.answer(`${BASE}/$metadata`, METADATA(['FindPackagesById']));
+    expect([...((await provider.capabilities())?.functions ?? [])]).toEqual(['findpackagesbyid']);
+  });
+
+  it('is not needed for anything but searches and updates', async () => {
+    const { feed, provider } = setUp({
+      $metadata: 503,
+      'FindPackagesById()': page(['1.0']),
+      "Packages(Id='A',Version='1.0.0')": page(['1.0']),
+    });
+    await provider.listVersions('A');
+    await provider.listMetadata('A');
+    await provider.getMetadata(id('A', '1.0'));
+    await provider.downloadPackage(id('A', '1.0'));
+    expect(feed.urls.join()).not.toContain('$metadata');
   });
 
   it('may be missing, or be none', async () => {
@@ -535,11 +582,38 @@ describe('publishing in protocol 2', () => {
     }
   });
 
+  it.each([
+    [400, 'INVALID_PACKAGE'],
+    [401, 'UNAUTHORIZED'],
+    [403, 'FORBIDDEN'],
+    [404, 'UNSUPPORTED'],
+    [405, 'UNSUPPORTED'],
+    [409, 'CONFLICT'],
+    [413, 'LIMIT'],
+    [500, 'SOURCE_UNAVAILABLE'],
+  ])('that is answered with %i fails as %s', async (statusCode, code) => {
+    const { provider } = setUp({ '': statusCode, 'A/1.0.0': statusCode });
+    await expect(provider.push(pushed)).rejects.toMatchObject({ code, statusCode, source: 'test' });
+    if (statusCode === 404) return;
+    await expect(provider.delete(id('A', '1.0'))).rejects.toMatchObject({ code, statusCode, source: 'test' });
+  });
+
   it('fails with what the source says', async () => {
-    const conflict = new SourceError('CONFLICT', 'test', 'answered 409', { statusCode: 409 });
-    await expect(setUp({ '': conflict }).provider.push(pushed)).rejects.toBe(conflict);
-    await expect(setUp({ '': 404 }).provider.push(pushed)).rejects.toEqual(coded('UNSUPPORTED', /place for packages/));
-    await expect(setUp().provider.push(pushed, { symbols: true })).rejects.toEqual(coded('UNSUPPORTED', /symbols/));
+    const reason = new SourceError('PROTOCOL', 'test', 'answered 400: No description', { statusCode: 400 });
+    await expect(setUp({ '': reason }).provider.push(pushed)).rejects.toMatchObject({
+      message: "test: can't push a.nupkg: it is no valid package there (answered 400: No description)",
+      cause: reason,
+    });
+    const broken = new SourceError('SOURCE_UNAVAILABLE', 'test', 'reset');
+    await expect(setUp({ '': broken }).provider.push(pushed)).rejects.toBe(broken);
+  });
+
+  it('says that there are no symbols, without a request', async () => {
+    const { feed, provider } = setUp({ '': 201 });
+    await expect(provider.push(pushed, { symbols: true })).rejects.toEqual(
+      coded('UNSUPPORTED', /^test: .*symbol packages: protocol 2 has none/),
+    );
+    expect(feed.requests).toEqual([]);
   });
 
   it('deletes and lists again, and says when there is nothing', async () => {

@@ -1,12 +1,14 @@
+import { type Logger, nullLogger } from '@granary/telemetry';
 import { isNuGetError } from '../../errors.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
 import { checkPackageId, lowerId, type PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import type { VersionRange } from '../../versions/version-range.js';
-import type { CallOptions, Feed, PackageStream, SendRequest } from '../feed.js';
+import type { CallOptions, Feed, PackageStream } from '../feed.js';
+import { type GalleryRequest, refusal, sendToGallery } from '../gallery-requests.js';
 import type { PackageMetadata, SearchOptions, SearchPage } from '../model.js';
+import { packageForm } from '../package-form.js';
 import type { Provider, PushedPackage, PushOptions } from '../provider.js';
-import { packageForm } from '../v3/package-form.js';
 import { entryMetadata, entrySearchResult, type FeedEntry, isListed } from './feed-entry.js';
 import type { V2Capabilities } from './odata-metadata.js';
 import * as query from './odata-query.js';
@@ -14,6 +16,8 @@ import { nuspecOf } from './spooled-nuspec.js';
 import { checkLimit, type V2Limits, V2Source } from './v2-source.js';
 
 export interface V2ProviderOptions extends V2Limits {
+  /** Hears what of the source's answers made no sense. Default: nobody. */
+  readonly logger?: Logger | undefined;
   /** Longest package that is fetched to read its nuspec. Default 1 GiB. */
   readonly maxPackageBytes?: number | undefined;
 }
@@ -30,9 +34,6 @@ export interface GetUpdatesOptions extends CallOptions {
 const DEFAULT_TAKE = 20;
 /** So that their names fit into a URL. */
 const UPDATES_PER_REQUEST = 10;
-const DEFAULT_PUSH_TIMEOUT_MS = 5 * 60_000;
-/** What gallery software asks of whoever pushes: clients of older protocols are refused. */
-const PUSH_PROTOCOL = '4.1.0';
 
 /**
  * Protocol 2: an OData feed in Atom. Versions come from `FindPackagesById()`, one of them from `Packages(…)`, and both
@@ -43,16 +44,19 @@ export class V2Provider implements Provider {
   readonly protocol = 'v2';
   readonly #source: V2Source;
   readonly #maxPackageBytes: number;
+  readonly #logger: Logger;
   #capabilities: V2Capabilities | undefined;
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(feed: Feed, options: V2ProviderOptions = {}) {
     this.#source = new V2Source(feed, options);
+    this.#logger = options.logger ?? nullLogger;
     this.#maxPackageBytes = checkLimit('maxPackageBytes', options.maxPackageBytes ?? 1024 ** 3);
   }
 
   /**
-   * What the source says in `$metadata` that it can do; undefined when it has none. Asked until it is known.
+   * What the source says in `$metadata` that it can do; undefined when it has none. Asked until it is known, and kept
+   * as other documents are.
    *
    * @throws {@link SourceError} `PROTOCOL` when what answers is no feed of this protocol
    */
@@ -74,7 +78,12 @@ export class V2Provider implements Provider {
     return entry === undefined ? undefined : this.#metadata(entry);
   }
 
-  /** @throws {@link SourceError} `UNSUPPORTED` for package types, of which this protocol knows nothing */
+  /**
+   * Asks `Search()`, or filters `Packages()` where that is missing.
+   *
+   * @throws {@link SourceError} `UNSUPPORTED` for package types, of which this protocol knows nothing, and where a source
+   * has neither
+   */
   async search(text: string, search: SearchOptions = {}, options: CallOptions = {}): Promise<SearchPage> {
     if (search.packageType !== undefined) throw this.#source.unsupported('a search for a type of packages');
     const take = search.take ?? DEFAULT_TAKE;
@@ -82,16 +91,19 @@ export class V2Provider implements Provider {
     const prerelease = search.includePrerelease ?? false;
     const can = await this.#capabilitiesOrAll(options);
     const absolute = prerelease && can.absoluteLatest;
-    const path = (can.search ? query.searchPath : query.packagesPath)({
+    const asked: query.SearchQuery = {
       text,
       filter: absolute ? 'IsAbsoluteLatestVersion' : 'IsLatestVersion',
       includePrerelease: absolute,
       skip: search.skip ?? 0,
       take,
       frameworks: shortNames(search.supportedFrameworks),
-    });
-    const { entries, count } = await this.#source.list({ path, enough: take, options });
-    return { total: count, results: newestOfEach(entries.slice(0, take)).map(entrySearchResult) };
+    };
+    const answer =
+      (can.search ? await this.#found(query.searchPath(asked), take, options) : undefined) ??
+      (await this.#found(query.packagesPath(asked), take, options));
+    if (answer === undefined) throw this.#source.unsupported('search', 404);
+    return { total: answer.count, results: newestOfEach(answer.entries.slice(0, take)).map(entrySearchResult) };
   }
 
   /** @throws {@link SourceError} `UNSUPPORTED` when the source has no such service, as many haven't */
@@ -160,40 +172,44 @@ export class V2Provider implements Provider {
   /**
    * Uploads a package, streamed.
    *
-   * @throws {@link SourceError} `CONFLICT` when the version is there already, `UNSUPPORTED` for symbols, and where the
-   * source takes no packages
+   * @throws {@link SourceError} as its status says: `UNAUTHORIZED`, `FORBIDDEN`, `CONFLICT`, `LIMIT`, `INVALID_PACKAGE`;
+   * `UNSUPPORTED` for symbols, of which this protocol knows nothing, and where the source takes no packages
    */
   async push(pkg: PushedPackage, options: PushOptions = {}): Promise<void> {
-    if (options.symbols) throw this.#source.unsupported('a place for symbols');
+    if (options.symbols) {
+      throw this.#source.unsupported(
+        'to take symbol packages: protocol 2 has none, so push them to a source of protocol 3',
+      );
+    }
     const form = packageForm(pkg, 'package.nupkg');
     const headers = { 'content-type': form.contentType, 'content-length': String(form.length) };
-    const status = await this.#send('PUT', '', options, headers, form.open);
-    if (status === 404) throw this.#source.unsupported('a place for packages', status);
+    const what = `push ${pkg.name}`;
+    const status = await this.#send({ method: 'PUT', url: this.#publishUrl, what, headers, body: form.open }, options);
+    if (status === 404 || status === 405) throw refusal(this.#source.feed.name, status, what);
   }
 
   async delete(identity: PackageIdentity, options: PushOptions = {}): Promise<boolean> {
-    return (await this.#send('DELETE', pathOf(identity), options)) !== 404;
+    return this.#change('DELETE', identity, options);
   }
 
   /** Puts a version that was unlisted on the list again; false when it isn't there. */
   async relist(identity: PackageIdentity, options: PushOptions = {}): Promise<boolean> {
-    return (await this.#send('POST', pathOf(identity), options)) !== 404;
+    return this.#change('POST', identity, options);
   }
 
   async vulnerabilities(): Promise<undefined> {
     return undefined;
   }
 
-  #send(
-    method: SendRequest['method'],
-    path: string,
-    { apiKey, timeoutMs = DEFAULT_PUSH_TIMEOUT_MS, symbols: _, ...call }: PushOptions,
-    more: Readonly<Record<string, string>> = {},
-    body?: SendRequest['body'],
-  ): Promise<number> {
-    const headers: Record<string, string> = { ...more, 'x-nuget-protocol-version': PUSH_PROTOCOL };
-    if (apiKey) headers['x-nuget-apikey'] = apiKey;
-    return this.#source.feed.send(this.#publishUrl + path, { ...call, method, headers, body, timeoutMs });
+  async #change(method: 'DELETE' | 'POST', identity: PackageIdentity, options: PushOptions): Promise<boolean> {
+    const what = `${method === 'POST' ? 'relist' : 'delete'} ${identity.id} ${identity.version.toNormalizedString()}`;
+    const status = await this.#send({ method, url: this.#publishUrl + pathOf(identity), what }, options);
+    if (status === 405) throw refusal(this.#source.feed.name, 405, what);
+    return status !== 404;
+  }
+
+  #send(request: GalleryRequest, options: PushOptions): Promise<number> {
+    return sendToGallery(this.#source.feed, request, options);
   }
 
   /** Sources that are a whole host take packages at its well-known path, all others at their own URL. */
@@ -201,6 +217,12 @@ export class V2Provider implements Provider {
     return new URL(this.#source.base).pathname === '/'
       ? `${this.#source.base}/api/v2/package/`
       : `${this.#source.base}/`;
+  }
+
+  /** Undefined where there is nothing that could answer, which is not the same as no results. */
+  async #found(path: string, take: number, options: CallOptions) {
+    const answer = await this.#source.list({ path, enough: take, options });
+    return answer.isThere ? answer : undefined;
   }
 
   async #allOf(id: string, options: CallOptions): Promise<readonly FeedEntry[]> {
@@ -231,7 +253,7 @@ export class V2Provider implements Provider {
     return names;
   }
 
-  /** Whoever says nothing of what it can do can do everything. */
+  /** Whoever says nothing of what it can do, or can't say it just now, is taken to be able to do everything. */
   async #capabilitiesOrAll(
     options: CallOptions,
   ): Promise<{ search: boolean; absoluteLatest: boolean; updates: boolean }> {
@@ -249,15 +271,10 @@ export class V2Provider implements Provider {
   }
 
   #metadata(entry: FeedEntry): PackageMetadata {
-    try {
-      return entryMetadata(entry);
-    } catch (error) {
-      throw this.#source.error(
-        'PROTOCOL',
-        `it says of ${entry.id} ${entry.version}: ${(error as Error).message}`,
-        error,
-      );
-    }
+    return entryMetadata(entry, (dependency) => {
+      const text = 'A dependency of {PackageId} {Version} in {Source} is left out: {Dependency} makes no sense';
+      this.#logger.warning(text, entry.id, entry.version, this.#source.feed.name, dependency);
+    });
   }
 }
 

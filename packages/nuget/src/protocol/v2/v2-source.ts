@@ -28,6 +28,14 @@ export interface ListRequest {
   readonly options: CallOptions;
 }
 
+export interface ListAnswer {
+  readonly entries: readonly FeedEntry[];
+  /** How many there are in all, where the source tells. */
+  readonly count: number | undefined;
+  /** Whether there is anything at its URL. */
+  readonly isThere: boolean;
+}
+
 const ACCEPT = 'application/atom+xml, application/xml';
 
 /**
@@ -55,7 +63,7 @@ export class V2Source {
   capabilities(options: CallOptions): Promise<V2Capabilities | undefined> {
     return this.feed.document(`${this.base}/$metadata`, {
       ...options,
-      cacheKey: undefined,
+      cacheKey: 'odata_metadata',
       accept: 'application/xml',
       maxBytes: this.#limits.maxDocumentBytes,
       parse: (body, url) => parseODataMetadata(body, { source: this.feed.name, url }),
@@ -63,12 +71,13 @@ export class V2Source {
   }
 
   /** All pages of a list. One that isn't there is empty. */
-  async list(request: ListRequest): Promise<{ entries: readonly FeedEntry[]; count: number | undefined }> {
+  async list(request: ListRequest): Promise<ListAnswer> {
     const { maxPages, maxEntries } = this.#limits;
     const enough = request.enough ?? Number.POSITIVE_INFINITY;
     const first = this.base + request.path;
     const seen = new Set<string>();
     const entries: FeedEntry[] = [];
+    let isThere = false;
     let count: number | undefined;
     for (let next: string | undefined = first; next !== undefined && entries.length < enough; ) {
       const name = new URL(next).href;
@@ -76,6 +85,7 @@ export class V2Source {
       if (seen.size === maxPages) throw this.error('LIMIT', `${shownUrl(first)} has more than ${maxPages} pages`);
       seen.add(name);
       const page: FeedPage | undefined = await this.#page(next, seen.size, request);
+      if (seen.size === 1) isThere = page !== undefined;
       count ??= page?.count;
       for (const entry of page?.entries ?? []) entries.push(entry);
       if (entries.length > maxEntries) {
@@ -83,7 +93,7 @@ export class V2Source {
       }
       next = page?.next;
     }
-    return { entries, count };
+    return { entries, count, isThere };
   }
 
   /** A list of texts in JSON; undefined when it isn't there. */

@@ -1,4 +1,5 @@
 import type { Logger } from '@granary/telemetry';
+import { knownFramework } from '../../frameworks/known-framework.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { VersionRange } from '../../versions/version-range.js';
@@ -126,19 +127,10 @@ export class MetadataReader {
     if (text === undefined) return NuGetFramework.any;
     let framework = this.#frameworks.get(text);
     if (framework === undefined) {
-      framework = parseFramework(text);
+      framework = knownFramework(text);
       this.#frameworks.set(text, framework);
     }
     return framework;
-  }
-}
-
-function parseFramework(text: string): NuGetFramework {
-  try {
-    return NuGetFramework.parse(text);
-  } catch {
-    // Nothing can be in a framework that nobody knows, and the package's other groups are as good as ever.
-    return NuGetFramework.unsupported;
   }
 }
 

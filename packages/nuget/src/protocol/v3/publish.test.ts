@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { SourceError } from '../../errors.js';
 import { type FakeAnswer, fakeV3Feed } from '../../testing/fake-feed.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
-import { packageForm } from './package-form.js';
+import { packageForm } from '../package-form.js';
 import { V3Provider } from './v3-provider.js';
 
 const identity = { id: 'My.Package', version: NuGetVersion.parse('1.0.0.0-Beta+build') };

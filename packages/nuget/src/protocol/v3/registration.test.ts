@@ -154,6 +154,26 @@ describe('catalog entries', () => {
     });
   });
 
+  it('are kept by their URLs when they are documents of their own', async () => {
+    const urls = ['https://catalog.test/1.json', 'https://catalog.test/2.json'];
+    const feed = feedOf(
+      { items: [inlined(...urls.map((url) => ({ '@id': there, catalogEntry: url })))] },
+      Object.fromEntries(urls.map((url, i) => [url, entry(`${i + 1}.0.0`)])),
+    );
+    await list(feed);
+    await list(feed);
+    const keys = feed.requests.filter(({ url }) => urls.includes(url)).map(({ url, cacheKey }) => [url, cacheKey]);
+    const [first, second] = [...new Set(keys.map(([, key]) => key))];
+    expect(first).toMatch(/^list_my\.package_entry_[0-9a-f]{32}$/);
+    expect(new Map(keys as [string, string][])).toEqual(
+      new Map([
+        [urls[0], first],
+        [urls[1], second],
+      ]),
+    );
+    expect(second).not.toBe(first);
+  });
+
   it('may be behind the document of their leaf', async () => {
     const published = '2020-05-01T00:00:00Z';
     const byUrl = { '@id': there, catalogEntry: 'https://catalog.test/1.json', listed: false, published };

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { NuGetError } from '../../errors.js';
-import type { PushedPackage } from '../provider.js';
+import { NuGetError } from '../errors.js';
+import type { PushedPackage } from './provider.js';
 
 /** A package as the one file of a form: what sources take. */
 export interface PackageForm {
