@@ -1,4 +1,12 @@
 export { FeedUnavailableError } from './errors.js';
+export type {
+  Answer,
+  FeedCall,
+  FeedContent,
+  PackageContent,
+  PushCall,
+  ReceivedPackage,
+} from './feed/feed-content.js';
 export type { Kept } from './feed/kept-answers.js';
 export { MergedFeed, type MergedFeedOptions } from './feed/merged-feed.js';
 export { recordOf } from './feed/record-of.js';
@@ -11,6 +19,7 @@ export {
   upstreamSourceOptions,
 } from './feed/upstream-feed-options.js';
 export type { UpstreamStatus } from './feed/upstream-health.js';
+export { HostedFeed, type HostedFeedOptions, type HostedFeedStats } from './hosted/hosted-feed.js';
 export {
   type AccessDenial,
   FeedAccessError,

@@ -1,0 +1,61 @@
+import { NuGetError, type NupkgReader, type Nuspec, type PackageLimits, verifyPackage } from '@granary/nuget';
+import type { PackageRecord } from '../feed/package-record.js';
+import { recordOf } from '../feed/record-of.js';
+import type { StoredPackage } from '../packages/stored-package.js';
+
+/** Longest version, with its metadata: it becomes part of names of files and URLs. */
+const MAX_VERSION_LENGTH = 128;
+const SYMBOLS = 'symbolspackage';
+
+/**
+ * What a pushed file says that it is. Cheap: the archive's directory and the nuspec are all that is read.
+ *
+ * @throws NuGetError `INVALID_PACKAGE` for what is no package, or none that feeds take; `LIMIT`
+ */
+export async function nuspecOfPushed(reader: NupkgReader): Promise<Nuspec> {
+  const nuspec = await reader.nuspec();
+  const version = nuspec.version.toFullString();
+  if (version.length > MAX_VERSION_LENGTH) {
+    const shown = `${version.slice(0, 40)}…`;
+    throw new NuGetError(
+      'INVALID_PACKAGE',
+      `version ${shown} of ${nuspec.id} has more than ${MAX_VERSION_LENGTH} characters`,
+    );
+  }
+  if (nuspec.packageTypes.some(({ name }) => name.toLowerCase() === SYMBOLS)) {
+    const what = `${nuspec.id} ${version} is a symbols package`;
+    throw new NuGetError('INVALID_PACKAGE', `${what}, and this feed takes none: push the package itself (.nupkg)`);
+  }
+  return nuspec;
+}
+
+/**
+ * Looks at all of a pushed file: every entry can be unpacked and is what the directory says. Costs about what it costs to
+ * unpack it.
+ *
+ * @throws NuGetError `INVALID_PACKAGE`, `LIMIT`
+ */
+export async function verifyPushed(
+  reader: NupkgReader,
+  nuspec: Nuspec,
+  limits: PackageLimits | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await verifyPackage(reader, nuspec, { checkContents: true, limits, signal });
+}
+
+/** What the feed says of a package from now on. */
+export function recordOfPushed(nuspec: Nuspec, stored: StoredPackage, published: Date): PackageRecord {
+  const { license, packageTypes } = nuspec;
+  const record = recordOf({
+    ...nuspec,
+    licenseExpression: license?.type === 'expression' ? license.value : undefined,
+    published,
+    listed: true,
+    downloads: 0,
+    vulnerabilities: [],
+    packageSize: stored.size,
+    packageHash: { algorithm: 'SHA512', value: stored.sha512 },
+  });
+  return { ...record, packageTypes: packageTypes.length > 0 ? packageTypes.map(({ name }) => name) : undefined };
+}
