@@ -89,6 +89,7 @@ export type {
   SelectedDependencies,
 } from './resolver/dependency-provider.js';
 export type { Diagnostic, DiagnosticCode } from './resolver/diagnostic.js';
+export { projectFramework } from './resolver/project-framework.js';
 export { type ResolveOptions, resolveDependencies } from './resolver/resolve-dependencies.js';
 export { sdkFallbacks } from './resolver/sdk-fallbacks.js';
 export { selectDependencies } from './resolver/select-dependencies.js';

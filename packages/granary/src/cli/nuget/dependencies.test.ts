@@ -91,6 +91,41 @@ describe('granary nuget deps', () => {
     expect((await nuget(['deps', 'Nobody', '-f', 'net8.0'])).exitCode).toBe(1);
   });
 
+  it('shows what cannot be: cycles, versions that exclude each other, and those above what is wanted', async () => {
+    for (const pkg of [
+      needing('Round', '1.0.0', [['About', '1.0']]),
+      needing('About', '1.0.0', [['Round', '1.0']]),
+      needing('Split', '1.0.0', [
+        ['Low', '1.0'],
+        ['High', '1.0'],
+      ]),
+      needing('Low', '1.0.0', [['Base', '[1.0.0]']]),
+      needing('High', '1.0.0', [['Base', '[1.5.0]']]),
+      needing('Above', '1.0.0', [
+        ['Low', '1.0'],
+        ['Base', '1.5'],
+      ]),
+    ]) {
+      await feed.packages.add(pkg);
+    }
+    const round = await nuget(['deps', 'Round', '1.0', '-f', 'net8.0']);
+    expect(round).toMatchObject({ exitCode: 1, err: expect.stringContaining('error NU1108') });
+    expect(round.out).toContain('Round (cycle)');
+    const split = await nuget(['deps', 'Split', '1.0', '-f', 'net8.0']);
+    expect(split).toMatchObject({ exitCode: 1, err: expect.stringContaining('error NU1107') });
+    expect(split.out).toContain('(conflict: wants (= 1.0.0))');
+    const above = await nuget(['deps', 'Above', '1.0', '-f', 'net8.0']);
+    expect(above).toMatchObject({ exitCode: 0, err: expect.stringContaining('warning NU1608') });
+    expect(above.out).toContain('(too high: wants (= 1.0.0))');
+  });
+
+  it('takes a platform without a version for what the SDK takes it for', async () => {
+    const group = { targetFramework: 'net6.0-windows7.0', dependencies: [{ id: 'Base', version: '1.0' }] };
+    await feed.packages.add(buildPackage({ id: 'Forms', version: '1.0.0', dependencyGroups: [group] }));
+    const { out, exitCode } = await nuget(['deps', 'Forms', '-f', 'net8.0-windows']);
+    expect([exitCode, out]).toEqual([0, 'Forms 1.0.0\n└─ Base 1.0.0\n2 packages for net8.0-windows7.0\n']);
+  });
+
   it('prints JSON', async () => {
     const { out, exitCode } = await nuget(['deps', 'App', '1.0', '-f', 'net8.0', '--json']);
     expect(exitCode).toBe(0);

@@ -4,7 +4,8 @@ import {
   type DependencyGraph,
   type DependencyNode,
   type Diagnostic,
-  NuGetFramework,
+  type NuGetFramework,
+  projectFramework,
   resolveDependencies,
   sdkFallbacks,
   type VulnerabilitySeverity,
@@ -41,9 +42,13 @@ export async function deps(id: string, text: string | undefined, options: DepsOp
   return graph.success ? 0 : 1;
 }
 
-/** @throws UsageError for a name that is no framework */
+/**
+ * The framework that a project of this name is for.
+ *
+ * @throws UsageError for a name that is no framework
+ */
 export function frameworkOf(text: string): NuGetFramework {
-  const framework = NuGetFramework.parse(text);
+  const framework = projectFramework(text);
   if (framework.isSpecific) return framework;
   throw new UsageError(
     `--framework: found "${text}"; allowed: a target framework, such as net8.0, netstandard2.0, net472`,
