@@ -1,5 +1,5 @@
 import { TextDecoder } from 'node:util';
-import { NuGetError } from '../errors.js';
+import { NuGetError, type NuGetErrorCode } from '../errors.js';
 
 const DECLARATION = /^<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][\w.-]*)["']/;
 const DECLARATION_LENGTH = 1024;
@@ -9,28 +9,37 @@ const WINDOWS_1252 = /^(?:windows-|x-cp|cp)1252$/i;
 const WINDOWS_1252_C1 = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
 const C1 = /[\u0080-\u009f]/g;
 
+/** What an XML document is called in errors, and their code. */
+export interface DocumentKind {
+  readonly name: string;
+  readonly code: NuGetErrorCode;
+}
+
+export const NUSPEC: DocumentKind = { name: 'the nuspec', code: 'INVALID_PACKAGE' };
+
 /**
  * The text of an XML document: by its byte order mark, or by the encoding that it declares, or as UTF-8.
  *
- * @throws {@link NuGetError} `INVALID_PACKAGE` for bytes that are none in that encoding
+ * @throws {@link NuGetError} with the kind's code, for bytes that are none in that encoding
  */
-export function decodeXml(bytes: Uint8Array): string {
-  const encoding = encodingOf(bytes);
+export function decodeXml(bytes: Uint8Array, kind = NUSPEC): string {
+  const { name, code } = kind;
+  const encoding = encodingOf(bytes, kind);
   let decoder: TextDecoder;
   try {
     decoder = new TextDecoder(encoding, { fatal: true });
   } catch {
-    throw new NuGetError('INVALID_PACKAGE', `the nuspec declares the encoding ${encoding}, which isn't known`);
+    throw new NuGetError(code, `${name} declares the encoding ${encoding}, which isn't known`);
   }
   try {
     const text = decoder.decode(bytes);
     return WINDOWS_1252.test(encoding) ? text.replace(C1, (c) => WINDOWS_1252_C1[c.charCodeAt(0) - 0x80] ?? c) : text;
   } catch (error) {
-    throw new NuGetError('INVALID_PACKAGE', `the nuspec is not valid ${encoding}`, { cause: error });
+    throw new NuGetError(code, `${name} is not valid ${encoding}`, { cause: error });
   }
 }
 
-function encodingOf(bytes: Uint8Array): string {
+function encodingOf(bytes: Uint8Array, { name, code }: DocumentKind): string {
   const [a, b, c] = bytes;
   if (a === 0xef && b === 0xbb && c === 0xbf) return 'utf-8';
   if (a === 0xff && b === 0xfe) return 'utf-16le';
@@ -40,7 +49,7 @@ function encodingOf(bytes: Uint8Array): string {
   const declared = DECLARATION.exec(Buffer.from(bytes.subarray(0, DECLARATION_LENGTH)).toString('latin1'))?.[1];
   if (declared === undefined) return 'utf-8';
   if (/^(?:utf-?16|ucs-2|unicode|iso-10646-ucs-2)/i.test(declared)) {
-    throw new NuGetError('INVALID_PACKAGE', `the nuspec declares the encoding ${declared}, and is something else`);
+    throw new NuGetError(code, `${name} declares the encoding ${declared}, and is something else`);
   }
   return declared;
 }

@@ -1,5 +1,6 @@
 import { SaxesParser } from 'saxes';
 import { isNuGetError, NuGetError } from '../errors.js';
+import { NUSPEC } from './xml-text.js';
 
 /** An element of a document, with what matters of it. */
 export interface XmlElement {
@@ -26,20 +27,21 @@ const MAX_ELEMENTS = 100_000;
  * The document as a tree. It must not have a document type definition: that is where entities come from, whether they
  * multiply or fetch files.
  *
- * @throws {@link NuGetError} `INVALID_PACKAGE` with line and column for what isn't well-formed, `LIMIT` for more than
- * 100000 elements or more than 32 in one another
+ * @param kind - Default: a nuspec
+ * @throws {@link NuGetError} with line and column for what isn't well-formed, `LIMIT` for more than 100000 elements or
+ * more than 32 in one another
  */
-export function parseXml(text: string): XmlElement {
+export function parseXml(text: string, { name, code } = NUSPEC): XmlElement {
   const parser = new SaxesParser({ xmlns: true });
   const open: OpenElement[] = [];
   let root: XmlElement | undefined;
   let elements = 0;
   parser.on('doctype', () => {
-    throw new NuGetError('INVALID_PACKAGE', 'the nuspec has a document type definition, which is not allowed');
+    throw new NuGetError(code, `${name} has a document type definition, which is not allowed`);
   });
   parser.on('opentag', (tag) => {
-    if (open.length >= MAX_DEPTH) throw tooMuch(`${MAX_DEPTH} levels of elements`);
-    if (++elements > MAX_ELEMENTS) throw tooMuch(`${MAX_ELEMENTS} elements`);
+    if (open.length >= MAX_DEPTH) throw tooMuch(name, `${MAX_DEPTH} levels of elements`);
+    if (++elements > MAX_ELEMENTS) throw tooMuch(name, `${MAX_ELEMENTS} elements`);
     const attributes = new Map<string, string>();
     for (const { prefix, local, value } of Object.values(tag.attributes)) {
       if (prefix === '') attributes.set(local, value);
@@ -60,14 +62,14 @@ export function parseXml(text: string): XmlElement {
     parser.write(text).close();
   } catch (error) {
     if (isNuGetError(error)) throw error;
-    throw new NuGetError('INVALID_PACKAGE', `the nuspec is no XML: ${(error as Error).message}`, { cause: error });
+    throw new NuGetError(code, `${name} is no XML: ${(error as Error).message}`, { cause: error });
   }
-  if (root === undefined) throw new NuGetError('INVALID_PACKAGE', 'the nuspec is empty');
+  if (root === undefined) throw new NuGetError(code, `${name} is empty`);
   return root;
 }
 
-function tooMuch(limit: string): NuGetError {
-  return new NuGetError('LIMIT', `the nuspec has more than ${limit}`);
+function tooMuch(name: string, limit: string): NuGetError {
+  return new NuGetError('LIMIT', `${name} has more than ${limit}`);
 }
 
 /** The children with a name, of the same namespace. */

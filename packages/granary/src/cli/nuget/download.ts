@@ -9,8 +9,9 @@ import { formatSize } from '../../config/size.js';
 import type { ExitCode } from '../io.js';
 import { Progress } from '../terminal/progress.js';
 import { chooseVersion, type PackageSpec, parseSpec } from './choose-version.js';
+import { concurrencyOf } from './concurrency.js';
 import { toJson } from './json.js';
-import { explain, type NuGetIo, UsageError } from './run-command.js';
+import { explain, type NuGetIo } from './run-command.js';
 import { openSession, type Session, type SessionOptions } from './session.js';
 
 export interface DownloadCommandOptions extends SessionOptions {
@@ -28,9 +29,6 @@ interface Outcome {
   readonly source?: string;
   readonly error?: string;
 }
-
-const DEFAULT_CONCURRENCY = 8;
-const MAX_CONCURRENCY = 64;
 
 /**
  * Downloads packages into a folder as `{id}.{version}.nupkg`. What is there already and whole stays; each new file
@@ -157,11 +155,4 @@ function report({ id, version, status, file, size, source, error }: Outcome, io:
   if (status === 'failed') io.err(`granary: ${id}: ${error}\n`);
   else if (status === 'present') io.out(`${name} is there already: ${file}\n`);
   else io.out(`${name} from ${source}, ${formatSize(size ?? 0)}: ${file}\n`);
-}
-
-function concurrencyOf(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_CONCURRENCY;
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= 1 && number <= MAX_CONCURRENCY) return number;
-  throw new UsageError(`--concurrency: found "${text}"; allowed: a whole number from 1 to ${MAX_CONCURRENCY}`);
 }

@@ -14,9 +14,10 @@ import {
 } from '@granary/nuget';
 import type { ExitCode } from '../io.js';
 import { Progress } from '../terminal/progress.js';
+import { concurrencyOf } from './concurrency.js';
 import { auditOf, type DepsOptions, frameworkOf, mappingOf, reportDiagnostics } from './deps.js';
 import { toJson } from './json.js';
-import { explain, type NuGetIo, UsageError } from './run-command.js';
+import { explain, type NuGetIo } from './run-command.js';
 import { openSession } from './session.js';
 import { wantedRange } from './wanted-range.js';
 
@@ -27,8 +28,6 @@ export interface InstallCommandOptions extends DepsOptions {
   readonly output?: string;
   readonly concurrency?: string;
 }
-
-const MAX_CONCURRENCY = 64;
 
 /** Installs a package with all that it needs where restores find it. */
 export async function install(
@@ -151,11 +150,4 @@ function summaryOf({ cause: _, ...diagnostic }: Diagnostic) {
 
 function nameOf({ identity }: Pick<InstallResult, 'identity'>): string {
   return `${identity.id} ${identity.version.toNormalizedString()}`;
-}
-
-function concurrencyOf(text: string | undefined): number {
-  if (text === undefined) return 8;
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= 1 && number <= MAX_CONCURRENCY) return number;
-  throw new UsageError(`--concurrency: found "${text}"; allowed: a whole number from 1 to ${MAX_CONCURRENCY}`);
 }

@@ -16,6 +16,7 @@ const COMMANDS: readonly AddCommand[] = [
   addDeps,
   addDownload,
   addInstall,
+  addWarm,
   addPush,
   addDelete,
   addVerify,
@@ -31,10 +32,15 @@ Examples:
   granary nuget download Serilog xunit@2.* -o .   download packages into a folder
   granary nuget deps Serilog -f net8.0            show what a package brings with it
   granary nuget install Serilog 4.0 -f net8.0     install it with all that it needs
+  granary nuget warm packages.lock.json           have the feed proxy fetch all of it ahead
   granary nuget push dist/*.nupkg --source feed   push packages; NUGET_API_KEY has the key
   granary nuget sources                           show which sources are asked
   granary nuget verify packages/*.nupkg           check files that should be packages
   granary nuget cache clear http-cache            ask sources anew for everything`;
+
+const WARM_HELP = `
+Files: packages.lock.json, project.assets.json and packages.config name exactly what a restore takes; of projects
+(*.csproj, *.fsproj, …) the references are resolved as a restore does.`;
 
 /** @param done - Is told the exit code */
 export function addNuGetCommands(nuget: Command, io: CommandIo, done: (code: ExitCode) => void): void {
@@ -88,6 +94,19 @@ function addInstall(nuget: Command, run: Run): void {
     .option('--concurrency <count>', 'how many at the same time (default: 8)')
     .action((id: string, version: string | undefined, options) =>
       run(async (io) => (await import('./install.js')).install(id, version, options, io)),
+    );
+}
+
+function addWarm(nuget: Command, run: Run): void {
+  const description = 'have a feed proxy fetch ahead what a restore of these files asks it for';
+  withSource(
+    nuget.command('warm <file...>').description(description),
+    'URL of the proxy (default: the one on port 8080 here)',
+  )
+    .option('--concurrency <count>', 'how many at the same time (default: 8)')
+    .addHelpText('after', WARM_HELP)
+    .action((files: readonly string[], options) =>
+      run(async (io) => (await import('./warm.js')).warm(files, options, io)),
     );
 }
 
@@ -181,10 +200,15 @@ function withFramework(command: Command): Command {
 
 /** The options of commands that ask sources. */
 function withSources(command: Command): Command {
+  return withSource(command, 'name or URL of a source to ask; may be there several times').option(
+    '--no-cache',
+    'ask the sources for everything anew',
+  );
+}
+
+function withSource(command: Command, description: string): Command {
   const collect = (value: string, all: readonly string[] = []) => [...all, value];
-  return withConfig(command)
-    .option('--source <source>', 'name or URL of a source to ask; may be there several times', collect)
-    .option('--no-cache', 'ask the sources for everything anew');
+  return withConfig(command).option('--source <source>', description, collect);
 }
 
 function withPushing(command: Command): Command {

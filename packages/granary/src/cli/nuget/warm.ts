@@ -1,0 +1,155 @@
+import { finished } from 'node:stream/promises';
+import {
+  clientDependencies,
+  type NuGetVersion,
+  type PackageIdentity,
+  type ProjectDependencies,
+  readWantedPackages,
+  resolveDependencies,
+  SourceCacheContext,
+  sdkFallbacks,
+} from '@granary/nuget';
+import { SemaphoreThrottle } from '@granary/resilience';
+import { formatSize } from '../../config/size.js';
+import type { ExitCode } from '../io.js';
+import { Progress } from '../terminal/progress.js';
+import { concurrencyOf } from './concurrency.js';
+import { reportDiagnostics } from './deps.js';
+import { toJson } from './json.js';
+import { explain, type NuGetIo } from './run-command.js';
+import { openSession, type Session, type SessionOptions } from './session.js';
+
+export interface WarmOptions extends SessionOptions {
+  readonly concurrency?: string;
+}
+
+interface Outcome {
+  readonly id: string;
+  readonly version: string;
+  readonly size?: number;
+  readonly error?: string;
+}
+
+/** Where a server listens that nobody configured. */
+const DEFAULT_SOURCE = 'http://127.0.0.1:8080/nuget/v3/index.json';
+
+/**
+ * Asks a feed proxy for everything that a restore of these files would ask it for, so that it has it: packages, their
+ * versions and metadata, known vulnerabilities. Nothing stays on this machine.
+ */
+export async function warm(files: readonly string[], options: WarmOptions, io: NuGetIo): Promise<ExitCode> {
+  const maxParallel = concurrencyOf(options.concurrency);
+  const wanted = await Promise.all(files.map(readWantedPackages));
+  const problems = wanted.flatMap((each) => each.problems);
+  for (const problem of problems) io.err(`granary: ${problem}\n`);
+  await using opened = await openSession({ ...options, source: options.source ?? [DEFAULT_SOURCE] }, io);
+  // What comes from a cache of this machine's own doesn't reach the proxy.
+  const cacheContext = new SourceCacheContext({ directDownload: true });
+  const session = { ...opened, call: { ...opened.call, cacheContext } };
+
+  const packages = new PackageSet(wanted.flatMap((each) => each.packages));
+  let isResolved = true;
+  for (const project of wanted.flatMap((each) => each.projects)) {
+    const graph = await resolve(project, maxParallel, session);
+    packages.add(graph.packages);
+    reportDiagnostics(
+      graph.diagnostics.filter(({ level }) => level === 'error'),
+      io,
+    );
+    isResolved &&= graph.success;
+  }
+
+  const outcomes = await fetchAll(packages, maxParallel, session, io);
+  const failed = outcomes.filter(({ error }) => error !== undefined);
+  for (const { id, version, error } of failed) io.err(`granary: ${`${id} ${version}`.trim()}: ${error}\n`);
+  const fetched = outcomes.filter(({ size }) => size !== undefined);
+  const bytes = fetched.reduce((sum, { size = 0 }) => sum + size, 0);
+  if (options.json) io.out(toJson({ packages: outcomes, problems }));
+  else io.out(`${fetched.length} of ${packages.size} packages fetched, ${formatSize(bytes)}\n`);
+  return isResolved && failed.length + problems.length === 0 ? 0 : 1;
+}
+
+function resolve({ framework, dependencies }: ProjectDependencies, maxParallel: number, { client, call }: Session) {
+  return resolveDependencies({
+    provider: clientDependencies(client, call),
+    dependencies,
+    framework,
+    fallbacks: sdkFallbacks(framework),
+    maxParallel,
+    signal: call.signal,
+  });
+}
+
+/** Packages, each once. */
+class PackageSet {
+  readonly #byName = new Map<string, PackageIdentity>();
+
+  constructor(packages: Iterable<PackageIdentity>) {
+    this.add(packages);
+  }
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  add(packages: Iterable<PackageIdentity>): void {
+    for (const { id, version } of packages) this.#byName.set(`${id}/${nameOf(version)}`.toLowerCase(), { id, version });
+  }
+
+  all(): readonly PackageIdentity[] {
+    return [...this.#byName.values()];
+  }
+
+  ids(): readonly string[] {
+    return [...new Map(this.all().map(({ id }) => [id.toLowerCase(), id])).values()];
+  }
+}
+
+/** One that fails doesn't stop the others. */
+async function fetchAll(packages: PackageSet, maxParallel: number, session: Session, io: NuGetIo): Promise<Outcome[]> {
+  const { client, call } = session;
+  const ids = packages.ids();
+  const progress = new Progress({ write: io.err, columns: io.errColumns, total: packages.size + ids.length });
+  const throttle = new SemaphoreThrottle(maxParallel, { maxQueue: packages.size + ids.length + 1 });
+  const step = async (id: string, version: string, work: () => Promise<number | undefined>): Promise<Outcome> => {
+    progress.start(`${id} ${version}`.trim());
+    try {
+      const size = await work();
+      return { id, version, ...(size !== undefined && { size }) };
+    } catch (error) {
+      call.signal.throwIfAborted();
+      return { id, version, error: explain(error) };
+    } finally {
+      progress.finishOne();
+    }
+  };
+  const describe = async (id: string): Promise<undefined> => {
+    await client.listVersions(id, call);
+    await client.listMetadata(id, call);
+  };
+  const download = async ({ id, version }: PackageIdentity): Promise<number> => {
+    const stream = await client.downloadPackage(id, version, call);
+    stream.on('data', (chunk: Buffer) => progress.add(chunk.length));
+    await finished(stream, { signal: call.signal });
+    return stream.size;
+  };
+  const run = (work: () => Promise<Outcome>) => throttle.run(work, { signal: call.signal });
+  const steps = [
+    ...ids.map((id) => run(() => step(id, '', () => describe(id)))),
+    ...packages.all().map((each) => run(() => step(each.id, nameOf(each.version), () => download(each)))),
+  ];
+  // All are waited for before anything is closed.
+  const settled = await Promise.allSettled(steps);
+  await client.vulnerabilities(call).catch(() => {});
+  progress.clear();
+  call.signal.throwIfAborted();
+  return settled.flatMap((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    const { version, error } = each.value;
+    return version === '' && error === undefined ? [] : [each.value];
+  });
+}
+
+function nameOf(version: NuGetVersion): string {
+  return version.toNormalizedString();
+}

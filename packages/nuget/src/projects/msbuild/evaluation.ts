@@ -1,0 +1,295 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, extname, join, resolve } from 'node:path';
+import { NuGetError } from '../../errors.js';
+import { isCompatible } from '../../frameworks/compatibility.js';
+import { NuGetFramework } from '../../frameworks/nuget-framework.js';
+import { decodeXml } from '../../packages/xml-text.js';
+import { attribute, parseXml, type XmlElement } from '../../packages/xml-tree.js';
+import { evaluateCondition, type Truth } from './condition.js';
+import { expand } from './expand.js';
+
+/** An element of an item group that may count: `Include`, `Update` or `Remove` is in its attributes. */
+export interface EvaluatedItem {
+  /** Such as `PackageReference`. */
+  readonly name: string;
+  /** `Include`, `Update` and `Remove`, each with its values; undefined where they can't be known. */
+  readonly include: readonly string[] | undefined;
+  readonly update: readonly string[] | undefined;
+  readonly remove: readonly string[] | undefined;
+  /** By name in lower case; undefined where a value can't be known. */
+  readonly metadata: ReadonlyMap<string, string | undefined>;
+  /** The file that it is in. */
+  readonly file: string;
+}
+
+interface ItemElement {
+  readonly element: XmlElement;
+  readonly file: string;
+}
+
+const MAX_BYTES = 4 * 1024 * 1024;
+const MAX_FILES = 200;
+const MAX_FOLDERS = 64;
+
+/**
+ * What a project file and what it imports say of properties and items, for one target framework. It is as much of MSBuild
+ * as files that people write for packages need: properties, conditions, imports of files that are there, `Directory.*`
+ * files; no targets, no SDKs. Where a condition can't be known, properties that hang on it can't be, imports and items
+ * count.
+ *
+ * @throws NuGetError `INVALID_PROJECT`, `LIMIT`
+ */
+export class Evaluation {
+  readonly #project: string;
+  readonly #globals: ReadonlyMap<string, string>;
+  readonly #properties = new Map<string, string | undefined>();
+  readonly #items: ItemElement[] = [];
+  readonly #importing: string[] = [];
+  #files = 0;
+
+  /** @param globals - Properties that no file can change, by name */
+  constructor(project: string, globals: Readonly<Record<string, string>> = {}) {
+    this.#project = resolve(project);
+    this.#globals = new Map(Object.entries(globals).map(([name, value]) => [name.toLowerCase(), value]));
+    this.#properties.set('configuration', 'Debug').set('platform', 'AnyCPU');
+    const folder = dirname(this.#project);
+    this.#importAbove('Directory.Build.props', folder);
+    this.#importAbove('Directory.Packages.props', folder);
+    this.#read(this.#project);
+    this.#importAbove('Directory.Build.targets', folder);
+  }
+
+  /** Value of a property, empty for one that nobody set; undefined when it can't be known. */
+  property(name: string): string | undefined {
+    const key = name.toLowerCase();
+    const builtIn = this.#globals.get(key) ?? this.#builtIn(key);
+    if (builtIn !== undefined) return builtIn;
+    return this.#properties.has(key) ? this.#properties.get(key) : '';
+  }
+
+  /** The items that count, in the order in which they are written. */
+  items(): readonly EvaluatedItem[] {
+    return this.#items.flatMap(({ element, file }) => {
+      this.#importing.push(file);
+      try {
+        return this.#holds(element) === false ? [] : [this.#itemOf(element, file)];
+      } finally {
+        this.#importing.pop();
+      }
+    });
+  }
+
+  #itemOf(element: XmlElement, file: string): EvaluatedItem {
+    const metadata = new Map<string, string | undefined>();
+    for (const [name, value] of element.attributes) metadata.set(name.toLowerCase(), this.#expand(value)?.trim());
+    for (const child of element.children) {
+      if (this.#holds(child) !== false) metadata.set(child.name.toLowerCase(), this.#expand(child.text)?.trim());
+    }
+    const list = (name: string) => {
+      const text = attribute(element, name);
+      if (text === undefined) return [];
+      return this.#expand(text)
+        ?.split(';')
+        .map((each) => each.trim())
+        .filter((each) => each !== '');
+    };
+    return {
+      name: element.name,
+      include: list('Include'),
+      update: list('Update'),
+      remove: list('Remove'),
+      metadata,
+      file,
+    };
+  }
+
+  #read(path: string): void {
+    if (this.#importing.includes(path)) return;
+    if (++this.#files > MAX_FILES)
+      throw new NuGetError('LIMIT', `${this.#project} imports more than ${MAX_FILES} files`);
+    const root = readXml(path);
+    this.#importing.push(path);
+    try {
+      this.#visit(root.children, path);
+    } finally {
+      this.#importing.pop();
+    }
+  }
+
+  #visit(elements: readonly XmlElement[], file: string): void {
+    for (const element of elements) {
+      switch (element.name) {
+        case 'PropertyGroup':
+          this.#setProperties(element);
+          break;
+        case 'ItemGroup':
+          // Items are looked at when all properties are known.
+          for (const child of element.children) this.#items.push({ element: within(element, child), file });
+          break;
+        case 'Import':
+          if (this.#holds(element) !== false) this.#import(attribute(element, 'Project'), file);
+          break;
+        case 'ImportGroup':
+          if (this.#holds(element) !== false) this.#visit(element.children, file);
+          break;
+        case 'Choose':
+          this.#choose(element, file);
+          break;
+        default:
+      }
+    }
+  }
+
+  #choose(element: XmlElement, file: string): void {
+    for (const branch of element.children) {
+      const holds = branch.name === 'Otherwise' || this.#holds(branch);
+      if (holds !== false) this.#visit(branch.children, file);
+      if (holds === true) return;
+    }
+  }
+
+  #setProperties(group: XmlElement): void {
+    const groupHolds = this.#holds(group);
+    if (groupHolds === false) return;
+    for (const element of group.children) {
+      const holds = this.#holds(element);
+      if (holds === false) continue;
+      const isKnown = groupHolds === true && holds === true;
+      this.#properties.set(element.name.toLowerCase(), isKnown ? this.#expand(element.text.trim()) : undefined);
+    }
+  }
+
+  #import(project: string | undefined, from: string): void {
+    const path = project === undefined ? undefined : this.#expand(project);
+    // SDKs and what lies beside them have no packages of a project's own.
+    if (path === undefined || path === '' || /[*?]/.test(path)) return;
+    const file = resolve(dirname(from), path.replaceAll('\\', '/'));
+    if (isFile(file)) this.#read(file);
+  }
+
+  #importAbove(name: string, folder: string): void {
+    const path = fileAbove(name, folder);
+    if (path !== undefined) this.#read(path);
+  }
+
+  #holds(element: XmlElement): Truth {
+    const condition = attribute(element, 'Condition');
+    return condition === undefined ? true : evaluateCondition(condition, this.#scope);
+  }
+
+  #expand(text: string): string | undefined {
+    return expand(text, this.#scope);
+  }
+
+  readonly #scope = {
+    property: (name: string) => this.property(name),
+    call: (name: string, args: readonly string[]) => this.#call(name, args),
+    exists: (path: string) => path !== '' && existsSync(resolve(dirname(this.#project), path.replaceAll('\\', '/'))),
+  };
+
+  #call(name: string, [first = '', second = '']: readonly string[]): string | undefined {
+    switch (name.toLowerCase()) {
+      case 'istargetframeworkcompatible': {
+        const [target, candidate] = [NuGetFramework.parse(first), NuGetFramework.parse(second)];
+        return first === '' || second === '' ? undefined : textOf(isCompatible(target, candidate));
+      }
+      case 'gettargetframeworkidentifier':
+        return first === '' ? undefined : NuGetFramework.parse(first).framework;
+      case 'gettargetplatformidentifier':
+        return first === '' ? undefined : NuGetFramework.parse(first).platform;
+      case 'getpathoffileabove':
+        return fileAbove(first, second === '' ? dirname(this.#file) : resolve(second.replaceAll('\\', '/'))) ?? '';
+      case 'getdirectorynameoffileabove': {
+        const found = fileAbove(second, resolve(first.replaceAll('\\', '/')));
+        return found === undefined ? '' : dirname(found);
+      }
+      case 'isosplatform':
+        return textOf(PLATFORMS[process.platform]?.toLowerCase() === first.toLowerCase());
+      case 'isosunixlike':
+        return textOf(process.platform !== 'win32');
+      default:
+        return undefined;
+    }
+  }
+
+  get #file(): string {
+    return this.#importing.at(-1) ?? this.#project;
+  }
+
+  #builtIn(key: string): string | undefined {
+    switch (key) {
+      case 'msbuildthisfile':
+        return basename(this.#file);
+      case 'msbuildthisfilename':
+        return basename(this.#file, extname(this.#file));
+      case 'msbuildthisfiledirectory':
+        return join(dirname(this.#file), '/');
+      case 'msbuildthisfilefullpath':
+        return this.#file;
+      case 'msbuildprojectfile':
+        return basename(this.#project);
+      case 'msbuildprojectname':
+        return basename(this.#project, extname(this.#project));
+      case 'msbuildprojectextension':
+        return extname(this.#project);
+      case 'msbuildprojectdirectory':
+        return dirname(this.#project);
+      case 'msbuildprojectfullpath':
+        return this.#project;
+      case 'os':
+        return process.platform === 'win32' ? 'Windows_NT' : 'Unix';
+      default:
+        return undefined;
+    }
+  }
+}
+
+const PLATFORMS: Readonly<Record<string, string>> = {
+  linux: 'Linux',
+  darwin: 'OSX',
+  win32: 'Windows',
+  freebsd: 'FreeBSD',
+};
+
+/** An item with the condition of its group. */
+function within(group: XmlElement, item: XmlElement): XmlElement {
+  const outer = attribute(group, 'Condition');
+  if (outer === undefined) return item;
+  const own = attribute(item, 'Condition');
+  const both = own === undefined ? outer : `(${outer}) and (${own})`;
+  return { ...item, attributes: new Map(item.attributes).set('Condition', both) };
+}
+
+function fileAbove(name: string, start: string): string | undefined {
+  let folder = start;
+  for (let depth = 0; depth < MAX_FOLDERS; depth++) {
+    const path = join(folder, name);
+    if (name !== '' && isFile(path)) return path;
+    const above = dirname(folder);
+    if (above === folder) return undefined;
+    folder = above;
+  }
+  return undefined;
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** @throws NuGetError `INVALID_PROJECT`, `LIMIT` */
+export function readXml(path: string): XmlElement {
+  const kind = { name: path, code: 'INVALID_PROJECT' } as const;
+  let bytes: Buffer;
+  try {
+    if (statSync(path).size > MAX_BYTES) throw new NuGetError('LIMIT', `${path} has more than ${MAX_BYTES} bytes`);
+    bytes = readFileSync(path);
+  } catch (error) {
+    if (error instanceof NuGetError) throw error;
+    throw new NuGetError('INVALID_PROJECT', `${path} can't be read: ${(error as Error).message}`, { cause: error });
+  }
+  return parseXml(decodeXml(bytes, kind), kind);
+}
+
+function textOf(value: boolean): string {
+  return value ? 'true' : 'false';
+}

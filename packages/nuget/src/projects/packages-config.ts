@@ -1,0 +1,16 @@
+import type { PackageIdentity } from '../package-identity.js';
+import { attribute, named, type XmlElement } from '../packages/xml-tree.js';
+import { identityOf } from './identity-of.js';
+import type { WantedPackages } from './wanted-packages.js';
+
+/** The packages of a `packages.config`: all of them, since it names what others bring with them, too. */
+export function readPackagesConfig(path: string, root: XmlElement): WantedPackages {
+  const packages: PackageIdentity[] = [];
+  const problems: string[] = [];
+  for (const element of named(root, 'package')) {
+    const identity = identityOf(attribute(element, 'id'), attribute(element, 'version'));
+    if (identity) packages.push(identity);
+    else problems.push(`${path}: ${attribute(element, 'id') ?? 'a package'} has no version`);
+  }
+  return { packages, projects: [], problems };
+}

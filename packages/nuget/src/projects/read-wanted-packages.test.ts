@@ -1,0 +1,268 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readWantedPackages } from './read-wanted-packages.js';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'granary-projects-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function write(name: string, content: string | object): Promise<string> {
+  const path = join(folder, name);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+async function read(name: string, content: string | object) {
+  const wanted = await readWantedPackages(await write(name, content));
+  return {
+    packages: wanted.packages.map(({ id, version }) => `${id} ${version.toNormalizedString()}`),
+    projects: wanted.projects.map(
+      ({ framework, dependencies }) =>
+        `${framework.shortFolderName}: ${dependencies.map(({ id, range }) => `${id} ${range}`).join(', ')}`,
+    ),
+    problems: wanted.problems.map((problem) => problem.replaceAll(`${folder}/`, '')),
+  };
+}
+
+const project = (body: string, framework = 'net8.0') =>
+  `<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><TargetFramework>${framework}</TargetFramework></PropertyGroup>${body}</Project>`;
+
+describe('packages.lock.json', () => {
+  it('names every package of every framework, and no project', async () => {
+    const lock = {
+      version: 2,
+      dependencies: {
+        'net8.0': {
+          'Newtonsoft.Json': { type: 'Direct', requested: '[13.0.1, )', resolved: '13.0.1', contentHash: 'x' },
+          'System.Memory': { type: 'Transitive', resolved: '4.5.5' },
+          Central: { type: 'CentralTransitive', resolved: '1.0.0-beta.1' },
+          our: { type: 'Project', dependencies: { 'System.Memory': '[4.5.5, )' } },
+        },
+        'net8.0/linux-x64': { 'runtime.linux-x64': { type: 'Transitive', resolved: '1.2.3.4' } },
+        net472: { Broken: { type: 'Direct' } },
+      },
+    };
+    expect(await read('packages.lock.json', lock)).toEqual({
+      packages: ['Newtonsoft.Json 13.0.1', 'System.Memory 4.5.5', 'Central 1.0.0-beta.1', 'runtime.linux-x64 1.2.3.4'],
+      projects: [],
+      problems: ['packages.lock.json: net472: Broken has no version'],
+    });
+  });
+});
+
+describe('project.assets.json', () => {
+  it('names what was taken and what was only downloaded', async () => {
+    const assets = {
+      version: 3,
+      libraries: {
+        'Newtonsoft.Json/13.0.1': { sha512: 'x', type: 'package', path: 'newtonsoft.json/13.0.1' },
+        'Our/1.0.0': { type: 'project', path: '../our' },
+        '../evil/1.0': { type: 'package' },
+      },
+      project: {
+        frameworks: {
+          'net8.0': {
+            downloadDependencies: [
+              { name: 'Microsoft.NETCore.App.Ref', version: '[8.0.11, 8.0.11]' },
+              { name: 'Two', version: '[1.0.0, 1.0.0];[2.0.0, 2.0.0]' },
+              { name: 'Any', version: '*' },
+            ],
+          },
+        },
+      },
+    };
+    expect(await read('obj/project.assets.json', `\ufeff${JSON.stringify(assets)}`)).toEqual({
+      packages: ['Newtonsoft.Json 13.0.1', 'Microsoft.NETCore.App.Ref 8.0.11', 'Two 1.0.0', 'Two 2.0.0'],
+      projects: [],
+      problems: [
+        'obj/project.assets.json: "../evil/1.0" is no id and version',
+        'obj/project.assets.json: "Any" is to be downloaded in no exact version',
+      ],
+    });
+  });
+});
+
+describe('packages.config', () => {
+  it('names every package', async () => {
+    const config =
+      '<?xml version="1.0"?><packages><package id="NUnit" version="2.6.4" targetFramework="net45"/><package id="X"/></packages>';
+    expect(await read('packages.config', config)).toEqual({
+      packages: ['NUnit 2.6.4'],
+      projects: [],
+      problems: ['packages.config: X has no version'],
+    });
+  });
+});
+
+describe('a project', () => {
+  it('refers to packages by attributes and elements, in all ways that ranges are written', async () => {
+    const body = `<ItemGroup>
+      <PackageReference Include="A" Version="1.0" />
+      <PackageReference Include="B"><Version>[2.0,3.0)</Version><PrivateAssets>all</PrivateAssets></PackageReference>
+      <PackageReference Include="C;D" Version="1.*" />
+      <PackageReference Include="Gone" Version="1.0" /><PackageReference Remove="gone" />
+      <PackageReference Update="A" Version="1.1" />
+      <PackageDownload Include="Tool" Version="[1.0];[2.0]" />
+    </ItemGroup>`;
+    expect(await read('p.csproj', project(body))).toEqual({
+      packages: ['Tool 1.0.0', 'Tool 2.0.0'],
+      projects: ['net8.0: A [1.1.0, ), B [2.0.0, 3.0.0), C [1.*, ), D [1.*, )'],
+      problems: [],
+    });
+  });
+
+  it('has conditions and properties, for each of its frameworks', async () => {
+    const body = `<Project Sdk="Microsoft.NET.Sdk">
+      <PropertyGroup>
+        <TargetFrameworks>net8.0;netstandard2.0;net472</TargetFrameworks>
+        <JsonVersion>13.0.1</JsonVersion>
+        <JsonVersion Condition="'$(TargetFramework)' == 'net472'">12.0.3</JsonVersion>
+      </PropertyGroup>
+      <ItemGroup><PackageReference Include="Json" Version="$(JsonVersion)" /></ItemGroup>
+      <ItemGroup Condition="!$([MSBuild]::IsTargetFrameworkCompatible('$(TargetFramework)', 'net5.0'))">
+        <PackageReference Include="System.Memory" Version="4.5.5" Condition="'$(TargetFramework)' != 'net472'" />
+      </ItemGroup>
+      <Choose>
+        <When Condition="$([MSBuild]::GetTargetFrameworkIdentifier('$(TargetFramework)')) == '.NETFramework'">
+          <ItemGroup><PackageReference Include="Old" Version="1.0" /></ItemGroup>
+        </When>
+        <Otherwise><ItemGroup><PackageReference Include="New" Version="1.0" /></ItemGroup></Otherwise>
+      </Choose>
+    </Project>`;
+    expect(await read('p.csproj', body)).toEqual({
+      packages: [],
+      projects: [
+        'net8.0: Json [13.0.1, ), New [1.0.0, )',
+        'netstandard2.0: Json [13.0.1, ), System.Memory [4.5.5, ), New [1.0.0, )',
+        'net472: Json [12.0.3, ), Old [1.0.0, )',
+      ],
+      problems: [],
+    });
+  });
+
+  it('takes versions from where they are kept together, and properties from files above it', async () => {
+    await write('Directory.Build.props', '<Project><PropertyGroup><Net>net9.0</Net></PropertyGroup></Project>');
+    await write(
+      'src/Directory.Build.props',
+      `<Project>
+        <Import Project="$([MSBuild]::GetPathOfFileAbove('Directory.Build.props', '$(MSBuildThisFileDirectory)../'))" />
+        <Import Project="not-there.props" /><Import Project="..\\more.props" Condition="Exists('$(MSBuildThisFileDirectory)../more.props')" />
+      </Project>`,
+    );
+    await write('more.props', '<Project><PropertyGroup><Serilog>4.0.0</Serilog></PropertyGroup></Project>');
+    await write(
+      'Directory.Packages.props',
+      `<Project><PropertyGroup><ManagePackageVersionsCentrally>true</ManagePackageVersionsCentrally></PropertyGroup>
+      <ItemGroup>
+        <PackageVersion Include="Serilog" Version="$(Serilog)" /><PackageVersion Include="Unused" Version="1.0" />
+        <PackageVersion Include="xunit" Version="2.9.0" /><GlobalPackageReference Include="Analyzers" Version="3.3.4" />
+      </ItemGroup></Project>`,
+    );
+    const body = `<Project><PropertyGroup><TargetFramework>$(Net)</TargetFramework></PropertyGroup><ItemGroup>
+      <PackageReference Include="serilog" /><PackageReference Include="xunit" VersionOverride="2.8.0" />
+    </ItemGroup></Project>`;
+    expect((await read('src/app/p.csproj', body)).projects).toEqual([
+      'net9.0: serilog [4.0.0, ), xunit [2.8.0, ), Analyzers [3.3.4, )',
+    ]);
+  });
+
+  it('brings the projects that it refers to, once each', async () => {
+    await write(
+      'lib/lib.csproj',
+      project(
+        '<ItemGroup><PackageReference Include="L" Version="1.0"/><ProjectReference Include="../app/app.csproj"/></ItemGroup>',
+        'netstandard2.0',
+      ),
+    );
+    const body = `<ItemGroup><PackageReference Include="A" Version="1.0"/>
+      <ProjectReference Include="..\\lib\\lib.csproj"/><ProjectReference Include="../gone.csproj"/></ItemGroup>`;
+    expect(await read('app/app.csproj', project(body))).toEqual({
+      packages: [],
+      projects: ['net8.0: A [1.0.0, )', 'netstandard2.0: L [1.0.0, )'],
+      problems: ["app/app.csproj: the project ../gone.csproj isn't there"],
+    });
+  });
+
+  it('of before the SDK has a version of .NET Framework, and its packages in a file beside it', async () => {
+    await write('packages.config', '<packages><package id="NUnit" version="2.6.4" /></packages>');
+    const body = `<Project xmlns="http://schemas.microsoft.com/developer/msbuild/2003" ToolsVersion="4.0">
+      <Import Project="$(MSBuildToolsPath)\\Microsoft.CSharp.targets" />
+      <PropertyGroup><TargetFrameworkVersion>v4.7.2</TargetFrameworkVersion></PropertyGroup>
+      <ItemGroup><Reference Include="System" /></ItemGroup></Project>`;
+    expect(await read('old.csproj', body)).toEqual({ packages: ['NUnit 2.6.4'], projects: [], problems: [] });
+    const modern = body.replace('<Reference Include="System" />', '<PackageReference Include="A" Version="1.0" />');
+    expect((await read('old.csproj', modern)).projects).toEqual(['net472: A [1.0.0, )']);
+  });
+
+  it.each([
+    [project('<ItemGroup><PackageReference Include="A" /></ItemGroup>'), "the version of A can't be told"],
+    [
+      project('<ItemGroup><PackageReference Include="A" Version="$([Some]::Function())" /></ItemGroup>'),
+      "the version of A can't be told",
+    ],
+    [
+      project('<ItemGroup><PackageReference Include="A" Version="newest" /></ItemGroup>'),
+      'the version of A can\'t be told from "newest"',
+    ],
+    [project('<ItemGroup><PackageReference Include="../a" Version="1.0" /></ItemGroup>'), '"../a" is no package id'],
+    [project('', 'whatever'), '"whatever" is no target framework'],
+    ['<Project/>', 'it has no target framework that can be told; project.assets.json has it after a restore'],
+    [
+      '<Project><PropertyGroup><TargetFrameworks>$([A]::B())</TargetFrameworks></PropertyGroup></Project>',
+      "its target frameworks can't be told; project.assets.json has them after a restore",
+    ],
+  ])('says what it does not understand: %s', async (text, problem) => {
+    expect((await read('p.csproj', text)).problems).toEqual([`p.csproj: ${problem}`]);
+  });
+
+  it('does not know what hangs on a condition that it does not understand, and fetches rather too much', async () => {
+    const body = `<PropertyGroup><V>1.0</V><V Condition="$([A]::B())">2.0</V></PropertyGroup>
+      <ItemGroup Condition="$([A]::B())"><PackageReference Include="A" Version="3.0" /></ItemGroup>
+      <ItemGroup><PackageReference Include="B" Version="$(V)" /></ItemGroup>`;
+    expect(await read('p.csproj', project(body))).toEqual({
+      packages: [],
+      projects: ['net8.0: A [3.0.0, )'],
+      problems: ["p.csproj: the version of B can't be told"],
+    });
+  });
+
+  it('may import itself and others in circles', async () => {
+    await write('a.props', '<Project><Import Project="b.props"/><Import Project="p.csproj"/></Project>');
+    await write('b.props', '<Project><Import Project="a.props"/><PropertyGroup><V>1.5</V></PropertyGroup></Project>');
+    const body = '<Import Project="a.props"/><ItemGroup><PackageReference Include="A" Version="$(V)" /></ItemGroup>';
+    expect((await read('p.csproj', project(body))).projects).toEqual(['net8.0: A [1.5.0, )']);
+  });
+});
+
+describe('a file that is none of these', () => {
+  it.each([
+    ['packages.lock.json', '{', 'INVALID_PROJECT', 'is no JSON'],
+    ['packages.lock.json', '[]', 'INVALID_PROJECT', 'has no object in it'],
+    ['packages.lock.json', '{"version":1}', 'INVALID_PROJECT', 'there are no dependencies in it'],
+    ['project.assets.json', '{"libraries":1}', 'INVALID_PROJECT', 'there are no libraries in it'],
+    ['p.csproj', '<Project>', 'INVALID_PROJECT', 'is no XML'],
+    ['p.csproj', '<!DOCTYPE x [<!ENTITY a "b">]><Project/>', 'INVALID_PROJECT', 'document type definition'],
+    ['packages.config', '', 'INVALID_PROJECT', 'is no XML'],
+    ['readme.md', '# hello', 'INVALID_PROJECT', 'allowed: a packages.lock.json'],
+  ])('is told of: %s with %j', async (name, content, code, message) => {
+    await expect(read(name, content)).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+  });
+
+  it('is told of when it is not there', async () => {
+    for (const name of ['packages.lock.json', 'p.csproj', 'packages.config']) {
+      await expect(readWantedPackages(join(folder, name))).rejects.toMatchObject({ code: 'INVALID_PROJECT' });
+    }
+  });
+
+  it('is told of when properties grow without end', async () => {
+    const doubled = Array.from({ length: 40 }, () => '<A>$(A)$(A)</A>').join('');
+    const body = `<PropertyGroup><A>0123456789</A>${doubled}</PropertyGroup>`;
+    await expect(read('p.csproj', project(body))).rejects.toMatchObject({ code: 'LIMIT' });
+  });
+});

@@ -1,0 +1,19 @@
+import type { NuGetFramework } from '../frameworks/nuget-framework.js';
+import type { PackageIdentity } from '../package-identity.js';
+import type { PackageDependency } from '../protocol/model.js';
+
+/** What a project needs for one of its target frameworks, before it is resolved. */
+export interface ProjectDependencies {
+  readonly framework: NuGetFramework;
+  readonly dependencies: readonly Pick<PackageDependency, 'id' | 'range'>[];
+}
+
+/** The packages that a file asks for. */
+export interface WantedPackages {
+  /** Exactly these. */
+  readonly packages: readonly PackageIdentity[];
+  /** To be resolved, each for itself. */
+  readonly projects: readonly ProjectDependencies[];
+  /** What the file asks for in a way that can't be understood here, in sentences for people. */
+  readonly problems: readonly string[];
+}
