@@ -1,6 +1,6 @@
 import type { PackageStream } from '@granary/nuget';
 import type { PackageEntry } from './package-entry.js';
-import { type ReceivedContent, type ReceiveOptions, receivePackage } from './receive-package.js';
+import { type ReceiveOptions, receivePackage } from './receive-package.js';
 import type { Spool } from './spool.js';
 
 /** The end of a package that nobody gets before the whole is verified, so that nobody ever has all of a wrong one. */
@@ -16,8 +16,10 @@ export interface ArrivalOptions extends Omit<ReceiveOptions, 'signal' | 'onChunk
   readonly takeTurn: (signal: AbortSignal) => Promise<() => void>;
   /** Asks upstream; undefined when it hasn't got the package. */
   readonly open: (signal: AbortSignal) => Promise<PackageStream | undefined>;
-  /** Stores what is verified. That it can't be stored is no reason not to give it to who waits for it: undefined. */
-  readonly store: (content: ReceivedContent, spool: Spool) => Promise<PackageEntry | undefined>;
+  /** Stores what is verified; never rejects, since that it can't be stored is no reason not to give it to who waits. */
+  readonly store: (entry: PackageEntry, spool: Spool) => Promise<void>;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
 }
 
 /**
@@ -25,12 +27,12 @@ export interface ArrivalOptions extends Omit<ReceiveOptions, 'signal' | 'onChunk
  * - `absent`: upstream hasn't got it
  * - `stored`: it had been in the store before
  * - `arriving`: there are bytes that can be handed out
- * - `complete`: all of it is here and verified; without an entry it could not be stored
+ * - `verified`: all of it is here and can be handed out; it is being stored
+ * - `complete`: it is stored, or could not be
  */
 export type ArrivalState =
   | { readonly name: 'asking' | 'absent' | 'arriving' }
-  | { readonly name: 'complete'; readonly entry: PackageEntry | undefined }
-  | { readonly name: 'stored'; readonly entry: PackageEntry }
+  | { readonly name: 'stored' | 'verified' | 'complete'; readonly entry: PackageEntry }
   | { readonly name: 'failed'; readonly error: unknown };
 
 /**
@@ -68,7 +70,8 @@ export class Arrival {
   /** Where the bytes end that may be handed out now. */
   get readableTo(): number {
     const { size } = this.#spool;
-    return this.#state.name === 'complete' ? size : Math.min(size, (this.#length ?? size) - HELD_BACK_BYTES);
+    const isWhole = this.#state.name === 'verified' || this.#state.name === 'complete';
+    return isWhole ? size : Math.min(size, (this.#length ?? size) - HELD_BACK_BYTES);
   }
 
   /** Bytes before {@link readableTo}, for who has joined: at least one. */
@@ -117,9 +120,9 @@ export class Arrival {
 
   async #bring(): Promise<ArrivalState> {
     const { signal } = this.#controller;
-    const { find, takeTurn, store } = this.#options;
-    const entry = await find();
-    if (entry !== undefined) return { name: 'stored', entry };
+    const { find, takeTurn, store, clock } = this.#options;
+    const found = await find();
+    if (found !== undefined) return { name: 'stored', entry: found };
     const endTurn = await takeTurn(signal);
     try {
       const stream = await this.#open(signal);
@@ -129,9 +132,11 @@ export class Arrival {
         signal,
         onChunk: () => this.#onChunk(stream),
       });
-      const stored = await store(content, this.#spool);
+      const entry = { ...content, storedAt: clock() };
       this.#length = this.#spool.size;
-      return { name: 'complete', entry: stored };
+      this.#settle({ name: 'verified', entry });
+      await store(entry, this.#spool);
+      return { name: 'complete', entry };
     } finally {
       endTurn();
     }

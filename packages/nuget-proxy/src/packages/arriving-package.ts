@@ -46,7 +46,7 @@ export class ArrivingPackage implements PackageContent {
 
   get #entry(): PackageEntry | undefined {
     const { state } = this.#arrival;
-    return state.name === 'complete' ? state.entry : undefined;
+    return state.name === 'verified' || state.name === 'complete' ? state.entry : undefined;
   }
 }
 
@@ -71,6 +71,7 @@ class ArrivingReader implements ChunkReader {
     if (state.name === 'failed') throw state.error;
     const ready = Math.min(readableTo, this.#end) - this.#position;
     if (ready > 0) return this.#read(Math.min(ready, PIECE_BYTES));
+    // Ends when it is stored, so that who has read it finds it.
     return state.name === 'complete' ? undefined : this.#nextWhenThereIsMore();
   }
 

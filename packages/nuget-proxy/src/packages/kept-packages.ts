@@ -1,5 +1,6 @@
 import { open, readFile, rename, rm } from 'node:fs/promises';
-import { actionResultPin, blobPin, Digest, type EntryPins } from '@granary/blobs';
+import { dirname } from 'node:path';
+import { actionResultPin, blobPin, Digest, type EntryPins, nodeFileSystem } from '@granary/blobs';
 import { isPackageId, PackageSourceMapping } from '@granary/nuget';
 import { type Logger, nullLogger } from '@granary/telemetry';
 
@@ -17,7 +18,8 @@ export interface KeptPackagesOptions {
   readonly logger?: Logger | undefined;
 }
 
-interface Kept {
+/** A package on the list; never changed. */
+export interface Kept {
   readonly id: string;
   readonly digest: Digest;
   /** Kept whatever the patterns say. */
@@ -44,7 +46,10 @@ export class KeptPackages implements AsyncDisposable {
   /** Lines that wait to be written. */
   #pending: string[] = [];
   #writing: Promise<void> | undefined;
-  #lines = 0;
+  /** Whether the list says what is kept. */
+  #isWritten = true;
+  /** Lines of the list; infinitely many when the next thing to do is to write it anew. */
+  #lines = Number.POSITIVE_INFINITY;
   #bytes = 0;
   #hasWarned = false;
 
@@ -71,24 +76,23 @@ export class KeptPackages implements AsyncDisposable {
     return { packages: this.#kept.size, bytes: this.#bytes };
   }
 
+  /** What the list says of a package. */
+  get(name: string): Kept | undefined {
+    return this.#kept.get(name);
+  }
+
   /**
    * Keeps a package whose id fits a pattern; undefined when there is nothing to do, else when it is on the list.
    *
    * @param name Key of its entry among the action results
-   * @param always Whatever the patterns say
+   * @param always Whatever the patterns and the limits say
    */
   keep(name: string, id: string, digest: Digest, always: boolean): Promise<void> | undefined {
     const before = this.#kept.get(name);
-    if (before?.digest.equals(digest) && (before.always || !always)) return undefined;
-    const isAlways = always || before?.always === true;
-    if (!isAlways && !this.#fits(id)) return undefined;
-    const { maxBytes, maxPackages } = this.#options;
-    const bytes = this.#bytes - (before?.digest.size ?? 0) + digest.size;
-    if (!isAlways && (bytes > maxBytes || (before === undefined && this.#kept.size >= maxPackages))) {
-      this.#warnOnce();
-      return undefined;
-    }
-    const kept = { id, digest: digest.compact(), always: isAlways };
+    if (before?.digest.equals(digest) && (before.always || !always))
+      return always && !this.#isWritten ? this.#write(lineOf(name, before)) : undefined;
+    const kept = { id, digest: digest.compact(), always: always || before?.always === true };
+    if (!kept.always && !(this.#fits(id) && this.#hasRoomFor(kept, before))) return undefined;
     this.#pin(name, kept);
     return this.#write(lineOf(name, kept));
   }
@@ -133,15 +137,18 @@ export class KeptPackages implements AsyncDisposable {
     this.#bytes -= digest.size;
   }
 
-  #warnOnce(): void {
-    if (this.#hasWarned) return;
-    this.#hasWarned = true;
+  #hasRoomFor({ digest }: Kept, before: Kept | undefined): boolean {
     const { maxBytes, maxPackages, logger } = this.#options;
-    logger.warning(
-      'No more packages are kept: at most {MaxPackages}, and {MaxBytes} bytes, may be',
-      maxPackages,
-      maxBytes,
-    );
+    const bytes = this.#bytes - (before?.digest.size ?? 0) + digest.size;
+    if (bytes <= maxBytes && (before !== undefined || this.#kept.size < maxPackages)) return true;
+    if (!this.#hasWarned)
+      logger.warning(
+        'No more packages are kept: at most {MaxPackages}, and {MaxBytes} bytes, may be',
+        maxPackages,
+        maxBytes,
+      );
+    this.#hasWarned = true;
+    return false;
   }
 
   /** Writes nothing: whether the folder is this process's alone is known only when the store is open. */
@@ -163,13 +170,13 @@ export class KeptPackages implements AsyncDisposable {
       else last.set(parsed.name, parsed.kept);
     }
     for (const [name, kept] of last) {
-      if (kept !== undefined && (kept.always || this.#fits(kept.id))) this.#pin(name, kept);
+      if (kept?.always || (kept && this.#fits(kept.id) && this.#hasRoomFor(kept, undefined))) this.#pin(name, kept);
     }
-    this.#lines = Number.POSITIVE_INFINITY;
     if (malformed > 0) logger.warning('{Count} lines of {Path} could not be read', malformed, path);
   }
 
   #write(line: string): Promise<void> {
+    this.#isWritten = false;
     this.#pending.push(line);
     // One that has begun has taken what waited then, and no more.
     const before = this.#writing?.catch(() => {});
@@ -186,10 +193,10 @@ export class KeptPackages implements AsyncDisposable {
       if (this.#lines + lines.length > 2 * this.#kept.size + SPARE_LINES) await this.#rewrite();
       else await this.#append(lines);
     } catch (error) {
-      // The next one writes everything.
       this.#lines = Number.POSITIVE_INFINITY;
       throw error;
     }
+    this.#isWritten = this.#pending.length === 0;
   }
 
   async #append(lines: readonly string[]): Promise<void> {
@@ -208,6 +215,7 @@ export class KeptPackages implements AsyncDisposable {
       await file.writeFile(lines.join(''));
       await file.datasync();
       await rename(next, path);
+      await nodeFileSystem.syncDirectory(dirname(path));
     } catch (error) {
       await rm(next, { force: true });
       throw error;

@@ -4,14 +4,11 @@ import type { Logger } from '@granary/telemetry';
 import type { FeedCall } from '../feed/feed-content.js';
 import type { KeptPackages } from './kept-packages.js';
 import { decodeEntry, encodeEntry, entryKey, type PackageEntry, packageKey } from './package-entry.js';
-import type { ReceivedContent } from './receive-package.js';
 
 interface Stores {
   readonly blobs: BlobStore;
   readonly actionResults: ActionResultStore;
   readonly logger: Logger;
-  /** Milliseconds since 1970. */
-  readonly clock: () => number;
 }
 
 /** What is written down of the packages in the blob store, and which of them are kept. */
@@ -30,10 +27,12 @@ export class PackageEntries {
     const { blobs, actionResults } = this.#stores;
     const key = packageKey(identity);
     const name = entryKey(source, key);
+    const kept = this.#kept?.get(name);
     const value = await actionResults.get(name, call);
     const entry = value && decodeEntry(key, value);
     if (entry === undefined || (await blobs.findMissing([entry.digest], call)).length > 0) {
-      this.#inBackground(this.#kept?.drop(name));
+      // Not what was stored and kept while this looked.
+      if (kept !== undefined && this.#kept?.get(name) === kept) this.#inBackground(this.#kept.drop(name));
       return undefined;
     }
     this.#inBackground(this.#kept?.keep(name, identity.id, entry.digest, false));
@@ -48,21 +47,20 @@ export class PackageEntries {
   async store(
     source: string,
     identity: PackageIdentity,
-    { digest, sha512 }: ReceivedContent,
-    bytes: AsyncIterable<Buffer>,
+    entry: PackageEntry,
+    bytes: AsyncIterable<Uint8Array>,
     call: FeedCall,
     always = false,
-  ): Promise<PackageEntry> {
-    const { blobs, actionResults, clock } = this.#stores;
+  ): Promise<void> {
+    const { blobs, actionResults } = this.#stores;
+    const { digest } = entry;
     const key = packageKey(identity);
     const name = entryKey(source, key);
-    const entry: PackageEntry = { digest, sha512, storedAt: clock() };
     await blobs.write(digest, bytes, call);
     await actionResults.set(name, encodeEntry(key, entry), call);
     const keeping = this.#kept?.keep(name, identity.id, digest, always);
     if (always) await keeping;
     else this.#inBackground(keeping);
-    return entry;
   }
 
   async remove(source: string, identity: PackageIdentity): Promise<boolean> {

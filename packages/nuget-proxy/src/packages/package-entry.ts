@@ -19,9 +19,12 @@ export function packageKey({ id, version }: PackageIdentity): string {
   return `${id.toLowerCase()}/${version.toNormalizedString().toLowerCase()}`;
 }
 
-/** The key of a package's entry among the action results. */
+/**
+ * The key of a package's entry among the action results. No client of those can name it, since a word of their protocol
+ * isn't allowed in the names of instances: who may write results of builds could pass off packages otherwise.
+ */
 export function entryKey(source: string, key: string): string {
-  return actionKey(`nuget/${source}`, Digest.of('sha256', Buffer.from(key)));
+  return actionKey(`actionResults/nuget/${source}`, Digest.of('sha256', Buffer.from(key)));
 }
 
 /** Strong validator for `ETag`. */
@@ -46,7 +49,7 @@ export function decodeEntry(key: string, value: Buffer): PackageEntry | undefine
     const file = fieldsOf(bytesOf(result.get(2)));
     if (bytesOf(file.get(1)).toString() !== fileName(key)) return undefined;
     const digest = fieldsOf(bytesOf(file.get(2)));
-    const { v, sha512, storedAt } = JSON.parse(bytesOf(result.get(5)).toString());
+    const { v, sha512, storedAt } = JSON.parse(bytesOf(result.get(5)).toString()) ?? {};
     if (v !== VERSION || typeof sha512 !== 'string' || typeof storedAt !== 'number') return undefined;
     return {
       digest: Digest.parse('sha256', bytesOf(digest.get(1)).toString(), readNumber(digest.get(2))),

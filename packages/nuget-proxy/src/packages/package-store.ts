@@ -1,15 +1,14 @@
-import { createReadStream } from 'node:fs';
 import { NuGetError, type PackageIdentity, type PackageStream, verifyPackage } from '@granary/nuget';
 import { noopSpan, type Span } from '@granary/telemetry';
 import type { FeedCall, PackageContent } from '../feed/feed-content.js';
 import { Arrival } from './arrival.js';
 import { ArrivalSlots } from './arrival-slots.js';
 import { ArrivingPackage } from './arriving-package.js';
-import { hashFile } from './hash-file.js';
+import { fileChunks, hashFile } from './hash-file.js';
 import { PackageEntries } from './package-entries.js';
 import { type PackageEntry, packageKey } from './package-entry.js';
 import { type PackageStoreOptions, type ResolvedOptions, resolveOptions } from './package-store-options.js';
-import type { ExpectedPackage, ReceivedContent } from './receive-package.js';
+import type { ExpectedPackage } from './receive-package.js';
 import { Spool } from './spool.js';
 import { StoredPackage } from './stored-package.js';
 
@@ -29,7 +28,8 @@ export interface AdoptOptions {
 
 /**
  * Packages by source, id and version, their bytes in the blob store: from there, or from upstream, once however many ask.
- * Who asks gets the first bytes while a package arrives, and the last ones only after all of it was verified and stored.
+ * Who asks gets the first bytes while a package arrives, the last ones only after all of it was verified, and the end when
+ * it is stored.
  */
 export class PackageStore implements AsyncDisposable {
   readonly #options: ResolvedOptions;
@@ -184,7 +184,7 @@ export class PackageStore implements AsyncDisposable {
         return () => slots.release();
       },
       open: (signal) => open(signal, passedOn.span),
-      store: (content, spool) => this.#storeArrived(source, identity, content, spool, passedOn),
+      store: (entry, spool) => this.#storeArrived(source, identity, entry, spool, passedOn),
     });
     this.#arrivals.set(id, arrival);
     this.#track(this.#watch(id, source, identity, arrival, span));
@@ -235,16 +235,15 @@ export class PackageStore implements AsyncDisposable {
   async #storeArrived(
     source: string,
     identity: PackageIdentity,
-    content: ReceivedContent,
+    entry: PackageEntry,
     spool: Spool,
     call: FeedCall,
-  ): Promise<PackageEntry | undefined> {
+  ): Promise<void> {
     try {
-      return await this.#entries.store(source, identity, content, spool.chunks(), call);
+      await this.#entries.store(source, identity, entry, spool.chunks(), call);
     } catch (error) {
       const { id, version } = identity;
       this.#options.logger.warning('{PackageId} {Version} of {Source} was not stored', id, version, source, error);
-      return undefined;
     }
   }
 
@@ -255,10 +254,12 @@ export class PackageStore implements AsyncDisposable {
     keep: boolean,
     signal: AbortSignal | undefined,
   ): Promise<PackageEntry> {
-    const { maxPackageBytes } = this.#options;
+    const { maxPackageBytes, clock } = this.#options;
     await verifyPackage(path, identity, { signal });
     const content = await hashFile(path, maxPackageBytes, signal);
-    return this.#entries.store(source, identity, content, createReadStream(path), { signal }, keep);
+    const entry = { ...content, storedAt: clock() };
+    await this.#entries.store(source, identity, entry, fileChunks(path), { signal }, keep);
+    return entry;
   }
 
   #slotsOf(source: string): ArrivalSlots {

@@ -74,6 +74,7 @@ export async function receivePackage(
     checkSize(length, options);
     await checkSpace(length ?? 0, options);
     const received = await receive(stream, spool, watch, options);
+    watch.stop();
     if (length !== undefined && spool.size !== length) throw brokeOff(spool, length, options);
     checkSize(spool.size, options);
     await verify(spool, received.sha512, options);
@@ -107,7 +108,11 @@ async function receive(
     sha512.update(chunk);
     const busy = spool.append(chunk);
     options.onChunk();
-    if (busy !== undefined) await busy;
+    if (busy !== undefined) {
+      await busy;
+      // While the disk was slow, upstream was not listened to.
+      watch.heard();
+    }
     if (spool.size >= lookAt) {
       lookAt += LOOK_AT_SPACE_EVERY_BYTES;
       await checkSpace((length ?? spool.size) - spool.size, options);

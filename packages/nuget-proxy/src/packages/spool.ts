@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { FileSystem, MaybePromise, OpenFile } from '@granary/blobs';
+import { type FileSystem, type MaybePromise, NoSpaceError, type OpenFile, StoreError } from '@granary/blobs';
 import type { RandomAccessSource } from '@granary/nuget';
 
 /** Bytes that are written together. What is shorter than that never becomes a file. */
@@ -8,6 +8,12 @@ const WRITE_BYTES = 256 * 1024;
 
 /** Longest piece that is read from the file at once. */
 const READ_BYTES = 64 * 1024;
+
+/** Shorter chunks are put together, so that neither they nor what they are parts of are many. */
+const SMALL_BYTES = 4 * 1024;
+
+/** Bytes of small chunks that are put together. */
+const BLOCK_BYTES = 16 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -22,6 +28,8 @@ export class Spool {
   readonly #fs: FileSystem;
   /** What isn't in the file yet, in order. */
   readonly #tail: Buffer[] = [];
+  /** What the last of the tail is the beginning of, while there is room for another small chunk. */
+  #block: Buffer | undefined;
   /** Where the tail begins. */
   #written = 0;
   #size = 0;
@@ -44,11 +52,11 @@ export class Spool {
   /**
    * Takes a chunk, whose memory belongs to the spool from now on. What it returns is waited for before the next one.
    *
-   * @throws what the file system throws
+   * @throws StoreError when what came before could not be written
    */
   append(chunk: Buffer): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
-    this.#tail.push(chunk);
+    this.#add(chunk);
     this.#size += chunk.length;
     const waiting = this.#size - this.#written;
     if (waiting < WRITE_BYTES) return undefined;
@@ -104,6 +112,19 @@ export class Spool {
     await this.#closing;
   }
 
+  #add(chunk: Buffer): void {
+    if (chunk.length >= SMALL_BYTES) {
+      this.#block = undefined;
+      this.#tail.push(chunk);
+      return;
+    }
+    const begun = this.#block && this.#tail.pop();
+    const block = this.#block ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    const end = (begun?.length ?? 0) + chunk.copy(block, begun?.length);
+    this.#tail.push(block.subarray(0, end));
+    this.#block = end + SMALL_BYTES > BLOCK_BYTES ? undefined : block;
+  }
+
   async *#pieces(from: number, to: number): AsyncGenerator<Buffer, void> {
     for (let position = from; position < to; ) {
       const bytes = await this.read(position, to - position);
@@ -117,14 +138,15 @@ export class Spool {
       const file = this.#file ?? (await this.#create());
       while (this.#size - this.#written >= WRITE_BYTES) {
         const chunks = this.#tail.length;
+        this.#block = undefined;
         const bytes = chunks === 1 ? (this.#tail[0] as Buffer) : Buffer.concat(this.#tail);
         await writeAll(file.handle, bytes, this.#written);
         this.#tail.splice(0, chunks);
         this.#written += bytes.length;
       }
     } catch (error) {
-      this.#failure = error;
-      throw error;
+      this.#failure = cannotWrite(error);
+      throw this.#failure;
     }
   }
 
@@ -156,4 +178,12 @@ async function writeAll(file: OpenFile, bytes: Buffer, position: number): Promis
     if (written === 0) throw new Error('the file system took no bytes');
     done += written;
   }
+}
+
+function cannotWrite(error: unknown): StoreError {
+  const what = 'cannot write the temporary file of a package';
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT'
+    ? new NoSpaceError(`${what}: the file system is full (${code})`, { cause: error })
+    : new StoreError('STORE_FAILED', `${what}: ${message}`, { cause: error });
 }

@@ -3,11 +3,12 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { DiskBlobStore, type DiskBlobStoreOptions, EntryPins } from '@granary/blobs';
+import { type BlobStore, DiskBlobStore, type DiskBlobStoreOptions, EntryPins } from '@granary/blobs';
 import { type NuGetMetrics, NuGetVersion, type PackageIdentity, type PackageStream } from '@granary/nuget';
 import { buildPackage } from '@granary/nuget/testing';
 import { ManualTime } from '@granary/resilience/testing';
 import { type Logger, loggerFor } from '@granary/telemetry';
+import type { PackageContent } from '../../feed/feed-content.js';
 import { KeptPackages, type KeptPackagesOptions } from '../kept-packages.js';
 import { PackageStore } from '../package-store.js';
 import type { PackageStoreOptions } from '../package-store-options.js';
@@ -27,7 +28,7 @@ export function packageOf(id: string, bytes = 1000, version = '1.0.0'): Buffer {
 export class Upstream {
   readonly body = new Readable({ read() {} });
   readonly bytes: Buffer;
-  readonly #length: number | undefined;
+  #length: number | undefined;
   sent = 0;
 
   constructor(bytes: Buffer, length: number | undefined = bytes.length) {
@@ -37,7 +38,8 @@ export class Upstream {
 
   static withoutLength(bytes: Buffer): Upstream {
     const upstream = new Upstream(bytes);
-    return Object.assign(upstream, { answer: () => ({ ...upstream.answer(), length: undefined }) });
+    upstream.#length = undefined;
+    return upstream;
   }
 
   /** All of it, at once. */
@@ -66,6 +68,8 @@ export interface TestStoreOptions extends Partial<PackageStoreOptions> {
   readonly keep?: readonly string[];
   readonly keepOptions?: Partial<KeptPackagesOptions>;
   readonly folder?: string;
+  /** Makes of the disk store what the package store gets. */
+  readonly around?: (blobs: BlobStore) => BlobStore;
 }
 
 /** A package store on a disk store in a folder of its own. */
@@ -93,6 +97,7 @@ export class StoreUnderTest implements AsyncDisposable {
     keep = [],
     keepOptions,
     folder,
+    around = (blobs) => blobs,
     ...options
   }: TestStoreOptions = {}): Promise<StoreUnderTest> {
     const directory = folder ?? mkdtempSync(join(tmpdir(), 'nuget-packages-'));
@@ -113,7 +118,7 @@ export class StoreUnderTest implements AsyncDisposable {
     const kept = await KeptPackages.open({ path, patterns: keep, pins, logger, ...keepOptions });
     const blobs = await DiskBlobStore.open({ directory, maxBytes: 64 * MIB, housekeepingMs: 0, pins, ...disk });
     const store = new PackageStore({
-      blobs,
+      blobs: around(blobs),
       actionResults: blobs.actionResults,
       incomingDirectory: blobs.incomingDirectory,
       kept,
@@ -148,4 +153,54 @@ export async function bytesOf(stream: Readable): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk);
   return Buffer.concat(chunks);
+}
+
+/** Equal or not: to compare long ones byte by byte takes seconds. */
+export function expectBytes(actual: Buffer | undefined, expected: Buffer): void {
+  if (actual?.equals(expected)) return;
+  let same = 0;
+  while (actual !== undefined && same < actual.length && actual[same] === expected[same]) same++;
+  throw new Error(`${actual?.length} bytes instead of ${expected.length}, of which the first ${same} are right`);
+}
+
+/** Who reads a package as fast as it can. */
+export class Client {
+  readonly stream: Readable;
+  /** All that it got, when that was all. */
+  readonly whole: Promise<Buffer>;
+  readonly #chunks: Buffer[] = [];
+  received = 0;
+
+  constructor(content: PackageContent | undefined, part?: Parameters<PackageContent['open']>[0]) {
+    if (content === undefined) throw new Error('there is no such package');
+    this.stream = content.open(part);
+    this.whole = new Promise((resolve, reject) => {
+      this.stream.on('data', (chunk: Buffer) => {
+        this.#chunks.push(chunk);
+        this.received += chunk.length;
+      });
+      this.stream.on('end', () => resolve(this.bytes));
+      this.stream.on('error', reject);
+    });
+    // For those that a test doesn't wait for.
+    this.whole.catch(() => {});
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+}
+
+/** Resolves when something is so; the test's own time limit is the end of it. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await turn();
+}
+
+/** Lets everything that could happen now happen, for what should not. */
+export async function quiet(): Promise<void> {
+  for (let turns = 0; turns < 20; turns++) await turn();
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
