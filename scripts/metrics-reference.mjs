@@ -7,6 +7,7 @@ const PARTS = [
   { title: 'HTTP cache', begins: ['http_server_'] },
   { title: 'Node and the process', begins: ['nodejs_', 'process_'] },
   { title: 'HTTP client', begins: ['http_', 'circuit_breaker_', 'rate_limit'] },
+  { title: 'NuGet feeds', begins: ['nuget_proxy_'] },
   { title: 'NuGet client', begins: ['cache_hits_', 'cache_misses_', 'cache_size_', 'package_download'] },
   {
     title: 'Tiers and the disk',
@@ -19,6 +20,7 @@ const ORDER = [
   'Tiers and the disk',
   'gRPC',
   'HTTP cache',
+  'NuGet feeds',
   'The server',
   'HTTP client',
   'NuGet client',

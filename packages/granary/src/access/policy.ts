@@ -8,7 +8,7 @@ import { Passwords, type VerifyPassword } from './passwords.js';
 import { type Presented, presentedCredentials } from './presented.js';
 import { allows, type RightLevel } from './rights.js';
 import type { SecretHash } from './secret-hash.js';
-import { findToken, type Tokens } from './tokens.js';
+import { findToken, type TokenOwner, type Tokens } from './tokens.js';
 
 /** Who may come in: what the files say, replaced as a whole when they are read again. */
 export interface Identities {
@@ -33,6 +33,12 @@ export interface AccessOptions {
   readonly onRefused?: (reason: AccessDeniedError['code']) => void;
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly clock?: () => number;
+}
+
+/** What a request for a feed shows of who sends it. */
+export interface FeedCredentials extends Credentials {
+  /** The `X-NuGet-ApiKey` header. */
+  readonly apiKey: string | undefined;
 }
 
 interface Identity {
@@ -92,9 +98,39 @@ export class AccessPolicy {
       : allows(identity.level, right);
   }
 
+  /**
+   * As {@link authorize}, with what NuGet clients can show beside: a token as an API key, and one as the password of Basic
+   * credentials with any user name. An API key that is no token here is the business of whom a package is passed on to.
+   */
+  authorizeFeed(credentials: FeedCredentials, right: Right): MaybePromise<string> {
+    const known = this.#options.hasCredentials ? this.#feedIdentity(credentials) : undefined;
+    return known === undefined ? this.authorize(credentials, right) : this.#admit(known, right);
+  }
+
   /** As {@link authorize} for `admin`, but a connection that never left the machine needs no credentials. */
   authorizeAdmin(credentials: Credentials): MaybePromise<string> {
     return isLocal(credentials.socket) ? 'local' : this.authorize(credentials, 'admin');
+  }
+
+  #feedIdentity(credentials: FeedCredentials): Identity | undefined {
+    const { authorization, apiKey } = credentials;
+    if (authorization === undefined) return apiKey === undefined ? undefined : this.#byApiKey(apiKey);
+    const presented = presentedCredentials(credentials);
+    const owner = presented?.kind === 'basic' ? this.#findToken(presented.password) : undefined;
+    return owner && this.#ownerIdentity(owner);
+  }
+
+  #byApiKey(apiKey: string): Identity | undefined {
+    const owner = this.#findToken(apiKey);
+    return owner && this.#ownerIdentity(owner);
+  }
+
+  #findToken(token: string): TokenOwner | undefined {
+    return findToken(this.#tokens, this.#options.hash, token);
+  }
+
+  #ownerIdentity({ name, right }: TokenOwner): Identity {
+    return { name, level: this.#right(name) ?? right ?? this.#options.defaultRight };
   }
 
   #admit(identity: Identity, right: Right): string {
@@ -133,9 +169,9 @@ export class AccessPolicy {
 
   #verify(presented: Presented, network: string): MaybePromise<Identity> {
     if (presented.kind === 'basic') return this.#verifyPassword(presented.user, presented.password, network);
-    const owner = presented.kind === 'bearer' && findToken(this.#tokens, this.#options.hash, presented.token);
+    const owner = presented.kind === 'bearer' && this.#findToken(presented.token);
     // Tokens are too long to be guessed, so one that is right is let in however many wrong ones came from its network.
-    if (owner) return { name: owner.name, level: this.#right(owner.name) ?? owner.right ?? this.#options.defaultRight };
+    if (owner) return this.#ownerIdentity(owner);
     if (!this.#failures.tryAttempt(network)) throw this.#tooMany();
     if (presented.kind === 'malformed')
       throw this.#refuse('UNAUTHENTICATED', 'the credentials are neither Basic nor Bearer');

@@ -2,6 +2,7 @@ import { loadIdentities } from '../access/load-identities.js';
 import { SecretHash } from '../access/secret-hash.js';
 import { ConfigError } from '../config/mistake.js';
 import type { Config } from '../config/schema.js';
+import { readAllSourceFiles } from '../nuget/source-files.js';
 import { loadTls } from '../tls/tls-material.js';
 
 /**
@@ -10,7 +11,11 @@ import { loadTls } from '../tls/tls-material.js';
  * @throws ConfigError with every mistake in all of them
  */
 export async function checkFiles(config: Config): Promise<void> {
-  const results = await Promise.allSettled([loadTls(config.tls), loadIdentities(config.auth, new SecretHash())]);
+  const results = await Promise.allSettled([
+    loadTls(config.tls),
+    loadIdentities(config.auth, new SecretHash()),
+    config.nuget.enabled ? readAllSourceFiles(config.nuget.sources) : undefined,
+  ]);
   const mistakes = results.flatMap((result) => {
     if (result.status === 'fulfilled') return [];
     if (result.reason instanceof ConfigError) return result.reason.mistakes;

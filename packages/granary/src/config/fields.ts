@@ -132,9 +132,19 @@ export function optionalText(pattern: RegExp, allowed: string, description: stri
   return described(schema, { description, allowed, shape: 'scalar' });
 }
 
+/** Texts that `pattern` fits, or none. */
+export function textList(pattern: RegExp, allowed: string, description: string) {
+  return described(z.array(z.string().regex(pattern)).prefault([]), { description, allowed, shape: 'list' });
+}
+
 /** A list of things that have keys themselves. */
-export function listOf<T extends z.ZodType>(item: T, allowed: string, description: string) {
-  const schema = z.array(item).prefault([]);
+export function listOf<T extends z.ZodType>(
+  item: T,
+  allowed: string,
+  description: string,
+  defaultValue: readonly z.input<T>[] = [],
+) {
+  const schema = z.array(item).prefault([...defaultValue] as never);
   return described(schema, { description, allowed, shape: 'json' });
 }
 
@@ -154,6 +164,15 @@ export function choice<const T extends readonly [string, ...string[]]>(
 ) {
   const schema = z.enum(values).prefault(defaultValue as never);
   return described(schema, { description, allowed: oneOf(values), shape: 'scalar' });
+}
+
+export function choiceOfNumbers<const T extends readonly [number, ...number[]]>(
+  values: T,
+  defaultValue: T[number],
+  description: string,
+) {
+  const schema = z.literal([...values] as [T[number], ...T[number][]]).prefault(defaultValue as never);
+  return described(schema, { description, allowed: oneOf(values.map(String)), shape: 'number' });
 }
 
 /** One of some values or another name for one, whatever the case of its letters; the value itself comes out. */

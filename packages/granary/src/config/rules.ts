@@ -1,4 +1,5 @@
 import { parseOtlpEndpoint } from '@granary/telemetry';
+import { breachesOfNuGet } from './nuget-config.js';
 import type { Config } from './schema.js';
 import { BACKING_CACHE, tierName } from './tier-schema.js';
 
@@ -58,7 +59,7 @@ export function checkTogether(config: Config): RuleBreach[] {
       message: 'has a path, which means something only with telemetry.tracing_protocol: http',
     });
   }
-  return [...breaches, ...breachesOfTiers(config)];
+  return [...breaches, ...breachesOfTiers(config), ...breachesOfNuGet(config.nuget)];
 }
 
 /** What the tiers must not have in common, and what each of them needs together. */

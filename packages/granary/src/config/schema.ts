@@ -20,6 +20,7 @@ import {
   textByName,
   timeLimit,
 } from './fields.js';
+import { nugetKeys } from './nuget-config.js';
 import { tierSchema } from './tier-schema.js';
 
 const MIB = { bytes: 1024 * 1024, text: '1MiB' };
@@ -138,6 +139,7 @@ export const configSchema = z.strictObject({
       'Short for one tier of the type grpc that is written through. Empty: none.',
     ),
   }),
+  nuget: section(nugetKeys),
   shutdown: section({
     grace: duration('20s', 'How long running requests may take to finish after SIGTERM.'),
   }),

@@ -7,10 +7,22 @@ import {
   OVERFLOW_LABEL,
 } from '@granary/telemetry';
 
-/** Verbs of the cache protocol; a client may send any other. */
-const HTTP_METHODS: readonly string[] = ['GET', 'HEAD', 'PUT'];
+/** Verbs of the cache protocol, and of feeds; a client may send any other. */
+const METHODS: Readonly<Record<'http' | 'nuget', readonly string[]>> = {
+  http: ['GET', 'HEAD', 'PUT'],
+  nuget: ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
+};
+
+/** A finished request, whichever protocol it spoke. */
+export interface MeasuredRequest extends Omit<RequestRecord, 'protocol'> {
+  /** Routes of feeds are counted as `nuget_package` and so on. */
+  readonly protocol: RequestRecord['protocol'] | 'nuget';
+}
+
+type Services = Map<string, Map<string, MethodSeries>>;
 
 interface MethodSeries {
+  readonly service: string;
   readonly method: string;
   readonly byCode: Map<string, Counter>;
   readonly duration: Histogram;
@@ -29,7 +41,8 @@ export class RequestMetrics {
   readonly #grpc;
   readonly #http;
   /** By service and then by method: to put the two together for a look-up would cost as much as all the counting. */
-  readonly #services = new Map<string, Map<string, MethodSeries>>();
+  readonly #services: Services = new Map();
+  readonly #feeds: Services = new Map();
   #requests = 0;
   #bytesIn = 0;
   #bytesOut = 0;
@@ -63,11 +76,11 @@ export class RequestMetrics {
     };
   }
 
-  record(record: RequestRecord): void {
+  record(record: MeasuredRequest): void {
     const series = this.#series(record);
     let requests = series.byCode.get(record.code);
     if (!requests) {
-      requests = this.#family(record).requests.with(record.service, series.method, record.code);
+      requests = this.#family(record).requests.with(series.service, series.method, record.code);
       series.byCode.set(record.code, requests);
     }
     requests.add();
@@ -92,21 +105,24 @@ export class RequestMetrics {
     return { hits: this.#actionHits, misses: this.#actionMisses };
   }
 
-  #series(record: RequestRecord): MethodSeries {
-    let methods = this.#services.get(record.service);
+  #series(record: MeasuredRequest): MethodSeries {
+    const services = record.protocol === 'nuget' ? this.#feeds : this.#services;
+    let methods = services.get(record.service);
     if (!methods) {
       methods = new Map();
-      this.#services.set(record.service, methods);
+      services.set(record.service, methods);
     }
     let series = methods.get(record.method);
     if (!series) {
       const { duration, bytes } = this.#family(record);
-      const isKnown = record.protocol === 'grpc' || HTTP_METHODS.includes(record.method);
+      const isKnown = record.protocol === 'grpc' || METHODS[record.protocol].includes(record.method);
       const method = isKnown ? record.method : OVERFLOW_LABEL;
+      const service = record.protocol === 'nuget' ? `nuget_${record.service}` : record.service;
       series = {
+        service,
         method,
         byCode: new Map(),
-        duration: duration.with(record.service, method),
+        duration: duration.with(service, method),
         received: bytes.with(method, 'received'),
         sent: bytes.with(method, 'sent'),
       };
@@ -116,11 +132,11 @@ export class RequestMetrics {
     return series;
   }
 
-  #family({ protocol }: RequestRecord) {
+  #family({ protocol }: MeasuredRequest) {
     return protocol === 'grpc' ? this.#grpc : this.#http;
   }
 
-  #countActionResult({ service, method, code }: RequestRecord): void {
+  #countActionResult({ service, method, code }: MeasuredRequest): void {
     if (method !== 'GetActionResult' && !(service === 'ac' && method === 'GET')) return;
     if (code === 'OK' || code === '200') this.#actionHits++;
     else if (code === 'NOT_FOUND' || code === '404') this.#actionMisses++;

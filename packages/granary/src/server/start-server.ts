@@ -40,6 +40,12 @@ import { tiersOf } from '../config/tier-schema.js';
 import { grpcConnections, httpConnections } from '../metrics/connection-metrics.js';
 import { RequestMetrics } from '../metrics/request-metrics.js';
 import { addStoreGauges, StoreMetrics } from '../metrics/store-metrics.js';
+import { feedHooks } from '../nuget/feed-hooks.js';
+import { LazyKeptPackages } from '../nuget/kept-packages.js';
+import { LazyNuGet } from '../nuget/lazy-nuget.js';
+import { NuGetMetrics } from '../nuget/nuget-metrics.js';
+import { isNuGetPath } from '../nuget/nuget-path.js';
+import { readAllSourceFiles } from '../nuget/source-files.js';
 import { checkTier, openTiers, openWriteBehind } from '../tiers/open-tiers.js';
 import { loadTls } from '../tls/tls-material.js';
 import { granaryVersion } from '../version.js';
@@ -68,6 +74,9 @@ export interface ServerDependencies {
 /** gRPC pings a silent client after this time and gives it that long to answer, so that dead ones don't stay. */
 const KEEPALIVE_MS = 2 * 60_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
+
+/** What the feeds have beside the store, in its folder. */
+const NUGET_FOLDER = 'nuget';
 
 /**
  * Starts everything that the configuration asks for: the store first, the listeners last. When a part fails, those that
@@ -104,6 +113,9 @@ async function assemble(
 ): Promise<RunningServer> {
   const hash = new SecretHash();
   const [tls, identities] = await Promise.all([loadTls(config.tls), loadIdentities(config.auth, hash)]);
+  const servesFeeds = config.nuget.enabled && config.listen.http !== undefined;
+  // Read again when the feeds are opened; what is wrong is to be known before.
+  if (servesFeeds) await readAllSourceFiles(config.nuget.sources);
 
   const storeMetrics = new StoreMetrics(registry, 'disk');
   const directory = resolve(config.storage.dir ?? defaultStorageDirectory());
@@ -114,6 +126,10 @@ async function assemble(
     ? await openWriteBehind(join(directory, WRITE_BEHIND_FOLDER), config, pins, registry, tierLogger)
     : undefined;
   if (queue) closers.add(() => queue.close());
+  const nugetDirectory = join(directory, NUGET_FOLDER);
+  const nugetLogger = logger.forContext('component', 'nuget');
+  const kept = await LazyKeptPackages.start(config.nuget, nugetDirectory, pins, nugetLogger);
+  closers.add(() => kept.close());
   const store = await DiskBlobStore.open({
     directory,
     maxBytes: config.storage.max_size,
@@ -207,6 +223,28 @@ async function assemble(
     idleTimeoutMs: config.limits.idle_timeout,
   });
 
+  const nugetMetrics = servesFeeds ? new NuGetMetrics(registry) : undefined;
+  const nuget =
+    nugetMetrics &&
+    new LazyNuGet(async () => {
+      const { openNuGet } = await import('../nuget/nuget-service.js');
+      return openNuGet({
+        config: config.nuget,
+        directory: nugetDirectory,
+        incomingDirectory: store.incomingDirectory,
+        minFreeBytes: config.storage.min_free,
+        blobs: withTracing(blobs, tracer),
+        actionResults: tiered?.actionResults ?? store.actionResults,
+        kept: await kept.packages(),
+        hooks: feedHooks(policy, requestMetrics, logger),
+        metrics: nugetMetrics,
+        registry,
+        logger: nugetLogger,
+        tracer,
+      });
+    }, nugetLogger);
+  if (nuget) closers.add(() => nuget.close());
+
   const { grpc, http, admin } = config.listen;
   if (grpc) {
     const movesUserinfo = config.auth.htpasswd_file !== undefined && (await refusesUserinfo());
@@ -216,7 +254,7 @@ async function assemble(
     );
   }
   if (http) {
-    const handle = createHttpCacheHandler({
+    const handleCache = createHttpCacheHandler({
       blobs: cache.blobs,
       serverId,
       sizes: tiered?.blobs ?? store,
@@ -231,6 +269,8 @@ async function assemble(
       logger: logger.forContext('component', 'http'),
       tracer,
     });
+    const handle: typeof handleCache = (request, response) =>
+      nuget && isNuGetPath(request.url) ? nuget.handle(request, response) : handleCache(request, response);
     const onConnection = httpConnections(registry, 'http');
     started(await listenHttp({ ...httpOptionsFor('listen.http', http), handle, onConnection }));
   }
@@ -247,6 +287,7 @@ async function assemble(
     requests: requestMetrics.totals,
     actionResults: requestMetrics.actionResults,
     blobs: storeMetrics.blobs,
+    nuget: nuget?.stats() ?? [],
     memoryBytes: process.memoryUsage.rss(),
   });
   const lifecycle = new ServerLifecycle({

@@ -1,0 +1,116 @@
+import type { Readable } from 'node:stream';
+import { NuGetError, type PackageIdentity, type SearchOptions } from '@granary/nuget';
+import type { Answer, FeedCall, FeedContent, PackageContent, PushCall, ReceivedPackage } from '@granary/nuget-proxy';
+import type { LookupKind, SourceCounters } from './nuget-metrics.js';
+
+/** A source whose answers are counted, and which takes packages only where the configuration says so. */
+export class MeasuredFeed implements FeedContent {
+  readonly name: string;
+  readonly takesPackages: boolean;
+  readonly #inner: FeedContent;
+  readonly #counters: SourceCounters;
+
+  constructor(inner: FeedContent, counters: SourceCounters, takesPackages: boolean) {
+    this.name = inner.name;
+    this.takesPackages = takesPackages;
+    this.#inner = inner;
+    this.#counters = counters;
+  }
+
+  versions(id: string, call?: FeedCall): ReturnType<FeedContent['versions']> {
+    return this.#counted('metadata', this.#inner.versions(id, call), call);
+  }
+
+  records(id: string, call?: FeedCall): ReturnType<FeedContent['records']> {
+    return this.#counted('metadata', this.#inner.records(id, call), call);
+  }
+
+  async package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined> {
+    const content = await this.#counted('package', this.#inner.package(identity, call), call);
+    return content?.state === 'hit' ? new SavedPackage(content, this.#counters) : content;
+  }
+
+  nuspec(identity: PackageIdentity, call?: FeedCall): ReturnType<FeedContent['nuspec']> {
+    return this.#counted('metadata', this.#inner.nuspec(identity, call), call);
+  }
+
+  search(query: string, options: SearchOptions, call?: FeedCall): ReturnType<FeedContent['search']> {
+    return this.#counted('metadata', this.#inner.search(query, options, call), call);
+  }
+
+  autocomplete(prefix: string, options: SearchOptions, call?: FeedCall): ReturnType<FeedContent['autocomplete']> {
+    return this.#counted('metadata', this.#inner.autocomplete(prefix, options, call), call);
+  }
+
+  vulnerabilities(call?: FeedCall): ReturnType<FeedContent['vulnerabilities']> {
+    return this.#counted('metadata', this.#inner.vulnerabilities(call), call);
+  }
+
+  async push(pkg: ReceivedPackage, call: PushCall): Promise<void> {
+    this.#checkTakesPackages();
+    await this.#inner.push(pkg, call);
+  }
+
+  async delete(identity: PackageIdentity, call: PushCall): Promise<boolean> {
+    this.#checkTakesPackages();
+    return this.#inner.delete(identity, call);
+  }
+
+  async relist(identity: PackageIdentity, call: PushCall): Promise<boolean> {
+    this.#checkTakesPackages();
+    return this.#inner.relist(identity, call);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  #checkTakesPackages(): void {
+    if (!this.takesPackages) throw new NuGetError('UNSUPPORTED', `${this.name} takes no packages from here`);
+  }
+
+  async #counted<T extends Pick<Answer<unknown>, 'state'> | undefined>(
+    kind: LookupKind,
+    answer: Promise<T>,
+    call: FeedCall | undefined,
+  ): Promise<T> {
+    try {
+      const found = await answer;
+      this.#counters.count(kind, found?.state ?? 'not_found');
+      return found;
+    } catch (error) {
+      // A client who went away says nothing about the source.
+      if (call?.signal?.aborted !== true) this.#counters.count(kind, 'error');
+      throw error;
+    }
+  }
+}
+
+/** A package that is here: what is read of it is saved. */
+class SavedPackage implements PackageContent {
+  readonly size: number | undefined;
+  readonly etag: string | undefined;
+  readonly lastModified: Date | undefined;
+  readonly state: PackageContent['state'];
+  readonly #inner: PackageContent;
+  readonly #counters: SourceCounters;
+
+  constructor(inner: PackageContent, counters: SourceCounters) {
+    this.size = inner.size;
+    this.etag = inner.etag;
+    this.lastModified = inner.lastModified;
+    this.state = inner.state;
+    this.#inner = inner;
+    this.#counters = counters;
+  }
+
+  open(part: Parameters<PackageContent['open']>[0] = {}): Readable {
+    const { offset = 0, limit = Number.POSITIVE_INFINITY } = part;
+    this.#counters.save(Math.max(0, Math.min(limit, (this.size ?? 0) - offset)));
+    return this.#inner.open(part);
+  }
+
+  release(): void {
+    this.#inner.release();
+  }
+}

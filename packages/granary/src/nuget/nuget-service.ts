@@ -1,0 +1,179 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ActionResultStore, BlobStore } from '@granary/blobs';
+import { MemoryLayer } from '@granary/cache';
+import { DiskFolder } from '@granary/cache/disk';
+import { type HttpMetrics, registryHttpMetrics } from '@granary/http';
+import { PackageSourceMapping, registryNuGetMetrics, SourceCache } from '@granary/nuget';
+import {
+  createNuGetHandler,
+  type FeedHooks,
+  type Kept,
+  type KeptPackages,
+  MergedFeed,
+  type NuGetHandler,
+  PackageStore,
+} from '@granary/nuget-proxy';
+import { type Logger, type MetricRegistry, PrometheusCollector, type Tracer } from '@granary/telemetry';
+import type { Config } from '../config/schema.js';
+import { Closers } from '../server/closers.js';
+import { MeasuredFeed } from './measured-feed.js';
+import type { NuGetMetrics, SourceCounters } from './nuget-metrics.js';
+import { NUGET_PREFIX } from './nuget-path.js';
+import { describeSource, type SourceStats } from './nuget-stats.js';
+import { type OpenSource, openSource } from './open-source.js';
+
+export interface NuGetServiceOptions {
+  readonly config: Config['nuget'];
+  /** A folder of the feeds' own; made when it isn't there. */
+  readonly directory: string;
+  /** For packages under way; there, and cleared when the server starts. */
+  readonly incomingDirectory: string;
+  /** Bytes that stay free on the disk. */
+  readonly minFreeBytes: number;
+  readonly blobs: BlobStore;
+  readonly actionResults: ActionResultStore;
+  /** Stays the caller's to close. */
+  readonly kept: KeptPackages;
+  readonly hooks: FeedHooks;
+  readonly metrics: NuGetMetrics;
+  readonly registry: MetricRegistry;
+  readonly logger: Logger;
+  readonly tracer: Tracer;
+}
+
+/** The feeds of a server. */
+export interface NuGetService {
+  readonly handle: NuGetHandler;
+  /** In the order of their priority. */
+  stats(): readonly SourceStats[];
+  /** Ends what arrives, and closes everything. */
+  close(): Promise<void>;
+}
+
+/** Memory for what sources answered as they said it, to ask whether it is still so. */
+const DOCUMENT_BYTES = 32 * 1024 * 1024;
+/** Sources that the folder may ever have had. */
+const MAX_SOURCES = 1000;
+
+/**
+ * Opens the feeds. Nothing is asked of their sources.
+ *
+ * @throws ConfigError when a file that a source names can't be read
+ * @throws LayerUnavailableError when the folder can't be used
+ */
+export async function openNuGet(options: NuGetServiceOptions): Promise<NuGetService> {
+  const closers = new Closers();
+  try {
+    return await assemble(options, closers);
+  } catch (error) {
+    await closers.close().catch(() => {});
+    throw error;
+  }
+}
+
+async function assemble(options: NuGetServiceOptions, closers: Closers): Promise<NuGetService> {
+  const { config, directory, registry, metrics, logger, tracer, kept } = options;
+  await mkdir(directory, { recursive: true });
+  const counters = countersOf(registry);
+  const disk = await DiskFolder.open({ directory: join(directory, 'answers'), maxNamespaces: MAX_SOURCES });
+  closers.add(() => disk.close());
+  const memory = new MemoryLayer<Kept>({ name: 'nuget-memory', maxBytes: config.metadata_memory });
+  closers.add(async () => memory.close());
+  const cache = new SourceCache({ memoryBytes: DOCUMENT_BYTES, logger });
+  closers.add(() => cache.close());
+  const packages = new PackageStore({
+    blobs: options.blobs,
+    actionResults: options.actionResults,
+    incomingDirectory: options.incomingDirectory,
+    kept,
+    maxPackageBytes: config.max_package_size,
+    minFreeBytes: options.minFreeBytes,
+    metrics: counters.nuget,
+    logger,
+    tracer,
+  });
+  closers.add(() => packages.close());
+
+  const sources: Source[] = [];
+  for (const source of config.sources) {
+    const shared = { config, packages, memory, disk, cache, http: counters.http, collector: counters.chain };
+    const open = await openSource(source, { ...shared, logger, tracer });
+    closers.add(() => open.close());
+    const count = metrics.forSource(source.name);
+    const takesPackages = source.push || source.name === config.push_to;
+    sources.push({ open, counters: count, feed: new MeasuredFeed(open.feed, count, takesPackages) });
+  }
+  const feeds = sources.map(({ feed }) => feed);
+  const pushTo = feeds.find(({ name, takesPackages }) => (config.push_to ?? name) === name && takesPackages);
+  const all = new MergedFeed({ sources: feeds, mapping: mappingOf(config), pushTo });
+  const takers = new Set(feeds.filter(({ takesPackages }) => takesPackages).map(({ name }) => name));
+
+  metrics.show({
+    sources: () => sources.map(({ open: { feed } }) => [feed.name, feed.status().state] as const),
+    get arriving() {
+      return packages.arriving;
+    },
+    get kept() {
+      return kept.stats;
+    },
+  });
+  closers.add(async () => metrics.show(undefined));
+  const handle = createNuGetHandler({
+    feeds: { all, bySource: new Map(feeds.map((feed) => [feed.name, feed])) },
+    publicUrl: config.public_url,
+    prefix: NUGET_PREFIX,
+    upstreamHosts: new Set(config.sources.map(({ url }) => new URL(url).host)),
+    offers: ({ name }) => ({
+      canPublish: name === all.name ? pushTo !== undefined : takers.has(name),
+      hasVulnerabilities: true,
+    }),
+    limits: { maxPackageBytes: config.max_package_size, maxIncomingBytes: config.max_incoming_size },
+    incomingDirectory: options.incomingDirectory,
+    hooks: options.hooks,
+    logger,
+    tracer,
+  });
+  logger.information('NuGet feeds are open: {Sources}', feeds.map(({ name }) => name).join(', '));
+  return {
+    handle,
+    stats: () => sources.map(({ open, counters: count }) => describeSource(open.feed.name, count, open.feed.status())),
+    close: () => closers.close(),
+  };
+}
+
+interface Source {
+  readonly open: OpenSource;
+  readonly counters: SourceCounters;
+  readonly feed: MeasuredFeed;
+}
+
+interface Collectors {
+  readonly http: HttpMetrics;
+  readonly nuget: ReturnType<typeof registryNuGetMetrics>;
+  readonly chain: PrometheusCollector;
+}
+
+/** What opens again after it failed counts where it did. */
+const COLLECTORS = new WeakMap<MetricRegistry, Collectors>();
+
+function countersOf(registry: MetricRegistry): Collectors {
+  let collectors = COLLECTORS.get(registry);
+  if (collectors === undefined) {
+    collectors = {
+      http: registryHttpMetrics(registry),
+      nuget: registryNuGetMetrics(registry),
+      chain: new PrometheusCollector(registry),
+    };
+    COLLECTORS.set(registry, collectors);
+  }
+  return collectors;
+}
+
+/** Where some sources say what may come from them, the others have the rest. */
+function mappingOf({ sources }: Config['nuget']): PackageSourceMapping {
+  if (sources.every(({ patterns }) => patterns.length === 0)) return new PackageSourceMapping();
+  return new PackageSourceMapping(
+    sources.map(({ name, patterns }) => [name, patterns.length > 0 ? patterns : ['*']] as const),
+  );
+}

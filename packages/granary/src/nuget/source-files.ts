@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import { ConfigError, type ConfigMistake } from '../config/mistake.js';
+import type { NuGetSourceConfig } from '../config/nuget-config.js';
+
+/** What the files say that the configuration of a source names. */
+export interface SourceFiles {
+  readonly password: string | undefined;
+  readonly token: string | undefined;
+  readonly apiKey: string | undefined;
+  /** Undefined where there is nothing beside what the system has. */
+  readonly tls: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> | undefined;
+}
+
+/**
+ * Reads the files of all sources.
+ *
+ * @throws ConfigError with every mistake in them
+ */
+export async function readAllSourceFiles(sources: readonly NuGetSourceConfig[]): Promise<readonly SourceFiles[]> {
+  const mistakes: ConfigMistake[] = [];
+  const files = await Promise.all(sources.map((source, i) => readFiles(source, `nuget.sources[${i}]`, mistakes)));
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  return files;
+}
+
+/** @throws ConfigError */
+export async function readSourceFiles(source: NuGetSourceConfig): Promise<SourceFiles> {
+  const mistakes: ConfigMistake[] = [];
+  const files = await readFiles(source, `the source ${source.name}`, mistakes);
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  return files;
+}
+
+async function readFiles(source: NuGetSourceConfig, place: string, mistakes: ConfigMistake[]): Promise<SourceFiles> {
+  const read = async (key: string, file: string | undefined) => {
+    if (file === undefined) return undefined;
+    try {
+      return await readFile(file, 'utf8');
+    } catch (error) {
+      mistakes.push({ origin: file, key: `${place}.${key}`, message: `can't be read: ${(error as Error).message}` });
+      return undefined;
+    }
+  };
+  const secret = async (key: string, file: string | undefined) => {
+    const text = (await read(key, file))?.trim();
+    if (text === '') mistakes.push({ origin: file ?? place, key: `${place}.${key}`, message: 'is empty' });
+    return text;
+  };
+  const { auth, ca_file, cert_file, key_file } = source;
+  const [password, token, apiKey, ca, cert, key] = await Promise.all([
+    secret('auth.password_file', auth.password_file),
+    secret('auth.token_file', auth.token_file),
+    secret('auth.api_key_file', auth.api_key_file),
+    read('ca_file', ca_file),
+    read('cert_file', cert_file),
+    read('key_file', key_file),
+  ]);
+  if (ca === undefined && cert === undefined) return { password, token, apiKey, tls: undefined };
+  const tls = { ...(ca !== undefined && { ca }), ...(cert !== undefined && key !== undefined && { cert, key }) };
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    const message = `can't be used: ${(error as Error).message}`;
+    mistakes.push({ origin: ca_file ?? cert_file ?? place, key: place, message });
+  }
+  return { password, token, apiKey, tls };
+}
