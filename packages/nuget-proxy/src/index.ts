@@ -19,6 +19,7 @@ export {
   upstreamSourceOptions,
 } from './feed/upstream-feed-options.js';
 export type { UpstreamStatus } from './feed/upstream-health.js';
+export { type UpstreamPatience, upstreamHttpOptions } from './feed/upstream-http-options.js';
 export { HostedFeed, type HostedFeedOptions, type HostedFeedStats } from './hosted/hosted-feed.js';
 export {
   type AccessDenial,

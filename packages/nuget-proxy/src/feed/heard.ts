@@ -31,6 +31,17 @@ export async function askAll<T>(
 }
 
 /**
+ * What all of them say together; undefined when all say that there is nothing. As fresh as the worst part of it.
+ *
+ * @throws FeedUnavailableError when one of them couldn't tell: what it may have had would be missing
+ */
+export function complete<T, R>(heard: readonly Heard<T>[], merge: (values: readonly T[]) => R): Answer<R> | undefined {
+  const failed = heard.find(({ error }) => error !== undefined);
+  if (failed !== undefined) throw unavailable(failed.source.name, failed.error);
+  return combined(heard, merge);
+}
+
+/**
  * What those who know say together; undefined when all say that there is nothing. As fresh as the worst part of it, and
  * stale when somebody who might have had more couldn't tell.
  *

@@ -3,14 +3,13 @@ import {
   type ChainOptions,
   createChain,
   type Entry,
-  isTimeout,
   type Layer,
   type LoadContext,
   MemoryLayer,
 } from '@granary/cache';
-import { isNuGetError } from '@granary/nuget';
 import type { Logger, MetricsCollector, Span, Tracer } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
+import type { Shape } from './answer-shapes.js';
 import type { Answer, CacheState, FeedCall } from './feed-content.js';
 import { unavailable } from './upstream-failures.js';
 import type { UpstreamHealth } from './upstream-health.js';
@@ -21,6 +20,8 @@ export interface Kept {
   readonly asOf: number;
   /** Null when it said that there is nothing. */
   readonly value: unknown;
+  /** Something was changed at the source since: only for when it can't be asked. */
+  readonly outdated?: true | undefined;
 }
 
 /** Something that a source can be asked. */
@@ -29,6 +30,8 @@ export interface Question<T> {
   readonly key: string;
   /** How long an answer is fresh, in milliseconds. */
   readonly ttlMs: number;
+  /** What the answers look like. */
+  readonly shape: Shape;
   /** Asks the source; undefined when it says that there is nothing. What it gives is plain JSON. */
   readonly ask: (call: { readonly signal: AbortSignal; readonly span: Span | undefined }) => Promise<T | undefined>;
 }
@@ -70,7 +73,10 @@ export class KeptAnswers {
   /** Stale answers of questions that the source failed at a moment ago. */
   readonly #resting: MemoryLayer<Kept>;
   readonly #arrivals = new WeakMap<Kept, Arrival>();
+  /** What came from a layer and was looked at. */
+  readonly #checked = new WeakSet<Kept>();
   #arrived = 0;
+  #changes = 0;
 
   constructor(options: KeptAnswersOptions) {
     const { layers, maxWaitMs, restMs, logger, collector, tracer, clock, timers } = options;
@@ -89,23 +95,105 @@ export class KeptAnswers {
     this.#resting = new MemoryLayer<Kept>({ maxBytes: MAX_RESTING_BYTES, maxEntries: 10_000, clock });
   }
 
+  /** Grows whenever something is forgotten: what was asked for before isn't worth keeping. */
+  get changes(): number {
+    return this.#changes;
+  }
+
   /**
    * Undefined when the source says, or said when it last could, that there is nothing.
    *
    * @throws FeedUnavailableError when it can't be asked and never was
    */
   async ask<T>(question: Question<T>, call: FeedCall = {}): Promise<Answer<T> | undefined> {
-    const { key, ttlMs } = question;
-    const { health, offline, staleAfterMs, source } = this.#options;
+    const { key, ttlMs, shape } = question;
+    const { health, offline } = this.#options;
     call.signal?.throwIfAborted();
     const resting = this.#resting.get(key);
     if (resting !== undefined) return this.#answer<T>(resting, ttlMs, this.#arrived);
     if (offline) return this.#answerOffline<T>(question);
     const before = this.#arrived;
-    let kept: Kept;
+    let kept = await this.#loaded(question, call);
+    if (!this.#makesSense(kept, shape)) {
+      await this.#drop(key);
+      kept = await this.#loaded(question, call);
+      if (!this.#makesSense(kept, shape)) throw new FeedUnavailableError(this.#options.source, 'its cache is broken');
+    }
+    // What failed rests; what is stale and doesn't was given because nobody waits any longer.
+    if (this.#stateOf(kept, ttlMs, before) === 'stale' && this.#resting.get(key) === undefined) health.tookTooLong();
+    return this.#answer<T>(kept, ttlMs, before);
+  }
+
+  /** An answer that is fresh, without asking for one. */
+  async fresh<T>(key: string, shape: Shape): Promise<T | undefined> {
+    const kept = await this.#chain.get(key);
+    return kept !== undefined && this.#makesSense(kept, shape)
+      ? ((kept.value ?? undefined) as T | undefined)
+      : undefined;
+  }
+
+  /** What was answered last, however long ago. */
+  async last(key: string, shape: Shape): Promise<Kept | undefined> {
+    let best: Kept | undefined;
+    for (const layer of this.#options.layers) {
+      const kept = (await entryIn(layer, key))?.value;
+      if (kept === undefined || !this.#makesSense(kept, shape)) continue;
+      if (best === undefined || kept.asOf > best.asOf) best = kept;
+    }
+    return best;
+  }
+
+  /** Whether the source said lately, or at some time, that there is no such thing. */
+  async missing(key: string): Promise<'fresh' | 'stale' | undefined> {
+    const kept = await this.last(key, isNothing);
+    if (kept === undefined) return undefined;
+    const { clock, notFoundTtlMs } = this.#options;
+    return clock() - kept.asOf < notFoundTtlMs ? 'fresh' : 'stale';
+  }
+
+  /**
+   * The source has just said that there is no such thing.
+   *
+   * @param changes what {@link changes} was when it was asked
+   */
+  async noteMissing(key: string, changes: number): Promise<void> {
+    if (changes !== this.#changes) return;
+    const { clock, notFoundTtlMs } = this.#options;
+    await this.#write(key, { asOf: clock(), value: null }, { ttlMs: notFoundTtlMs, graceMs: GRACE_MS });
+  }
+
+  /** Keeps something of this server's own beside the answers. */
+  async keep(key: string, value: unknown): Promise<void> {
+    await this.#write(key, { asOf: this.#options.clock(), value });
+  }
+
+  /**
+   * What is asked next is asked of the source; what is on its way is not kept. What there was is still there for when
+   * the source can't be asked, but not that there was nothing. Never fails.
+   */
+  async forget(questions: readonly { readonly key: string; readonly shape: Shape }[]): Promise<void> {
+    this.#changes++;
+    await Promise.all(
+      questions.map(async ({ key, shape }) => {
+        this.#resting.delete(key);
+        const kept = await this.last(key, shape);
+        if (kept === undefined || kept.value === null) await this.#drop(key);
+        else await this.#write(key, { ...kept, outdated: true }, { ttlMs: 0, graceMs: GRACE_MS });
+      }),
+    );
+  }
+
+  /** Closes the layers too. May be called twice. */
+  async close(): Promise<void> {
+    this.#resting.close();
+    await this.#chain.close();
+  }
+
+  async #loaded<T>(question: Question<T>, call: FeedCall): Promise<Kept> {
+    const { health, staleAfterMs, source } = this.#options;
     try {
-      kept = await this.#chain.getOrLoad(key, (context) => this.#load(question, context), {
-        ttlMs,
+      return await this.#chain.getOrLoad(question.key, (context) => this.#load(question, context), {
+        ttlMs: question.ttlMs,
         signal: call.signal,
         span: call.span,
         softTimeoutMs: staleAfterMs,
@@ -115,71 +203,23 @@ export class KeptAnswers {
       call.signal?.throwIfAborted();
       throw unavailable(source, error);
     }
-    // What failed rests; what is stale and doesn't was given because nobody waits any longer.
-    const isSlow = this.#stateOf(kept, ttlMs, before) === 'stale' && this.#resting.get(key) === undefined;
-    if (isSlow) health.tookTooLong();
-    return this.#answer<T>(kept, ttlMs, before);
   }
 
-  /** An answer that is fresh, without asking for one. */
-  async fresh<T>(key: string): Promise<T | undefined> {
-    const kept = await this.#chain.get(key);
-    return (kept?.value ?? undefined) as T | undefined;
-  }
-
-  /** Whether the source said lately, or at some time, that there is no such thing. */
-  async missing(key: string): Promise<'fresh' | 'stale' | undefined> {
-    const kept = await this.last(key);
-    if (kept === undefined || kept.value !== null) return undefined;
+  async #load<T>({ key, ttlMs, shape, ask }: Question<T>, context: LoadContext<Kept>): Promise<Kept> {
     const { clock, notFoundTtlMs } = this.#options;
-    return clock() - kept.asOf < notFoundTtlMs ? 'fresh' : 'stale';
-  }
-
-  /** The source has just said that there is no such thing. */
-  async noteMissing(key: string): Promise<void> {
-    const { clock, notFoundTtlMs } = this.#options;
-    await this.#chain.set(key, { asOf: clock(), value: null }, { ttlMs: notFoundTtlMs, graceMs: GRACE_MS });
-  }
-
-  /** What was answered last, however long ago. */
-  async last(key: string): Promise<Kept | undefined> {
-    let best: Entry<Kept> | undefined;
-    for (const layer of this.#options.layers) {
-      const entry = await entryIn(layer, key);
-      if (entry !== undefined && (best === undefined || entry.value.asOf > best.value.asOf)) best = entry;
-    }
-    return best?.value;
-  }
-
-  /** Keeps something of this server's own beside the answers. */
-  async keep(key: string, value: unknown): Promise<void> {
-    await this.#chain.set(key, { asOf: this.#options.clock(), value });
-  }
-
-  /** What is asked next is asked of the source; what is on its way is not kept. */
-  async forget(keys: readonly string[]): Promise<void> {
-    for (const key of keys) this.#resting.delete(key);
-    await this.#chain.deleteMany(keys);
-  }
-
-  /** Closes the layers too. May be called twice. */
-  async close(): Promise<void> {
-    this.#resting.close();
-    await this.#chain.close();
-  }
-
-  async #load<T>({ key, ask }: Question<T>, context: LoadContext<Kept>): Promise<Kept> {
-    const { clock, health, notFoundTtlMs } = this.#options;
-    const { signal, span, stale } = context;
+    const { signal, span } = context;
+    const before = context.stale?.value;
+    const stale = before !== undefined && this.#makesSense(before, shape) ? before : undefined;
+    const changes = this.#changes;
     const asOf = clock();
     try {
       const value = (await ask({ signal, span })) ?? null;
-      health.succeeded(clock(), clock() - asOf);
       this.#resting.delete(key);
-      if (value === null) context.ttlMs = notFoundTtlMs;
-      return this.#arrive(asOf, value, stale?.value);
+      // It is as old as the question.
+      context.ttlMs = Math.max(0, (value === null ? notFoundTtlMs : ttlMs) - (clock() - asOf));
+      return this.#arrive(asOf, value, stale);
     } catch (error) {
-      if (!signal.aborted || isTimeout(signal.reason)) this.#failed(key, stale?.value, error);
+      if (stale !== undefined && changes === this.#changes) this.#rest(key, stale, error);
       throw error;
     }
   }
@@ -189,14 +229,13 @@ export class KeptAnswers {
     const isSame = before !== undefined && JSON.stringify(before.value) === JSON.stringify(value);
     const kept = { asOf, value: isSame ? before.value : value };
     this.#arrivals.set(kept, { number: ++this.#arrived, state: isSame ? 'revalidated' : 'miss' });
+    this.#checked.add(kept);
     return kept;
   }
 
-  #failed(key: string, stale: Kept | undefined, error: unknown): void {
-    const { clock, health, source, logger, restMs } = this.#options;
-    if (!isNuGetError(error) || error.code === 'SOURCE_UNAVAILABLE') health.failed(clock(), error);
-    if (stale === undefined) return;
-    logger.warning(
+  #rest(key: string, stale: Kept, error: unknown): void {
+    const { clock, source, logger, restMs } = this.#options;
+    logger.debug(
       '{Source} fails; {Key} is answered as it was {AgeMs} ms ago',
       source,
       key,
@@ -206,8 +245,8 @@ export class KeptAnswers {
     this.#resting.set(key, stale, { ttlMs: restMs });
   }
 
-  async #answerOffline<T>({ key, ttlMs }: Question<T>): Promise<Answer<T> | undefined> {
-    const kept = await this.last(key);
+  async #answerOffline<T>({ key, ttlMs, shape }: Question<T>): Promise<Answer<T> | undefined> {
+    const kept = await this.last(key, shape);
     if (kept === undefined) throw new FeedUnavailableError(this.#options.source, 'this server is offline');
     // From disk it would have to be read each time.
     this.#resting.set(key, kept, { ttlMs: GRACE_MS });
@@ -222,11 +261,50 @@ export class KeptAnswers {
   }
 
   #stateOf(kept: Kept, ttlMs: number, before: number): CacheState {
+    const { clock, notFoundTtlMs } = this.#options;
     const arrival = this.#arrivals.get(kept);
     if (arrival !== undefined && arrival.number > before) return arrival.state;
-    return this.#options.clock() - kept.asOf < ttlMs ? 'hit' : 'stale';
+    const isFresh = kept.outdated !== true && clock() - kept.asOf < (kept.value === null ? notFoundTtlMs : ttlMs);
+    return isFresh ? 'hit' : 'stale';
+  }
+
+  #makesSense(kept: Kept, shape: Shape): boolean {
+    if (this.#checked.has(kept)) return true;
+    if (typeof kept !== 'object' || kept === null || typeof kept.asOf !== 'number') return false;
+    if (kept.value !== null && !shape(kept.value)) return false;
+    this.#checked.add(kept);
+    return true;
+  }
+
+  async #drop(key: string): Promise<void> {
+    try {
+      await this.#chain.delete(key);
+    } catch (error) {
+      this.#couldNot('forget', key, error);
+    }
+  }
+
+  /** What can't be kept is only not kept. */
+  async #write(
+    key: string,
+    kept: Kept,
+    lifetime?: { readonly ttlMs: number; readonly graceMs: number },
+  ): Promise<void> {
+    try {
+      await this.#chain.set(key, kept, lifetime);
+    } catch (error) {
+      this.#couldNot('keep', key, error);
+    }
+  }
+
+  #couldNot(what: string, key: string, error: unknown): void {
+    const { logger, source } = this.#options;
+    logger.warning('Could not {What} {Key} of {Source}', what, key, source, error);
   }
 }
+
+/** Nothing but null. */
+const isNothing: Shape = () => false;
 
 /** A layer that fails hasn't got it. */
 async function entryIn(layer: Layer<Kept>, key: string): Promise<Entry<Kept> | undefined> {

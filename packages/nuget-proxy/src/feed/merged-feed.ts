@@ -17,7 +17,7 @@ import type {
   SearchAnswer,
   Vulnerability,
 } from './feed-content.js';
-import { askAll, combined, type Heard } from './heard.js';
+import { askAll, combined, complete } from './heard.js';
 import { MergedOnce, mergedVersions } from './merged-lists.js';
 import { mergedHits, mergedIds } from './merged-searches.js';
 import { mergedVulnerabilities } from './merged-vulnerabilities.js';
@@ -40,7 +40,12 @@ const NOTHING: SearchAnswer = { total: 0, hits: [] };
 
 /**
  * Several feeds as one. Each version comes from the first of the sources that has it, and that the mapping lets it come
- * from. Where a source can't tell, the others answer; but that something isn't there is only said when all have said so.
+ * from.
+ *
+ * What versions there are is only said when every source can tell: clients take the best version of a list, so one that
+ * lacks those of a source that is down would have them take another one, or the same id of a stranger. A version that is
+ * asked for by its number comes from the first source that can give it, and isn't there when all say so; searches and
+ * vulnerabilities are what those know that can be asked.
  */
 export class MergedFeed implements FeedContent {
   readonly name = 'all';
@@ -63,12 +68,12 @@ export class MergedFeed implements FeedContent {
 
   async versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined> {
     const heard = await askAll(this.#sourcesFor(id), (source) => source.versions(id, call), call);
-    return combined(heard, (lists) => this.#versions.of(lists));
+    return complete(heard, (lists) => this.#versions.of(lists));
   }
 
   async records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined> {
     const heard = await askAll(this.#sourcesFor(id), (source) => source.records(id, call), call);
-    return combined(heard, (lists) => this.#records.of(lists));
+    return complete(heard, (lists) => this.#records.of(lists));
   }
 
   package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined> {
@@ -150,27 +155,26 @@ export class MergedFeed implements FeedContent {
   }
 
   /**
-   * From the first source that has it. Those that list the version are asked first, and those that can't say; the others
-   * only when none of these has it, since their lists may be older than the version.
+   * From the first source that lists the version, or can't say; from the others only when none of these gives it, since
+   * their lists may be older than the version.
    */
   async #first<T>(
     { id, version }: PackageIdentity,
     ask: (source: FeedContent) => Promise<T | undefined>,
     call: FeedCall | undefined,
   ): Promise<T | undefined> {
-    const sources = this.#sourcesFor(id);
-    let failure: { readonly source: FeedContent; readonly error: unknown } | undefined;
-    for (const source of sources.length > 1 ? await likelyFirst(sources, id, version, call) : sources) {
+    const failures: unknown[] = [];
+    for await (const source of likelyFirst(this.#sourcesFor(id), id, version, call)) {
       try {
         const found = await ask(source);
         if (found !== undefined) return found;
       } catch (error) {
         call?.signal?.throwIfAborted();
-        failure ??= { source, error };
+        failures.push(unavailable(source.name, error));
       }
     }
-    if (failure === undefined) return undefined;
-    throw unavailable(failure.source.name, failure.error);
+    if (failures.length > 0) throw failures[0];
+    return undefined;
   }
 
   #target(): FeedContent {
@@ -179,15 +183,32 @@ export class MergedFeed implements FeedContent {
   }
 }
 
-async function likelyFirst(
+/** All are asked at once, but nobody waits for the list of a source that comes after one that has the version. */
+async function* likelyFirst(
   sources: readonly FeedContent[],
   id: string,
   version: NuGetVersion,
   call: FeedCall | undefined,
-): Promise<readonly FeedContent[]> {
+): AsyncGenerator<FeedContent> {
+  const [only] = sources;
+  if (only !== undefined && sources.length === 1) {
+    yield only;
+    return;
+  }
   const name = version.toNormalizedString().toLowerCase();
-  const heard = await askAll(sources, (source) => source.versions(id, call), call);
-  const mayHave = ({ answer, error }: Heard<readonly ListedVersion[]>) =>
-    error !== undefined || answer?.value.some((listed) => listed.version === name) === true;
-  return [...heard.filter(mayHave), ...heard.filter((each) => !mayHave(each))].map(({ source }) => source);
+  const asked = sources.map(async (source) => {
+    try {
+      const listed = await source.versions(id, call);
+      return listed?.value.some((each) => each.version === name) === true;
+    } catch {
+      return true;
+    }
+  });
+  const unlikely: FeedContent[] = [];
+  for (const [i, source] of sources.entries()) {
+    if (await asked[i]) yield source;
+    else unlikely.push(source);
+  }
+  call?.signal?.throwIfAborted();
+  yield* unlikely;
 }

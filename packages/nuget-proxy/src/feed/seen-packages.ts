@@ -1,4 +1,5 @@
 import { NuGetVersion, type SearchOptions } from '@granary/nuget';
+import { type Shape, shapes } from './answer-shapes.js';
 import type { SearchAnswer, SearchHit } from './feed-content.js';
 import type { PackageRecord } from './package-record.js';
 
@@ -15,7 +16,7 @@ interface Seen {
 
 export interface SeenPackagesOptions {
   /** What was kept under a key, however long ago. */
-  readonly load: (key: string) => Promise<unknown>;
+  readonly load: (key: string, shape: Shape) => Promise<unknown>;
   readonly save: (key: string, value: readonly unknown[]) => Promise<void>;
 }
 
@@ -132,7 +133,8 @@ export class SeenPackages {
   }
 
   async #all(): Promise<Seen[]> {
-    await this.flush();
+    // What is noted from now on is for the next search.
+    await this.#working;
     const buckets = await Promise.all(Array.from({ length: BUCKETS }, (_, number) => this.#bucket(number)));
     return buckets.flatMap((bucket) => [...bucket.values()]);
   }
@@ -140,7 +142,7 @@ export class SeenPackages {
   #bucket(number: number): Promise<Map<string, Seen>> {
     let bucket = this.#buckets.get(number);
     if (bucket === undefined) {
-      bucket = this.#options.load(keyOf(number)).then((kept) => {
+      bucket = this.#options.load(keyOf(number), shapes.seen).then((kept) => {
         const seen = Array.isArray(kept) ? (kept as readonly Seen[]) : [];
         return new Map(seen.map((each) => [each.id.toLowerCase(), each]));
       });

@@ -14,15 +14,26 @@ export function unavailable(source: string, error: unknown): FeedUnavailableErro
 }
 
 /** When to try again, as whoever refused said it. */
-function retryAfterMsOf(error: unknown): number | undefined {
-  let cause = error;
-  for (let i = 0; i < MAX_CAUSES && typeof cause === 'object' && cause !== null; i++) {
+export function retryAfterMsOf(error: unknown): number | undefined {
+  for (const cause of causesOf(error)) {
     if ('retryAfterMs' in cause && typeof cause.retryAfterMs === 'number' && cause.retryAfterMs >= 0) {
       return cause.retryAfterMs;
     }
-    cause = (cause as { readonly cause?: unknown }).cause;
   }
   return undefined;
+}
+
+/** Whether the source was not asked because somebody else is finding out at the moment whether it is there again. */
+export function isBeingProbed(error: unknown): boolean {
+  for (const cause of causesOf(error)) {
+    if ('code' in cause && cause.code === 'CIRCUIT_OPEN' && 'retryAfterMs' in cause) return cause.retryAfterMs === 0;
+  }
+  return false;
+}
+
+/** Whether the source itself couldn't answer, which says something about its other answers, too. */
+export function isOutage(error: unknown): boolean {
+  return !isNuGetError(error) || error.code === 'SOURCE_UNAVAILABLE';
 }
 
 /** What a push, delete or relist that upstream refused or couldn't take ends with here. */
@@ -38,5 +49,13 @@ export function refusal(source: string, error: unknown): unknown {
       return new NuGetError('FORBIDDEN', error.message, { cause: error });
     default:
       return error;
+  }
+}
+
+function* causesOf(error: unknown): Generator<object> {
+  let cause = error;
+  for (let i = 0; i < MAX_CAUSES && typeof cause === 'object' && cause !== null; i++) {
+    yield cause;
+    cause = (cause as { readonly cause?: unknown }).cause;
   }
 }

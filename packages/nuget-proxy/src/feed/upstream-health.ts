@@ -1,7 +1,9 @@
+import type { Logger } from '@granary/telemetry';
+
 /** How a source does, as far as it was asked. */
 export interface UpstreamStatus {
-  /** `slow`: it answers, but not soon; `down`: the last question failed. */
-  readonly state: 'unknown' | 'up' | 'slow' | 'down' | 'offline';
+  /** `slow`: it answers, but not soon; `down`: the last question failed; `limited`: it wants to be left alone. */
+  readonly state: 'unknown' | 'up' | 'slow' | 'limited' | 'down' | 'offline';
   /** Milliseconds since 1970. */
   readonly lastSuccessAt: number | undefined;
   readonly lastFailureAt: number | undefined;
@@ -9,30 +11,57 @@ export interface UpstreamStatus {
   readonly lastError: string | undefined;
 }
 
+/** Longest time for which a source is left alone because it says so. */
+const MAX_PAUSE_MS = 60 * 60_000;
+
 /** What the last answers of a source say about it. While it is slow or down nobody waits for it who has something stale. */
 export class UpstreamHealth {
+  readonly #source: string;
   readonly #staleAfterMs: number;
+  readonly #clock: () => number;
+  readonly #logger: Logger;
   #state: 'unknown' | 'up' | 'slow' | 'down' = 'unknown';
+  #pausedUntil = 0;
   #lastSuccessAt: number | undefined;
   #lastFailureAt: number | undefined;
   #lastError: string | undefined;
 
-  constructor(staleAfterMs: number) {
+  constructor(source: string, staleAfterMs: number, clock: () => number, logger: Logger) {
+    this.#source = source;
     this.#staleAfterMs = staleAfterMs;
+    this.#clock = clock;
+    this.#logger = logger;
   }
 
   get isSuspect(): boolean {
-    return this.#state === 'slow' || this.#state === 'down';
+    return this.#state === 'slow' || this.#state === 'down' || this.pauseMs > 0;
   }
 
-  succeeded(now: number, tookMs: number): void {
-    this.#lastSuccessAt = now;
+  /** For how much longer the source wants to be left alone, in milliseconds. */
+  get pauseMs(): number {
+    return Math.max(0, this.#pausedUntil - this.#clock());
+  }
+
+  pauseFor(ms: number): void {
+    const until = this.#clock() + Math.min(ms, MAX_PAUSE_MS);
+    if (until <= this.#pausedUntil) return;
+    if (this.pauseMs === 0)
+      this.#logger.information('{Source} is left alone for {PauseMs} ms: it says so', this.#source, ms);
+    this.#pausedUntil = until;
+  }
+
+  succeeded(tookMs: number): void {
+    if (this.#state === 'down') this.#logger.information('{Source} answers again', this.#source);
+    this.#lastSuccessAt = this.#clock();
     this.#lastError = undefined;
     this.#state = tookMs > this.#staleAfterMs ? 'slow' : 'up';
   }
 
-  failed(now: number, error: unknown): void {
-    this.#lastFailureAt = now;
+  failed(error: unknown): void {
+    if (this.#state !== 'down') {
+      this.#logger.warning('{Source} fails; what is known of it is answered as it was', this.#source, error);
+    }
+    this.#lastFailureAt = this.#clock();
     this.#lastError = error instanceof Error ? error.message : String(error);
     this.#state = 'down';
   }
@@ -43,8 +72,9 @@ export class UpstreamHealth {
   }
 
   status(offline: boolean): UpstreamStatus {
+    const state = this.pauseMs > 0 ? 'limited' : this.#state;
     return {
-      state: offline ? 'offline' : this.#state,
+      state: offline ? 'offline' : state,
       lastSuccessAt: this.#lastSuccessAt,
       lastFailureAt: this.#lastFailureAt,
       lastError: this.#lastError,

@@ -1,0 +1,61 @@
+/** What can be set of how a source is tried and left alone. */
+export interface UpstreamPatience {
+  /** How often a request that failed is repeated. Default 3. */
+  readonly retries?: number | undefined;
+  /** Failures in a row after which a host is left alone, if they go on for two seconds. Default 5. */
+  readonly failures?: number | undefined;
+  /** How long a host is left alone until one request tries it again, in milliseconds. Default 30,000. */
+  readonly restMs?: number | undefined;
+}
+
+/** A burst of requests that fail together is one failure, which the retries outlast; a host that is down fails longer. */
+const FAILING_MS = 2000;
+/** Answers that may be another one in a moment. What asks for patience (429, 503) is the feed's to obey, for all at once. */
+const PASSING = [408, 500, 502, 504] as const;
+
+/**
+ * What the `HttpClient` of a source must be made with, beside the timeouts and limits of its configuration: the feed
+ * relies on it.
+ *
+ * - Requests that fail for a moment are repeated by the client, after 250 ms and then later and later; 429 and 503 come
+ *   through to the feed, which leaves the source alone for as long as it asks, and doesn't let its clients feel it.
+ * - A host to which there is no connection in time isn't waited for again until `restMs` are over: a dead source costs
+ *   one connect timeout in that time, however many packages are asked for. `connectTimeoutMs` (5000 is plenty) says how
+ *   long that is.
+ * - `headersTimeoutMs` must be less than half of the feed's `maxWaitMs`, or a host that takes connections and then says
+ *   nothing never counts as failing: whoever waits gives up first.
+ */
+export function upstreamHttpOptions({ retries = 3, failures = 5, restMs = 30_000 }: UpstreamPatience = {}) {
+  return {
+    opensWhenUnreachable: true,
+    retry: { maxRetries: retries, initialDelayMs: 250, maxDelayMs: 5000, statusCodes: PASSING },
+    circuitBreaker: { strategy: (clock: () => number) => new LastingFailures(failures, clock), timeoutMs: restMs },
+  } as const;
+}
+
+/** So many failures in a row, over some time: fifty requests that one reset of a connection takes with it aren't that. */
+class LastingFailures {
+  failures = 0;
+  #since = 0;
+  readonly #max: number;
+  readonly #clock: () => number;
+
+  constructor(max: number, clock: () => number) {
+    this.#max = max;
+    this.#clock = clock;
+  }
+
+  success(): void {
+    this.failures = 0;
+  }
+
+  failure(): boolean {
+    const now = this.#clock();
+    if (++this.failures === 1) this.#since = now;
+    return this.failures >= this.#max && now - this.#since >= FAILING_MS;
+  }
+
+  reset(): void {
+    this.failures = 0;
+  }
+}

@@ -1,0 +1,131 @@
+import { finished } from 'node:stream/promises';
+import { isNuGetError, NuGetError, NupkgReader, type PackageIdentity, parseNuspec } from '@granary/nuget';
+import { FeedUnavailableError } from '../errors.js';
+import type { Answer, FeedCall, PackageContent } from './feed-content.js';
+import type { KeptAnswers } from './kept-answers.js';
+import type { PackageRecord } from './package-record.js';
+import type { UpstreamCalls } from './upstream-calls.js';
+import { unavailable } from './upstream-failures.js';
+import type { PackageKeeper } from './upstream-feed-options.js';
+import { nameOf, nuspecOf, packageOf, recordsOf } from './upstream-questions.js';
+
+export interface UpstreamPackagesOptions {
+  readonly source: string;
+  readonly packages: PackageKeeper;
+  readonly answers: KeptAnswers;
+  readonly calls: UpstreamCalls;
+  readonly offline: boolean;
+}
+
+/** Nuspecs don't change; they are asked for again after so long, in case one did. */
+const NUSPEC_TTL_MS = 24 * 60 * 60_000;
+
+/** The packages of one source: those that are here for good, and all others from the source. */
+export class UpstreamPackages {
+  readonly #options: UpstreamPackagesOptions;
+
+  constructor(options: UpstreamPackagesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws FeedUnavailableError when it isn't here, and the source can't give it */
+  async package(identity: PackageIdentity, call: FeedCall): Promise<PackageContent | undefined> {
+    const { packages, source } = this.#options;
+    call.signal?.throwIfAborted();
+    return (await packages.find(source, identity)) ?? this.#fetch(identity, call);
+  }
+
+  /** @throws FeedUnavailableError when neither it nor its package is here, and the source can't give it */
+  async nuspec(identity: PackageIdentity, call: FeedCall): Promise<Answer<Buffer> | undefined> {
+    call.signal?.throwIfAborted();
+    const stored = await this.#storedNuspec(identity);
+    if (stored !== undefined) return stored;
+    const { answers, calls, source } = this.#options;
+    const question = {
+      ...nuspecOf(identity),
+      ttlMs: NUSPEC_TTL_MS,
+      ask: (asked: FeedCall) =>
+        calls.run(asked, async (provider, options) => {
+          const nuspec = await provider.getNuspec(identity, options);
+          if (nuspec !== undefined) checkNuspec(nuspec, identity, source);
+          return nuspec?.toString('base64');
+        }),
+    };
+    try {
+      const answer = await answers.ask<string>(question, call);
+      return answer && { ...answer, value: Buffer.from(answer.value, 'base64') };
+    } catch (error) {
+      if (!isUnsupported(error)) throw error;
+      return this.#nuspecOfPackage(identity, call);
+    }
+  }
+
+  async #fetch(identity: PackageIdentity, call: FeedCall): Promise<PackageContent | undefined> {
+    const { packages, answers, calls, source, offline } = this.#options;
+    const { key } = packageOf(identity);
+    const { changes } = answers;
+    const missing = await answers.missing(key);
+    if (missing === 'fresh' || (missing === 'stale' && offline)) return undefined;
+    if (offline) throw new FeedUnavailableError(source, 'this server is offline');
+    const expected = await this.#expected(identity);
+    let content: PackageContent | undefined;
+    try {
+      const open = (signal: AbortSignal) =>
+        calls.run({ signal, span: call.span }, (provider, options) => provider.downloadPackage(identity, options));
+      content = await packages.fetch(source, identity, open, expected, call);
+    } catch (error) {
+      call.signal?.throwIfAborted();
+      if (missing !== undefined) return undefined;
+      throw unavailable(source, error);
+    }
+    if (content === undefined) await answers.noteMissing(key, changes);
+    return content;
+  }
+
+  /** What the package must be, as far as the source has said so lately: it isn't asked only for that. */
+  async #expected({ id, version }: PackageIdentity) {
+    const { key, shape } = recordsOf(id);
+    const records = await this.#options.answers.fresh<readonly PackageRecord[]>(key, shape);
+    const name = nameOf(version);
+    const record = records?.find((each) => each.version.split('+', 1)[0]?.toLowerCase() === name);
+    return record?.packageHash === undefined ? undefined : { hash: record.packageHash };
+  }
+
+  async #storedNuspec(identity: PackageIdentity): Promise<Answer<Buffer> | undefined> {
+    const { packages, source } = this.#options;
+    const stored = await packages.find(source, identity);
+    if (stored === undefined) return undefined;
+    await using reader = await NupkgReader.open(stored.source());
+    const asOf = stored.lastModified?.getTime() ?? 0;
+    return { value: await reader.nuspecBytes(), state: 'hit', asOf };
+  }
+
+  /** From the whole package, where the source has no nuspecs apart. */
+  async #nuspecOfPackage(identity: PackageIdentity, call: FeedCall): Promise<Answer<Buffer> | undefined> {
+    const { source } = this.#options;
+    const content = await this.#fetch(identity, call);
+    if (content === undefined) return undefined;
+    try {
+      await finished(content.open().resume(), { signal: call.signal });
+    } catch (error) {
+      call.signal?.throwIfAborted();
+      throw unavailable(source, error);
+    }
+    const stored = await this.#storedNuspec(identity);
+    if (stored === undefined) throw new FeedUnavailableError(source, 'the package was there, but could not be kept');
+    return { ...stored, state: 'miss' };
+  }
+}
+
+/** @throws NuGetError when it is none, or that of another package */
+function checkNuspec(nuspec: Buffer, { id, version }: PackageIdentity, source: string): void {
+  const found = parseNuspec(nuspec);
+  if (found.id.toLowerCase() === id.toLowerCase() && found.version.equals(version)) return;
+  const what = `the nuspec of ${id} ${version} is that of ${found.id} ${found.version}`;
+  throw new NuGetError('PROTOCOL', `${source}: ${what}`);
+}
+
+function isUnsupported(error: unknown): boolean {
+  const cause = error instanceof FeedUnavailableError ? error.cause : error;
+  return isNuGetError(cause) && cause.code === 'UNSUPPORTED';
+}

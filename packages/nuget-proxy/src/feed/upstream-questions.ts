@@ -1,0 +1,37 @@
+import { createHash } from 'node:crypto';
+import type { NuGetVersion, PackageIdentity, SearchOptions } from '@granary/nuget';
+import { shapes } from './answer-shapes.js';
+
+/** Longest version that is part of a key as it is. */
+const MAX_NAME = 64;
+
+/** A version as flat containers have it. */
+export const nameOf = (version: NuGetVersion): string => version.toNormalizedString().toLowerCase();
+
+export const versionsOf = (id: string) => ({ key: `versions/${id.toLowerCase()}`, shape: shapes.versions });
+export const recordsOf = (id: string) => ({ key: `records/${id.toLowerCase()}`, shape: shapes.records });
+export const nuspecOf = (identity: PackageIdentity) => ({ key: keyOf('nuspec', identity), shape: shapes.text });
+/** Only that there is no such package is kept here. */
+export const packageOf = (identity: PackageIdentity) => ({ key: keyOf('package', identity), shape: shapes.text });
+export const searchFor = (query: string, options: SearchOptions) => ({
+  key: keyOfSearch('search', query, options),
+  shape: shapes.search,
+});
+export const idsFor = (prefix: string, options: SearchOptions) => ({
+  key: keyOfSearch('ids', prefix, options),
+  shape: shapes.texts,
+});
+export const vulnerabilities = { key: 'vulnerabilities', shape: shapes.vulnerabilities } as const;
+
+/** Versions may be long. */
+function keyOf(kind: string, { id, version }: PackageIdentity): string {
+  const name = nameOf(version);
+  const short = name.length <= MAX_NAME ? name : createHash('sha256').update(name).digest('hex');
+  return `${kind}/${id.toLowerCase()}/${short}`;
+}
+
+function keyOfSearch(kind: string, text: string, options: SearchOptions): string {
+  const { includePrerelease = false, skip = 0, take, packageType, supportedFrameworks = [] } = options;
+  const asked = JSON.stringify([text, includePrerelease, skip, take, packageType, supportedFrameworks]);
+  return `${kind}/${createHash('sha256').update(asked).digest('base64url')}`;
+}
