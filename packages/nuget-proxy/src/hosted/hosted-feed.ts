@@ -32,8 +32,8 @@ import { Turns } from './turns.js';
 export interface HostedFeedOptions {
   /** The index's own folder, `{dataDir}/nuget/hosted`; made when it isn't there. On a local disk. One process at a time. */
   readonly directory: string;
-  /** Where the packages' bytes go. It must have a list of kept packages, and is closed after the feed. */
-  readonly store: PackageStore;
+  /** Where the packages' bytes go. It must have a list of kept packages, and is closed after the feed, by who made it. */
+  readonly store: Pick<PackageStore, 'find' | 'adopt' | 'remove'>;
   /** Name of the source. Default `hosted`. It can be changed: packages aren't stored under it. */
   readonly name?: string | undefined;
   /** Most versions of all packages together; more are refused. Default 200,000. */
@@ -72,7 +72,7 @@ const RECORDS_BYTES = 16 * 1024 * 1024;
  */
 export class HostedFeed implements FeedContent, AsyncDisposable {
   readonly name: string;
-  readonly #store: PackageStore;
+  readonly #store: HostedFeedOptions['store'];
   readonly #index: HostedIndex;
   readonly #catalog = new HostedCatalog();
   readonly #records: MemoryLayer<readonly PackageRecord[]>;
@@ -345,10 +345,11 @@ function keyOf(version: PackageIdentity['version']): string {
   return version.toNormalizedString().toLowerCase();
 }
 
-function viewOf({ includePrerelease = false, skip = 0, take = DEFAULT_TAKE, packageType }: SearchOptions): View {
+function viewOf(options: SearchOptions): View {
+  const { includePrerelease = false, semVer2 = true, packageType, skip = 0, take = DEFAULT_TAKE } = options;
   return {
     includePrerelease,
-    semVer2: true,
+    semVer2,
     packageType: packageType?.toLowerCase(),
     skip,
     take: Math.min(take, MAX_TAKE),
