@@ -1,5 +1,6 @@
 // The load, in a process of its own: node load.mjs '{"row": NAME, "grpc": PORT, "http": PORT, "seconds": S, "first": N}'
-// or '{"seed": true, …}' to fill a server. Prints one line of JSON.
+// or '{"seed": true, …}' to fill a server, or '{"get": PATH, "minBytes": B, "concurrency": C, "http": PORT, "seconds": S}' for
+// any other GET. Prints one line of JSON.
 import { Agent, get } from 'node:http';
 import { largeBlob, smallBlobs } from './corpus.mjs';
 import { call, openSession } from './h2-client.mjs';
@@ -24,13 +25,17 @@ async function seed() {
 }
 
 async function measure() {
-  const row = ROWS.find(({ name }) => name === job.row);
+  const row = job.get === undefined ? ROWS.find(({ name }) => name === job.row) : getRow(job);
   const operation = row.http ? httpOperation(row) : await grpcOperation(row);
   const { operations } = row;
   if (!operations) await run(operation.once, row.concurrency, { seconds: Math.min(0.5, job.seconds) });
   const done = await run(operation.once, row.concurrency, operations ? { operations } : { seconds: job.seconds });
   operation.close();
   return done;
+}
+
+function getRow({ get: path, minBytes, concurrency }) {
+  return { name: path, http: () => ({ path }), minBytes, concurrency };
 }
 
 async function grpcOperation(row) {

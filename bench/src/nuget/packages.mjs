@@ -5,10 +5,15 @@ import { buildPackage } from '@granary/nuget/testing';
 const LAYERS = [10, 25, 40, 40, 25, 10];
 export const COUNT = LAYERS.reduce((sum, count) => sum + count);
 
-/** @returns {{ id: string, version: string, layer: number, content: Buffer }[]} */
-export function makePackages() {
+/**
+ * @param {string} prefix what ids begin with
+ * @returns {{ id: string, version: string, layer: number, content: Buffer }[]}
+ */
+export function makePackages(prefix = 'Bench') {
   const random = randomFrom(20);
-  const names = LAYERS.map((count, layer) => Array.from({ length: count }, (_, i) => `Bench.Layer${layer}.Part${i}`));
+  const names = LAYERS.map((count, layer) =>
+    Array.from({ length: count }, (_, i) => `${prefix}.Layer${layer}.Part${i}`),
+  );
   return names.flatMap((ids, layer) =>
     ids.map((id, i) => {
       const below = names[layer + 1] ?? [];

@@ -1,10 +1,12 @@
-// One restore in a process of its own: node restore.mjs '{"how":"granary" | "undici", …}'. Prints what it took, from
+// One restore in a process of its own: node restore.mjs '{"how":"granary" | "undici", …}' or @FILE. Prints what it took, from
 // before the first request to after the last byte; loading the code isn't counted.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 
-const job = JSON.parse(process.argv[2]);
+const job = JSON.parse(
+  process.argv[2].startsWith('@') ? readFileSync(process.argv[2].slice(1), 'utf8') : process.argv[2],
+);
 const run = await (job.how === 'undici' ? prepareUndici(job) : prepareGranary(job));
 const cpuBefore = process.cpuUsage();
 const before = performance.now();
@@ -51,7 +53,8 @@ async function prepareUndici({ feed, urls, concurrency, folder }) {
     const left = [...urls];
     const fetchSome = async () => {
       for (let url = left.shift(); url !== undefined; url = left.shift()) {
-        const { body } = await request(`${feed}${url}`, { dispatcher: agent });
+        const { body, statusCode } = await request(`${feed}${url}`, { dispatcher: agent });
+        if (statusCode !== 200) throw new Error(`${url}: ${statusCode}`);
         if (folder !== undefined) await keep(url.replaceAll('/', '_'), body);
         else for await (const chunk of body) void chunk;
       }
