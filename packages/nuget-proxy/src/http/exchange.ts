@@ -19,6 +19,12 @@ const MAX_REASON = 200;
 /** Names and values by turns, as Node writes them fastest. */
 export type HeaderList = readonly (string | number)[];
 
+/** The body of an error. */
+export interface ErrorBody {
+  readonly type: string;
+  readonly text: string;
+}
+
 /** What every request of a handler has around it. */
 export interface FeedEdge {
   readonly hooks: FeedHooks;
@@ -47,6 +53,8 @@ export class Exchange {
   feed: string | undefined;
   /** Where the answer comes from, for the record. */
   state: CacheState | undefined;
+  /** How the protocol writes the sentence of an error. Default: plain text. */
+  describeError: (message: string) => ErrorBody = plainError;
   readonly #startedAt: number;
   #controller: AbortController | undefined;
   #query: URLSearchParams | undefined;
@@ -181,8 +189,10 @@ export class Exchange {
     if (response.destroyed) return;
     // Clients show people the reason of a status, and nothing of the body.
     response.statusMessage = error.message.replace(NOT_PRINTABLE, '?').slice(0, MAX_REASON);
-    const body = Buffer.from(`${error.message}\n`);
-    const headers = ['Cache-Control', 'no-store', ...Object.entries(error.headers).flat(), ...PLAIN_TEXT];
+    const { type, text } = this.describeError(error.message);
+    const body = Buffer.from(text);
+    const described = ['Cache-Control', 'no-store', 'Content-Type', type];
+    const headers = [...described, ...Object.entries(error.headers).flat()];
     if (drained) {
       this.answer(error.status, headers, body);
       return;
@@ -226,4 +236,6 @@ export class Exchange {
   }
 }
 
-const PLAIN_TEXT: HeaderList = ['Content-Type', 'text/plain; charset=utf-8'];
+function plainError(message: string): ErrorBody {
+  return { type: 'text/plain; charset=utf-8', text: `${message}\n` };
+}

@@ -98,8 +98,7 @@ export function createNuGetHandler(options: NuGetHandlerOptions): NuGetHandler {
     const base = `${publicUrl ?? originOf(exchange.request)}${prefix}`;
     const urls = new FeedUrls({ base, source, ownV2: protocol === 'v2' && !inV3, upstreamHosts });
     if (protocol === 'v3') return await handleV3(exchange, { feed, urls, offers: offers(feed) }, segments);
-    exchange.service = 'v2';
-    await handleV2(exchange, feed, urls, `/${segments.join('/')}`);
+    await handleV2(exchange, feed, urls, segments);
   };
 
   const answer = async (exchange: Exchange): Promise<void> => {

@@ -1,0 +1,44 @@
+import { isPackageId } from '@granary/nuget';
+import type { Answer } from '../feed/feed-content.js';
+import type { PackageRecord } from '../feed/package-record.js';
+import { sendDocument } from '../http/document-answer.js';
+import { HttpError } from '../http/http-error.js';
+import { ODataQuery } from './odata-query.js';
+import { historyOf } from './package-history.js';
+import type { V2Request } from './package-lists.js';
+
+/** As many as galleries give. */
+const MAX_IDS = 30;
+const MAX_PREFIX = 512;
+const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
+const NOTHING: Answer<readonly PackageRecord[]> = { value: [], state: 'hit', asOf: 0 };
+
+/** Ids that begin with what somebody types, as a list in JSON. */
+export async function answerIds({ exchange, feed, urls }: V2Request): Promise<void> {
+  exchange.service = 'autocomplete';
+  const query = new ODataQuery(exchange.query, NO_PARAMETERS, urls);
+  const prefix = query.text('partialId');
+  if (prefix.length > MAX_PREFIX) throw new HttpError(400, `partialId has at most ${MAX_PREFIX} characters`);
+  const options = { includePrerelease: query.flag('includePrerelease'), semVer2: query.semVer2, take: MAX_IDS };
+  await sendDocument(exchange, {
+    url: `${urls.v2}/package-ids?${query}`,
+    answer: await feed.autocomplete(prefix, options, exchange.call),
+    render: (ids) => ids.slice(0, MAX_IDS),
+  });
+}
+
+/** The listed versions of a package, as a list in JSON. */
+export async function answerVersions({ exchange, feed, urls }: V2Request, id: string): Promise<void> {
+  exchange.service = 'autocomplete';
+  const query = new ODataQuery(exchange.query, NO_PARAMETERS, urls);
+  const includePrerelease = query.flag('includePrerelease');
+  const answer = isPackageId(id) ? await feed.records(id, exchange.call) : undefined;
+  await sendDocument(exchange, {
+    url: `${urls.v2}/package-versions/${id.toLowerCase()}?${query}`,
+    answer: answer ?? NOTHING,
+    render: (records) =>
+      historyOf(records, query.semVer2)
+        .filter(({ record, version }) => record.listed && (includePrerelease || !version.isPrerelease))
+        .map(({ version }) => version.toNormalizedString()),
+  });
+}

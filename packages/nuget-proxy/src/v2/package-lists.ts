@@ -1,0 +1,169 @@
+import { isPackageId, type PackageIdentity } from '@granary/nuget';
+import type { Answer, FeedContent } from '../feed/feed-content.js';
+import { sendDocument } from '../http/document-answer.js';
+import type { Exchange } from '../http/exchange.js';
+import type { FeedUrls } from '../http/feed-urls.js';
+import { HttpError } from '../http/http-error.js';
+import { entryDocument } from './entry-document.js';
+import { feedDocument } from './feed-document.js';
+import { countOf, type Page, pageOf, selected } from './list-page.js';
+import type { ODataQuery } from './odata-query.js';
+import { historyOf, type PackageEntry } from './package-history.js';
+import { recordsOfAll } from './package-records.js';
+import { SearchListing } from './search-listing.js';
+import { findUpdates, frameworksIn } from './updates.js';
+
+/** A request, the feed that it is for, and where that is as the client sees it. */
+export interface V2Request {
+  readonly exchange: Exchange;
+  readonly feed: FeedContent;
+  readonly urls: FeedUrls;
+}
+
+type ListAnswer = (request: V2Request, query: ODataQuery, isCount: boolean) => Promise<void>;
+
+const FEED_TYPE = 'application/atom+xml;type=feed;charset=utf-8';
+const ENTRY_TYPE = 'application/atom+xml;type=entry;charset=utf-8';
+const TEXT_TYPE = 'text/plain;charset=utf-8';
+const HEADERS = ['DataServiceVersion', '2.0;'];
+const MAX_SEARCH = 512;
+const MAX_FRAMEWORKS = 20;
+/** No packages, which nobody was asked for. */
+const NOTHING: Answer<readonly never[]> = { value: [], state: 'hit', asOf: 0 };
+
+/** What can be asked for lists of packages, by its name in lower case. */
+export const LISTS: ReadonlyMap<string, ListAnswer> = new Map<string, ListAnswer>([
+  ['packages', answerPackages],
+  ['findpackagesbyid', answerVersionsOf],
+  ['search', answerSearch],
+  ['getupdates', answerUpdates],
+]);
+
+/** One version of a package, whatever the client understands: it knows what it asks for. */
+export async function answerPackage({ exchange, feed, urls }: V2Request, identity: PackageIdentity): Promise<void> {
+  const { id, version } = identity;
+  await sendDocument(exchange, {
+    url: `${urls.v2}/Packages(Id='${id.toLowerCase()}',Version='${version.toNormalizedString().toLowerCase()}')`,
+    answer: await feed.records(id, exchange.call),
+    render(records) {
+      const entry = historyOf(records, true).find((each) => each.version.equals(version));
+      return entry && entryDocument(urls, entry);
+    },
+    type: ENTRY_TYPE,
+    headers: HEADERS,
+  });
+}
+
+/** All versions of a package, unlisted ones too: clients know them by their date. */
+async function answerVersionsOf(request: V2Request, query: ODataQuery, isCount: boolean): Promise<void> {
+  const { exchange, feed } = request;
+  const id = query.text('id');
+  if (id === '') throw new HttpError(400, "FindPackagesById() takes an id: id='…'");
+  // What can't be an id isn't there, as anything else that isn't there.
+  const answer = isPackageId(id) ? await feed.records(id, exchange.call) : undefined;
+  await sendList(request, 'FindPackagesById', query, isCount, answer ?? NOTHING, (records) => {
+    return selected(historyOf(records, query.semVer2), query);
+  });
+}
+
+/** Packages by a filter: those that it names, or what a search finds, of which it takes some. */
+async function answerPackages(request: V2Request, query: ODataQuery, isCount: boolean): Promise<void> {
+  const ids = query.filter?.ids;
+  if (ids === undefined) {
+    const words = query.filter?.words;
+    const text = words?.size === 1 ? [...words].join('') : '';
+    return await sendFound(request, 'Packages', query, isCount, { text, includePrerelease: true });
+  }
+  const answer = await recordsOfAll(request.feed, ids, request.exchange.call);
+  await sendList(request, 'Packages', query, isCount, answer, (all) => {
+    return selected(
+      all.flatMap((records) => historyOf(records, query.semVer2)),
+      query,
+    );
+  });
+}
+
+async function answerSearch(request: V2Request, query: ODataQuery, isCount: boolean): Promise<void> {
+  request.exchange.service = 'search';
+  const text = query.text('searchTerm');
+  if (text.length > MAX_SEARCH) throw new HttpError(400, `searchTerm has at most ${MAX_SEARCH} characters`);
+  const frameworks = frameworksIn(query.text('targetFramework')).slice(0, MAX_FRAMEWORKS);
+  await sendFound(request, 'Search', query, isCount, {
+    text,
+    includePrerelease: query.flag('includePrerelease'),
+    frameworks: frameworks.map(({ shortFolderName }) => shortFolderName),
+  });
+}
+
+async function answerUpdates(request: V2Request, query: ODataQuery, isCount: boolean): Promise<void> {
+  const { feed, exchange } = request;
+  const answer = await findUpdates(feed, query, exchange.call);
+  await sendList(request, 'GetUpdates', query, isCount, answer, (entries) => selected(entries, query));
+}
+
+/** Answers with a page of a list that is made of what a feed said, or with its length. */
+async function sendList<T extends object>(
+  request: V2Request,
+  name: string,
+  query: ODataQuery,
+  isCount: boolean,
+  answer: Answer<T>,
+  listOf: (value: T) => readonly PackageEntry[],
+): Promise<void> {
+  if (isCount) return await sendCount(request, name, query, answer, (value) => countOf(listOf(value).length, query));
+  await sendPage(request, name, query, answer, (value) => pageOf(listOf(value), query));
+}
+
+/** The same of a search, which is asked for page by page. */
+async function sendFound(
+  request: V2Request,
+  name: string,
+  query: ODataQuery,
+  isCount: boolean,
+  init: ConstructorParameters<typeof SearchListing>[2],
+): Promise<void> {
+  const { feed, exchange } = request;
+  const found = new SearchListing(feed, query, init, exchange.call);
+  if (isCount) {
+    const value = { count: await found.count() };
+    return await sendCount(request, name, query, { ...found.origin, value }, ({ count }) => count);
+  }
+  const value = await found.page();
+  await sendPage(request, name, query, { ...found.origin, value }, (page) => page);
+}
+
+async function sendPage<T extends object>(
+  { exchange, urls }: V2Request,
+  name: string,
+  query: ODataQuery,
+  answer: Answer<T>,
+  pageIn: (value: T) => Page,
+): Promise<void> {
+  const url = `${urls.v2}/${name}()`;
+  await sendDocument(exchange, {
+    url: `${url}?${query}`,
+    answer,
+    render(value) {
+      const { entries, count, next } = pageIn(value);
+      return feedDocument(urls, { name, entries, count, next: next && `${url}?${query.next(next)}` });
+    },
+    type: FEED_TYPE,
+    headers: HEADERS,
+  });
+}
+
+async function sendCount<T extends object>(
+  { exchange, urls }: V2Request,
+  name: string,
+  query: ODataQuery,
+  answer: Answer<T>,
+  countIn: (value: T) => number,
+): Promise<void> {
+  await sendDocument(exchange, {
+    url: `${urls.v2}/${name}()/$count?${query}`,
+    answer,
+    render: (value) => String(countIn(value)),
+    type: TEXT_TYPE,
+    headers: HEADERS,
+  });
+}

@@ -1,0 +1,222 @@
+import { isNuGetError, NuGetVersion, type SearchOptions } from '@granary/nuget';
+import { FeedUnavailableError } from '../errors.js';
+import type { Answer, CacheState, FeedCall, FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
+import type { PackageRecord } from '../feed/package-record.js';
+import { HttpError } from '../http/http-error.js';
+import { AT_ONCE, mapAtOnce } from './batches.js';
+import { countOf, PAGE_SIZE, type Page } from './list-page.js';
+import type { Continuation, ODataQuery } from './odata-query.js';
+import { historyOf, type PackageEntry } from './package-history.js';
+
+export interface SearchInit {
+  readonly text: string;
+  readonly includePrerelease: boolean;
+  /** Short names of target frameworks that packages should fit. */
+  readonly frameworks?: readonly string[] | undefined;
+}
+
+/** Hits that are asked for at once. */
+const BLOCK = 100;
+/** Searches go no further: the largest feed answers nothing behind that. */
+const MAX_HITS = 3000;
+/** Most hits that are put in an order. Of more, the best ones come first, as the sources see it. */
+const MAX_SORTED = 1000;
+/** Packages whose versions one request may look at. What is left comes on the next page. */
+const MAX_LOADED = 200;
+
+/** A hit's versions that are on the list, and where it is among the hits. */
+interface Found {
+  readonly hit: number;
+  readonly versions: readonly PackageEntry[];
+}
+
+/**
+ * What a search finds, as a list of versions. Which versions of a hit are on it is up to the request: mostly the newest
+ * one; without a filter all that are listed. Feeds are asked for their records, since searches don't say what a package
+ * depends on.
+ *
+ * A page's token says at which hit it begins, and behind how many versions of it.
+ */
+export class SearchListing {
+  readonly #feed: FeedContent;
+  readonly #query: ODataQuery;
+  readonly #text: string;
+  readonly #options: SearchOptions;
+  readonly #call: FeedCall;
+  readonly #includePrerelease: boolean;
+  /** When the list has one version of each package at most: which. */
+  readonly #newest: 'stable' | 'absolute' | undefined;
+  #begun: Answer<SearchAnswer> | undefined;
+
+  constructor(feed: FeedContent, query: ODataQuery, init: SearchInit, call: FeedCall) {
+    const { text, includePrerelease, frameworks = [] } = init;
+    const newest = query.filter?.newest;
+    this.#feed = feed;
+    this.#query = query;
+    this.#text = text;
+    this.#call = call;
+    this.#includePrerelease = includePrerelease;
+    // The newest one of all may be a prerelease, which isn't wanted then: that takes a look at each package.
+    this.#newest = newest === 'absolute' && !includePrerelease ? undefined : newest;
+    this.#options = {
+      includePrerelease: includePrerelease && this.#newest !== 'stable',
+      semVer2: query.semVer2,
+      supportedFrameworks: frameworks.length === 0 ? undefined : frameworks,
+    };
+  }
+
+  /** @throws HttpError 400 for a token that isn't ours */
+  async page(): Promise<Page> {
+    const { top = Number.POSITIVE_INFINITY } = this.#query;
+    const position = positionIn(this.#query.token);
+    let { hit: first, version: passed } = position;
+    let { skip } = this.#query;
+    const entries: PackageEntry[] = [];
+    const hits = this.#hits(first);
+    let step = await hits.next();
+    for (; !step.done && skip > 0 && this.#isSurelyOne(step.value); step = await hits.next()) {
+      skip -= 1;
+      first += 1;
+    }
+    let loaded = 0;
+    let next: Omit<Continuation, 'top'> | undefined;
+    pages: for await (const { hit, versions } of this.#found(first, step, hits)) {
+      if (loaded++ === MAX_LOADED) {
+        next = { token: `${hit}-0`, skip };
+        break;
+      }
+      for (const [index, entry] of versions.entries()) {
+        if (index < passed) continue;
+        if (entries.length === Math.min(top, PAGE_SIZE)) {
+          next = { token: `${hit}-${index}`, skip };
+          break pages;
+        }
+        if (skip > 0) skip -= 1;
+        else entries.push(entry);
+      }
+      passed = 0;
+      if (entries.length === top) break;
+    }
+    const rest = this.#query.top === undefined ? undefined : this.#query.top - entries.length;
+    return {
+      entries,
+      next: next === undefined || rest === 0 ? undefined : { ...next, top: rest },
+      count: this.#query.wantsCount ? await this.#length() : undefined,
+    };
+  }
+
+  /** How many the request wants. */
+  async count(): Promise<number> {
+    return countOf(await this.#length(), this.#query);
+  }
+
+  /** Where the list comes from; for after something of it was read. */
+  get origin(): { readonly state: CacheState; readonly asOf: number } {
+    const { state = 'hit', asOf = 0 } = this.#begun ?? {};
+    return { state, asOf };
+  }
+
+  async #length(): Promise<number> {
+    const { total } = (this.#begun ?? (await this.#search(0, BLOCK))).value;
+    if (this.#newest !== undefined) return total;
+    if (total > MAX_LOADED) throw new HttpError(400, 'too many packages to count all of their versions');
+    let length = 0;
+    const hits = this.#hits(0);
+    for await (const { versions } of this.#found(0, await hits.next(), hits)) length += versions.length;
+    return length;
+  }
+
+  /** From a hit on, with as many of them looked at together as a page takes, up to a few. */
+  async *#found(
+    from: number,
+    begun: IteratorResult<SearchHit>,
+    hits: AsyncGenerator<SearchHit, void>,
+  ): AsyncGenerator<Found> {
+    const atOnce = Math.min(AT_ONCE, this.#query.top ?? AT_ONCE);
+    let first = from;
+    let step = begun;
+    while (!step.done) {
+      const some: SearchHit[] = [];
+      for (; !step.done && some.length < atOnce; step = await hits.next()) some.push(step.value);
+      const lists = await mapAtOnce(some, (hit) => this.#versionsOf(hit));
+      for (const versions of lists) yield { hit: first++, versions };
+    }
+  }
+
+  async *#hits(from: number): AsyncGenerator<SearchHit, void> {
+    if (this.#query.order !== undefined) {
+      const { hits, total } = await this.#search(0, BLOCK).then(({ value }) => value);
+      if (total <= MAX_SORTED) {
+        const all = total <= hits.length ? hits : (await this.#search(0, MAX_SORTED)).value.hits;
+        yield* this.#sorted(all).slice(from);
+        return;
+      }
+    }
+    for (let skip = from; skip < MAX_HITS; ) {
+      const { hits, total } = (await this.#search(skip, BLOCK)).value;
+      yield* hits;
+      skip += hits.length;
+      // A source may give less than it is asked for, or not know how many there are.
+      if (hits.length === 0 || (hits.length < BLOCK && skip >= total)) return;
+    }
+  }
+
+  #sorted(hits: readonly SearchHit[]): readonly SearchHit[] {
+    const { order } = this.#query;
+    if (order === undefined) return hits;
+    const pairs = hits.map((hit) => ({ hit, entry: entryOf(hit) }));
+    return pairs.sort((a, b) => order(a.entry, b.entry)).map(({ hit }) => hit);
+  }
+
+  async #search(skip: number, take: number): Promise<Answer<SearchAnswer>> {
+    const answer = await this.#feed.search(this.#text, { ...this.#options, skip, take }, this.#call);
+    this.#begun ??= answer;
+    return answer;
+  }
+
+  /** Whether a hit has just one version on the list, without a look at its records. */
+  #isSurelyOne({ record }: SearchHit): boolean {
+    if (this.#newest === undefined || !record.listed) return false;
+    const version = NuGetVersion.tryParse(record.version);
+    if (version === undefined || (this.#newest === 'stable' && version.isPrerelease)) return false;
+    return this.#query.semVer2 || !version.isSemVer2;
+  }
+
+  async #versionsOf(hit: SearchHit): Promise<readonly PackageEntry[]> {
+    const { filter, order, semVer2 } = this.#query;
+    const history = historyOf(await this.#recordsOf(hit), semVer2);
+    const visible = history.filter((entry) => this.#isWanted(entry) && (filter?.accepts(entry) ?? true));
+    // What was counted when a page was passed over must be there when it is looked at.
+    const versions = visible.length === 0 && this.#isSurelyOne(hit) ? historyOf([hit.record], true) : visible;
+    const counted = versions.map((entry) => ({ ...entry, totalDownloads: hit.totalDownloads || undefined }));
+    return order === undefined ? counted : counted.sort(order);
+  }
+
+  #isWanted({ record, version }: PackageEntry): boolean {
+    return record.listed && (this.#includePrerelease || !version.isPrerelease);
+  }
+
+  /** A package is shown as the search shows it when its feed says no more of it now. */
+  async #recordsOf(hit: SearchHit): Promise<readonly PackageRecord[]> {
+    try {
+      const answer = await this.#feed.records(hit.record.id, this.#call);
+      return answer?.value ?? [hit.record];
+    } catch (error) {
+      this.#call.signal?.throwIfAborted();
+      if (error instanceof FeedUnavailableError || isNuGetError(error)) return [hit.record];
+      throw error;
+    }
+  }
+}
+
+function entryOf(hit: SearchHit): PackageEntry {
+  const [entry] = historyOf([hit.record], true);
+  return { ...(entry as PackageEntry), totalDownloads: hit.totalDownloads || undefined };
+}
+
+function positionIn(token: string | undefined): { readonly hit: number; readonly version: number } {
+  if (token === undefined) return { hit: 0, version: 0 };
+  const [, hit, version] = /^(\d{1,5})-(\d{1,6})$/.exec(token) ?? [];
+  if (hit === undefined) throw new HttpError(400, '$skiptoken is none that a page here has named');
+  return { hit: Number(hit), version: Number(version) };
+}
