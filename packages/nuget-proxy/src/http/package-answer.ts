@@ -85,6 +85,8 @@ function sendStream(exchange: Exchange, body: Readable, length: number | undefin
     };
     const send = (chunk: Buffer) => {
       exchange.bytesOut += chunk.length;
+      // More than was announced would be taken for the next answer.
+      if (length !== undefined && exchange.bytesOut > length) return settle(wrongLength());
       if (response.write(chunk)) return;
       body.pause();
       watch();
@@ -96,12 +98,13 @@ function sendStream(exchange: Exchange, body: Readable, length: number | undefin
     const end = () => {
       body.off('close', broken);
       if (length !== undefined && exchange.bytesOut !== length) {
-        settle(new Error(`a package has ${exchange.bytesOut} bytes instead of ${length}`));
+        settle(wrongLength());
         return;
       }
       watch();
       response.end();
     };
+    const wrongLength = () => new Error(`a package has ${exchange.bytesOut} bytes instead of ${length}`);
     const broken = () => settle(new Error('a package ended before its end'));
     const gone = () => settle(response.writableFinished ? undefined : new HttpError(499, 'the client went away'));
     // Stays: a body that is destroyed may still have something to say.

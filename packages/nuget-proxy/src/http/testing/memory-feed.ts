@@ -29,7 +29,7 @@ export interface PushedFile {
 /** A feed in memory, which answers with the same values again as long as nothing changes, and remembers its calls. */
 export class MemoryFeed implements FeedContent {
   readonly name: string;
-  readonly records_ = new Map<string, readonly PackageRecord[]>();
+  readonly byId = new Map<string, readonly PackageRecord[]>();
   readonly #versions = new Map<string, readonly ListedVersion[]>();
   /** By `id/version`. */
   readonly contents = new Map<string, Buffer>();
@@ -59,8 +59,8 @@ export class MemoryFeed implements FeedContent {
 
   add(added: PackageRecord, bytes?: Buffer): void {
     const id = added.id.toLowerCase();
-    const all = [...(this.records_.get(id) ?? []), added];
-    this.records_.set(id, all);
+    const all = [...(this.byId.get(id) ?? []), added];
+    this.byId.set(id, all);
     this.#versions.set(
       id,
       all.map(({ version }) => ({ version: NuGetVersion.parse(version).toNormalizedString().toLowerCase() })),
@@ -73,7 +73,7 @@ export class MemoryFeed implements FeedContent {
   }
 
   async records(id: string, call?: FeedCall) {
-    return this.#answer(this.records_.get(id.toLowerCase()), call);
+    return this.#answer(this.byId.get(id.toLowerCase()), call);
   }
 
   async package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined> {
@@ -102,7 +102,7 @@ export class MemoryFeed implements FeedContent {
 
   async search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>> {
     this.searches.push({ query, options });
-    const hits = [...this.records_.values()].map((records) => ({
+    const hits = [...this.byId.values()].map((records) => ({
       record: records.at(-1) as PackageRecord,
       versions: records.map(({ version }) => ({ version, downloads: 1 })),
       totalDownloads: records.length,
@@ -114,7 +114,7 @@ export class MemoryFeed implements FeedContent {
 
   async autocomplete(prefix: string, options: SearchOptions, call?: FeedCall): Promise<Answer<readonly string[]>> {
     this.searches.push({ query: prefix, options });
-    const ids = [...this.records_.keys()].filter((id) => id.startsWith(prefix.toLowerCase()));
+    const ids = [...this.byId.keys()].filter((id) => id.startsWith(prefix.toLowerCase()));
     return (await this.#answer(ids, call)) as Answer<readonly string[]>;
   }
 

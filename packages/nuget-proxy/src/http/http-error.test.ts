@@ -1,0 +1,92 @@
+import { StoreError } from '@granary/blobs';
+import { NuGetError, type NuGetErrorCode, SourceError } from '@granary/nuget';
+import { describe, expect, it } from 'vitest';
+import { FeedUnavailableError } from '../errors.js';
+import { FeedAccessError } from './hooks.js';
+import { HttpError, toHttpError } from './http-error.js';
+
+describe('an error', () => {
+  it('that has a status already keeps it', () => {
+    const error = new HttpError(418, 'tea');
+    expect(toHttpError(error, 'read')).toBe(error);
+  });
+
+  it.each<[NuGetErrorCode, number, number]>([
+    ['INVALID_VERSION', 400, 400],
+    ['INVALID_PACKAGE_ID', 400, 400],
+    ['PACKAGE_NOT_FOUND', 404, 404],
+    ['INVALID_PACKAGE', 502, 400],
+    ['CONFLICT', 500, 409],
+    ['LIMIT', 502, 413],
+    ['UNAUTHORIZED', 502, 403],
+    ['FORBIDDEN', 403, 403],
+    ['UNSUPPORTED', 501, 403],
+    ['SOURCE_UNAVAILABLE', 503, 503],
+    ['CLOSED', 503, 503],
+    ['PROTOCOL', 502, 502],
+  ])('%s is %i for who reads, and %i for who pushes', (code, reading, pushing) => {
+    expect(toHttpError(new NuGetError(code, 'because'), 'read').status).toBe(reading);
+    expect(toHttpError(new NuGetError(code, 'because'), 'push').status).toBe(pushing);
+  });
+
+  it('tells what was wrong with what the client sent', () => {
+    expect(toHttpError(new NuGetError('CONFLICT', 'A 1.0.0 is there already'), 'push').message).toMatch(/already/);
+    expect(toHttpError(new NuGetError('INVALID_VERSION', '"x" is no version'), 'read').message).toMatch(/no version/);
+  });
+
+  it('of a source tells nothing that has its address in it', () => {
+    for (const code of [
+      'CONFLICT',
+      'FORBIDDEN',
+      'INVALID_PACKAGE',
+      'LIMIT',
+      'SOURCE_UNAVAILABLE',
+      'PROTOCOL',
+    ] as const) {
+      const error = new SourceError(code, 'feed', 'https://secret.test/v3 says no');
+      for (const right of ['read', 'push'] as const) expect(toHttpError(error, right).message).not.toMatch(/secret/);
+    }
+  });
+
+  it('of a feed that can not be asked says when to try again', () => {
+    const status = (retryAfterMs?: number) =>
+      toHttpError(new FeedUnavailableError('feed', 'https://secret.test failed', { retryAfterMs }), 'read');
+    expect(status()).toMatchObject({
+      status: 503,
+      message: 'feed can not be asked now',
+      headers: { 'Retry-After': '10' },
+    });
+    expect(status(1500).headers).toEqual({ 'Retry-After': '2' });
+    expect(status(0).headers).toEqual({ 'Retry-After': '1' });
+    expect(status(1e12).headers).toEqual({ 'Retry-After': '3600' });
+  });
+
+  it('of who may do what is told as that, whoever throws it', () => {
+    expect(toHttpError(new FeedAccessError('UNAUTHENTICATED', 'who?'), 'read')).toMatchObject({
+      status: 401,
+      headers: { 'WWW-Authenticate': expect.stringMatching(/^Basic realm=.*Bearer/) },
+    });
+    const denied = Object.assign(new Error('not you'), { code: 'PERMISSION_DENIED' });
+    expect(toHttpError(denied, 'read')).toMatchObject({ status: 403, message: 'not you' });
+    expect(toHttpError(new FeedAccessError('RATE_LIMITED', 'slowly'), 'read').headers).toEqual({ 'Retry-After': '60' });
+    expect(toHttpError({ code: 'UNAUTHENTICATED' }, 'read').status).toBe(500);
+    expect(toHttpError(Object.assign(new Error('x'), { code: 'toString' }), 'read').status).toBe(500);
+  });
+
+  it('of the storage is told without where it is', () => {
+    const status = (code: 'NO_SPACE' | 'BLOB_TOO_LARGE' | 'STORE_CLOSED') =>
+      toHttpError(new StoreError(code, '/var/secret'), 'push');
+    expect(status('NO_SPACE').status).toBe(507);
+    expect(status('BLOB_TOO_LARGE').status).toBe(413);
+    expect(status('STORE_CLOSED')).toMatchObject({ status: 503, headers: { 'Retry-After': '10' } });
+    expect(status('NO_SPACE').message).not.toMatch(/secret/);
+    expect(toHttpError(Object.assign(new Error('/x'), { code: 'ENOSPC' }), 'push').status).toBe(507);
+  });
+
+  it.each([[new Error('/var/secret')], [new TypeError('x')], ['text'], [undefined], [null], [7]])(
+    '%j is ours, and says nothing',
+    (error) => {
+      expect(toHttpError(error, 'read')).toMatchObject({ status: 500, message: 'the server failed; its log says how' });
+    },
+  );
+});

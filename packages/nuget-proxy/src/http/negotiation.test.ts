@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { preferredCoding } from './negotiation.js';
+
+describe('the coding that a client likes best', () => {
+  it.each([
+    [undefined, 'identity'],
+    ['', 'identity'],
+    ['identity', 'identity'],
+    ['gzip', 'gzip'],
+    ['x-gzip', 'gzip'],
+    ['GZIP', 'gzip'],
+    ['gzip, deflate', 'gzip'],
+    ['gzip, deflate, br', 'br'],
+    ['br', 'br'],
+    ['br;q=0.5, gzip;q=0.8', 'gzip'],
+    ['br;q=0.8,gzip;q=0.8', 'br'],
+    ['br;q=0, gzip;q=0', 'identity'],
+    ['br; q=0 , gzip ; Q=0.1', 'gzip'],
+    ['gzip;q=nonsense', 'identity'],
+    ['deflate', 'identity'],
+    ['*', 'identity'],
+    ['*;q=0', 'identity'],
+    ['brotli, gzipped', 'identity'],
+  ])('of %j is %s', (header, coding) => {
+    expect(preferredCoding(header)).toBe(coding);
+  });
+});
