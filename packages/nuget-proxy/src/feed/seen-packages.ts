@@ -176,8 +176,10 @@ function saysMore(seen: Seen, known: Seen): boolean {
   return JSON.stringify(seen) !== JSON.stringify(known);
 }
 
-function fits({ version, packageTypes }: Seen, { includePrerelease, packageType }: SearchOptions): boolean {
-  if (includePrerelease !== true && NuGetVersion.tryParse(version)?.isPrerelease !== false) return false;
+function fits({ version, packageTypes }: Seen, { includePrerelease, packageType, semVer2 }: SearchOptions): boolean {
+  const parsed = NuGetVersion.tryParse(version);
+  if (parsed === undefined || (parsed.isPrerelease && includePrerelease !== true)) return false;
+  if (parsed.isSemVer2 && semVer2 === false) return false;
   if (packageType === undefined) return true;
   return (packageTypes ?? ['Dependency']).some((type) => type.toLowerCase() === packageType.toLowerCase());
 }

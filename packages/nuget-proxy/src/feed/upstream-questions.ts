@@ -31,7 +31,7 @@ function keyOf(kind: string, { id, version }: PackageIdentity): string {
 }
 
 function keyOfSearch(kind: string, text: string, options: SearchOptions): string {
-  const { includePrerelease = false, skip = 0, take, packageType, supportedFrameworks = [] } = options;
-  const asked = JSON.stringify([text, includePrerelease, skip, take, packageType, supportedFrameworks]);
+  const { includePrerelease = false, semVer2 = true, skip = 0, take, packageType, supportedFrameworks = [] } = options;
+  const asked = JSON.stringify([text, includePrerelease, semVer2, skip, take, packageType, supportedFrameworks]);
   return `${kind}/${createHash('sha256').update(asked).digest('base64url')}`;
 }
