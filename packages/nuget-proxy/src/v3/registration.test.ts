@@ -1,0 +1,214 @@
+import { NuGetVersion } from '@granary/nuget';
+import { describe, expect, it } from 'vitest';
+import type { PackageRecord } from '../feed/package-record.js';
+import { FeedUrls, type RegistrationHive } from '../http/feed-urls.js';
+import { record } from '../http/testing/memory-feed.js';
+import { isSemVer2, Registration } from './registration.js';
+
+const BASE = 'http://cache.test/nuget';
+const V3 = `${BASE}/v3`;
+const UPSTREAM = 'api.upstream.test';
+const urls = new FeedUrls({ base: BASE, upstreamHosts: new Set([UPSTREAM]) });
+
+const registration = (records: readonly PackageRecord[], hive: RegistrationHive = 'registration-gz-semver2') =>
+  new Registration(urls, hive, records[0]?.id ?? 'A', records);
+const plain = (document: object | undefined) => document && JSON.parse(JSON.stringify(document));
+const version = (text: string) => NuGetVersion.parse(text);
+
+const FULL = record('My.Package', '1.2.0-Beta+build', {
+  published: '2026-01-02T03:04:05.000Z',
+  title: 'Mine',
+  description: 'What it does',
+  summary: 'It does',
+  authors: ['A', 'B'],
+  owners: ['me'],
+  tags: ['x', 'y'],
+  language: 'en',
+  iconUrl: 'https://icons.test/a.png',
+  projectUrl: `https://${UPSTREAM}/project`,
+  licenseUrl: 'javascript:alert(1)',
+  licenseExpression: 'MIT',
+  requireLicenseAcceptance: true,
+  minClientVersion: '3.6',
+  dependencyGroups: [
+    { targetFramework: 'net8.0', dependencies: [{ id: 'Other.One', range: '[1.0.0, )' }] },
+    { dependencies: [] },
+  ],
+  deprecation: { reasons: ['Legacy'], message: 'old', alternatePackage: { id: 'New', range: '(, )' } },
+  vulnerabilities: [
+    { advisoryUrl: 'https://advisories.test/1', severity: 2 },
+    { advisoryUrl: `https://${UPSTREAM}/2`, severity: 0 },
+  ],
+});
+
+describe('a registration', () => {
+  const HIVE = `${V3}/registration-gz-semver2`;
+  const LEAF = `${HIVE}/my.package/1.2.0-beta.json`;
+  const INDEX = `${HIVE}/my.package/index.json`;
+  const CONTENT = `${V3}/flatcontainer/my.package/1.2.0-beta/my.package.1.2.0-beta.nupkg`;
+
+  it('has its versions in its index', () => {
+    expect(plain(registration([FULL]).index())).toEqual({
+      '@id': INDEX,
+      '@type': ['catalog:CatalogRoot', 'PackageRegistration', 'catalog:Permalink'],
+      count: 1,
+      items: [
+        {
+          '@id': `${HIVE}/my.package/page/1.2.0-beta/1.2.0-beta.json`,
+          '@type': 'catalog:CatalogPage',
+          count: 1,
+          lower: '1.2.0-Beta',
+          upper: '1.2.0-Beta',
+          parent: INDEX,
+          items: [
+            {
+              '@id': LEAF,
+              '@type': 'Package',
+              packageContent: CONTENT,
+              registration: INDEX,
+              catalogEntry: {
+                '@id': LEAF,
+                '@type': 'PackageDetails',
+                id: 'My.Package',
+                version: '1.2.0-Beta+build',
+                title: 'Mine',
+                description: 'What it does',
+                summary: 'It does',
+                authors: 'A, B',
+                language: 'en',
+                iconUrl: 'https://icons.test/a.png',
+                licenseExpression: 'MIT',
+                requireLicenseAcceptance: true,
+                minClientVersion: '3.6',
+                tags: ['x', 'y'],
+                listed: true,
+                published: '2026-01-02T03:04:05.000Z',
+                packageContent: CONTENT,
+                dependencyGroups: [
+                  {
+                    '@type': 'PackageDependencyGroup',
+                    targetFramework: 'net8.0',
+                    dependencies: [
+                      {
+                        '@type': 'PackageDependency',
+                        id: 'Other.One',
+                        range: '[1.0.0, )',
+                        registration: `${HIVE}/other.one/index.json`,
+                      },
+                    ],
+                  },
+                  { '@type': 'PackageDependencyGroup', dependencies: [] },
+                ],
+                deprecation: { reasons: ['Legacy'], message: 'old', alternatePackage: { id: 'New', range: '(, )' } },
+                vulnerabilities: [
+                  { advisoryUrl: 'https://advisories.test/1', severity: '2' },
+                  { advisoryUrl: `${V3}/details/my.package`, severity: '0' },
+                ],
+              },
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  it('has a leaf of each version', () => {
+    expect(plain(registration([FULL]).leaf(version('1.2-BETA')))).toEqual({
+      '@id': LEAF,
+      '@type': ['Package', 'http://schema.nuget.org/catalog#Permalink'],
+      listed: true,
+      packageContent: CONTENT,
+      published: '2026-01-02T03:04:05.000Z',
+      registration: INDEX,
+    });
+    expect(registration([FULL]).leaf(version('1.2.0'))).toBeUndefined();
+  });
+
+  it("says of what is not listed that it isn't, in both ways that clients know", () => {
+    const hidden = registration([{ ...FULL, listed: false }]);
+    const unlisted = { listed: false, published: '1900-01-01T00:00:00+00:00' };
+    expect(hidden.leaf(version('1.2.0-beta'))).toMatchObject(unlisted);
+    expect(hidden.index()).toMatchObject({ items: [{ items: [{ catalogEntry: unlisted }] }] });
+  });
+});
+
+describe('the hives of registrations', () => {
+  const records = [
+    record('A', '1.0.0'),
+    record('A', '1.1.0', { dependencyGroups: [{ dependencies: [{ id: 'B', range: '[1.0.0-a.1, )' }] }] }),
+    record('A', '1.2.0', { dependencyGroups: [{ dependencies: [{ id: 'B', range: '(, 2.0.0+x]' }] }] }),
+    record('A', '1.3.0-a.1'),
+    record('A', '1.4.0+build'),
+    record('A', '2.0.0-a1', { dependencyGroups: [{ dependencies: [{ id: 'B', range: 'nonsense' }] }] }),
+  ];
+  const versionsIn = (hive: RegistrationHive) =>
+    plain(registration(records, hive).index()).items[0].items.map((item: never) => item['catalogEntry']['version']);
+
+  it('have all versions where SemVer 2 is understood, and else those that are understood', () => {
+    expect(versionsIn('registration-gz-semver2')).toEqual(records.map((each) => each.version));
+    expect(versionsIn('registration-gz')).toEqual(['1.0.0', '2.0.0-a1']);
+    expect(versionsIn('registration')).toEqual(['1.0.0', '2.0.0-a1']);
+    expect(records.map(isSemVer2)).toEqual([false, true, true, true, true, false]);
+  });
+
+  it('lead to themselves only', () => {
+    for (const hive of ['registration', 'registration-gz', 'registration-gz-semver2'] as const) {
+      const text = JSON.stringify(registration(records, hive).index());
+      const hives = new Set(Array.from(text.matchAll(/\/v3\/(registration[\w-]*)\//g), ([, name]) => name));
+      expect([...hives]).toEqual([hive]);
+    }
+  });
+
+  it('have no document without a version', () => {
+    const older = registration([record('A', '1.0.0-a.1')], 'registration-gz');
+    expect(older.index()).toBeUndefined();
+    expect(older.leaf(version('1.0.0-a.1'))).toBeUndefined();
+    expect(older.page(version('0.0.0'), version('9.0.0'))).toBeUndefined();
+  });
+});
+
+describe('the pages of a registration', () => {
+  const many = (count: number) => Array.from({ length: count }, (_, i) => record('A', `1.0.${i}`));
+
+  it.each([
+    [1, [1], true],
+    [64, [64], true],
+    [65, [64, 1], true],
+    [128, [64, 64], true],
+    [129, [64, 64, 1], false],
+    [200, [64, 64, 64, 8], false],
+  ])('of %i versions have %j, within the index: %s', (count, counts, inlined) => {
+    const { items } = plain(registration(many(count)).index());
+    expect(items.map((page: never) => page['count'])).toEqual(counts);
+    expect(items.map((page: never) => 'items' in page)).toEqual(counts.map(() => inlined));
+  });
+
+  it('are documents of their own, too, whether the index has them or not', () => {
+    for (const count of [2, 200]) {
+      const all = registration(many(count));
+      for (const page of plain(all.index()).items) {
+        const document = plain(all.page(version(page.lower), version(page.upper)));
+        expect(document).toMatchObject({ '@id': page['@id'], count: page.count, lower: page.lower, upper: page.upper });
+        expect(document.items.map((item: never) => item['catalogEntry']['version'])).toEqual(
+          Array.from({ length: page.count }, (_, i) => `1.0.${Number(page.lower.split('.')[2]) + i}`),
+        );
+      }
+    }
+  });
+
+  it('stay where an index of before named them when versions come in between and at the end', () => {
+    const before = plain(registration(many(200)).index());
+    const after = registration([record('A', '0.9.0'), ...many(210)]);
+    for (const { lower, upper, count } of before.items) {
+      expect(plain(after.page(version(lower), version(upper)))).toMatchObject({ count, lower, upper });
+    }
+  });
+
+  it('have a version, and not too many', () => {
+    const all = registration(many(1000));
+    expect(all.page(version('2.0.0'), version('3.0.0'))).toBeUndefined();
+    expect(all.page(version('1.0.5'), version('1.0.4'))).toBeUndefined();
+    expect(all.page(version('0.0.0'), version('9.0.0'))).toBeUndefined();
+    expect(all.page(version('1.0.0'), version('1.0.255'))).toMatchObject({ count: 256 });
+  });
+});

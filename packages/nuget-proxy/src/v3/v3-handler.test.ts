@@ -1,0 +1,166 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { record } from '../http/testing/memory-feed.js';
+import { TestServer } from '../http/testing/test-server.js';
+
+let server: TestServer;
+
+beforeEach(async () => {
+  server = await TestServer.start({ upstreamHosts: new Set(['up.test']) });
+  server.feed.add(record('My.Package', '1.0.0', { listed: false }), Buffer.from('1'));
+  server.feed.add(record('My.Package', '2.0.0-Beta+x'), Buffer.from('2'));
+});
+
+afterEach(() => server[Symbol.asyncDispose]());
+
+const status = async (path: string) => (await server.ask(`/nuget/v3/${path}`)).status;
+
+describe('the list of versions', () => {
+  it('has all of them, unlisted ones too, as files are named after them', async () => {
+    expect(await server.json('/v3/flatcontainer/MY.PACKAGE/index.json')).toEqual({ versions: ['1.0.0', '2.0.0-beta'] });
+  });
+
+  it('is not there without one', async () => {
+    server.feed.versions = async () => ({ value: [], state: 'hit', asOf: 0 });
+    expect(await status('flatcontainer/none/index.json')).toBe(404);
+  });
+});
+
+describe('what lies in hives of registrations', () => {
+  it.each([
+    ['my.package/index.json', 200],
+    ['MY.PACKAGE/index.json', 200],
+    ['my.package/1.0.0.json', 200],
+    ['my.package/1.0.json', 200],
+    ['my.package/2.0.0-BETA.JSON', 200],
+    ['my.package/page/1.0.0/2.0.0-beta.json', 200],
+    ['my.package/page/1.0/2.0.0-beta+y.json', 200],
+    ['my.package/3.0.0.json', 404],
+    ['my.package/page/3.0.0/4.0.0.json', 404],
+    ['my.package/1.0.0', 404],
+    ['my.package/page/1.0.0/2.0.0-beta', 404],
+    ['my.package/page/1.0.0.json', 404],
+    ['my.package/book/1.0.0/2.0.0.json', 404],
+    ['my.package', 404],
+    ['my.package/x.json', 400],
+    ['my.package/page/x/1.0.0.json', 400],
+    ['none/index.json', 404],
+    ['no%20id/index.json', 400],
+    ['', 400],
+  ])('%s is answered with %i', async (path, expected) => {
+    expect(await status(`registration-gz-semver2/${path}`)).toBe(expected);
+  });
+
+  it('is written once, and again when the feed says something else', async () => {
+    const path = '/v3/registration-gz-semver2/my.package/index.json';
+    expect(await server.json(path)).toMatchObject({ items: [{ count: 2 }] });
+    server.feed.add(record('My.Package', '3.0.0'));
+    expect(await server.json(path)).toMatchObject({ items: [{ count: 3 }] });
+  });
+});
+
+describe('known vulnerabilities', () => {
+  const known = new Map([
+    ['My.Package', [{ advisoryUrl: 'https://advisories.test/1', severity: 2, versions: '(, 1.0.0]' }]],
+    ['__proto__', [{ advisoryUrl: 'https://up.test/2', severity: 0, versions: '(, )' }]],
+  ]);
+
+  it('are one page, which the index names', async () => {
+    server.feed.known = known;
+    const index = await server.json('/v3/vulnerabilities/index.json');
+    expect(index).toEqual([
+      {
+        '@name': 'all',
+        '@id': `${server.url}/v3/vulnerabilities/all.json`,
+        '@updated': '2026-01-01T00:00:00.000Z',
+        comment: 'The known vulnerabilities of all packages',
+      },
+    ]);
+    const { body } = await server.ask('/nuget/v3/vulnerabilities/all.json');
+    expect(JSON.parse(body.toString())).toEqual(
+      JSON.parse(
+        JSON.stringify({
+          'my.package': [{ url: 'https://advisories.test/1', severity: 2, versions: '(, 1.0.0]' }],
+        }).replace(
+          /\}$/,
+          `,"__proto__":[{"url":"${server.url}/v3/details/__proto__","severity":0,"versions":"(, )"}]}`,
+        ),
+      ),
+    );
+  });
+
+  it('are not there when no source tells any', async () => {
+    expect(await status('vulnerabilities/index.json')).toBe(404);
+    expect(await status('vulnerabilities/all.json')).toBe(404);
+    expect(await status('vulnerabilities/other.json')).toBe(404);
+    expect(await status('vulnerabilities')).toBe(404);
+  });
+});
+
+describe('the page about a package', () => {
+  it('says what the feed says, and runs and fetches nothing', async () => {
+    server.feed.add(
+      record('Evil', '1.0.0', {
+        description: '<script>alert("1")</script>',
+        authors: ['<b>', '&amp;'],
+        owners: ['me'],
+        published: '2026-01-02',
+        licenseUrl: 'https://license.test/?a&b="',
+        projectUrl: 'javascript:alert(1)',
+        tags: ["'"],
+        deprecation: { reasons: ['Legacy'] },
+        vulnerabilities: [{ advisoryUrl: 'https://advisories.test/1', severity: 1 }],
+      }),
+    );
+    const { headers, body } = await server.ask('/nuget/v3/details/Evil/1.0');
+    const html = body.toString();
+    expect(headers).toMatchObject({
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy': expect.stringMatching(/^default-src 'none';/),
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+    });
+    expect(html).not.toMatch(/<script|<b>|javascript:|&amp;/);
+    expect(html).toContain('&#60;script&#62;');
+    expect(html).toContain('href="https://license.test/?a&#38;b=%22"'.replace('%22', '&#34;'));
+    expect(html).toContain('<dd>Legacy</dd>');
+    expect(html).toContain('href="https://advisories.test/1"');
+    expect(html).toContain(`href="${server.url}/v3/flatcontainer/evil/1.0.0/evil.1.0.0.nupkg"`);
+    expect(html).toContain('<h2 id="contact">');
+  });
+
+  it.each([
+    ['my.package/2.0.0-beta', 200, 'My.Package 2.0.0-Beta&#43;x'],
+    ['my.package/1.0.0', 200, 'not listed'],
+    ['my.package', 200, 'My.Package 2.0.0-Beta'],
+    ['my.package/3.0.0', 404, ''],
+    ['none', 404, ''],
+    ['my.package/x', 400, ''],
+    ['my.package/1.0.0/more', 404, ''],
+    ['', 404, ''],
+  ])('%s is answered with %i', async (path, expected, text) => {
+    const answer = await server.ask(`/nuget/v3/details/${path}`);
+    expect(answer.status).toBe(expected);
+    expect(answer.body.toString().replace('+', '&#43;')).toContain(text);
+  });
+
+  it('is about an unlisted version where there is no other', async () => {
+    server.feed.add(record('Hidden', '1.0.0', { listed: false }));
+    expect(await status('details/hidden')).toBe(200);
+  });
+});
+
+describe('what lies nowhere', () => {
+  it.each([
+    ['index.json/x'],
+    ['search/x'],
+    ['autocomplete/x'],
+    ['flatcontainer'],
+    ['flatcontainer/a/1.0.0'],
+    ['package/a'],
+    ['package/a/1.0.0/x'],
+    ['constructor'],
+    ['INDEX.JSON'],
+  ])('%s is not found', async (path) => {
+    expect(await status(path)).toBe(404);
+  });
+});
