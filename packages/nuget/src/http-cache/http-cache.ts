@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { NuGetError } from '../errors.js';
 import { CacheJanitor, type CacheScan } from './cache-janitor.js';
 import { entryName, FILE_SUFFIX, sourceFolder, VALIDATORS_SUFFIX } from './cache-names.js';
 import { CachedFile } from './cached-file.js';
+import { SMALL_BYTES, SmallFiles } from './small-files.js';
 import { createTemporary, type TemporaryFile } from './temporary-files.js';
 import { readValidators, type StoredValidators, type Validators, writeValidators } from './validators.js';
 
@@ -25,6 +26,12 @@ export interface CacheSetOptions<V extends Validators = Validators> {
   readonly validators?: V | undefined;
   /** When it came from the source, in milliseconds since 1970. Default: now. */
   readonly modifiedAt?: number | undefined;
+}
+
+/** What is known of a temporary file that is to be kept. */
+export interface CacheKeepOptions extends CacheSetOptions<StoredValidators> {
+  /** Its bytes, for whoever has counted them already. */
+  readonly size?: number | undefined;
 }
 
 /** Looks at a file before it becomes part of the cache; what it throws keeps the file out. */
@@ -50,6 +57,7 @@ export class HttpCache implements AsyncDisposable {
   readonly #clock: () => number;
   readonly #janitor: CacheJanitor;
   readonly #writes = new Set<Promise<unknown>>();
+  readonly #small = new SmallFiles();
   #closed = false;
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
@@ -92,6 +100,7 @@ export class HttpCache implements AsyncDisposable {
   async open(source: string, key: string): Promise<CachedFile | undefined> {
     const path = this.getCachePath(source, key);
     this.#janitor.used();
+    if (this.#small.areFast && !this.#small.has(path)) return undefined;
     return openFile(path);
   }
 
@@ -130,12 +139,7 @@ export class HttpCache implements AsyncDisposable {
   }
 
   /** Moves a temporary file into its place; its handle stays open and good. */
-  keep(
-    temporary: TemporaryFile,
-    source: string,
-    key: string,
-    options: CacheSetOptions<StoredValidators> = {},
-  ): Promise<number> {
+  keep(temporary: TemporaryFile, source: string, key: string, options: CacheKeepOptions = {}): Promise<number> {
     return this.#track(this.#keep(temporary, this.#base(source, key), options));
   }
 
@@ -149,7 +153,7 @@ export class HttpCache implements AsyncDisposable {
       if (ABSENT.has(codeOf(error))) return;
       throw error;
     }
-    if (validators !== undefined) await writeValidators(`${base}${VALIDATORS_SUFFIX}`, validators);
+    if (validators !== undefined) await this.#writeValidators(base, validators);
   }
 
   /** Whether there was such a file. */
@@ -204,6 +208,8 @@ export class HttpCache implements AsyncDisposable {
     validator: FileValidator | undefined,
     options: CacheSetOptions,
   ): Promise<number> {
+    const isSmall = body instanceof Uint8Array && validator === undefined;
+    if (isSmall && (await this.#setSmall(source, key, body, options))) return body.length;
     let temporary: TemporaryFile | undefined;
     try {
       temporary = await this.createTemporary(source);
@@ -233,10 +239,27 @@ export class HttpCache implements AsyncDisposable {
     return write;
   }
 
-  async #keep(temporary: TemporaryFile, base: string, options: CacheSetOptions<StoredValidators>): Promise<number> {
+  /** Whether a file was written without the thread pool, as small ones are where the folder is there and that is fast. */
+  async #setSmall(source: string, key: string, bytes: Uint8Array, options: CacheSetOptions): Promise<boolean> {
+    if (this.#closed || bytes.length > SMALL_BYTES || !this.#small.areFast) return false;
+    const { modifiedAt = this.#clock(), validators } = options;
+    const base = this.#base(source, key);
+    try {
+      this.#small.write(dirname(base), `${base}${FILE_SUFFIX}`, bytes, modifiedAt);
+    } catch {
+      // The longer way makes the folder, or says what is wrong.
+      return false;
+    }
+    this.#janitor.used(bytes.length);
+    const sha512 = createHash('sha512').update(bytes).digest('base64');
+    await this.#writeValidators(base, validators && { ...validators, sha512 });
+    return true;
+  }
+
+  async #keep(temporary: TemporaryFile, base: string, options: CacheKeepOptions): Promise<number> {
     const time = new Date(options.modifiedAt ?? this.#clock());
     await temporary.handle.utimes(time, time);
-    const { size } = await temporary.handle.stat();
+    const size = options.size ?? (await temporary.handle.stat()).size;
     try {
       await rename(temporary.path, `${base}${FILE_SUFFIX}`);
     } catch (error) {
@@ -245,8 +268,15 @@ export class HttpCache implements AsyncDisposable {
       return size;
     }
     this.#janitor.used(size);
-    await writeValidators(`${base}${VALIDATORS_SUFFIX}`, options.validators);
+    await this.#writeValidators(base, options.validators);
     return size;
+  }
+
+  async #writeValidators(base: string, validators: StoredValidators | undefined): Promise<void> {
+    const path = `${base}${VALIDATORS_SUFFIX}`;
+    if (!this.#small.areFast) return writeValidators(path, validators);
+    if (validators !== undefined) this.#small.write(dirname(base), path, Buffer.from(JSON.stringify(validators)));
+    else if (this.#small.has(path)) await rm(path, { force: true });
   }
 }
 

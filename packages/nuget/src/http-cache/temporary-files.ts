@@ -18,10 +18,15 @@ export interface TemporaryFile {
   readonly handle: FileHandle;
 }
 
-/** Makes a new file to be written and read, whose name tells which process it belongs to. */
-export async function createTemporary(folder: string): Promise<TemporaryFile> {
+/** A name for a new file, which tells which process it belongs to. */
+export function temporaryPath(folder: string): string {
   const unique = Math.floor(Math.random() * 2 ** 52).toString(36);
-  const path = join(folder, `.granary-${HOST}-${process.pid}-${STARTED}-${unique}.tmp`);
+  return join(folder, `.granary-${HOST}-${process.pid}-${STARTED}-${unique}.tmp`);
+}
+
+/** Makes a new file to be written and read. */
+export async function createTemporary(folder: string): Promise<TemporaryFile> {
+  const path = temporaryPath(folder);
   return { path, handle: await open(path, 'wx+', 0o600) };
 }
 

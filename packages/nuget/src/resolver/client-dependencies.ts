@@ -1,7 +1,6 @@
 import { isNuGetError } from '../errors.js';
 import type { NuGetFramework } from '../frameworks/nuget-framework.js';
 import type { PackageIdentity } from '../package-identity.js';
-import { NupkgReader } from '../packages/nupkg-reader.js';
 import { type Nuspec, parseNuspec } from '../packages/nuspec.js';
 import type { CallOptions } from '../protocol/feed.js';
 import type { DependencyGroup } from '../protocol/model.js';
@@ -70,8 +69,7 @@ class ClientDependencies implements DependencyProvider {
     try {
       const download = await this.#client.downloadPackage(id, version, call);
       try {
-        await using reader = await NupkgReader.open(download.handle);
-        return await reader.nuspec();
+        return await download.nuspec();
       } finally {
         download.destroy();
       }

@@ -1,6 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import type { PackageIdentity } from '../../package-identity.js';
+import { NupkgReader } from '../../packages/nupkg-reader.js';
+import type { Nuspec } from '../../packages/nuspec.js';
 
 export interface OpenPackageInit {
   readonly identity: PackageIdentity;
@@ -12,6 +14,8 @@ export interface OpenPackageInit {
   readonly path: string | undefined;
   /** Of the whole package, in base64. */
   readonly sha512: string;
+  /** What its nuspec says, where that was read already. */
+  readonly nuspec?: Nuspec | undefined;
   readonly fromCache: boolean;
 }
 
@@ -70,6 +74,17 @@ export class PackageDownload extends Readable {
   /** The open file, for whoever reads it in another way before the stream is destroyed. */
   get handle(): FileHandle {
     return this.#opened.init.handle;
+  }
+
+  /**
+   * What its nuspec says. Ask before the stream is destroyed or at its end; it costs nothing where the package has just
+   * been fetched, and else a few reads.
+   */
+  async nuspec(): Promise<Nuspec> {
+    const known = this.#opened.init.nuspec;
+    if (known !== undefined) return known;
+    await using reader = await NupkgReader.open(this.handle);
+    return await reader.nuspec();
   }
 
   override _read(): void {

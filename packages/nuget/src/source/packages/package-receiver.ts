@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { type FileHandle, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import type { Logger } from '@granary/telemetry';
 import { isNuGetError, SourceError } from '../../errors.js';
 import type { HttpCache } from '../../http-cache/http-cache.js';
 import { createTemporary, type TemporaryFile } from '../../http-cache/temporary-files.js';
 import type { PackageIdentity } from '../../package-identity.js';
+import type { Nuspec } from '../../packages/nuspec.js';
 import { verifyPackage } from '../../packages/verify-package.js';
 import type { PackageStream } from '../../protocol/feed.js';
 import { shownUrl } from '../../protocol/v3/endpoint-url.js';
@@ -28,6 +29,13 @@ export interface ReceiveOptions {
   readonly key: string;
   readonly hash: PackageHash | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+interface WrittenPackage {
+  readonly size: number;
+  readonly sha512: string;
+  /** All of it, where it was so short that it was written at once: then nothing need be read to look at it. */
+  readonly content: Buffer | undefined;
 }
 
 /** Pieces of a body are written together up to this length, so that a small package is one write. */
@@ -54,12 +62,13 @@ export class PackageReceiver {
       const modifiedAt = clock();
       const inCache = disk && (await this.#createIn(disk));
       temporary = inCache ?? (await createUnnamed());
-      const { size, sha512 } = await this.#write(temporary, stream);
-      await this.#verify(temporary, identity, sha512, stream.url, options);
+      const { size, sha512, content } = await this.#write(temporary, stream);
+      const nuspec = await this.#verify(content ?? temporary.handle, identity, sha512, stream.url, options);
       const validators = { url: stream.url, sha512 };
-      const path = inCache && disk && (await this.#keep(inCache, disk, key, { validators, modifiedAt }));
+      const path = inCache && disk && (await this.#keep(inCache, disk, key, { validators, modifiedAt, size }));
       if (path === undefined) await rm(temporary.path, { force: true });
-      return new OpenPackage({ identity, source, handle: temporary.handle, size, path, sha512, fromCache: false });
+      const { handle } = temporary;
+      return new OpenPackage({ identity, source, handle, size, path, sha512, nuspec, fromCache: false });
     } catch (error) {
       stream.body.destroy();
       await temporary?.handle.close();
@@ -79,13 +88,15 @@ export class PackageReceiver {
     }
   }
 
-  async #write({ handle }: TemporaryFile, stream: PackageStream): Promise<{ size: number; sha512: string }> {
+  async #write({ handle }: TemporaryFile, stream: PackageStream): Promise<WrittenPackage> {
     const { source, maxPackageBytes } = this.#options;
     const { url, length } = stream;
     const tooLong = () => new SourceError('LIMIT', source, `${shownUrl(url)} is longer than ${maxPackageBytes} bytes`);
     if ((length ?? 0) > maxPackageBytes) throw tooLong();
     const hash = createHash('sha512');
     let size = 0;
+    let groups = 0;
+    let last: Buffer[] = [];
     for await (const chunks of inGroups(stream, source)) {
       for (const chunk of chunks) {
         size += chunk.length;
@@ -93,23 +104,26 @@ export class PackageReceiver {
       }
       if (size > maxPackageBytes) throw tooLong();
       await writeAll(handle, chunks);
+      last = chunks;
+      groups++;
     }
     if (length !== undefined && length !== size) {
       throw new SourceError('SOURCE_UNAVAILABLE', source, `${shownUrl(url)} ended after ${size} of ${length} bytes`);
     }
-    return { size, sha512: hash.digest('base64') };
+    return { size, sha512: hash.digest('base64'), content: groups === 1 ? Buffer.concat(last) : undefined };
   }
 
   async #verify(
-    { handle }: TemporaryFile,
+    input: FileHandle | Buffer,
     identity: PackageIdentity,
     sha512: string,
     url: string,
     { hash, signal }: ReceiveOptions,
-  ): Promise<void> {
+  ): Promise<Nuspec> {
     try {
       checkSha512(identity, hash, sha512);
-      await verifyPackage(handle, identity, { signal, hash: hash === undefined || isSha512(hash) ? undefined : hash });
+      const other = hash === undefined || isSha512(hash) ? undefined : hash;
+      return await verifyPackage(input, identity, { signal, hash: other });
     } catch (error) {
       if (!isNuGetError(error)) throw error;
       throw new SourceError(error.code, this.#options.source, `${shownUrl(url)}: ${error.message}`, { cause: error });
