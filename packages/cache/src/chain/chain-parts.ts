@@ -184,7 +184,8 @@ function checkLayers<V>({ layers }: ChainOptions<V>): LayerInChain<V>[] {
   if (!Array.isArray(layers) || layers.length === 0) {
     throw new InvalidOptionError('layers', 'an array of at least one layer', layers);
   }
-  const all = layers.map((layer: Layer<V> | LayerInChain<V>) => ('layer' in layer ? layer : { layer }));
+  // A decorator has a layer, too, and is one all the same.
+  const all = layers.map((layer: Layer<V> | LayerInChain<V>) => ('get' in layer ? { layer } : layer));
   const names = new Set<string>();
   for (const { layer } of all) {
     if (names.has(layer.name)) throw new InvalidOptionError('layers', 'layers with a name each', layer.name);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createChain } from '../chain/chain.js';
 import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { NamespacedLayer } from './namespaced-layer.js';
@@ -27,6 +28,14 @@ describe('a namespaced layer', () => {
     expect(left()).toEqual(['a:key', 'ab:key', 'key']);
     await a.clear?.();
     expect(left()).toEqual(['ab:key', 'key']);
+  });
+
+  it('keeps the keys of chains apart', async () => {
+    const shared = new MemoryLayer<string>();
+    const [a, b] = ['a', 'b'].map((name) => createChain({ layers: [new NamespacedLayer(shared, name)] }));
+    await a?.set('key', '1');
+    await b?.set('key', '2');
+    expect([await a?.get('key'), await b?.get('key'), shared.get('key')]).toEqual(['1', '2', undefined]);
   });
 
   it('leaves the layer open that others use too', () => {
