@@ -14,6 +14,8 @@ type Term = (pkg: HostedPackage, candidate: Candidate) => number;
 /** More are not looked at: a query is a line that somebody types. */
 const MAX_TERMS = 32;
 const PIECES = /([a-z]+):"([^"]*)"|([a-z]+):(\S+)|"([^"]*)"|(\S+)/gi;
+/** Signs before and behind a word, such as a quote without another one. */
+const AROUND = /^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu;
 /** Scripts that write words without spaces, and others that aren't searched by the beginnings of words. */
 const NOT_ASCII = /[^ -~]/;
 
@@ -60,7 +62,7 @@ function anywhere(text: string): Term {
   const folded = words(text);
   // Only signs that no text is searched for.
   if (folded === '') return () => 1;
-  const lower = text.toLowerCase();
+  const lower = text.toLowerCase().replace(AROUND, '');
   const start = NOT_ASCII.test(folded) ? folded.trim() : folded.trimEnd();
   return (pkg, { text: { title, tags, authors, owners, prose } }) => {
     if (pkg.key === lower || pkg.words === folded) return 64;
