@@ -132,7 +132,7 @@ export class SearchListing {
     begun: IteratorResult<SearchHit>,
     hits: AsyncGenerator<SearchHit, void>,
   ): AsyncGenerator<Found> {
-    const atOnce = Math.min(AT_ONCE, this.#query.top ?? AT_ONCE);
+    const atOnce = Math.max(1, Math.min(AT_ONCE, this.#query.top ?? AT_ONCE));
     let first = from;
     let step = begun;
     while (!step.done) {

@@ -71,14 +71,16 @@ function rangeOf(text: string): VersionRange | undefined {
 
 /** The frameworks that a text names, without those that nobody knows. */
 export function frameworksIn(text: string): readonly NuGetFramework[] {
-  return partsOf(text).flatMap((name) => {
-    try {
-      const framework = NuGetFramework.parse(name);
-      return framework.isSpecific && !framework.isUnsupported ? [framework] : [];
-    } catch {
-      return [];
-    }
-  });
+  return partsOf(text).flatMap((name) => frameworkOf(name) ?? []);
+}
+
+function frameworkOf(name: string): NuGetFramework | undefined {
+  try {
+    const framework = NuGetFramework.parse(name);
+    return framework.isSpecific ? framework : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a package may be for one of the frameworks: all that is known of it is for which it has dependencies. */
@@ -87,9 +89,8 @@ function mayFit(groups: PackageEntry['record']['dependencyGroups'], frameworks: 
   return (
     groups.length === 0 ||
     groups.some(({ targetFramework }) => {
-      if (targetFramework === undefined) return true;
-      const candidate = NuGetFramework.parse(targetFramework);
-      return candidate.isUnsupported || frameworks.some((framework) => isCompatible(framework, candidate));
+      const candidate = targetFramework === undefined ? undefined : frameworkOf(targetFramework);
+      return candidate === undefined || frameworks.some((framework) => isCompatible(framework, candidate));
     })
   );
 }
