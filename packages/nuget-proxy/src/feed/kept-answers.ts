@@ -113,6 +113,7 @@ export class KeptAnswers {
     if (resting !== undefined) return this.#answer<T>(resting, ttlMs, this.#arrived);
     if (offline) return this.#answerOffline<T>(question);
     const before = this.#arrived;
+    const wasSuspect = health.isSuspect;
     let kept = await this.#loaded(question, call);
     if (!this.#makesSense(kept, shape)) {
       await this.#drop(key);
@@ -120,7 +121,8 @@ export class KeptAnswers {
       if (!this.#makesSense(kept, shape)) throw new FeedUnavailableError(this.#options.source, 'its cache is broken');
     }
     // What failed rests; what is stale and doesn't was given because nobody waits any longer.
-    if (this.#stateOf(kept, ttlMs, before) === 'stale' && this.#resting.get(key) === undefined) health.tookTooLong();
+    const isSlow = this.#stateOf(kept, ttlMs, before) === 'stale' && this.#resting.get(key) === undefined;
+    if (isSlow && !wasSuspect) health.tookTooLong();
     return this.#answer<T>(kept, ttlMs, before);
   }
 
@@ -201,6 +203,9 @@ export class KeptAnswers {
       });
     } catch (error) {
       call.signal?.throwIfAborted();
+      // Something was changed meanwhile; what was known before is still better than nothing.
+      const last = await this.last(question.key, question.shape);
+      if (last !== undefined) return last;
       throw unavailable(source, error);
     }
   }
