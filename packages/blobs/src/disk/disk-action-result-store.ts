@@ -65,7 +65,10 @@ export class DiskActionResultStore implements ActionResultStore {
 
   async delete(key: string): Promise<boolean> {
     if (this.#isClosed()) throw new StoreClosedError();
-    return (await this.#entries.remove(actionResultKey(key))) > 0;
+    const entry = actionResultKey(key);
+    // While the table is being filled: what isn't in it yet isn't looked for under the lock.
+    this.#entries.catalog.find(ACTION_RESULT, entry.words, entry.at);
+    return (await this.#entries.remove(entry)) > 0;
   }
 
   /** Does nothing: the disk store that this belongs to closes both. */
