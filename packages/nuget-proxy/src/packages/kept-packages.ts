@@ -92,7 +92,8 @@ export class KeptPackages implements AsyncDisposable {
     if (before?.digest.equals(digest) && (before.always || !always))
       return always && !this.#isWritten ? this.#write(lineOf(name, before)) : undefined;
     const kept = { id, digest: digest.compact(), always: always || before?.always === true };
-    if (!kept.always && !(this.#fits(id) && this.#hasRoomFor(kept, before))) return undefined;
+    // What was kept under this name is there no more.
+    if (!kept.always && !(this.#fits(id) && this.#hasRoomFor(kept, before))) return this.drop(name);
     this.#pin(name, kept);
     return this.#write(lineOf(name, kept));
   }
