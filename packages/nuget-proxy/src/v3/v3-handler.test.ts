@@ -88,9 +88,9 @@ describe('known vulnerabilities', () => {
     );
   });
 
-  it('are not there when no source tells any', async () => {
-    expect(await status('vulnerabilities/index.json')).toBe(404);
-    expect(await status('vulnerabilities/all.json')).toBe(404);
+  it('are none when no source tells any, which clients need not be warned of', async () => {
+    expect(await server.json('/v3/vulnerabilities/index.json')).toMatchObject([{ '@name': 'all' }]);
+    expect(await server.json('/v3/vulnerabilities/all.json')).toEqual({});
     expect(await status('vulnerabilities/other.json')).toBe(404);
     expect(await status('vulnerabilities')).toBe(404);
   });

@@ -1,5 +1,5 @@
 import { checkPackageId, NuGetVersion } from '@granary/nuget';
-import type { FeedContent } from '../feed/feed-content.js';
+import type { Answer, FeedContent } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { IMMUTABLE, sendDocument, sendPlain } from '../http/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
@@ -21,6 +21,8 @@ const HIVES: ReadonlySet<string> = new Set<RegistrationHive>([
   'registration-gz',
   'registration-gz-semver2',
 ]);
+
+const NO_VULNERABILITIES: Answer<ReadonlyMap<string, never>> = { value: new Map(), state: 'hit', asOf: 0 };
 
 /** A feed, and where it is as this client sees it. */
 export interface V3Context {
@@ -179,11 +181,12 @@ async function answerVulnerabilities(
   const [name] = rest;
   const isPage = name === 'all.json';
   if (rest.length !== 1 || (name !== 'index.json' && !isPage)) throw nothing();
-  const answer = await feed.vulnerabilities(exchange.call);
+  // A feed may offer them before it knows that its sources tell none: clients warn of an index that isn't there.
+  const answer = (await feed.vulnerabilities(exchange.call)) ?? NO_VULNERABILITIES;
   await sendDocument(exchange, {
     url: isPage ? urls.vulnerabilityPage : urls.vulnerabilities,
     answer,
-    render: (known) => (isPage ? vulnerabilityPage(urls, known) : vulnerabilityIndex(urls, answer?.asOf ?? 0)),
+    render: (known) => (isPage ? vulnerabilityPage(urls, known) : vulnerabilityIndex(urls, answer.asOf)),
   });
 }
 

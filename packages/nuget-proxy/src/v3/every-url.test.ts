@@ -1,0 +1,140 @@
+import { MemoryLayer } from '@granary/cache';
+import { SourceRepository } from '@granary/nuget';
+import { buildPackage, type FeedServerOptions, type PackageInit, startFeedServer } from '@granary/nuget/testing';
+import { describe, expect, it } from 'vitest';
+import type { Kept } from '../feed/kept-answers.js';
+import { MergedFeed } from '../feed/merged-feed.js';
+import { UpstreamFeed } from '../feed/upstream-feed.js';
+import { upstreamSourceOptions } from '../feed/upstream-feed-options.js';
+import { MemoryFeed, record } from '../http/testing/memory-feed.js';
+import { TestServer } from '../http/testing/test-server.js';
+import { StoreUnderTest } from '../packages/testing/store-under-test.js';
+import { documentsOf } from './testing/documents-of.js';
+
+/** What packages say of themselves leads there, and to the upstream. */
+const OUTWARD = new Set([
+  'outward.test',
+  'advisories.test',
+  'schemas.microsoft.com',
+  'www.w3.org',
+  'docs.oasis-open.org',
+]);
+
+/** What clients of protocol 2 ask for without being led there. */
+const V2_LISTS = [
+  "FindPackagesById()?id='my.package'&semVerLevel=2.0.0",
+  "Search()?searchTerm='my'&includePrerelease=true&$skip=0&$top=1",
+  "GetUpdates()?packageIds='My.Package'&versions='0.1.0'&includePrerelease=true&includeAllVersions=true",
+  "Packages(Id='My.Package',Version='2.1.0')",
+];
+
+/** Packages that tell of the upstream wherever they can. */
+function packagesOf(upstream: string): PackageInit[] {
+  const metadata = (path: string) => ({
+    iconUrl: `${upstream}/${path}/icon`,
+    projectUrl: `https://outward.test/${path}?a=1&b=2`,
+    licenseUrl: `${upstream}/${path}/license`,
+  });
+  const dependencyGroups = [
+    { targetFramework: 'net8.0', dependencies: [{ id: 'Other.One', version: '[1.0.0, 2.0.0)' }] },
+    { targetFramework: 'netstandard2.0' },
+  ];
+  const some = ['1.0.0', '1.1.0-beta', '1.2.0-beta.1', '2.0.0+build', '2.1.0'].map((version) => {
+    return { id: 'My.Package', version, metadata: metadata(version), dependencyGroups };
+  });
+  return [...some, { id: 'Other.One', version: '1.0.0' }, { id: 'Ünï.cödé_1', version: '1.0.0' }];
+}
+
+/** Walks everything there is, and looks for what must not be there. */
+async function walk(server: TestServer, roots: readonly string[], upstream: string): Promise<readonly string[]> {
+  const named = packagesOf('x').map(({ id, version }) => ({ id, version: version.split('+')[0] as string }));
+  const documents = await documentsOf(
+    server,
+    roots.map((root) => server.url + root),
+    named,
+    OUTWARD,
+  );
+  const host = new URL(upstream).host;
+  const failed = documents.filter(({ answer }) => answer.status !== 200);
+  expect(failed.map(({ url, from, answer: { status, reason } }) => `${url} (${from}): ${status} ${reason}`)).toEqual(
+    [],
+  );
+  for (const { url, answer } of documents) {
+    // Packages and their manifests are what their authors made of them.
+    if (!/\.nu(?:pkg|spec)$/.test(url) && !/\/(?:package|download)\//.test(url)) {
+      expect([url, answer.body.includes(host)]).toEqual([url, false]);
+    }
+    const head = await server.ask(new URL(url).pathname + new URL(url).search, { method: 'HEAD' });
+    expect([url, head.status, head.body.length]).toEqual([url, 200, 0]);
+    expect(JSON.stringify(head.headers)).not.toContain(host);
+  }
+  return documents.map(({ url }) => url.slice(server.url.length));
+}
+
+/** A feed over an upstream of the test's own, in either protocol. */
+async function withUpstream(
+  options: FeedServerOptions & { readonly protocol?: 'v2' | 'v3' },
+  run: (feed: UpstreamFeed, url: string) => Promise<void>,
+): Promise<void> {
+  await using upstream = await startFeedServer(options);
+  for (const init of packagesOf(upstream.url)) await upstream.packages.add({ content: buildPackage(init) });
+  upstream.packages.setListed('My.Package', '1.0.0', false);
+  upstream.settings.vulnerabilities = [
+    { id: 'My.Package', severity: 1, url: `${upstream.url}/advisories/1`, versions: '(, 1.1.0]' },
+    { id: 'My.Package', severity: 2, url: 'https://advisories.test/2', versions: '(, )' },
+  ];
+  await using packages = await StoreUnderTest.open();
+  const sourceUrl = options.protocol === 'v2' ? upstream.v2Url : upstream.v3Url;
+  await using source = new SourceRepository({ name: 'up', sourceUrl, ...upstreamSourceOptions });
+  const layers = [new MemoryLayer<Kept>({ maxEntries: 1000 })];
+  const feed = new UpstreamFeed({ name: 'up', upstream: source, packages: packages.store, layers });
+  try {
+    await run(feed, upstream.url);
+  } finally {
+    await feed.close();
+  }
+}
+
+describe('every URL in every document leads to something here, and to no upstream', () => {
+  it.each<[string, FeedServerOptions & { readonly protocol?: 'v2' | 'v3' }]>([
+    ['of protocol 3', {}],
+    ['of protocol 3 with pages', { registration: 'paged', registrationPageSize: 2, gzip: true }],
+    ['of protocol 2', { protocol: 'v2' }],
+  ])('over an upstream %s', async (_, options) => {
+    await withUpstream(options, async (feed, upstream) => {
+      const upstreamHosts = new Set([new URL(upstream).host]);
+      await using server = await TestServer.start({
+        all: new MergedFeed({ sources: [feed] }),
+        bySource: { up: feed },
+        upstreamHosts,
+      });
+      const roots = ['/v3/index.json', '/up/v3/index.json', '/v2/', ...V2_LISTS.map((list) => `/up/v2/${list}`)];
+      const seen = await walk(server, roots, upstream);
+      expect(seen.filter((path) => path.startsWith('/up/v2/')).length).toBeGreaterThan(10);
+      for (const folder of ['/v3', '/up/v3']) {
+        expect(seen).toEqual(
+          expect.arrayContaining([
+            `${folder}/flatcontainer/my.package/2.0.0/my.package.2.0.0.nupkg`,
+            `${folder}/registration/other.one/1.0.0.json`,
+            `${folder}/registration-gz/my.package/index.json`,
+            `${folder}/registration-gz-semver2/my.package/1.2.0-beta.1.json`,
+            `${folder}/registration-gz-semver2/my.package/page/1.0.0/2.1.0.json`,
+            `${folder}/details/My.Package/1.0.0`,
+          ]),
+        );
+      }
+      if (options.protocol !== 'v2') expect(seen).toContain('/v3/vulnerabilities/all.json');
+    });
+  });
+
+  it('of a feed with more versions than an index has in it', async () => {
+    const records = Array.from({ length: 130 }, (_, i) => record('My.Package', `1.${i}.0-Beta`));
+    const feed = new MemoryFeed();
+    for (const each of records) feed.add(each, Buffer.from('package'));
+    await using server = await TestServer.start({ all: feed });
+    const documents = await documentsOf(server, [`${server.url}/v3/index.json`], records.slice(-1), OUTWARD);
+    expect(documents.filter(({ answer }) => answer.status !== 200).map(({ url }) => url)).toEqual([]);
+    const pages = documents.filter(({ url }) => /registration-gz-semver2\/my\.package\/page\//.test(url));
+    expect(pages.length).toBe(3);
+  });
+});
