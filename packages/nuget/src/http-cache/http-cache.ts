@@ -58,6 +58,7 @@ export class HttpCache implements AsyncDisposable {
   readonly #janitor: CacheJanitor;
   readonly #writes = new Set<Promise<unknown>>();
   readonly #small = new SmallFiles();
+  readonly #folders = new Map<string, string>();
   #closed = false;
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
@@ -128,7 +129,7 @@ export class HttpCache implements AsyncDisposable {
   /** A new file in the folder of a source, to be written and then {@link keep kept} or removed, and closed. */
   async createTemporary(source: string): Promise<TemporaryFile> {
     if (this.#closed) throw new NuGetError('CLOSED', 'the HTTP cache is closed');
-    const folder = join(this.folder, sourceFolder(source));
+    const folder = this.#folderOf(source);
     try {
       return await createTemporary(folder);
     } catch (error) {
@@ -173,7 +174,7 @@ export class HttpCache implements AsyncDisposable {
 
   /** Removes everything of a source. */
   async clear(source: string): Promise<void> {
-    await rm(join(this.folder, sourceFolder(source)), { recursive: true, force: true, maxRetries: 3 });
+    await rm(this.#folderOf(source), { recursive: true, force: true, maxRetries: 3 });
   }
 
   /** Looks through the folder now: removes what is too much, and what processes that are gone left behind. */
@@ -197,8 +198,19 @@ export class HttpCache implements AsyncDisposable {
     return this.close();
   }
 
+  /** Naming a folder takes a hash, so that the names of some sources are kept. */
+  #folderOf(source: string): string {
+    let folder = this.#folders.get(source);
+    if (folder === undefined) {
+      folder = join(this.folder, sourceFolder(source));
+      if (this.#folders.size >= MAX_FOLDERS) this.#folders.clear();
+      this.#folders.set(source, folder);
+    }
+    return folder;
+  }
+
   #base(source: string, key: string): string {
-    return join(this.folder, sourceFolder(source), entryName(key));
+    return join(this.#folderOf(source), entryName(key));
   }
 
   async #set(
@@ -257,11 +269,10 @@ export class HttpCache implements AsyncDisposable {
   }
 
   async #keep(temporary: TemporaryFile, base: string, options: CacheKeepOptions): Promise<number> {
-    const time = new Date(options.modifiedAt ?? this.#clock());
-    await temporary.handle.utimes(time, time);
+    const { modifiedAt = this.#clock() } = options;
     const size = options.size ?? (await temporary.handle.stat()).size;
     try {
-      await rename(temporary.path, `${base}${FILE_SUFFIX}`);
+      await this.#move(temporary, `${base}${FILE_SUFFIX}`, modifiedAt);
     } catch (error) {
       if (!isOvertaken(error)) throw error;
       await rm(temporary.path, { force: true });
@@ -272,6 +283,13 @@ export class HttpCache implements AsyncDisposable {
     return size;
   }
 
+  async #move(temporary: TemporaryFile, path: string, modifiedAt: number): Promise<void> {
+    if (this.#small.areFast) return this.#small.move(temporary, path, modifiedAt);
+    const time = new Date(modifiedAt);
+    await temporary.handle.utimes(time, time);
+    await rename(temporary.path, path);
+  }
+
   async #writeValidators(base: string, validators: StoredValidators | undefined): Promise<void> {
     const path = `${base}${VALIDATORS_SUFFIX}`;
     if (!this.#small.areFast) return writeValidators(path, validators);
@@ -280,6 +298,7 @@ export class HttpCache implements AsyncDisposable {
   }
 }
 
+const MAX_FOLDERS = 100;
 const MAX_CLOCK_SKEW_MS = 60_000;
 
 /** Whether somebody emptied the cache meanwhile, or has on Windows just written the same and holds on to it. */

@@ -1,6 +1,14 @@
 import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { promisify } from 'node:util';
-import { crc32, createInflateRaw, type InflateRaw, type InputType, inflateRaw, type ZlibOptions } from 'node:zlib';
+import {
+  crc32,
+  createInflateRaw,
+  type InflateRaw,
+  type InputType,
+  inflateRaw,
+  inflateRawSync,
+  type ZlibOptions,
+} from 'node:zlib';
 import { NuGetError } from '../errors.js';
 import { shown } from './entry-path.js';
 import { invalidPackage } from './invalid-package.js';
@@ -40,7 +48,7 @@ export async function readEntry(source: RandomAccessSource, entry: ZipEntry): Pr
   let consumed: number | undefined;
   if (isDeflated(entry)) {
     try {
-      const { buffer, engine } = await inflate(raw, { maxOutputLength: entry.size + 1, info: true });
+      const { buffer, engine } = await inflate(raw, entry.size);
       data = buffer;
       consumed = engine.bytesWritten;
     } catch (error) {
@@ -53,10 +61,23 @@ export async function readEntry(source: RandomAccessSource, entry: ZipEntry): Pr
 }
 
 /** With `info`, zlib answers with its engine too, which knows how much it has consumed. */
-const inflate = promisify(inflateRaw) as unknown as (
+interface Inflated {
+  readonly buffer: Buffer;
+  readonly engine: InflateRaw;
+}
+
+const inflateElsewhere = promisify(inflateRaw) as unknown as (
   data: InputType,
   options: ZlibOptions,
-) => Promise<{ buffer: Buffer; engine: InflateRaw }>;
+) => Promise<Inflated>;
+
+/** Nuspecs and the like take less time than handing them to another thread does. */
+function inflate(raw: Buffer, size: number): Inflated | Promise<Inflated> {
+  const options = { maxOutputLength: size + 1, info: true };
+  return raw.length <= CHUNK && size <= CHUNK
+    ? (inflateRawSync(raw, options) as unknown as Inflated)
+    : inflateElsewhere(raw, options);
+}
 
 function unreadable(error: unknown, entry: ZipEntry): unknown {
   return invalidPackage(error, `has ${shown(entry.path)}, which can't be read`);

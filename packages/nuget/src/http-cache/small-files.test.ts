@@ -1,0 +1,68 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { SmallFiles } from './small-files.js';
+
+let folder: string;
+let now: number;
+let files: SmallFiles;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'small-files-'));
+  now = 1000;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  files = new SmallFiles();
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const modified = (path: string) => statSync(path).mtimeMs;
+
+it('are written in place of what is there, as old as they should be', () => {
+  const path = join(folder, 'a');
+  files.write(folder, path, Buffer.from('one'), 5000);
+  files.write(folder, path, Buffer.from('two'), 7000);
+  expect(readFileSync(path, 'utf8')).toBe('two');
+  expect(modified(path)).toBe(7000);
+  expect(readdirSync(folder)).toEqual(['a']);
+  expect([files.has(path), files.has(join(folder, 'b'))]).toEqual([true, false]);
+});
+
+it('leave nothing behind that could not be moved into place', () => {
+  mkdirSync(join(folder, 'a'));
+  expect(() => files.write(folder, join(folder, 'a'), Buffer.from('x'))).toThrow(/EISDIR|EPERM|EEXIST/);
+  expect(() => files.write(join(folder, 'gone'), join(folder, 'b'), Buffer.from('x'))).toThrow(/ENOENT/);
+  expect(readdirSync(folder)).toEqual(['a']);
+});
+
+it('may be moved, whatever their length', async () => {
+  const path = join(folder, 'temporary');
+  const handle = await open(path, 'wx+');
+  await handle.write(Buffer.alloc(100_000));
+  files.move({ path, handle }, join(folder, 'a'), 5000);
+  await handle.close();
+  expect(modified(join(folder, 'a'))).toBe(5000);
+  expect(readdirSync(folder)).toEqual(['a']);
+});
+
+it('are left to others for 10 s after a step that took longer than 5 ms', () => {
+  const step = (ms: number) => {
+    const [before, after] = [now, now + ms];
+    vi.mocked(performance.now).mockReturnValueOnce(before).mockReturnValueOnce(after);
+    now = after;
+    files.has(folder);
+  };
+  step(5);
+  expect(files.areFast).toBe(true);
+  step(6);
+  expect(files.areFast).toBe(false);
+  now += 9999;
+  expect(files.areFast).toBe(false);
+  now += 1;
+  expect(files.areFast).toBe(true);
+});
