@@ -18,11 +18,13 @@ const require = createRequire(import.meta.url);
 const TIMEOUT_MS = 90_000;
 const MAX_OUTPUT = 200_000;
 
-/** A client of NuGet that runs on mono. */
+/** A client of NuGet. */
 export interface ClientKind {
   readonly title: string;
   /** Why it can't run here, if so. */
   readonly missing: string | undefined;
+  /** Where its home has its configuration. */
+  readonly configFolder: string;
   /** The program and its arguments that a command of the client comes to. */
   line(args: readonly string[]): readonly [string, ...string[]];
 }
@@ -36,15 +38,28 @@ ASSEMBLIES.push('System.Net.Http.Formatting', 'System.Net.Http.WebRequest', 'Sys
 export const nuget5: ClientKind = {
   title: 'nuget.exe 5.8',
   missing: MONO === undefined ? 'mono is not installed' : missingAssemblies(MONO),
+  configFolder: '.config/NuGet',
   // Its package is that one file.
-  line: (args) => ['mono', require.resolve('nuget-exe'), ...args, '-ForceEnglishOutput'],
+  line: (args) => ['mono', require.resolve('nuget-exe'), ...args, '-NonInteractive', '-ForceEnglishOutput'],
 };
 
 /** A client of before protocol 3. Without a terminal of some width it prints blank lines for ever. */
 export const nuget2: ClientKind = {
   title: 'nuget 2.8.7',
   missing: missingOfNuGet2(),
-  line: (args) => ['script', '-qefc', `stty cols 200; nuget ${args.map(quoted).join(' ')}`, '/dev/null'],
+  configFolder: '.config/NuGet',
+  line: (args) => {
+    const command = ['nuget', ...args, '-NonInteractive'].map(quoted).join(' ');
+    return ['script', '-qefc', `stty cols 200; ${command}`, '/dev/null'];
+  },
+};
+
+/** The .NET SDK, in whatever version is on the path. */
+export const dotnet: ClientKind = {
+  title: 'dotnet',
+  missing: find('dotnet') === undefined ? 'dotnet is not installed' : undefined,
+  configFolder: '.nuget/NuGet',
+  line: (args) => ['dotnet', ...args],
 };
 
 export interface Source {
@@ -68,13 +83,13 @@ export class NuGetHome {
   constructor(kind: ClientKind, sources: readonly Source[]) {
     this.#kind = kind;
     this.directory = mkdtempSync(join(realpathSync(tmpdir()), 'granary-nuget-'));
-    for (const folder of ['.config/NuGet', 'tmp']) mkdirSync(join(this.directory, folder), { recursive: true });
-    writeFileSync(join(this.directory, '.config/NuGet/NuGet.Config'), configOf(sources));
+    for (const folder of [kind.configFolder, 'tmp']) mkdirSync(join(this.directory, folder), { recursive: true });
+    writeFileSync(join(this.directory, kind.configFolder, 'NuGet.Config'), configOf(sources));
   }
 
   /** Runs a command in the home's folder to its end, whatever that is. */
   async run(...args: string[]): Promise<Ran> {
-    const [file, ...rest] = this.#kind.line([...args, '-NonInteractive']);
+    const [file, ...rest] = this.#kind.line(args);
     const begun = performance.now();
     // Nothing of our own environment: proxies, caches and feeds of the machine are none of the tests' business.
     const env = {
@@ -85,6 +100,12 @@ export class NuGetHome {
       TMPDIR: join(this.directory, 'tmp'),
       NUGET_PACKAGES: join(this.directory, 'global'),
       NUGET_HTTP_CACHE_PATH: join(this.directory, 'http'),
+      DOTNET_ROOT: process.env['DOTNET_ROOT'],
+      DOTNET_CLI_TELEMETRY_OPTOUT: '1',
+      DOTNET_NOLOGO: '1',
+      DOTNET_SKIP_FIRST_TIME_EXPERIENCE: '1',
+      // Works without ICU, too.
+      DOTNET_SYSTEM_GLOBALIZATION_INVARIANT: '1',
     };
     const child = spawn(file, rest, { cwd: this.directory, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let output = '';
@@ -141,6 +162,11 @@ export class NuGetHome {
   }
 }
 
+/** What a command printed, without empty lines. */
+export function linesOf({ output }: Ran): string[] {
+  return output.split('\n').filter((line) => line !== '');
+}
+
 /** A `packages.config` with these versions. */
 export function packagesConfig(versions: Readonly<Record<string, string>>): string {
   const lines = Object.entries(versions).map(([id, version]) => `  <package id="${id}" version="${version}" />`);
@@ -153,9 +179,11 @@ function configOf(sources: readonly Source[]): string {
     if (known === undefined) return '';
     return `<${name}>${add('Username', known.username)}${add('ClearTextPassword', known.password)}</${name}>`;
   });
+  // Newer clients ask no source over plain http that isn't said to be meant so.
+  const sourceOf = ({ name, url }: Source) => add(name, url).replace(' />', ' allowInsecureConnections="true" />');
   return `<?xml version="1.0" encoding="utf-8"?>
 <configuration>
-  <packageSources><clear />${sources.map(({ name, url }) => add(name, url)).join('')}</packageSources>
+  <packageSources><clear />${sources.map(sourceOf).join('')}</packageSources>
   <packageSourceCredentials>${credentials.join('')}</packageSourceCredentials>
 </configuration>
 `;

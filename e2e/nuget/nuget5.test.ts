@@ -1,28 +1,25 @@
 import { type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { NuGetHome, nuget5, packagesConfig, type Source } from './nuget-clients.js';
+import { linesOf, NuGetHome, nuget5, packagesConfig, type Source } from './nuget-clients.js';
 import { built, hashes, hashesOf, PACKAGES, WEB } from './packages.js';
-import { startProxy } from './proxy.js';
+import { NuGetProxy } from './proxy.js';
 
 if (nuget5.missing) console.log(`Skipped: real ${nuget5.title}, because ${nuget5.missing}.`);
 
-const ann = { username: 'ann', password: 's3cr%t:&<"x' };
+const ann = { username: 'ann', password: 'ann/s+token~0123456789==' };
 const VERSIONS = { 'Newtonsoft.Json': '6.0.8', NUnit: '2.6.4', 'Acme.Core': '1.1.0' };
 const RESTORED = Object.entries(VERSIONS).map(([id, version]) => `${id}.${version}.nupkg`);
 
 describe.skipIf(nuget5.missing)(nuget5.title, () => {
   let upstream: FeedServer;
-  let proxy: Awaited<ReturnType<typeof startProxy>>;
+  let proxy: NuGetProxy;
   let source: Source;
 
   beforeAll(async () => {
     upstream = await startFeedServer({ packages: [...PACKAGES.values()], apiKey: 'upstream key' });
-    proxy = await startProxy({
-      upstream: upstream.v3Url,
-      apiKey: 'upstream key',
-      users: { [ann.username]: ann.password },
-    });
-    source = { name: 'granary', url: `${proxy.url}/v3/index.json`, credentials: ann };
+    const tokens = { ann: { token: ann.password, right: 'write' } } as const;
+    proxy = await NuGetProxy.start({ upstream, apiKey: 'upstream key', tokens });
+    source = { name: 'granary', url: proxy.v3, credentials: ann };
   });
 
   afterAll(async () => {
@@ -55,11 +52,15 @@ describe.skipIf(nuget5.missing)(nuget5.title, () => {
     expect(home.packages('.').size).toBe(0);
   });
 
-  it('searches', async () => {
+  it('searches and lists', async () => {
     using home = new NuGetHome(nuget5, [source]);
-    const { output } = await home.succeed('search', 'acme', '-Verbosity', 'quiet');
-    expect(lines(output)).toEqual(expect.arrayContaining(['> Acme.Core | 1.1.0', '> Acme.Web | 2.0.0']));
-    expect(output).not.toContain('Newtonsoft');
+    const found = linesOf(await home.succeed('search', 'acme', '-Verbosity', 'quiet'));
+    expect(found).toEqual(expect.arrayContaining(['> Acme.Core | 1.1.0', '> Acme.Web | 2.0.0']));
+    expect(found.join()).not.toContain('Newtonsoft');
+    const latest = linesOf(await home.succeed('list', 'acme'));
+    expect(latest).toEqual(expect.arrayContaining(['Acme.Core 1.1.0', 'Acme.Web 2.0.0']));
+    const all = linesOf(await home.succeed('list', 'Acme.Core', '-AllVersions', '-Prerelease'));
+    expect(all).toEqual(expect.arrayContaining(['Acme.Core 1.0.0', 'Acme.Core 1.1.0', 'Acme.Core 2.0.0-beta']));
   });
 
   it('pushes, installs what it pushed, and deletes it', async () => {
@@ -82,13 +83,10 @@ describe.skipIf(nuget5.missing)(nuget5.title, () => {
     expect(hashes(home.packages('installed'))).toEqual(hashes(new Map([[file, bytes]])));
 
     await home.succeed('delete', 'Acme.Pushed5', '3.0.0', 'mine', '-Source', 'granary');
+    expect(linesOf(await home.succeed('list', 'Acme.Pushed5'))).toEqual(['No packages found.']);
     using other = new NuGetHome(nuget5, [source]);
     other.write('packages.config', packagesConfig({ 'Acme.Pushed5': '3.0.0' }));
     await other.succeed('restore', 'packages.config', '-PackagesDirectory', 'packages');
     expect(hashes(other.packages('packages'))).toEqual(hashes(new Map([[file, bytes]])));
   });
 });
-
-function lines(output: string): string[] {
-  return output.split('\n').filter((line) => line !== '');
-}

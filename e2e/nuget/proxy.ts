@@ -1,68 +1,77 @@
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DiskBlobStore } from '@granary/blobs';
-import { MemoryLayer } from '@granary/cache';
-import { SourceRepository } from '@granary/nuget';
-import {
-  createNuGetHandler,
-  FeedAccessError,
-  type Kept,
-  MergedFeed,
-  PackageStore,
-  UpstreamFeed,
-  upstreamSourceOptions,
-} from '@granary/nuget-proxy';
+import type { FeedServer } from '@granary/nuget/testing';
+import { type RunningServer, startServer } from '../server.js';
 
 export interface ProxyOptions {
-  readonly upstream: string;
+  /** What it reads through to. */
+  readonly upstream: FeedServer;
+  /** The key that upstream takes pushes with. */
   readonly apiKey?: string;
-  readonly users?: Readonly<Record<string, string>>;
+  /** Settings of the source beside. */
+  readonly source?: Readonly<Record<string, unknown>>;
+  /** Settings of `nuget` beside. */
+  readonly nuget?: Readonly<Record<string, unknown>>;
+  /** Tokens with their rights by name: whoever has none may do nothing then. */
+  readonly tokens?: Readonly<Record<string, { readonly token: string; readonly right: 'read' | 'write' }>>;
 }
 
-export async function startProxy({ upstream: sourceUrl, apiKey, users }: ProxyOptions) {
-  const directory = mkdtempSync(join(tmpdir(), 'granary-proxy-'));
-  const blobs = await DiskBlobStore.open({ directory, maxBytes: 1e9, housekeepingMs: 0 });
-  const { actionResults, incomingDirectory } = blobs;
-  const packages = new PackageStore({ blobs, actionResults, incomingDirectory });
-  const upstream = new SourceRepository({ name: 'up', sourceUrl, ...upstreamSourceOptions });
-  const up = new UpstreamFeed({
-    name: 'up',
-    upstream,
-    packages,
-    layers: [new MemoryLayer<Kept>({ maxEntries: 1000 })],
-    apiKey,
-    restMs: 100,
-  });
-  const all = new MergedFeed({ sources: [up], pushTo: up });
-  const known = Object.entries(users ?? {}).map(
-    ([name, password]) => `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
-  );
-  const handle = createNuGetHandler({
-    feeds: { all, bySource: new Map([['up', up]]) },
-    incomingDirectory: join(directory, 'pushed'),
-    hooks: {
-      authorize: ({ authorization }) => {
-        if (users === undefined || known.includes(authorization ?? '')) return 'somebody';
-        throw new FeedAccessError('UNAUTHENTICATED', 'who are you?');
-      },
-    },
-  });
-  const server = createServer(handle).on('checkContinue', handle).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/nuget`,
-    async stop() {
-      server.close();
-      server.closeAllConnections();
-      await all.close();
-      await upstream.close();
-      await packages.close();
-      await blobs.close();
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
+/** The built server with a feed, in a folder of its own. */
+export class NuGetProxy {
+  readonly #directory: string;
+  readonly #flags: readonly string[];
+  #server: RunningServer;
+
+  private constructor(directory: string, flags: readonly string[], server: RunningServer) {
+    this.#directory = directory;
+    this.#flags = flags;
+    this.#server = server;
+  }
+
+  static async start({ upstream, apiKey, source, nuget, tokens }: ProxyOptions): Promise<NuGetProxy> {
+    const directory = mkdtempSync(join(tmpdir(), 'granary-nuget-proxy-'));
+    const write = (name: string, text: string) => {
+      const path = join(directory, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      return path;
+    };
+    const auth = apiKey === undefined ? {} : { auth: { api_key_file: write('api-key', apiKey) }, push: true };
+    const config = { nuget: { sources: [{ name: 'up', url: upstream.v3Url, ...auth, ...source }], ...nuget } };
+    const flags = ['--config', write('granary.yaml', JSON.stringify(config))];
+    if (tokens !== undefined) {
+      const lines = Object.entries(tokens).map(([name, { token, right }]) => `${name}:${token}:${right}\n`);
+      flags.push('--auth.tokens_file', write('tokens', lines.join('')), '--auth.anonymous', 'none');
+    }
+    return new NuGetProxy(directory, flags, await startServer(join(directory, 'store'), ...flags));
+  }
+
+  /** Of all sources together: `http://127.0.0.1:12345/nuget`. */
+  get url(): string {
+    return `http://127.0.0.1:${this.#server.httpPort}/nuget`;
+  }
+
+  get v3(): string {
+    return `${this.url}/v3/index.json`;
+  }
+
+  get v2(): string {
+    return `${this.url}/v2`;
+  }
+
+  /** What the server has said lately. */
+  said(): string {
+    return this.#server.said();
+  }
+
+  /** Ends the server and starts another one on the same folder, at another address. */
+  async restart(): Promise<void> {
+    await this.#server.stop();
+    this.#server = await startServer(join(this.#directory, 'store'), ...this.#flags);
+  }
+
+  async stop(): Promise<void> {
+    await this.#server.stop();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
 }
