@@ -8,7 +8,7 @@ import { Passwords, type VerifyPassword } from './passwords.js';
 import { type Presented, presentedCredentials } from './presented.js';
 import { allows, type RightLevel } from './rights.js';
 import type { SecretHash } from './secret-hash.js';
-import { findToken, type TokenOwner, type Tokens } from './tokens.js';
+import { findToken, type Tokens } from './tokens.js';
 
 /** Who may come in: what the files say, replaced as a whole when they are read again. */
 export interface Identities {
@@ -55,6 +55,8 @@ export class AccessPolicy {
   #tokens: Tokens;
   /** Who was recognized on a connection, so that the next request of the same client costs a comparison. */
   #recognized = new WeakMap<Socket, { authorization: string; identity: Identity }>();
+  /** Connections whose last request showed an unknown API key and nothing else. */
+  readonly #guesses = new WeakSet<Socket>();
 
   constructor(options: AccessOptions) {
     this.#options = options;
@@ -99,12 +101,31 @@ export class AccessPolicy {
   }
 
   /**
-   * As {@link authorize}, with what NuGet clients can show beside: a token as an API key, and one as the password of Basic
-   * credentials with any user name. An API key that is no token here is the business of whom a package is passed on to.
+   * As {@link authorize}, with what NuGet clients can show beside: a token as their API key, and one as the password of
+   * Basic credentials, whatever the user. An API key that is no token may be one for whom a package is passed on to, so
+   * it counts as a failure only when nothing else was shown.
    */
   authorizeFeed(credentials: FeedCredentials, right: Right): MaybePromise<string> {
-    const known = this.#options.hasCredentials ? this.#feedIdentity(credentials) : undefined;
-    return known === undefined ? this.authorize(credentials, right) : this.#admit(known, right);
+    if (!this.#options.hasCredentials) return this.authorize(credentials, right);
+    const { authorization, apiKey, socket } = credentials;
+    const byKey = apiKey === undefined ? undefined : this.#ofToken(apiKey);
+    if (byKey && (authorization === undefined || allows(byKey.level, right))) return this.#admit(byKey, right);
+    if (authorization === undefined) {
+      if (apiKey !== undefined && !this.#certified(socket) && !allows(this.#anonymous.level, right))
+        this.#guessed(socket);
+      return this.authorize(credentials, right);
+    }
+    const byPassword = this.#byTokenAsPassword(credentials);
+    const name = byPassword ? this.#admit(byPassword, right) : this.authorize(credentials, right);
+    if (!socket || !this.#guesses.has(socket)) return name;
+    return name instanceof Promise
+      ? name.then((known) => this.#explained(socket, known))
+      : this.#explained(socket, name);
+  }
+
+  /** Whether a text is a token of somebody here, which nobody else may get to see. */
+  isToken(text: string): boolean {
+    return this.#ofToken(text) !== undefined;
   }
 
   /** As {@link authorize} for `admin`, but a connection that never left the machine needs no credentials. */
@@ -112,25 +133,29 @@ export class AccessPolicy {
     return isLocal(credentials.socket) ? 'local' : this.authorize(credentials, 'admin');
   }
 
-  #feedIdentity(credentials: FeedCredentials): Identity | undefined {
-    const { authorization, apiKey } = credentials;
-    if (authorization === undefined) return apiKey === undefined ? undefined : this.#byApiKey(apiKey);
+  #byTokenAsPassword(credentials: FeedCredentials): Identity | undefined {
+    const { authorization, socket } = credentials;
+    if (socket && this.#recognized.get(socket)?.authorization === authorization) return undefined;
     const presented = presentedCredentials(credentials);
-    const owner = presented?.kind === 'basic' ? this.#findToken(presented.password) : undefined;
-    return owner && this.#ownerIdentity(owner);
+    const identity = presented?.kind === 'basic' ? this.#ofToken(presented.password) : undefined;
+    if (identity && authorization !== undefined && socket) this.#recognized.set(socket, { authorization, identity });
+    return identity;
   }
 
-  #byApiKey(apiKey: string): Identity | undefined {
-    const owner = this.#findToken(apiKey);
-    return owner && this.#ownerIdentity(owner);
+  #ofToken(token: string): Identity | undefined {
+    const owner = findToken(this.#tokens, this.#options.hash, token);
+    return owner && { name: owner.name, level: this.#right(owner.name) ?? owner.right ?? this.#options.defaultRight };
   }
 
-  #findToken(token: string): TokenOwner | undefined {
-    return findToken(this.#tokens, this.#options.hash, token);
+  /** An unknown API key came without credentials, which clients may send only after they were asked for some. */
+  #guessed(socket: Socket | undefined): void {
+    if (!this.#failures.tryAttempt(`${clientNetwork(peerAddress(socket))} key`)) throw this.#tooMany();
+    if (socket) this.#guesses.add(socket);
   }
 
-  #ownerIdentity({ name, right }: TokenOwner): Identity {
-    return { name, level: this.#right(name) ?? right ?? this.#options.defaultRight };
+  #explained(socket: Socket, name: string): string {
+    if (this.#guesses.delete(socket)) this.#failures.giveBack(`${clientNetwork(peerAddress(socket))} key`);
+    return name;
   }
 
   #admit(identity: Identity, right: Right): string {
@@ -169,9 +194,9 @@ export class AccessPolicy {
 
   #verify(presented: Presented, network: string): MaybePromise<Identity> {
     if (presented.kind === 'basic') return this.#verifyPassword(presented.user, presented.password, network);
-    const owner = presented.kind === 'bearer' && this.#findToken(presented.token);
+    const owner = presented.kind === 'bearer' && this.#ofToken(presented.token);
     // Tokens are too long to be guessed, so one that is right is let in however many wrong ones came from its network.
-    if (owner) return this.#ownerIdentity(owner);
+    if (owner) return owner;
     if (!this.#failures.tryAttempt(network)) throw this.#tooMany();
     if (presented.kind === 'malformed')
       throw this.#refuse('UNAUTHENTICATED', 'the credentials are neither Basic nor Bearer');

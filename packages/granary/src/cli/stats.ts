@@ -6,6 +6,7 @@ import { formatAddress, isLoopback } from '../config/address.js';
 import type { Config } from '../config/schema.js';
 import { formatSize } from '../config/size.js';
 import type { HitCount } from '../metrics/request-metrics.js';
+import type { FeedStats } from '../nuget/nuget-stats.js';
 import type { ServerStats } from '../server/stats.js';
 import { granaryVersion } from '../version.js';
 import type { CommandIo, ExitCode } from './io.js';
@@ -119,9 +120,24 @@ export function describeStats(stats: ServerStats): string {
     ['requests', `${requests.requests}, ${formatSize(requests.bytesIn)} in, ${formatSize(requests.bytesOut)} out`],
     ['action results', describeHits(stats.actionResults)],
     ['blob reads', describeHits(stats.blobs)],
+    ...(stats.nuget === undefined ? [] : describeFeeds(stats.nuget)),
     ['memory', formatSize(stats.memoryBytes)],
   ];
   return rows.map(([name, value]) => `${name.padEnd(24)}${value}\n`).join('');
+}
+
+function describeFeeds({ sources, hosted, kept }: FeedStats): [string, string][] {
+  const rows = sources.flatMap(({ name, state, lastError, lastSuccessAt, ...source }): [string, string][] => {
+    const failure = lastError === undefined ? '' : `: ${lastError}; last answered ${lastSuccessAt ?? 'never'}`;
+    return [
+      [`nuget ${name}`, `${state === 'unknown' ? 'not asked yet' : state}${failure}`],
+      ['', `packages ${describeHits(source.packages)}, ${formatSize(source.savedBytes)} saved`],
+      ['', `metadata ${describeHits(source.metadata)}, ${source.metadata.stale} of them stale`],
+    ];
+  });
+  if (hosted) rows.push([`nuget ${hosted.name}`, `${hosted.versions} versions of ${hosted.packages} packages`]);
+  if (kept.packages > 0) rows.push(['nuget kept', `${kept.packages} packages, ${formatSize(kept.bytes)}`]);
+  return rows;
 }
 
 function describeHits({ hits, misses }: HitCount): string {

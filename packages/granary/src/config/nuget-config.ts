@@ -53,7 +53,10 @@ export const nugetSourceSchema = z.strictObject({
   ),
   push: boolean(false, 'Whether packages may be pushed to it, and deleted from it, through this server.'),
   timeout: timeLimit('30s', 'How long a document may take, with all attempts.'),
-  attempt_timeout: timeLimit('15s', 'How long the source may take to begin its answer.'),
+  attempt_timeout: timeLimit(
+    '10s',
+    'How long the source may take to begin its answer; less than half of nuget.max_wait.',
+  ),
   connect_timeout: timeLimit('5s', 'How long a connection may take to be there.'),
   idle_timeout: timeLimit('30s', 'How long an answer may stand still.'),
   download_timeout: timeLimit('15m', 'How long a package may take.'),

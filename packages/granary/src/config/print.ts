@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { findKeyMeta, type KeyMeta, keyMeta } from './fields.js';
 import { CONFIG_KEYS, CONFIG_SECTIONS, type ConfigKey } from './keys.js';
 import type { LoadedConfig } from './load.js';
+import { nugetSourceSchema } from './nuget-config.js';
 import { configSchema } from './schema.js';
 import { OTHER_VARIABLES } from './source.js';
 import { tierSchema } from './tier-schema.js';
@@ -56,23 +57,32 @@ export function configJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(configSchema, { io: 'input' });
 }
 
-/** The keys of each type of tier. */
-function tierReference(): string[] {
-  const lines: string[] = [];
-  for (const option of tierSchema.options) {
-    const { type, ...keys } = option.shape;
-    lines.push('', `### A tier of the type ${type.value}`, '', '| key | default | what it is |', '| --- | --- | --- |');
-    for (const [name, schema] of Object.entries<z.ZodType>(keys)) {
-      const meta = noteOn(schema);
-      const { defaultValue } = schema.def as { readonly defaultValue?: unknown };
-      const shown =
-        defaultValue === undefined ? '' : `\`${stringify(defaultValue, { collectionStyle: 'flow' }).trim()}\``;
-      lines.push(
-        `| \`${name}\` | ${shown} | ${`${meta.description} Allowed: ${meta.allowed}.`.replaceAll('|', '\\|')} |`,
-      );
-    }
-  }
-  return lines;
+/** The keys of each type of tier, and of a source of packages. */
+function itemReference(): string[] {
+  const tiers = tierSchema.options.flatMap(({ shape: { type, ...keys } }) => [
+    ...heading(`A tier of the type ${type.value}`),
+    ...rowsOf(keys),
+  ]);
+  return [...tiers, ...heading('A source of nuget.sources'), ...rowsOf(nugetSourceSchema.shape)];
+}
+
+function heading(title: string): string[] {
+  return ['', `### ${title}`, '', '| key | default | what it is |', '| --- | --- | --- |'];
+}
+
+function rowsOf(keys: Readonly<Record<string, z.ZodType>>, prefix = ''): string[] {
+  return Object.entries(keys).flatMap(([name, schema]) => {
+    const { defaultValue, innerType } = schema.def as {
+      readonly defaultValue?: unknown;
+      readonly innerType?: z.ZodType;
+    };
+    if (innerType instanceof z.ZodObject) return rowsOf(innerType.shape, `${prefix}${name}.`);
+    const meta = noteOn(schema);
+    const shown =
+      defaultValue === undefined ? '' : `\`${stringify(defaultValue, { collectionStyle: 'flow' }).trim()}\``;
+    const meaning = `${meta.description} Allowed: ${meta.allowed}.`.replaceAll('|', '\\|');
+    return [`| \`${prefix}${name}\` | ${shown} | ${meaning} |`];
+  });
 }
 
 /** The note on a key, also where it may be left out. */
@@ -109,7 +119,7 @@ export function configurationReference(): string {
       lines.push(`| \`${key.path}\` | \`${shown}\` | ${meaning} |`);
     }
   }
-  lines.push(...tierReference());
+  lines.push(...itemReference());
   lines.push('', '## Other variables', '', '| variable | what it is |', '| --- | --- |');
   for (const [variable, meaning] of OTHER_VARIABLES) lines.push(`| \`${variable}\` | ${meaning} |`);
   return `${lines.join('\n')}\n`;

@@ -38,7 +38,10 @@ export class LazyKeptPackages {
   }
 
   packages(): Promise<KeptPackages> {
-    this.#opened ??= this.#open();
+    this.#opened ??= this.#open().catch((error: unknown) => {
+      this.#opened = undefined;
+      throw error;
+    });
     return this.#opened;
   }
 

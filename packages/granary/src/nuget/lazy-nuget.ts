@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '@granary/telemetry';
 import type { NuGetService } from './nuget-service.js';
-import type { SourceStats } from './nuget-stats.js';
+import type { FeedStats } from './nuget-stats.js';
 
 /** The feeds, which are loaded and opened when somebody asks for one: other servers pay nothing for them. */
 export class LazyNuGet {
@@ -17,9 +17,9 @@ export class LazyNuGet {
     this.#logger = logger;
   }
 
-  /** What the sources did since somebody asked for them first. */
-  stats(): readonly SourceStats[] {
-    return this.#service?.stats() ?? [];
+  /** Undefined before somebody asked for one of them. */
+  stats(): FeedStats | undefined {
+    return this.#service?.stats();
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {

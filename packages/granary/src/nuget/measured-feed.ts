@@ -3,16 +3,24 @@ import { NuGetError, type PackageIdentity, type SearchOptions } from '@granary/n
 import type { Answer, FeedCall, FeedContent, PackageContent, PushCall, ReceivedPackage } from '@granary/nuget-proxy';
 import type { LookupKind, SourceCounters } from './nuget-metrics.js';
 
+export interface MeasuredFeedOptions {
+  readonly takesPackages: boolean;
+  /** Whether an API key is one of this server's, which is nothing to tell a source. */
+  readonly isOwnKey: (apiKey: string) => boolean;
+}
+
 /** A source whose answers are counted, and which takes packages only where the configuration says so. */
 export class MeasuredFeed implements FeedContent {
   readonly name: string;
   readonly takesPackages: boolean;
   readonly #inner: FeedContent;
   readonly #counters: SourceCounters;
+  readonly #isOwnKey: (apiKey: string) => boolean;
 
-  constructor(inner: FeedContent, counters: SourceCounters, takesPackages: boolean) {
+  constructor(inner: FeedContent, counters: SourceCounters, options: MeasuredFeedOptions) {
     this.name = inner.name;
-    this.takesPackages = takesPackages;
+    this.takesPackages = options.takesPackages;
+    this.#isOwnKey = options.isOwnKey;
     this.#inner = inner;
     this.#counters = counters;
   }
@@ -47,26 +55,25 @@ export class MeasuredFeed implements FeedContent {
   }
 
   async push(pkg: ReceivedPackage, call: PushCall): Promise<void> {
-    this.#checkTakesPackages();
-    await this.#inner.push(pkg, call);
+    await this.#inner.push(pkg, this.#passedOn(call));
   }
 
   async delete(identity: PackageIdentity, call: PushCall): Promise<boolean> {
-    this.#checkTakesPackages();
-    return this.#inner.delete(identity, call);
+    return this.#inner.delete(identity, this.#passedOn(call));
   }
 
   async relist(identity: PackageIdentity, call: PushCall): Promise<boolean> {
-    this.#checkTakesPackages();
-    return this.#inner.relist(identity, call);
+    return this.#inner.relist(identity, this.#passedOn(call));
   }
 
   close(): Promise<void> {
     return this.#inner.close();
   }
 
-  #checkTakesPackages(): void {
+  /** @throws NuGetError `UNSUPPORTED` */
+  #passedOn(call: PushCall): PushCall {
     if (!this.takesPackages) throw new NuGetError('UNSUPPORTED', `${this.name} takes no packages from here`);
+    return call.apiKey !== undefined && this.#isOwnKey(call.apiKey) ? { ...call, apiKey: undefined } : call;
   }
 
   async #counted<T extends Pick<Answer<unknown>, 'state'> | undefined>(

@@ -7,7 +7,9 @@ import { type HttpMetrics, registryHttpMetrics } from '@granary/http';
 import { PackageSourceMapping, registryNuGetMetrics, SourceCache } from '@granary/nuget';
 import {
   createNuGetHandler,
+  type FeedContent,
   type FeedHooks,
+  HostedFeed,
   type Kept,
   type KeptPackages,
   MergedFeed,
@@ -20,7 +22,7 @@ import { Closers } from '../server/closers.js';
 import { MeasuredFeed } from './measured-feed.js';
 import type { NuGetMetrics, SourceCounters } from './nuget-metrics.js';
 import { NUGET_PREFIX } from './nuget-path.js';
-import { describeSource, type SourceStats } from './nuget-stats.js';
+import { describeSource, type FeedStats } from './nuget-stats.js';
 import { type OpenSource, openSource } from './open-source.js';
 
 export interface NuGetServiceOptions {
@@ -36,6 +38,8 @@ export interface NuGetServiceOptions {
   /** Stays the caller's to close. */
   readonly kept: KeptPackages;
   readonly hooks: FeedHooks;
+  /** Whether an API key is for this server alone. */
+  readonly isOwnKey: (apiKey: string) => boolean;
   readonly metrics: NuGetMetrics;
   readonly registry: MetricRegistry;
   readonly logger: Logger;
@@ -45,8 +49,7 @@ export interface NuGetServiceOptions {
 /** The feeds of a server. */
 export interface NuGetService {
   readonly handle: NuGetHandler;
-  /** In the order of their priority. */
-  stats(): readonly SourceStats[];
+  stats(): FeedStats;
   /** Ends what arrives, and closes everything. */
   close(): Promise<void>;
 }
@@ -102,12 +105,24 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
     closers.add(() => open.close());
     const count = metrics.forSource(source.name);
     const takesPackages = source.push || source.name === config.push_to;
-    sources.push({ open, counters: count, feed: new MeasuredFeed(open.feed, count, takesPackages) });
+    sources.push({
+      open,
+      counters: count,
+      feed: new MeasuredFeed(open.feed, count, { takesPackages, isOwnKey: options.isOwnKey }),
+    });
   }
-  const feeds = sources.map(({ feed }) => feed);
-  const pushTo = feeds.find(({ name, takesPackages }) => (config.push_to ?? name) === name && takesPackages);
-  const all = new MergedFeed({ sources: feeds, mapping: mappingOf(config), pushTo });
-  const takers = new Set(feeds.filter(({ takesPackages }) => takesPackages).map(({ name }) => name));
+  const hosted = config.hosted ? await openHosted(options, packages) : undefined;
+  if (hosted) closers.add(() => hosted.close());
+  const feeds: FeedContent[] = sources.map(({ feed }) => feed);
+  if (hosted) feeds.splice(config.hosted_priority === 'first' ? 0 : feeds.length, 0, hosted);
+  const takers = new Set(sources.filter(({ feed }) => feed.takesPackages).map(({ feed }) => feed.name));
+  if (hosted) takers.add(hosted.name);
+  const pushTo = config.push_to ?? hosted?.name ?? sources.find(({ feed }) => feed.takesPackages)?.feed.name;
+  const all = new MergedFeed({
+    sources: feeds,
+    mapping: mappingOf(config),
+    pushTo: feeds.find(({ name }) => name === pushTo),
+  });
 
   metrics.show({
     sources: () => sources.map(({ open: { feed } }) => [feed.name, feed.status().state] as const),
@@ -125,8 +140,8 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
     prefix: NUGET_PREFIX,
     upstreamHosts: new Set(config.sources.map(({ url }) => new URL(url).host)),
     offers: ({ name }) => ({
-      canPublish: name === all.name ? pushTo !== undefined : takers.has(name),
-      hasVulnerabilities: true,
+      canPublish: takers.has(name === all.name ? (pushTo ?? '') : name),
+      hasVulnerabilities: sources.length > 0 && name !== hosted?.name,
     }),
     limits: { maxPackageBytes: config.max_package_size, maxIncomingBytes: config.max_incoming_size },
     incomingDirectory: options.incomingDirectory,
@@ -137,7 +152,11 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
   logger.information('NuGet feeds are open: {Sources}', feeds.map(({ name }) => name).join(', '));
   return {
     handle,
-    stats: () => sources.map(({ open, counters: count }) => describeSource(open.feed.name, count, open.feed.status())),
+    stats: () => ({
+      sources: sources.map(({ open, counters: count }) => describeSource(open.feed.name, count, open.feed.status())),
+      hosted: hosted && { name: hosted.name, ...hosted.stats },
+      kept: kept.stats,
+    }),
     close: () => closers.close(),
   };
 }
@@ -170,10 +189,16 @@ function countersOf(registry: MetricRegistry): Collectors {
   return collectors;
 }
 
-/** Where some sources say what may come from them, the others have the rest. */
-function mappingOf({ sources }: Config['nuget']): PackageSourceMapping {
-  if (sources.every(({ patterns }) => patterns.length === 0)) return new PackageSourceMapping();
+function openHosted({ config, directory, logger }: NuGetServiceOptions, store: PackageStore): Promise<HostedFeed> {
+  return HostedFeed.open({ directory: join(directory, 'hosted'), store, name: config.hosted_name, logger });
+}
+
+/** Where some feeds say what may come from them, the others have the rest. */
+function mappingOf(config: Config['nuget']): PackageSourceMapping {
+  const { hosted, hosted_name: name, hosted_patterns: patterns } = config;
+  const feeds = hosted ? [{ name, patterns }, ...config.sources] : config.sources;
+  if (feeds.every((feed) => feed.patterns.length === 0)) return new PackageSourceMapping();
   return new PackageSourceMapping(
-    sources.map(({ name, patterns }) => [name, patterns.length > 0 ? patterns : ['*']] as const),
+    feeds.map((feed) => [feed.name, feed.patterns.length > 0 ? feed.patterns : ['*']] as const),
   );
 }

@@ -1,6 +1,16 @@
 import type { UpstreamStatus } from '@granary/nuget-proxy';
 import type { LookupCount, SourceCounters } from './nuget-metrics.js';
 
+/** What the feeds of a server did since somebody asked for them first. */
+export interface FeedStats {
+  /** In the order of the configuration. */
+  readonly sources: readonly SourceStats[];
+  /** Packages that were pushed here; undefined where there is no hosted feed. */
+  readonly hosted: { readonly name: string; readonly packages: number; readonly versions: number } | undefined;
+  /** What is never evicted. */
+  readonly kept: { readonly packages: number; readonly bytes: number };
+}
+
 /** What one source of packages did since the start, and how it is. */
 export interface SourceStats {
   readonly name: string;

@@ -9,7 +9,13 @@ import {
   type SourceCache,
   SourceRepository,
 } from '@granary/nuget';
-import { type Kept, type PackageKeeper, UpstreamFeed, upstreamSourceOptions } from '@granary/nuget-proxy';
+import {
+  type Kept,
+  type PackageKeeper,
+  UpstreamFeed,
+  upstreamHttpOptions,
+  upstreamSourceOptions,
+} from '@granary/nuget-proxy';
 import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
 import type { NuGetSourceConfig } from '../config/nuget-config.js';
 import type { Config } from '../config/schema.js';
@@ -99,7 +105,9 @@ function layersOf(name: string, { memory, disk, config }: OpenSourceOptions): re
 function httpClientOf(source: NuGetSourceConfig, files: SourceFiles, options: OpenSourceOptions): HttpClient {
   const { logger, tracer, http } = options;
   const { name, rest, rate_limit: rateLimit } = source;
+  const patience = upstreamHttpOptions({ retries: source.retries, failures: source.failures, restMs: rest });
   return new HttpClient({
+    ...patience,
     userAgent: `granary/${granaryVersion()}`,
     timeoutMs: source.timeout,
     connectTimeoutMs: source.connect_timeout,
@@ -108,11 +116,8 @@ function httpClientOf(source: NuGetSourceConfig, files: SourceFiles, options: Op
     maxConnectionsPerHost: source.connections,
     // Whoever waits for a connection waits here, where an open circuit is still noticed.
     throttle: { max: source.connections },
-    retry: source.retries > 0 && { maxRetries: source.retries },
-    opensWhenUnreachable: true,
     circuitBreaker: {
-      maxFailures: source.failures,
-      timeoutMs: rest,
+      ...patience.circuitBreaker,
       onStateChange({ name: host, from, to }) {
         if (to === 'open' && from === 'closed')
           logger.warning('The source {Source} fails at {Host} and is left alone for {RestMs} ms', name, host, rest);

@@ -57,6 +57,8 @@ async function readFiles(source: NuGetSourceConfig, place: string, mistakes: Con
     read('key_file', key_file),
   ]);
   if (ca === undefined && cert === undefined) return { password, token, apiKey, tls: undefined };
+  if (ca !== undefined && !ca.includes('-----BEGIN '))
+    mistakes.push({ origin: ca_file ?? place, key: `${place}.ca_file`, message: 'holds no certificate in PEM' });
   const tls = { ...(ca !== undefined && { ca }), ...(cert !== undefined && key !== undefined && { cert, key }) };
   try {
     createSecureContext(tls);

@@ -237,6 +237,7 @@ async function assemble(
         actionResults: tiered?.actionResults ?? store.actionResults,
         kept: await kept.packages(),
         hooks: feedHooks(policy, requestMetrics, logger),
+        isOwnKey: (apiKey) => policy.isToken(apiKey),
         metrics: nugetMetrics,
         registry,
         logger: nugetLogger,
@@ -287,7 +288,7 @@ async function assemble(
     requests: requestMetrics.totals,
     actionResults: requestMetrics.actionResults,
     blobs: storeMetrics.blobs,
-    nuget: nuget?.stats() ?? [],
+    nuget: nuget?.stats(),
     memoryBytes: process.memoryUsage.rss(),
   });
   const lifecycle = new ServerLifecycle({

@@ -1,6 +1,6 @@
 import type { DiskBlobStoreStats } from '@granary/blobs';
 import type { HitCount } from '../metrics/request-metrics.js';
-import type { SourceStats } from '../nuget/nuget-stats.js';
+import type { FeedStats } from '../nuget/nuget-stats.js';
 
 /** What `/stats` answers and `granary stats` shows. */
 export interface ServerStats {
@@ -17,7 +17,7 @@ export interface ServerStats {
   readonly actionResults: HitCount;
   /** Blobs that were read. */
   readonly blobs: HitCount;
-  /** Sources of NuGet packages; none before somebody asked for one of the feeds. */
-  readonly nuget: readonly SourceStats[];
+  /** Undefined before somebody asked for one of the NuGet feeds. */
+  readonly nuget: FeedStats | undefined;
   readonly memoryBytes: number;
 }
