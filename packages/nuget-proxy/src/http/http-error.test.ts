@@ -61,6 +61,18 @@ describe('an error', () => {
     expect(status(1e12).headers).toEqual({ 'Retry-After': '3600' });
   });
 
+  it('of a feed that answers with nonsense, or refuses this server, says that', () => {
+    const answer = (code: 'INVALID_PACKAGE' | 'PROTOCOL' | 'UNAUTHORIZED' | 'SOURCE_UNAVAILABLE') => {
+      const cause = new SourceError(code, 'feed', 'https://secret.test says no');
+      return toHttpError(new FeedUnavailableError('feed', cause.message, { cause }), 'read');
+    };
+    const nonsense = { status: 502, message: 'feed gave no answer that makes sense', headers: { 'Retry-After': '10' } };
+    expect(answer('INVALID_PACKAGE')).toMatchObject(nonsense);
+    expect(answer('PROTOCOL')).toMatchObject(nonsense);
+    expect(answer('UNAUTHORIZED')).toMatchObject({ status: 502, message: 'feed refuses this server' });
+    expect(answer('SOURCE_UNAVAILABLE').status).toBe(503);
+  });
+
   it('of who may do what is told as that, whoever throws it', () => {
     expect(toHttpError(new FeedAccessError('UNAUTHENTICATED', 'who?'), 'read')).toMatchObject({
       status: 401,

@@ -32,6 +32,7 @@ type Answer = readonly [status: number, sentence?: string];
 
 const BUSY: Answer = [503, 'the source of this package can not be asked now'];
 const NONSENSE: Answer = [502, 'the source of this package gave no answer that makes sense'];
+const UNTRUSTED: Answer = [502, 'the source of this package refuses this server'];
 const REFUSED: Answer = [403, 'the feed that this goes to refuses it for who sends it'];
 
 const READING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
@@ -47,7 +48,7 @@ const READING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
   SOURCE_UNAVAILABLE: BUSY,
   CLOSED: [503, 'the server is shutting down'],
   // The client has nothing to do with the credentials that an upstream wants: a 401 would make it ask for some.
-  UNAUTHORIZED: [502, 'the source of this package refuses this server'],
+  UNAUTHORIZED: UNTRUSTED,
   FORBIDDEN: [403, 'the source of this package refuses it'],
   UNSUPPORTED: [501, 'no source offers this'],
 };
@@ -72,9 +73,7 @@ const STORE: Readonly<Partial<Record<StoreErrorCode, Answer>>> = {
 /** The answer for anything that a handler may throw: the only place where errors become HTTP statuses. */
 export function toHttpError(error: unknown, right: FeedRight): HttpError {
   if (error instanceof HttpError) return error;
-  if (error instanceof FeedUnavailableError) {
-    return new HttpError(503, `${error.source} can not be asked now`, retryAfter(error.retryAfterMs));
-  }
+  if (error instanceof FeedUnavailableError) return ofFeed(error);
   if (isNuGetError(error)) return answerOf((right === 'push' ? PUSHING : READING)[error.code], ownMessage(error));
   if (isStoreError(error)) return answerOf(STORE[error.code], error.message);
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
@@ -83,6 +82,19 @@ export function toHttpError(error: unknown, right: FeedRight): HttpError {
   }
   if (code === 'ENOSPC' || code === 'EDQUOT') return new HttpError(507, 'there is no room for the package');
   return internal();
+}
+
+/** Whoever reads it knows whether to wait, or to look at the source: most clients show the sentence and nothing else. */
+function ofFeed({ source, cause, retryAfterMs }: FeedUnavailableError): HttpError {
+  const wait = retryAfter(retryAfterMs);
+  switch (isNuGetError(cause) ? READING[cause.code] : undefined) {
+    case NONSENSE:
+      return new HttpError(502, `${source} gave no answer that makes sense`, wait);
+    case UNTRUSTED:
+      return new HttpError(502, `${source} refuses this server`, wait);
+    default:
+      return new HttpError(503, `${source} can not be asked now`, wait);
+  }
 }
 
 function answerOf(answer: Answer | undefined, message: string | undefined): HttpError {
