@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { changeOf, contentOf } from './testing/changes.js';
 import { HostedUnderTest } from './testing/hosted-under-test.js';
 
-const ROUNDS = 5;
+const ROUNDS = 4;
 const DISK = { smallBlobBytes: 0 };
 /** Changes of one run, so that each has numbers of its own. */
 const RUN = 300_000;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '@granary/blobs';
 import { buildPackage } from '@granary/nuget/testing';
@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { HostedFeed } from './hosted-feed.js';
 import { HostedIndex } from './hosted-index.js';
 import { FailingFileSystem } from './testing/failing-file-system.js';
-import { HostedUnderTest, identity, refusal } from './testing/hosted-under-test.js';
+import { HostedUnderTest, identity, refusal, storeWith } from './testing/hosted-under-test.js';
 
 const A = { id: 'Contoso.A', version: '1.0.0' };
 
@@ -75,18 +75,18 @@ describe('a push of which something fails', () => {
   it('is removed at once when it fails after it was stored, or at the next start', async () => {
     let removing: Error | undefined;
     await using hosted = await HostedUnderTest.open({
-      wrap: (store) => ({
-        find: (...args) => store.find(...args),
-        remove: async (...args) => {
-          if (removing) throw removing;
-          return store.remove(...args);
-        },
-        adopt: async (source, { id, version }, ...rest) => {
-          const stored = await store.adopt(source, { id, version }, ...rest);
-          if (id === 'Contoso.A') throw new StoreError('STORE_FAILED', 'late');
-          return stored;
-        },
-      }),
+      wrap: (store) =>
+        storeWith(store, {
+          remove: async (...args) => {
+            if (removing) throw removing;
+            return store.remove(...args);
+          },
+          adopt: async (source, { id, version }, ...rest) => {
+            const stored = await store.adopt(source, { id, version }, ...rest);
+            if (id === 'Contoso.A') throw new StoreError('STORE_FAILED', 'late');
+            return stored;
+          },
+        }),
     });
     await hosted.push({ id: 'Contoso.Other', version: '1.0.0' });
     await expect(hosted.push(A)).rejects.toThrow('late');
@@ -98,6 +98,9 @@ describe('a push of which something fails', () => {
     await expectAbsent(hosted);
     expect(hosted.logs.at(-1)).toMatch(/^warning: Contoso.A 1.0.0 was not pushed, and could not be removed yet/);
     expect(hosted.t.kept.stats.packages).toBe(2);
+    // Nor is it recovered as if it had been taken.
+    await hosted.restart();
+    await expectAbsent(hosted);
     removing = undefined;
     await hosted.restart({});
     await expectAbsent(hosted);
@@ -140,21 +143,35 @@ describe('an index that is damaged', () => {
   }
 
   it.each(['{"id":"Contoso.A"', '{"id":"Contoso.B","version":"1.0.0"}', '{"id":"Contoso.A","version":"x"}', 'null'])(
-    'lacks the version whose record is %s, and takes that again',
+    'takes from the package itself what a record lacks that is %s',
     async (value) => {
       await using hosted = await HostedUnderTest.open();
       await hosted.push(A);
       await hosted.push({ ...A, version: '2.0.0' });
       await damage(hosted, 'p/contoso.a/1.0.0', value);
       await hosted.restart();
-      expect(hosted.logs.at(-1)).toMatch(/^error: What is written down of contoso.a\/1.0.0 is damaged: push it again/);
-      expect(await hosted.versions('Contoso.A')).toEqual(['2.0.0']);
-      expect(await hosted.bytes('Contoso.A', '1.0.0')).toBeUndefined();
-      await hosted.push(A);
+      expect(hosted.logs.slice(-2)).toEqual([
+        'error: What is written down of contoso.a/1.0.0 is damaged',
+        'warning: 1 packages were not in the index: they are again, all of them listed',
+      ]);
       expect(await hosted.versions('Contoso.A')).toEqual(['1.0.0', '2.0.0']);
       expect(await hosted.bytes('Contoso.A', '1.0.0')).toEqual(buildPackage(A));
     },
   );
+
+  it('takes a version again whose record and bytes are lost', async () => {
+    await using hosted = await HostedUnderTest.open();
+    await hosted.push(A);
+    await hosted.push({ ...A, version: '2.0.0' });
+    await hosted.t.store.remove('(hosted)', identity('Contoso.A', '1.0.0'));
+    await damage(hosted, 'p/contoso.a/1.0.0', '{');
+    await hosted.restart();
+    expect(await hosted.versions('Contoso.A')).toEqual(['2.0.0']);
+    expect(await hosted.bytes('Contoso.A', '1.0.0')).toBeUndefined();
+    await hosted.push(A);
+    expect(await hosted.versions('Contoso.A')).toEqual(['1.0.0', '2.0.0']);
+    expect(await hosted.bytes('Contoso.A', '1.0.0')).toEqual(buildPackage(A));
+  });
 
   it('does without what is no version among those that arrive', async () => {
     await using hosted = await HostedUnderTest.open();
@@ -200,5 +217,87 @@ describe('an index that is damaged', () => {
     await expect(HostedFeed.open(options)).rejects.toThrow('EIO');
     await using feed = await HostedFeed.open(options);
     expect((await feed.versions(identity('Contoso.A', '1.0.0').id))?.value).toHaveLength(1);
+  });
+});
+
+describe('a hosted feed whose', () => {
+  const all = Array.from({ length: 12 }, (_, i) => ({ id: `Contoso.${i % 3}`, version: `1.${i}.0` }));
+
+  async function pushed(): Promise<HostedUnderTest> {
+    const hosted = await HostedUnderTest.open();
+    await Promise.all(all.map((each) => hosted.push(each)));
+    await hosted.delete('Contoso.0', '1.0.0');
+    return hosted;
+  }
+
+  it('index is lost has all packages again, with when they came, and all of them listed', async () => {
+    await using hosted = await pushed();
+    const before = (await hosted.feed.records('Contoso.0'))?.value;
+    await hosted.feed.close();
+    rmSync(hosted.directory, { recursive: true });
+    await hosted.restart();
+    expect(hosted.feed.stats).toEqual({ packages: 3, versions: 12 });
+    expect((await hosted.feed.records('Contoso.0'))?.value).toEqual(
+      before?.map((record) => ({ ...record, listed: true })),
+    );
+    for (const each of all) expect(await hosted.bytes(each.id, each.version)).toEqual(buildPackage(each));
+    expect(hosted.logs.at(-1)).toMatch(/^warning: 12 packages were not in the index/);
+    const lines = hosted.logs.length;
+    await hosted.restart();
+    expect(hosted.feed.stats).toEqual({ packages: 3, versions: 12 });
+    expect(hosted.logs).toHaveLength(lines);
+  });
+
+  it('index is an older copy has what came since, too', async () => {
+    await using hosted = await pushed();
+    const copy = join(hosted.t.folder, 'copy');
+    await hosted.feed.close();
+    cpSync(hosted.directory, copy, { recursive: true });
+    await hosted.restart();
+    await hosted.push({ id: 'Contoso.New', version: '1.0.0' });
+    await hosted.feed.close();
+    rmSync(hosted.directory, { recursive: true });
+    renameSync(copy, hosted.directory);
+    await hosted.restart();
+    expect(hosted.feed.stats).toEqual({ packages: 4, versions: 13 });
+    expect(await hosted.search('new')).toEqual(['Contoso.New']);
+    expect((await hosted.feed.records('Contoso.0'))?.value.map(({ listed }) => listed)).toEqual([
+      false,
+      true,
+      true,
+      true,
+    ]);
+  });
+
+  it('list of what is kept is lost keeps everything all the same', async () => {
+    await using hosted = await pushed();
+    const { stats } = hosted.t.kept;
+    const path = join(hosted.t.folder, 'nuget-kept');
+    await hosted.feed.close();
+    rmSync(path);
+    await hosted.restart();
+    expect(hosted.t.kept.stats).toEqual(stats);
+    expect(readFileSync(path, 'utf8').match(/"always":true/g)).toHaveLength(12);
+  });
+
+  it('packages are lost says which, and goes on without them', async () => {
+    await using hosted = await pushed();
+    await hosted.feed.close();
+    await hosted.t.store.remove('(hosted)', identity('Contoso.1', '1.4.0'));
+    await hosted.restart();
+    expect(hosted.logs.at(-1)).toBe('error: The bytes of 1 packages are gone: push them again (contoso.1/1.4.0)');
+    expect(await hosted.bytes('Contoso.1', '1.7.0')).toBeDefined();
+    await expect(hosted.bytes('Contoso.1', '1.4.0')).rejects.toMatchObject({ code: 'FEED_UNAVAILABLE' });
+  });
+
+  it('neighbours are kept, too, does not take them for its own', async () => {
+    await using hosted = await pushed();
+    const path = join(hosted.t.folder, 'other');
+    writeFileSync(path, buildPackage({ id: 'Other', version: '1.0.0' }));
+    await hosted.t.store.adopt('feed', identity('Other', '1.0.0'), path, { keep: true });
+    await hosted.t.store.adopt('(hosted)', identity('Other', '1.0.0'), path, { keep: false });
+    await hosted.restart();
+    expect(hosted.feed.stats).toEqual({ packages: 3, versions: 12 });
+    expect(await hosted.versions('Other')).toBeUndefined();
   });
 });

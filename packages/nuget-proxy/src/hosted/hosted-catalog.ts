@@ -36,6 +36,11 @@ export class HostedCatalog {
     return this.#versions;
   }
 
+  /** `id/version` of everything, normalized and in lower case. */
+  *keys(): Generator<string> {
+    for (const { key, versions } of this.#byId.values()) for (const { version } of versions) yield `${key}/${version}`;
+  }
+
   get(id: string): HostedPackage | undefined {
     return this.#byId.get(id.toLowerCase());
   }

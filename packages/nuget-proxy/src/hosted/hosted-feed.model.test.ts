@@ -73,7 +73,7 @@ describe('a hosted feed', () => {
         await expectSame(hosted, model);
       }
     });
-    await fc.assert(run, { numRuns: 20 });
+    await fc.assert(run, { numRuns: 12 });
   });
 });
 

@@ -7,7 +7,7 @@ import { buildPackage } from '@granary/nuget/testing';
 import { describe, expect, it } from 'vitest';
 import { bytesOf } from '../packages/testing/store-under-test.js';
 import { HostedFeed } from './hosted-feed.js';
-import { HostedUnderTest, identity, refusal } from './testing/hosted-under-test.js';
+import { HostedUnderTest, identity, refusal, storeWith } from './testing/hosted-under-test.js';
 
 const A = { id: 'Contoso.A', version: '1.0.0' };
 
@@ -320,15 +320,14 @@ describe('a hosted feed', () => {
       adopting = resolve;
     });
     await using hosted = await HostedUnderTest.open({
-      wrap: (store) => ({
-        find: (...args) => store.find(...args),
-        remove: (...args) => store.remove(...args),
-        adopt: async (...args) => {
-          adopting();
-          await held;
-          return store.adopt(...args);
-        },
-      }),
+      wrap: (store) =>
+        storeWith(store, {
+          adopt: async (...args) => {
+            adopting();
+            await held;
+            return store.adopt(...args);
+          },
+        }),
     });
     const first = hosted.push(A);
     await begun;

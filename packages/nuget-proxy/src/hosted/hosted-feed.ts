@@ -1,6 +1,7 @@
 import { MemoryLayer } from '@granary/cache';
 import {
   NuGetError,
+  NuGetVersion,
   NupkgReader,
   type Nuspec,
   type PackageIdentity,
@@ -33,7 +34,7 @@ export interface HostedFeedOptions {
   /** The index's own folder, `{dataDir}/nuget/hosted`; made when it isn't there. On a local disk. One process at a time. */
   readonly directory: string;
   /** Where the packages' bytes go. It must have a list of kept packages, and is closed after the feed, by who made it. */
-  readonly store: Pick<PackageStore, 'find' | 'adopt' | 'remove'>;
+  readonly store: Pick<PackageStore, 'find' | 'adopt' | 'remove' | 'keep' | 'keptBesides'>;
   /** Name of the source. Default `hosted`. It can be changed: packages aren't stored under it. */
   readonly name?: string | undefined;
   /** Most versions of all packages together; more are refused. Default 200,000. */
@@ -55,6 +56,9 @@ const SOURCE = '(hosted)';
 const DEFAULT_MAX_VERSIONS = 200_000;
 const DEFAULT_TAKE = 20;
 const MAX_TAKE = 1000;
+/** Packages that are kept anew at once, so that the list of them is synced once for all. */
+const KEPT_AT_ONCE = 500;
+const LOST_SHOWN = 10;
 /** For records that were asked for lately. */
 const RECORDS_BYTES = 16 * 1024 * 1024;
 
@@ -103,7 +107,9 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
   }
 
   /**
-   * Reads the index, and removes what pushes left that were interrupted.
+   * Reads the index, and removes what pushes left that were interrupted. Packages that the index or the list of what is
+   * never evicted lacks, because it was lost or is an older copy, are taken from the other one. Takes some seconds for
+   * 100,000 packages.
    *
    * @throws LayerUnavailableError when another process has the folder; NuGetError `INVALID_OPTION`; Error when the folder
    * can't be used or what is in it is no index
@@ -228,11 +234,50 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
       const records: PackageRecord[] = [];
       for (const { key, record } of slice) {
         if (record !== undefined) records.push(record);
-        else this.#logger.error('What is written down of {Package} is damaged: push it again', key);
+        else this.#logger.error('What is written down of {Package} is damaged', key);
       }
       this.#catalog.put(records, recordOf);
     }
     for (const identity of this.#index.arriving()) await this.#takeBack(identity);
+    await this.#keepAll();
+    await this.#recover();
+  }
+
+  /** The list of what is never evicted may be older than the index, or gone. */
+  async #keepAll(): Promise<void> {
+    const lost: string[] = [];
+    const keep = async (key: string) => {
+      if (!(await this.#store.keep(SOURCE, identityOf(key)))) lost.push(key);
+    };
+    let some: string[] = [];
+    for (const key of this.#catalog.keys()) {
+      if (some.push(key) < KEPT_AT_ONCE) continue;
+      await Promise.all(some.map(keep));
+      some = [];
+    }
+    await Promise.all(some.map(keep));
+    if (lost.length === 0) return;
+    const shown = lost.slice(0, LOST_SHOWN).join(', ');
+    this.#logger.error('The bytes of {Count} packages are gone: push them again ({Packages})', lost.length, shown);
+  }
+
+  /** The index may be older than what is kept, or gone. Whether a version was listed is lost with it. */
+  async #recover(): Promise<void> {
+    let recovered = 0;
+    // What could not be taken back is still on its way.
+    const known = [...this.#catalog.keys(), ...this.#index.arriving().map(packageKey)];
+    for await (const { id, version } of this.#store.keptBesides(SOURCE, known)) {
+      const identity = { id, version };
+      const stored = await this.#store.find(SOURCE, identity);
+      if (stored === undefined) continue;
+      await using reader = await NupkgReader.open(stored.source());
+      const record = recordOfPushed(await reader.nuspec(), stored, stored.lastModified);
+      await this.#index.put(identity, record);
+      this.#show(record);
+      recovered++;
+    }
+    if (recovered > 0)
+      this.#logger.warning('{Count} packages were not in the index: they are again, all of them listed', recovered);
   }
 
   /** Notes, bytes, index: what is interrupted at any point is found by its note, and seen by nobody. */
@@ -339,6 +384,11 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
   #assertOpen(): void {
     if (this.#closing) throw new NuGetError('CLOSED', `${this.name} is closed`);
   }
+}
+
+function identityOf(key: string): PackageIdentity {
+  const [id = '', version = ''] = key.split('/');
+  return { id, version: NuGetVersion.parse(version) };
 }
 
 function keyOf(version: PackageIdentity['version']): string {

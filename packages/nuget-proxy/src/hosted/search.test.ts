@@ -1,6 +1,6 @@
 import type { SearchOptions } from '@granary/nuget';
 import type { PackageInit } from '@granary/nuget/testing';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PackageRecord } from '../feed/package-record.js';
 import { HostedCatalog, type View } from './hosted-catalog.js';
 import { searchTextOf, words } from './search-text.js';
@@ -37,6 +37,12 @@ describe('a search of hosted packages', () => {
       metadata: { summary: 'A short one.' },
     },
   ];
+
+  let hosted: HostedUnderTest;
+  beforeAll(async () => {
+    hosted = await feedOf(packages);
+  });
+  afterAll(() => hosted[Symbol.asyncDispose]());
 
   it.each<[string, readonly string[]]>([
     // Ids first, then titles, tags, and everything else; by id among equals.
@@ -80,13 +86,11 @@ describe('a search of hosted packages', () => {
     ['  ', packages.map(({ id }) => id).sort()],
     ['', packages.map(({ id }) => id).sort()],
   ])('for %j finds %j', async (query, ids) => {
-    await using hosted = await feedOf(packages);
     const sorted = (list: readonly string[]) => [...list].sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
     expect(await hosted.search(query)).toEqual(ids.length === packages.length ? sorted(ids) : ids);
   });
 
   it('looks at as many words as somebody types, and no more', async () => {
-    await using hosted = await feedOf(packages);
     expect(await hosted.search(`json ${'a '.repeat(31)}nothing-at-all`)).toEqual(
       await hosted.search(`json ${'a '.repeat(31)}`),
     );
@@ -109,7 +113,6 @@ describe('a search of hosted packages', () => {
   });
 
   it('pages over what fits differently well', async () => {
-    await using hosted = await feedOf(packages);
     const all = await hosted.search('json');
     for (let skip = 0; skip < all.length; skip++)
       expect(await hosted.search('json', { skip, take: 2 })).toEqual(all.slice(skip, skip + 2));

@@ -81,6 +81,11 @@ export class KeptPackages implements AsyncDisposable {
     return this.#kept.get(name);
   }
 
+  /** What is kept whatever the patterns say, by name. */
+  *always(): Generator<readonly [name: string, kept: Kept]> {
+    for (const entry of this.#kept) if (entry[1].always) yield entry;
+  }
+
   /**
    * Keeps a package whose id fits a pattern; undefined when there is nothing to do, else when it is on the list.
    *

@@ -1,9 +1,10 @@
 import type { ActionResultStore, BlobStore } from '@granary/blobs';
-import type { PackageIdentity } from '@granary/nuget';
+import { NupkgReader, type PackageIdentity } from '@granary/nuget';
 import type { Logger } from '@granary/telemetry';
 import type { FeedCall } from '../feed/feed-content.js';
 import type { KeptPackages } from './kept-packages.js';
 import { decodeEntry, encodeEntry, entryKey, type PackageEntry, packageKey } from './package-entry.js';
+import { StoredPackage } from './stored-package.js';
 
 interface Stores {
   readonly blobs: BlobStore;
@@ -61,6 +62,32 @@ export class PackageEntries {
     const keeping = this.#kept?.keep(name, identity.id, digest, always);
     if (always) await keeping;
     else this.#inBackground(keeping);
+  }
+
+  /** Keeps a package that is here, whatever the patterns say; whether it is here. Looked at only when it wasn't kept so. */
+  async keep(source: string, identity: PackageIdentity): Promise<boolean> {
+    const name = entryKey(source, packageKey(identity));
+    if (this.#kept?.get(name)?.always) return true;
+    const entry = await this.find(source, identity, undefined);
+    if (entry !== undefined) await this.#kept?.keep(name, identity.id, entry.digest, true);
+    return entry !== undefined;
+  }
+
+  /** Packages that are kept whatever the patterns say, besides those with these keys: found by what is in them. */
+  async *keptBesides(source: string, keys: Iterable<string>): AsyncGenerator<PackageIdentity, void> {
+    const known = new Set<string>();
+    for (const key of keys) known.add(entryKey(source, key));
+    for (const [name, { id, digest }] of this.#kept?.always() ?? []) {
+      if (known.has(name)) continue;
+      try {
+        const content = new StoredPackage({ digest, sha512: '', storedAt: 0 }, this.#stores.blobs);
+        await using reader = await NupkgReader.open(content.source());
+        const identity = await reader.nuspec();
+        if (entryKey(source, packageKey(identity)) === name) yield identity;
+      } catch (error) {
+        this.#stores.logger.warning('A package {PackageId} that is kept can not be read', id, error);
+      }
+    }
   }
 
   async remove(source: string, identity: PackageIdentity): Promise<boolean> {

@@ -112,6 +112,26 @@ export class PackageStore implements AsyncDisposable {
     return new StoredPackage(await work, this.#options.blobs);
   }
 
+  /**
+   * Never evicts a package from now on, whatever the patterns say; whether it is here. Cheap for one that is kept already,
+   * which isn't looked at again.
+   */
+  async keep(source: string, identity: PackageIdentity): Promise<boolean> {
+    this.#assertOpen();
+    return this.#entries.keep(source, identity);
+  }
+
+  /**
+   * What is never evicted of a source, whatever the patterns say, besides what is known: for who has lost his list of it.
+   * Opens each of them.
+   *
+   * @param known `id/version` of packages, normalized and in lower case
+   */
+  keptBesides(source: string, known: Iterable<string>): AsyncIterable<PackageIdentity> {
+    this.#assertOpen();
+    return this.#entries.keptBesides(source, known);
+  }
+
   /** Forgets a package, whose bytes go when their time has come; whether it was here. */
   async remove(source: string, identity: PackageIdentity): Promise<boolean> {
     this.#assertOpen();

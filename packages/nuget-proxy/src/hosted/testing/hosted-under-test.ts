@@ -100,6 +100,18 @@ export async function refusal(work: Promise<unknown>): Promise<string> {
   throw new Error('it was not refused');
 }
 
+/** The store, with some of its methods replaced. */
+export function storeWith(store: HostedFeedOptions['store'], replaced: Partial<HostedFeedOptions['store']>) {
+  return {
+    find: store.find.bind(store),
+    adopt: store.adopt.bind(store),
+    remove: store.remove.bind(store),
+    keep: store.keep.bind(store),
+    keptBesides: store.keptBesides.bind(store),
+    ...replaced,
+  };
+}
+
 function openFeed(
   { stores: _, wrap = (store) => store, ...options }: TestFeedOptions,
   t: StoreUnderTest,
