@@ -28,6 +28,23 @@ export interface ListedVersion {
   readonly version: string;
 }
 
+/** The part of a package that is asked for. Default: all of it. */
+export interface PackagePart {
+  readonly offset?: number | undefined;
+  readonly limit?: number | undefined;
+}
+
+/** A package's bytes, chunk by chunk, without a copy of each and without garbage. */
+export interface PackageReader {
+  /**
+   * The next chunk, whose memory may be used again when the one after it is asked for; undefined at the end, and when the
+   * reader was closed meanwhile.
+   */
+  next(): Buffer | undefined | Promise<Buffer | undefined>;
+  /** Ends it, once, whether it was read to its end or not. */
+  close(): Promise<void>;
+}
+
 /** A package's bytes, and what is known of them. */
 export interface PackageContent {
   /** Undefined while it still arrives and upstream hasn't said. */
@@ -40,7 +57,9 @@ export interface PackageContent {
    * The bytes from an offset on, at most `limit` of them. A package that still arrives is given as it comes, its last
    * bytes only after it was verified: a broken one ends with an error. Destroy it when it isn't read to its end.
    */
-  open(part?: { readonly offset?: number | undefined; readonly limit?: number | undefined }): Readable;
+  open(part?: PackagePart): Readable;
+  /** As {@link open}, for who is done with each chunk before he asks for the next. */
+  read?(part?: PackagePart): PackageReader;
   /** For who doesn't open it. */
   release(): void;
 }

@@ -425,6 +425,7 @@ describe('an upstream that is gone', () => {
     const all = Promise.all(Array.from({ length: 20 }, (_, i) => feed.versions(`Package.${i}`)));
     // All but the one that tries it wait for their turn, beside the time that everybody has.
     await vi.waitFor(() => expect(local.time.pending).toBe(20 + 19));
+    await local.server.waitForRequest(FLAT);
     expect(asked(FLAT)).toBe(1);
     await vi.waitFor(() => expect(feed.status().state).toBe('up'));
     await local.time.advance(250);
