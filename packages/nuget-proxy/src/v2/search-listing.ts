@@ -144,28 +144,37 @@ export class SearchListing {
   }
 
   async *#hits(from: number): AsyncGenerator<SearchHit, void> {
-    if (this.#query.order !== undefined) {
-      const { hits, total } = await this.#search(0, BLOCK).then(({ value }) => value);
-      if (total <= MAX_SORTED) {
-        const all = total <= hits.length ? hits : (await this.#search(0, MAX_SORTED)).value.hits;
-        yield* this.#sorted(all).slice(from);
-        return;
-      }
+    const sorted = await this.#sorted();
+    yield* sorted === undefined ? this.#ranked(from) : sorted.slice(from);
+  }
+
+  /** In the order that is asked for; undefined when none is, and when there are too many. */
+  async #sorted(): Promise<readonly SearchHit[] | undefined> {
+    const { order } = this.#query;
+    if (order === undefined) return undefined;
+    const { total } = (await this.#search(0, BLOCK)).value;
+    if (total > MAX_SORTED) return undefined;
+    const found: { readonly hit: SearchHit; readonly entry: PackageEntry }[] = [];
+    for await (const hit of this.#ranked(0, MAX_SORTED)) {
+      if (found.push({ hit, entry: entryOf(hit) }) > MAX_SORTED) return undefined;
     }
-    for (let skip = from; skip < MAX_HITS; ) {
-      const { hits, total } = (await this.#search(skip, BLOCK)).value;
+    return found.sort((a, b) => order(a.entry, b.entry)).map(({ hit }) => hit);
+  }
+
+  /**
+   * As the sources rank them, from one of them on.
+   *
+   * @param more how many are asked for at once after the first ones
+   */
+  async *#ranked(from: number, more = BLOCK): AsyncGenerator<SearchHit, void> {
+    let take = BLOCK;
+    for (let skip = from; skip < MAX_HITS; take = more) {
+      const { hits, total } = (await this.#search(skip, take)).value;
       yield* hits;
       skip += hits.length;
       // A source may give less than it is asked for, or not know how many there are.
-      if (hits.length === 0 || (hits.length < BLOCK && skip >= total)) return;
+      if (hits.length === 0 || (hits.length < take && skip >= total)) return;
     }
-  }
-
-  #sorted(hits: readonly SearchHit[]): readonly SearchHit[] {
-    const { order } = this.#query;
-    if (order === undefined) return hits;
-    const pairs = hits.map((hit) => ({ hit, entry: entryOf(hit) }));
-    return pairs.sort((a, b) => order(a.entry, b.entry)).map(({ hit }) => hit);
   }
 
   async #search(skip: number, take: number): Promise<Answer<SearchAnswer>> {
