@@ -74,9 +74,9 @@ export class Arrival {
     return isWhole ? size : Math.min(size, (this.#length ?? size) - HELD_BACK_BYTES);
   }
 
-  /** Bytes before {@link readableTo}, for who has joined: at least one. */
-  read(position: number, length: number): Buffer | Promise<Buffer> {
-    return this.#spool.read(position, length);
+  /** Bytes before {@link readableTo}, for who has joined: at least one. See {@link Spool.read}. */
+  read(position: number, length: number, allocate?: (bytes: number) => Buffer): Buffer | Promise<Buffer> {
+    return this.#spool.read(position, length, allocate);
   }
 
   /** Brings the package; never rejects. */

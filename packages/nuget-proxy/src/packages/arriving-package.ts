@@ -1,12 +1,10 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { NuGetError } from '@granary/nuget';
-import type { PackageContent } from '../feed/feed-content.js';
+import type { PackageContent, PackagePart, PackageReader } from '../feed/feed-content.js';
 import type { Arrival } from './arrival.js';
 import { etagOf, type PackageEntry } from './package-entry.js';
-import { type ChunkReader, PulledStream } from './pulled-stream.js';
-
-/** What is handed on at once. */
-const PIECE_BYTES = 64 * 1024;
+import { PulledStream } from './pulled-stream.js';
+import { SPOOL_READ_BYTES } from './spool.js';
 
 /** A package that still arrives, for one of those who have joined it. */
 export class ArrivingPackage implements PackageContent {
@@ -31,17 +29,28 @@ export class ArrivingPackage implements PackageContent {
     return this.#entry && new Date(this.#entry.storedAt);
   }
 
-  open(part: { readonly offset?: number | undefined; readonly limit?: number | undefined } = {}): Readable {
-    if (!this.#joined && !this.#arrival.join()) return failed();
-    this.#joined = false;
-    const { offset = 0, limit = Number.POSITIVE_INFINITY } = part;
-    return new PulledStream(new ArrivingReader(this.#arrival, offset, offset + limit));
+  open(part: PackagePart = {}): Readable {
+    return new PulledStream(this.#reader(part, undefined));
+  }
+
+  read(part: PackagePart = {}): PackageReader {
+    let memory: Buffer | undefined;
+    return this.#reader(part, () => {
+      memory ??= Buffer.allocUnsafeSlow(SPOOL_READ_BYTES);
+      return memory;
+    });
   }
 
   release(): void {
     if (!this.#joined) return;
     this.#joined = false;
     void this.#arrival.leave();
+  }
+
+  #reader({ offset = 0, limit = Number.POSITIVE_INFINITY }: PackagePart, allocate?: () => Buffer): PackageReader {
+    if (!this.#joined && !this.#arrival.join()) return released;
+    this.#joined = false;
+    return new ArrivingReader(this.#arrival, offset, offset + limit, allocate);
   }
 
   get #entry(): PackageEntry | undefined {
@@ -51,18 +60,20 @@ export class ArrivingPackage implements PackageContent {
 }
 
 /** Reads a package while it arrives, from its own place and at its own speed. */
-class ArrivingReader implements ChunkReader {
+class ArrivingReader implements PackageReader {
   readonly #arrival: Arrival;
   readonly #end: number;
+  readonly #allocate: (() => Buffer) | undefined;
   #position: number;
   #reading: Promise<Buffer> | undefined;
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(arrival: Arrival, position: number, end: number) {
+  constructor(arrival: Arrival, position: number, end: number, allocate: (() => Buffer) | undefined) {
     this.#arrival = arrival;
     this.#position = position;
     this.#end = end;
+    this.#allocate = allocate;
   }
 
   next(): Buffer | undefined | Promise<Buffer | undefined> {
@@ -70,7 +81,7 @@ class ArrivingReader implements ChunkReader {
     if (this.#closed || this.#position >= this.#end) return undefined;
     if (state.name === 'failed') throw state.error;
     const ready = Math.min(readableTo, this.#end) - this.#position;
-    if (ready > 0) return this.#read(Math.min(ready, PIECE_BYTES));
+    if (ready > 0) return this.#read(Math.min(ready, SPOOL_READ_BYTES));
     // Ends when it is stored, so that who has read it finds it.
     return state.name === 'complete' ? undefined : this.#nextWhenThereIsMore();
   }
@@ -84,7 +95,7 @@ class ArrivingReader implements ChunkReader {
   }
 
   #read(length: number): Buffer | Promise<Buffer> {
-    const bytes = this.#arrival.read(this.#position, length);
+    const bytes = this.#arrival.read(this.#position, length, this.#allocate);
     if (!(bytes instanceof Promise)) {
       this.#position += bytes.length;
       return bytes;
@@ -106,8 +117,10 @@ class ArrivingReader implements ChunkReader {
   }
 }
 
-function failed(): Readable {
-  const stream = new Readable({ read() {} });
-  stream.destroy(new NuGetError('CLOSED', 'the package was released'));
-  return stream;
-}
+/** Of a package that was released, and is over. */
+const released: PackageReader = {
+  next: () => {
+    throw new NuGetError('CLOSED', 'the package was released');
+  },
+  close: async () => {},
+};

@@ -1,22 +1,17 @@
 import { Readable } from 'node:stream';
-import type { MaybePromise } from '@granary/blobs';
+import type { PackageReader } from '../feed/feed-content.js';
 
 /** Most bytes that wait in a stream for whoever reads it. */
 const HIGH_WATER_MARK = 64 * 1024;
 
-/** Where a stream's chunks come from. */
-export interface ChunkReader {
-  /** The next chunk, which is the stream's from then on; undefined at the end. */
-  next(): MaybePromise<Buffer | undefined>;
-  /** Called once; a `next` under way ends soon. */
-  close(): Promise<void>;
-}
-
-/** A stream that asks for a chunk when there is room for one, and closes its reader when it ends in whatever way. */
+/**
+ * A stream of chunks that its reader doesn't use again. It asks for one when there is room, and closes the reader when it
+ * ends in whatever way.
+ */
 export class PulledStream extends Readable {
-  readonly #reader: ChunkReader;
+  readonly #reader: PackageReader;
 
-  constructor(reader: ChunkReader) {
+  constructor(reader: PackageReader) {
     super({ highWaterMark: HIGH_WATER_MARK });
     this.#reader = reader;
   }

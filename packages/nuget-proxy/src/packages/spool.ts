@@ -7,7 +7,7 @@ import type { RandomAccessSource } from '@granary/nuget';
 const WRITE_BYTES = 256 * 1024;
 
 /** Longest piece that is read from the file at once. */
-const READ_BYTES = 64 * 1024;
+export const SPOOL_READ_BYTES = 64 * 1024;
 
 /** Shorter chunks are put together, so that neither they nor what they are parts of are many. */
 const SMALL_BYTES = 4 * 1024;
@@ -70,9 +70,16 @@ export class Spool {
     return waiting < 2 * WRITE_BYTES ? undefined : this.#writing;
   }
 
-  /** Bytes from a position on that has come: at least one, at most `length`. They are not to be changed. */
-  read(position: number, length: number): MaybePromise<Buffer> {
-    if (position < this.#written) return this.#readFile(position, Math.min(length, this.#written - position));
+  /**
+   * Bytes from a position on that has come: at least one, at most `length`. They are not to be changed.
+   *
+   * @param allocate Gives the memory for what is read from the file. Default: new memory
+   */
+  read(position: number, length: number, allocate?: (bytes: number) => Buffer): MaybePromise<Buffer> {
+    if (position < this.#written) {
+      const bytes = Math.min(length, this.#written - position, SPOOL_READ_BYTES);
+      return this.#readFile(position, bytes, allocate?.(bytes) ?? Buffer.allocUnsafeSlow(bytes));
+    }
     let start = this.#written;
     for (const chunk of this.#tail) {
       if (position < start + chunk.length) return chunk.subarray(position - start, position - start + length);
@@ -156,11 +163,10 @@ export class Spool {
     return this.#file;
   }
 
-  async #readFile(position: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(Math.min(length, READ_BYTES));
-    const read = await (this.#file as { handle: OpenFile }).handle.read(bytes, 0, bytes.length, position);
+  async #readFile(position: number, length: number, memory: Buffer): Promise<Buffer> {
+    const read = await (this.#file as { handle: OpenFile }).handle.read(memory, 0, length, position);
     if (read === 0) throw new Error('the temporary file of a package is shorter than what was written to it');
-    return bytes.subarray(0, read);
+    return memory.subarray(0, read);
   }
 
   async #close(): Promise<void> {

@@ -1,14 +1,14 @@
 import type { Readable } from 'node:stream';
 import type { BlobReader, BlobStore, Digest } from '@granary/blobs';
 import { NuGetError, type RandomAccessSource } from '@granary/nuget';
-import type { PackageContent } from '../feed/feed-content.js';
+import type { PackageContent, PackagePart, PackageReader } from '../feed/feed-content.js';
 import { etagOf, type PackageEntry } from './package-entry.js';
-import { type ChunkReader, PulledStream } from './pulled-stream.js';
+import { PulledStream } from './pulled-stream.js';
 
 /** Packages up to this size are read in one piece. */
 const WHOLE_BYTES = 256 * 1024;
 
-/** What is handed on at once of those that are larger. */
+/** What is copied at once for a stream. */
 const PIECE_BYTES = 64 * 1024;
 
 /** A package in the blob store. */
@@ -33,10 +33,14 @@ export class StoredPackage implements PackageContent {
     return this.digest.size;
   }
 
-  open(part: { readonly offset?: number | undefined; readonly limit?: number | undefined } = {}): Readable {
+  open(part?: PackagePart): Readable {
+    return new PulledStream(new CopyingReader(this.read(part)));
+  }
+
+  read(part: PackagePart = {}): PackageReader {
     const offset = Math.min(part.offset ?? 0, this.size);
     const limit = Math.min(part.limit ?? Number.POSITIVE_INFINITY, this.size - offset);
-    return new PulledStream(new StoredReader(this.#blobs, this.digest, offset, limit));
+    return new StoredReader(this.#blobs, this.digest, offset, limit);
   }
 
   /** The package for those who read here and there in it, such as `NupkgReader`. */
@@ -55,7 +59,7 @@ export class StoredPackage implements PackageContent {
   release(): void {}
 }
 
-class StoredReader implements ChunkReader {
+class StoredReader implements PackageReader {
   readonly #blobs: BlobStore;
   readonly #digest: Digest;
   readonly #offset: number;
@@ -63,8 +67,6 @@ class StoredReader implements ChunkReader {
   readonly #closed = new AbortController();
   #reader: BlobReader | undefined;
   #done = false;
-  /** What the reader has given and the stream has not. */
-  #rest: Buffer | undefined;
 
   constructor(blobs: BlobStore, digest: Digest, offset: number, limit: number) {
     this.#blobs = blobs;
@@ -75,7 +77,6 @@ class StoredReader implements ChunkReader {
 
   next(): Buffer | undefined | Promise<Buffer | undefined> {
     if (this.#done) return undefined;
-    if (this.#rest !== undefined) return this.#piece(this.#rest);
     return this.#digest.size <= WHOLE_BYTES ? this.#whole() : this.#nextOfReader();
   }
 
@@ -95,9 +96,8 @@ class StoredReader implements ChunkReader {
   async #nextOfReader(): Promise<Buffer | undefined> {
     this.#reader ??= await this.#open();
     const chunk = await this.#reader.next();
-    if (chunk !== undefined && !this.#done) return this.#piece(chunk);
-    this.#done = true;
-    return undefined;
+    this.#done ||= chunk === undefined;
+    return this.#done ? undefined : chunk;
   }
 
   async #open(): Promise<BlobReader> {
@@ -107,8 +107,29 @@ class StoredReader implements ChunkReader {
     if (signal.aborted) await reader.close();
     return reader;
   }
+}
 
-  /** A copy, since the reader uses its memory again. */
+/** Copies of what another reader gives, since that uses its memory again. */
+class CopyingReader implements PackageReader {
+  readonly #reader: PackageReader;
+  /** What the reader has given and this has not. */
+  #rest: Buffer | undefined;
+
+  constructor(reader: PackageReader) {
+    this.#reader = reader;
+  }
+
+  next(): Buffer | undefined | Promise<Buffer | undefined> {
+    if (this.#rest !== undefined) return this.#piece(this.#rest);
+    const chunk = this.#reader.next();
+    return chunk instanceof Promise ? chunk.then((read) => read && this.#piece(read)) : chunk && this.#piece(chunk);
+  }
+
+  close(): Promise<void> {
+    this.#rest = undefined;
+    return this.#reader.close();
+  }
+
   #piece(chunk: Buffer): Buffer {
     this.#rest = chunk.length > PIECE_BYTES ? chunk.subarray(PIECE_BYTES) : undefined;
     return Buffer.from(chunk.subarray(0, PIECE_BYTES));
