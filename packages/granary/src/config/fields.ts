@@ -134,7 +134,9 @@ export function optionalText(pattern: RegExp, allowed: string, description: stri
 
 /** Texts that `pattern` fits, or none. */
 export function textList(pattern: RegExp, allowed: string, description: string) {
-  return described(z.array(z.string().regex(pattern)).prefault([]), { description, allowed, shape: 'list' });
+  const meta = { description, allowed, shape: 'list' } as const;
+  // One of them alone is wrong, and what is allowed is to be said of it, too.
+  return described(z.array(described(z.string().regex(pattern), meta)).prefault([]), meta);
 }
 
 /** A list of things that have keys themselves. */

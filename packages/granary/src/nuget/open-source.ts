@@ -111,7 +111,8 @@ function httpClientOf(source: NuGetSourceConfig, files: SourceFiles, options: Op
     userAgent: `granary/${granaryVersion()}`,
     timeoutMs: source.timeout,
     connectTimeoutMs: source.connect_timeout,
-    headersTimeoutMs: source.attempt_timeout,
+    // Else who waits would give up before it counts as a failure.
+    headersTimeoutMs: Math.min(source.attempt_timeout, 0.45 * options.config.max_wait),
     bodyTimeoutMs: source.idle_timeout,
     maxConnectionsPerHost: source.connections,
     // Whoever waits for a connection waits here, where an open circuit is still noticed.

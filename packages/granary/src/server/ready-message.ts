@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { formatAddress } from '../config/address.js';
 import { formatSize } from '../config/size.js';
+import { NUGET_PREFIX } from '../nuget/nuget-path.js';
 import type { Listener } from './listener.js';
 
 export interface ReadyFacts {
@@ -9,6 +10,8 @@ export interface ReadyFacts {
   readonly directory: string;
   readonly bytes: number;
   readonly maxBytes: number;
+  /** Whether there are NuGet feeds. */
+  readonly servesFeeds: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -26,6 +29,10 @@ export function readyMessage(facts: ReadyFacts): string {
     const url = cacheUrl(listener);
     return url === undefined ? [] : [`  --remote_cache=${url}`];
   });
+  const feeds = facts.listeners.flatMap((listener) => {
+    const isServed = facts.servesFeeds && listener.key === 'listen.http';
+    return isServed ? ['', 'For NuGet:', `  ${cacheUrl(listener)}${NUGET_PREFIX}/v3/index.json`] : [];
+  });
   return [
     `Granary ${facts.version} is ready.`,
     '',
@@ -36,6 +43,7 @@ export function readyMessage(facts: ReadyFacts): string {
     '',
     flags.length === 1 ? 'For Bazel:' : 'For Bazel, one of:',
     ...flags,
+    ...feeds,
     ...facts.warnings.flatMap((warning) => ['', `WARNING: ${warning}`]),
     '',
   ].join('\n');

@@ -18,12 +18,13 @@ const url = (running: TestServer, path: string, key: 'listen.http' | 'listen.adm
   `http://${running.address(key)}${path}`;
 
 describe('a server', () => {
-  it('says where it listens and stores, and what to tell Bazel', async () => {
+  it('says where it listens and stores, and what to tell Bazel and NuGet', async () => {
     await using running = await startTestServer();
     const { message } = running.server;
     expect(message).toContain('Granary 0.1.0 is ready.');
     expect(message).toContain(`--remote_cache=grpc://${running.address('listen.grpc')}\n`);
     expect(message).toContain(`--remote_cache=http://${running.address('listen.http')}\n`);
+    expect(message).toContain(`For NuGet:\n  http://${running.address('listen.http')}/nuget/v3/index.json\n`);
     expect(message).toContain(`admin   ${running.address('listen.admin')}\n`);
     expect(message).toMatch(/store {3}\/.*granary-.* \(0 B of 64 MiB\)/);
     expect(message).not.toContain('WARNING');
@@ -92,6 +93,7 @@ describe('a server', () => {
     await using running = await startTestServer({ 'listen.http': 'none', 'listen.admin': 'none' });
     expect(running.server.listeners.map(({ key }) => key)).toEqual(['listen.grpc']);
     expect(running.server.message).toContain('For Bazel:\n  --remote_cache=grpc://');
+    expect(running.server.message).not.toContain('NuGet');
   });
 
   it('serves metrics and health, but no statistics, on telemetry.metrics_addr', async () => {

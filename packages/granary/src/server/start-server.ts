@@ -340,7 +340,7 @@ async function assemble(
   const warnings = exposureWarnings(config);
   for (const warning of warnings) logger.warning('{Warning}', warning);
   const { bytes, maxBytes } = store.stats();
-  lifecycle.message = readyMessage({ version, listeners, directory, bytes, maxBytes, warnings });
+  lifecycle.message = readyMessage({ version, listeners, directory, bytes, maxBytes, servesFeeds, warnings });
   logger.information('Granary {Version} serves {Listeners} from {Directory}', version, stats().listeners, directory);
   return lifecycle;
 }

@@ -42,7 +42,8 @@ async function modulesLoadedBy(words: readonly string[], whileItRuns?: (process:
   return result.map(({ url }) => url).filter((url) => url.includes('/packages/'));
 }
 
-const isNuGet = (url: string) => /\/packages\/nuget\/|\/cli\/nuget\//.test(url);
+const isNuGet = (url: string) =>
+  /\/packages\/nuget(-proxy)?\/|\/packages\/http\/|\/cli\/nuget\/|nuget-service/.test(url);
 
 describe.skipIf(!existsSync(MAIN))('the process', () => {
   it.each(['SIGINT', 'SIGTERM'] as const)('puts away what is not finished when it gets %s', async (signal) => {
@@ -68,7 +69,7 @@ describe.skipIf(!existsSync(MAIN))('the process', () => {
     expect(await err).toBe('');
   });
 
-  it('loads nothing of NuGet for other commands', async () => {
+  it('loads nothing of NuGet, nor of an HTTP client, before somebody asks for it', async () => {
     const serving = await modulesLoadedBy(
       [
         'serve',
