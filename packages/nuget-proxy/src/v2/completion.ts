@@ -3,9 +3,9 @@ import type { Answer } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { sendDocument } from '../http/document-answer.js';
 import { HttpError } from '../http/http-error.js';
+import { historyOf } from './lists/package-history.js';
+import type { V2Request } from './lists/package-lists.js';
 import { ODataQuery } from './odata-query.js';
-import { historyOf } from './package-history.js';
-import type { V2Request } from './package-lists.js';
 
 /** As many as galleries give. */
 const MAX_IDS = 30;

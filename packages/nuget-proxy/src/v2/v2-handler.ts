@@ -7,13 +7,13 @@ import { HttpError } from '../http/http-error.js';
 import { sendPackage } from '../http/package-answer.js';
 import { deletePackage, identityOf, pushPackage, relistPackage } from '../http/publishing.js';
 import { answerIds, answerVersions } from './completion.js';
-import { packageUrl } from './entry-document.js';
-import { odataError } from './odata-error.js';
+import { packageUrl } from './documents/entry-document.js';
+import { odataError } from './documents/odata-error.js';
+import { metadataDocument, serviceDocument } from './documents/service-documents.js';
+import { historyOf } from './lists/package-history.js';
+import { answerPackage, LISTS, type V2Request } from './lists/package-lists.js';
 import { ODataQuery } from './odata-query.js';
-import { historyOf } from './package-history.js';
-import { answerPackage, LISTS, type V2Request } from './package-lists.js';
 import { parseResource, type ResourcePart } from './resource-path.js';
-import { metadataDocument, serviceDocument } from './service-documents.js';
 
 const XML_TYPE = 'application/xml;charset=utf-8';
 /** What is answered without asking a feed is always the same. */

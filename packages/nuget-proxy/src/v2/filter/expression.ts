@@ -1,4 +1,4 @@
-import type { PackageProperty } from '../package-properties.js';
+import type { PackageProperty } from '../documents/package-properties.js';
 
 export type ValueType = 'text' | 'number' | 'boolean' | 'date';
 export type Comparison = 'eq' | 'ne' | 'gt' | 'ge' | 'lt' | 'le';

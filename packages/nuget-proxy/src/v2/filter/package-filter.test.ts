@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { PackageRecord } from '../../feed/package-record.js';
 import { FeedUrls } from '../../http/feed-urls.js';
 import { record } from '../../http/testing/memory-feed.js';
-import type { PackageEntry } from '../package-history.js';
+import type { PackageEntry } from '../lists/package-history.js';
 import { PackageFilter } from './package-filter.js';
 import { parseOrder } from './package-order.js';
 

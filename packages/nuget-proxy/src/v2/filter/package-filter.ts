@@ -1,8 +1,8 @@
 import { NuGetVersion } from '@granary/nuget';
 import type { FeedUrls } from '../../http/feed-urls.js';
 import { HttpError } from '../../http/http-error.js';
-import type { PackageEntry } from '../package-history.js';
-import type { PropertyValue } from '../package-properties.js';
+import type { PropertyValue } from '../documents/package-properties.js';
+import type { PackageEntry } from '../lists/package-history.js';
 import type { Comparison, Expression } from './expression.js';
 import { parseFilter } from './parse-filter.js';
 

@@ -1,8 +1,8 @@
 import { NuGetVersion } from '@granary/nuget';
 import type { FeedUrls } from '../../http/feed-urls.js';
 import { HttpError } from '../../http/http-error.js';
-import type { PackageEntry } from '../package-history.js';
-import { packageProperty } from '../package-properties.js';
+import { packageProperty } from '../documents/package-properties.js';
+import type { PackageEntry } from '../lists/package-history.js';
 import { orderOf } from './package-filter.js';
 
 const MAX_KEYS = 8;

@@ -1,5 +1,5 @@
 import { HttpError } from '../../http/http-error.js';
-import { type EdmType, packageProperty } from '../package-properties.js';
+import { type EdmType, packageProperty } from '../documents/package-properties.js';
 import { type Comparison, type Expression, filterFunction, type ValueType } from './expression.js';
 import { type Token, tokensOf } from './tokens.js';
 

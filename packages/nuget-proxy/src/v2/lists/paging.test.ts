@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { record } from '../http/testing/memory-feed.js';
-import { TestServer } from '../http/testing/test-server.js';
-import { SearchFeed } from './testing/search-feed.js';
-import { pageAt, pagesAt } from './testing/v2-feed.js';
+import { record } from '../../http/testing/memory-feed.js';
+import { TestServer } from '../../http/testing/test-server.js';
+import { SearchFeed } from '../testing/search-feed.js';
+import { pageAt, pagesAt } from '../testing/v2-feed.js';
 
 /** Packages with as many versions as named; every fifth version is a prerelease. */
 async function serving(versionsOfEach: readonly number[]) {

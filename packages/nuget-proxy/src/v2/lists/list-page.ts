@@ -1,5 +1,5 @@
-import { HttpError } from '../http/http-error.js';
-import type { Continuation, ODataQuery } from './odata-query.js';
+import { HttpError } from '../../http/http-error.js';
+import type { Continuation, ODataQuery } from '../odata-query.js';
 import type { PackageEntry } from './package-history.js';
 
 /** Packages of a page, at most: as galleries have it. */

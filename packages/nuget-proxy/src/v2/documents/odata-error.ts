@@ -1,4 +1,4 @@
-import type { ErrorBody } from '../http/exchange.js';
+import type { ErrorBody } from '../../http/exchange.js';
 import { ATOM_NAMESPACES } from './entry-document.js';
 import { XmlWriter } from './xml-writer.js';
 

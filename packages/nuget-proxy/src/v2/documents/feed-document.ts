@@ -1,6 +1,6 @@
-import type { FeedUrls } from '../http/feed-urls.js';
+import type { FeedUrls } from '../../http/feed-urls.js';
+import type { PackageEntry } from '../lists/package-history.js';
 import { ATOM_NAMESPACES, atomDate, writeEntry } from './entry-document.js';
-import type { PackageEntry } from './package-history.js';
 import { publishedOf } from './package-properties.js';
 import { XmlWriter } from './xml-writer.js';
 

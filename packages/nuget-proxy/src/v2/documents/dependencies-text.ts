@@ -1,5 +1,5 @@
 import { VersionRange } from '@granary/nuget';
-import type { DependencyGroupRecord } from '../feed/package-record.js';
+import type { DependencyGroupRecord } from '../../feed/package-record.js';
 
 /**
  * Dependencies as protocol 2 has them: `id:range:framework` joined by `|`. A range that takes everything, and the

@@ -1,9 +1,9 @@
 import { NuGetVersion, VersionRange } from '@granary/nuget';
 import { describe, expect, it } from 'vitest';
-import { MemoryFeed, record } from '../http/testing/memory-feed.js';
-import { TestServer } from '../http/testing/test-server.js';
-import { V2Client } from './testing/v2-client.js';
-import { pageAt } from './testing/v2-feed.js';
+import { MemoryFeed, record } from '../../http/testing/memory-feed.js';
+import { TestServer } from '../../http/testing/test-server.js';
+import { V2Client } from '../testing/v2-client.js';
+import { pageAt } from '../testing/v2-feed.js';
 
 async function serving() {
   const feed = new MemoryFeed();

@@ -1,7 +1,7 @@
 import { isCompatible, NuGetFramework, NuGetVersion, VersionRange } from '@granary/nuget';
-import type { Answer, FeedCall, FeedContent } from '../feed/feed-content.js';
-import { HttpError } from '../http/http-error.js';
-import type { ODataQuery } from './odata-query.js';
+import type { Answer, FeedCall, FeedContent } from '../../feed/feed-content.js';
+import { HttpError } from '../../http/http-error.js';
+import type { ODataQuery } from '../odata-query.js';
 import { historyOf, type PackageEntry } from './package-history.js';
 import { recordsOfAll } from './package-records.js';
 

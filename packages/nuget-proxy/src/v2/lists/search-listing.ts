@@ -1,11 +1,11 @@
 import { isNuGetError, NuGetVersion, type SearchOptions } from '@granary/nuget';
-import { FeedUnavailableError } from '../errors.js';
-import type { Answer, CacheState, FeedCall, FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
-import type { PackageRecord } from '../feed/package-record.js';
-import { HttpError } from '../http/http-error.js';
+import { FeedUnavailableError } from '../../errors.js';
+import type { Answer, CacheState, FeedCall, FeedContent, SearchAnswer, SearchHit } from '../../feed/feed-content.js';
+import type { PackageRecord } from '../../feed/package-record.js';
+import { HttpError } from '../../http/http-error.js';
+import type { Continuation, ODataQuery } from '../odata-query.js';
 import { AT_ONCE, mapAtOnce } from './batches.js';
 import { countOf, PAGE_SIZE, type Page } from './list-page.js';
-import type { Continuation, ODataQuery } from './odata-query.js';
 import { historyOf, type PackageEntry } from './package-history.js';
 
 export interface SearchInit {

@@ -1,4 +1,4 @@
-import type { FeedUrls } from '../http/feed-urls.js';
+import type { FeedUrls } from '../../http/feed-urls.js';
 import { type EdmType, PACKAGE_PROPERTIES } from './package-properties.js';
 import { XmlWriter } from './xml-writer.js';
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { record } from '../http/testing/memory-feed.js';
-import { TestServer } from '../http/testing/test-server.js';
-import { SearchFeed } from './testing/search-feed.js';
-import { V2Client } from './testing/v2-client.js';
-import { pageAt } from './testing/v2-feed.js';
+import { record } from '../../http/testing/memory-feed.js';
+import { TestServer } from '../../http/testing/test-server.js';
+import { SearchFeed } from '../testing/search-feed.js';
+import { V2Client } from '../testing/v2-client.js';
+import { pageAt } from '../testing/v2-feed.js';
 
 const full = record('A.B', '1.2.3', {
   title: 'T & U',

@@ -1,6 +1,6 @@
-import type { FeedUrls } from '../http/feed-urls.js';
+import type { FeedUrls } from '../../http/feed-urls.js';
+import type { PackageEntry } from '../lists/package-history.js';
 import { dependenciesText } from './dependencies-text.js';
-import type { PackageEntry } from './package-history.js';
 
 export type EdmType = 'Edm.String' | 'Edm.Boolean' | 'Edm.DateTime' | 'Edm.Int32' | 'Edm.Int64';
 

@@ -1,5 +1,5 @@
-import type { FeedUrls } from '../http/feed-urls.js';
-import type { PackageEntry } from './package-history.js';
+import type { FeedUrls } from '../../http/feed-urls.js';
+import type { PackageEntry } from '../lists/package-history.js';
 import { PACKAGE_PROPERTIES, type PackageProperty, publishedOf } from './package-properties.js';
 import { type Attributes, XmlWriter } from './xml-writer.js';
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { FeedUnavailableError } from '../errors.js';
-import { record } from '../http/testing/memory-feed.js';
-import { TestServer } from '../http/testing/test-server.js';
-import { SearchFeed } from './testing/search-feed.js';
-import { pageAt, pagesAt } from './testing/v2-feed.js';
+import { FeedUnavailableError } from '../../errors.js';
+import { record } from '../../http/testing/memory-feed.js';
+import { TestServer } from '../../http/testing/test-server.js';
+import { SearchFeed } from '../testing/search-feed.js';
+import { pageAt, pagesAt } from '../testing/v2-feed.js';
 
 async function serving(...names: readonly string[]) {
   const feed = new SearchFeed();
