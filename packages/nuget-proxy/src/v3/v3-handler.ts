@@ -22,7 +22,11 @@ const HIVES: ReadonlySet<string> = new Set<RegistrationHive>([
   'registration-gz-semver2',
 ]);
 
-const NO_VULNERABILITIES: Answer<ReadonlyMap<string, never>> = { value: new Map(), state: 'hit', asOf: 0 };
+const NO_VULNERABILITIES: Answer<ReadonlyMap<string, never>> = {
+  value: new Map<string, never>(),
+  state: 'hit',
+  asOf: 0,
+};
 
 /** A feed, and where it is as this client sees it. */
 export interface V3Context {
