@@ -9,6 +9,18 @@ interface ConditionalHeaders {
   readonly 'if-none-match'?: string | undefined;
   readonly 'if-modified-since'?: string | undefined;
   readonly 'if-range'?: string | undefined;
+  readonly 'if-match'?: string | undefined;
+  readonly 'if-unmodified-since'?: string | undefined;
+}
+
+/** Whether the client wants only a representation that this isn't any more (RFC 9110, sections 13.1.1 and 13.1.4). */
+export function isAnother(headers: ConditionalHeaders, { etag, lastModified }: Validators): boolean {
+  const tags = headers['if-match'];
+  // Tags that are weak never match, and something is there, whatever its tag will be.
+  if (tags !== undefined) return !listOf(tags).some((tag) => tag === '*' || tag === etag);
+  const since = headers['if-unmodified-since'];
+  if (since === undefined || lastModified === undefined) return false;
+  return wholeSeconds(lastModified) > Date.parse(since);
 }
 
 /** Whether the client has this representation already (RFC 9110, section 13.2.2). Dates count only without tags. */
@@ -29,9 +41,11 @@ export function wantsRangeOf(headers: ConditionalHeaders, { etag, lastModified }
 }
 
 function namesTag(list: string, etag: string): boolean {
-  const tags = list.split(',').map((tag) => tag.trim());
+  const tags = listOf(list);
   return tags.includes('*') || tags.includes(etag) || tags.includes(`W/${etag}`);
 }
+
+const listOf = (header: string): string[] => header.split(',').map((tag) => tag.trim());
 
 /** Dates in headers have no milliseconds. */
 const wholeSeconds = (date: Date): number => Math.floor(date.getTime() / 1000) * 1000;
