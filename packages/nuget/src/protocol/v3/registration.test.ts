@@ -299,6 +299,25 @@ describe('catalog entries', () => {
     expect(await list(feedOf(body))).toMatchObject([{ downloads }]);
   });
 
+  it('survive numbers, dates and versions of any size', async () => {
+    const digits = '9'.repeat(400);
+    const document = JSON.stringify({
+      items: [
+        inlined(
+          leaf('1.0.0', { packageSize: 'HUGE', downloads: digits, published: `${digits}-01-01T00:00:00Z` }),
+          leaf(`${digits}.0.0`),
+          leaf(`2.0.0-${digits}`),
+          leaf('3.0.0', { dependencyGroups: [{ dependencies: [{ id: 'B', range: `[${digits}, )` }] }] }),
+        ),
+        page(`${BASE}far.json`, `${digits}.0`, digits),
+      ],
+    }).replaceAll('"HUGE"', '1e999');
+    const all = await list(feedOf(document));
+    expect(texts(all)).toEqual(['1.0.0', `2.0.0-${digits}`, '3.0.0']);
+    expect(all[0]).toMatchObject({ packageSize: undefined, downloads: undefined, published: undefined });
+    expect(all[2]?.dependencyGroups).toMatchObject([{ dependencies: [] }]);
+  });
+
   it('give no packages that are neither http nor https', async () => {
     const item = { ...leaf('1.0.0'), packageContent: 'file:///etc/passwd' };
     expect(await list(feedOf({ items: [inlined(item)] }))).toMatchObject([{ packageUrl: undefined }]);

@@ -26,6 +26,12 @@ describe('a search', () => {
     expect(feed.requests.at(-1)?.cacheKey).toBeUndefined();
   });
 
+  it('survives numbers of any size', async () => {
+    const { provider } = answering('{"totalHits":1e999,"data":[{"id":"A","version":"1.0.0","totalDownloads":-1e999}]}');
+    const { total, results } = await provider.search('');
+    expect([total, results[0]?.totalDownloads]).toEqual([undefined, undefined]);
+  });
+
   it('has defaults for what is not said', async () => {
     const { feed, provider } = answering({ data: [] });
     expect(await provider.search('')).toEqual({ results: [], total: undefined });
