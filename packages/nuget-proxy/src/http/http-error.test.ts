@@ -48,17 +48,23 @@ describe('an error', () => {
     }
   });
 
-  it('of a feed that can not be asked says when to try again', () => {
+  it('of a feed that can not be asked says when to try again, if the source asked for that', () => {
     const status = (retryAfterMs?: number) =>
       toHttpError(new FeedUnavailableError('feed', 'https://secret.test failed', { retryAfterMs }), 'read');
     expect(status()).toMatchObject({
       status: 503,
       message: 'feed can not be asked now',
-      headers: { 'Retry-After': '10' },
+      headers: {},
     });
     expect(status(1500).headers).toEqual({ 'Retry-After': '2' });
     expect(status(0).headers).toEqual({ 'Retry-After': '1' });
     expect(status(1e12).headers).toEqual({ 'Retry-After': '3600' });
+  });
+
+  it('of a feed that is not asked because it is down lets nobody wait for that', () => {
+    const cause = new Error('failed', { cause: Object.assign(new Error('open'), { code: 'CIRCUIT_OPEN' }) });
+    const error = toHttpError(new FeedUnavailableError('feed', 'x', { cause, retryAfterMs: 30_000 }), 'read');
+    expect(error).toMatchObject({ status: 503, headers: {} });
   });
 
   it('of a feed that answers with nonsense, or refuses this server, says that', () => {
@@ -66,7 +72,7 @@ describe('an error', () => {
       const cause = new SourceError(code, 'feed', 'https://secret.test says no');
       return toHttpError(new FeedUnavailableError('feed', cause.message, { cause }), 'read');
     };
-    const nonsense = { status: 502, message: 'feed gave no answer that makes sense', headers: { 'Retry-After': '10' } };
+    const nonsense = { status: 502, message: 'feed gave no answer that makes sense', headers: {} };
     expect(answer('INVALID_PACKAGE')).toMatchObject(nonsense);
     expect(answer('PROTOCOL')).toMatchObject(nonsense);
     expect(answer('UNAUTHORIZED')).toMatchObject({ status: 502, message: 'feed refuses this server' });

@@ -16,7 +16,9 @@ export class HttpError extends Error {
   }
 }
 
-const DEFAULT_RETRY_S = 10;
+/** What is wrong with this server is over soon. */
+const RESTART_MS = 10_000;
+const MAX_CAUSES = 8;
 const MAX_RETRY_S = 3600;
 /** Clients send credentials only after they were asked for them. */
 const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="granary", charset="UTF-8", Bearer realm="granary"' };
@@ -86,7 +88,9 @@ export function toHttpError(error: unknown, right: FeedRight): HttpError {
 
 /** Whoever reads it knows whether to wait, or to look at the source: most clients show the sentence and nothing else. */
 function ofFeed({ source, cause, retryAfterMs }: FeedUnavailableError): HttpError {
-  const wait = retryAfter(retryAfterMs);
+  // Clients that are told when to try again wait for that, in the middle of a restore. Only a source that asked for
+  // patience is worth it: how long one is down nobody knows.
+  const wait = retryAfterMs === undefined || isResting(cause) ? {} : retryAfter(retryAfterMs);
   switch (isNuGetError(cause) ? READING[cause.code] : undefined) {
     case NONSENSE:
       return new HttpError(502, `${source} gave no answer that makes sense`, wait);
@@ -100,7 +104,17 @@ function ofFeed({ source, cause, retryAfterMs }: FeedUnavailableError): HttpErro
 function answerOf(answer: Answer | undefined, message: string | undefined): HttpError {
   if (answer === undefined) return internal();
   const [status, sentence = message ?? 'the source of this package refuses it'] = answer;
-  return new HttpError(status, sentence, status === 503 ? retryAfter(undefined) : {});
+  return new HttpError(status, sentence, status === 503 ? retryAfter(RESTART_MS) : {});
+}
+
+/** Whether the source wasn't asked at all, because it failed before. */
+function isResting(error: unknown): boolean {
+  let cause = error;
+  for (let i = 0; i < MAX_CAUSES && typeof cause === 'object' && cause !== null; i++) {
+    if ('code' in cause && cause.code === 'CIRCUIT_OPEN') return true;
+    cause = (cause as { readonly cause?: unknown }).cause;
+  }
+  return false;
 }
 
 /** What another server said may have its address in it; what is said here of what the client sent has not. */
@@ -108,8 +122,8 @@ function ownMessage(error: NuGetError): string | undefined {
   return 'source' in error ? undefined : error.message;
 }
 
-function retryAfter(ms: number | undefined): { readonly 'Retry-After': string } {
-  const seconds = ms === undefined ? DEFAULT_RETRY_S : Math.ceil(ms / 1000);
+function retryAfter(ms: number): { readonly 'Retry-After': string } {
+  const seconds = Math.ceil(ms / 1000);
   return { 'Retry-After': String(Math.min(Math.max(seconds, 1), MAX_RETRY_S)) };
 }
 
