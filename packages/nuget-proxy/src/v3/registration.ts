@@ -180,6 +180,8 @@ export function isSemVer2(record: PackageRecord): boolean {
 }
 
 function isSemVer2Range(text: string): boolean {
+  // Nearly no range has labels, and a package may have thousands of dependencies in all of its versions.
+  if (!/[-+]/.test(text)) return false;
   const range = VersionRange.tryParse(text);
   return range?.minVersion?.isSemVer2 === true || range?.maxVersion?.isSemVer2 === true;
 }

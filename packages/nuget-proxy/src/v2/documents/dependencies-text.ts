@@ -1,5 +1,7 @@
-import { VersionRange } from '@granary/nuget';
 import type { DependencyGroupRecord } from '../../feed/package-record.js';
+
+/** What old clients can't read. */
+const ANY = '(, )';
 
 /**
  * Dependencies as protocol 2 has them: `id:range:framework` joined by `|`. A range that takes everything, and the
@@ -10,13 +12,8 @@ export function dependenciesText(groups: readonly DependencyGroupRecord[]): stri
   for (const { targetFramework = '', dependencies } of groups) {
     if (dependencies.length === 0 && targetFramework !== '') parts.push(`::${targetFramework}`);
     for (const { id, range } of dependencies) {
-      parts.push(`${id}:${rangeText(range)}:${targetFramework}`.replace(/:+$/, ''));
+      parts.push(`${id}:${range === ANY ? '' : range}:${targetFramework}`.replace(/:+$/, ''));
     }
   }
   return parts.join('|');
-}
-
-/** Old clients can't read a range without any bound. */
-function rangeText(range: string): string {
-  return VersionRange.tryParse(range)?.equals(VersionRange.all) === true ? '' : range;
 }
