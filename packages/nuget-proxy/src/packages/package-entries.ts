@@ -1,5 +1,5 @@
 import type { ActionResultStore, BlobStore } from '@granary/blobs';
-import { NupkgReader, type PackageIdentity } from '@granary/nuget';
+import { NuGetError, NupkgReader, type PackageIdentity } from '@granary/nuget';
 import type { Logger } from '@granary/telemetry';
 import type { FeedCall } from '../feed/feed-content.js';
 import type { KeptPackages } from './kept-packages.js';
@@ -57,6 +57,7 @@ export class PackageEntries {
     const { digest } = entry;
     const key = packageKey(identity);
     const name = entryKey(source, key);
+    if (always) this.#list();
     await blobs.write(digest, bytes, call);
     await actionResults.set(name, encodeEntry(key, entry), call);
     const keeping = this.#kept?.keep(name, identity.id, digest, always);
@@ -69,7 +70,7 @@ export class PackageEntries {
     const name = entryKey(source, packageKey(identity));
     if (this.#kept?.get(name)?.always) return true;
     const entry = await this.find(source, identity, undefined);
-    if (entry !== undefined) await this.#kept?.keep(name, identity.id, entry.digest, true);
+    if (entry !== undefined) await this.#list().keep(name, identity.id, entry.digest, true);
     return entry !== undefined;
   }
 
@@ -99,6 +100,12 @@ export class PackageEntries {
   /** Resolves when nothing is being written any more. */
   async settled(): Promise<void> {
     await Promise.all(this.#background);
+  }
+
+  /** @throws NuGetError `INVALID_OPTION` when there is no list of what is kept */
+  #list(): KeptPackages {
+    if (this.#kept !== undefined) return this.#kept;
+    throw new NuGetError('INVALID_OPTION', 'a package store without a list of kept packages can keep none: `kept`');
   }
 
   /** A package is here although the list of those that are kept can't be written. */
