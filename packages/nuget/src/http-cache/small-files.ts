@@ -4,9 +4,11 @@ import { type TemporaryFile, temporaryPath } from './temporary-files.js';
 
 /** Longer files take so long to write that handing them to another thread doesn't matter any more. */
 export const SMALL_BYTES = 64 * 1024;
-/** A step that takes longer is one over a network, or of a disk that is busy. */
-const SLOW_MS = 5;
+/** Steps that take longer on average go over a network, or to a disk that is busy. One alone may be bad luck. */
+const SLOW_MS = 3;
 const SLOW_FOR_MS = 10_000;
+/** Weight of a step in the average. */
+const WEIGHT = 1 / 8;
 
 /**
  * Small files, read and written in one go. A restore keeps hundreds of them, and handing each step of that to the thread
@@ -14,6 +16,7 @@ const SLOW_FOR_MS = 10_000;
  * nobody waits for a network drive: ask {@link areFast} first.
  */
 export class SmallFiles {
+  #averageMs = 0;
   #slowUntil = Number.NEGATIVE_INFINITY;
 
   get areFast(): boolean {
@@ -63,7 +66,11 @@ export class SmallFiles {
       return work();
     } finally {
       const end = performance.now();
-      if (end - start > SLOW_MS) this.#slowUntil = end + SLOW_FOR_MS;
+      this.#averageMs += (end - start - this.#averageMs) * WEIGHT;
+      if (this.#averageMs > SLOW_MS) {
+        this.#averageMs = 0;
+        this.#slowUntil = end + SLOW_FOR_MS;
+      }
     }
   }
 }
