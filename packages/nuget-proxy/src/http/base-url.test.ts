@@ -50,20 +50,17 @@ describe('the origin that a client sees', () => {
 
   it('has nothing but a host in it, whatever the header says', () => {
     fc.assert(
-      fc.property(
-        fc.oneof(fc.string(), fc.domain(), fc.webAuthority({ withPort: true, withUserInfo: true })),
-        (host) => {
-          let origin: string;
-          try {
-            origin = from(host);
-          } catch {
-            return;
-          }
-          const url = new URL(`${origin}/nuget`);
-          expect([url.username, url.password, url.pathname, url.search, url.hash]).toEqual(['', '', '/nuget', '', '']);
-          expect(origin).toMatch(/^http:\/\/[\w.[\]:-]+$/);
-        },
-      ),
+      fc.property(fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...'aZ.:@/[]%#?1-_ \\') })), (host) => {
+        let origin: string;
+        try {
+          origin = from(host);
+        } catch {
+          return;
+        }
+        const url = new URL(`${origin}/nuget`);
+        expect([url.username, url.password, url.pathname, url.search, url.hash]).toEqual(['', '', '/nuget', '', '']);
+        expect(origin).toMatch(/^http:\/\/[\w.[\]:-]+$/);
+      }),
     );
   });
 });

@@ -1,15 +1,9 @@
-import { MemoryLayer } from '@granary/cache';
-import { SourceRepository } from '@granary/nuget';
-import { buildPackage, type FeedServerOptions, type PackageInit, startFeedServer } from '@granary/nuget/testing';
+import type { PackageInit } from '@granary/nuget/testing';
 import { describe, expect, it } from 'vitest';
-import type { Kept } from '../feed/kept-answers.js';
-import { MergedFeed } from '../feed/merged-feed.js';
-import { UpstreamFeed } from '../feed/upstream-feed.js';
-import { upstreamSourceOptions } from '../feed/upstream-feed-options.js';
 import { MemoryFeed, record } from '../http/testing/memory-feed.js';
 import { TestServer } from '../http/testing/test-server.js';
-import { StoreUnderTest } from '../packages/testing/store-under-test.js';
 import { documentsOf } from './testing/documents-of.js';
+import { ProxiedUpstream, type ProxiedUpstreamOptions } from './testing/proxied-upstream.js';
 
 /** What packages say of themselves leads there, and to the upstream. */
 const OUTWARD = new Set([
@@ -71,60 +65,36 @@ async function walk(server: TestServer, roots: readonly string[], upstream: stri
   return documents.map(({ url }) => url.slice(server.url.length));
 }
 
-/** A feed over an upstream of the test's own, in either protocol. */
-async function withUpstream(
-  options: FeedServerOptions & { readonly protocol?: 'v2' | 'v3' },
-  run: (feed: UpstreamFeed, url: string) => Promise<void>,
-): Promise<void> {
-  await using upstream = await startFeedServer(options);
-  for (const init of packagesOf(upstream.url)) await upstream.packages.add({ content: buildPackage(init) });
-  upstream.packages.setListed('My.Package', '1.0.0', false);
-  upstream.settings.vulnerabilities = [
-    { id: 'My.Package', severity: 1, url: `${upstream.url}/advisories/1`, versions: '(, 1.1.0]' },
-    { id: 'My.Package', severity: 2, url: 'https://advisories.test/2', versions: '(, )' },
-  ];
-  await using packages = await StoreUnderTest.open();
-  const sourceUrl = options.protocol === 'v2' ? upstream.v2Url : upstream.v3Url;
-  await using source = new SourceRepository({ name: 'up', sourceUrl, ...upstreamSourceOptions });
-  const layers = [new MemoryLayer<Kept>({ maxEntries: 1000 })];
-  const feed = new UpstreamFeed({ name: 'up', upstream: source, packages: packages.store, layers });
-  try {
-    await run(feed, upstream.url);
-  } finally {
-    await feed.close();
-  }
-}
-
 describe('every URL in every document leads to something here, and to no upstream', () => {
-  it.each<[string, FeedServerOptions & { readonly protocol?: 'v2' | 'v3' }]>([
+  it.each<[string, ProxiedUpstreamOptions]>([
     ['of protocol 3', {}],
     ['of protocol 3 with pages', { registration: 'paged', registrationPageSize: 2, gzip: true }],
     ['of protocol 2', { protocol: 'v2' }],
   ])('over an upstream %s', async (_, options) => {
-    await withUpstream(options, async (feed, upstream) => {
-      const upstreamHosts = new Set([new URL(upstream).host]);
-      await using server = await TestServer.start({
-        all: new MergedFeed({ sources: [feed] }),
-        bySource: { up: feed },
-        upstreamHosts,
-      });
-      const roots = ['/v3/index.json', '/up/v3/index.json', '/v2/', ...V2_LISTS.map((list) => `/up/v2/${list}`)];
-      const seen = await walk(server, roots, upstream);
-      expect(seen.filter((path) => path.startsWith('/up/v2/')).length).toBeGreaterThan(10);
-      for (const folder of ['/v3', '/up/v3']) {
-        expect(seen).toEqual(
-          expect.arrayContaining([
-            `${folder}/flatcontainer/my.package/2.0.0/my.package.2.0.0.nupkg`,
-            `${folder}/registration/other.one/1.0.0.json`,
-            `${folder}/registration-gz/my.package/index.json`,
-            `${folder}/registration-gz-semver2/my.package/1.2.0-beta.1.json`,
-            `${folder}/registration-gz-semver2/my.package/page/1.0.0/2.1.0.json`,
-            `${folder}/details/My.Package/1.0.0`,
-          ]),
-        );
-      }
-      if (options.protocol !== 'v2') expect(seen).toContain('/v3/vulnerabilities/all.json');
-    });
+    await using proxied = await ProxiedUpstream.start(options);
+    const { server, upstream } = proxied;
+    for (const init of packagesOf(upstream.url)) await upstream.packages.add(init);
+    upstream.packages.setListed('My.Package', '1.0.0', false);
+    upstream.settings.vulnerabilities = [
+      { id: 'My.Package', severity: 1, url: `${upstream.url}/advisories/1`, versions: '(, 1.1.0]' },
+      { id: 'My.Package', severity: 2, url: 'https://advisories.test/2', versions: '(, )' },
+    ];
+    const roots = ['/v3/index.json', '/up/v3/index.json', '/v2/', ...V2_LISTS.map((list) => `/up/v2/${list}`)];
+    const seen = await walk(server, roots, upstream.url);
+    expect(seen.filter((path) => path.startsWith('/up/v2/')).length).toBeGreaterThan(10);
+    for (const folder of ['/v3', '/up/v3']) {
+      expect(seen).toEqual(
+        expect.arrayContaining([
+          `${folder}/flatcontainer/my.package/2.0.0/my.package.2.0.0.nupkg`,
+          `${folder}/registration/other.one/1.0.0.json`,
+          `${folder}/registration-gz/my.package/index.json`,
+          `${folder}/registration-gz-semver2/my.package/1.2.0-beta.1.json`,
+          `${folder}/registration-gz-semver2/my.package/page/1.0.0/2.1.0.json`,
+          `${folder}/details/My.Package/1.0.0`,
+          `${folder}/vulnerabilities/all.json`,
+        ]),
+      );
+    }
   });
 
   it('of a feed with more versions than an index has in it', async () => {
