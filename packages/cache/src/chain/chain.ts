@@ -3,6 +3,7 @@ import { CacheClosedError, InvalidValueError, KeyNotFoundError } from '../errors
 import { checkTag, checkTags } from '../invalidation/tags.js';
 import { checkKey } from '../key.js';
 import type { Entry, MaybePromise, OpOptions } from '../layer.js';
+import { isFresh } from '../layers/lifetime.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from './chain-options.js';
 import { type ChainParts, chainParts } from './chain-parts.js';
@@ -33,6 +34,7 @@ export class Chain<V, K extends string = string> {
   #turn = 0;
   #memoryMs = 0;
   readonly #early: number;
+  readonly #isTraced: boolean;
   readonly #loadDefaults: LoadOptions;
   readonly #hits: number[];
   #misses = 0;
@@ -47,6 +49,7 @@ export class Chain<V, K extends string = string> {
     this.#recorder = parts.recorder;
     this.#gets = this.#memory && parts.recorder?.memoryGets(layer.name);
     this.#early = options.earlyRefresh ?? 0;
+    this.#isTraced = options.tracer?.enabled === true;
     this.#loadDefaults = parts.loadDefaults;
     this.#hits = parts.storeys.map(() => 0);
   }
@@ -231,6 +234,11 @@ export class Chain<V, K extends string = string> {
     return found.then((result) => this.#answer(key, result, options, start));
   }
 
+  /** Whether a load can wait for what the first layer says at once, and nobody wants a span of that. */
+  get #looksFirst(): boolean {
+    return this.#first.isPlain && (this.#memory !== undefined || !this.#isTraced);
+  }
+
   /** A value that is in memory, on the shortest way (`bench/cache.mjs`). A key that is there was checked when it came. */
   #peek(memory: MemoryLayer<V>, key: string): V | undefined {
     if (this.#recorder !== undefined) return this.#peekTimed(memory, key, this.#recorder);
@@ -278,7 +286,7 @@ export class Chain<V, K extends string = string> {
 
   #answer(
     key: string,
-    found: Found<V>,
+    found: Pick<Found<V>, 'fresh' | 'layer'>,
     options: ChainGetOptions | undefined,
     start: number,
     end?: number,
@@ -316,10 +324,23 @@ export class Chain<V, K extends string = string> {
     const start = recorder?.now() ?? 0;
     let load = loads.get(key);
     if (load === undefined) {
+      let looked = peeked;
+      let held = peeked ? this.#first.peekStale(key) : undefined;
+      if (!peeked && this.#looksFirst && (given?.earlyRefresh ?? this.#early) === 0) {
+        // Most of what is asked for is there, and needs no load that others could join.
+        const entry = this.#first.find(key, given);
+        if (!(entry instanceof Promise)) {
+          looked = true;
+          held = entry;
+          if (entry !== undefined && isFresh(entry, this.#parts.clock())) {
+            return this.#answer(key, { fresh: entry, layer: 0 }, given, start);
+          }
+        }
+      }
       const options = given === undefined ? this.#loadDefaults : { ...this.#loadDefaults, ...given };
       if (given?.tags !== undefined) checkTags(given.tags);
       load = loads.begin(key, loader, options);
-      this.#lookThenLoad(load, signal !== undefined, peeked);
+      this.#lookThenLoad(load, signal !== undefined, looked, held);
     }
     return load.isRefresh ? this.#find(load, given, start) : this.#join(load, given, start);
   }
@@ -346,9 +367,11 @@ export class Chain<V, K extends string = string> {
     return found instanceof Promise ? found.then(answer) : answer(found);
   }
 
-  #lookThenLoad(load: Load<V>, abortable: boolean, peeked: boolean): void {
+  /** @param held what the first layer has, where it was asked already */
+  #lookThenLoad(load: Load<V>, abortable: boolean, looked: boolean, held: Entry<V> | undefined): void {
     const { lookups, loads } = this.#parts;
-    const found = lookups.findFor(load.key, load.ticket, abortable ? load : undefined, load.options.span, peeked);
+    const options = abortable ? load : undefined;
+    const found = lookups.findFor(load.key, load.ticket, options, load.options.span, looked, held);
     if (!(found instanceof Promise)) {
       this.#loadUnlessFound(load, found);
       return;

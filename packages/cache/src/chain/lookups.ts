@@ -87,18 +87,20 @@ export class Lookups<V> {
    * The same for a load, which is what callers wait for: its ticket and its signal count.
    *
    * @param parent the span that the load is part of
-   * @param peeked whether the first layer was asked already, and had nothing fresh
+   * @param looked whether the first layer was asked already, and had nothing fresh
+   * @param held what it had instead
    */
   findFor(
     key: string,
     ticket: Ticket,
     options: GetOptions | undefined,
     parent: SpanContext | undefined,
-    peeked: boolean,
+    looked: boolean,
+    held: Entry<V> | undefined,
   ): MaybePromise<Found<V>> {
     const found = new Found<V>();
-    if (peeked) found.take(this.#storeys[0]?.peekStale(key), 0, this.#clock);
-    const waiting = this.#scan(key, found, peeked ? 1 : 0, options, parent);
+    if (looked) found.take(held, 0, this.#clock);
+    const waiting = this.#scan(key, found, looked ? 1 : 0, options, parent);
     return waiting === undefined ? this.#bringUp(key, found) : this.#goOn(key, found, waiting, ticket, options);
   }
 
