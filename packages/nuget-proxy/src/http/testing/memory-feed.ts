@@ -8,6 +8,7 @@ import type {
   FeedContent,
   ListedVersion,
   PackageContent,
+  PackageReader,
   PushCall,
   ReceivedPackage,
   SearchAnswer,
@@ -47,6 +48,8 @@ export class MemoryFeed implements FeedContent {
   waitsFor: Promise<unknown> | undefined;
   /** In place of the package's bytes. */
   stream: ((part: { offset?: number | undefined; limit?: number | undefined }) => Readable) | undefined;
+  /** In place of the package's bytes, too. */
+  reader: PackageReader | undefined;
   /** In place of what is known of a package. */
   content: Partial<Pick<PackageContent, 'size' | 'etag' | 'lastModified'>> = {};
   known: ReadonlyMap<string, readonly Vulnerability[]> | undefined;
@@ -92,7 +95,18 @@ export class MemoryFeed implements FeedContent {
       ...this.content,
       state: this.state,
       open: (part = {}) => stream(part).once('close', close),
+      ...(this.reader && { read: () => this.#closing(this.reader as PackageReader, close) }),
       release: close,
+    };
+  }
+
+  #closing(reader: PackageReader, whenClosed: () => void): PackageReader {
+    return {
+      next: () => reader.next(),
+      close: async () => {
+        whenClosed();
+        await reader.close();
+      },
     };
   }
 
