@@ -58,6 +58,7 @@ export class SourceError extends NuGetError {
   }
 }
 
+/** No source that was asked has the package, or this version of it: code `PACKAGE_NOT_FOUND`. All of them answered. */
 export class PackageNotFoundError extends NuGetError {
   readonly packageId: string;
   readonly version: string | undefined;

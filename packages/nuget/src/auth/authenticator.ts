@@ -3,6 +3,7 @@ import { redactText } from '@granary/telemetry';
 import { NuGetError, SourceError } from '../errors.js';
 import { authorizationOf, type CredentialProvider, type Credentials, splitUserinfo } from './credentials.js';
 
+/** Whose requests an `Authenticator` is for, and where its credentials come from. */
 export interface AuthenticatorOptions {
   /** Name of the source. */
   readonly source: string;

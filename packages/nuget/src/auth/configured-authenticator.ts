@@ -4,6 +4,7 @@ import { Authenticator } from './authenticator.js';
 import type { CredentialProvider } from './credentials.js';
 import { externalEndpointProvider } from './external-endpoints.js';
 
+/** What `configuredAuthenticator` takes beside the configuration and the source. */
 export interface ConfiguredAuthenticatorOptions {
   /** Default `process.env`. */
   readonly environment?: Environment | undefined;

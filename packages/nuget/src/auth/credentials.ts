@@ -6,6 +6,7 @@ export type Credentials =
   | { readonly type: 'bearer'; readonly token: string }
   | { readonly type: 'none' };
 
+/** What a `CredentialProvider` is told of the 401 that it is asked for. */
 export interface CredentialRequest {
   /** Name of the source. */
   readonly source: string;

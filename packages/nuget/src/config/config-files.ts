@@ -4,6 +4,7 @@ import { NuGetError } from '../errors.js';
 import { type ConfigFile, DEFAULT_CONFIG, parseConfigFile, readConfigFile } from './config-file.js';
 import { nugetLocations, type PlatformOptions } from './locations.js';
 
+/** Where `nuget.config` files are looked for. By default as NuGet does it for the working directory. */
 export interface ConfigFilesOptions extends PlatformOptions {
   /** Where to begin to look for `nuget.config`. Default: the working directory. */
   readonly directory?: string | undefined;

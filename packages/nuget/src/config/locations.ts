@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { posix, win32 } from 'node:path';
 import type { Environment } from './expand-environment.js';
 
+/** What stands in for the machine that this runs on, for tests and for asking about another one. */
 export interface PlatformOptions {
   /** Default `process.env`. */
   readonly environment?: Environment | undefined;
@@ -20,6 +21,7 @@ export interface NuGetLocations {
   readonly httpCache: string;
 }
 
+/** Where NuGet keeps its files on a platform, as its environment variables and the platform say. */
 export function nugetLocations({
   environment = process.env,
   platform = process.platform,

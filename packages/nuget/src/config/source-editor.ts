@@ -11,6 +11,7 @@ import { sectionOf } from './settings.js';
 import type { XmlElement } from './xml-element.js';
 import { decodeXmlName, encodeXmlName } from './xml-name.js';
 
+/** Credentials as they are written to `nuget.config`. */
 export interface SourceCredentials {
   readonly username: string;
   /** The password in clear text, or the environment variable that has it: then no secret is in the file. */
@@ -19,6 +20,7 @@ export interface SourceCredentials {
   readonly validAuthenticationTypes?: string | undefined;
 }
 
+/** What `nuget.config` says of a source. What is undefined stays as it is. */
 export interface SourceSettings {
   /** URL, or a folder: a relative one is taken from the working directory. */
   readonly url?: string | undefined;

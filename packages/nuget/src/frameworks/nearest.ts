@@ -3,6 +3,7 @@ import { isFramework, isSameFramework } from './framework-parts.js';
 import { nearestPortable } from './nearest-portable.js';
 import { NuGetFramework } from './nuget-framework.js';
 
+/** What `nearestFramework` may fall back on. */
 export interface NearestOptions {
   /**
    * Frameworks that are tried in turn when nothing goes with the target: what a project's `AssetTargetFallback` names.

@@ -11,6 +11,7 @@ import { SMALL_BYTES, SmallFiles } from './small-files.js';
 import { createTemporary, type TemporaryFile } from './temporary-files.js';
 import { readValidators, type StoredValidators, type Validators, writeValidators } from './validators.js';
 
+/** Where an `HttpCache` lies, and how much may be in it. */
 export interface HttpCacheOptions {
   /** Made when something is written. That of NuGet.Client (`defaultHttpCacheFolder()`) or any other. */
   readonly folder: string;

@@ -27,6 +27,7 @@ export type InstallEvent =
   | { readonly kind: 'extracting'; readonly identity: PackageIdentity }
   | { readonly kind: 'done'; readonly identity: PackageIdentity; readonly result: InstallResult };
 
+/** What became of one package. */
 export interface InstallResult {
   readonly identity: PackageIdentity;
   /** `present`: it was there before, or another process was faster. */
@@ -41,6 +42,7 @@ export interface InstallResult {
   readonly error?: unknown;
 }
 
+/** Where a `PackageInstaller` takes packages from, and where it puts them. */
 export interface PackageInstallerOptions {
   /** The folder of packages: made when it isn't there. */
   readonly folder: string;
@@ -57,6 +59,7 @@ export interface PackageInstallerOptions {
   readonly patienceMs?: number | undefined;
 }
 
+/** What goes with one call of `PackageInstaller.install`. */
 export interface InstallOptions {
   readonly signal?: AbortSignal | undefined;
   /** What it throws is ignored. */

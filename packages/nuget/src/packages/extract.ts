@@ -8,6 +8,7 @@ import { NupkgReader, type PackageFile } from './nupkg-reader.js';
 import type { RandomAccessInput } from './random-access.js';
 import type { PackageLimits } from './zip-directory.js';
 
+/** Which files of a package are extracted, by which names, and within which limits. */
 export interface ExtractPackageOptions {
   /** Which files, by path. Default: {@link isInstalledFile}, and the nuspec. */
   readonly include?: ((path: string) => boolean) | undefined;

@@ -24,6 +24,7 @@ export interface PackageFile {
   readonly modified: Date | undefined;
 }
 
+/** Limits of a `NupkgReader`. */
 export interface NupkgReaderOptions {
   readonly limits?: PackageLimits | undefined;
 }

@@ -52,6 +52,7 @@ export interface Nuspec extends PackageIdentity {
   readonly namespace: string;
 }
 
+/** A license that a nuspec names by an SPDX expression, or by a file in the package. */
 export interface PackageLicense {
   /** An SPDX expression, or a path in the package. */
   readonly type: 'expression' | 'file';
@@ -68,6 +69,7 @@ export interface PackageRepository {
   readonly commit?: string | undefined;
 }
 
+/** What a package is for, where that is more than to be depended on: `DotnetTool`, `Template`. */
 export interface PackageType {
   /** `DotnetTool`, `Template`, `Dependency`, … */
   readonly name: string;
@@ -85,6 +87,7 @@ export interface ContentFilesRule {
   readonly flatten?: boolean | undefined;
 }
 
+/** Limits of `parseNuspec` and `readNuspec`. */
 export interface ParseNuspecOptions {
   /** Longest document. Default 4 MiB. */
   readonly maxBytes?: number | undefined;

@@ -7,6 +7,7 @@ import type { Nuspec } from './nuspec.js';
 import type { RandomAccessInput } from './random-access.js';
 import type { PackageLimits } from './zip-directory.js';
 
+/** What `verifyPackage` looks at beside archive and nuspec. */
 export interface VerifyPackageOptions {
   /** Hash that the whole file must have, in base64, as feeds tell it; costs reading all of it. */
   readonly hash?: { readonly algorithm: string; readonly value: string } | undefined;

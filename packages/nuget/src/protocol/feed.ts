@@ -11,6 +11,7 @@ export interface CallOptions {
   readonly cacheContext?: SourceCacheContext | undefined;
 }
 
+/** A question to a `Feed` that is answered by a document, from a cache or from the source. */
 export interface DocumentRequest<T> extends CallOptions {
   /** Name of the file that keeps it in the HTTP cache, without `.dat`: `list_{id}`; undefined is never kept. */
   readonly cacheKey: string | undefined;
@@ -25,6 +26,7 @@ export interface DocumentRequest<T> extends CallOptions {
   readonly parse: (body: Buffer, url: string) => T;
 }
 
+/** Something that changes what a source has. Never cached; what comes back counts when it is 2xx or 404. */
 export interface SendRequest extends CallOptions {
   readonly method: 'PUT' | 'POST' | 'DELETE';
   readonly headers?: Readonly<Record<string, string>> | undefined;

@@ -18,6 +18,7 @@ export interface DependencyGroup {
   readonly dependencies: readonly PackageDependency[];
 }
 
+/** That a version isn't to be used any more, and what to use. */
 export interface PackageDeprecation {
   /** `Legacy`, `CriticalBugs`, `Other`. */
   readonly reasons: readonly string[];
@@ -25,8 +26,10 @@ export interface PackageDeprecation {
   readonly alternate?: { readonly id: string; readonly range: VersionRange } | undefined;
 }
 
+/** How bad a vulnerability is, as advisories rate it. */
 export type VulnerabilitySeverity = 'low' | 'moderate' | 'high' | 'critical';
 
+/** A vulnerability that a source knows of in one version. */
 export interface PackageVulnerability {
   readonly advisoryUrl: string;
   readonly severity: VulnerabilitySeverity;
@@ -74,6 +77,7 @@ export interface PackageMetadata extends PackageIdentity {
   readonly reportAbuseUrl?: string | undefined;
 }
 
+/** Which packages a search finds, and which page of them it gives. */
 export interface SearchOptions {
   /** Default false. */
   readonly includePrerelease?: boolean | undefined;
@@ -109,6 +113,7 @@ export interface SearchResult extends PackageIdentity {
   readonly deprecation?: PackageDeprecation | undefined;
 }
 
+/** One page of what was found. */
 export interface SearchPage {
   /** How many match in all, as far as the source says. */
   readonly total: number | undefined;

@@ -4,6 +4,7 @@ import type { NuGetVersion } from '../versions/nuget-version.js';
 import type { CallOptions, PackageStream } from './feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from './model.js';
 
+/** What goes with a push or a delete. */
 export interface PushOptions extends CallOptions {
   readonly apiKey?: string | undefined;
   /** Longest time for the upload as a whole. Default 5 minutes. */

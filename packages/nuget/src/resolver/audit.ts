@@ -3,6 +3,7 @@ import type { Diagnostic, DiagnosticCode } from './diagnostic.js';
 import { named, wayTo } from './path.js';
 import type { Resolution } from './resolution.js';
 
+/** What is known to be vulnerable, and from which severity on that is told. */
 export interface AuditOptions {
   /** What sources know of vulnerabilities: each in one index. */
   readonly indexes: readonly VulnerabilityIndex[];

@@ -10,6 +10,7 @@ import type { NuGetVersion } from '../versions/nuget-version.js';
 import type { DependencyCallOptions, DependencyProvider, SelectedDependencies } from './dependency-provider.js';
 import { selectDependencies } from './select-dependencies.js';
 
+/** How `clientDependencies` asks a client. */
 export interface ClientDependenciesOptions {
   readonly cacheContext?: SourceCacheContext | undefined;
   /** That of the client, so that the resolver can tell what it leaves without a source. Default: there is none. */

@@ -40,6 +40,7 @@ export interface ResolvedPackage extends PackageIdentity {
   }[];
 }
 
+/** What a resolution came to: packages, the ways that lead to them, and what is wrong with them. */
 export interface DependencyGraph {
   readonly framework: NuGetFramework;
   /** The direct dependencies, and below each what it brought in: as a tree in which each used package stands once. */

@@ -17,6 +17,7 @@ export interface SelectedDependencies {
   readonly fit: GroupFit;
 }
 
+/** What goes with each question of the resolver. */
 export interface DependencyCallOptions {
   readonly signal: AbortSignal;
   /** Frameworks whose groups are taken when the target's own has none, in order: `net472` for projects of .NET 8. */

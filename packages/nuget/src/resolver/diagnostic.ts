@@ -21,6 +21,7 @@ export type DiagnosticCode =
   | 'NU1903' // high
   | 'NU1904'; // critical vulnerability
 
+/** Something that a restore would warn of or fail with, by the same code. */
 export interface Diagnostic {
   readonly code: DiagnosticCode;
   /** With an error, the graph can't be used. */

@@ -13,6 +13,7 @@ import { readResolution } from './resolution.js';
 import { settle } from './settle.js';
 import { findReach } from './walk.js';
 
+/** What a project wants, for which framework, and who knows the packages. */
 export interface ResolveOptions {
   readonly provider: DependencyProvider;
   /** The project's own dependencies: they decide over all that is deeper. */

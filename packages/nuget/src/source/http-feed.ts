@@ -13,6 +13,7 @@ import { SourceCacheContext } from './source-cache-context.js';
 import { statusFailure } from './source-failures.js';
 import { drain, SourceRequests, textOf } from './source-requests.js';
 
+/** A source for `HttpFeed`, what it is reached and cached by, and how long answers count. */
 export interface HttpFeedOptions {
   /** Name of the source: a metric label, and what errors call it. */
   readonly name: string;

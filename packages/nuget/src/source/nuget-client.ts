@@ -34,6 +34,7 @@ export type NuGetClientSource =
   | SourceRepository
   | Omit<SourceRepositoryOptions, 'cache' | 'httpClient' | 'logger' | 'tracer' | 'metrics' | 'clock' | 'timers'>;
 
+/** Sources of a `NuGetClient`, and what they share: cache, connections, observers. */
 export interface NuGetClientOptions {
   /** In the order in which they are preferred; at least one. */
   readonly sources: readonly NuGetClientSource[];

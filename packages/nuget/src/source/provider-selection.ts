@@ -7,6 +7,7 @@ import { V2Provider } from '../protocol/v2/v2-provider.js';
 import { shownUrl } from '../protocol/v3/endpoint-url.js';
 import { V3Provider } from '../protocol/v3/v3-provider.js';
 
+/** The protocols that sources speak: OData feeds (`v2`), or JSON documents behind a service index (`v3`). */
 export type Protocol = 'v2' | 'v3';
 
 export interface ProviderSelectionOptions {

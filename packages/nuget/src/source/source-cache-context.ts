@@ -4,6 +4,7 @@ import { NuGetError } from '../errors.js';
 /** How long what a source says of its packages is believed without asking again: 30 minutes, as NuGet.Client has it. */
 export const DEFAULT_MAX_AGE_MS = 30 * 60_000;
 
+/** How old answers may be, and which caches they may come from. */
 export interface SourceCacheContextOptions {
   /** Oldest document that is taken from a cache without asking the source. Default 30 minutes; 0 always asks. */
   readonly maxAgeMs?: number | undefined;

@@ -11,6 +11,7 @@ import { SharedDocuments } from './documents/shared-documents.js';
 import { quietly } from './quietly.js';
 import { DEFAULT_MAX_AGE_MS } from './source-cache-context.js';
 
+/** The layers of a `SourceCache`, and their sizes. */
 export interface SourceCacheOptions {
   /** The cache on disk, which stays the caller's to close, or what to make one with. Default: none. */
   readonly disk?: HttpCache | HttpCacheOptions | undefined;

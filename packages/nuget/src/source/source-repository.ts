@@ -23,6 +23,7 @@ import { type Protocol, ProviderSelection } from './provider-selection.js';
 import { SourceCache, type SourceCacheOptions } from './source-cache.js';
 import { DEFAULT_MAX_AGE_MS } from './source-cache-context.js';
 
+/** One source, who asks it, and what it is reached, cached and observed by. */
 export interface SourceRepositoryOptions
   extends Pick<HttpFeedOptions, 'notFoundTtlMs' | 'staleIfErrorMs' | 'restAfterErrorMs' | 'downloadTimeoutMs'> {
   /** What logs, errors and metrics call the source. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { writeZip, type ZipEntryInit, type ZipOptions } from './zip-writer.js';
 
+/** A dependency of a package that is built. */
 export interface DependencyInit {
   readonly id: string;
   /** A range; undefined is any version. */
@@ -9,6 +10,7 @@ export interface DependencyInit {
   readonly exclude?: string | undefined;
 }
 
+/** What a nuspec that is built says. */
 export interface NuspecInit {
   readonly id: string;
   readonly version: string;
@@ -52,6 +54,7 @@ export interface NuspecInit {
   readonly namespace?: string | undefined;
 }
 
+/** A package that is built: its nuspec, its files, and what is odd about it. */
 export interface PackageInit extends NuspecInit {
   /** By path: `lib/net8.0/A.dll`. Default: one assembly that is none, for netstandard2.0. */
   readonly files?: Readonly<Record<string, Buffer | string>> | undefined;

@@ -30,6 +30,7 @@ export type FakeAnswer =
   | { readonly [key: string]: unknown }
   | ((request: FakeRequest) => FakeAnswer | Promise<FakeAnswer>);
 
+/** What a `FakeFeed` calls itself. */
 export interface FakeFeedOptions {
   /** Default `fake`. */
   readonly name?: string | undefined;

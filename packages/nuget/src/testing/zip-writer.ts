@@ -39,6 +39,7 @@ export interface ZipEntryInit {
   readonly offset?: number | undefined;
 }
 
+/** What is odd about an archive that is written. */
 export interface ZipOptions {
   readonly comment?: string | Buffer | undefined;
   /** Bytes in front of the first entry; the offsets count them. */

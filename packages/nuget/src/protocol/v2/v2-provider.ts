@@ -15,6 +15,7 @@ import * as query from './odata-query.js';
 import { nuspecOf } from './spooled-nuspec.js';
 import { checkLimit, type V2Limits, V2Source } from './v2-source.js';
 
+/** Limits of a `V2Provider`, and who hears of what makes no sense. */
 export interface V2ProviderOptions extends V2Limits {
   /** Hears what of the source's answers made no sense. Default: nobody. */
   readonly logger?: Logger | undefined;
@@ -22,6 +23,7 @@ export interface V2ProviderOptions extends V2Limits {
   readonly maxPackageBytes?: number | undefined;
 }
 
+/** Which updates `V2Provider.getUpdates` asks for. */
 export interface GetUpdatesOptions extends CallOptions {
   /** Default false. */
   readonly includePrerelease?: boolean | undefined;

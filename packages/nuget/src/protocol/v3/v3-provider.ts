@@ -16,6 +16,7 @@ import { PackagePages } from './templates.js';
 import { V3Source } from './v3-source.js';
 import { readKnownVulnerabilities } from './vulnerabilities.js';
 
+/** What a `V3Provider` says of itself, and its limits. */
 export interface V3ProviderOptions {
   /** The NuGet version that the source sees, and whose resources are used where it has some for newer ones only. Default 6.14.0. */
   readonly clientVersion?: string | undefined;

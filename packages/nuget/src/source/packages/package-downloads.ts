@@ -14,6 +14,7 @@ import { type OpenPackage, PackageDownload } from './package-download.js';
 import type { PackageHash } from './package-hash.js';
 import { PackageReceiver } from './package-receiver.js';
 
+/** What goes with a download. */
 export interface DownloadOptions extends CallOptions {
   /** The hash that the package must have. Default: the one that the source tells, where it costs nothing to ask. */
   readonly hash?: PackageHash | undefined;

@@ -3,6 +3,7 @@ import type { PackageInit } from '../build-package.js';
 /** A package for the server: its bytes, what to build, or its bytes with what only a feed knows. */
 export type FeedPackageInit = Buffer | PackageInit | ListedPackageInit;
 
+/** A package's bytes, and what only a feed knows of it. */
 export interface ListedPackageInit {
   readonly content: Buffer;
   /** Default true. */
@@ -13,6 +14,7 @@ export interface ListedPackageInit {
   readonly downloads?: number | undefined;
 }
 
+/** A vulnerability that a `FeedServer` tells of. */
 export interface FeedVulnerability {
   readonly id: string;
   /** From 0 (low) to 3 (critical). */
@@ -47,6 +49,7 @@ export interface FeedSettings {
   withoutResources: RegExp | undefined;
 }
 
+/** Packages and settings that a `FeedServer` begins with. */
 export interface FeedServerOptions extends Partial<FeedSettings> {
   readonly packages?: readonly FeedPackageInit[] | undefined;
   /** Waits for the fault `delay`. Default: that time, or until the server is closed. */
