@@ -7,6 +7,7 @@ import {
   type PackageIdentity,
   type PackageLimits,
   type SearchOptions,
+  verifyPackage,
 } from '@granary/nuget';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
@@ -27,7 +28,7 @@ import type { PackageStore } from '../packages/package-store.js';
 import type { StoredPackage } from '../packages/stored-package.js';
 import { type Found, HostedCatalog, type View } from './hosted-catalog.js';
 import { HostedIndex } from './hosted-index.js';
-import { nuspecOfPushed, recordOfPushed, verifyPushed } from './pushed-package.js';
+import { nuspecOfPushed, recordOfPushed } from './pushed-package.js';
 import { Turns } from './turns.js';
 
 export interface HostedFeedOptions {
@@ -39,7 +40,7 @@ export interface HostedFeedOptions {
   readonly name?: string | undefined;
   /** Most versions of all packages together; more are refused. Default 200,000. */
   readonly maxVersions?: number | undefined;
-  /** How much a pushed package may hold. */
+  /** How much a pushed package may hold. Default: as for every package, but 1 MiB of nuspec. */
   readonly limits?: PackageLimits | undefined;
   readonly logger?: Logger | undefined;
   /** Milliseconds since 1970. Default `Date.now`. */
@@ -54,6 +55,8 @@ export interface HostedFeedStats {
 /** What packages are stored under. No source can be called that. */
 const SOURCE = '(hosted)';
 const DEFAULT_MAX_VERSIONS = 200_000;
+/** What is written down of a package is about as long, and all versions are shown together. */
+const MAX_NUSPEC_BYTES = 1024 * 1024;
 const DEFAULT_TAKE = 20;
 const MAX_TAKE = 1000;
 /** Packages that are kept anew at once, so that the list of them is synced once for all. */
@@ -82,7 +85,7 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
   readonly #catalog = new HostedCatalog();
   readonly #records: MemoryLayer<readonly PackageRecord[]>;
   readonly #turns = new Turns();
-  readonly #limits: PackageLimits | undefined;
+  readonly #limits: PackageLimits;
   readonly #maxVersions: number;
   readonly #logger: Logger;
   readonly #clock: () => number;
@@ -100,7 +103,7 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
     this.name = name;
     this.#index = index;
     this.#store = store;
-    this.#limits = limits;
+    this.#limits = { ...limits, maxNuspecBytes: limits?.maxNuspecBytes ?? MAX_NUSPEC_BYTES };
     this.#maxVersions = maxVersions;
     this.#logger = logger;
     this.#clock = clock;
@@ -168,6 +171,7 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
     this.#assertOpen();
     const view = viewOf(options);
     const { total, found } = await this.#catalog.search(query, view, call?.signal);
+    this.#assertOpen();
     const hits = found.map(({ package: pkg, face }) => {
       const record = this.#recordOf(pkg.key, face.version.version);
       const versions = pkg
@@ -205,7 +209,7 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
       if (known !== undefined) return await this.#takeAgain(reader, nuspec, known, path, signal);
       if (this.#catalog.versions >= this.#maxVersions)
         throw new NuGetError('LIMIT', `the feed has ${this.#maxVersions} packages and takes no more`);
-      await verifyPushed(reader, nuspec, this.#limits, signal);
+      await verifyPackage(reader, nuspec, { checkContents: true, signal });
       await this.#take(nuspec, path, signal);
     });
   }

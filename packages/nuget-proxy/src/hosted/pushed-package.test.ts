@@ -64,6 +64,12 @@ describe('what is pushed and is no package', () => {
     await expectNothingOf(hosted);
   });
 
+  it('is refused when its nuspec is longer than any that people write', async () => {
+    await using hosted = await HostedUnderTest.open();
+    expect(await refusal(hosted.push({ ...A, metadata: { releaseNotes: 'long '.repeat(210_000) } }))).toMatch(/^LIMIT/);
+    await expectNothingOf(hosted);
+  });
+
   it('is refused when the feed is full', async () => {
     await using hosted = await HostedUnderTest.open({ maxVersions: 2 });
     await hosted.push(A);

@@ -1,4 +1,4 @@
-import { NuGetError, type NupkgReader, type Nuspec, type PackageLimits, verifyPackage } from '@granary/nuget';
+import { NuGetError, type NupkgReader, type Nuspec } from '@granary/nuget';
 import type { PackageRecord } from '../feed/package-record.js';
 import { recordOf } from '../feed/record-of.js';
 import type { StoredPackage } from '../packages/stored-package.js';
@@ -27,21 +27,6 @@ export async function nuspecOfPushed(reader: NupkgReader): Promise<Nuspec> {
     throw new NuGetError('INVALID_PACKAGE', `${what}, and this feed takes none: push the package itself (.nupkg)`);
   }
   return nuspec;
-}
-
-/**
- * Looks at all of a pushed file: every entry can be unpacked and is what the directory says. Costs about what it costs to
- * unpack it.
- *
- * @throws NuGetError `INVALID_PACKAGE`, `LIMIT`
- */
-export async function verifyPushed(
-  reader: NupkgReader,
-  nuspec: Nuspec,
-  limits: PackageLimits | undefined,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await verifyPackage(reader, nuspec, { checkContents: true, limits, signal });
 }
 
 /** What the feed says of a package from now on. */
