@@ -1,5 +1,5 @@
 import { type FeedServer, startFeedServer } from '@granary/nuget/testing';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NuGetHome, nuget2, nuget5, packagesConfig, type Ran } from './nuget-clients.js';
 import { hashes, hashesOf, PACKAGES, WEB } from './packages.js';
 import { NuGetProxy } from './proxy.js';
@@ -10,21 +10,21 @@ if (nuget2.missing) console.log(`Skipped: ${nuget2.title} without upstream, beca
 const VERSIONS = { 'Newtonsoft.Json': '6.0.8', NUnit: '2.6.4', 'Acme.Core': '1.1.0' };
 const RESTORED = Object.entries(VERSIONS).map(([id, version]) => `${id}.${version}.nupkg`);
 
-describe.skipIf(nuget5.missing)('an upstream that is killed', () => {
+describe.skipIf(nuget5.missing)('an upstream that was there', () => {
   let upstream: FeedServer;
   let proxy: NuGetProxy;
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     upstream = await startFeedServer({ packages: [...PACKAGES.values()] });
-    // What is asked for again at each restore, unless upstream is gone.
+    // Everything is asked for again at each restore, unless upstream is gone.
     proxy = await NuGetProxy.start({ upstream, nuget: { metadata_ttl: '0s', registrations_ttl: '0s' } });
   });
-  afterAll(async () => {
+  afterEach(async () => {
     await proxy?.stop();
     await upstream?.close();
   });
 
-  it('is not missed: everything seen before is restored in the same time, and after a restart of the server', async () => {
+  it('is killed: everything seen before is restored in the same time, and after a restart of the server', async () => {
     // Cold, and what isn't there.
     await restore();
     await install();
@@ -55,6 +55,15 @@ describe.skipIf(nuget5.missing)('an upstream that is killed', () => {
     expect(unseen.output).toContain('503');
     expect(unseen.tookMs).toBeLessThan(20_000);
     expect((await home.fail('install', 'Acme.Nothing')).output).toContain("Unable to find package 'Acme.Nothing'");
+  });
+
+  it('falls silent: everything seen before is restored after a moment', async () => {
+    const cold = await install();
+    upstream.requests.clear();
+    upstream.fault(/./, { kind: 'hang' });
+    const silent = await install();
+    expect(silent.tookMs).toBeLessThan(2 * cold.tookMs + 10_000);
+    expect(upstream.requests.length).toBeGreaterThan(0);
   });
 
   async function restore(): Promise<Ran> {

@@ -13,8 +13,10 @@ export interface ProxyOptions {
   readonly source?: Readonly<Record<string, unknown>>;
   /** Settings of `nuget` beside. */
   readonly nuget?: Readonly<Record<string, unknown>>;
-  /** Tokens with their rights by name: whoever has none may do nothing then. */
+  /** Tokens with their rights by name. */
   readonly tokens?: Readonly<Record<string, { readonly token: string; readonly right: 'read' | 'write' }>>;
+  /** What those may do that show no token, where there are tokens. Default nothing. */
+  readonly anonymous?: 'none' | 'read';
 }
 
 /** The built server with a feed, in a folder of its own. */
@@ -29,7 +31,14 @@ export class NuGetProxy {
     this.#server = server;
   }
 
-  static async start({ upstream, apiKey, source, nuget, tokens }: ProxyOptions): Promise<NuGetProxy> {
+  static async start({
+    upstream,
+    apiKey,
+    source,
+    nuget,
+    tokens,
+    anonymous = 'none',
+  }: ProxyOptions): Promise<NuGetProxy> {
     const directory = mkdtempSync(join(tmpdir(), 'granary-nuget-proxy-'));
     const write = (name: string, text: string) => {
       const path = join(directory, name);
@@ -41,7 +50,7 @@ export class NuGetProxy {
     const flags = ['--config', write('granary.yaml', JSON.stringify(config))];
     if (tokens !== undefined) {
       const lines = Object.entries(tokens).map(([name, { token, right }]) => `${name}:${token}:${right}\n`);
-      flags.push('--auth.tokens_file', write('tokens', lines.join('')), '--auth.anonymous', 'none');
+      flags.push('--auth.tokens_file', write('tokens', lines.join('')), '--auth.anonymous', anonymous);
     }
     return new NuGetProxy(directory, flags, await startServer(join(directory, 'store'), ...flags));
   }
@@ -67,6 +76,12 @@ export class NuGetProxy {
   /** Ends the server and starts another one on the same folder, at another address. */
   async restart(): Promise<void> {
     await this.#server.stop();
+    this.#server = await startServer(join(this.#directory, 'store'), ...this.#flags);
+  }
+
+  /** Ends the server at once, as a crash does, and starts another one on the same folder. */
+  async kill(): Promise<void> {
+    await this.#server.kill();
     this.#server = await startServer(join(this.#directory, 'store'), ...this.#flags);
   }
 
