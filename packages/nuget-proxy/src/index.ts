@@ -4,6 +4,8 @@ export type {
   FeedCall,
   FeedContent,
   PackageContent,
+  PackagePart,
+  PackageReader,
   PushCall,
   ReceivedPackage,
 } from './feed/feed-content.js';
@@ -35,7 +37,6 @@ export {
   type NuGetHandlerOptions,
   type NuGetLimits,
 } from './http/nuget-handler.js';
-export { removeLeftUploads } from './http/uploads.js';
 export { KeptPackages, type KeptPackagesOptions } from './packages/kept-packages.js';
 export {
   type AdoptOptions,

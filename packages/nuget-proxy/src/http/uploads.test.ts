@@ -1,14 +1,11 @@
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
 import { NuGetError } from '@granary/nuget';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FeedAccessError } from './hooks.js';
 import { record } from './testing/memory-feed.js';
 import { type AskInit, TestServer } from './testing/test-server.js';
-import { removeLeftUploads } from './uploads.js';
 
 const PACKAGE = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7) % 256));
 const PATH = '/nuget/v3/package';
@@ -272,17 +269,6 @@ describe('a version', () => {
     expect(await server.ask(`${PATH}/My.Package/x`, init)).toMatchObject({ status: 400 });
     expect(await server.ask(`${PATH}/My.Package`, init)).toMatchObject({ status: 404 });
     expect((await server.recorded(4)).map(({ service }) => service)).toEqual([what, what, 'other', 'other']);
-  });
-});
-
-describe('what a server left of pushes', () => {
-  it('is removed, and nothing else is', async () => {
-    await mkdir(server.incoming, { recursive: true });
-    for (const name of ['a.pushed', 'b.pushed', 'c.nupkg']) await writeFile(join(server.incoming, name), 'x');
-    await removeLeftUploads(server.incoming);
-    expect(await server.left()).toEqual(['c.nupkg']);
-    await removeLeftUploads(join(server.incoming, 'none'));
-    vi.spyOn(server, 'left').mockResolvedValue([]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReceivedPackage } from '../feed/feed-content.js';
 import type { Exchange } from './exchange.js';
@@ -9,7 +9,6 @@ import { RequestBody } from './request-body.js';
 
 /** What a form has around its file, at most. */
 const FORM_BYTES = 1024 * 1024;
-const SUFFIX = '.pushed';
 /** Bodies that are no package whatever is in them. What `curl --data-binary` says of everything is not among them. */
 const FOREIGN = /^(?:multipart\/|text\/|image\/|application\/(?:json|xml|atom))/i;
 
@@ -43,7 +42,7 @@ export class Uploads {
     const { directory, bodyIdleMs } = this.#options;
     const pieces = this.#pieces(exchange);
     await mkdir(directory, { recursive: true });
-    const path = join(directory, `${randomUUID()}${SUFFIX}`);
+    const path = join(directory, `${randomUUID()}.nupkg`);
     const body = new RequestBody(exchange, bodyIdleMs);
     let size = 0;
     try {
@@ -100,12 +99,6 @@ export class Uploads {
   #tooLarge(): HttpError {
     return new HttpError(413, `a package has at most ${this.#options.maxPackageBytes} bytes here`);
   }
-}
-
-/** Removes what a server that was killed left of pushes. For before the first request: nothing is looked at but names. */
-export async function removeLeftUploads(directory: string): Promise<void> {
-  const names = await readdir(directory).catch(() => []);
-  for (const name of names) if (name.endsWith(SUFFIX)) await unlink(join(directory, name)).catch(() => {});
 }
 
 async function* wholeOf(body: RequestBody): AsyncGenerator<Buffer> {
