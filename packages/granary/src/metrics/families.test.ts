@@ -1,14 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { MetricRegistry } from '@granary/telemetry';
 import { parseExposition } from '@granary/telemetry/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { call, findMissingRequest, GRPC_CALLS, grpcClient } from '../testing/grpc-calls.js';
-import { certificate, startTestServer, type TestServer } from '../testing/test-server.js';
+import { certificate, startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
 import { RequestMetrics } from './request-metrics.js';
 
 const CAS = 'build.bazel.remote.execution.v2.ContentAddressableStorage';
@@ -90,6 +91,38 @@ describe('the metrics of a tier', () => {
     expect(after('janitor_evicted_bytes_total')).toBe(storage.evictedBytes);
     expect(after('longest_item_idle_seconds')).toBe(storage.longestIdleMs / 1000);
     expect(after('longest_item_idle_seconds')).toBeGreaterThan(0);
+  });
+
+  it('show what is free, and what uploads under way will take', async () => {
+    await using running = await startTestServer();
+    expect((await scrape(running))('disk_free_bytes')).toBe(running.server.stats().storage.freeBytes);
+    expect(running.server.stats().storage.freeBytes).toBeGreaterThan(0);
+    const bytes = randomBytes(400_000);
+    const upload = request(url(running, `/cas/${sha256(bytes)}`), {
+      method: 'PUT',
+      headers: { 'content-length': bytes.length },
+    });
+    const answered = once(upload, 'response');
+    upload.write(bytes.subarray(0, 1000));
+    await vi.waitFor(async () => {
+      expect((await scrape(running))('disk_reserved_bytes')).toBeGreaterThanOrEqual(bytes.length);
+    });
+    upload.end(bytes.subarray(1000));
+    const [response] = await answered;
+    expect(response.resume().statusCode).toBe(200);
+    expect((await scrape(running))('disk_reserved_bytes')).toBe(0);
+  });
+
+  it('count what was damaged', async () => {
+    const folder = await temporaryFolder();
+    await using running = await startTestServer({ 'storage.dir': folder });
+    const path = await put(running, 400_000);
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    const file = files.find((name) => name.endsWith(path.slice('/cas/'.length)));
+    writeFileSync(join(folder, file as string), randomBytes(400_000));
+    expect((await fetch(url(running, path))).status).toBe(404);
+    expect((await scrape(running))('quarantined')).toBe(1);
+    rmSync(folder, { recursive: true, force: true });
   });
 
   it('say what runs', async () => {
