@@ -5,6 +5,7 @@ import {
   type Entry,
   type Layer,
   type LoadContext,
+  type MaybePromise,
   MemoryLayer,
 } from '@granary/cache';
 import type { Logger, MetricsCollector, Span, Tracer } from '@granary/telemetry';
@@ -114,7 +115,8 @@ export class KeptAnswers {
     if (offline) return this.#answerOffline<T>(question);
     const before = this.#arrived;
     const wasSuspect = health.isSuspect;
-    let kept = await this.#loaded(question, call);
+    const loaded = this.#loaded(question, call);
+    let kept = loaded instanceof Promise ? await loaded : loaded;
     if (!this.#makesSense(kept, shape)) {
       await this.#drop(key);
       kept = await this.#loaded(question, call);
@@ -191,23 +193,30 @@ export class KeptAnswers {
     await this.#chain.close();
   }
 
-  async #loaded<T>(question: Question<T>, call: FeedCall): Promise<Kept> {
-    const { health, staleAfterMs, source } = this.#options;
+  /** At once when it is at hand. */
+  #loaded<T>(question: Question<T>, call: FeedCall): MaybePromise<Kept> {
+    const { health, staleAfterMs } = this.#options;
     try {
-      return await this.#chain.getOrLoad(question.key, (context) => this.#load(question, context), {
+      const kept = this.#chain.getOrLoad(question.key, (context) => this.#load(question, context), {
         ttlMs: question.ttlMs,
         signal: call.signal,
         span: call.span,
         softTimeoutMs: staleAfterMs,
         staleWhileRevalidate: health.isSuspect,
       });
+      if (!(kept instanceof Promise)) return kept;
+      return kept.catch((error: unknown) => this.#insteadOf(error, question, call));
     } catch (error) {
-      call.signal?.throwIfAborted();
-      // Something was changed meanwhile; what was known before is still better than nothing.
-      const last = await this.last(question.key, question.shape);
-      if (last !== undefined) return last;
-      throw unavailable(source, error);
+      return this.#insteadOf(error, question, call);
     }
+  }
+
+  /** Something may have been changed meanwhile; what was known before is still better than nothing. */
+  async #insteadOf<T>(error: unknown, { key, shape }: Question<T>, { signal }: FeedCall): Promise<Kept> {
+    signal?.throwIfAborted();
+    const last = await this.last(key, shape);
+    if (last !== undefined) return last;
+    throw unavailable(this.#options.source, error);
   }
 
   async #load<T>({ key, ttlMs, shape, ask }: Question<T>, context: LoadContext<Kept>): Promise<Kept> {

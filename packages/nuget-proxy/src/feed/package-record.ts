@@ -1,5 +1,5 @@
 /** A package that another one needs, as feeds write it. */
-export interface DependencyRecord {
+interface DependencyRecord {
   readonly id: string;
   /** Normalized; `(, )` for any version. */
   readonly range: string;

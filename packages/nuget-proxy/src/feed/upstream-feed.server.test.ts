@@ -23,6 +23,9 @@ const NEW = buildPackage({ id: 'Some.Package', version: '2.0.0-beta' });
 let local: FeedUnderTest;
 let feed: UpstreamFeed;
 
+/** Machines that tests run on may be busy. */
+const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000, interval: 5 });
+
 beforeEach(async () => {
   local = await FeedUnderTest.start(makeClient, { packages: [OLD, NEW] });
   feed = local.feed();
@@ -144,7 +147,7 @@ describe('answers', () => {
     await local.time.advance(5000);
     // It may still be down: who has something doesn't wait to find out.
     expect(await feed.versions('some.package')).toMatchObject({ state: 'stale' });
-    await vi.waitFor(async () => expect(await feed.versions('some.package')).toMatchObject({ state: 'hit' }));
+    await eventually(async () => expect(await feed.versions('some.package')).toMatchObject({ state: 'hit' }));
     expect(feed.status()).toMatchObject({ state: 'up', lastError: undefined });
     expect(local.logs.filter((line) => /^(warn|info)/.test(line) && line.includes('up '))).toHaveLength(2);
   });
@@ -209,8 +212,8 @@ describe('an upstream that limits', () => {
       { kind: 'status', status: 429, headers: { 'retry-after': '7' } },
     );
     const clients = Promise.all(Array.from({ length: 49 }, (_, i) => feed.versions(`Package.${i}`)));
-    await vi.waitFor(() => expect(local.server.requests.all(({ status }) => status === 429)).toHaveLength(49));
-    await vi.waitFor(() => expect(feed.status().state).toBe('limited'));
+    await eventually(() => expect(local.server.requests.all(({ status }) => status === 429)).toHaveLength(49));
+    await eventually(() => expect(feed.status().state).toBe('limited'));
     const late = feed.records('some.package');
     await settled();
     await local.time.advance(6999);
@@ -248,13 +251,13 @@ describe('an upstream that limits', () => {
     local.server.fault(FLAT, { kind: 'status', status: 503, headers: { 'retry-after': at } }, { times: 1 });
     local.server.fault(REGISTRATION, { kind: 'status', status: 429 }, { times: 2 });
     const versions = feed.versions('some.package');
-    await vi.waitFor(() => expect(feed.status().state).toBe('limited'));
+    await eventually(() => expect(feed.status().state).toBe('limited'));
     await local.time.advance(3000);
     expect(texts(await versions)).toHaveLength(2);
     const records = feed.records('some.package');
-    await vi.waitFor(() => expect(asked(REGISTRATION)).toBe(1));
+    await eventually(() => expect(asked(REGISTRATION)).toBe(1));
     for (const ms of [250, 500]) {
-      await vi.waitFor(() => expect(feed.status().state).toBe('limited'));
+      await eventually(() => expect(feed.status().state).toBe('limited'));
       await local.time.advance(ms);
     }
     expect((await records)?.value).toHaveLength(2);
@@ -263,7 +266,7 @@ describe('an upstream that limits', () => {
   it('does not keep clients waiting whose package it limits in the middle of a restore', async () => {
     local.server.fault(PACKAGE, { kind: 'status', status: 429, headers: { 'retry-after': '2' } }, { times: 1 });
     const content = feed.package(identityOf('some.package'));
-    await vi.waitFor(() => expect(feed.status().state).toBe('limited'));
+    await eventually(() => expect(feed.status().state).toBe('limited'));
     await local.time.advance(2000);
     expect((await bytesOf((await content)!.open())).equals(OLD)).toBe(true);
   });
@@ -299,10 +302,10 @@ describe('short failures', () => {
     local.server.fault(FLAT, { kind: 'status', status: 503 });
     const versions = failure(feed.versions('some.package'));
     for (const [i, ms] of [250, 500, 1000].entries()) {
-      await vi.waitFor(() =>
+      await eventually(() =>
         expect(local.server.requests.all(FLAT).filter(({ status }) => status === 503)).toHaveLength(i + 1),
       );
-      await vi.waitFor(() => expect(local.time.pending).toBe(2));
+      await eventually(() => expect(local.time.pending).toBe(2));
       await local.time.advance(ms);
     }
     expect((await versions).message).toContain('503');
@@ -399,7 +402,7 @@ describe('an upstream that is gone', () => {
     expect(feed.status().state).toBe('down');
     await local.time.advance(5000);
     expect(await feed.versions('some.package')).toMatchObject({ state: 'stale' });
-    await vi.waitFor(async () => expect(await feed.versions('some.package')).toMatchObject({ state: 'hit' }));
+    await eventually(async () => expect(await feed.versions('some.package')).toMatchObject({ state: 'hit' }));
   });
 
   it('is waited for by who asks for what was never seen, but not for ever', async () => {
@@ -424,10 +427,10 @@ describe('an upstream that is gone', () => {
     local.server.fault(FLAT, { kind: 'delay', ms: 100 }, { times: 1 });
     const all = Promise.all(Array.from({ length: 20 }, (_, i) => feed.versions(`Package.${i}`)));
     // All but the one that tries it wait for their turn, beside the time that everybody has.
-    await vi.waitFor(() => expect(local.time.pending).toBe(20 + 19));
+    await eventually(() => expect(local.time.pending).toBe(20 + 19));
     await local.server.waitForRequest(FLAT);
     expect(asked(FLAT)).toBe(1);
-    await vi.waitFor(() => expect(feed.status().state).toBe('up'));
+    await eventually(() => expect(feed.status().state).toBe('up'));
     await local.time.advance(250);
     expect(await all).toEqual(Array(20).fill(undefined));
     expect(asked(FLAT)).toBe(20);

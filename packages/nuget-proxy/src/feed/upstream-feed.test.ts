@@ -22,6 +22,9 @@ let local: FeedUnderTest;
 let upstream: PlayedUpstream;
 let feed: UpstreamFeed;
 
+/** Machines that tests run on may be busy. */
+const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000, interval: 5 });
+
 beforeEach(async () => {
   local = await FeedUnderTest.start((options) => new HttpClient(options));
   upstream = new PlayedUpstream();
@@ -186,7 +189,7 @@ describe('a change', () => {
     };
     const versions = feed.versions('a');
     const content = feed.package(identityOf('a'));
-    await vi.waitFor(() => expect(upstream.asked).toEqual(['listVersions', 'downloadPackage']));
+    await eventually(() => expect(upstream.asked).toEqual(['listVersions', 'downloadPackage']));
     await feed.delete(identityOf('a'), call);
     list.answer([]);
     download.answer(undefined);

@@ -39,7 +39,7 @@ export class UpstreamHealth {
 
   /** For how much longer the source wants to be left alone, in milliseconds. */
   get pauseMs(): number {
-    return Math.max(0, this.#pausedUntil - this.#clock());
+    return this.#pausedUntil === 0 ? 0 : Math.max(0, this.#pausedUntil - this.#clock());
   }
 
   pauseFor(ms: number): void {

@@ -22,7 +22,7 @@ type ClientOptions = Readonly<Record<string, unknown>>;
 export type MakeClient = (options: ClientOptions) => HttpClient;
 
 /** Retries at once, so that tests of what comes after them need not wait. */
-export const AT_ONCE = {
+const AT_ONCE = {
   setTimeout: (callback: () => void) => setImmediate(callback),
   clearTimeout: (handle: unknown) => clearImmediate(handle as NodeJS.Immediate),
 };
