@@ -9,7 +9,7 @@ export type {
   PushCall,
   ReceivedPackage,
 } from './feed/feed-content.js';
-export type { Kept } from './feed/kept-answers.js';
+export type { Kept } from './feed/kept-values.js';
 export { MergedFeed, type MergedFeedOptions } from './feed/merged-feed.js';
 export { recordOf } from './feed/record-of.js';
 export { UpstreamFeed } from './feed/upstream-feed.js';

@@ -1,6 +1,15 @@
 import type { Readable } from 'node:stream';
 import { NuGetError, type PackageIdentity, type SearchOptions } from '@granary/nuget';
-import type { Answer, FeedCall, FeedContent, PackageContent, PushCall, ReceivedPackage } from '@granary/nuget-proxy';
+import type {
+  Answer,
+  FeedCall,
+  FeedContent,
+  PackageContent,
+  PackagePart,
+  PackageReader,
+  PushCall,
+  ReceivedPackage,
+} from '@granary/nuget-proxy';
 import type { LookupKind, SourceCounters } from './nuget-metrics.js';
 
 export interface MeasuredFeedOptions {
@@ -99,6 +108,7 @@ class SavedPackage implements PackageContent {
   readonly etag: string | undefined;
   readonly lastModified: Date | undefined;
   readonly state: PackageContent['state'];
+  readonly read?: (part?: PackagePart) => PackageReader;
   readonly #inner: PackageContent;
   readonly #counters: SourceCounters;
 
@@ -109,15 +119,24 @@ class SavedPackage implements PackageContent {
     this.state = inner.state;
     this.#inner = inner;
     this.#counters = counters;
+    const read = inner.read?.bind(inner);
+    if (read === undefined) return;
+    this.read = (part) => {
+      this.#save(part);
+      return read(part);
+    };
   }
 
-  open(part: Parameters<PackageContent['open']>[0] = {}): Readable {
-    const { offset = 0, limit = Number.POSITIVE_INFINITY } = part;
-    this.#counters.save(Math.max(0, Math.min(limit, (this.size ?? 0) - offset)));
+  open(part?: PackagePart): Readable {
+    this.#save(part);
     return this.#inner.open(part);
   }
 
   release(): void {
     this.#inner.release();
+  }
+
+  #save({ offset = 0, limit = Number.POSITIVE_INFINITY }: PackagePart = {}): void {
+    this.#counters.save(Math.max(0, Math.min(limit, (this.size ?? 0) - offset)));
   }
 }

@@ -67,11 +67,15 @@ export class Arrival {
     return this.#controller.signal.aborted;
   }
 
+  /** Whether all of it is here and was verified, stored or not. */
+  get isWhole(): boolean {
+    return this.#state.name === 'verified' || this.#state.name === 'complete';
+  }
+
   /** Where the bytes end that may be handed out now. */
   get readableTo(): number {
     const { size } = this.#spool;
-    const isWhole = this.#state.name === 'verified' || this.#state.name === 'complete';
-    return isWhole ? size : Math.min(size, (this.#length ?? size) - HELD_BACK_BYTES);
+    return this.isWhole ? size : Math.min(size, (this.#length ?? size) - HELD_BACK_BYTES);
   }
 
   /** Bytes before {@link readableTo}, for who has joined: at least one. See {@link Spool.read}. */

@@ -8,13 +8,15 @@ import { SPOOL_READ_BYTES } from './spool.js';
 
 /** A package that still arrives, for one of those who have joined it. */
 export class ArrivingPackage implements PackageContent {
-  readonly state = 'miss';
+  readonly state: 'hit' | 'miss';
   readonly #arrival: Arrival;
   /** Whether the join that this was made with is still its own. */
   #joined = true;
 
-  constructor(arrival: Arrival) {
+  /** @param state whether it was here, though not stored yet, when it was asked for */
+  constructor(arrival: Arrival, state: 'hit' | 'miss') {
     this.#arrival = arrival;
+    this.state = state;
   }
 
   get size(): number | undefined {

@@ -85,6 +85,9 @@ describe('a package that comes from upstream', () => {
     expect(content).toMatchObject({ state: 'miss', size: upstream.bytes.length });
     expect(content?.etag).toMatch(/^"[0-9a-f]{64}"$/);
     expect(content?.lastModified).toEqual(new Date(t.time.clock()));
+    const next = await t.store.fetch('feed', A, () => expect.unreachable());
+    expect(next?.state).toBe('hit');
+    next?.release();
     expectBytes(await read(content), upstream.bytes);
     expect(content?.etag).toBe((stored ?? (await t.store.find('feed', A)))?.etag);
   });

@@ -50,9 +50,14 @@ export class PackageStore implements AsyncDisposable {
     return this.#arrivals.size;
   }
 
-  /** The package, when it is here: that counts as a use of it. One whose bytes are gone isn't here. */
+  /**
+   * The package, when it is here: that counts as a use of it. One whose bytes are gone isn't here; one that somebody has got
+   * all of, and that is still being stored, is waited for.
+   */
   async find(source: string, identity: PackageIdentity, call?: FeedCall): Promise<StoredPackage | undefined> {
     this.#assertOpen();
+    const arrival = this.#arrivals.get(arrivalId(source, identity));
+    while (arrival?.state.name === 'verified') await progressOf(arrival, call?.signal);
     const entry = await this.#entries.find(source, identity, call);
     const { metrics } = this.#options;
     quietly(() => (entry ? metrics.cacheHit?.('package') : metrics.cacheMiss?.('package')));
@@ -78,15 +83,17 @@ export class PackageStore implements AsyncDisposable {
   ): Promise<PackageContent | undefined> {
     call.signal?.throwIfAborted();
     this.#assertOpen();
-    const id = `${source}\n${packageKey(identity)}`;
+    const id = arrivalId(source, identity);
     let arrival = this.#arrivals.get(id);
+    // Who comes when all that is left is to store it costs upstream nothing.
+    const state = arrival?.isWhole ? 'hit' : 'miss';
     if (arrival === undefined || arrival.isStopped || !arrival.join()) {
       arrival = this.#begin(id, source, identity, open, expected, call);
       arrival.join();
     }
     let content: PackageContent | undefined;
     try {
-      content = await this.#contentOf(arrival, call.signal);
+      content = await this.#contentOf(arrival, state, call.signal);
       return content;
     } finally {
       if (!(content instanceof ArrivingPackage)) await arrival.leave();
@@ -159,12 +166,16 @@ export class PackageStore implements AsyncDisposable {
   }
 
   /** Waits until it is clear what becomes of it. */
-  async #contentOf(arrival: Arrival, signal: AbortSignal | undefined): Promise<PackageContent | undefined> {
+  async #contentOf(
+    arrival: Arrival,
+    cache: 'hit' | 'miss',
+    signal: AbortSignal | undefined,
+  ): Promise<PackageContent | undefined> {
     while (arrival.state.name === 'asking') await progressOf(arrival, signal);
     const { state } = arrival;
     if (state.name === 'failed') throw state.error;
     if (state.name === 'stored') return new StoredPackage(state.entry, this.#options.blobs);
-    return state.name === 'absent' ? undefined : new ArrivingPackage(arrival);
+    return state.name === 'absent' ? undefined : new ArrivingPackage(arrival, cache);
   }
 
   #begin(
@@ -300,6 +311,10 @@ export class PackageStore implements AsyncDisposable {
     this.#running.add(running);
     void running.then(() => this.#running.delete(running));
   }
+}
+
+function arrivalId(source: string, identity: PackageIdentity): string {
+  return `${source}\n${packageKey(identity)}`;
 }
 
 /** Whether what is here is what the source says now. */
