@@ -32,6 +32,8 @@ export interface FeedEdge {
   readonly spans: ExchangeSpans;
   readonly documents: RenderedDocuments;
   readonly uploads: Uploads;
+  /** How long a client may send nothing of its body, in milliseconds. */
+  readonly bodyIdleMs: number;
   /** How long a client may take nothing of an answer, in milliseconds. */
   readonly sendIdleMs: number;
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NuGetError } from '@granary/nuget';
 import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
 import type { FeedContent } from '../feed/feed-content.js';
+import { isBatch } from '../v2/batch.js';
 import { handleV2 } from '../v2/v2-handler.js';
 import type { ServiceIndexOptions } from '../v3/service-index.js';
 import { handleV3 } from '../v3/v3-handler.js';
@@ -9,7 +10,7 @@ import { checkPublicUrl, originOf } from './base-url.js';
 import { Exchange, type FeedEdge } from './exchange.js';
 import { ExchangeSpans } from './exchange-spans.js';
 import { FeedUrls } from './feed-urls.js';
-import type { FeedHooks } from './hooks.js';
+import type { FeedHooks, FeedRight } from './hooks.js';
 import { HttpError, toHttpError } from './http-error.js';
 import { type NuGetPath, parseNuGetPath, pathOf } from './nuget-path.js';
 import { RenderedDocuments } from './rendered-documents.js';
@@ -47,7 +48,7 @@ export interface NuGetHandlerOptions {
   /** What a feed offers beside packages. Default: everything. */
   readonly offers?: ((feed: FeedContent) => ServiceIndexOptions) | undefined;
   readonly limits?: NuGetLimits | undefined;
-  /** For packages while they are pushed; made when it is needed. */
+  /** For packages while they are pushed; made when it is needed. A server that was killed may leave some in it. */
   readonly incomingDirectory: string;
   readonly hooks?: FeedHooks | undefined;
   readonly logger?: Logger | undefined;
@@ -76,6 +77,7 @@ export function createNuGetHandler(options: NuGetHandlerOptions): NuGetHandler {
   for (const name of ['v2', 'v3']) {
     if (feeds.bySource.has(name)) throw new NuGetError('INVALID_OPTION', `no source can be called ${name}`);
   }
+  const { bodyIdleMs = 60_000 } = limits;
   const edge: FeedEdge = {
     hooks,
     logger,
@@ -85,8 +87,9 @@ export function createNuGetHandler(options: NuGetHandlerOptions): NuGetHandler {
       directory: options.incomingDirectory,
       maxPackageBytes: limits.maxPackageBytes ?? GIB,
       maxIncomingBytes: limits.maxIncomingBytes ?? 8 * GIB,
-      bodyIdleMs: limits.bodyIdleMs ?? 60_000,
+      bodyIdleMs,
     }),
+    bodyIdleMs,
     sendIdleMs: limits.sendIdleMs ?? 120_000,
   };
 
@@ -102,9 +105,10 @@ export function createNuGetHandler(options: NuGetHandlerOptions): NuGetHandler {
   };
 
   const answer = async (exchange: Exchange): Promise<void> => {
-    const right = isReading(exchange) ? 'read' : 'push';
+    let right: FeedRight = isReading(exchange) ? 'read' : 'push';
     try {
       const path = parseNuGetPath(pathOf(exchange.request.url ?? ''), prefix);
+      if (path.protocol === 'v2' && isBatch(path.segments)) right = 'read';
       const access = exchange.authorize(right);
       if (access instanceof Promise) await access;
       await serve(exchange, path);

@@ -68,4 +68,25 @@ export class RequestBody {
   }
 }
 
+/**
+ * A small body as a whole.
+ *
+ * @throws HttpError 400 when the client goes away, 408 when it sends nothing for too long, 413
+ */
+export async function readBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
+  const body = new RequestBody(exchange, exchange.edge.bodyIdleMs);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for (let chunk = await body.next(); chunk !== undefined; chunk = await body.next()) {
+      size += chunk.length;
+      if (size > maxBytes) throw new HttpError(413, `a body has at most ${maxBytes} bytes here`);
+      chunks.push(chunk);
+    }
+  } finally {
+    body.close();
+  }
+  return Buffer.concat(chunks);
+}
+
 const WAKING = ['readable', 'end', 'error', 'close'] as const;

@@ -5,7 +5,8 @@ import { PackageFilter } from './filter/package-filter.js';
 import { type PackageOrder, parseOrder } from './filter/package-order.js';
 
 const MAX_NUMBER = 1_000_000;
-const MAX_TEXT = 8192;
+/** Of the packages of a large solution there are many names. */
+const MAX_TEXT = 65_536;
 /** What changes from one page to the next. */
 const PAGING = ['$skip', '$top', '$skiptoken'];
 

@@ -1,4 +1,4 @@
-import { isPackageId, NuGetVersion } from '@granary/nuget';
+import { isPackageId, NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import type { Answer, FeedContent } from '../feed/feed-content.js';
 import { sendDocument } from '../http/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
@@ -6,14 +6,16 @@ import type { FeedUrls } from '../http/feed-urls.js';
 import { HttpError } from '../http/http-error.js';
 import { sendPackage } from '../http/package-answer.js';
 import { deletePackage, identityOf, pushPackage, relistPackage } from '../http/publishing.js';
+import { answerBatch, isBatch } from './batch.js';
 import { answerIds, answerVersions } from './completion.js';
 import { packageUrl } from './documents/entry-document.js';
 import { odataError } from './documents/odata-error.js';
 import { metadataDocument, serviceDocument } from './documents/service-documents.js';
 import { historyOf } from './lists/package-history.js';
-import { answerPackage, LISTS, type V2Request } from './lists/package-lists.js';
+import { answerPackage, LISTS } from './lists/package-lists.js';
 import { ODataQuery } from './odata-query.js';
 import { parseResource, type ResourcePart } from './resource-path.js';
+import type { V2Request } from './v2-request.js';
 
 const XML_TYPE = 'application/xml;charset=utf-8';
 /** What is answered without asking a feed is always the same. */
@@ -33,9 +35,12 @@ export async function handleV2(
 ): Promise<void> {
   exchange.service = 'v2';
   exchange.describeError = odataError;
+  const send: V2Request['send'] = (document) => sendDocument(exchange, document);
+  const request: V2Request = { exchange, feed, urls, query: exchange.query, send };
+  if (isBatch(segments)) return await answerBatch(request, readDocument);
   const path = withoutWellKnown(segments);
   const { method } = exchange.request;
-  if (method === 'GET' || method === 'HEAD') await read({ exchange, feed, urls }, path);
+  if (method === 'GET' || method === 'HEAD') await read(request, path);
   else await change(exchange, feed, path);
 }
 
@@ -46,20 +51,23 @@ function withoutWellKnown(segments: readonly string[]): readonly string[] {
 }
 
 async function read(request: V2Request, path: readonly string[]): Promise<void> {
-  const { exchange, urls } = request;
   const [first = '', ...rest] = path;
-  const resource = parseResource(first);
+  if (first.toLowerCase() === 'package') return await readPackage(request, rest);
+  const key = rest.length === 1 && MEDIA.has(rest[0]?.toLowerCase() ?? '') ? keyIn(parseResource(first)) : undefined;
+  if (key === undefined) return await readDocument(request, path);
+  request.exchange.service = 'package';
+  await sendPackage(request.exchange, request.feed, key);
+}
+
+async function readDocument(request: V2Request, path: readonly string[]): Promise<void> {
+  const { urls, send } = request;
+  const [first = '', ...rest] = path;
   switch (first.toLowerCase()) {
     case '':
-      return await sendDocument(
-        exchange,
-        ours(`${urls.v2}/`, () => serviceDocument(urls)),
-      );
+      return await send(ours(`${urls.v2}/`, () => serviceDocument(urls)));
     case '$metadata':
       if (rest.length > 0) throw nothing();
-      return await sendDocument(exchange, ours(`${urls.v2}/$metadata`, metadataDocument));
-    case 'package':
-      return await readPackage(request, rest);
+      return await send(ours(`${urls.v2}/$metadata`, metadataDocument));
     case 'package-ids':
       if (rest.length > 0) throw nothing();
       return await answerIds(request);
@@ -67,25 +75,28 @@ async function read(request: V2Request, path: readonly string[]): Promise<void> 
       if (rest.length !== 1) throw nothing();
       return await answerVersions(request, rest[0] ?? '');
     default:
-      if (resource === undefined) throw nothing();
-      return await readResource(request, resource, rest);
+      return await readResource(request, parseResource(first), rest);
   }
 }
 
-async function readResource(request: V2Request, resource: ResourcePart, rest: readonly string[]): Promise<void> {
-  const { exchange, feed, urls } = request;
-  const { name, parameters } = resource;
-  const [id, version] = [parameters.get('id'), parameters.get('version')];
-  if (name === 'packages' && id !== undefined && version !== undefined) {
-    if (rest.length === 0) return await answerPackage(request, identityIn(id, version));
-    if (rest.length > 1 || !MEDIA.has(rest[0]?.toLowerCase() ?? '')) throw nothing();
-    exchange.service = 'package';
-    return await sendPackage(exchange, feed, identityIn(id, version));
-  }
-  const answer = LISTS.get(name);
+async function readResource(
+  request: V2Request,
+  resource: ResourcePart | undefined,
+  rest: readonly string[],
+): Promise<void> {
+  const answer = LISTS.get(resource?.name ?? '');
   const isCount = rest[0]?.toLowerCase() === '$count';
-  if (answer === undefined || rest.length > (isCount ? 1 : 0)) throw nothing();
-  await answer(request, new ODataQuery(exchange.query, parameters, urls), isCount);
+  if (resource === undefined || answer === undefined || rest.length > (isCount ? 1 : 0)) throw nothing();
+  const key = isCount ? undefined : keyIn(resource);
+  if (key !== undefined) return await answerPackage(request, key);
+  await answer(request, new ODataQuery(request.query, resource.parameters, request.urls), isCount);
+}
+
+/** The package that `Packages(Id='…',Version='…')` names. */
+function keyIn(resource: ResourcePart | undefined): PackageIdentity | undefined {
+  if (resource?.name !== 'packages') return undefined;
+  const [id, version] = [resource.parameters.get('id'), resource.parameters.get('version')];
+  return id === undefined || version === undefined ? undefined : identityIn(id, version);
 }
 
 /** A package's bytes; without a version a redirection to the newest one. */
@@ -117,7 +128,7 @@ async function change(exchange: Exchange, feed: FeedContent, path: readonly stri
 }
 
 /** What can't be a package isn't there. */
-function identityIn(id: string, version: string) {
+function identityIn(id: string, version: string): PackageIdentity {
   if (isPackageId(id) && NuGetVersion.tryParse(version) !== undefined) return identityOf(id, version);
   throw missing();
 }

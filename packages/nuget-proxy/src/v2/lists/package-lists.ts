@@ -1,24 +1,15 @@
 import { isPackageId, type PackageIdentity } from '@granary/nuget';
-import type { Answer, FeedContent } from '../../feed/feed-content.js';
-import { sendDocument } from '../../http/document-answer.js';
-import type { Exchange } from '../../http/exchange.js';
-import type { FeedUrls } from '../../http/feed-urls.js';
+import type { Answer } from '../../feed/feed-content.js';
 import { HttpError } from '../../http/http-error.js';
 import { entryDocument } from '../documents/entry-document.js';
 import { feedDocument } from '../documents/feed-document.js';
 import type { ODataQuery } from '../odata-query.js';
+import type { V2Request } from '../v2-request.js';
 import { countOf, type Page, pageOf, selected } from './list-page.js';
 import { historyOf, type PackageEntry } from './package-history.js';
 import { recordsOfAll } from './package-records.js';
 import { SearchListing } from './search-listing.js';
 import { findUpdates, frameworksIn } from './updates.js';
-
-/** A request, the feed that it is for, and where that is as the client sees it. */
-export interface V2Request {
-  readonly exchange: Exchange;
-  readonly feed: FeedContent;
-  readonly urls: FeedUrls;
-}
 
 type ListAnswer = (request: V2Request, query: ODataQuery, isCount: boolean) => Promise<void>;
 
@@ -40,9 +31,12 @@ export const LISTS: ReadonlyMap<string, ListAnswer> = new Map<string, ListAnswer
 ]);
 
 /** One version of a package, whatever the client understands: it knows what it asks for. */
-export async function answerPackage({ exchange, feed, urls }: V2Request, identity: PackageIdentity): Promise<void> {
+export async function answerPackage(
+  { exchange, feed, urls, send }: V2Request,
+  identity: PackageIdentity,
+): Promise<void> {
   const { id, version } = identity;
-  await sendDocument(exchange, {
+  await send({
     url: `${urls.v2}/Packages(Id='${id.toLowerCase()}',Version='${version.toNormalizedString().toLowerCase()}')`,
     answer: await feed.records(id, exchange.call),
     render(records) {
@@ -133,14 +127,14 @@ async function sendFound(
 }
 
 async function sendPage<T extends object>(
-  { exchange, urls }: V2Request,
+  { urls, send }: V2Request,
   name: string,
   query: ODataQuery,
   answer: Answer<T>,
   pageIn: (value: T) => Page,
 ): Promise<void> {
   const url = `${urls.v2}/${name}()`;
-  await sendDocument(exchange, {
+  await send({
     url: `${url}?${query}`,
     answer,
     render(value) {
@@ -153,13 +147,13 @@ async function sendPage<T extends object>(
 }
 
 async function sendCount<T extends object>(
-  { exchange, urls }: V2Request,
+  { urls, send }: V2Request,
   name: string,
   query: ODataQuery,
   answer: Answer<T>,
   countIn: (value: T) => number,
 ): Promise<void> {
-  await sendDocument(exchange, {
+  await send({
     url: `${urls.v2}/${name}()/$count?${query}`,
     answer,
     render: (value) => String(countIn(value)),
