@@ -1,60 +1,27 @@
-import {
-  type Chain,
-  type ChainOptions,
-  createChain,
-  type Entry,
-  type Layer,
-  type LoadContext,
-  type MaybePromise,
-  MemoryLayer,
-} from '@granary/cache';
-import type { Logger, MetricsCollector, Span, Tracer } from '@granary/telemetry';
+import { type LoadContext, type MaybePromise, MemoryLayer } from '@granary/cache';
+import type { Span } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
 import type { Shape } from './answer-shapes.js';
 import type { Answer, CacheState, FeedCall } from './feed-content.js';
+import { GRACE_MS, type Kept, KeptValues, type KeptValuesOptions, type Place } from './kept-values.js';
 import { unavailable } from './upstream-failures.js';
 import type { UpstreamHealth } from './upstream-health.js';
 
-/** What a source answered, as plain JSON. Never changed. */
-export interface Kept {
-  /** When it was asked, in milliseconds since 1970. */
-  readonly asOf: number;
-  /** Null when it said that there is nothing. */
-  readonly value: unknown;
-  /** Something was changed at the source since: only for when it can't be asked. */
-  readonly outdated?: true | undefined;
-}
-
-/** Something that a source can be asked. */
-export interface Question<T> {
-  /** Tells what is asked, in at most 250 characters. */
-  readonly key: string;
+/** Something that a source can be asked: its key tells what, in at most 250 characters. */
+export interface Question<T> extends Place {
   /** How long an answer is fresh, in milliseconds. */
   readonly ttlMs: number;
-  /** What the answers look like. */
-  readonly shape: Shape;
   /** Asks the source; undefined when it says that there is nothing. What it gives is plain JSON. */
   readonly ask: (call: { readonly signal: AbortSignal; readonly span: Span | undefined }) => Promise<T | undefined>;
 }
 
-export interface KeptAnswersOptions {
-  readonly source: string;
-  readonly layers: readonly Layer<Kept>[];
+export interface KeptAnswersOptions extends KeptValuesOptions {
   readonly health: UpstreamHealth;
   readonly notFoundTtlMs: number;
   readonly staleAfterMs: number;
-  readonly maxWaitMs: number;
-  readonly restMs: number;
   readonly offline: boolean;
-  readonly logger: Logger;
-  readonly collector: MetricsCollector | undefined;
-  readonly tracer: Tracer | undefined;
-  readonly clock: () => number;
-  readonly timers: ChainOptions<Kept>['timers'];
 }
 
-/** Stale answers are kept for as long as there is room for them: ten years are more than any disk sees. */
-const GRACE_MS = 10 * 365 * 24 * 60 * 60_000;
 /** For answers that are given again without asking, while a source rests: an estimate, in bytes. */
 const MAX_RESTING_BYTES = 64 * 1024 * 1024;
 
@@ -70,30 +37,17 @@ interface Arrival {
  */
 export class KeptAnswers {
   readonly #options: KeptAnswersOptions;
-  readonly #chain: Chain<Kept>;
+  readonly #values: KeptValues;
   /** Stale answers of questions that the source failed at a moment ago. */
   readonly #resting: MemoryLayer<Kept>;
   readonly #arrivals = new WeakMap<Kept, Arrival>();
-  /** What came from a layer and was looked at. */
-  readonly #checked = new WeakSet<Kept>();
   #arrived = 0;
   #changes = 0;
 
   constructor(options: KeptAnswersOptions) {
-    const { layers, maxWaitMs, restMs, logger, collector, tracer, clock, timers } = options;
     this.#options = options;
-    this.#chain = createChain<Kept>({
-      layers,
-      graceMs: GRACE_MS,
-      hardTimeoutMs: maxWaitMs,
-      errorTtlMs: restMs,
-      metrics: collector,
-      logger,
-      tracer,
-      clock,
-      timers,
-    });
-    this.#resting = new MemoryLayer<Kept>({ maxBytes: MAX_RESTING_BYTES, maxEntries: 10_000, clock });
+    this.#values = new KeptValues(options);
+    this.#resting = new MemoryLayer<Kept>({ maxBytes: MAX_RESTING_BYTES, maxEntries: 10_000, clock: options.clock });
   }
 
   /** Grows whenever something is forgotten: what was asked for before isn't worth keeping. */
@@ -117,10 +71,11 @@ export class KeptAnswers {
     const wasSuspect = health.isSuspect;
     const loaded = this.#loaded(question, call);
     let kept = loaded instanceof Promise ? await loaded : loaded;
-    if (!this.#makesSense(kept, shape)) {
-      await this.#drop(key);
+    if (!this.#values.makesSense(kept, shape)) {
+      await this.#values.drop(key);
       kept = await this.#loaded(question, call);
-      if (!this.#makesSense(kept, shape)) throw new FeedUnavailableError(this.#options.source, 'its cache is broken');
+      if (!this.#values.makesSense(kept, shape))
+        throw new FeedUnavailableError(this.#options.source, 'its cache is broken');
     }
     // What failed rests; what is stale and doesn't was given because nobody waits any longer.
     const isSlow = this.#stateOf(kept, ttlMs, before) === 'stale' && this.#resting.get(key) === undefined;
@@ -129,27 +84,18 @@ export class KeptAnswers {
   }
 
   /** An answer that is fresh, without asking for one. */
-  async fresh<T>(key: string, shape: Shape): Promise<T | undefined> {
-    const kept = await this.#chain.get(key);
-    return kept !== undefined && this.#makesSense(kept, shape)
-      ? ((kept.value ?? undefined) as T | undefined)
-      : undefined;
+  async fresh<T>(place: Place): Promise<T | undefined> {
+    return ((await this.#values.fresh(place))?.value ?? undefined) as T | undefined;
   }
 
   /** What was answered last, however long ago. */
-  async last(key: string, shape: Shape): Promise<Kept | undefined> {
-    let best: Kept | undefined;
-    for (const layer of this.#options.layers) {
-      const kept = (await entryIn(layer, key))?.value;
-      if (kept === undefined || !this.#makesSense(kept, shape)) continue;
-      if (best === undefined || kept.asOf > best.asOf) best = kept;
-    }
-    return best;
+  last(place: Place): Promise<Kept | undefined> {
+    return this.#values.last(place);
   }
 
   /** Whether the source said lately, or at some time, that there is no such thing. */
   async missing(key: string): Promise<'fresh' | 'stale' | undefined> {
-    const kept = await this.last(key, isNothing);
+    const kept = await this.#values.last({ key, shape: isNothing });
     if (kept === undefined) return undefined;
     const { clock, notFoundTtlMs } = this.#options;
     return clock() - kept.asOf < notFoundTtlMs ? 'fresh' : 'stale';
@@ -163,41 +109,35 @@ export class KeptAnswers {
   async noteMissing(key: string, changes: number): Promise<void> {
     if (changes !== this.#changes) return;
     const { clock, notFoundTtlMs } = this.#options;
-    await this.#write(key, { asOf: clock(), value: null }, { ttlMs: notFoundTtlMs, graceMs: GRACE_MS });
+    await this.#values.write(key, { asOf: clock(), value: null }, notFoundTtlMs);
   }
 
   /** Keeps something of this server's own beside the answers. */
   async keep(key: string, value: unknown): Promise<void> {
-    await this.#write(key, { asOf: this.#options.clock(), value });
+    await this.#values.write(key, { asOf: this.#options.clock(), value });
   }
 
   /**
    * What is asked next is asked of the source; what is on its way is not kept. What there was is still there for when
    * the source can't be asked, but not that there was nothing. Never fails.
    */
-  async forget(questions: readonly { readonly key: string; readonly shape: Shape }[]): Promise<void> {
+  async forget(places: readonly Place[]): Promise<void> {
     this.#changes++;
-    await Promise.all(
-      questions.map(async ({ key, shape }) => {
-        this.#resting.delete(key);
-        const kept = await this.last(key, shape);
-        if (kept === undefined || kept.value === null) await this.#drop(key);
-        else await this.#write(key, { ...kept, outdated: true }, { ttlMs: 0, graceMs: GRACE_MS });
-      }),
-    );
+    for (const { key } of places) this.#resting.delete(key);
+    await Promise.all(places.map((place) => this.#values.outdate(place)));
   }
 
   /** Closes the layers too. May be called twice. */
   async close(): Promise<void> {
     this.#resting.close();
-    await this.#chain.close();
+    await this.#values.chain.close();
   }
 
   /** At once when it is at hand. */
   #loaded<T>(question: Question<T>, call: FeedCall): MaybePromise<Kept> {
     const { health, staleAfterMs } = this.#options;
     try {
-      const kept = this.#chain.getOrLoad(question.key, (context) => this.#load(question, context), {
+      const kept = this.#values.chain.getOrLoad(question.key, (context) => this.#load(question, context), {
         ttlMs: question.ttlMs,
         signal: call.signal,
         span: call.span,
@@ -212,9 +152,9 @@ export class KeptAnswers {
   }
 
   /** Something may have been changed meanwhile; what was known before is still better than nothing. */
-  async #insteadOf<T>(error: unknown, { key, shape }: Question<T>, { signal }: FeedCall): Promise<Kept> {
+  async #insteadOf(error: unknown, place: Place, { signal }: FeedCall): Promise<Kept> {
     signal?.throwIfAborted();
-    const last = await this.last(key, shape);
+    const last = await this.#values.last(place);
     if (last !== undefined) return last;
     throw unavailable(this.#options.source, error);
   }
@@ -223,7 +163,7 @@ export class KeptAnswers {
     const { clock, notFoundTtlMs } = this.#options;
     const { signal, span } = context;
     const before = context.stale?.value;
-    const stale = before !== undefined && this.#makesSense(before, shape) ? before : undefined;
+    const stale = before !== undefined && this.#values.makesSense(before, shape) ? before : undefined;
     const changes = this.#changes;
     const asOf = clock();
     try {
@@ -243,7 +183,7 @@ export class KeptAnswers {
     const isSame = before !== undefined && JSON.stringify(before.value) === JSON.stringify(value);
     const kept = { asOf, value: isSame ? before.value : value };
     this.#arrivals.set(kept, { number: ++this.#arrived, state: isSame ? 'revalidated' : 'miss' });
-    this.#checked.add(kept);
+    this.#values.trust(kept);
     return kept;
   }
 
@@ -260,7 +200,7 @@ export class KeptAnswers {
   }
 
   async #answerOffline<T>({ key, ttlMs, shape }: Question<T>): Promise<Answer<T> | undefined> {
-    const kept = await this.last(key, shape);
+    const kept = await this.#values.last({ key, shape });
     if (kept === undefined) throw new FeedUnavailableError(this.#options.source, 'this server is offline');
     // From disk it would have to be read each time.
     this.#resting.set(key, kept, { ttlMs: GRACE_MS });
@@ -281,52 +221,7 @@ export class KeptAnswers {
     const isFresh = kept.outdated !== true && clock() - kept.asOf < (kept.value === null ? notFoundTtlMs : ttlMs);
     return isFresh ? 'hit' : 'stale';
   }
-
-  #makesSense(kept: Kept, shape: Shape): boolean {
-    if (this.#checked.has(kept)) return true;
-    if (typeof kept !== 'object' || kept === null || typeof kept.asOf !== 'number') return false;
-    if (kept.value !== null && !shape(kept.value)) return false;
-    this.#checked.add(kept);
-    return true;
-  }
-
-  async #drop(key: string): Promise<void> {
-    try {
-      await this.#chain.delete(key);
-    } catch (error) {
-      this.#couldNot('forget', key, error);
-    }
-  }
-
-  /** What can't be kept is only not kept. */
-  async #write(
-    key: string,
-    kept: Kept,
-    lifetime?: { readonly ttlMs: number; readonly graceMs: number },
-  ): Promise<void> {
-    try {
-      await this.#chain.set(key, kept, lifetime);
-    } catch (error) {
-      this.#couldNot('keep', key, error);
-    }
-  }
-
-  #couldNot(what: string, key: string, error: unknown): void {
-    const { logger, source } = this.#options;
-    logger.warning('Could not {What} {Key} of {Source}', what, key, source, error);
-  }
 }
 
 /** Nothing but null. */
 const isNothing: Shape = () => false;
-
-/** A layer that fails hasn't got it. */
-async function entryIn(layer: Layer<Kept>, key: string): Promise<Entry<Kept> | undefined> {
-  try {
-    if (layer.getEntry !== undefined) return await layer.getEntry(key);
-    const value = await layer.get(key);
-    return value === undefined ? undefined : { value, expiresAt: undefined };
-  } catch {
-    return undefined;
-  }
-}

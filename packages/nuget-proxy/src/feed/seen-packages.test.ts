@@ -16,7 +16,7 @@ beforeEach(() => {
 
 const open = () =>
   new SeenPackages({
-    load: async (key, shape) => {
+    load: async ({ key, shape }) => {
       const value = kept.get(key);
       return shape(value) ? structuredClone(value) : undefined;
     },

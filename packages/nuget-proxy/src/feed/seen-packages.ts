@@ -1,6 +1,7 @@
 import { NuGetVersion, type SearchOptions } from '@granary/nuget';
-import { type Shape, shapes } from './answer-shapes.js';
+import { shapes } from './answer-shapes.js';
 import type { SearchAnswer, SearchHit } from './feed-content.js';
+import type { Place } from './kept-values.js';
 import type { PackageRecord } from './package-record.js';
 
 /** What is remembered of a package that was seen. */
@@ -16,7 +17,7 @@ interface Seen {
 
 export interface SeenPackagesOptions {
   /** What was kept under a key, however long ago. */
-  readonly load: (key: string, shape: Shape) => Promise<unknown>;
+  readonly load: (place: Place) => Promise<unknown>;
   readonly save: (key: string, value: readonly unknown[]) => Promise<void>;
 }
 
@@ -142,7 +143,7 @@ export class SeenPackages {
   #bucket(number: number): Promise<Map<string, Seen>> {
     let bucket = this.#buckets.get(number);
     if (bucket === undefined) {
-      bucket = this.#options.load(keyOf(number), shapes.seen).then((kept) => {
+      bucket = this.#options.load({ key: keyOf(number), shape: shapes.seen }).then((kept) => {
         const seen = Array.isArray(kept) ? (kept as readonly Seen[]) : [];
         return new Map(seen.map((each) => [each.id.toLowerCase(), each]));
       });

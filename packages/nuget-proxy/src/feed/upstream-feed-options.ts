@@ -2,7 +2,7 @@ import type { ChainOptions, Layer } from '@granary/cache';
 import type { CallOptions, PackageIdentity, PackageStream, Provider, RandomAccessSource } from '@granary/nuget';
 import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
 import type { FeedCall, PackageContent } from './feed-content.js';
-import type { Kept } from './kept-answers.js';
+import type { Kept } from './kept-values.js';
 import type { PackageRecord } from './package-record.js';
 
 /** The source itself: a `SourceRepository`, made with {@link upstreamSourceOptions}. */

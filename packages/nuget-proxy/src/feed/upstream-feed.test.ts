@@ -8,7 +8,7 @@ import { buildPackage } from '@granary/nuget/testing';
 import { RecordingTracer } from '@granary/telemetry/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
-import type { Kept } from './kept-answers.js';
+import type { Kept } from './kept-values.js';
 import { FeedUnderTest, identityOf, metadataOf, type OpenOptions, PlayedUpstream } from './testing/feed-under-test.js';
 import type { UpstreamFeed } from './upstream-feed.js';
 import type { KeptPackage } from './upstream-feed-options.js';

@@ -74,7 +74,7 @@ export class UpstreamFeed implements FeedContent {
     this.#answers = new KeptAnswers({ ...waits, layers, logger, collector, tracer });
     this.#packages = new UpstreamPackages({ source, packages, answers: this.#answers, calls: this.#calls, offline });
     this.#seen = new SeenPackages({
-      load: async (key, shape) => (await this.#answers.last(key, shape))?.value,
+      load: async (place) => (await this.#answers.last(place))?.value,
       save: (key, value) => this.#answers.keep(key, value),
     });
   }
@@ -89,7 +89,7 @@ export class UpstreamFeed implements FeedContent {
     });
     const ttlMs = this.#options.versionsTtlMs ?? 2 * MINUTE_MS;
     const known = async () => {
-      const kept = await this.#answers.last(recordsOf(id).key, recordsOf(id).shape);
+      const kept = await this.#answers.last(recordsOf(id));
       if (kept === undefined || kept.value === null) return kept && null;
       const records = kept.value as readonly PackageRecord[];
       const value = records.map(({ version }) => ({ version: (version.split('+', 1)[0] as string).toLowerCase() }));
@@ -108,7 +108,7 @@ export class UpstreamFeed implements FeedContent {
     });
     const ttlMs = this.#options.recordsTtlMs ?? 10 * MINUTE_MS;
     const known = async () => {
-      const kept = await this.#answers.last(versionsOf(id).key, versionsOf(id).shape);
+      const kept = await this.#answers.last(versionsOf(id));
       return kept?.value === null ? null : undefined;
     };
     return this.#unlessDead(() => this.#answers.ask({ ...recordsOf(id), ttlMs, ask }, call), known);

@@ -84,8 +84,7 @@ export class UpstreamPackages {
 
   /** What the package must be, as far as the source has said so lately: it isn't asked only for that. */
   async #expected({ id, version }: PackageIdentity) {
-    const { key, shape } = recordsOf(id);
-    const records = await this.#options.answers.fresh<readonly PackageRecord[]>(key, shape);
+    const records = await this.#options.answers.fresh<readonly PackageRecord[]>(recordsOf(id));
     const name = nameOf(version);
     const record = records?.find((each) => each.version.split('+', 1)[0]?.toLowerCase() === name);
     return record?.packageHash === undefined ? undefined : { hash: record.packageHash };

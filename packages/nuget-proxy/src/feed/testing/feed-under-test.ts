@@ -11,7 +11,7 @@ import { type FeedServer, type FeedServerOptions, startFeedServer } from '@grana
 import { ManualTime } from '@granary/resilience/testing';
 import { type Logger, loggerFor } from '@granary/telemetry';
 import { StoreUnderTest } from '../../packages/testing/store-under-test.js';
-import type { Kept } from '../kept-answers.js';
+import type { Kept } from '../kept-values.js';
 import { UpstreamFeed } from '../upstream-feed.js';
 import { type Upstream, type UpstreamFeedOptions, upstreamSourceOptions } from '../upstream-feed-options.js';
 import { upstreamHttpOptions } from '../upstream-http-options.js';

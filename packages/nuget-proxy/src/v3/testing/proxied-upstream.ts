@@ -1,7 +1,7 @@
 import { MemoryLayer } from '@granary/cache';
 import { SourceRepository, type SourceRepositoryOptions } from '@granary/nuget';
 import { type FeedServer, type FeedServerOptions, startFeedServer } from '@granary/nuget/testing';
-import type { Kept } from '../../feed/kept-answers.js';
+import type { Kept } from '../../feed/kept-values.js';
 import { MergedFeed } from '../../feed/merged-feed.js';
 import { UpstreamFeed } from '../../feed/upstream-feed.js';
 import { upstreamSourceOptions } from '../../feed/upstream-feed-options.js';
