@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { MetricRegistry } from '@granary/telemetry';
 import { parseExposition, RecordingTracer } from '@granary/telemetry/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { HttpCache } from '../http-cache/http-cache.js';
 import { registryNuGetMetrics } from '../metrics-registry.js';
 import { buildPackage, type FeedServer, startFeedServer } from '../testing/index.js';
 import type { PackageDownload } from './packages/package-download.js';
@@ -30,6 +32,7 @@ beforeEach(async () => {
   server = await startFeedServer({ packages: [CONTENT, BETA] });
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   await local[Symbol.asyncDispose]();
   await server.close();
 });
@@ -339,6 +342,36 @@ describe('a package', () => {
     const blocked = repository({ cache: local.cache({ disk: { folder: file } }) });
     expect((await bytes(blocked.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
     expect(local.logs.join('\n')).toContain('the cache cannot be written to');
+  });
+});
+
+describe('a package that the disk does not take', () => {
+  it('goes to the caller all the same, and leaves nothing behind', async () => {
+    const { keep } = HttpCache.prototype;
+    vi.spyOn(HttpCache.prototype, 'keep').mockImplementation(async function (this: HttpCache, ...args) {
+      if (args[2].startsWith('nupkg_')) throw new Error('no space left');
+      return keep.apply(this, args);
+    });
+    const download = await repository().downloadPackage('Test.Package', '1.0.0');
+    expect(download?.path).toBeUndefined();
+    expect((await buffer(download as PackageDownload)).equals(CONTENT)).toBe(true);
+    expect(local.logs.join('\n')).toMatch(/warning: Could not cache "?nupkg_test\.package\.1\.0\.0/);
+    expect(readdirSync(dirname(cachedPath())).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('is written to its end, however little the disk takes at once', async () => {
+    const handle = await open(join(local.folder, 'probe'), 'w');
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const short = vi.spyOn(prototype, 'writev').mockImplementationOnce(async function (this: FileHandle, buffers) {
+      const [first] = buffers as Buffer[];
+      const { bytesWritten } = await this.write(first!, 0, 7);
+      return { bytesWritten, buffers };
+    });
+    const download = await repository().downloadPackage('Test.Package', '1.0.0');
+    expect(short).toHaveBeenCalled();
+    expect((await buffer(download as PackageDownload)).equals(CONTENT)).toBe(true);
+    expect(readFileSync(cachedPath()).equals(CONTENT)).toBe(true);
   });
 });
 
