@@ -41,7 +41,10 @@ export async function sendChunks(exchange: Exchange, reader: PackageReader, leng
   response.once('close', gone);
   try {
     if (response.destroyed) throw wentAway();
-    for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
+    // Who has all that was announced may leave, and need not wait for the body's end.
+    while (exchange.bytesOut !== length) {
+      const chunk = await reader.next();
+      if (chunk === undefined) break;
       for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
         const piece = chunk.subarray(at, at + PIECE_BYTES);
         exchange.bytesOut += piece.length;
@@ -50,8 +53,12 @@ export async function sendChunks(exchange: Exchange, reader: PackageReader, leng
         await taken((done) => response.write(piece, done));
       }
     }
+    if (exchange.bytesOut === length) {
+      response.end();
+      return;
+    }
     if (response.destroyed) throw wentAway();
-    if (length !== undefined && exchange.bytesOut !== length) throw wrongLength(exchange, length);
+    if (length !== undefined) throw wrongLength(exchange, length);
     await taken((done) => response.end(done));
   } catch (error) {
     throw response.destroyed && !(error instanceof HttpError) ? wentAway() : error;

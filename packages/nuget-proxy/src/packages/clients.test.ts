@@ -293,6 +293,10 @@ describe('a package store that is closed', () => {
     const client = new Client(await t.store.fetch('feed', A, async () => Upstream.whole(bytes).answer()));
     // All of it is given before it is stored, but its end.
     await until(() => client.received === bytes.length && isStoring);
+    // Who looks for it now finds it when it is.
+    const finding = t.store.find('feed', A);
+    const gone = t.store.find('feed', A, { signal: AbortSignal.abort(new Error('gone')) });
+    await expect(gone).rejects.toThrow('gone');
     let isClosed = false;
     const closing = t.store.close().then(() => {
       isClosed = true;
@@ -302,6 +306,7 @@ describe('a package store that is closed', () => {
     store();
     await closing;
     expectBytes(await client.whole, bytes);
+    expect((await finding)?.state).toBe('hit');
     expect(t.disk.stats()).toMatchObject({ blobs: 1, actionResults: 1 });
   });
 });
