@@ -110,7 +110,7 @@ describe('the metrics of a tier', () => {
     upload.end(bytes.subarray(1000));
     const [response] = await answered;
     expect(response.resume().statusCode).toBe(200);
-    expect((await scrape(running))('disk_reserved_bytes')).toBe(0);
+    await vi.waitFor(async () => expect((await scrape(running))('disk_reserved_bytes')).toBe(0));
   });
 
   it('count what was damaged', async () => {
