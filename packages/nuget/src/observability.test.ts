@@ -81,7 +81,7 @@ it('one restore and one push move every metric, and have every span', async () =
     const other = buildPackage({ id: 'Other', version: '1.0.0' });
     await client.push('feed', { name: 'p.nupkg', size: other.length, open: () => Readable.from([other]) });
     // The size on disk is known when the folder was looked through, in the background.
-    await vi.waitFor(async () => expect(await seenBy(registry, server.url)).toEqual(FAMILIES));
+    await vi.waitFor(async () => expect(await seenBy(registry, server.url)).toEqual(FAMILIES), { timeout: 20_000 });
 
     const common = { 'package.id': 'Observed', 'package.version': '1.0.0', 'source.url': server.v3Url };
     expect(tracer.named('FetchMetadata').find(({ attributes }) => attributes['package.version'])).toMatchObject({
