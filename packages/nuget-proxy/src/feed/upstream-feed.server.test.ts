@@ -127,6 +127,18 @@ describe('answers', () => {
     expect(asked(requests)).toBe(2);
   });
 
+  it('with records in pages are as good as those in one piece', async () => {
+    Object.assign(local.server.settings, { registration: 'paged', registrationPageSize: 1, gzip: true });
+    expect(await feed.records('some.package')).toMatchObject({
+      value: [{ version: '1.0.0' }, { version: '2.0.0-beta' }],
+    });
+    await local.time.advance(10 * MINUTE);
+    expect(await feed.records('some.package')).toMatchObject({ state: 'revalidated' });
+    local.server.fault(/\/registration.*page/, { kind: 'status', status: 500 });
+    await local.time.advance(10 * MINUTE);
+    expect(await feed.records('some.package')).toMatchObject({ state: 'stale', value: [{}, {}] });
+  });
+
   it('do not cost a look at the service index each time', async () => {
     await feed.versions('some.package');
     await local.time.advance(2 * MINUTE);
@@ -310,6 +322,17 @@ describe('short failures', () => {
     }
     expect((await versions).message).toContain('503');
     expect(asked(FLAT)).toBe(4);
+  });
+});
+
+describe('an upstream that wants credentials', () => {
+  it('is like one that fails, and nobody is told what it wants', async () => {
+    await feed.versions('some.package');
+    local.server.settings.credentials = { username: 'me', password: 'secret' };
+    await local.time.advance(2 * MINUTE);
+    expect(await feed.versions('some.package')).toMatchObject({ state: 'stale' });
+    const { message } = await failure(feed.records('some.package'));
+    expect(message).not.toContain('secret');
   });
 });
 
@@ -501,6 +524,17 @@ describe('a lying upstream', () => {
     for (const match of [FLAT, REGISTRATION]) local.server.fault(match, fault);
     expect(await feed.versions('some.package')).toMatchObject({ state: 'stale', value: [{}, {}] });
     expect(await feed.records('some.package')).toMatchObject({ state: 'stale', value: [{}, {}] });
+  });
+
+  it('is none at all with a page to log in for its service index, until that is over', async () => {
+    const stop = local.server.fault(/./, html);
+    await failure(feed.versions('some.package'));
+    await failure(feed.package(identityOf('some.package')));
+    expect((await feed.search('some', {})).value.total).toBe(0);
+    stop();
+    await local.time.advance(5000);
+    expect(texts(await feed.versions('some.package'))).toHaveLength(2);
+    expect(await feed.package(identityOf('some.package'))).toBeDefined();
   });
 
   it('does not make its packages disappear with the registration of another one', async () => {
