@@ -10,7 +10,7 @@ import { clientPackages, NuGetClient, NuGetVersion, PackageInstaller } from './i
 import { buildPackage, type FeedServer, startFeedServer } from './testing/index.js';
 
 /** NuGet 5.8, the first whose caches are as those of today, where it is installed along with mono. */
-const NUGET = fileURLToPath(new URL('../../../node_modules/nuget-exe/nuget-5.8.0.exe', import.meta.url));
+const NUGET = join(fileURLToPath(new URL('../../../node_modules', import.meta.url)), 'nuget-exe/nuget-5.8.0.exe');
 const MONO = '/usr/bin/mono';
 
 let folder: string;
