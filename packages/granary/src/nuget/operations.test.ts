@@ -181,9 +181,10 @@ describe('packages that are kept', () => {
     };
     await using running = await startTestServer(small);
     await outcomeOf(askFeed(running, PATH));
+    const kept = { packages: 1, bytes: PACKAGE.length };
+    await vi.waitFor(() => expect(running.server.stats().nuget?.kept).toEqual(kept), 10_000);
     await fill(running);
     expect(await outcomeOf(askFeed(running, PATH))).toEqual([200, 'hit']);
-    expect(running.server.stats().nuget?.kept).toEqual({ packages: 1, bytes: PACKAGE.length });
     await running.server.stop();
     await using again = await startTestServer(small);
     await fill(again);
