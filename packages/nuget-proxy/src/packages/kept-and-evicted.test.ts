@@ -258,6 +258,17 @@ describe('a package that is adopted', () => {
     isFull = false;
     await expect(t.store.adopt('hosted', A, path, { keep: true })).rejects.toMatchObject({ code: 'ENOENT' });
     await expect(t.store.adopt('hosted', A, path, { keep: true })).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(t.store.keep('hosted', A)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('is kept when that is said later, if it is here', async () => {
+    await using t = await tight();
+    expect(await t.store.keep('feed', A)).toBe(false);
+    const bytes = await bring(t, 'Contoso.A');
+    expect(await t.store.keep('feed', A)).toBe(true);
+    expect(await t.store.keep('feed', A)).toBe(true);
+    for (let i = 0; i < 20; i++) await bring(t, `Other.${i}`);
+    expectBytes(await contentOf(t, 'Contoso.A'), bytes);
   });
 
   it('is waited for by who closes the store', async () => {

@@ -68,7 +68,12 @@ export class PackageEntries {
   /** Keeps a package that is here, whatever the patterns say; whether it is here. Looked at only when it wasn't kept so. */
   async keep(source: string, identity: PackageIdentity): Promise<boolean> {
     const name = entryKey(source, packageKey(identity));
-    if (this.#kept?.get(name)?.always) return true;
+    const kept = this.#kept?.get(name);
+    if (kept?.always) {
+      // Does nothing but where the list could not be written.
+      await this.#kept?.keep(name, kept.id, kept.digest, true);
+      return true;
+    }
     const entry = await this.find(source, identity, undefined);
     if (entry !== undefined) await this.#list().keep(name, identity.id, entry.digest, true);
     return entry !== undefined;

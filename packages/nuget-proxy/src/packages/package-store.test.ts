@@ -1,4 +1,5 @@
 import { NupkgReader } from '@granary/nuget';
+import { RecordingTracer } from '@granary/telemetry/testing';
 import { describe, expect, it } from 'vitest';
 import type { PackageContent } from '../feed/feed-content.js';
 import {
@@ -260,5 +261,47 @@ describe('who asks for a package at the same time', () => {
     expectBytes(await read(b), other);
     expectBytes(await read(await t.store.find('one', A)), one);
     expectBytes(await read(await t.store.find('other', A)), other);
+  });
+});
+
+describe('a package store that is traced', () => {
+  it('says what was fetched, where from, and what became of it', async () => {
+    const tracer = new RecordingTracer();
+    const parent = tracer.startSpan('request');
+    await using t = await StoreUnderTest.open({ tracer });
+    const bytes = packageOf('Contoso.A', 1000);
+    const call = { span: parent, sourceUrl: 'https://feed.test/' };
+    const spans: unknown[] = [];
+    const fetch = () =>
+      t.store.fetch(
+        'feed',
+        A,
+        async (_, span) => {
+          spans.push(span);
+          return Upstream.whole(bytes).answer();
+        },
+        {},
+        call,
+      );
+    await read(await fetch());
+    await read(await fetch());
+    await expect(t.store.fetch('other', A, () => Promise.reject(new Error('down')), {}, call)).rejects.toThrow('down');
+    await until(() => t.store.arriving === 0);
+    const downloads = tracer.spans.filter(({ name }) => name === 'DownloadPackage');
+    expect(
+      downloads.map((span) => [span.attributes['cache.hit'], span.attributes['package.size'], span.ended]),
+    ).toEqual([
+      [false, bytes.length, true],
+      [true, undefined, true],
+      [false, undefined, true],
+    ]);
+    expect(downloads[0]?.attributes).toMatchObject({
+      'package.id': 'Contoso.A',
+      'package.version': '1.0.0',
+      'source.url': 'https://feed.test/',
+    });
+    expect(downloads[0]?.parentId).toBe(parent.spanId);
+    expect(spans).toEqual([downloads[0]]);
+    expect(downloads[2]?.errors).toHaveLength(1);
   });
 });

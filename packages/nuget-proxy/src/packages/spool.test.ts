@@ -88,7 +88,7 @@ describe('a spool', () => {
     expect(created).toBe(0);
     for (let i = 0; i < 10_000; i++) await spool.append(Buffer.alloc(KIB));
     expect(created).toBe(1);
-    expect(writes).toBeLessThanOrEqual(41);
+    expect(writes).toBeLessThanOrEqual(82);
     await spool.release();
     expect(readdirSync(folder)).toEqual([]);
   });

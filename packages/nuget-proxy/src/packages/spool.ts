@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import { type FileSystem, type MaybePromise, NoSpaceError, type OpenFile, StoreError } from '@granary/blobs';
 import type { RandomAccessSource } from '@granary/nuget';
 
-/** Bytes that are written together. What is shorter than that never becomes a file. */
-const WRITE_BYTES = 256 * 1024;
+/** What is shorter than this never becomes a file. */
+const FILE_BYTES = 256 * 1024;
+
+/** Bytes that are written together: of many packages at once, what waits to be written is what takes memory. */
+const WRITE_BYTES = 128 * 1024;
 
 /** Longest piece that is read from the file at once. */
 export const SPOOL_READ_BYTES = 64 * 1024;
@@ -19,7 +22,7 @@ const NOTHING = Buffer.alloc(0);
 
 /**
  * Bytes that arrive, in a temporary file, and can be read from any place meanwhile. The last ones are in memory, where
- * all who keep up with them share the same buffers: at most twice what is written at once, and the largest chunk.
+ * all who keep up with them share the same buffers: at most those of a package that is no file yet, and the largest chunk.
  *
  * Whoever needs it holds it; with the last one the file goes.
  */
@@ -59,7 +62,7 @@ export class Spool {
     this.#add(chunk);
     this.#size += chunk.length;
     const waiting = this.#size - this.#written;
-    if (waiting < WRITE_BYTES) return undefined;
+    if (waiting < (this.#written === 0 ? FILE_BYTES : WRITE_BYTES)) return undefined;
     if (this.#writing === undefined) {
       this.#writing = this.#writeTail().finally(() => {
         this.#writing = undefined;
@@ -67,7 +70,7 @@ export class Spool {
       // Whoever appends next gets the error.
       this.#writing.catch(() => {});
     }
-    return waiting < 2 * WRITE_BYTES ? undefined : this.#writing;
+    return waiting < FILE_BYTES + WRITE_BYTES ? undefined : this.#writing;
   }
 
   /**
