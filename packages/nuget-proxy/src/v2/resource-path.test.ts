@@ -43,8 +43,10 @@ it('reads back whatever is in quotes', () => {
   );
 });
 
-it('takes no longer for hostile segments', () => {
-  const startedAt = performance.now();
-  for (const part of ["'", "''", 'a=', "a='", ' ', '(', "',"]) read(`Packages(${part.repeat(2000)}`);
-  expect(performance.now() - startedAt).toBeLessThan(1000);
+it('is done soon with hostile segments, however long', () => {
+  for (const part of ["'", "''", 'a=', "a='", ' ', '(', "',"]) {
+    const segment = `Packages(${part.repeat(200_000)}`;
+    expect(read(segment)).toBeUndefined();
+    read(`${segment})`);
+  }
 });

@@ -114,7 +114,7 @@ describe('the pages of a search', () => {
       filter: fc.constantFrom('', 'IsLatestVersion', 'IsAbsoluteLatestVersion', 'IsPrerelease', "Id ne 'P3'"),
       order: fc.constantFrom('', 'Id', 'DownloadCount desc'),
       prerelease: fc.boolean(),
-      top: fc.integer({ min: 1, max: 40 }),
+      top: fc.integer({ min: 7, max: 40 }),
       maxTake: fc.integer({ min: 3, max: 120 }),
       knowsTotal: fc.boolean(),
     });

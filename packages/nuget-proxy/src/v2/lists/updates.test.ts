@@ -40,6 +40,7 @@ describe('GetUpdates()', () => {
     ["packageIds='B'&versions='1.0.0'&targetFrameworks='net40|net9.0'", ['B 3.0.0']],
     ["packageIds='A'&versions='1.0.0'&targetFrameworks='net45'", ['A 2.0.0']],
     ["packageIds='B'&versions='1.0.0'&targetFrameworks='bogus'", ['B 3.0.0']],
+    ["packageIds='B'&versions='1.0.0'&targetFrameworks='portable-net40-client+sl5|net48'", ['B 2.0.0']],
     ["packageIds=''&versions=''", []],
     ["packageIds='A|B'&versions='1.0.0|1.0.0'&$filter=Id eq 'B'", ['B 3.0.0']],
     ["packageIds='A|B'&versions='1.0.0|1.0.0'&$orderby=Id desc&$top=1", ['B 3.0.0']],
