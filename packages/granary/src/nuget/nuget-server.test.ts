@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { askFeed, outcomeOf, packagePath } from '../testing/feed-clients.js';
@@ -74,6 +74,20 @@ describe('a server with an upstream feed', () => {
     const answers = await Promise.all(Array.from({ length: 25 }, () => askFeed(running, PATH)));
     for (const answer of answers) expect(Buffer.from(await answer.arrayBuffer()).equals(A1)).toBe(true);
     expect(upstream.requests.targets(/\.nupkg/)).toHaveLength(1);
+  });
+
+  it('finds, completes and tells of vulnerabilities, and counts all of it', async () => {
+    upstream.settings.vulnerabilities = [
+      { id: 'Contoso.A', severity: 2, url: 'https://advisories.example/1', versions: '[1.0.0]' },
+    ];
+    await using running = await start();
+    const ask = async (path: string) => (await askFeed(running, path)).json();
+    expect(await ask('/v3/search?q=contoso')).toMatchObject({ data: [{ id: 'Contoso.A' }] });
+    expect(await ask('/v3/autocomplete?q=Con')).toMatchObject({ data: ['Contoso.A'] });
+    expect(await ask('/v3/vulnerabilities/all.json')).toHaveProperty('contoso.a');
+    expect(await ask('/v3/registration/contoso.a/index.json')).toMatchObject({ count: 1 });
+    expect((await askFeed(running, '/v3/flatcontainer/contoso.a/1.0.0/contoso.a.nuspec')).status).toBe(200);
+    expect(running.server.stats().nuget?.sources[0]?.metadata.misses).toBe(5);
   });
 
   it('speaks protocol 2, too, and leaves the paths of the cache alone', async () => {
@@ -210,11 +224,14 @@ describe('a server whose feeds are switched off', () => {
 });
 
 describe('feeds that can not be opened', () => {
-  it('are tried again with the next request', async () => {
-    await using running = await start({ 'storage.dir': folder });
-    await writeFile(join(folder, 'nuget'), 'in the way');
+  it.each(['nuget', 'nuget/hosted'])('are tried again with the next request: %s', async (inTheWay) => {
+    await using running = await start({ 'storage.dir': folder, 'nuget.hosted': true });
+    const file = join(folder, inTheWay);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, 'in the way');
     expect((await askFeed(running, '/v3/index.json')).status).toBe(503);
-    await rm(join(folder, 'nuget'));
+    expect((await askFeed(running, '/v3/index.json')).status).toBe(503);
+    await rm(file);
     expect((await askFeed(running, '/v3/index.json')).status).toBe(200);
     expect(await outcomeOf(askFeed(running, PATH))).toEqual([200, 'miss']);
   });
