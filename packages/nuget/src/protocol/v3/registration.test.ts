@@ -77,8 +77,8 @@ describe('a registration', () => {
     expect(await provider.getMetadata(identity('5.0.0'))).toBeUndefined();
   });
 
-  it('fetches pages that do not say what they hold, and does without those that are not there', async () => {
-    const pages = [page('a.json'), page('gone.json', '1.0.0', '9.0.0'), page('b.json', 'nonsense', 7), page(undefined)];
+  it('fetches pages that do not say what they hold', async () => {
+    const pages = [page('a.json'), page('b.json', 'nonsense', 7), page(undefined)];
     const feed = feedOf(
       { items: pages },
       {
@@ -116,6 +116,15 @@ describe('a registration', () => {
     const listed = new V3Provider(feed, { concurrency: 2 }).listMetadata('my.package');
     await expect(listed).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
     expect(feed.urls.length).toBeLessThan(8);
+  });
+
+  it('fails when a page that it names is not there: the versions in it would seem not to exist', async () => {
+    const pages = [page('a.json', '1.0.0', '1.9.0'), page('gone.json', '2.0.0', '2.9.0')];
+    const feed = feedOf({ items: pages }, { 'registration/my.package/a.json': inlined(leaf('1.0.0')) });
+    await expect(list(feed)).rejects.toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('gone.json') });
+    const provider = new V3Provider(feed);
+    expect((await provider.getMetadata(identity('1.0.0')))?.listed).toBe(true);
+    await expect(provider.getMetadata(identity('2.0.0'))).rejects.toMatchObject({ code: 'PROTOCOL' });
   });
 
   it('knows nothing of a package that is not there', async () => {

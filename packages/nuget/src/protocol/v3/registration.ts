@@ -147,7 +147,11 @@ class RegistrationWalk {
     if (above.includes(address)) throw this.#endless(url, 'refers to itself');
     if (this.#seen.has(address)) return;
     const document = await this.#document(address, this.#pageKey(page));
-    if (document !== undefined) await this.#take(document, { above: [...above, address], depth: depth + 1 });
+    // Its versions would seem not to exist.
+    if (document === undefined) {
+      throw this.#source.error('PROTOCOL', `${shownUrl(url)} isn't there, though the registration has it as a page`);
+    }
+    await this.#take(document, { above: [...above, address], depth: depth + 1 });
   }
 
   #pageKey({ lower, upper }: RegistrationPage): string | undefined {
