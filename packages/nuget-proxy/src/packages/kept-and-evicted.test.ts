@@ -261,6 +261,24 @@ describe('a package that is adopted', () => {
     await expect(t.store.keep('hosted', A)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
+  it('is found again by what is in it, by who has lost his list', async () => {
+    await using t = await StoreUnderTest.open();
+    const path = join(t.folder, 'pushed');
+    for (const id of ['One', 'Two', 'Three', 'Lost']) {
+      writeFileSync(path, packageOf(id));
+      await t.store.adopt('hosted', identityOf(id), path, { keep: true });
+    }
+    await t.store.adopt('hosted', identityOf('Lost'), path, { keep: true });
+    await t.disk.delete(Digest.of('sha256', readFileSync(path)));
+    writeFileSync(path, packageOf('Four'));
+    await t.store.adopt('hosted', identityOf('Four'), path);
+    const found: string[] = [];
+    for await (const { id } of t.store.keptBesides('hosted', ['two/1.0.0'])) found.push(id);
+    expect(found.sort()).toEqual(['One', 'Three']);
+    expect(t.logs.at(-1)).toBe('warning: A package Lost that is kept can not be read');
+    for await (const _ of t.store.keptBesides('another', [])) expect.unreachable();
+  });
+
   it('is kept when that is said later, if it is here', async () => {
     await using t = await tight();
     expect(await t.store.keep('feed', A)).toBe(false);

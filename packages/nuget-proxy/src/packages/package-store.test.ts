@@ -1,7 +1,7 @@
 import { NupkgReader } from '@granary/nuget';
 import { RecordingTracer } from '@granary/telemetry/testing';
 import { describe, expect, it } from 'vitest';
-import type { PackageContent } from '../feed/feed-content.js';
+import type { PackageContent, PackageReader } from '../feed/feed-content.js';
 import {
   bytesOf,
   Client,
@@ -21,6 +21,18 @@ const A = identityOf('Contoso.A');
 
 function read(content: PackageContent | undefined, part?: Parameters<PackageContent['open']>[0]): Promise<Buffer> {
   return bytesOf((content as PackageContent).open(part));
+}
+
+/** What a reader gives, and in how many memories. */
+async function lent(reader: PackageReader): Promise<{ readonly bytes: Buffer; readonly memories: number }> {
+  const copies: Buffer[] = [];
+  const memories = new Set<unknown>();
+  for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
+    copies.push(Buffer.from(chunk));
+    memories.add(chunk.buffer);
+  }
+  await reader.close();
+  return { bytes: Buffer.concat(copies), memories: memories.size };
 }
 
 describe('a package that comes from upstream', () => {
@@ -154,6 +166,38 @@ describe('a package that comes from upstream', () => {
     expect(last.received).toBe(0);
     upstream.send();
     expectBytes(await last.whole, bytes.subarray(-10));
+  });
+
+  it('is read in memory that is used again, while it arrives and from the store', async () => {
+    await using t = await StoreUnderTest.open({ timers: undefined });
+    const upstream = new Upstream(packageOf('Contoso.A', 5 * MIB));
+    const fetching = t.store.fetch('feed', A, async () => upstream.answer());
+    upstream.send(4 * MIB);
+    const arriving = await fetching;
+    const other = new Client(arriving);
+    await until(() => other.received === 4 * MIB);
+    const reader = arriving?.read?.();
+    const first = await reader?.next();
+    upstream.send();
+    const rest = await lent(reader as PackageReader);
+    expectBytes(Buffer.concat([upstream.bytes.subarray(0, first?.length), rest.bytes]), upstream.bytes);
+    // One for what is in the file, the others are shared with who keeps up.
+    expect(rest.memories).toBeLessThan(40);
+    await other.whole;
+
+    const stored = await t.store.find('feed', A);
+    const whole = await lent(stored?.read() as PackageReader);
+    expectBytes(whole.bytes, upstream.bytes);
+    expect(whole.memories).toBeLessThan(4);
+    const part = await lent(stored?.read({ offset: 5, limit: 3 * MIB }) as PackageReader);
+    expectBytes(part.bytes, upstream.bytes.subarray(5, 5 + 3 * MIB));
+    const closed = stored?.read();
+    await closed?.close();
+    expect(await closed?.next()).toBeUndefined();
+    const closing = stored?.read();
+    const next = closing?.next();
+    await closing?.close();
+    await expect(next).rejects.toMatchObject({ name: 'AbortError' });
   });
 
   it('may be opened more than once', async () => {
