@@ -111,7 +111,7 @@ describe('a registration', () => {
     const numbers = Array.from({ length: 20 }, (_, i) => i);
     const feed = feedOf(
       { items: numbers.map((i) => page(`${i}.json`, `${i}.0.0`, `${i}.9.0`)) },
-      { 'registration/my.package/1.json': 503 },
+      { 'registration/my.package/0.json': inlined(leaf('0.0.0')), 'registration/my.package/1.json': 503 },
     );
     const listed = new V3Provider(feed, { concurrency: 2 }).listMetadata('my.package');
     await expect(listed).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
@@ -321,8 +321,8 @@ describe('catalog entries', () => {
         page(`${BASE}far.json`, `${digits}.0`, digits),
       ],
     }).replaceAll('"HUGE"', '1e999');
-    const all = await list(feedOf(document));
-    expect(texts(all)).toEqual(['1.0.0', `2.0.0-${digits}`, '3.0.0']);
+    const all = await list(feedOf(document, { 'registration/far.json': inlined(leaf('4.0.0')) }));
+    expect(texts(all)).toEqual(['1.0.0', `2.0.0-${digits}`, '3.0.0', '4.0.0']);
     expect(all[0]).toMatchObject({ packageSize: undefined, downloads: undefined, published: undefined });
     expect(all[2]?.dependencyGroups).toMatchObject([{ dependencies: [] }]);
   });
@@ -441,8 +441,10 @@ describe('a registration without an end', () => {
   });
 
   it('is given up when it is in too many documents', async () => {
-    const items = Array.from({ length: 30 }, (_, i) => page(`${i}.json`));
-    const provider = new V3Provider(feedOf({ items }), { maxDocuments: 10 });
+    const numbers = Array.from({ length: 30 }, (_, i) => i);
+    const answers = numbers.map((i) => [`registration/my.package/${i}.json`, inlined(leaf(`${i}.0.0`))]);
+    const items = numbers.map((i) => page(`${i}.json`));
+    const provider = new V3Provider(feedOf({ items }, Object.fromEntries(answers)), { maxDocuments: 10 });
     await expect(provider.listMetadata('my.package')).rejects.toMatchObject({ code: 'LIMIT' });
     const pointers = Array.from({ length: 30 }, () => ({ catalogEntry: 'https://catalog.test/same' }));
     const pointing = new V3Provider(feedOf({ items: pointers }), { maxDocuments: 10 });
