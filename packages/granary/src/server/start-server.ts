@@ -233,8 +233,9 @@ async function assemble(
         directory: nugetDirectory,
         incomingDirectory: store.incomingDirectory,
         minFreeBytes: config.storage.min_free,
-        blobs: withTracing(blobs, tracer),
-        actionResults: tiered?.actionResults ?? store.actionResults,
+        // Not the tiers: who may write to those could pass off packages. A feed of another server is a source.
+        blobs: withTracing(withRecorder(store, storeMetrics), tracer),
+        actionResults: store.actionResults,
         kept: await kept.packages(),
         hooks: feedHooks(policy, requestMetrics, logger),
         isOwnKey: (apiKey) => policy.isToken(apiKey),

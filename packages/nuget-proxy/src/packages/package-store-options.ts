@@ -9,7 +9,10 @@ const GIB = 1024 ** 3;
 export interface PackageStoreOptions {
   /** Where packages are, among everything else. The store closes neither. */
   readonly blobs: BlobStore;
-  /** Where is written down what is known of them; of the same durability and order of eviction as the blobs. */
+  /**
+   * Where is written down what is known of them; of the same durability and order of eviction as the blobs. What it says is
+   * believed: a store of this server's own, since the keys are none that servers of a build cache take.
+   */
   readonly actionResults: ActionResultStore;
   /** For packages under way: a folder that is there, and cleared when the server starts. */
   readonly incomingDirectory: string;
@@ -19,8 +22,8 @@ export interface PackageStoreOptions {
   readonly maxPackageBytes?: number | undefined;
   /** Bytes that stay free in the file system of `incomingDirectory`. Default 0: not looked after. */
   readonly minFreeBytes?: number | undefined;
-  /** Packages that arrive from one source at once; more wait. Default 64. */
-  readonly maxArrivals?: number | undefined;
+  /** Packages that arrive from one source at once, for all or by the source's name; more wait. Default 64. */
+  readonly maxArrivals?: number | ((source: string) => number) | undefined;
   /** Packages that wait for their turn, for each source; from there on they are refused. Default 2000. */
   readonly maxWaiting?: number | undefined;
   /** How long upstream may send nothing in the middle of a package. Default 30,000. */
@@ -60,7 +63,7 @@ export function resolveOptions(options: PackageStoreOptions): ResolvedOptions {
   };
   wholeNumber('maxPackageBytes', resolved.maxPackageBytes, 1);
   wholeNumber('minFreeBytes', resolved.minFreeBytes, 0);
-  wholeNumber('maxArrivals', resolved.maxArrivals, 1);
+  if (typeof resolved.maxArrivals === 'number') wholeNumber('maxArrivals', resolved.maxArrivals, 1);
   wholeNumber('maxWaiting', resolved.maxWaiting, 0);
   wholeNumber('idleTimeoutMs', resolved.idleTimeoutMs, 1);
   return resolved;
