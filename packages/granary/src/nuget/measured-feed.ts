@@ -38,6 +38,12 @@ export class MeasuredFeed implements FeedContent {
     return this.#counted('metadata', this.#inner.versions(id, call), call);
   }
 
+  versionsAtHand(id: string): ReturnType<NonNullable<FeedContent['versionsAtHand']>> {
+    const answer = this.#inner.versionsAtHand?.(id);
+    if (answer !== undefined) this.#counters.count('metadata', answer?.state ?? 'not_found');
+    return answer;
+  }
+
   records(id: string, call?: FeedCall): ReturnType<FeedContent['records']> {
     return this.#counted('metadata', this.#inner.records(id, call), call);
   }

@@ -76,6 +76,21 @@ describe('a server with an upstream feed', () => {
     expect(upstream.requests.targets(/\.nupkg/)).toHaveLength(1);
   });
 
+  it('gets metadata while as many packages arrive as may at once', async () => {
+    for (const id of ['P1', 'P2', 'P3', 'P4']) await upstream.packages.add(buildPackage({ id, version: '1.0.0' }));
+    upstream.fault(/\.nupkg/, { kind: 'hang' });
+    await using running = await start({ 'nuget.sources': [sourceOf(upstream, { connections: 4 })] });
+    const gone = new AbortController();
+    const ids = ['p1', 'p2', 'p3', 'p4'];
+    const asked = ids.map((id) => askFeed(running, packagePath(id, '1.0.0'), { signal: gone.signal }));
+    const ended = Promise.allSettled(asked);
+    await upstream.waitForRequest(/\.nupkg/, 3);
+    expect(await outcomeOf(askFeed(running, VERSIONS))).toEqual([200, 'miss']);
+    expect(upstream.requests.targets(/\.nupkg/)).toHaveLength(3);
+    gone.abort();
+    await ended;
+  });
+
   it('finds, completes and tells of vulnerabilities, and counts all of it', async () => {
     upstream.settings.vulnerabilities = [
       { id: 'Contoso.A', severity: 2, url: 'https://advisories.example/1', versions: '[1.0.0]' },

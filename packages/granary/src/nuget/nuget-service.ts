@@ -56,6 +56,8 @@ export interface NuGetService {
 
 /** Memory for what sources answered as they said it, to ask whether it is still so. */
 const DOCUMENT_BYTES = 32 * 1024 * 1024;
+/** Part of a source's requests at once that may be packages. */
+const PACKAGE_SHARE = 0.75;
 /** Sources that the folder may ever have had. */
 const MAX_SOURCES = 1000;
 
@@ -90,6 +92,7 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
     actionResults: options.actionResults,
     incomingDirectory: options.incomingDirectory,
     kept,
+    maxArrivals: (source) => maxArrivalsOf(config, source),
     maxPackageBytes: config.max_package_size,
     minFreeBytes: options.minFreeBytes,
     metrics: counters.nuget,
@@ -159,6 +162,12 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
     }),
     close: () => closers.close(),
   };
+}
+
+/** Large packages leave a part of the requests that may run at once to metadata, which restores wait for first. */
+function maxArrivalsOf({ sources }: Config['nuget'], name: string): number {
+  const connections = sources.find((source) => source.name === name)?.connections ?? 1;
+  return Math.max(1, Math.floor(connections * PACKAGE_SHARE));
 }
 
 interface Source {

@@ -297,7 +297,8 @@ export class PackageStore implements AsyncDisposable {
     const { maxArrivals, maxWaiting } = this.#options;
     let slots = this.#slots.get(source);
     if (slots === undefined) {
-      slots = new ArrivalSlots(source, maxArrivals, maxWaiting);
+      const max = typeof maxArrivals === 'number' ? maxArrivals : maxArrivals(source);
+      slots = new ArrivalSlots(source, max, maxWaiting);
       this.#slots.set(source, slots);
     }
     return slots;
