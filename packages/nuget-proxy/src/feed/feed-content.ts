@@ -107,6 +107,8 @@ export interface FeedContent {
   readonly name: string;
   /** All versions, unlisted ones too, ascending; undefined when there is no such package. */
   versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined>;
+  /** What {@link versions} would say, null for nothing, if that is in memory and fresh; undefined when it must be asked. */
+  versionsAtHand?(id: string): Answer<readonly ListedVersion[]> | null | undefined;
   /** All versions, unlisted ones too, ascending; undefined when there is no such package. */
   records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined>;
   package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined>;

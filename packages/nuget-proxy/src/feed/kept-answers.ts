@@ -83,6 +83,16 @@ export class KeptAnswers {
     return this.#answer<T>(kept, ttlMs, before);
   }
 
+  /** An answer that is fresh and in memory, null for nothing; undefined when it must be asked for. */
+  atHand<T>({ ttlMs, ...place }: Place & { readonly ttlMs: number }): Answer<T> | null | undefined {
+    if (this.#options.offline || this.#resting.get(place.key) !== undefined) return undefined;
+    const kept = this.#values.atHand(place);
+    if (kept === undefined || kept.outdated) return undefined;
+    const answer = this.#answer<T>(kept, ttlMs, this.#arrived);
+    if (answer === undefined) return null;
+    return answer.state === 'hit' ? answer : undefined;
+  }
+
   /** An answer that is fresh, without asking for one. */
   async fresh<T>(place: Place): Promise<T | undefined> {
     return ((await this.#values.fresh(place))?.value ?? undefined) as T | undefined;

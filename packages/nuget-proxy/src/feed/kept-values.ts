@@ -39,6 +39,8 @@ export class KeptValues {
   readonly #options: KeptValuesOptions;
   /** What came from a layer and was looked at, or from the source. */
   readonly #checked = new WeakSet<Kept>();
+  /** Whether the first layer answers at once, as far as it was asked. */
+  #isMemoryFirst = true;
 
   constructor(options: KeptValuesOptions) {
     const { layers, maxWaitMs, restMs, logger, collector, tracer, clock, timers } = options;
@@ -67,6 +69,20 @@ export class KeptValues {
     if (kept.value !== null && !shape(kept.value)) return false;
     this.#checked.add(kept);
     return true;
+  }
+
+  /** What is fresh and in memory. */
+  atHand({ key, shape }: Place): Kept | undefined {
+    const [memory] = this.#options.layers;
+    if (!this.#isMemoryFirst || memory === undefined) return undefined;
+    const there = memory.get(key);
+    if (there === undefined) return undefined;
+    // The chain counts it.
+    const kept = there instanceof Promise ? there : this.chain.get(key);
+    if (!(kept instanceof Promise)) return kept !== undefined && this.makesSense(kept, shape) ? kept : undefined;
+    this.#isMemoryFirst = !(there instanceof Promise);
+    kept.catch(() => {});
+    return undefined;
   }
 
   /** What is fresh. */

@@ -17,7 +17,7 @@ import type {
   SearchAnswer,
   Vulnerability,
 } from './feed-content.js';
-import { askAll, combined, complete } from './heard.js';
+import { askAll, combined, complete, type Heard } from './heard.js';
 import { MergedOnce, mergedVersions } from './merged-lists.js';
 import { mergedHits, mergedIds } from './merged-searches.js';
 import { mergedVulnerabilities } from './merged-vulnerabilities.js';
@@ -69,6 +69,16 @@ export class MergedFeed implements FeedContent {
   async versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined> {
     const heard = await askAll(this.#sourcesFor(id), (source) => source.versions(id, call), call);
     return complete(heard, (lists) => this.#versions.of(lists));
+  }
+
+  versionsAtHand(id: string): Answer<readonly ListedVersion[]> | null | undefined {
+    const heard: Heard<readonly ListedVersion[]>[] = [];
+    for (const source of this.#sourcesFor(id)) {
+      const answer = source.versionsAtHand?.(id);
+      if (answer === undefined) return undefined;
+      heard.push({ source, answer: answer ?? undefined, error: undefined });
+    }
+    return complete(heard, (lists) => this.#versions.of(lists)) ?? null;
   }
 
   async records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined> {

@@ -98,6 +98,10 @@ export class UpstreamFeed implements FeedContent {
     return this.#unlessDead(() => this.#answers.ask({ ...versionsOf(id), ttlMs, ask }, call), known);
   }
 
+  versionsAtHand(id: string): Answer<readonly ListedVersion[]> | null | undefined {
+    return this.#answers.atHand({ ...versionsOf(id), ttlMs: this.#options.versionsTtlMs ?? 2 * MINUTE_MS });
+  }
+
   async records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined> {
     const ask = this.#asking(async (provider, asked) => {
       const listed = await provider.listMetadata(id, asked);

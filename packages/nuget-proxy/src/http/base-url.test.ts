@@ -3,10 +3,10 @@ import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkPublicUrl, originOf } from './base-url.js';
+import { checkPublicUrl, Origins } from './base-url.js';
 
 const from = (host: string | undefined, socket: Socket = new Socket()) =>
-  originOf({ headers: { host }, socket } as IncomingMessage);
+  new Origins().of({ headers: { host }, socket } as IncomingMessage);
 
 describe('the origin that a client sees', () => {
   it.each([
@@ -22,6 +22,19 @@ describe('the origin that a client sees', () => {
 
   it('is https where the connection is', () => {
     expect(from('feed.test', new TLSSocket(new Socket()))).toBe('https://feed.test');
+  });
+
+  it('is looked at once for each name, and is not mixed up', () => {
+    const origins = new Origins();
+    const [plain, secure] = [new Socket(), new TLSSocket(new Socket())];
+    const of = (host: string, socket: Socket) => origins.of({ headers: { host }, socket } as IncomingMessage);
+    for (let i = 0; i < 200; i++) {
+      for (const host of [`a${i}.test`, `a${i % 3}.test`]) {
+        expect(of(host, plain)).toBe(`http://${host}`);
+        expect(of(host, secure)).toBe(`https://${host}`);
+      }
+    }
+    for (let i = 0; i < 2; i++) expect(() => of('no host', plain)).toThrow(expect.objectContaining({ status: 400 }));
   });
 
   it.each([

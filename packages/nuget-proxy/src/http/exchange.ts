@@ -98,7 +98,7 @@ export class Exchange {
     return controller.signal;
   }
 
-  /** What goes with every call of a feed. */
+  /** What goes with every call of a feed: dear, so not for what is answered without waiting. */
   get call(): FeedCall {
     return { signal: this.signal, span: this.span };
   }

@@ -15,6 +15,7 @@ export function preferredCoding(header: string | undefined): Coding {
 
 /** The weight of one element of a list, 0 when it is not named. */
 function weightOf(header: string, name: string): number {
+  if (!header.includes(name) && !header.toLowerCase().includes(name)) return 0;
   for (const element of header.split(',')) {
     const [value, ...parameters] = element.split(';').map((part) => part.trim().toLowerCase());
     if (value !== name) continue;

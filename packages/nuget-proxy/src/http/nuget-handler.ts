@@ -6,7 +6,7 @@ import { isBatch } from '../v2/batch.js';
 import { handleV2 } from '../v2/v2-handler.js';
 import type { ServiceIndexOptions } from '../v3/service-index.js';
 import { handleV3 } from '../v3/v3-handler.js';
-import { checkPublicUrl, originOf } from './base-url.js';
+import { checkPublicUrl, Origins } from './base-url.js';
 import { Exchange, type FeedEdge } from './exchange.js';
 import { ExchangeSpans } from './exchange-spans.js';
 import { FeedUrls } from './feed-urls.js';
@@ -93,41 +93,47 @@ export function createNuGetHandler(options: NuGetHandlerOptions): NuGetHandler {
     sendIdleMs: limits.sendIdleMs ?? 120_000,
   };
 
-  const serve = async (exchange: Exchange, path: NuGetPath): Promise<void> => {
+  const origins = new Origins();
+  const serve = (exchange: Exchange, path: NuGetPath): void | Promise<void> => {
     const { source, protocol, inV3, segments } = path;
     const feed = source === undefined ? feeds.all : feeds.bySource.get(source);
     if (feed === undefined) throw new HttpError(404, 'there is no source of this name');
     exchange.feed = feed.name;
-    const base = `${publicUrl ?? originOf(exchange.request)}${prefix}`;
+    const base = `${publicUrl ?? origins.of(exchange.request)}${prefix}`;
     const urls = new FeedUrls({ base, source, ownV2: protocol === 'v2' && !inV3, upstreamHosts });
-    if (protocol === 'v3') return await handleV3(exchange, { feed, urls, offers: offers(feed) }, segments);
-    await handleV2(exchange, feed, urls, segments);
+    if (protocol === 'v3') return handleV3(exchange, { feed, urls, offers: offers(feed) }, segments);
+    return handleV2(exchange, feed, urls, segments);
   };
 
-  const answer = async (exchange: Exchange): Promise<void> => {
+  /** At once where nothing has to be waited for, as most of what restores ask for. */
+  const answer = (exchange: Exchange): void => {
     let right: FeedRight = isReading(exchange) ? 'read' : 'push';
     try {
       const path = parseNuGetPath(pathOf(exchange.request.url ?? ''), prefix);
       if (path.protocol === 'v2' && isBatch(path.segments)) right = 'read';
       const access = exchange.authorize(right);
-      if (access instanceof Promise) await access;
-      await serve(exchange, path);
+      const done = access instanceof Promise ? access.then(() => serve(exchange, path)) : serve(exchange, path);
+      if (done instanceof Promise) done.catch((error) => fail(exchange, right, error));
     } catch (error) {
-      const failure = toHttpError(error, right);
-      const { request, response } = exchange;
-      // A client that went away is no failure of the server.
-      const isOurs = failure.status === 500 && !response.destroyed;
-      if (isOurs) exchange.logger.error('{Method} {Url} failed', request.method, pathOf(request.url ?? ''), error);
-      await exchange.fail(failure, isOurs ? error : undefined).catch(() => response.destroy());
+      fail(exchange, right, error);
     }
   };
 
   return (request, response) => {
     const exchange = new Exchange(edge, request, response);
     // Log lines and clients deep inside find the span; where it doesn't record, nobody pays for that.
-    if (exchange.span.recording) void tracer.runWith(exchange.span, () => answer(exchange));
-    else void answer(exchange);
+    if (exchange.span.recording) tracer.runWith(exchange.span, () => answer(exchange));
+    else answer(exchange);
   };
+}
+
+function fail(exchange: Exchange, right: FeedRight, error: unknown): void {
+  const failure = toHttpError(error, right);
+  const { request, response } = exchange;
+  // A client that went away is no failure of the server.
+  const isOurs = failure.status === 500 && !response.destroyed;
+  if (isOurs) exchange.logger.error('{Method} {Url} failed', request.method, pathOf(request.url ?? ''), error);
+  exchange.fail(failure, isOurs ? error : undefined).catch(() => response.destroy());
 }
 
 function isReading({ request: { method } }: Exchange): boolean {

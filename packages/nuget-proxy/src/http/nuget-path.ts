@@ -15,6 +15,9 @@ const MAX_PATH = 2048;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
 const UNSAFE = /[\u0000-\u001f\u007f/\\]|^\.\.?$/;
 
+/** Has nothing to decode, and nothing that is unsafe: no dot begins a part. */
+const PLAIN = /^(?:\/[\w~!$&'()*+,;=:@-][\w.~!$&'()*+,;=:@-]*)*$/;
+
 /** The path of a request's target, without its query; of a whole URL, as proxies are asked, what comes after its host. */
 export function pathOf(target: string): string {
   const path = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '');
@@ -31,8 +34,9 @@ export function pathOf(target: string): string {
 export function parseNuGetPath(path: string, prefix: string): NuGetPath {
   if (path.length > MAX_PATH) throw new HttpError(414, `a path has at most ${MAX_PATH} characters`);
   if (!path.startsWith(prefix) || path[prefix.length] !== '/') throw nothing();
-  const parts: string[] = [];
-  for (const part of path.slice(prefix.length + 1).split('/')) if (part !== '') parts.push(decoded(part));
+  const names = path.slice(prefix.length + 1).split('/');
+  const isPlain = PLAIN.test(path) && !names.includes('');
+  const parts: string[] = isPlain ? names : names.filter((name) => name !== '').map(decoded);
   const [first, second] = parts;
   const own = protocolOf(first);
   if (own !== undefined) return pathIn(undefined, own, parts.slice(1));

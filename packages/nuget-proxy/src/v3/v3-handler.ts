@@ -1,5 +1,5 @@
 import { checkPackageId, NuGetVersion } from '@granary/nuget';
-import type { Answer, FeedContent } from '../feed/feed-content.js';
+import type { Answer, FeedContent, ListedVersion } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { IMMUTABLE, sendDocument, sendPlain } from '../http/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
@@ -41,12 +41,12 @@ export interface V3Context {
  *
  * @param segments what comes after `v3/`
  */
-export async function handleV3(exchange: Exchange, context: V3Context, segments: readonly string[]): Promise<void> {
+export function handleV3(exchange: Exchange, context: V3Context, segments: readonly string[]): void | Promise<void> {
   const [resource = '', ...rest] = segments;
-  if (resource === 'package') return await publish(exchange, context, rest);
+  if (resource === 'package') return publish(exchange, context, rest);
   const answer = answerTo(resource);
   exchange.allow('GET', 'HEAD');
-  await answer(exchange, context, rest, resource);
+  return answer(exchange, context, rest, resource);
 }
 
 type Route = (
@@ -87,18 +87,24 @@ function answerIndex(exchange: Exchange, { urls, offers }: V3Context, rest: read
   return sendPlain(exchange, urls.serviceIndex, serviceIndex(urls, offers));
 }
 
-async function answerFlatContainer(exchange: Exchange, context: V3Context, rest: readonly string[]): Promise<void> {
+function answerFlatContainer(exchange: Exchange, context: V3Context, rest: readonly string[]): void | Promise<void> {
+  const [id = '', name] = rest;
+  const isList = rest.length === 2 && name === 'index.json';
+  return isList ? answerVersions(exchange, context, checkPackageId(id)) : answerFile(exchange, context, rest);
+}
+
+/** What a restore asks for most: at once where it is at hand. */
+function answerVersions(exchange: Exchange, { feed, urls }: V3Context, id: string): void | Promise<void> {
+  exchange.service = 'versions';
+  const send = (answer: Answer<readonly ListedVersion[]> | undefined) =>
+    sendDocument(exchange, { url: urls.versions(id), answer, render: versionsDocument });
+  const atHand = exchange.span.recording ? undefined : feed.versionsAtHand?.(id);
+  return atHand === undefined ? feed.versions(id, exchange.call).then(send) : send(atHand ?? undefined);
+}
+
+async function answerFile(exchange: Exchange, context: V3Context, rest: readonly string[]): Promise<void> {
   const { feed, urls } = context;
   const [id = '', second = '', file] = rest;
-  if (rest.length === 2 && second === 'index.json') {
-    exchange.service = 'versions';
-    const answer = await feed.versions(checkPackageId(id), exchange.call);
-    return await sendDocument(exchange, {
-      url: urls.versions(id),
-      answer,
-      render: (versions) => (versions.length === 0 ? undefined : versionsDocument(versions)),
-    });
-  }
   if (rest.length !== 3 || file === undefined) throw nothing();
   const identity = identityOf(id, second);
   const version = nameOf(identity.version);

@@ -41,24 +41,38 @@ export class TestServer implements AsyncDisposable {
   }
 
   static async start({ all, bySource = {}, ...options }: TestServerInit = {}): Promise<TestServer> {
-    const server = new TestServer(await mkdtemp(join(tmpdir(), 'granary-nuget-')));
+    const directory = await mkdtemp(join(tmpdir(), 'granary-nuget-'));
+    const server = new TestServer(directory);
+    try {
+      await server.#listen(all ?? server.feed, bySource, options);
+      return server;
+    } catch (error) {
+      await rm(directory, { recursive: true });
+      throw error;
+    }
+  }
+
+  async #listen(
+    all: FeedContent,
+    bySource: Readonly<Record<string, FeedContent>>,
+    options: Omit<TestServerInit, 'all' | 'bySource'>,
+  ): Promise<void> {
     const handle = createNuGetHandler({
-      feeds: { all: all ?? server.feed, bySource: new Map(Object.entries(bySource)) },
-      incomingDirectory: server.incoming,
+      feeds: { all, bySource: new Map(Object.entries(bySource)) },
+      incomingDirectory: this.incoming,
       ...options,
       hooks: {
         ...options.hooks,
         onRequest: (record) => {
           options.hooks?.onRequest?.(record);
-          server.records.push(record);
-          if (server.records.length >= (server.#awaited?.count ?? Number.POSITIVE_INFINITY)) server.#awaited?.done();
+          this.records.push(record);
+          if (this.records.length >= (this.#awaited?.count ?? Number.POSITIVE_INFINITY)) this.#awaited?.done();
         },
       },
     });
-    server.#server.on('request', handle).on('checkContinue', handle);
-    server.#server.listen(0, '127.0.0.1');
-    await once(server.#server, 'listening');
-    return server;
+    this.#this.on('request', handle).on('checkContinue', handle);
+    this.#this.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
   }
 
   get host(): string {
