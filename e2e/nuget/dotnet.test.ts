@@ -81,6 +81,45 @@ describe.skipIf(dotnet.missing)(dotnet.title, () => {
   });
 });
 
+describe.skipIf(dotnet.missing)(`${dotnet.title}, with what was fetched ahead`, () => {
+  // Acme.Core 1.0.0 loses, and a restore reads it nevertheless.
+  const packages = [
+    library('Acme.Web', '2.0.0', { 'Acme.Core': '1.0' }),
+    library('Acme.Text', '1.5.0', { 'Acme.Core': '1.1' }),
+    library('Acme.Core', '1.0.0'),
+    library('Acme.Core', '1.1.0'),
+  ];
+
+  it.each(['app.csproj', 'obj/project.assets.json', 'packages.lock.json'])(
+    'restores what %s asks for',
+    async (file) => {
+      const upstream = await startFeedServer({ packages });
+      const proxy = await NuGetProxy.start({ upstream });
+      try {
+        using home = new NuGetHome(dotnet, [{ name: 'upstream', url: upstream.v3Url }]);
+        home.write('app.csproj', project({ 'Acme.Web': '2.0.0', 'Acme.Text': '1.5.0' }));
+        if (file === 'obj/project.assets.json') await home.succeed('restore');
+        if (file === 'packages.lock.json') await home.succeed('restore', '--use-lock-file');
+
+        const args = ['nuget', 'warm', file, '--source', proxy.v3];
+        const env = { HOME: home.directory, NUGET_HTTP_CACHE_PATH: join(home.directory, 'http') };
+        const warmed = await runCommand(process.execPath, [MAIN, ...args], { cwd: home.directory, env });
+        expect(warmed).toMatchObject({ exitCode: 0, output: expect.stringContaining('packages fetched') });
+        await upstream.close();
+
+        for (const folder of ['global', 'http']) rmSync(join(home.directory, folder), { recursive: true, force: true });
+        await home.succeed('restore', '--force', '--source', proxy.v3);
+        const restored = [...home.packages('global').keys()];
+        expect(restored).toContain('acme.core.1.1.0.nupkg');
+        expect(restored.includes('acme.core.1.0.0.nupkg')).toBe(file !== 'packages.lock.json');
+      } finally {
+        await proxy.stop();
+        await upstream.close();
+      }
+    },
+  );
+});
+
 describe.skipIf(dotnet.missing)(`${dotnet.title}, with packages of its own`, () => {
   let upstream: FeedServer;
   let proxy: NuGetProxy;

@@ -1,12 +1,17 @@
 import { NuGetError } from '../errors.js';
-import type { PackageIdentity } from '../package-identity.js';
+import { NuGetFramework } from '../frameworks/nuget-framework.js';
+import { isPackageId, type PackageIdentity } from '../package-identity.js';
+import { VersionRange } from '../versions/version-range.js';
 import { exactVersionOf, identityOf } from './identity-of.js';
 import { isObject } from './json-file.js';
-import type { WantedPackages } from './wanted-packages.js';
+import type { ProjectDependencies, WantedPackages } from './wanted-packages.js';
 
-/** The packages of a `project.assets.json`: those that the restore took, and those that it only downloads. */
+/**
+ * The packages of a `project.assets.json`: those that the restore took, those that it only downloads, and what it was that
+ * it resolved.
+ */
 export function readAssetsFile(path: string, assets: Readonly<Record<string, unknown>>): WantedPackages {
-  const { libraries, project } = assets;
+  const { libraries, project, targets } = assets;
   if (!isObject(libraries)) throw new NuGetError('INVALID_PROJECT', `${path}: there are no libraries in it`);
   const packages: PackageIdentity[] = [];
   const problems: string[] = [];
@@ -22,7 +27,7 @@ export function readAssetsFile(path: string, assets: Readonly<Record<string, unk
     if (identity) packages.push(identity);
     else problems.push(`${path}: ${JSON.stringify(id)} is to be downloaded in no exact version`);
   }
-  return { packages, projects: [], problems };
+  return { packages, projects: [], restored: [...wishesOf(project), ...wishesOfProjects(targets)], problems };
 }
 
 /** Targeting packs, hosts and the like, by exact versions: `[8.0.11, 8.0.11]`. */
@@ -36,4 +41,58 @@ function downloadsOf(project: unknown): (readonly [id: unknown, version: unknown
       .split(';')
       .map((each) => [name, each.trim()] as const),
   );
+}
+
+/** What the project itself refers to. */
+function wishesOf(project: unknown): ProjectDependencies[] {
+  const frameworks = isObject(project) && isObject(project['frameworks']) ? project['frameworks'] : {};
+  return Object.entries(frameworks).flatMap(([name, framework]) => {
+    const all = isObject(framework) && isObject(framework['dependencies']) ? framework['dependencies'] : {};
+    const wishes = Object.entries(all).map(([id, wish]): [string, unknown] => {
+      const isPackage = isObject(wish) && (wish['target'] === undefined || wish['target'] === 'Package');
+      return [id, isPackage ? wish['version'] : undefined];
+    });
+    return dependenciesOf(name, wishes);
+  });
+}
+
+/** What the projects that it refers to bring with them. */
+function wishesOfProjects(targets: unknown): ProjectDependencies[] {
+  return Object.entries(isObject(targets) ? targets : {}).flatMap(([target, libraries]) => {
+    const all = Object.entries(isObject(libraries) ? libraries : {});
+    const isProject = (library: unknown) => isObject(library) && library['type'] === 'project';
+    const ours = new Set(all.flatMap(([name, library]) => (isProject(library) ? nameOf(name) : [])));
+    const [framework = ''] = target.split('/', 1);
+    return all.flatMap(([, library]) => {
+      const wishes = isObject(library) && isProject(library) && library['dependencies'];
+      if (!isObject(wishes)) return [];
+      return dependenciesOf(
+        framework,
+        Object.entries(wishes).filter(([id]) => !ours.has(id.toLowerCase())),
+      );
+    });
+  });
+}
+
+function nameOf(library: string): string {
+  return library.slice(0, library.indexOf('/')).toLowerCase();
+}
+
+/** The names of frameworks may be aliases of a project's own; what can't be read so is left to what was taken. */
+function dependenciesOf(framework: string, wishes: readonly (readonly [string, unknown])[]): ProjectDependencies[] {
+  const target = frameworkOf(framework);
+  const dependencies = wishes.flatMap(([id, text]) => {
+    const range = typeof text === 'string' && isPackageId(id) ? VersionRange.tryParse(text) : undefined;
+    return range === undefined ? [] : { id, range };
+  });
+  return target === undefined || dependencies.length === 0 ? [] : [{ framework: target, dependencies }];
+}
+
+function frameworkOf(name: string): NuGetFramework | undefined {
+  try {
+    const framework = NuGetFramework.parse(name);
+    return framework.isSpecific ? framework : undefined;
+  } catch {
+    return undefined;
+  }
 }

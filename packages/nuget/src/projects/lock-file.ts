@@ -19,5 +19,5 @@ export function readLockFile(path: string, lock: Readonly<Record<string, unknown
       else problems.push(`${path}: ${framework}: ${id} has no version`);
     }
   }
-  return { packages, projects: [], problems };
+  return { packages, projects: [], restored: [], problems };
 }

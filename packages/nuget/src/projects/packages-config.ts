@@ -12,5 +12,5 @@ export function readPackagesConfig(path: string, root: XmlElement): WantedPackag
     if (identity) packages.push(identity);
     else problems.push(`${path}: ${attribute(element, 'id') ?? 'a package'} has no version`);
   }
-  return { packages, projects: [], problems };
+  return { packages, projects: [], restored: [], problems };
 }

@@ -31,7 +31,7 @@ export function readProjectFile(path: string): WantedPackages {
       else problems.push(`${path} refers to more than ${MAX_PROJECTS} projects`);
     }
   }
-  return { packages, projects, problems };
+  return { packages, projects, restored: [], problems };
 }
 
 function readOne(path: string): WantedPackages & { readonly references: readonly string[] } {
@@ -54,7 +54,10 @@ function readOne(path: string): WantedPackages & { readonly references: readonly
     const found = referencesOf(items, evaluation, note);
     packages.push(...found.exact);
     if (!framework.isSpecific) note(`${JSON.stringify(name)} is no target framework`);
-    else if (found.dependencies.length > 0) projects.push({ framework, dependencies: found.dependencies });
+    else {
+      const dependencies = withImplicit(found.dependencies, evaluation, framework);
+      if (dependencies.length > 0) projects.push({ framework, dependencies });
+    }
   }
   const beside = join(dirname(path), 'packages.config');
   if (projects.length === 0 && existsSync(beside)) {
@@ -62,7 +65,7 @@ function readOne(path: string): WantedPackages & { readonly references: readonly
     packages.push(...config.packages);
     problems.push(...config.problems);
   }
-  return { packages, projects, problems, references };
+  return { packages, projects, restored: [], problems, references };
 }
 
 /** A project for each of its target frameworks. */
@@ -113,6 +116,26 @@ function referencesOf(items: readonly EvaluatedItem[], evaluation: Evaluation, n
     }
   }
   return { dependencies, exact };
+}
+
+/**
+ * Before 2.1 .NET Standard is a package, to which every SDK refers where a project doesn't. What else SDKs add of their own
+ * is another version in each of them.
+ */
+function withImplicit(
+  dependencies: ProjectDependencies['dependencies'],
+  evaluation: Evaluation,
+  { framework, version }: NuGetFramework,
+): ProjectDependencies['dependencies'] {
+  const id = 'NETStandard.Library';
+  const { major, minor } = version;
+  if (!evaluation.usesSdk || framework !== '.NETStandard' || major > 2 || (major === 2 && minor > 0))
+    return dependencies;
+  if (evaluation.property('DisableImplicitFrameworkReferences')?.toLowerCase() === 'true') return dependencies;
+  if (dependencies.some((each) => each.id.toLowerCase() === id.toLowerCase())) return dependencies;
+  const wanted = evaluation.property('NETStandardImplicitPackageVersion') || (major < 2 ? '1.6.1' : '2.0.3');
+  const range = VersionRange.tryParse(wanted);
+  return range ? [...dependencies, { id, range }] : dependencies;
 }
 
 /** The items of a name after all includes, updates and removes, by id in lower case. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readWantedPackages } from './read-wanted-packages.js';
+import type { ProjectDependencies } from './wanted-packages.js';
 
 let folder: string;
 
@@ -22,13 +23,14 @@ async function read(name: string, content: string | object) {
   const wanted = await readWantedPackages(await write(name, content));
   return {
     packages: wanted.packages.map(({ id, version }) => `${id} ${version.toNormalizedString()}`),
-    projects: wanted.projects.map(
-      ({ framework, dependencies }) =>
-        `${framework.shortFolderName}: ${dependencies.map(({ id, range }) => `${id} ${range}`).join(', ')}`,
-    ),
+    projects: wanted.projects.map(wishesOf),
+    ...(wanted.restored.length > 0 && { restored: wanted.restored.map(wishesOf) }),
     problems: wanted.problems.map((problem) => problem.replaceAll(`${folder}/`, '')),
   };
 }
+
+const wishesOf = ({ framework, dependencies }: ProjectDependencies) =>
+  `${framework.shortFolderName}: ${dependencies.map(({ id, range }) => `${id} ${range}`).join(', ')}`;
 
 const project = (body: string, framework = 'net8.0') =>
   `<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><TargetFramework>${framework}</TargetFramework></PropertyGroup>${body}</Project>`;
@@ -88,6 +90,50 @@ describe('project.assets.json', () => {
   });
 });
 
+describe('project.assets.json, for those who go the way of its restore again', () => {
+  it('says what the project refers to, and the projects that it refers to, for each framework', async () => {
+    const assets = {
+      version: 3,
+      targets: {
+        '.NETStandard,Version=v2.0': {},
+        'net8.0': {
+          'Our/1.0.0': { type: 'project', dependencies: { Text: '[1.0,2.0)', Base: '1.0.0' } },
+          'base/2.0.0': { type: 'project', framework: '.NETStandard,Version=v2.0' },
+          'Json/13.0.1': { type: 'package', dependencies: { Other: '1.0.0' } },
+        },
+        'net8.0/linux-x64': { 'Our/1.0.0': { type: 'project', dependencies: { Text: '1.5.0' } } },
+      },
+      libraries: { 'Json/13.0.1': { type: 'package' } },
+      project: {
+        frameworks: {
+          'net8.0': {
+            dependencies: {
+              Json: { target: 'Package', version: '[13.0.1, )' },
+              Our: { target: 'Project', version: '[1.0.0, )' },
+              Wild: { version: '[2.*, )' },
+              Broken: { target: 'Package', version: 'two' },
+            },
+          },
+          'netstandard2.0': { dependencies: { 'NETStandard.Library': { target: 'Package', version: '[2.0.3, )' } } },
+          'an alias': { dependencies: { Json: { target: 'Package', version: '[13.0.1, )' } } },
+          '.NETFramework,Version=vX': { dependencies: { Json: { target: 'Package', version: '[13.0.1, )' } } },
+        },
+      },
+    };
+    expect(await read('project.assets.json', assets)).toEqual({
+      packages: ['Json 13.0.1'],
+      projects: [],
+      restored: [
+        'net8.0: Json [13.0.1, ), Wild [2.*, )',
+        'netstandard2.0: NETStandard.Library [2.0.3, )',
+        'net8.0: Text [1.0.0, 2.0.0)',
+        'net8.0: Text [1.5.0, )',
+      ],
+      problems: [],
+    });
+  });
+});
+
 describe('packages.config', () => {
   it('names every package', async () => {
     const config =
@@ -139,7 +185,7 @@ describe('a project', () => {
       packages: [],
       projects: [
         'net8.0: Json [13.0.1, ), New [1.0.0, )',
-        'netstandard2.0: Json [13.0.1, ), System.Memory [4.5.5, ), New [1.0.0, )',
+        'netstandard2.0: Json [13.0.1, ), System.Memory [4.5.5, ), New [1.0.0, ), NETStandard.Library [2.0.3, )',
         'net472: Json [12.0.3, ), Old [1.0.0, )',
       ],
       problems: [],
@@ -172,6 +218,38 @@ describe('a project', () => {
     ]);
   });
 
+  it.each([
+    ['netstandard2.0', '', 'netstandard2.0: NETStandard.Library [2.0.3, )'],
+    ['netstandard1.3', '', 'netstandard1.3: NETStandard.Library [1.6.1, )'],
+    [
+      'netstandard2.0',
+      '<PropertyGroup><NETStandardImplicitPackageVersion>2.0.1</NETStandardImplicitPackageVersion></PropertyGroup>',
+      'netstandard2.0: NETStandard.Library [2.0.1, )',
+    ],
+    [
+      'netstandard2.0',
+      '<ItemGroup><PackageReference Include="netstandard.library" Version="2.0.2"/></ItemGroup>',
+      'netstandard2.0: netstandard.library [2.0.2, )',
+    ],
+    [
+      'netstandard2.0',
+      '<PropertyGroup><DisableImplicitFrameworkReferences>true</DisableImplicitFrameworkReferences></PropertyGroup>',
+      undefined,
+    ],
+    ['netstandard2.1', '', undefined],
+  ])('refers to the package of .NET Standard where the SDK does: %s %s', async (framework, body, wishes) => {
+    expect((await read('p.csproj', project(body, framework))).projects).toEqual(wishes === undefined ? [] : [wishes]);
+  });
+
+  it.each([
+    '<Project><Import Project="Sdk.props" Sdk="Microsoft.NET.Sdk"/>BODY</Project>',
+    '<Project><Sdk Name="Microsoft.NET.Sdk"/>BODY</Project>',
+  ])('has an SDK in other ways, too: %s', async (shape) => {
+    const body = '<PropertyGroup><TargetFramework>netstandard2.0</TargetFramework></PropertyGroup>';
+    expect((await read('p.csproj', shape.replace('BODY', body))).projects).toHaveLength(1);
+    expect((await read('p.csproj', `<Project>${body}</Project>`)).projects).toEqual([]);
+  });
+
   it('brings the projects that it refers to, once each', async () => {
     await write(
       'lib/lib.csproj',
@@ -184,7 +262,7 @@ describe('a project', () => {
       <ProjectReference Include="..\\lib\\lib.csproj"/><ProjectReference Include="../gone.csproj"/></ItemGroup>`;
     expect(await read('app/app.csproj', project(body))).toEqual({
       packages: [],
-      projects: ['net8.0: A [1.0.0, )', 'netstandard2.0: L [1.0.0, )'],
+      projects: ['net8.0: A [1.0.0, )', 'netstandard2.0: L [1.0.0, ), NETStandard.Library [2.0.3, )'],
       problems: ["app/app.csproj: the project ../gone.csproj isn't there"],
     });
   });

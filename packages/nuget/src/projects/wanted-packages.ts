@@ -14,6 +14,11 @@ export interface WantedPackages {
   readonly packages: readonly PackageIdentity[];
   /** To be resolved, each for itself. */
   readonly projects: readonly ProjectDependencies[];
+  /**
+   * What came to some of the packages already. A restore goes that way again, and on it reads packages that lose against
+   * others: to have those, too, resolve it again. The outcome was another one where several projects come together.
+   */
+  readonly restored: readonly ProjectDependencies[];
   /** What the file asks for in a way that can't be understood here, in sentences for people. */
   readonly problems: readonly string[];
 }

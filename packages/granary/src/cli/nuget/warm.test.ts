@@ -104,6 +104,39 @@ describe('granary nuget warm', () => {
     expect(new Set(downloaded())).toEqual(new Set(['app.1.0.0', 'app.1.1.0', 'base.1.0.0', 'base.1.5.0']));
   });
 
+  it('fetches what loses against others, too, since restores read it on their way', async () => {
+    const references =
+      '<PackageReference Include="App" Version="1.0"/><PackageReference Include="Other" Version="1.0"/>';
+    await feed.packages.add(needing('Other', '1.0.0', [['Base', '1.2']]));
+    const { exitCode, out } = await warm([await write('p.csproj', project(references))]);
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/^4 of 4 packages fetched, /);
+    const all = ['app.1.0.0', 'base.1.0.0', 'base.1.5.0', 'other.1.0.0'];
+    expect(downloaded()).toEqual(all);
+
+    const wish = { target: 'Package', version: '[1.0.0, )' };
+    const assets = {
+      libraries: Object.fromEntries(
+        ['App/1.0.0', 'Base/1.5.0', 'Other/1.0.0'].map((name) => [name, { type: 'package' }]),
+      ),
+      project: { frameworks: { 'net8.0': { dependencies: { App: wish, Other: wish } } } },
+    };
+    feed.requests.clear();
+    expect((await warm([await write('obj/project.assets.json', assets)])).exitCode).toBe(0);
+    expect(downloaded()).toEqual(all);
+  });
+
+  it('takes it from an assets file that references do not contradict each other', async () => {
+    const assets = {
+      libraries: { 'App/1.0.0': { type: 'package' }, 'Base/1.0.0': { type: 'package' } },
+      targets: { 'net8.0': { 'Our/1.0.0': { type: 'project', dependencies: { Gone: '1.0' } } } },
+      project: { frameworks: { 'net8.0': { dependencies: { App: { target: 'Package', version: '[1.0.0, )' } } } } },
+    };
+    const { exitCode, err } = await warm([await write('project.assets.json', assets)]);
+    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+    expect(downloaded()).toEqual(['app.1.0.0', 'base.1.0.0']);
+  });
+
   it('goes on when one fails, and says which', async () => {
     feed.fault(/base\.1\.0\.0\.nupkg/, { kind: 'truncate' });
     const file = await write('packages.lock.json', lock({ App: '1.0.0', Base: '1.0.0', Gone: '1.0.0' }));

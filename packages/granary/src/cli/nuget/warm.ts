@@ -1,6 +1,7 @@
 import { finished } from 'node:stream/promises';
 import {
   clientDependencies,
+  type DependencyProvider,
   type NuGetVersion,
   type PackageIdentity,
   type ProjectDependencies,
@@ -49,8 +50,14 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
 
   const packages = new PackageSet(wanted.flatMap((each) => each.packages));
   let isResolved = true;
+  for (const project of wanted.flatMap((each) => each.restored)) {
+    const { visited } = await resolve(project, maxParallel, session);
+    packages.add(visited);
+  }
   for (const project of wanted.flatMap((each) => each.projects)) {
-    const graph = await resolve(project, maxParallel, session);
+    const { graph, visited } = await resolve(project, maxParallel, session);
+    packages.add(visited);
+    // As they write their ids themselves.
     packages.add(graph.packages);
     reportDiagnostics(
       graph.diagnostics.filter(({ level }) => level === 'error'),
@@ -69,15 +76,30 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
   return isResolved && failed.length + problems.length === 0 ? 0 : 1;
 }
 
-function resolve({ framework, dependencies }: ProjectDependencies, maxParallel: number, { client, call }: Session) {
-  return resolveDependencies({
-    provider: clientDependencies(client, call),
+/**
+ * Restores read dependencies in the packages themselves, and so download those that lose against others, too: all that
+ * were visited.
+ */
+async function resolve({ framework, dependencies }: ProjectDependencies, maxParallel: number, session: Session) {
+  const { client, call } = session;
+  const from = clientDependencies(client, call);
+  const visited: PackageIdentity[] = [];
+  const provider: DependencyProvider = {
+    listVersions: (id, options) => from.listVersions(id, options),
+    dependencies: (identity, target, options) => {
+      visited.push(identity);
+      return from.dependencies(identity, target, options);
+    },
+  };
+  const graph = await resolveDependencies({
+    provider,
     dependencies,
     framework,
     fallbacks: sdkFallbacks(framework),
     maxParallel,
     signal: call.signal,
   });
+  return { graph, visited };
 }
 
 /** Packages, each once. */

@@ -46,6 +46,7 @@ export class Evaluation {
   readonly #items: ItemElement[] = [];
   readonly #importing: string[] = [];
   #files = 0;
+  #usesSdk = false;
 
   /** @param globals - Properties that no file can change, by name */
   constructor(project: string, globals: Readonly<Record<string, string>> = {}) {
@@ -65,6 +66,11 @@ export class Evaluation {
     const builtIn = this.#globals.get(key) ?? this.#builtIn(key);
     if (builtIn !== undefined) return builtIn;
     return this.#properties.has(key) ? this.#properties.get(key) : '';
+  }
+
+  /** Whether some SDK says what the project doesn't. */
+  get usesSdk(): boolean {
+    return this.#usesSdk;
   }
 
   /** The items that count, in the order in which they are written. */
@@ -108,6 +114,7 @@ export class Evaluation {
     if (++this.#files > MAX_FILES)
       throw new NuGetError('LIMIT', `${this.#project} imports more than ${MAX_FILES} files`);
     const root = readXml(path);
+    this.#usesSdk ||= attribute(root, 'Sdk') !== undefined;
     this.#importing.push(path);
     try {
       this.#visit(root.children, path);
@@ -126,7 +133,11 @@ export class Evaluation {
           // Items are looked at when all properties are known.
           for (const child of element.children) this.#items.push({ element: within(element, child), file });
           break;
+        case 'Sdk':
+          this.#usesSdk = true;
+          break;
         case 'Import':
+          this.#usesSdk ||= attribute(element, 'Sdk') !== undefined;
           if (this.#holds(element) !== false) this.#import(attribute(element, 'Project'), file);
           break;
         case 'ImportGroup':
