@@ -52,7 +52,12 @@ export class NuGetProxy {
       const lines = Object.entries(tokens).map(([name, { token, right }]) => `${name}:${token}:${right}\n`);
       flags.push('--auth.tokens_file', write('tokens', lines.join('')), '--auth.anonymous', anonymous);
     }
-    return new NuGetProxy(directory, flags, await startServer(join(directory, 'store'), ...flags));
+    try {
+      return new NuGetProxy(directory, flags, await startServer(join(directory, 'store'), ...flags));
+    } catch (error) {
+      rmSync(directory, { recursive: true });
+      throw error;
+    }
   }
 
   /** Of all sources together: `http://127.0.0.1:12345/nuget`. */

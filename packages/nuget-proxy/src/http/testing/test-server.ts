@@ -70,8 +70,8 @@ export class TestServer implements AsyncDisposable {
         },
       },
     });
-    this.#this.on('request', handle).on('checkContinue', handle);
-    this.#this.listen(0, '127.0.0.1');
+    this.#server.on('request', handle).on('checkContinue', handle);
+    this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');
   }
 
