@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RecordingTracer } from '@granary/telemetry/testing';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { record } from '../http/testing/memory-feed.js';
 import { TestServer } from '../http/testing/test-server.js';
 
@@ -17,6 +18,26 @@ const status = async (path: string) => (await server.ask(`/nuget/v3/${path}`)).s
 describe('the list of versions', () => {
   it('has all of them, unlisted ones too, as files are named after them', async () => {
     expect(await server.json('/v3/flatcontainer/MY.PACKAGE/index.json')).toEqual({ versions: ['1.0.0', '2.0.0-beta'] });
+  });
+
+  it('is answered at once where the feed has it at hand', async () => {
+    const versions = vi.spyOn(server.feed, 'versions');
+    const atHand = { value: [{ version: '9.0.0' }], state: 'hit' as const, asOf: 0 };
+    Object.assign(server.feed, {
+      versionsAtHand: (id: string) => (id === 'a' ? atHand : id === 'b' ? null : undefined),
+    });
+    expect(await server.json('/v3/flatcontainer/a/index.json')).toEqual({ versions: ['9.0.0'] });
+    expect(await status('flatcontainer/b/index.json')).toBe(404);
+    expect(versions).not.toHaveBeenCalled();
+    expect(await status('flatcontainer/my.package/index.json')).toBe(200);
+    expect(versions).toHaveBeenCalledTimes(1);
+  });
+
+  it('is asked for where the request is traced, so that the trace shows it', async () => {
+    await using traced = await TestServer.start({ tracer: new RecordingTracer() });
+    traced.feed.add(record('A', '1.0.0'));
+    Object.assign(traced.feed, { versionsAtHand: () => null });
+    expect(await traced.json('/v3/flatcontainer/a/index.json')).toEqual({ versions: ['1.0.0'] });
   });
 
   it('is not there without one', async () => {
