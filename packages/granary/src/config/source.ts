@@ -20,6 +20,7 @@ export interface SourceReading {
 export const OTHER_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GRANARY_CONFIG', 'Path of the configuration file, like --config.'],
   ['GRANARY_ADMIN_TOKEN', 'Bearer token with which granary stats asks a server that is not on loopback.'],
+  ['GRANARY_NUGET_API_KEY', 'API key with which granary nuget pushes and deletes.'],
 ]);
 
 /** Reads `GRANARY_…` variables; one that names no key is a mistake, because a typo would otherwise go unseen. */

@@ -221,6 +221,11 @@ describe('the credentials of a source', () => {
     await writeFile(join(folder, 'empty'), '\n');
     const empty = { token_file: join(folder, 'empty') };
     await expect(start({ 'nuget.sources': [sourceOf(upstream, { auth: empty })] })).rejects.toThrow(/is empty/);
+    await writeFile(join(folder, 'two'), 'sesame\nopen it\n');
+    const two = { token_file: join(folder, 'two') };
+    await expect(start({ 'nuget.sources': [sourceOf(upstream, { auth: two })] })).rejects.toThrow(/holds no token/);
+    const key = { api_key_file: join(folder, 'two') };
+    await expect(start({ 'nuget.sources': [sourceOf(upstream, { auth: key })] })).rejects.toThrow(/holds no key/);
     const ca = join(folder, 'ca.pem');
     await writeFile(ca, 'no certificate');
     await expect(start({ 'nuget.sources': [sourceOf(upstream, { ca_file: ca })] })).rejects.toThrow(/no certificate/);

@@ -44,7 +44,8 @@ async function readFiles(source: NuGetSourceConfig, place: string, mistakes: Con
   };
   const secret = async (key: string, file: string | undefined) => {
     const text = (await read(key, file))?.trim();
-    if (text === '') mistakes.push({ origin: file ?? place, key: `${place}.${key}`, message: 'is empty' });
+    const mistake = text === undefined ? undefined : mistakeIn(key, text);
+    if (mistake !== undefined) mistakes.push({ origin: file ?? place, key: `${place}.${key}`, message: mistake });
     return text;
   };
   const { auth, ca_file, cert_file, key_file } = source;
@@ -67,4 +68,13 @@ async function readFiles(source: NuGetSourceConfig, place: string, mistakes: Con
     mistakes.push({ origin: ca_file ?? cert_file ?? place, key: place, message });
   }
   return { password, token, apiKey, tls };
+}
+
+/** What goes into a header as it is has to fit there; found out here, since a request that can't be sent says nothing. */
+function mistakeIn(key: string, text: string): string | undefined {
+  if (text === '') return 'is empty';
+  if (key === 'auth.token_file' && /[^\x21-\x7e]/.test(text))
+    return 'holds no token: those have no spaces or line breaks';
+  if (key === 'auth.api_key_file' && /[^\x20-\x7e]/.test(text)) return 'holds no key: those are one line of ASCII';
+  return undefined;
 }
