@@ -1,6 +1,7 @@
 import { HttpClient } from '@granary/http';
 import { NuGetVersion, SourceError } from '@granary/nuget';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { HostedUnderTest } from '../hosted/testing/hosted-under-test.js';
 import { MemoryFeed, record } from '../http/testing/memory-feed.js';
 import { MergedFeed } from './merged-feed.js';
 import { FeedUnderTest, identityOf, PlayedUpstream } from './testing/feed-under-test.js';
@@ -82,6 +83,16 @@ describe('the versions that a source has at hand', () => {
     await online.versions('a');
     expect(online.versionsAtHand('a')).toBeDefined();
     expect(local.feed({ name: 'offline', upstream, layers, offline: true }).versionsAtHand('a')).toBeUndefined();
+  });
+});
+
+describe('the versions of a hosted feed', () => {
+  it('are always at hand', async () => {
+    await using hosted = await HostedUnderTest.open();
+    expect(hosted.feed.versionsAtHand('a')).toBeNull();
+    await hosted.push({ id: 'A', version: '1.0.0' });
+    expect(hosted.feed.versionsAtHand('a')).toEqual(await hosted.feed.versions('a'));
+    expect(hosted.feed.versionsAtHand('a')).toMatchObject({ value: [{ version: '1.0.0' }], state: 'hit' });
   });
 });
 

@@ -137,9 +137,13 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
   }
 
   async versions(id: string): Promise<Answer<readonly ListedVersion[]> | undefined> {
+    return this.versionsAtHand(id) ?? undefined;
+  }
+
+  versionsAtHand(id: string): Answer<readonly ListedVersion[]> | null {
     this.#assertOpen();
     const pkg = this.#catalog.get(id);
-    return pkg && this.#answer(pkg.versions);
+    return pkg === undefined ? null : this.#answer(pkg.versions);
   }
 
   async records(id: string): Promise<Answer<readonly PackageRecord[]> | undefined> {
