@@ -41,6 +41,7 @@ import { grpcConnections, httpConnections } from '../metrics/connection-metrics.
 import { RequestMetrics } from '../metrics/request-metrics.js';
 import { addStoreGauges, StoreMetrics } from '../metrics/store-metrics.js';
 import { feedHooks } from '../nuget/feed-hooks.js';
+import { hostingWarnings } from '../nuget/hosting-warnings.js';
 import { LazyKeptPackages } from '../nuget/kept-packages.js';
 import { LazyNuGet } from '../nuget/lazy-nuget.js';
 import { NuGetMetrics } from '../nuget/nuget-metrics.js';
@@ -338,7 +339,7 @@ async function assemble(
     .gauge('build_info', 'Always 1; its labels say what runs.', ['version', 'node'])
     .with(version, process.versions.node)
     .set(1);
-  const warnings = exposureWarnings(config);
+  const warnings = [...exposureWarnings(config), ...hostingWarnings(config)];
   for (const warning of warnings) logger.warning('{Warning}', warning);
   const { bytes, maxBytes } = store.stats();
   lifecycle.message = readyMessage({ version, listeners, directory, bytes, maxBytes, servesFeeds, warnings });
