@@ -40,7 +40,7 @@ const isSeen: Shape = (value) =>
   isObject(value) &&
   isText(value['id']) &&
   isText(value['version']) &&
-  [value['title'], value['description']].every(isMissingOr(isText)) &&
+  [value['stable'], value['title'], value['description']].every(isMissingOr(isText)) &&
   [value['tags'], value['packageTypes']].every(isMissingOr(isTexts));
 
 /** The shapes of the answers that are kept. */

@@ -1,3 +1,4 @@
+import { NuGetVersion } from '@granary/nuget';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { record } from '../http/testing/memory-feed.js';
 import { SeenPackages } from './seen-packages.js';
@@ -46,6 +47,47 @@ describe('packages that were seen', () => {
       record: { version: '2.0.0', listed: true, description: 'reads' },
       versions: [{ version: '2.0.0', downloads: 0 }],
     });
+  });
+
+  it('are found by those who take no prereleases, whichever of their versions is the newest', async () => {
+    const versions = (...texts: string[]) => texts.map(NuGetVersion.parse);
+    const found = async (options = {}) =>
+      (await seen.search('id:json', options)).hits.map(({ record: { version, description } }) => [
+        version,
+        description,
+      ]);
+    seen.noteVersions('Json', versions('1.0.0', '2.0.0', '3.0.0-rc.1'));
+    expect(await found()).toEqual([['2.0.0', undefined]]);
+    expect(await found({ includePrerelease: true })).toEqual([['3.0.0-rc.1', undefined]]);
+    expect(await found({ includePrerelease: true, semVer2: false })).toEqual([['2.0.0', undefined]]);
+    expect(await seen.complete('js')).toEqual(['Json']);
+
+    seen.noteRecords([
+      record('Json', '1.0.0'),
+      record('Json', '2.0.0', { listed: false }),
+      record('Json', '3.0.0-rc.1', { description: 'reads' }),
+    ]);
+    expect(await found()).toEqual([['1.0.0', 'reads']]);
+    // A search that took no prereleases says nothing of them.
+    seen.note({ id: 'Json', version: '2.1.0', description: 'reads and writes' });
+    expect(await found()).toEqual([['2.1.0', 'reads and writes']]);
+    expect(await found({ includePrerelease: true })).toEqual([['3.0.0-rc.1', 'reads and writes']]);
+    // Nor a list of versions of what is listed.
+    seen.noteVersions('Json', versions('1.0.0', '9.0.0'));
+    expect(await found()).toEqual([['2.1.0', 'reads and writes']]);
+    seen.noteRecords([record('Json', '3.0.0-rc.2', { description: 'reads' })]);
+    expect(await found()).toEqual([]);
+  });
+
+  it('are known by all that is said of them at the same time', async () => {
+    seen.noteRecords([
+      record('Json', '1.0.0', { description: 'reads' }),
+      record('Json', '2.0.0-rc', { description: 'reads' }),
+    ]);
+    seen.note({ id: 'JSON', version: '1.0.0' });
+    const { hits } = await seen.search('reads', { includePrerelease: true });
+    expect(hits.map((hit) => hit.record.version)).toEqual(['2.0.0-rc']);
+    expect(await ids('reads')).toEqual(['Json']);
   });
 
   it('are found by those who take them', async () => {

@@ -9,6 +9,8 @@ interface Seen {
   readonly id: string;
   /** The newest version seen, with its metadata. */
   readonly version: string;
+  /** The newest that is no prerelease, for searches that take none. */
+  readonly stable?: string | undefined;
   readonly title?: string | undefined;
   readonly description?: string | undefined;
   readonly tags?: readonly string[] | undefined;
@@ -38,7 +40,7 @@ export class SeenPackages {
   readonly #options: SeenPackagesOptions;
   readonly #buckets = new Map<number, Promise<Map<string, Seen>>>();
   /** By id in lower case. */
-  readonly #waiting = new Map<string, Seen>();
+  readonly #waiting = new Map<string, Noted>();
   #working: Promise<void> | undefined;
 
   constructor(options: SeenPackagesOptions) {
@@ -47,29 +49,36 @@ export class SeenPackages {
 
   /** Records of one package, ascending. */
   noteRecords(records: readonly PackageRecord[]): void {
-    const newest = records.findLast(({ listed }) => listed);
-    if (newest !== undefined) this.note(newest);
+    const listed = records.filter((record) => record.listed);
+    const newest = listed.at(-1);
+    if (newest === undefined) return;
+    const stable = listed.findLast(({ version }) => !isPrerelease(version))?.version;
+    this.#add({ seen: { ...seenOf(newest), stable }, isAll: true });
   }
 
-  note({ id, version, title, description, tags = [], packageTypes }: Partial<PackageRecord> & Identified): void {
-    this.#add({
-      id,
-      version,
-      title,
-      description: description?.slice(0, MAX_DESCRIPTION),
-      tags: tags.length > 0 ? tags.slice(0, 16) : undefined,
-      packageTypes,
-    });
+  /** All versions of one package, ascending; whether they are listed isn't known. */
+  noteVersions(id: string, versions: readonly NuGetVersion[]): void {
+    const newest = versions.at(-1);
+    if (newest === undefined) return;
+    const stable = versions.findLast((version) => !version.isPrerelease)?.toFullString();
+    this.#add({ seen: { id, version: newest.toFullString(), stable }, isAll: true });
+  }
+
+  /** What a search found: one version of those that the package has. */
+  note(record: Partial<PackageRecord> & Identified): void {
+    const { version } = record;
+    const stable = isPrerelease(version) ? undefined : version;
+    this.#add({ seen: { ...seenOf(record), stable }, isAll: false });
   }
 
   /** Those whose id, title, description or tags have every word, the best first. */
   async search(query: string, options: SearchOptions = {}): Promise<SearchAnswer> {
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
     const scored: { readonly seen: Seen; readonly score: number }[] = [];
-    for (const seen of await this.#all()) {
-      if (!fits(seen, options)) continue;
-      const score = scoreOf(seen, words);
-      if (score > 0) scored.push({ seen, score });
+    for (const each of await this.#all()) {
+      const version = versionFor(each, options);
+      const score = version === undefined ? 0 : scoreOf(each, words);
+      if (version !== undefined && score > 0) scored.push({ seen: { ...each, version }, score });
     }
     scored.sort((a, b) => b.score - a.score || (a.seen.id.toLowerCase() < b.seen.id.toLowerCase() ? -1 : 1));
     const { skip = 0, take = DEFAULT_TAKE } = options;
@@ -81,7 +90,7 @@ export class SeenPackages {
     const start = prefix.toLowerCase();
     const { skip = 0, take = DEFAULT_TAKE } = options;
     const ids = (await this.#all())
-      .filter((seen) => seen.id.toLowerCase().startsWith(start) && fits(seen, options))
+      .filter((seen) => seen.id.toLowerCase().startsWith(start) && versionFor(seen, options) !== undefined)
       .map(({ id }) => id);
     return ids.sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1)).slice(skip, skip + take);
   }
@@ -91,10 +100,12 @@ export class SeenPackages {
     while (this.#working !== undefined) await this.#working;
   }
 
-  #add(seen: Seen): void {
-    const key = seen.id.toLowerCase();
-    if (!this.#waiting.has(key) && this.#waiting.size >= MAX_WAITING) return;
-    this.#waiting.set(key, seen);
+  #add(noted: Noted): void {
+    const key = noted.seen.id.toLowerCase();
+    const before = this.#waiting.get(key);
+    if (before === undefined && this.#waiting.size >= MAX_WAITING) return;
+    const isAll = noted.isAll || before?.isAll === true;
+    this.#waiting.set(key, before === undefined ? noted : { seen: together(before.seen, noted), isAll });
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
     });
@@ -118,9 +129,10 @@ export class SeenPackages {
     for (const [key] of mine) this.#waiting.delete(key);
     const bucket = await this.#bucket(number);
     let changed = false;
-    for (const [key, seen] of mine) {
+    for (const [key, noted] of mine) {
       const known = bucket.get(key);
-      if (known !== undefined && !saysMore(seen, known)) continue;
+      const seen = known === undefined ? noted.seen : together(known, noted);
+      if (known !== undefined && JSON.stringify(seen) === JSON.stringify(known)) continue;
       changed = true;
       bucket.delete(key);
       bucket.set(key, seen);
@@ -153,6 +165,13 @@ export class SeenPackages {
   }
 }
 
+/** What somebody said of a package. */
+interface Noted {
+  readonly seen: Seen;
+  /** Whether it is about all versions of it. */
+  readonly isAll: boolean;
+}
+
 interface Identified {
   readonly id: string;
   readonly version: string;
@@ -166,23 +185,57 @@ function bucketOf(key: string): number {
   return (hash >>> 0) % BUCKETS;
 }
 
-function nextOf(waiting: ReadonlyMap<string, Seen>): string | undefined {
+function nextOf(waiting: ReadonlyMap<string, unknown>): string | undefined {
   for (const key of waiting.keys()) return key;
   return undefined;
 }
 
-/** A version list alone knows less of a package than its records do. */
-function saysMore(seen: Seen, known: Seen): boolean {
-  if (seen.description === undefined && known.description !== undefined) return false;
-  return JSON.stringify(seen) !== JSON.stringify(known);
+function seenOf({
+  id,
+  version,
+  title,
+  description,
+  tags = [],
+  packageTypes,
+}: Partial<PackageRecord> & Identified): Seen {
+  return {
+    id,
+    version,
+    stable: undefined,
+    title,
+    description: description?.slice(0, MAX_DESCRIPTION),
+    tags: tags.length > 0 ? tags.slice(0, 16) : undefined,
+    packageTypes,
+  };
 }
 
-function fits({ version, packageTypes }: Seen, { includePrerelease, packageType, semVer2 }: SearchOptions): boolean {
-  const parsed = NuGetVersion.tryParse(version);
-  if (parsed === undefined || (parsed.isPrerelease && includePrerelease !== true)) return false;
-  if (parsed.isSemVer2 && semVer2 === false) return false;
-  if (packageType === undefined) return true;
-  return (packageTypes ?? ['Dependency']).some((type) => type.toLowerCase() === packageType.toLowerCase());
+/** A version list alone knows less of a package than its records do, not even what is listed; a search less of its versions. */
+function together(known: Seen, { seen, isAll }: Noted): Seen {
+  if (seen.description === undefined && known.description !== undefined) return known;
+  if (isAll) return seen;
+  const version = isBefore(seen.version, known.version) ? known.version : seen.version;
+  return { ...seen, version, stable: seen.stable ?? known.stable };
+}
+
+function isPrerelease(version: string): boolean {
+  return NuGetVersion.tryParse(version)?.isPrerelease ?? false;
+}
+
+function isBefore(a: string, b: string): boolean {
+  const [left, right] = [NuGetVersion.tryParse(a), NuGetVersion.tryParse(b)];
+  return left !== undefined && right !== undefined && NuGetVersion.compare(left, right) < 0;
+}
+
+/** The version of a package that such a search shows. */
+function versionFor({ version, stable, packageTypes }: Seen, options: SearchOptions): string | undefined {
+  const { includePrerelease, packageType, semVer2 } = options;
+  const isOfType = (type: string) => type.toLowerCase() === packageType?.toLowerCase();
+  if (packageType !== undefined && !(packageTypes ?? ['Dependency']).some(isOfType)) return undefined;
+  return [version, stable].find((each) => {
+    const parsed = each === undefined ? undefined : NuGetVersion.tryParse(each);
+    if (parsed === undefined || (parsed.isPrerelease && includePrerelease !== true)) return false;
+    return !parsed.isSemVer2 || semVer2 !== false;
+  });
 }
 
 /** 0 for what hasn't got every word. */

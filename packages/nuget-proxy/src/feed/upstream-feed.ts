@@ -82,9 +82,8 @@ export class UpstreamFeed implements FeedContent {
   async versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined> {
     const ask = this.#asking(async (provider, asked) => {
       const versions = await provider.listVersions(id, asked);
-      const newest = versions.at(-1);
-      if (newest === undefined) return undefined;
-      this.#seen.note({ id, version: newest.toFullString() });
+      if (versions.length === 0) return undefined;
+      this.#seen.noteVersions(id, versions);
       return versions.map((version) => ({ version: nameOf(version) }));
     });
     const ttlMs = this.#options.versionsTtlMs ?? 2 * MINUTE_MS;
