@@ -12,7 +12,7 @@ const ALLOWED = {
   blobs: ['cache', 'http', 'resilience', 'telemetry'],
   reapi: ['blobs', 'cache', 'resilience', 'telemetry'],
   nuget: ['cache', 'http', 'resilience', 'telemetry'],
-  'nuget-proxy': ['nuget', 'blobs', 'cache', 'telemetry'],
+  'nuget-proxy': ['resilience', 'telemetry', 'cache', 'blobs', 'nuget'],
   granary: ['resilience', 'telemetry', 'cache', 'http', 'blobs', 'reapi', 'nuget', 'nuget-proxy'],
 };
 
