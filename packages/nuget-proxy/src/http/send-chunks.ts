@@ -4,7 +4,7 @@ import type { Exchange } from './exchange.js';
 import { HttpError } from './http-error.js';
 
 /** Bytes that the client takes in one go, or is taken to have stopped. */
-const PIECE_BYTES = 64 * 1024;
+const PIECE_BYTES = 256 * 1024;
 
 /**
  * Sends a body at the client's pace, each chunk when the one before has left the process, and ends the answer only when all
