@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isInstalled, runCommand } from '../command.js';
 import { CacheClient, type NamedBlob } from '../grpc-client.js';
@@ -26,6 +27,9 @@ describe.skipIf(missing.length > 0)('Prometheus', () => {
   let scratch: string;
   let server: RunningServer;
   let other: OtherProgram;
+  /** Another server, with NuGet feeds, and what they read through to. */
+  let feeds: RunningServer;
+  let upstream: FeedServer;
   let prometheus: Prometheus;
   /** Keeps series to the server, since the other program has some of the same. */
   let on: string;
@@ -34,9 +38,17 @@ describe.skipIf(missing.length > 0)('Prometheus', () => {
     scratch = mkdtempSync(join(tmpdir(), 'granary-prometheus-'));
     server = await startServer(join(scratch, 'store'));
     other = await startOtherProgram();
-    prometheus = await Prometheus.start(scratch, [server.adminPort, other.port], [deployed('prometheus/rules.yaml')]);
+    upstream = await startFeedServer({ packages: [{ id: 'Acme.Core', version: '1.0.0' }] });
+    const sources = JSON.stringify([{ name: 'up', url: upstream.v3Url }]);
+    feeds = await startServer(join(scratch, 'feeds'), '--nuget.sources', sources);
+    await restore();
+    prometheus = await Prometheus.start(
+      scratch,
+      [server.adminPort, other.port, feeds.adminPort],
+      [deployed('prometheus/rules.yaml')],
+    );
     on = `instance="127.0.0.1:${server.adminPort}"`;
-    await prometheus.expectValue('sum(up{job="granary"})', 2);
+    await prometheus.expectValue('sum(up{job="granary"})', 3);
     // A series is born with its first number, and rates see only what comes after that: so everything happens twice.
     await traffic();
     other.work();
@@ -44,19 +56,22 @@ describe.skipIf(missing.length > 0)('Prometheus', () => {
       `sum(granary_grpc_requests_total{${on},method="GetActionResult",code="OK"})`,
       ACTION_HITS,
     );
-    await prometheus.expectValue(`sum(granary_chain_gets_total)`, 2);
+    await prometheus.expectValue(`sum(granary_chain_gets_total{instance="127.0.0.1:${other.port}"})`, 2);
     await traffic();
+    await restore();
     other.work();
     await prometheus.expectValue(
       `sum(granary_http_server_requests_total{${on},route="cas",method="GET",code="404"})`,
       2 * HTTP_MISSES,
     );
-    await prometheus.expectValue(`sum(granary_chain_gets_total)`, 4);
+    await prometheus.expectValue(`sum(granary_chain_gets_total{instance="127.0.0.1:${other.port}"})`, 4);
   });
 
   afterAll(async () => {
     await prometheus?.stop();
     await other?.stop();
+    await feeds?.stop();
+    await upstream?.close();
     await server?.stop();
     if (scratch) rmSync(scratch, { recursive: true, force: true });
   });
@@ -146,7 +161,9 @@ describe.skipIf(missing.length > 0)('Prometheus', () => {
       return samples.map(({ labels }) => labels[label ?? '']).sort();
     };
     expect(await listed('job')).toEqual(['granary']);
-    expect(await listed('instance')).toEqual([server.adminPort, other.port].map((port) => `127.0.0.1:${port}`).sort());
+    expect(await listed('instance')).toEqual(
+      [server.adminPort, other.port, feeds.adminPort].map((port) => `127.0.0.1:${port}`).sort(),
+    );
   });
 
   it('knows every family that the dashboard and the rules ask for', async () => {
@@ -196,6 +213,16 @@ describe.skipIf(missing.length > 0)('Prometheus', () => {
       expect(put.status).toBe(400);
     } finally {
       client.close();
+    }
+  }
+
+  /** A package and its list of versions, from upstream and from here. */
+  async function restore(): Promise<void> {
+    const folder = `http://127.0.0.1:${feeds.httpPort}/nuget/v3/flatcontainer/acme.core`;
+    for (const path of ['index.json', '1.0.0/acme.core.1.0.0.nupkg', 'index.json', '1.0.0/acme.core.1.0.0.nupkg']) {
+      const response = await fetch(`${folder}/${path}`);
+      expect(response.status).toBe(200);
+      await response.arrayBuffer();
     }
   }
 
