@@ -138,6 +138,13 @@ describe.skipIf(missing)('helm', () => {
       ['config.tiers[1].type=grpc', 'config.tiers[1].mode=write-behind'],
       /loses/,
     ],
+    ['packages that one server alone has', shared, ['config.nuget.hosted=true'], /config\.nuget\.hosted keeps/],
+    [
+      'packages that one of several servers has',
+      single,
+      ['config.nuget.hosted=true', 'replicas=2', 'config.backing_cache.target=grpc://cache:9092'],
+      /config\.nuget\.hosted keeps/,
+    ],
     ['volumes that come and go', single, ['autoscaling.enabled=true'], /autoscaling\.enabled needs kind: Deployment/],
     ['probes that are refused', single, ['config.tls.client_auth=require_and_verify'], /use verify_if_given/],
     ['a scrape that is refused', single, ['monitoring.serviceMonitor.enabled=true'], /tokenSecret\.name/],

@@ -48,6 +48,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and (gt (int .Values.replicas) 1) (eq $shared 0) -}}
 {{- fail "replicas: more than one server needs config.tiers with one of mode write-through, or clients miss with one what they gave to another" -}}
 {{- end -}}
+{{- if and (.Values.config.nuget).hosted (or (eq .Values.kind "Deployment") (gt (int .Values.replicas) 1)) -}}
+{{- fail "config.nuget.hosted keeps what is pushed in the store of the server that takes it: use one server with a volume (kind: StatefulSet, replicas: 1)" -}}
+{{- end -}}
 {{- if and .Values.autoscaling.enabled (ne .Values.kind "Deployment") -}}
 {{- fail "autoscaling.enabled needs kind: Deployment: servers with volumes would come up empty and leave their volumes behind" -}}
 {{- end -}}
