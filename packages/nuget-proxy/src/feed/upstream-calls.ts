@@ -2,7 +2,7 @@ import { isTimeout } from '@granary/cache';
 import { isNuGetError, type Provider, SourceCacheContext, type SourceError } from '@granary/nuget';
 import type { Span } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
-import { isBeingProbed, isOutage, retryAfterMsOf } from './upstream-failures.js';
+import { isBeingProbed, isOutage, isUseless, retryAfterMsOf } from './upstream-failures.js';
 import type { Upstream, UpstreamFeedOptions } from './upstream-feed-options.js';
 import type { UpstreamHealth } from './upstream-health.js';
 
@@ -51,11 +51,16 @@ export class UpstreamCalls {
   }
 
   /**
+   * @param about - `change` for what a client wants done: who refuses that says nothing of how the source does
    * @throws FeedUnavailableError when the source wants to be left alone for longer than anybody waits, or must not be
    * asked at all
    * @throws SourceError and whatever else the provider ends with
    */
-  async run<T>(call: UpstreamCall, work: (provider: Provider, call: ProviderCall) => Promise<T>): Promise<T> {
+  async run<T>(
+    call: UpstreamCall,
+    work: (provider: Provider, call: ProviderCall) => Promise<T>,
+    about: 'answer' | 'change' = 'answer',
+  ): Promise<T> {
     const { source, upstream, clock, maxWaitMs, offline } = this.#options;
     if (offline) throw new FeedUnavailableError(source, 'this server is offline');
     const patientUntil = clock() + maxWaitMs;
@@ -69,6 +74,7 @@ export class UpstreamCalls {
         return answer;
       } catch (error) {
         const waitMs = this.#waitAfter(error, attempt, call.signal);
+        if (waitMs === undefined && about === 'answer' && isUseless(error)) this.#options.health.wasUseless(error);
         if (waitMs === undefined || clock() + waitMs > patientUntil) throw error;
         await this.#wait(waitMs, call.signal);
       }

@@ -1,4 +1,4 @@
-import { isNuGetError, NuGetError } from '@granary/nuget';
+import { isNuGetError, NuGetError, type NuGetErrorCode } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 
 /** Causes that are looked through: an error of the source, of the HTTP client, and of one of its policies. */
@@ -29,6 +29,22 @@ export function isBeingProbed(error: unknown): boolean {
     if ('code' in cause && cause.code === 'CIRCUIT_OPEN' && 'retryAfterMs' in cause) return cause.retryAfterMs === 0;
   }
   return false;
+}
+
+const USELESS: ReadonlySet<NuGetErrorCode> = new Set([
+  'UNAUTHORIZED',
+  'FORBIDDEN',
+  'PROTOCOL',
+  'INVALID_PACKAGE',
+  // Of an answer: a question that is too long has no source.
+  'LIMIT',
+  // Credentials that no request can have.
+  'INVALID_OPTION',
+]);
+
+/** Whether the source did answer, and the operator of this server has to know why that is of no use. */
+export function isUseless(error: unknown): error is NuGetError {
+  return isNuGetError(error) && USELESS.has(error.code) && ('source' in error || error.code === 'INVALID_OPTION');
 }
 
 /** Whether the source itself couldn't answer, which says something about its other answers, too. */

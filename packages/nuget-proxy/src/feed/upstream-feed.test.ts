@@ -265,6 +265,29 @@ describe('a question', () => {
     expect(feed.status()).toMatchObject({ state: 'down', lastError: 'no error at all' });
   });
 
+  it('that is answered with nothing of use is told to the operator, once a minute', async () => {
+    const refuses = new SourceError('UNAUTHORIZED', 'up', 'it wants other credentials');
+    upstream.play.listVersions = () => Promise.reject(refuses);
+    const said = () => local.logs.filter((line) => line.startsWith('warning')).length;
+    await unavailable(feed.versions('a'));
+    await unavailable(feed.versions('b'));
+    expect(said()).toBe(1);
+    expect(local.logs.join()).toContain('up gave an answer that is of no use');
+    expect(feed.status()).toMatchObject({ state: 'unknown', lastError: expect.stringContaining('other credentials') });
+    await local.time.advance(MINUTE);
+    await unavailable(feed.versions('c'));
+    expect(said()).toBe(2);
+    upstream.play.listVersions = () => Promise.reject(new SourceError('PROTOCOL', 'up', 'it is no JSON'));
+    await unavailable(feed.versions('d'));
+    expect(said()).toBe(3);
+    // What a client asks wrongly, or may not do, is its own business.
+    upstream.play.listVersions = () => Promise.reject(new NuGetError('LIMIT', 'too long'));
+    await unavailable(feed.versions('e'));
+    upstream.play.delete = () => Promise.reject(refuses);
+    await expect(feed.delete(identityOf('A', '1.0.0'), { apiKey: 'key' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect(said()).toBe(3);
+  });
+
   it('waits for who finds out whether the source is there again', async () => {
     const probing = Object.assign(new Error('the circuit is open'), { code: 'CIRCUIT_OPEN', retryAfterMs: 0 });
     const failures = [probing, new SourceError('SOURCE_UNAVAILABLE', 'up', 'why', { cause: probing })];

@@ -230,8 +230,10 @@ export class UpstreamFeed implements FeedContent {
     const { apiKey = call.apiKey, offline } = this.#options;
     if (offline) throw new FeedUnavailableError(this.name, 'this server is offline');
     try {
-      return await this.#calls.run({ signal: call.signal, span: call.span }, (provider, asked) =>
-        work(provider, { ...asked, apiKey }),
+      return await this.#calls.run(
+        { signal: call.signal, span: call.span },
+        (provider, asked) => work(provider, { ...asked, apiKey }),
+        'change',
       );
     } catch (error) {
       call.signal?.throwIfAborted();

@@ -1,3 +1,4 @@
+import type { NuGetError, NuGetErrorCode } from '@granary/nuget';
 import type { Logger } from '@granary/telemetry';
 
 /** How a source does, as far as it was asked. */
@@ -14,6 +15,9 @@ export interface UpstreamStatus {
 /** Longest time for which a source is left alone because it says so. */
 const MAX_PAUSE_MS = 60 * 60_000;
 
+/** Complaints of one kind about a source are logged once in this time, in milliseconds. */
+const SAY_AGAIN_MS = 60_000;
+
 /** What the last answers of a source say about it. While it is slow or down nobody waits for it who has something stale. */
 export class UpstreamHealth {
   readonly #source: string;
@@ -25,6 +29,8 @@ export class UpstreamHealth {
   #lastSuccessAt: number | undefined;
   #lastFailureAt: number | undefined;
   #lastError: string | undefined;
+  /** When what was last complained about. */
+  readonly #complaints = new Map<NuGetErrorCode, number>();
 
   constructor(source: string, staleAfterMs: number, clock: () => number, logger: Logger) {
     this.#source = source;
@@ -64,6 +70,16 @@ export class UpstreamHealth {
     this.#lastFailureAt = this.#clock();
     this.#lastError = error instanceof Error ? error.message : String(error);
     this.#state = 'down';
+  }
+
+  /** An answer of the source was of no use; others of it may be. */
+  wasUseless(error: NuGetError): void {
+    const now = this.#clock();
+    this.#lastFailureAt = now;
+    this.#lastError = error.message;
+    if (now - (this.#complaints.get(error.code) ?? Number.NEGATIVE_INFINITY) < SAY_AGAIN_MS) return;
+    this.#complaints.set(error.code, now);
+    this.#logger.warning('{Source} gave an answer that is of no use', this.#source, error);
   }
 
   /** Somebody was answered with something stale because it took so long. */
