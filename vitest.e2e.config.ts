@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['e2e/**/*.test.ts'],
+    exclude: ['**/node_modules/**', 'e2e/nuget/**'],
     fileParallelism: false,
     // Servers that tests start must not fill the cache of whoever runs them.
     env: { NODE_DISABLE_COMPILE_CACHE: '1' },
