@@ -74,7 +74,11 @@ export class UpstreamCalls {
         return answer;
       } catch (error) {
         const waitMs = this.#waitAfter(error, attempt, call.signal);
-        if (waitMs === undefined && about === 'answer' && isUseless(error)) this.#options.health.wasUseless(error);
+        if (waitMs === undefined && about === 'answer' && isUseless(error)) {
+          // Who refuses this server refuses it everything.
+          if (error.code === 'UNAUTHORIZED') this.#options.health.failed(error);
+          else this.#options.health.wasUseless(error);
+        }
         if (waitMs === undefined || clock() + waitMs > patientUntil) throw error;
         await this.#wait(waitMs, call.signal);
       }

@@ -266,14 +266,13 @@ describe('a question', () => {
   });
 
   it('that is answered with nothing of use is told to the operator, once a minute', async () => {
-    const refuses = new SourceError('UNAUTHORIZED', 'up', 'it wants other credentials');
-    upstream.play.listVersions = () => Promise.reject(refuses);
+    upstream.play.listVersions = () => Promise.reject(new SourceError('FORBIDDEN', 'up', 'not for you'));
     const said = () => local.logs.filter((line) => line.startsWith('warning')).length;
     await unavailable(feed.versions('a'));
     await unavailable(feed.versions('b'));
     expect(said()).toBe(1);
     expect(local.logs.join()).toContain('up gave an answer that is of no use');
-    expect(feed.status()).toMatchObject({ state: 'unknown', lastError: expect.stringContaining('other credentials') });
+    expect(feed.status()).toMatchObject({ state: 'unknown', lastError: expect.stringContaining('not for you') });
     await local.time.advance(MINUTE);
     await unavailable(feed.versions('c'));
     expect(said()).toBe(2);
@@ -283,9 +282,21 @@ describe('a question', () => {
     // What a client asks wrongly, or may not do, is its own business.
     upstream.play.listVersions = () => Promise.reject(new NuGetError('LIMIT', 'too long'));
     await unavailable(feed.versions('e'));
-    upstream.play.delete = () => Promise.reject(refuses);
+    upstream.play.delete = () => Promise.reject(new SourceError('UNAUTHORIZED', 'up', 'it wants another key'));
     await expect(feed.delete(identityOf('A', '1.0.0'), { apiKey: 'key' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
     expect(said()).toBe(3);
+    expect(feed.status().state).toBe('unknown');
+  });
+
+  it('that a source refuses for who asks makes it one that fails', async () => {
+    upstream.play.listVersions = () => Promise.reject(new SourceError('UNAUTHORIZED', 'up', 'it wants credentials'));
+    await unavailable(feed.versions('a'));
+    await unavailable(feed.versions('b'));
+    expect(feed.status()).toMatchObject({ state: 'down', lastError: expect.stringContaining('wants credentials') });
+    expect(local.logs.filter((line) => line.startsWith('warning'))).toHaveLength(1);
+    upstream.play.listVersions = async () => [V1];
+    await feed.versions('c');
+    expect(feed.status().state).toBe('up');
   });
 
   it('waits for who finds out whether the source is there again', async () => {
