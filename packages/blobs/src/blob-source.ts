@@ -86,7 +86,7 @@ export function checkHash(digest: Digest, hash: Buffer): void {
   throw new DigestMismatchError(`the content's ${digest.function} hash is ${hash.toString('hex')}, not ${digest.hash}`);
 }
 
-function wrongSize(expected: number, found: number): DigestMismatchError {
+export function wrongSize(expected: number, found: number): DigestMismatchError {
   return new DigestMismatchError(
     found > expected
       ? `the content is larger than the ${expected} bytes that its digest names`

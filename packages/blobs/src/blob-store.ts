@@ -1,6 +1,7 @@
 import type { Span } from '@granary/telemetry';
 import type { Digest } from './digest.js';
 import type { DigestFunction } from './digest-function.js';
+import type { OpenFile } from './disk/files/file-system.js';
 
 /** A value now, or a promise of it: what is in memory is answered without the cost of a promise. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -82,6 +83,14 @@ export interface WriteOptions extends OperationOptions {
   readonly observer?: WriteObserver | undefined;
 }
 
+/** A file that has all of a blob, and will not change any more. */
+export interface WholeFile {
+  /** Its only name, in the file system in which the store is. */
+  readonly path: string;
+  /** Open since it was made: a sync tells only then of every write that was lost. */
+  readonly file: OpenFile;
+}
+
 /**
  * Content by digest. What is in a store is complete and was verified when it entered; a digest whose hash is known
  * but whose size differs names nothing.
@@ -113,6 +122,16 @@ export interface BlobStore {
    * @throws NoSpaceError when space can't be made
    */
   write(digest: Digest, source: BlobSource, options?: WriteOptions): Promise<void>;
+
+  /**
+   * Stores content that is in a file already, and spares writing it once more; undefined in stores to which that is of no
+   * use. The name is the store's from the call on: it is gone whatever comes of it. The open file stays the caller's to
+   * read and to close. Its hash is believed, its size isn't: only for files that were hashed while they were written.
+   *
+   * @throws DigestMismatchError when it is not as long as the digest says
+   * @throws NoSpaceError when space can't be made
+   */
+  readonly adopt?: ((digest: Digest, file: WholeFile, options?: OperationOptions) => Promise<void>) | undefined;
 
   /** Removes a blob; whether it was there. */
   delete(digest: Digest): Promise<boolean>;

@@ -6,6 +6,7 @@ import type {
   MaybePromise,
   OperationOptions,
   ReadOptions,
+  WholeFile,
 } from '../blob-store.js';
 import { iterateReader } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
@@ -30,11 +31,13 @@ export interface StoreRecorder {
 
 /** Tells a recorder how each operation went and how long it took. */
 class MeteredStore extends StoreDecorator {
+  readonly adopt: BlobStore['adopt'];
   readonly #recorder: StoreRecorder;
 
   constructor(inner: BlobStore, recorder: StoreRecorder) {
     super(inner);
     this.#recorder = recorder;
+    if (inner.adopt !== undefined) this.adopt = this.#adopt;
   }
 
   /** Written out, as {@link get} is (benchmarks `FindMissingBlobs 1` and `GetActionResult`). */
@@ -84,6 +87,15 @@ class MeteredStore extends StoreDecorator {
     await this.#measure(
       'write',
       () => this.inner.write(digest, source, options),
+      () => 'ok',
+      () => digest.size,
+    );
+  }
+
+  async #adopt(digest: Digest, file: WholeFile, options?: OperationOptions): Promise<void> {
+    await this.#measure(
+      'write',
+      () => this.inner.adopt?.(digest, file, options),
       () => 'ok',
       () => digest.size,
     );

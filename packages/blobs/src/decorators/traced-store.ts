@@ -7,6 +7,7 @@ import type {
   MaybePromise,
   OperationOptions,
   ReadOptions,
+  WholeFile,
   WriteOptions,
 } from '../blob-store.js';
 import type { Digest } from '../digest.js';
@@ -19,11 +20,13 @@ import { readInSpan } from './traced-reader.js';
  * at; for every other one this hands on and costs a comparison.
  */
 class TracedStore extends StoreDecorator {
+  readonly adopt: BlobStore['adopt'];
   readonly #tracer: Tracer;
 
   constructor(inner: BlobStore, tracer: Tracer) {
     super(inner);
     this.#tracer = tracer;
+    if (inner.adopt !== undefined) this.adopt = this.#adopt;
   }
 
   override findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
@@ -61,6 +64,14 @@ class TracedStore extends StoreDecorator {
     if (!parent?.recording) return this.inner.write(digest, source, options);
     return withSpan(this.#tracer, 'proxy.Put', { parent, attributes: this.#describe(digest) }, (span) =>
       this.inner.write(digest, source, optionsInSpan(options, span)),
+    );
+  }
+
+  async #adopt(digest: Digest, file: WholeFile, options?: OperationOptions): Promise<void> {
+    const parent = options?.span;
+    if (!parent?.recording) return this.inner.adopt?.(digest, file, options);
+    return withSpan(this.#tracer, 'proxy.Put', { parent, attributes: this.#describe(digest) }, (span) =>
+      this.inner.adopt?.(digest, file, optionsInSpan(options, span)),
     );
   }
 

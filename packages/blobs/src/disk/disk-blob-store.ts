@@ -11,6 +11,7 @@ import type {
   OperationOptions,
   ReadOptions,
   SizeLookup,
+  WholeFile,
   WriteOptions,
 } from '../blob-store.js';
 import { BufferReader, readRange } from '../buffer-reader.js';
@@ -22,6 +23,7 @@ import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
 import { orFail } from './failure.js';
 import { BlobFiles } from './files/blob-files.js';
+import type { OpenFile } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
 import { StoreLock } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
@@ -213,12 +215,23 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
       digest.size <= this.#options.smallBlobBytes
         ? this.#writeValue(digest, source, options)
         : this.#files.write(digest, source, options);
-    this.#writes.add(work);
+    await this.#untilWritten(work);
+  }
+
+  async adopt(digest: Digest, file: WholeFile, options?: OperationOptions): Promise<void> {
     try {
-      await work;
-    } finally {
-      this.#writes.delete(work);
+      this.#assertOpen();
+      options?.signal?.throwIfAborted();
+      const handle = this.#find(digest);
+      if (handle !== -1) this.#catalog.table.touch(handle, this.#catalog.stamp());
+      else if (digest.size > this.#options.smallBlobBytes)
+        return await this.#untilWritten(this.#files.adopt(digest, file, options));
+      else await this.#untilWritten(this.#adoptValue(digest, file, options));
+    } catch (error) {
+      await this.#entries.fs.unlink(file.path).catch(() => {});
+      throw error;
     }
+    await this.#entries.fs.unlink(file.path).catch(() => {});
   }
 
   async delete(digest: Digest): Promise<boolean> {
@@ -312,6 +325,16 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     }
   }
 
+  /** Has {@link close} wait for it. */
+  async #untilWritten(work: Promise<void>): Promise<void> {
+    this.#writes.add(work);
+    try {
+      await work;
+    } finally {
+      this.#writes.delete(work);
+    }
+  }
+
   #assertOpen(): void {
     if (this.#closing) throw new StoreClosedError();
   }
@@ -353,6 +376,11 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     if (this.#options.durability === 'full') await this.#entries.flushed(span);
   }
 
+  async #adoptValue(digest: Digest, { file }: WholeFile, options: OperationOptions | undefined): Promise<void> {
+    const bytes = await orFail(readWhole(file, digest.size), 'cannot read a file to be stored');
+    await this.#writeValue(digest, bytes, options);
+  }
+
   async #putAside(digest: Digest): Promise<undefined> {
     const key = blobKey(digest);
     await this.#entries.putAside(key, String(digest), 'the index has other bytes for it', () => {
@@ -373,4 +401,10 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
 
 function isContent(bytes: Buffer, digest: Digest): boolean {
   return bytes.length === digest.size && hashBytes(digest.function, bytes).equals(digest.bytes);
+}
+
+/** One byte more than expected, if there is one. */
+async function readWhole(file: OpenFile, size: number): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafe(size + 1);
+  return bytes.subarray(0, await file.read(bytes, 0, bytes.length, 0));
 }

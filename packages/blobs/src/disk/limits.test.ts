@@ -97,7 +97,8 @@ describe('a full store', () => {
 
   it('keeps what was used lately: uploads fail, reads go on', async () => {
     const { clock, advance } = testClock();
-    const store = await stores.open({ maxBytes: 2 * MIB, minAgeMs: 30_000, spaceWaitMs: 50, clock });
+    // Long enough for a busy machine to evict something when it may.
+    const store = await stores.open({ maxBytes: 2 * MIB, minAgeMs: 30_000, spaceWaitMs: 500, clock });
     const blobs = Array.from({ length: 5 }, (_, i) => blobOf(390 * KIB, i));
     for (const { digest, bytes } of blobs) await store.write(digest, bytes);
     const { digest, bytes } = blobOf(390 * KIB, 'one too many');

@@ -1,4 +1,8 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { WholeFile } from '../blob-store.js';
 import { Digest } from '../digest.js';
+import { type FileSystem, nodeFileSystem } from '../disk/files/file-system.js';
 
 /** Bytes that differ with the seed, and their digest. */
 export function blobOf(size: number, seed: number | string = 0): { readonly bytes: Buffer; readonly digest: Digest } {
@@ -9,4 +13,12 @@ export function blobOf(size: number, seed: number | string = 0): { readonly byte
 
 export async function* inChunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+/** A file that a store may adopt; whoever asked closes it. */
+export async function fileOf(folder: string, bytes: Buffer, fs: FileSystem = nodeFileSystem): Promise<WholeFile> {
+  const path = join(folder, randomUUID());
+  const file = await fs.create(path);
+  await file.write(bytes, 0, bytes.length, 0);
+  return { path, file };
 }

@@ -1,6 +1,7 @@
+import type { Digest } from '../digest.js';
 import { DiskBlobStore } from '../disk/disk-blob-store.js';
 import type { Durability } from '../disk/options.js';
-import { blobOf, inChunks } from './content.js';
+import { blobOf, fileOf, inChunks } from './content.js';
 
 /**
  * Writes blobs and action results until it is killed, and prints each that was acknowledged. Run as a process of its
@@ -17,11 +18,18 @@ async function write(writer: number): Promise<void> {
     const seed = `${round}/${writer}/${i}`;
     const size = SIZES[(i + writer) % SIZES.length] as number;
     const { digest, bytes } = blobOf(size, seed);
-    await store.write(digest, i % 2 === 0 ? bytes : inChunks(bytes, 16 * 1024));
+    if (i % 3 === 2) await adopt(digest, bytes);
+    else await store.write(digest, i % 3 === 0 ? bytes : inChunks(bytes, 16 * 1024));
     process.stdout.write(`blob ${size} ${seed}\n`);
     await store.actionResults.set(seed, Buffer.from(`result ${seed}`));
     process.stdout.write(`result 0 ${seed}\n`);
   }
+}
+
+async function adopt(digest: Digest, bytes: Buffer): Promise<void> {
+  const whole = await fileOf(store.incomingDirectory, bytes);
+  await store.adopt(digest, whole);
+  await whole.file.close();
 }
 
 await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(writer)));

@@ -1,3 +1,4 @@
+import type { DiskBlobStore } from '@granary/blobs';
 import type { PackageStream } from '@granary/nuget';
 import { describe, expect, it } from 'vitest';
 import type { OpenUpstream } from './package-store.js';
@@ -282,10 +283,10 @@ describe('a package store that is closed', () => {
       around: (blobs) =>
         Object.assign(Object.create(blobs), {
           findMissing: blobs.findMissing.bind(blobs),
-          write: async (...args: Parameters<typeof blobs.write>) => {
+          adopt: async (...args: Parameters<DiskBlobStore['adopt']>) => {
             isStoring = true;
             await mayStore;
-            return blobs.write(...args);
+            return blobs.adopt?.(...args);
           },
         }),
     });

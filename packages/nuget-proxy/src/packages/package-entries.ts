@@ -1,10 +1,23 @@
-import type { ActionResultStore, BlobStore } from '@granary/blobs';
+import type { ActionResultStore, BlobStore, WholeFile } from '@granary/blobs';
 import { NuGetError, NupkgReader, type PackageIdentity } from '@granary/nuget';
 import type { Logger } from '@granary/telemetry';
 import type { FeedCall } from '../feed/feed-content.js';
 import type { KeptPackages } from './kept-packages.js';
 import { decodeEntry, encodeEntry, entryKey, type PackageEntry, packageKey } from './package-entry.js';
 import { StoredPackage } from './stored-package.js';
+
+/**
+ * From here on a package is handed over as a file, where the store takes those. Shorter ones are no files in stores, and it
+ * costs less to hand them over from memory.
+ */
+const FILE_BYTES = 32 * 1024 + 1;
+
+/** A package that is to be stored. */
+export interface PackageBytes {
+  chunks(): AsyncIterable<Uint8Array>;
+  /** All of it as a file, whose name is not this one's any more; without it it is copied. */
+  toFile?(): Promise<WholeFile>;
+}
 
 interface Stores {
   readonly blobs: BlobStore;
@@ -49,7 +62,7 @@ export class PackageEntries {
     source: string,
     identity: PackageIdentity,
     entry: PackageEntry,
-    bytes: AsyncIterable<Uint8Array>,
+    bytes: PackageBytes,
     call: FeedCall,
     always = false,
   ): Promise<void> {
@@ -58,7 +71,9 @@ export class PackageEntries {
     const key = packageKey(identity);
     const name = entryKey(source, key);
     if (always) this.#list();
-    await blobs.write(digest, bytes, call);
+    if (blobs.adopt !== undefined && bytes.toFile !== undefined && digest.size >= FILE_BYTES)
+      await blobs.adopt(digest, await bytes.toFile(), call);
+    else await blobs.write(digest, bytes.chunks(), call);
     await actionResults.set(name, encodeEntry(key, entry), call);
     const keeping = this.#kept?.keep(name, identity.id, digest, always);
     if (always) await keeping;

@@ -14,7 +14,10 @@ export interface PackageStoreOptions {
    * believed: a store of this server's own, since the keys are none that servers of a build cache take.
    */
   readonly actionResults: ActionResultStore;
-  /** For packages under way: a folder that is there, and cleared when the server starts. */
+  /**
+   * For packages under way: a folder that is there, and cleared when the server starts; in the file system of the blobs,
+   * where these take files over.
+   */
   readonly incomingDirectory: string;
   /** Which packages are never evicted. Default: none. */
   readonly kept?: KeptPackages | undefined;

@@ -10,6 +10,7 @@ import { type PackageEntry, packageKey } from './package-entry.js';
 import { type PackageStoreOptions, type ResolvedOptions, resolveOptions } from './package-store-options.js';
 import type { ExpectedPackage } from './receive-package.js';
 import { Spool } from './spool.js';
+import { SpoolFolder } from './spool-folder.js';
 import { StoredPackage } from './stored-package.js';
 
 /** Asks upstream for a package; undefined when it hasn't got it. */
@@ -34,6 +35,7 @@ export interface AdoptOptions {
 export class PackageStore implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #entries: PackageEntries;
+  readonly #folder: SpoolFolder;
   readonly #arrivals = new Map<string, Arrival>();
   readonly #slots = new Map<string, ArrivalSlots>();
   /** What is under way; waited for when the store is closed. */
@@ -43,6 +45,7 @@ export class PackageStore implements AsyncDisposable {
   constructor(options: PackageStoreOptions) {
     this.#options = resolveOptions(options);
     this.#entries = new PackageEntries(this.#options, options.kept);
+    this.#folder = new SpoolFolder(this.#options.incomingDirectory, this.#options.fileSystem);
   }
 
   /** Packages that arrive now, or wait for their turn. */
@@ -200,7 +203,7 @@ export class PackageStore implements AsyncDisposable {
       : noopSpan;
     const passedOn = { span: span.recording ? span : parent };
     const slots = this.#slotsOf(source);
-    const arrival = new Arrival(new Spool(incomingDirectory, fileSystem), {
+    const arrival = new Arrival(new Spool(this.#folder), {
       ...this.#options,
       source,
       identity,
@@ -271,7 +274,7 @@ export class PackageStore implements AsyncDisposable {
     call: FeedCall,
   ): Promise<void> {
     try {
-      await this.#entries.store(source, identity, entry, spool.chunks(), call);
+      await this.#entries.store(source, identity, entry, spool, call);
     } catch (error) {
       const { id, version } = identity;
       this.#options.logger.warning('{PackageId} {Version} of {Source} was not stored', id, version, source, error);
@@ -289,7 +292,7 @@ export class PackageStore implements AsyncDisposable {
     await verifyPackage(path, identity, { signal });
     const content = await hashFile(path, maxPackageBytes, signal);
     const entry = { ...content, storedAt: clock() };
-    await this.#entries.store(source, identity, entry, fileChunks(path), { signal }, keep);
+    await this.#entries.store(source, identity, entry, { chunks: () => fileChunks(path) }, { signal }, keep);
     return entry;
   }
 

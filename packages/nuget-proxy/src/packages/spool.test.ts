@@ -5,6 +5,7 @@ import { type FileSystem, nodeFileSystem } from '@granary/blobs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Spool } from './spool.js';
+import { SpoolFolder } from './spool-folder.js';
 
 const KIB = 1024;
 const folder = mkdtempSync(join(tmpdir(), 'nuget-spool-'));
@@ -31,7 +32,7 @@ describe('a spool', () => {
       fc.asyncProperty(
         fc.array(fc.tuple(size, fc.double({ min: 0, max: 1, noNaN: true })), { maxLength: 60 }),
         async (steps) => {
-          const spool = new Spool(folder, nodeFileSystem);
+          const spool = new Spool(new SpoolFolder(folder, nodeFileSystem));
           const whole = content(steps.reduce((sum, [bytes]) => sum + bytes, 0));
           let end = 0;
           const kept: (readonly [number, Buffer])[] = [];
@@ -83,7 +84,7 @@ describe('a spool', () => {
         };
       },
     };
-    const spool = new Spool(folder, fs);
+    const spool = new Spool(new SpoolFolder(folder, fs));
     for (let i = 0; i < 255; i++) await spool.append(Buffer.alloc(KIB));
     expect(created).toBe(0);
     for (let i = 0; i < 10_000; i++) await spool.append(Buffer.alloc(KIB));
@@ -94,7 +95,7 @@ describe('a spool', () => {
   });
 
   it('keeps none of the memory that small chunks are parts of', async () => {
-    const spool = new Spool(folder, nodeFileSystem);
+    const spool = new Spool(new SpoolFolder(folder, nodeFileSystem));
     const memory = Buffer.alloc(64 * KIB, 7).buffer;
     for (let i = 0; i < 20_000; i++) await spool.append(Buffer.from(memory, i % KIB, 1));
     const pieces = new Set<unknown>();
@@ -110,7 +111,7 @@ describe('a spool', () => {
   });
 
   it('stays until the last holder has gone, and not longer', async () => {
-    const spool = new Spool(folder, nodeFileSystem);
+    const spool = new Spool(new SpoolFolder(folder, nodeFileSystem));
     await spool.append(content(600 * KIB));
     expect(spool.hold()).toBe(true);
     await spool.release();
@@ -123,7 +124,7 @@ describe('a spool', () => {
   });
 
   it('is released while it is being written', async () => {
-    const spool = new Spool(folder, nodeFileSystem);
+    const spool = new Spool(new SpoolFolder(folder, nodeFileSystem));
     spool.append(content(300 * KIB));
     await spool.release();
     expect(readdirSync(folder)).toEqual([]);
@@ -143,7 +144,7 @@ describe('a spool', () => {
         };
       },
     };
-    const spool = new Spool(folder, fs);
+    const spool = new Spool(new SpoolFolder(folder, fs));
     if (operation === 'read') {
       await spool.append(content(600 * KIB));
       await expect(spool.read(0, 10)).rejects.toThrow('shorter than what was written to it');

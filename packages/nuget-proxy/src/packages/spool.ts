@@ -1,12 +1,11 @@
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { type FileSystem, type MaybePromise, NoSpaceError, type OpenFile, StoreError } from '@granary/blobs';
+import { type MaybePromise, NoSpaceError, type OpenFile, StoreError, type WholeFile } from '@granary/blobs';
 import type { RandomAccessSource } from '@granary/nuget';
+import type { SpoolFolder } from './spool-folder.js';
 
-/** What is shorter than this never becomes a file. */
+/** What is shorter than this becomes a file only when somebody wants it to be one. */
 const FILE_BYTES = 256 * 1024;
 
-/** Bytes that are written together: of many packages at once, what waits to be written is what takes memory. */
+/** Bytes that are written together, at least: of many packages at once, what waits to be written is what takes memory. */
 const WRITE_BYTES = 128 * 1024;
 
 /** Longest piece that is read from the file at once. */
@@ -27,8 +26,7 @@ const NOTHING = Buffer.alloc(0);
  * Whoever needs it holds it; with the last one the file goes.
  */
 export class Spool {
-  readonly #directory: string;
-  readonly #fs: FileSystem;
+  readonly #folder: SpoolFolder;
   /** What isn't in the file yet, in order. */
   readonly #tail: Buffer[] = [];
   /** What the last of the tail is the beginning of, while there is room for another small chunk. */
@@ -36,15 +34,16 @@ export class Spool {
   /** Where the tail begins. */
   #written = 0;
   #size = 0;
-  #file: { readonly handle: OpenFile; readonly path: string } | undefined;
+  #file: WholeFile | undefined;
+  /** Whether the file's name is still this one's to remove. */
+  #isOwned = true;
   #writing: Promise<void> | undefined;
   #failure: unknown;
   #holders = 1;
   #closing: Promise<void> | undefined;
 
-  constructor(directory: string, fs: FileSystem) {
-    this.#directory = directory;
-    this.#fs = fs;
+  constructor(folder: SpoolFolder) {
+    this.#folder = folder;
   }
 
   /** Bytes that have come. */
@@ -108,6 +107,30 @@ export class Spool {
     return this.#pieces(0, this.#size);
   }
 
+  /**
+   * All that has come as a file, for someone who takes its name over. Nothing may come any more.
+   *
+   * @throws StoreError
+   */
+  async toFile(): Promise<WholeFile> {
+    await this.#writing;
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      const whole = this.#file ?? (await this.#create());
+      let position = this.#written;
+      // It stays in memory, too, for those who are about to read it.
+      for (let next = 0; next < this.#tail.length; ) {
+        const { chunks, bytes } = await this.#writeSome(whole.file, next, position);
+        next += chunks;
+        position += bytes;
+      }
+      this.#isOwned = false;
+      return whole;
+    } catch (error) {
+      throw cannotWrite(error);
+    }
+  }
+
   /** Whether it could be held: what was released for good is gone. */
   hold(): boolean {
     if (this.#holders === 0) return false;
@@ -145,14 +168,12 @@ export class Spool {
 
   async #writeTail(): Promise<void> {
     try {
-      const file = this.#file ?? (await this.#create());
+      const { file } = this.#file ?? (await this.#create());
       while (this.#size - this.#written >= WRITE_BYTES) {
-        const chunks = this.#tail.length;
         this.#block = undefined;
-        const bytes = chunks === 1 ? (this.#tail[0] as Buffer) : Buffer.concat(this.#tail);
-        await writeAll(file.handle, bytes, this.#written);
+        const { chunks, bytes } = await this.#writeSome(file, 0, this.#written);
         this.#tail.splice(0, chunks);
-        this.#written += bytes.length;
+        this.#written += bytes;
       }
     } catch (error) {
       this.#failure = cannotWrite(error);
@@ -160,14 +181,35 @@ export class Spool {
     }
   }
 
-  async #create(): Promise<{ readonly handle: OpenFile; readonly path: string }> {
-    const path = join(this.#directory, `package-${randomUUID()}`);
-    this.#file = { handle: await this.#fs.create(path), path };
+  /** Writes chunks of the tail from one on, as many as are written together. */
+  async #writeSome(file: OpenFile, from: number, position: number): Promise<{ chunks: number; bytes: number }> {
+    const memory = this.#folder.take();
+    try {
+      let bytes = 0;
+      let end = from;
+      for (let chunk = this.#tail[end]; chunk !== undefined; chunk = this.#tail[++end]) {
+        if (bytes + chunk.length > memory.length) break;
+        bytes += chunk.copy(memory, bytes);
+      }
+      if (end > from) {
+        await writeAll(file, memory.subarray(0, bytes), position);
+        return { chunks: end - from, bytes };
+      }
+      const large = this.#tail[from] as Buffer;
+      await writeAll(file, large, position);
+      return { chunks: 1, bytes: large.length };
+    } finally {
+      this.#folder.give(memory);
+    }
+  }
+
+  async #create(): Promise<WholeFile> {
+    this.#file = await this.#folder.create();
     return this.#file;
   }
 
   async #readFile(position: number, length: number, memory: Buffer): Promise<Buffer> {
-    const read = await (this.#file as { handle: OpenFile }).handle.read(memory, 0, length, position);
+    const read = await (this.#file as WholeFile).file.read(memory, 0, length, position);
     if (read === 0) throw new Error('the temporary file of a package is shorter than what was written to it');
     return memory.subarray(0, read);
   }
@@ -176,8 +218,8 @@ export class Spool {
     await this.#writing?.catch(() => {});
     this.#tail.length = 0;
     if (this.#file === undefined) return;
-    const { handle, path } = this.#file;
-    await Promise.allSettled([handle.close(), this.#fs.unlink(path)]);
+    const { file, path } = this.#file;
+    await Promise.allSettled([file.close(), this.#isOwned ? this.#folder.fs.unlink(path) : undefined]);
   }
 }
 

@@ -1,8 +1,12 @@
+import type { Span } from '@granary/telemetry';
+import { wrongSize } from '../../blob-source.js';
 import {
   type BlobReader,
   type BlobSource,
   CHUNK_HEADROOM,
   type MaybePromise,
+  type OperationOptions,
+  type WholeFile,
   type WriteOptions,
 } from '../../blob-store.js';
 import { BufferReader } from '../../buffer-reader.js';
@@ -10,11 +14,12 @@ import type { Digest } from '../../digest.js';
 import { hashBytes } from '../../digest-function.js';
 import { BlobDamagedError } from '../../errors.js';
 import type { EntryStore } from '../entry-store.js';
-import { isNotFound, isUnreadable, storeFailure } from '../failure.js';
+import { isNotFound, isUnreadable, orFail, storeFailure } from '../failure.js';
 import { VERIFIED } from '../index/blob-index.js';
 import { blobKey, type EntryKey, keyText } from '../index/entry-key.js';
 import type { ResolvedOptions } from '../options.js';
 import { accountedBytes } from '../space/accounting.js';
+import type { Reservation } from '../space/space-ledger.js';
 import { BufferPool } from './buffer-pool.js';
 import { FileReader } from './file-reader.js';
 import type { FileStatus, OpenFile } from './file-system.js';
@@ -44,7 +49,7 @@ export class BlobFiles {
 
   /** Stores a blob. When another upload of it was quicker, this one's bytes are dropped. */
   async write(digest: Digest, source: BlobSource, options: WriteOptions | undefined): Promise<void> {
-    const { catalog, directory, fs, spans } = this.#entries;
+    const { directory, fs, spans } = this.#entries;
     const span = options?.span;
     const space = await this.#entries.reserve(accountedBytes('file', digest.size), options);
     try {
@@ -61,18 +66,23 @@ export class BlobFiles {
           observer: options?.observer,
         }),
       );
-      const key = blobKey(digest);
-      const commit = async () => {
-        if (catalog.find(key.kind, key.words, key.at) !== -1) return fs.unlink(incoming).catch(() => {});
-        await this.#moveIn(incoming, digest);
-        try {
-          await catalog.put(key, { place: 'file', size: digest.size, lastUse: catalog.stamp(), mtimeMs }, space);
-        } catch (error) {
-          await fs.unlink(directory.blobFile(digest)).catch(() => {});
-          throw error;
-        }
-      };
-      await spans.locked(catalog.locks, keyText(key), span, () => spans.run('store.Commit', span, commit));
+      await this.#enter(digest, incoming, mtimeMs, space, span);
+    } finally {
+      space.release();
+    }
+    if (this.#options.durability === 'full') await this.#entries.flushed(span);
+  }
+
+  /** Stores a blob that is in a file. When it fails the file may still have its name. */
+  async adopt(digest: Digest, { path, file }: WholeFile, options: OperationOptions | undefined): Promise<void> {
+    const span = options?.span;
+    const space = await this.#entries.reserve(accountedBytes('file', digest.size), options);
+    try {
+      const { size } = await statusOf(file);
+      if (size !== digest.size) throw wrongSize(digest.size, size);
+      if (this.#options.durability !== 'none') await this.#sync(file, span);
+      options?.signal?.throwIfAborted();
+      await this.#enter(digest, path, (await statusOf(file)).mtimeMs, space, span);
     } finally {
       space.release();
     }
@@ -190,6 +200,39 @@ export class BlobFiles {
     return undefined;
   }
 
+  async #sync(file: OpenFile, span: Span | undefined): Promise<void> {
+    const { spans } = this.#entries;
+    const wait = this.#syncs.isFull && span?.recording ? spans.wait('sync', span) : undefined;
+    const sync = this.#syncs.run(() => {
+      wait?.end();
+      return spans.run('store.Sync', span, () => file.datasync());
+    });
+    await orFail(sync, 'cannot sync an upload');
+  }
+
+  /** Gives a file that is on the disk its place and its entry; when another upload of it was quicker, it is dropped. */
+  async #enter(
+    digest: Digest,
+    path: string,
+    mtimeMs: number,
+    space: Reservation,
+    span: Span | undefined,
+  ): Promise<void> {
+    const { catalog, directory, fs, spans } = this.#entries;
+    const key = blobKey(digest);
+    const commit = async () => {
+      if (catalog.find(key.kind, key.words, key.at) !== -1) return fs.unlink(path).catch(() => {});
+      await this.#moveIn(path, digest);
+      try {
+        await catalog.put(key, { place: 'file', size: digest.size, lastUse: catalog.stamp(), mtimeMs }, space);
+      } catch (error) {
+        await fs.unlink(directory.blobFile(digest)).catch(() => {});
+        throw error;
+      }
+    };
+    await spans.locked(catalog.locks, keyText(key), span, () => spans.run('store.Commit', span, commit));
+  }
+
   async #moveIn(incoming: string, digest: Digest): Promise<void> {
     const { directory, fs } = this.#entries;
     try {
@@ -211,6 +254,10 @@ export class BlobFiles {
     const handle = this.#entries.catalog.find(key.kind, key.words, key.at);
     if (handle !== -1) this.#entries.catalog.table.setFlag(handle, VERIFIED);
   }
+}
+
+function statusOf(file: OpenFile): Promise<FileStatus> {
+  return orFail((async () => file.status())(), 'cannot look at an upload');
 }
 
 /** Reads a blob to its end; a reader that verifies puts aside what is damaged. */
