@@ -4,6 +4,7 @@ import type { FeedCall, PackageContent } from '../feed/feed-content.js';
 import { Arrival } from './arrival.js';
 import { ArrivalSlots } from './arrival-slots.js';
 import { ArrivingPackage } from './arriving-package.js';
+import { FreeSpace } from './free-space.js';
 import { fileChunks, hashFile } from './hash-file.js';
 import { PackageEntries } from './package-entries.js';
 import { type PackageEntry, packageKey } from './package-entry.js';
@@ -36,6 +37,7 @@ export class PackageStore implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #entries: PackageEntries;
   readonly #folder: SpoolFolder;
+  readonly #freeSpace: FreeSpace;
   readonly #arrivals = new Map<string, Arrival>();
   readonly #slots = new Map<string, ArrivalSlots>();
   /** What is under way; waited for when the store is closed. */
@@ -45,7 +47,9 @@ export class PackageStore implements AsyncDisposable {
   constructor(options: PackageStoreOptions) {
     this.#options = resolveOptions(options);
     this.#entries = new PackageEntries(this.#options, options.kept);
-    this.#folder = new SpoolFolder(this.#options.incomingDirectory, this.#options.fileSystem);
+    const { incomingDirectory, fileSystem, clock } = this.#options;
+    this.#folder = new SpoolFolder(incomingDirectory, fileSystem);
+    this.#freeSpace = new FreeSpace(() => fileSystem.freeBytes(incomingDirectory), clock);
   }
 
   /** Packages that arrive now, or wait for their turn. */
@@ -189,7 +193,7 @@ export class PackageStore implements AsyncDisposable {
     expected: ExpectedPackage,
     call: FetchCall,
   ): Arrival {
-    const { incomingDirectory, fileSystem, tracer } = this.#options;
+    const { tracer } = this.#options;
     const parent = call.span;
     const span = tracer.enabled
       ? tracer.startSpan('DownloadPackage', {
@@ -208,7 +212,7 @@ export class PackageStore implements AsyncDisposable {
       source,
       identity,
       expected,
-      freeBytes: () => fileSystem.freeBytes(incomingDirectory),
+      freeSpace: this.#freeSpace,
       find: async () => {
         const entry = await this.#entries.find(source, identity, passedOn);
         return entry && isExpected(entry, expected) ? entry : undefined;

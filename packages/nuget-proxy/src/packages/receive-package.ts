@@ -9,6 +9,8 @@ import {
   SourceError,
   verifyPackage,
 } from '@granary/nuget';
+import { BrokenStream, eachChunk } from './each-chunk.js';
+import type { FreeSpace } from './free-space.js';
 import { type IdleTimers, IdleWatch } from './idle-watch.js';
 import type { Spool } from './spool.js';
 
@@ -33,8 +35,7 @@ export interface ReceiveOptions {
   readonly maxPackageBytes: number;
   /** Bytes that stay free; 0 looks at nothing. */
   readonly minFreeBytes: number;
-  /** Bytes that are free now. */
-  readonly freeBytes: () => Promise<number>;
+  readonly freeSpace: FreeSpace;
   readonly idleTimeoutMs: number;
   readonly timers: IdleTimers;
   readonly signal: AbortSignal;
@@ -72,7 +73,7 @@ export async function receivePackage(
   try {
     signal.throwIfAborted();
     checkSize(length, options);
-    await checkSpace(length ?? 0, options);
+    await admit(length ?? 0, options);
     const received = await receive(stream, spool, watch, options);
     watch.stop();
     if (length !== undefined && spool.size !== length) throw brokeOff(spool, length, options);
@@ -97,10 +98,8 @@ async function receive(
   const sha256 = createHash('sha256');
   const sha512 = createHash('sha512');
   let lookAt = LOOK_AT_SPACE_EVERY_BYTES;
-  const chunks = body[Symbol.asyncIterator]();
-  for (;;) {
-    const chunk = await next(chunks, spool, options, length);
-    if (chunk === undefined) break;
+  const take = (chunk: Buffer): Promise<void> | undefined => {
+    signal.throwIfAborted();
     watch.heard();
     if (spool.size + chunk.length > most) throw tooLong(length, options);
     if (spool.size < BEGINNING.length) checkBeginning(chunk, spool.size, options);
@@ -108,33 +107,20 @@ async function receive(
     sha512.update(chunk);
     const busy = spool.append(chunk);
     options.onChunk();
-    if (busy !== undefined) {
-      await busy;
-      // While the disk was slow, upstream was not listened to.
-      watch.heard();
-    }
-    if (spool.size >= lookAt) {
-      lookAt += LOOK_AT_SPACE_EVERY_BYTES;
-      await checkSpace((length ?? spool.size) - spool.size, options);
-    }
-    signal.throwIfAborted();
-  }
-  return { digest: Digest.fromBytes('sha256', sha256.digest(), spool.size), sha512: sha512.digest('base64') };
-}
-
-async function next(
-  chunks: AsyncIterator<Buffer>,
-  spool: Spool,
-  options: ReceiveOptions,
-  length: number | undefined,
-): Promise<Buffer | undefined> {
+    if (spool.size < lookAt) return busy;
+    lookAt += LOOK_AT_SPACE_EVERY_BYTES;
+    return Promise.all([busy, checkSpace((length ?? spool.size) - spool.size, options)]).then(() => {});
+  };
   try {
-    const step = await chunks.next();
-    return step.done ? undefined : step.value;
+    // While the disk was slow, upstream was not listened to.
+    await eachChunk(body, take, () => watch.heard());
   } catch (error) {
-    options.signal.throwIfAborted();
-    throw isNuGetError(error) ? error : brokeOff(spool, length, options, error);
+    if (!(error instanceof BrokenStream)) throw error;
+    signal.throwIfAborted();
+    throw isNuGetError(error.cause) ? error.cause : brokeOff(spool, length, options, error.cause);
   }
+  signal.throwIfAborted();
+  return { digest: Digest.fromBytes('sha256', sha256.digest(), spool.size), sha512: sha512.digest('base64') };
 }
 
 async function verify(spool: Spool, sha512: string, options: ReceiveOptions): Promise<void> {
@@ -159,11 +145,16 @@ function checkSize(size: number | undefined, options: ReceiveOptions): void {
     throw failure(options, 'INVALID_PACKAGE', `has ${size} bytes, not ${expected.size}`);
 }
 
-async function checkSpace(bytes: number, { minFreeBytes, freeBytes }: ReceiveOptions): Promise<void> {
-  if (minFreeBytes === 0) return;
-  const free = await freeBytes();
-  if (free - bytes < minFreeBytes)
-    throw new NoSpaceError(`a package of ${bytes} more bytes would leave less than ${minFreeBytes} bytes free`);
+async function admit(bytes: number, { minFreeBytes, freeSpace }: ReceiveOptions): Promise<void> {
+  if (minFreeBytes !== 0 && !(await freeSpace.admits(bytes, minFreeBytes))) throw nearlyFull(bytes, minFreeBytes);
+}
+
+async function checkSpace(bytes: number, { minFreeBytes, freeSpace }: ReceiveOptions): Promise<void> {
+  if (minFreeBytes !== 0 && (await freeSpace.now()) - bytes < minFreeBytes) throw nearlyFull(bytes, minFreeBytes);
+}
+
+function nearlyFull(bytes: number, minFreeBytes: number): NoSpaceError {
+  return new NoSpaceError(`a package of ${bytes} more bytes would leave less than ${minFreeBytes} bytes free`);
 }
 
 /** A chunk may be as short as a byte. */
