@@ -19,6 +19,11 @@ export interface DiskFolderOptions {
   readonly maxNamespaces?: number;
   /** Most bytes that wait to be written, beyond which writes are refused with a QueueFullError. Default 64 MiB. */
   readonly maxPendingBytes?: number;
+  /**
+   * How long a write waits for others to be committed with, in milliseconds: for folders whose writes nobody waits for, since
+   * a commit holds the event loop up. Default 0: writes of one turn of the event loop are committed together.
+   */
+  readonly gatherMs?: number;
   /** Closes itself with the last of its layers. Default false. */
   readonly closeWithLayers?: boolean;
 }
@@ -65,7 +70,7 @@ export class DiskFolder {
     this.#lock = lock;
     this.#maxNamespaces = options.maxNamespaces;
     this.#closeWithLayers = options.closeWithLayers;
-    this.#queue = new WriteQueue(root, options.maxPendingBytes);
+    this.#queue = new WriteQueue(root, options.maxPendingBytes, options.gatherMs);
   }
 
   /**
@@ -74,9 +79,10 @@ export class DiskFolder {
    */
   static async open(options: DiskFolderOptions): Promise<DiskFolder> {
     const { directory, maxNamespaces = DEFAULT_NAMESPACES, maxPendingBytes = DEFAULT_PENDING_BYTES } = options;
-    const { closeWithLayers = false } = options;
+    const { gatherMs = 0, closeWithLayers = false } = options;
     wholeNumber('maxNamespaces', maxNamespaces);
     wholeNumber('maxPendingBytes', maxPendingBytes);
+    wholeNumber('gatherMs', gatherMs, 0);
     let lock: FolderLock | undefined;
     try {
       mkdirSync(directory, { recursive: true });
@@ -84,7 +90,7 @@ export class DiskFolder {
       checkMagic(join(directory, DATABASE_FILE));
       await createDatabase(directory);
       const root = open<Buffer, Buffer>({ path: directory, noSubdir: false, maxDbs: maxNamespaces, ...BINARY });
-      return new DiskFolder(root, lock, { directory, maxNamespaces, maxPendingBytes, closeWithLayers });
+      return new DiskFolder(root, lock, { directory, maxNamespaces, maxPendingBytes, gatherMs, closeWithLayers });
     } catch (error) {
       await lock?.release();
       if (error instanceof LayerUnavailableError) throw error;

@@ -356,6 +356,31 @@ describe('a write to disk', () => {
     expect(layer.get('other')).toBe(2);
   });
 
+  it('waits for others to share a commit with, unless they are many or the layer is closed', async () => {
+    const directory = newFolder();
+    // For ever, as far as this test goes.
+    const layer = await openDiskLayer<string>({ directory, maxBytes: 16 * MIB, gatherMs: 2 ** 30 });
+    opened.push(layer);
+    const waiting = layer.set('waits', 'a');
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(layer.get('waits')).toBeUndefined();
+    const many = Array.from({ length: 300 }, (_, i) => layer.set(`key ${i}`, 'b'));
+    await waiting;
+    expect(layer.get('waits')).toBe('a');
+    await Promise.all(many);
+    const large = layer.set('large', 'x'.repeat(MIB));
+    await large;
+    expect(layer.get('large')).toHaveLength(MIB);
+    const last = layer.set('last', 'c');
+    await layer.close();
+    await last;
+    await using(await openLayer<string>(directory), async (again) => {
+      expect(again.get('last')).toBe('c');
+      expect(again.stats().entries).toBe(303);
+    });
+    await expect(DiskFolder.open({ directory, gatherMs: -1 })).rejects.toThrow(/gatherMs/);
+  });
+
   it('is refused while too much waits', async () => {
     const directory = newFolder();
     const layer = await openDiskLayer<string>({ directory, maxBytes: 16 * MIB, maxPendingBytes: 10_000 });

@@ -37,7 +37,7 @@ const MAX_TOUCHED = 200;
  * it. Looks answer at once, from mapped memory; writes resolve when they are committed. Damaged values, and those of
  * another serializer, are misses.
  *
- * Cost: a hit of a small value takes about ten microseconds. Writes of one turn of the event loop share a commit, which
+ * Cost: a hit of a small value takes about ten microseconds. Writes of one turn of the event loop (or of `gatherMs` of the folder) share a commit, which
  * holds it up for about a millisecond a hundred writes.
  */
 export class DiskLayer<V> implements Layer<V> {
@@ -152,6 +152,7 @@ export class DiskLayer<V> implements Layer<V> {
 
   async #close(): Promise<void> {
     const written = this.#change(() => {}).catch(() => {});
+    this.#queue.hurry();
     this.#closed = true;
     await written;
     await this.#release();

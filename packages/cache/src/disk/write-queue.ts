@@ -17,20 +17,24 @@ const TRANSACTION_FLAGS: number =
   TransactionFlags.ABORTABLE | TransactionFlags.SYNCHRONOUS_COMMIT | TransactionFlags.NO_SYNC_FLUSH;
 
 /**
- * Gathers the writes of one turn of the event loop into one transaction, since a commit costs the same for one and for
- * a hundred. When a transaction fails, its writes are tried one by one, so that only those fail which can't be made.
+ * Gathers the writes of one turn of the event loop, or of a few milliseconds, into one transaction, since a commit costs
+ * the same for one and for a hundred. When a transaction fails, its writes are tried one by one, so that only those fail which can't be made.
  */
 export class WriteQueue {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #maxPendingBytes: number;
+  readonly #gatherMs: number;
+  #gathering: NodeJS.Timeout | undefined;
   #writes: Write[] = [];
   #pendingBytes = 0;
   #idle: Promise<void> = Promise.resolve();
   #becomeIdle: (() => void) | undefined;
 
-  constructor(root: RootDatabase<Buffer, Buffer>, maxPendingBytes: number) {
+  /** @param gatherMs how long the first write waits for others; 0: to the end of the turn */
+  constructor(root: RootDatabase<Buffer, Buffer>, maxPendingBytes: number, gatherMs = 0) {
     this.#root = root;
     this.#maxPendingBytes = maxPendingBytes;
+    this.#gatherMs = gatherMs;
   }
 
   /**
@@ -52,9 +56,19 @@ export class WriteQueue {
         this.#idle = new Promise((done) => {
           this.#becomeIdle = done;
         });
-        setImmediate(() => this.#drain());
+        if (this.#gatherMs > 0) this.#gathering = setTimeout(() => this.#drain(), this.#gatherMs);
+        else setImmediate(() => this.#drain());
       }
+      if (this.#writes.length >= TRANSACTION_WRITES || this.#pendingBytes >= TRANSACTION_BYTES) this.hurry();
     });
+  }
+
+  /** Waits for no more writes. */
+  hurry(): void {
+    if (!this.#gathering) return;
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    setImmediate(() => this.#drain());
   }
 
   /** Resolves when nothing waits. */
@@ -63,6 +77,7 @@ export class WriteQueue {
   }
 
   #drain(): void {
+    this.#gathering = undefined;
     const writes = this.#next();
     if (!this.#transact(writes) && writes.length > 1) for (const write of writes) this.#transact([write]);
     if (this.#writes.length > 0) {

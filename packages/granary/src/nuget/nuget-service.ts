@@ -81,7 +81,9 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
   const { config, directory, registry, metrics, logger, tracer, kept } = options;
   await mkdir(directory, { recursive: true });
   const counters = countersOf(registry);
-  const disk = await DiskFolder.open({ directory: join(directory, 'answers'), maxNamespaces: MAX_SOURCES });
+  const answers = { directory: join(directory, 'answers'), maxNamespaces: MAX_SOURCES };
+  // Who asked has the answer by then.
+  const disk = await DiskFolder.open({ ...answers, gatherMs: 20 });
   closers.add(() => disk.close());
   const memory = new MemoryLayer<Kept>({ name: 'nuget-memory', maxBytes: config.metadata_memory });
   closers.add(async () => memory.close());
