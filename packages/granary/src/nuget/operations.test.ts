@@ -118,7 +118,7 @@ describe('a request for a feed', () => {
     expect(tracer.spans.every(({ traceId }) => traceId === trace)).toBe(true);
     const names = tracer.spans.map(({ name }) => name);
     expect(names[0]).toMatch(/^GET nuget/);
-    expect(names).toContain('store.Write');
+    expect(names).toContain('store.Commit');
     expect(tracer.spans.filter(({ kind }) => kind === 'client').length).toBeGreaterThan(0);
   });
 });
