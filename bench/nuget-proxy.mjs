@@ -1,6 +1,6 @@
-// npm run bench -- nuget-proxy [--rounds N --seconds S --parts cold,warm,gets,memory]: what restores through the feed proxy
-// take, in turn with the same from the feed itself, from a server of static files and from memory. Each server and each
-// client is a process of its own. Writes bench/results/nuget-proxy.json.
+// npm run bench -- nuget-proxy [--rounds N --seconds S --parts restores,gets,memory --delay MS]: what restores through the
+// feed proxy take, in turn with the same from the feed itself (which answers after a delay), from a server of static files
+// and from memory. Each server and each client is a process of its own. Writes bench/results/nuget-proxy.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -19,6 +19,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
     parts: { type: 'string' },
+    delay: { type: 'string', default: '0' },
   },
 });
 const rounds = Number(options.rounds);
@@ -40,7 +41,7 @@ report('nuget-proxy', rows, { options, figures });
 /** 150 packages and their lists of versions, never seen before and then again, in turn with the feed and static files. */
 async function restores() {
   const prefixes = Array.from({ length: rounds + 1 }, (_, round) => `Round${round}`);
-  const feed = await start('src/nuget/feed.mjs', ['0', ...prefixes]);
+  const feed = await start('src/nuget/feed.mjs', [options.delay, ...prefixes]);
   const proxy = await startProxy(feed.port);
   const files = join(scratch, 'files');
   mkdirSync(files);
