@@ -115,10 +115,11 @@ describe('a request for a feed', () => {
       BytesOut: PACKAGE.length,
       trace_id: trace,
     });
+    const names = () => tracer.spans.map(({ name }) => name);
+    // The client has all of the package before it is stored.
+    await vi.waitFor(() => expect(names()).toContain('store.Commit'));
+    expect(names()[0]).toMatch(/^GET nuget/);
     expect(tracer.spans.every(({ traceId }) => traceId === trace)).toBe(true);
-    const names = tracer.spans.map(({ name }) => name);
-    expect(names[0]).toMatch(/^GET nuget/);
-    expect(names).toContain('store.Commit');
     expect(tracer.spans.filter(({ kind }) => kind === 'client').length).toBeGreaterThan(0);
   });
 });
