@@ -20,7 +20,7 @@ export default defineConfig({
     // back what they change of the process.
     isolate: false,
     // Most tests wait for disks, sockets and other processes more than they compute.
-    maxWorkers: availableParallelism() + 1,
+    maxWorkers: 2 * availableParallelism(),
     // Servers that tests start must not fill the cache of whoever runs them.
     env: { NODE_DISABLE_COMPILE_CACHE: '1' },
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], exclude: ['**/*.test.ts', '**/gen/**'] },
