@@ -277,7 +277,8 @@ describe('a call that fails', () => {
     });
   });
 
-  it('shows a deadline that passed as an error, and a client that went away as none', async () => {
+  // On a busy machine the client's timer may go off before the server's, and then it is the client that went away.
+  it('shows a deadline that passed as an error, and a client that went away as none', { retry: 3 }, async () => {
     let reached: () => void = () => {};
     const hanging = Object.assign(new MemoryBlobStore(), {
       findMissing: (_: unknown, { signal }: { signal: AbortSignal }) =>
