@@ -19,11 +19,11 @@ if (process.platform === 'linux' && process.arch === 'x64' && !existsSync(join(R
 const ELSEWHERE = [
   'packages/**/*.leak.test.ts',
   'packages/**/*.model.test.ts',
-  'packages/blobs/src/redis/*.test.ts',
-  'packages/cache/src/{chain,decorators,redis}/**',
+  'packages/blobs/src/{http,redis,remote,s3,tiered}/**',
+  'packages/cache/**',
   'packages/granary/src/{cli/nuget,nuget,tiers}/**',
-  'packages/nuget/src/{auth,config,frameworks,projects,protocol,resolver,versions}/**',
-  'packages/nuget-proxy/src/{feed,hosted,v2,v3}/**',
+  'packages/nuget/**',
+  'packages/nuget-proxy/**',
   'packages/resilience/**',
 ];
 
