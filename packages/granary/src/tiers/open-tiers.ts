@@ -120,7 +120,6 @@ export function openWriteBehind(
     pins,
     maxEntries: config.tiering.write_behind_entries,
     maxBytes: config.tiering.write_behind_size,
-    durability: config.storage.durability,
     metrics: new PrometheusCollector(metrics),
     logger,
   });

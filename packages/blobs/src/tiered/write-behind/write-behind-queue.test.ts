@@ -359,7 +359,7 @@ describe('a tier that fails', () => {
 describe('a restart', () => {
   it('goes on with what waited, in order, and pins it from the first moment', async () => {
     const directory = join(await stores.folder(), 'queue');
-    const first = await openQueue({ directory, durability: 'full' });
+    const first = await openQueue({ directory });
     for (let i = 0; i < 5; i++) await first.blob('far', nth(i));
     await first.actionResult('far', 'key');
     await first.close();

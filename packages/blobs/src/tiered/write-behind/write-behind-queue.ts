@@ -2,7 +2,6 @@ import { type BackoffOptions, type Clock, nodeTimers, type Timers, wholeNumber }
 import { type Logger, type MetricsCollector, noopCollector, nullLogger } from '@granary/telemetry';
 import type { Digest } from '../../digest.js';
 import { EntryPins } from '../../disk/index/entry-pins.js';
-import type { Durability } from '../../disk/options.js';
 import { StoreClosedError } from '../../errors.js';
 import type { WriteBehind } from '../tier-writes.js';
 import type { QueuedContent } from './queued-write.js';
@@ -44,8 +43,6 @@ export interface WriteBehindQueueOptions {
   readonly maxRefusals?: number | undefined;
   /** Waits after failures. Default 1 s to 30 s. */
   readonly backoff?: BackoffOptions | undefined;
-  /** Makes no difference: a write is always on the disk, synced, before it is kept. */
-  readonly durability?: Durability | undefined;
   /** Is told the depth of each queue, what was dropped, and each write with its time. */
   readonly metrics?: MetricsCollector | undefined;
   /** Told of each write that is given up. */
