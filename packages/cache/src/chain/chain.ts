@@ -1,4 +1,4 @@
-import type { MemoryGets, Span } from '@granary/telemetry';
+import { MemoryGets, type Span } from '@granary/telemetry';
 import { CacheClosedError, InvalidValueError, KeyNotFoundError } from '../errors.js';
 import { checkTag, checkTags } from '../invalidation/tags.js';
 import { checkKey } from '../key.js';
@@ -17,6 +17,9 @@ import type { Storey } from './storey.js';
 /** Of so many look-ups in memory one is timed, where metrics are on. */
 const TIMED_EVERY = 64;
 
+/** Look-ups until the next that is looked at, where nobody wants to know. */
+const NEVER_TIMED = 2 ** 30;
+
 /**
  * Layers from fast to slow as one cache: made by {@link createChain}.
  *
@@ -29,8 +32,12 @@ export class Chain<V, K extends string = string> {
   /** The first layer, where it is memory: hits there needn't look at anything else. */
   #memory: MemoryLayer<V> | undefined;
   readonly #recorder: Recorder | undefined;
-  /** Where hits in memory are counted for metrics, unless each has to be told. */
-  readonly #gets: MemoryGets | undefined;
+  /** Where look-ups in memory are counted for metrics, if anybody reads that. */
+  readonly #gets: MemoryGets;
+  /** Whether the collector has no such place, and has to be told of each. */
+  readonly #tellsEach: boolean;
+  /** Look-ups in memory up to the next one that takes more than to be counted. */
+  #untilTold: number;
   #turn = 0;
   #memoryMs = 0;
   readonly #early: number;
@@ -47,7 +54,10 @@ export class Chain<V, K extends string = string> {
     const { layer } = this.#first;
     this.#memory = layer instanceof MemoryLayer ? layer : undefined;
     this.#recorder = parts.recorder;
-    this.#gets = this.#memory && parts.recorder?.memoryGets(layer.name);
+    const gets = this.#memory && parts.recorder?.memoryGets(layer.name);
+    this.#gets = gets ?? new MemoryGets(() => {});
+    this.#tellsEach = parts.recorder !== undefined && gets === undefined;
+    this.#untilTold = parts.recorder === undefined ? NEVER_TIMED : 1;
     this.#early = options.earlyRefresh ?? 0;
     this.#isTraced = options.tracer?.enabled === true;
     this.#loadDefaults = parts.loadDefaults;
@@ -239,48 +249,54 @@ export class Chain<V, K extends string = string> {
     return this.#first.isPlain && (this.#memory !== undefined || !this.#isTraced);
   }
 
-  /** A value that is in memory, on the shortest way (`bench/cache.mjs`). A key that is there was checked when it came. */
+  /**
+   * A value that is in memory, on the shortest way, which is the same whether metrics are on or not
+   * (`bench/telemetry.mjs`). A key that is there was checked when it came.
+   */
   #peek(memory: MemoryLayer<V>, key: string): V | undefined {
-    if (this.#recorder !== undefined) return this.#peekTimed(memory, key, this.#recorder);
+    if (--this.#untilTold === 0) return this.#peekAndTell(memory, key);
     const value = memory.get(key);
-    if (value !== undefined) (this.#hits[0] as number)++;
+    this.#countPeek(value);
     return value;
   }
 
-  /** To look at the clock takes longer than what it would time, so one look-up in memory stands for those after it. */
-  #peekTimed(memory: MemoryLayer<V>, key: string, recorder: Recorder): V | undefined {
+  #countPeek(value: V | undefined): void {
+    if (value === undefined) this.#gets.misses++;
+    else {
+      this.#gets.hits++;
+      (this.#hits[0] as number)++;
+    }
+  }
+
+  /** To look at the clock takes longer than what it would time, so one look-up in memory stands for others. */
+  #peekAndTell(memory: MemoryLayer<V>, key: string): V | undefined {
+    const recorder = this.#recorder;
+    if (recorder === undefined) {
+      this.#untilTold = NEVER_TIMED;
+      return this.#peek(memory, key);
+    }
+    if (this.#tellsEach) return this.#peekAndTellEach(memory, key, recorder);
+    this.#untilTold = TIMED_EVERY;
+    const start = recorder.now();
+    const value = memory.get(key);
+    const durationMs = recorder.now() - start;
+    this.#countPeek(value);
+    try {
+      this.#gets.took(durationMs);
+    } catch {}
+    return value;
+  }
+
+  #peekAndTellEach(memory: MemoryLayer<V>, key: string, recorder: Recorder): V | undefined {
+    this.#untilTold = 1;
     this.#turn = (this.#turn + 1) % TIMED_EVERY;
     const timed = this.#turn === 1;
-    const gets = this.#gets;
-    if (gets !== undefined && !timed) {
-      const value = memory.get(key);
-      if (value === undefined) gets.misses++;
-      else {
-        gets.hits++;
-        (this.#hits[0] as number)++;
-      }
-      return value;
-    }
     const start = timed ? recorder.now() : 0;
     const value = memory.get(key);
     if (timed) this.#memoryMs = recorder.now() - start;
-    if (gets !== undefined) return this.#countTimed(gets, value);
+    this.#countPeek(value);
     recorder.get(this.#first.name, value !== undefined, this.#memoryMs);
-    if (value === undefined) return undefined;
-    (this.#hits[0] as number)++;
-    recorder.chainGet(0, this.#memoryMs);
-    return value;
-  }
-
-  #countTimed(gets: MemoryGets, value: V | undefined): V | undefined {
-    if (value === undefined) gets.misses++;
-    else {
-      gets.hits++;
-      (this.#hits[0] as number)++;
-    }
-    try {
-      gets.took(this.#memoryMs);
-    } catch {}
+    if (value !== undefined) recorder.chainGet(0, this.#memoryMs);
     return value;
   }
 

@@ -326,7 +326,8 @@ export class Storey<V> {
 
   #found(entry: Entry<V> | undefined, start: number): Entry<V> | undefined {
     if (this.#recorder !== undefined) {
-      const hit = entry !== undefined && isFresh(entry, this.#clock());
+      // A look at the clock shows beside a layer that answers at once.
+      const hit = entry !== undefined && (entry.expiresAt === undefined || isFresh(entry, this.#clock()));
       this.#recorder.get(this.name, hit, this.#recorder.now() - start);
     }
     return entry;
