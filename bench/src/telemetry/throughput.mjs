@@ -13,7 +13,8 @@ import { freePort, runToEnd, startServer } from '../process.mjs';
 
 const AT_LEAST = 0.95;
 const SERVER_ROWS = ['FindMissingBlobs 1', 'GetActionResult 20 outputs', 'HTTP GET 4KiB'];
-const SCRAPE_EVERY_MS = 1000;
+/** So short that the machine is as fast in one turn as in the next. */
+const TURN_MS = 100;
 /** So long that what one request in a hundred needs is compiled, too. */
 const WARM_UP_SECONDS = 6;
 const KEYS = Array.from({ length: 1000 }, (_, i) => `package/newtonsoft.json/13.0.${i}`);
@@ -32,7 +33,7 @@ export const ROWS = ['hit in memory', 'hit on the disk'].map((name) => ({
   ...asFastAs(name, `${name}, watched`, AT_LEAST),
 }));
 
-/** @param {{ rounds: number, seconds: number }} options */
+/** @param {{ rounds: number, seconds: number }} options  each server is loaded for so many rounds of so many seconds */
 export async function throughputRows({ rounds, seconds }) {
   const scratch = mkdtempSync(join(tmpdir(), 'granary-bench-'));
   const collector = await OtlpCollector.start();
@@ -44,7 +45,7 @@ export async function throughputRows({ rounds, seconds }) {
     servers.push(observed);
     for (const server of servers) await load(server, { seed: true });
     const rows = [];
-    for (const name of SERVER_ROWS) rows.push(await compare(name, unwatched, observed, rounds, seconds));
+    for (const name of SERVER_ROWS) rows.push(await compare(name, unwatched, observed, rounds * seconds));
     if (collector.spans.length === 0) throw new Error('no span came: the server was not traced');
     return rows;
   } finally {
@@ -69,39 +70,33 @@ async function startWatched(folder, endpoint) {
   return { grpc, http, admin, ...(await startServer(process.execPath, args, [grpc, http, admin])) };
 }
 
-async function load({ grpc, http, admin }, job) {
-  const scrape = () => fetch(`http://127.0.0.1:${admin}/metrics`).then((response) => response.arrayBuffer());
-  const scraping = admin && setInterval(scrape, SCRAPE_EVERY_MS);
-  const out = await runToEnd(process.execPath, [here('../load.mjs'), JSON.stringify({ ...job, grpc, http })]);
-  clearInterval(scraping);
-  return JSON.parse(out);
+async function load({ grpc, http }, job) {
+  return JSON.parse(await runToEnd(process.execPath, [here('../load.mjs'), JSON.stringify({ ...job, grpc, http })]));
 }
 
-async function compare(row, unwatched, observed, rounds, seconds) {
-  const [rates, cpus] = [[], []];
-  // The first round only makes the servers hot.
-  for (let round = 0; round <= rounds; round++) {
-    const of = new Map();
-    for (const server of round % 2 ? [observed, unwatched] : [unwatched, observed]) {
-      const before = server.cpuSeconds();
-      const done = await load(server, { row, seconds: round === 0 ? WARM_UP_SECONDS : seconds });
-      of.set(server, {
-        rate: done.operations / done.seconds,
-        cpu: (server.cpuSeconds() - before) / done.operations,
-      });
-    }
-    if (round === 0) continue;
-    rates.push(of.get(observed).rate / of.get(unwatched).rate);
-    cpus.push(of.get(unwatched).cpu / of.get(observed).cpu);
-  }
+/** Both servers in turns of a tenth of a second; the watched one is scraped meanwhile. */
+async function compare(row, unwatched, observed, seconds) {
+  const servers = [unwatched, { ...observed, scrape: `http://127.0.0.1:${observed.admin}/metrics` }];
+  const inTurns = async (turns) => {
+    const job = JSON.stringify({ row, servers, turns, turnMs: TURN_MS });
+    return JSON.parse(await runToEnd(process.execPath, [here('../paired-load.mjs'), job]));
+  };
+  await inTurns((WARM_UP_SECONDS * 1000) / TURN_MS);
+  const before = servers.map((server) => server.cpuSeconds());
+  const sides = await inTurns((seconds * 1000) / TURN_MS);
+  const [unwatchedCpu, observedCpu] = servers.map(
+    (server, i) => (server.cpuSeconds() - before[i]) / sides[i].operations.reduce((sum, count) => sum + count, 0),
+  );
+  const [unwatchedRates, observedRates] = sides.map(({ operations, seconds: taken }) =>
+    operations.map((count, turn) => count / taken[turn]),
+  );
   return {
     row: `${row}: throughput that is left`,
     unit: '×',
     atLeast: AT_LEAST,
-    value: median(rates),
+    value: median(observedRates.map((rate, turn) => rate / unwatchedRates[turn])),
     // The same by the processor time of the server, with less noise.
-    byProcessorTime: median(cpus),
-    rounds: rates,
+    byProcessorTime: unwatchedCpu / observedCpu,
   };
 }
 
