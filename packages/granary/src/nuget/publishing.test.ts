@@ -92,6 +92,17 @@ describe('the hosted feed', () => {
     expect(await outcomeOf(askFeed(again, PATH))).toEqual([200, 'hit']);
   });
 
+  it('serves its packages though no source can be asked', async () => {
+    await using running = await startTestServer({ ...values(), 'nuget.offline': true });
+    await pushTo(running, PACKAGE);
+    const versions = await askFeed(running, '/v3/flatcontainer/contoso.new/index.json');
+    expect([versions.headers.get('x-cache'), await versions.json()]).toEqual(['stale', { versions: ['1.0.0'] }]);
+    const registration = '/v3/registration-gz-semver2/contoso.new/index.json';
+    for (const path of [registration, PATH, "/v2/FindPackagesById()?id='Contoso.New'"])
+      expect([path, await statusOf(askFeed(running, path))]).toEqual([path, 200]);
+    expect(await statusOf(askFeed(running, '/v3/flatcontainer/other/index.json'))).toBe(503);
+  });
+
   it('alone has the packages that are its own', async () => {
     await upstream.packages.add(buildPackage({ id: 'Contoso.New', version: '9.0.0' }));
     await upstream.packages.add(buildPackage({ id: 'Other', version: '1.0.0' }));

@@ -105,6 +105,11 @@ export interface Vulnerability {
 export interface FeedContent {
   /** Name of the source; `all` for several as one. */
   readonly name: string;
+  /**
+   * Whether its packages are this server's own: among several feeds they are served though others can't be asked.
+   * Default false.
+   */
+  readonly isOwn?: boolean;
   /** All versions, unlisted ones too, ascending; undefined when there is no such package. */
   versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined>;
   /** What {@link versions} would say, null for nothing, if that is in memory and fresh; undefined when it must be asked. */

@@ -31,13 +31,15 @@ export async function askAll<T>(
 }
 
 /**
- * What all of them say together; undefined when all say that there is nothing. As fresh as the worst part of it.
+ * What all of them say together; undefined when all say that there is nothing. As fresh as the worst part of it. Of a
+ * package of this server's own it is what those know who can tell: it is here, whoever is gone.
  *
  * @throws FeedUnavailableError when one of them couldn't tell: what it may have had would be missing
  */
 export function complete<T, R>(heard: readonly Heard<T>[], merge: (values: readonly T[]) => R): Answer<R> | undefined {
   const failed = heard.find(({ error }) => error !== undefined);
-  if (failed !== undefined) throw unavailable(failed.source.name, failed.error);
+  const isOurs = heard.some(({ source, answer }) => source.isOwn === true && answer !== undefined);
+  if (failed !== undefined && !isOurs) throw unavailable(failed.source.name, failed.error);
   return combined(heard, merge);
 }
 

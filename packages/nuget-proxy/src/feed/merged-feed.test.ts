@@ -154,6 +154,26 @@ describe('when one of several can not tell', () => {
     expect(await text(await all.package(identityOf('X', '1.0.0')))).toBe('a 1.0.0');
   });
 
+  it('has nothing to say about packages of the server itself: their versions are served, as stale', async () => {
+    const [gone, ours, other] = [feedWith('a'), feedWith('own', '1.0.0'), feedWith('b', '2.0.0')];
+    ours.isOwn = true;
+    gone.failure = DOWN;
+    for (const sources of [
+      [ours, gone, other],
+      [gone, other, ours],
+    ]) {
+      const all = new MergedFeed({ sources });
+      const versions = [{ version: '1.0.0' }, { version: '2.0.0' }];
+      expect(await all.versions('X')).toEqual({ value: versions, state: 'stale', asOf: ours.asOf });
+      expect((await all.records('X'))?.value.map(({ version }) => version)).toEqual(['1.0.0', '2.0.0']);
+      expect(await text(await all.package(identityOf('X', '1.0.0')))).toBe('own 1.0.0');
+      // That the server has none of them says nothing about the source.
+      await expect(all.versions('Y')).rejects.toBe(DOWN);
+    }
+    gone.failure = undefined;
+    expect(await new MergedFeed({ sources: [ours, gone] }).versions('X')).toMatchObject({ state: 'hit' });
+  });
+
   it('searches and vulnerabilities are what the others know', async () => {
     const a = feedWith('a', '1.0.0');
     const b = feedWith('b', '2.0.0');

@@ -43,9 +43,10 @@ const NOTHING: SearchAnswer = { total: 0, hits: [] };
  * from.
  *
  * What versions there are is only said when every source can tell: clients take the best version of a list, so one that
- * lacks those of a source that is down would have them take another one, or the same id of a stranger. A version that is
- * asked for by its number comes from the first source that can give it, and isn't there when all say so; searches and
- * vulnerabilities are what those know that can be asked.
+ * lacks those of a source that is down would have them take another one, or the same id of a stranger. Only a package that
+ * was pushed here is served all the same, with the versions that are known of it. A version that is asked for by its number
+ * comes from the first source that can give it, and isn't there when all say so; searches and vulnerabilities are what
+ * those know that can be asked.
  */
 export class MergedFeed implements FeedContent {
   readonly name = 'all';

@@ -80,6 +80,7 @@ const RECORDS_BYTES = 16 * 1024 * 1024;
  */
 export class HostedFeed implements FeedContent, AsyncDisposable {
   readonly name: string;
+  readonly isOwn = true;
   readonly #store: HostedFeedOptions['store'];
   readonly #index: HostedIndex;
   readonly #catalog = new HostedCatalog();

@@ -30,6 +30,7 @@ export interface PushedFile {
 /** A feed in memory, which answers with the same values again as long as nothing changes, and remembers its calls. */
 export class MemoryFeed implements FeedContent {
   readonly name: string;
+  isOwn = false;
   readonly byId = new Map<string, readonly PackageRecord[]>();
   readonly #versions = new Map<string, readonly ListedVersion[]>();
   /** By `id/version`. */
