@@ -23,7 +23,7 @@ export class NuGetMetrics {
   constructor(registry: MetricRegistry) {
     this.#lookups = registry.counter(
       'nuget_proxy_lookups_total',
-      'Look-ups of a NuGet source: hit and stale were answered from here, revalidated and miss by the source.',
+      'Look-ups of a NuGet source: revalidated and miss asked it; hit and stale were answered from here, or with what was being asked already.',
       ['source', 'kind', 'result'],
       { values: { kind: ['package', 'metadata'], result: RESULTS }, maxSeries: 1000 },
     );
@@ -64,7 +64,7 @@ export type LookupKind = 'package' | 'metadata';
 
 /** What was asked of one source, since the start. */
 export interface LookupCount {
-  /** Answered from here: what was fresh, and what was given because the source failed or took too long. */
+  /** Answered from here: what was fresh or being asked for, and what was given because the source failed or took too long. */
   readonly hits: number;
   /** The part of them that was given so. */
   readonly stale: number;

@@ -74,6 +74,12 @@ describe('a server with an upstream feed', () => {
     const answers = await Promise.all(Array.from({ length: 25 }, () => askFeed(running, PATH)));
     for (const answer of answers) expect(Buffer.from(await answer.arrayBuffer()).equals(A1)).toBe(true);
     expect(upstream.requests.targets(/\.nupkg/)).toHaveLength(1);
+    const states = answers.map(({ headers }) => headers.get('x-cache'));
+    expect([states.filter((state) => state === 'miss').length, new Set(states)]).toEqual([1, new Set(['miss', 'hit'])]);
+    expect(running.server.stats().nuget?.sources[0]).toMatchObject({
+      packages: { hits: 24, misses: 1 },
+      savedBytes: 24 * A1.length,
+    });
   });
 
   it('gets metadata while as many packages arrive as may at once', async () => {

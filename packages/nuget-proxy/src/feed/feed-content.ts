@@ -11,8 +11,9 @@ export interface FeedCall {
 }
 
 /**
- * Where an answer comes from, as `X-Cache` says it: `hit` fresh from here, `miss` from upstream just now, `revalidated`
- * confirmed by upstream just now, `stale` from here because upstream failed or took too long.
+ * Where an answer comes from, as `X-Cache` says it: `hit` fresh from here, or what somebody else was asking upstream for at
+ * the time, `miss` from upstream just now, `revalidated` confirmed by upstream just now, `stale` from here because upstream
+ * failed or took too long.
  */
 export type CacheState = 'hit' | 'miss' | 'revalidated' | 'stale';
 

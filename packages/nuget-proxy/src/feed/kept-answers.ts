@@ -31,6 +31,14 @@ interface Arrival {
   readonly state: 'miss' | 'revalidated';
 }
 
+/** Somebody who wants an answer. */
+interface Asking {
+  /** How many answers had arrived when he came. */
+  readonly before: number;
+  /** Whether the source is asked for his sake; else he joins what another had it asked for. */
+  itself?: boolean;
+}
+
 /**
  * The answers of one source: fresh ones are given as they are, others only when the source can't give a better one
  * soon. "There is nothing" is an answer too. All who ask the same thing at once cause one request.
@@ -65,22 +73,22 @@ export class KeptAnswers {
     const { health, offline } = this.#options;
     call.signal?.throwIfAborted();
     const resting = this.#resting.get(key);
-    if (resting !== undefined) return this.#answer<T>(resting, ttlMs, this.#arrived);
+    if (resting !== undefined) return this.#answer<T>(resting, ttlMs, { before: this.#arrived });
     if (offline) return this.#answerOffline<T>(question);
-    const before = this.#arrived;
+    const asking: Asking = { before: this.#arrived };
     const wasSuspect = health.isSuspect;
-    const loaded = this.#loaded(question, call);
+    const loaded = this.#loaded(question, call, asking);
     let kept = loaded instanceof Promise ? await loaded : loaded;
     if (!this.#values.makesSense(kept, shape)) {
       await this.#values.drop(key);
-      kept = await this.#loaded(question, call);
+      kept = await this.#loaded(question, call, asking);
       if (!this.#values.makesSense(kept, shape))
         throw new FeedUnavailableError(this.#options.source, 'its cache is broken');
     }
     // What failed rests; what is stale and doesn't was given because nobody waits any longer.
-    const isSlow = this.#stateOf(kept, ttlMs, before) === 'stale' && this.#resting.get(key) === undefined;
+    const isSlow = this.#stateOf(kept, ttlMs, asking) === 'stale' && this.#resting.get(key) === undefined;
     if (isSlow && !wasSuspect) health.tookTooLong();
-    return this.#answer<T>(kept, ttlMs, before);
+    return this.#answer<T>(kept, ttlMs, asking);
   }
 
   /** An answer that is fresh and in memory, null for nothing; undefined when it must be asked for. */
@@ -88,7 +96,7 @@ export class KeptAnswers {
     if (this.#options.offline || this.#resting.get(place.key) !== undefined) return undefined;
     const kept = this.#values.atHand(place);
     if (kept === undefined || kept.outdated) return undefined;
-    const answer = this.#answer<T>(kept, ttlMs, this.#arrived);
+    const answer = this.#answer<T>(kept, ttlMs, { before: this.#arrived });
     if (answer === undefined) return null;
     return answer.state === 'hit' ? answer : undefined;
   }
@@ -144,10 +152,14 @@ export class KeptAnswers {
   }
 
   /** At once when it is at hand. */
-  #loaded<T>(question: Question<T>, call: FeedCall): MaybePromise<Kept> {
+  #loaded<T>(question: Question<T>, call: FeedCall, asking: Asking): MaybePromise<Kept> {
     const { health, staleAfterMs } = this.#options;
     try {
-      const kept = this.#values.chain.getOrLoad(question.key, (context) => this.#load(question, context), {
+      const load = (context: LoadContext<Kept>) => {
+        asking.itself = true;
+        return this.#load(question, context);
+      };
+      const kept = this.#values.chain.getOrLoad(question.key, load, {
         ttlMs: question.ttlMs,
         signal: call.signal,
         span: call.span,
@@ -214,20 +226,19 @@ export class KeptAnswers {
     if (kept === undefined) throw new FeedUnavailableError(this.#options.source, 'this server is offline');
     // From disk it would have to be read each time.
     this.#resting.set(key, kept, { ttlMs: GRACE_MS });
-    return this.#answer<T>(kept, ttlMs, this.#arrived);
+    return this.#answer<T>(kept, ttlMs, { before: this.#arrived });
   }
 
-  /** @param before how many answers had arrived when it was asked for */
-  #answer<T>(kept: Kept, ttlMs: number, before: number): Answer<T> | undefined {
+  #answer<T>(kept: Kept, ttlMs: number, asking: Asking): Answer<T> | undefined {
     const { value, asOf } = kept;
     if (value === null) return undefined;
-    return { value: value as T, state: this.#stateOf(kept, ttlMs, before), asOf };
+    return { value: value as T, state: this.#stateOf(kept, ttlMs, asking), asOf };
   }
 
-  #stateOf(kept: Kept, ttlMs: number, before: number): CacheState {
+  #stateOf(kept: Kept, ttlMs: number, { before, itself }: Asking): CacheState {
     const { clock, notFoundTtlMs } = this.#options;
     const arrival = this.#arrivals.get(kept);
-    if (arrival !== undefined && arrival.number > before) return arrival.state;
+    if (arrival !== undefined && arrival.number > before) return itself ? arrival.state : 'hit';
     const isFresh = kept.outdated !== true && clock() - kept.asOf < (kept.value === null ? notFoundTtlMs : ttlMs);
     return isFresh ? 'hit' : 'stale';
   }

@@ -178,14 +178,17 @@ describe('answers', () => {
     expect(await feed.package(identityOf('late.package'))).toBeDefined();
   });
 
-  it('are the same for 25 who ask at once, and one request', async () => {
+  it('are the same for 25 who ask at once, and one request: one of them is a miss', async () => {
+    const oneMiss = ['miss', ...Array(24).fill('hit')];
     const all = await Promise.all(Array.from({ length: 25 }, () => feed.versions('some.package')));
     expect(all.map(texts)).toEqual(Array(25).fill(['1.0.0', '2.0.0-beta']));
+    expect(all.map((answer) => answer?.state)).toEqual(oneMiss);
     expect(local.server.requests.targets()).toHaveLength(2);
     const records = await Promise.all(Array.from({ length: 25 }, () => feed.records('some.package')));
     expect(new Set(records.map((answer) => answer?.value)).size).toBe(1);
     expect(asked(REGISTRATION)).toBe(1);
     const contents = await Promise.all(Array.from({ length: 25 }, () => feed.package(identityOf('some.package'))));
+    expect(contents.map((content) => content?.state).toSorted()).toEqual(oneMiss.toSorted());
     const bytes = await Promise.all(contents.map((content) => bytesOf(content!.open())));
     expect(bytes.every((each) => each.equals(OLD))).toBe(true);
     expect(asked(PACKAGE)).toBe(1);

@@ -13,7 +13,7 @@ export class ArrivingPackage implements PackageContent {
   /** Whether the join that this was made with is still its own. */
   #joined = true;
 
-  /** @param state whether it was here, though not stored yet, when it was asked for */
+  /** @param state whether somebody else had asked for it before */
   constructor(arrival: Arrival, state: 'hit' | 'miss') {
     this.#arrival = arrival;
     this.state = state;

@@ -248,10 +248,9 @@ describe('who asks for a package at the same time', () => {
       asked++;
       return Upstream.whole(bytes).answer();
     };
-    const answers = await Promise.all(
-      Array.from({ length: 25 }, () => t.store.fetch('feed', A, open).then((content) => read(content))),
-    );
-    for (const answer of answers) expectBytes(answer, bytes);
+    const contents = await Promise.all(Array.from({ length: 25 }, () => t.store.fetch('feed', A, open)));
+    for (const content of contents) expectBytes(await read(content), bytes);
+    expect(contents.map((content) => content?.state)).toEqual(['miss', ...Array(24).fill('hit')]);
     expect(asked).toBe(1);
     expect(t.counted).toEqual(['download success']);
     await until(() => t.incoming().length === 0);

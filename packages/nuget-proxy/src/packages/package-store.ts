@@ -92,9 +92,10 @@ export class PackageStore implements AsyncDisposable {
     this.#assertOpen();
     const id = arrivalId(source, identity);
     let arrival = this.#arrivals.get(id);
-    // Who comes when all that is left is to store it costs upstream nothing.
-    const state = arrival?.isWhole ? 'hit' : 'miss';
+    // Who joins costs upstream nothing: of all who ask at the same time one is a miss.
+    let state: 'hit' | 'miss' = 'hit';
     if (arrival === undefined || arrival.isStopped || !arrival.join()) {
+      state = 'miss';
       arrival = this.#begin(id, source, identity, open, expected, call);
       arrival.join();
     }
