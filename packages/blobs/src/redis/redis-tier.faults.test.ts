@@ -360,21 +360,3 @@ describe('a cluster that is not there', () => {
     await expect(blobs.get(digest)).rejects.toMatchObject({ kind: 'unavailable' });
   });
 });
-
-describe.skipIf(missing)('a group that Sentinel watches over', () => {
-  it('is found through it', async () => {
-    const master = await serverOf();
-    const sentinel = await startRedis({
-      sentinel: true,
-      config: [`sentinel monitor group 127.0.0.1 ${master.port} 1`],
-    });
-    cleanUps.push(() => sentinel.stop());
-    const { results } = await tierOn({
-      urls: [`redis://127.0.0.1:${sentinel.port}`],
-      topology: 'sentinel',
-      group: 'group',
-    });
-    await results.set(KEY, Buffer.of(1));
-    expect(await (await adminOf(master)).exists(`granary:ac/${KEY}`)).toBe(1);
-  });
-});

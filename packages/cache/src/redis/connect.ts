@@ -17,6 +17,8 @@ export interface RedisClusterConnection {
 export type RedisConnection = RedisClient | string | RedisOptions | RedisClusterConnection;
 
 const CONNECT_TIMEOUT_MS = 2000;
+/** A Sentinel that hangs would otherwise be waited for without end, and the next one never asked. */
+const SENTINEL_TIMEOUT_MS = 1000;
 /** A socket that nobody answers on is given up after this time when it is closed. */
 const DISCONNECT_TIMEOUT_MS = 100;
 const MOST_BETWEEN_CONNECTS_MS = 5000;
@@ -33,6 +35,7 @@ const reconnectDelayMs = (attempt: number): number =>
  */
 const PATIENT = {
   connectTimeout: CONNECT_TIMEOUT_MS,
+  sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
   enableReadyCheck: true,
   maxRetriesPerRequest: 0,
   autoResendUnfulfilledCommands: false,
