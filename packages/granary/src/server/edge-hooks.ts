@@ -1,0 +1,35 @@
+import type { EdgeHooks, RequestRecord } from '@granary/reapi';
+import type { Logger } from '@granary/telemetry';
+import type { AccessPolicy } from '../access/policy.js';
+import type { RequestMetrics } from '../metrics/request-metrics.js';
+
+/** What the server adds to each request for the cache: who may, what is counted, and a line in the access log. */
+export function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger): EdgeHooks {
+  const log = logger.forContext('component', 'access');
+  return {
+    authorize: policy.authorize.bind(policy),
+    allows: policy.allows.bind(policy),
+    onRequest(record) {
+      metrics.record(record);
+      if (log.isEnabled('debug'))
+        lineOf(log, record).debug(
+          '{Protocol} {Service} {Method} {Subject} {Code} in {Elapsed:F1} ms, {BytesIn} B in, {BytesOut} B out, from {Peer}',
+          record.protocol,
+          record.service,
+          record.method,
+          record.subject ?? '-',
+          record.code,
+          record.durationMs,
+          record.bytesIn,
+          record.bytesOut,
+          record.peer,
+        );
+    },
+    wantsSubject: () => log.isEnabled('debug'),
+  };
+}
+
+/** The request has ended, and with it the span that lines find by themselves. */
+function lineOf(log: Logger, { traceId, spanId }: RequestRecord): Logger {
+  return traceId === undefined ? log : log.with({ trace_id: traceId, span_id: spanId });
+}

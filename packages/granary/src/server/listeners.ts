@@ -1,0 +1,84 @@
+import type { ListenAddress } from '../config/address.js';
+import { grpcConnections, httpConnections } from '../metrics/connection-metrics.js';
+import type { TlsMaterial } from '../tls/tls-material.js';
+import type { CacheService } from './cache-service.js';
+import { listenGrpc } from './grpc-listener.js';
+import { type HttpListenerOptions, listenHttp } from './http-listener.js';
+import type { Listener } from './listener.js';
+import type { ServerContext } from './server-context.js';
+import { refusesUserinfo } from './userinfo/userinfo-connection.js';
+
+/** For those who have switched off the limit of a header, which is that of a handshake too. */
+const HANDSHAKE_TIMEOUT_MS = 30_000;
+
+/** A server's ports, each of them with the limits and the certificates of the configuration. */
+export class Listeners {
+  readonly #context: ServerContext;
+  readonly #tls: TlsMaterial | undefined;
+  readonly #started: Listener[] = [];
+
+  constructor(context: ServerContext, tls: TlsMaterial | undefined) {
+    this.#context = context;
+    this.#tls = tls;
+  }
+
+  /** In the order of their start. */
+  get started(): readonly Listener[] {
+    return this.#started;
+  }
+
+  /** @throws ListenError when the port can't be listened on */
+  async startGrpc(address: ListenAddress, cache: CacheService): Promise<void> {
+    const { config, metrics } = this.#context;
+    const movesUserinfo = config.auth.htpasswd_file !== undefined && (await refusesUserinfo());
+    const onConnection = grpcConnections(metrics, () => cache.remote.runningCalls);
+    const options = { ...this.#optionsFor('listen.grpc', address), movesUserinfo, onConnection };
+    this.#add(await listenGrpc(cache.grpcServer(), options));
+  }
+
+  /**
+   * @param name what its connections are counted under
+   * @throws ListenError when the port can't be listened on
+   */
+  async startHttp(
+    key: string,
+    address: ListenAddress,
+    name: 'http' | 'admin' | 'metrics',
+    handle: HttpListenerOptions['handle'],
+  ): Promise<void> {
+    const { limits } = this.#context.config;
+    this.#add(
+      await listenHttp({
+        ...this.#optionsFor(key, address),
+        maxHeaderBytes: limits.max_header_size,
+        headersTimeoutMs: limits.header_timeout,
+        requestTimeoutMs: limits.request_timeout,
+        idleTimeoutMs: limits.idle_timeout,
+        onConnection: httpConnections(this.#context.metrics, name),
+        handle,
+      }),
+    );
+  }
+
+  /** New connections get these certificates. */
+  useTls(material: TlsMaterial): void {
+    for (const listener of this.#started) listener.useTls(material);
+  }
+
+  #add(listener: Listener): void {
+    this.#started.push(listener);
+    this.#context.closers.add(async () => listener.destroy());
+  }
+
+  #optionsFor(key: string, address: ListenAddress) {
+    const { limits, tls } = this.#context.config;
+    return {
+      key,
+      address,
+      tls: this.#tls,
+      clientAuth: tls.client_auth,
+      maxConnections: limits.max_connections,
+      handshakeTimeoutMs: limits.header_timeout || HANDSHAKE_TIMEOUT_MS,
+    };
+  }
+}
