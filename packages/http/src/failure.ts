@@ -62,6 +62,12 @@ export function isUnreachable(error: unknown): boolean {
   return typeof code === 'string' && UNREACHABLE_CODE.test(code);
 }
 
+/** Whether there was an answer to that at once: a host that is gone, and one that starts again, cost no time. */
+export function isRefusal(error: unknown): boolean {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return code === 'ECONNREFUSED' || code === 'ENETUNREACH';
+}
+
 /** Anything thrown, as the one error that callers see; details that an HttpError lacks are added. */
 export function toHttpError(error: unknown, details: HttpErrorDetails): HttpError {
   if (isHttpError(error)) return error;

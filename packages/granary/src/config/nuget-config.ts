@@ -68,6 +68,10 @@ export const nugetSourceSchema = z.strictObject({
     'Failures in a row after which the source is left alone; of connections, one is enough.',
   ),
   rest: timeLimit('30s', 'How long it is left alone before it is tried again, by one request.'),
+  first_rest: timeLimit(
+    '1s',
+    'How long it is left alone at first when it refuses connections; twice as long each time that it still does, up to rest.',
+  ),
   connections: integer(64, 1, 1024, 'Requests to the source at once; more wait.'),
   rate_limit: integer(0, 0, 1_000_000, 'Most requests a second to the source; 0 is no limit.'),
   ca_file: path('Certificates in PEM that the source is checked against. Empty: those of the system.'),

@@ -104,8 +104,9 @@ function layersOf(name: string, { memory, disk, config }: OpenSourceOptions): re
 
 function httpClientOf(source: NuGetSourceConfig, files: SourceFiles, options: OpenSourceOptions): HttpClient {
   const { logger, tracer, http } = options;
-  const { name, rest, rate_limit: rateLimit } = source;
-  const patience = upstreamHttpOptions({ retries: source.retries, failures: source.failures, restMs: rest });
+  const { name, rest, first_rest: firstRest, rate_limit: rateLimit } = source;
+  const { retries, failures } = source;
+  const patience = upstreamHttpOptions({ retries, failures, restMs: rest, firstRestMs: firstRest });
   return new HttpClient({
     ...patience,
     userAgent: `granary/${granaryVersion()}`,
@@ -121,7 +122,12 @@ function httpClientOf(source: NuGetSourceConfig, files: SourceFiles, options: Op
       ...patience.circuitBreaker,
       onStateChange({ name: host, from, to }) {
         if (to === 'open' && from === 'closed')
-          logger.warning('The source {Source} fails at {Host} and is left alone for {RestMs} ms', name, host, rest);
+          logger.warning(
+            'The source {Source} fails at {Host} and is left alone for up to {RestMs} ms',
+            name,
+            host,
+            rest,
+          );
         if (to === 'closed') logger.information('The source {Source} works again at {Host}', name, host);
       },
     },

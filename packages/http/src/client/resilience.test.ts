@@ -177,6 +177,20 @@ describe('retry, breaker and limiter together', () => {
     expect(metrics.retried).not.toHaveBeenCalled();
   });
 
+  it('try a host that refuses connections again sooner, where that is wanted', async () => {
+    const time = new ManualTime();
+    const circuitBreaker = { timeoutMs: 5000, quickTimeoutMs: 1000, clock: time.clock };
+    clientWith({ circuitBreaker, opensWhenUnreachable: true, retry: false });
+    const { url } = server;
+    await server[Symbol.asyncDispose]();
+    for (const restMs of [1000, 2000, 4000, 5000]) {
+      expect(await rejection(client.buffer(url))).toMatchObject({ code: 'NETWORK' });
+      await time.advance(restMs - 1);
+      expect(await rejection(client.buffer(url))).toMatchObject({ code: 'CIRCUIT_OPEN' });
+      await time.advance(1);
+    }
+  });
+
   it('go on after what a host that can be reached fails with, however decisive connections are', async () => {
     answer = (req, res) => (calls === 1 ? reset(req, res) : res.end('hello'));
     clientWith({ opensWhenUnreachable: true, retry: { initialDelayMs: 0 } });

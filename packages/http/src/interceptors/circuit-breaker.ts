@@ -8,7 +8,7 @@ import {
   type ResponseHeaders,
   type Trailers,
 } from '../dispatch.js';
-import { failureCode, isHostFailure, isUnreachable } from '../failure.js';
+import { failureCode, isHostFailure, isRefusal, isUnreachable } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from '../handlers/waiting.js';
 import { addCallEvent } from './client-span.js';
@@ -23,7 +23,8 @@ export interface CircuitBreakerOptions {
 /**
  * Asks the breaker of the host before each request, and tells it how it went: a status from 500 on, a broken connection
  * and a timeout are failures, any other answer that came to its end is a success, and a request that the caller aborted
- * is neither. A host whose breaker is open is not asked; the request fails with `CircuitOpenError`.
+ * is neither. A connection that is refused is a quick failure (`quickTimeoutMs`). A host whose breaker is open is not asked;
+ * the request fails with `CircuitOpenError`.
  */
 export function circuitBreaker(breakers: HttpCircuitBreaker, options: CircuitBreakerOptions = {}): HttpInterceptor {
   return interceptor((dispatch) => (request, handler) => {
@@ -78,12 +79,12 @@ class BreakerHandler extends ForwardingHandler {
     const code = failureCode(error);
     // What the caller ends says nothing about the host; but a deadline does, unless the reader was who kept it waiting.
     const isFailure = code === 'TIMEOUT' ? !controller?.paused : !controller?.aborted && isHostFailure(code);
-    if (isFailure) this.#failed(this.#options.opensWhenUnreachable === true && isUnreachable(error));
+    if (isFailure) this.#failed(this.#options.opensWhenUnreachable === true && isUnreachable(error), isRefusal(error));
     else this.#breaker.released(this.#permit);
   }
 
-  #failed(isDecisive = false): void {
-    this.#breaker.failed(this.#permit, isDecisive);
+  #failed(isDecisive = false, isQuick = false): void {
+    this.#breaker.failed(this.#permit, isDecisive, isQuick);
     try {
       this.#options.onFailure?.(this.#host);
     } catch {

@@ -33,6 +33,9 @@ export interface KeptValuesOptions {
 /** Stale answers are kept for as long as there is room for them: ten years are more than any disk sees. */
 export const GRACE_MS = 10 * 365 * 24 * 60 * 60_000;
 
+/** How long it is remembered that a question failed which has no answer at all, in milliseconds: who asks it needs one. */
+const FAILURE_TTL_MS = 1000;
+
 /** The answers of one source in their layers. What is there and makes no sense isn't there; what can't be kept isn't. */
 export class KeptValues {
   readonly chain: Chain<Kept>;
@@ -49,7 +52,7 @@ export class KeptValues {
       layers,
       graceMs: GRACE_MS,
       hardTimeoutMs: maxWaitMs,
-      errorTtlMs: restMs,
+      errorTtlMs: Math.min(restMs, FAILURE_TTL_MS),
       metrics: collector,
       logger,
       tracer,

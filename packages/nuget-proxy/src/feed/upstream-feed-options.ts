@@ -57,7 +57,7 @@ export interface UpstreamFeedOptions {
   readonly staleAfterMs?: number | undefined;
   /** How long a client waits for what was never seen, in milliseconds. Default 30,000. */
   readonly maxWaitMs?: number | undefined;
-  /** How long a question that failed isn't asked again, in milliseconds. Default 5000. */
+  /** How long a question that failed isn't asked again, in milliseconds; without an answer 1000 at most. Default 5000. */
   readonly restMs?: number | undefined;
   /** Never asks the source: what isn't here can't be told. Default false. */
   readonly offline?: boolean | undefined;

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { HttpClient } from '@granary/http';
-import { buildPackage, type FeedRequest } from '@granary/nuget/testing';
+import { buildPackage, type FeedRequest, startFeedServer } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
 import { bytesOf } from '../packages/testing/store-under-test.js';
@@ -351,7 +351,7 @@ describe('an upstream that is gone', () => {
     return `http://127.0.0.1:${port}/v3/index.json`;
   };
 
-  it('costs one connection in a breaker period, not one for each package', async () => {
+  it('costs one connection in each of its rests, which grow, not one for each package', async () => {
     const url = await dead();
     const attempts: string[] = [];
     const metrics = { hostFailed: (host: string) => void attempts.push(host) };
@@ -359,10 +359,26 @@ describe('an upstream that is gone', () => {
     for (let i = 0; i < 20; i++) await failure(feed.versions(`Package.${i}`));
     await Promise.all(Array.from({ length: 20 }, (_, i) => failure(feed.package(identityOf(`Package.${i}`)))));
     expect(attempts).toHaveLength(1);
-    expect((await failure(feed.versions('some.package'))).retryAfterMs).toBe(30_000);
-    await local.time.advance(30_000);
-    for (let i = 0; i < 20; i++) await failure(feed.records(`Package.${i}`));
-    expect(attempts).toHaveLength(2);
+    for (const [i, restMs] of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000].entries()) {
+      expect((await failure(feed.versions('some.package'))).retryAfterMs).toBe(restMs);
+      await local.time.advance(restMs);
+      await Promise.all(Array.from({ length: 5 }, (_, n) => failure(feed.package(identityOf(`Package.${n}`)))));
+      expect(attempts).toHaveLength(2 + i);
+    }
+  });
+
+  it('for a second is asked for what was never seen a second later', async () => {
+    await feed.autocomplete('x', {});
+    const { port } = new URL(local.server.url);
+    await local.server.close();
+    await failure(feed.versions('some.package'));
+    await failure(feed.package(identityOf('some.package')));
+    await using back = await startFeedServer({ packages: [OLD], port: Number(port) });
+    await failure(feed.versions('some.package'));
+    await local.time.advance(1000);
+    expect(texts(await feed.versions('some.package'))).toEqual(['1.0.0']);
+    expect(await feed.package(identityOf('some.package'))).toMatchObject({ state: 'miss' });
+    expect(back.requests.length).toBeGreaterThan(1);
   });
 
   it('leaves everything that was seen, at once', async () => {

@@ -4,8 +4,8 @@ import { upstreamHttpOptions } from './upstream-http-options.js';
 describe('failures of a source', () => {
   it('leave it alone when there are enough in a row, for some time', () => {
     let now = 1000;
-    const { circuitBreaker, retry } = upstreamHttpOptions({ failures: 3, restMs: 1, retries: 2 });
-    expect(circuitBreaker.timeoutMs).toBe(1);
+    const { circuitBreaker, retry } = upstreamHttpOptions({ failures: 3, restMs: 2, firstRestMs: 1, retries: 2 });
+    expect(circuitBreaker).toMatchObject({ timeoutMs: 2, quickTimeoutMs: 1 });
     expect(retry.maxRetries).toBe(2);
     const failing = circuitBreaker.strategy(() => now);
     // A burst is one failure.

@@ -6,6 +6,11 @@ export interface UpstreamPatience {
   readonly failures?: number | undefined;
   /** How long a host is left alone until one request tries it again, in milliseconds. Default 30,000. */
   readonly restMs?: number | undefined;
+  /**
+   * How long a host that refuses connections is left alone at first, in milliseconds; twice as long each time that it still
+   * does, up to `restMs`. Default 1000.
+   */
+  readonly firstRestMs?: number | undefined;
 }
 
 /** A burst of requests that fail together is one failure, which the retries outlast; a host that is down fails longer. */
@@ -21,15 +26,21 @@ const PASSING = [408, 500, 502, 504] as const;
  *   through to the feed, which leaves the source alone for as long as it asks, and doesn't let its clients feel it.
  * - A host to which there is no connection in time isn't waited for again until `restMs` are over: a dead source costs
  *   one connect timeout in that time, however many packages are asked for. `connectTimeoutMs` (5000 is plenty) says how
- *   long that is.
+ *   long that is. A connection that is refused costs nothing, so that such a host is tried again sooner: most that refuse
+ *   them only start again.
  * - `headersTimeoutMs` must be less than half of the feed's `maxWaitMs`, or a host that takes connections and then says
  *   nothing never counts as failing: whoever waits gives up first.
  */
-export function upstreamHttpOptions({ retries = 3, failures = 5, restMs = 30_000 }: UpstreamPatience = {}) {
+export function upstreamHttpOptions(patience: UpstreamPatience = {}) {
+  const { retries = 3, failures = 5, restMs = 30_000, firstRestMs = 1000 } = patience;
   return {
     opensWhenUnreachable: true,
     retry: { maxRetries: retries, initialDelayMs: 250, maxDelayMs: 5000, statusCodes: PASSING },
-    circuitBreaker: { strategy: (clock: () => number) => new LastingFailures(failures, clock), timeoutMs: restMs },
+    circuitBreaker: {
+      strategy: (clock: () => number) => new LastingFailures(failures, clock),
+      timeoutMs: restMs,
+      quickTimeoutMs: firstRestMs,
+    },
   } as const;
 }
 

@@ -38,8 +38,8 @@ export class FeedServer implements AsyncDisposable {
     this.#server = createServer((request, response) => void this.#handle(request, response));
   }
 
-  async listen(): Promise<this> {
-    this.#server.listen(0, '127.0.0.1');
+  async listen(port = 0): Promise<this> {
+    this.#server.listen(port, '127.0.0.1');
     await once(this.#server, 'listening');
     return this;
   }
@@ -162,7 +162,7 @@ export class FeedServer implements AsyncDisposable {
 export async function startFeedServer(options: FeedServerOptions = {}): Promise<FeedServer> {
   const packages = new FeedPackages(options.now);
   for (const pkg of options.packages ?? []) await packages.add(pkg);
-  return new FeedServer(options, packages).listen();
+  return new FeedServer(options, packages).listen(options.port);
 }
 
 function isBelow(path: string, root: string): boolean {

@@ -11,6 +11,12 @@ export interface CircuitBreakerOptions {
   readonly strategy?: FailureStrategyFactory | undefined;
   /** How long an open breaker refuses every call, in milliseconds. Default 60 000. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * How long it refuses every call after a failure that cost hardly any time, such as a refused connection, in
+   * milliseconds: so long when it opens, and twice as long after each probe that fails so, up to `timeoutMs`. Whoever settles
+   * a permit says which failures are quick. Default `timeoutMs`.
+   */
+  readonly quickTimeoutMs?: number | undefined;
   /** Most probes under way at once while half-open. Default 1. */
   readonly maxHalfOpenRequests?: number | undefined;
   /** Successful probes that close the breaker. Default 1. */

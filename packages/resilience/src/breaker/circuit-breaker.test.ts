@@ -289,6 +289,33 @@ describe('a half-open breaker', () => {
     expect(breaker.state).toBe('open');
   });
 
+  it('is tried again sooner after failures that cost no time, and less and less often', async () => {
+    const { time, breaker } = setup({ timeoutMs: 3000, quickTimeoutMs: 500 });
+    breaker.failed(breaker.acquire(), true, true);
+    for (const restMs of [500, 1000, 2000, 3000, 3000]) {
+      expect(breaker.rejection().retryAfterMs).toBe(restMs);
+      await time.advance(restMs - 1);
+      expect(breaker.acquire()).toBe(0);
+      await time.advance(1);
+      breaker.failed(breaker.acquire(), true, true);
+    }
+    await time.advance(3000);
+    breaker.succeeded(breaker.acquire());
+    breaker.failed(breaker.acquire(), true, true);
+    expect(breaker.rejection().retryAfterMs).toBe(500);
+    await time.advance(500);
+    // This one took its time.
+    breaker.failed(breaker.acquire(), true);
+    expect(breaker.rejection().retryAfterMs).toBe(3000);
+  });
+
+  it('rests as long after quick failures as after others, unless it is told otherwise', () => {
+    const { breaker } = setup({ timeoutMs: 3000 });
+    breaker.failed(breaker.acquire(), true, true);
+    expect(breaker.rejection().retryAfterMs).toBe(3000);
+    expect(() => setup({ quickTimeoutMs: -1 })).toThrow('quickTimeoutMs');
+  });
+
   it('counts a permit once, however often it is settled', async () => {
     const { breaker } = await openAndDue({ halfOpenSuccesses: 2 });
     const permit = breaker.acquire();

@@ -20,7 +20,7 @@ const LOST_PROBE_MS = 600_000;
 /**
  * Refuses calls to what has failed too often, so that callers get an answer at once and what is called gets time to
  * recover. After `timeoutMs` a few probes go through; if enough of them succeed the breaker closes, if one fails it
- * opens for another `timeoutMs`. It changes only when it is used: an open breaker stays `open` until somebody asks.
+ * opens for another `timeoutMs` (less, where failures are quick: `quickTimeoutMs`). It changes only when it is used: an open breaker stays `open` until somebody asks.
  *
  * Every call belongs to the period of one state. A result that comes when that period is over changes nothing, be it
  * the slow success of a call from before the breaker opened or a probe that outlived its half-open breaker.
@@ -39,6 +39,7 @@ export class CircuitBreaker {
   readonly name: string | undefined;
   readonly #strategy: FailureStrategy;
   readonly #timeoutMs: number;
+  readonly #quickTimeoutMs: number;
   readonly #maxHalfOpenRequests: number;
   readonly #halfOpenSuccessesToClose: number;
   readonly #rules: OutcomeRules;
@@ -54,6 +55,10 @@ export class CircuitBreaker {
   #closedReactions: Reactions;
   #slots: ProbeSlots | undefined;
   #openedAt = 0;
+  /** How long it stays open this time. */
+  #restMs = 0;
+  /** How often it opened since it was closed last. */
+  #opensInARow = 0;
   #lastFailureTime: number | undefined;
   #halfOpenSuccesses = 0;
   #halfOpenFailures = 0;
@@ -62,11 +67,14 @@ export class CircuitBreaker {
   /** @throws InvalidOptionError that names the option. */
   constructor(options: CircuitBreakerOptions = {}) {
     const { maxFailures = 5, timeoutMs = 60_000, maxHalfOpenRequests = 1, halfOpenSuccesses = 1 } = options;
-    if (!(timeoutMs >= 0 && timeoutMs < Number.POSITIVE_INFINITY)) {
-      throw new InvalidOptionError('timeoutMs', 'a number of milliseconds, 0 or more', timeoutMs);
+    const { quickTimeoutMs = timeoutMs } = options;
+    for (const [name, ms] of Object.entries({ timeoutMs, quickTimeoutMs })) {
+      if (ms >= 0 && ms < Number.POSITIVE_INFINITY) continue;
+      throw new InvalidOptionError(name, 'a number of milliseconds, 0 or more', ms);
     }
     this.name = options.name;
     this.#timeoutMs = timeoutMs;
+    this.#quickTimeoutMs = quickTimeoutMs;
     this.#maxHalfOpenRequests = wholeNumber('maxHalfOpenRequests', maxHalfOpenRequests);
     this.#halfOpenSuccessesToClose = wholeNumber('halfOpenSuccesses', halfOpenSuccesses);
     this.#rules = new OutcomeRules(options.isFailure, options.isFailureResult);
@@ -133,11 +141,12 @@ export class CircuitBreaker {
    * Settles a permit: the call failed.
    *
    * @param isDecisive opens the breaker, however few calls failed before. Default false.
+   * @param isQuick the failure cost hardly any time: the next probe may come after `quickTimeoutMs`. Default false.
    */
-  failed(permit: number, isDecisive = false): void {
+  failed(permit: number, isDecisive = false, isQuick = false): void {
     if (this.#closedPermit !== 0) {
-      if (permit === this.#closedPermit) this.#countFailure(isDecisive);
-    } else if (this.#slots?.settle(permit)) this.#probeFailed();
+      if (permit === this.#closedPermit) this.#countFailure(isDecisive, isQuick);
+    } else if (this.#slots?.settle(permit)) this.#probeFailed(isQuick);
   }
 
   /** Settles a permit without saying anything about what was called: the caller went away, or never made the call. */
@@ -161,7 +170,7 @@ export class CircuitBreaker {
 
   /** The error for a call that was refused. */
   rejection(): CircuitOpenError {
-    const wait = this.#state === 'open' ? this.#openedAt + this.#timeoutMs - this.#clock() : 0;
+    const wait = this.#state === 'open' ? this.#openedAt + this.#restMs - this.#clock() : 0;
     return new CircuitOpenError(Math.ceil(Math.max(wait, 0)), this.name);
   }
 
@@ -182,8 +191,8 @@ export class CircuitBreaker {
 
   /** Counts a failure. Ignored while open, and while half-open with no place taken by {@link canExecute}. */
   recordFailure(): void {
-    if (this.#closedPermit !== 0) this.#countFailure(false);
-    else if (this.#slots?.settleLease()) this.#probeFailed();
+    if (this.#closedPermit !== 0) this.#countFailure(false, false);
+    else if (this.#slots?.settleLease()) this.#probeFailed(false);
   }
 
   /** Closes the breaker and forgets failures and probes; results of calls from before change nothing. */
@@ -207,27 +216,29 @@ export class CircuitBreaker {
 
   /** The places for probes if one is free, having become half-open if it is time. */
   #freeSlots(now: number): ProbeSlots | undefined {
-    if (this.#state === 'open' && now - this.#openedAt >= this.#timeoutMs) this.#halfOpen();
+    if (this.#state === 'open' && now - this.#openedAt >= this.#restMs) this.#halfOpen();
     return this.#slots?.hasRoom(now) ? this.#slots : undefined;
   }
 
-  #countFailure(isDecisive: boolean): void {
+  #countFailure(isDecisive: boolean, isQuick: boolean): void {
     this.#lastFailureTime = this.#clock();
-    if (this.#strategy.failure() || isDecisive) this.#open(this.#lastFailureTime);
+    if (this.#strategy.failure() || isDecisive) this.#open(this.#lastFailureTime, isQuick);
   }
 
   #probeSucceeded(): void {
     if (++this.#halfOpenSuccesses >= this.#halfOpenSuccessesToClose) this.#close();
   }
 
-  #probeFailed(): void {
+  #probeFailed(isQuick: boolean): void {
     this.#halfOpenFailures++;
     this.#lastFailureTime = this.#clock();
-    this.#open(this.#lastFailureTime);
+    this.#open(this.#lastFailureTime, isQuick);
   }
 
-  #open(now: number): void {
+  #open(now: number, isQuick: boolean): void {
     this.#openedAt = now;
+    const quickMs = this.#quickTimeoutMs * 2 ** this.#opensInARow++;
+    this.#restMs = isQuick ? Math.min(quickMs, this.#timeoutMs) : this.#timeoutMs;
     this.#opens++;
     this.#closedPermit = 0;
     this.#slots = undefined;
@@ -243,6 +254,7 @@ export class CircuitBreaker {
 
   #close(): void {
     this.#strategy.reset();
+    this.#opensInARow = 0;
     this.#slots = undefined;
     this.#closedPermit = ++this.#lastPermit;
     this.#closedReactions = this.#reactions(this.#closedPermit);

@@ -52,6 +52,8 @@ export interface FeedSettings {
 /** Packages and settings that a `FeedServer` begins with. */
 export interface FeedServerOptions extends Partial<FeedSettings> {
   readonly packages?: readonly FeedPackageInit[] | undefined;
+  /** Where it listens, for a feed that comes back. Default: a free port. */
+  readonly port?: number | undefined;
   /** Waits for the fault `delay`. Default: that time, or until the server is closed. */
   readonly wait?: ((ms: number, signal: AbortSignal) => Promise<unknown>) | undefined;
   /** Milliseconds since 1970, for dates in documents. Default `Date.now`. */
