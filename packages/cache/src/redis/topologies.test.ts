@@ -23,7 +23,8 @@ describe.skipIf(missing)('a Redis Cluster', () => {
   beforeAll(() => startCluster(servers), TIMEOUT_MS);
   afterAll(() => Promise.all(servers.map((server) => server.stop())));
 
-  const makeLayer = <V = unknown>() => new RedisLayer<V>({ connection: connection(), prefix: `test ${++prefixes}:` });
+  const makeLayer = <V = unknown>() =>
+    new RedisLayer<V>({ connection: connection(), prefix: `test ${++prefixes}:`, timeoutMs: 10_000 });
 
   layerContract({ describe, it, expect }, 'RedisLayer on a cluster', () => ({ layer: makeLayer() }));
 
