@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import * as grpc from '@grpc/grpc-js';
-import { listenGrpc } from '../../packages/granary/dist/server/grpc-listener.js';
+import { listenGrpc } from '../../packages/granary/dist/server/listening/grpc-listener.js';
 import * as wire from '../../packages/reapi/dist/wire/index.js';
 import { KIB, largeBlob, MIB, smallBlobs } from './corpus.mjs';
 import { expectedAnswers } from './requests.mjs';

@@ -7,8 +7,8 @@ import { loadIdentities } from '../../packages/granary/dist/access/load-identiti
 import { AccessPolicy } from '../../packages/granary/dist/access/policy.js';
 import { SecretHash } from '../../packages/granary/dist/access/secret-hash.js';
 import { configFrom } from '../../packages/granary/dist/index.js';
-import { listenGrpc } from '../../packages/granary/dist/server/grpc-listener.js';
-import { listenHttp } from '../../packages/granary/dist/server/http-listener.js';
+import { listenGrpc } from '../../packages/granary/dist/server/listening/grpc-listener.js';
+import { listenHttp } from '../../packages/granary/dist/server/listening/http-listener.js';
 
 const [grpc, http, directory] = process.argv.slice(2);
 const { limits, storage, auth, cas } = configFrom({

@@ -15,7 +15,7 @@ import { SecretHash } from '../access/secret-hash.js';
 import { parseTokens } from '../access/tokens.js';
 import { formatAddress } from '../config/address.js';
 import { configFrom } from '../config/load.js';
-import { listenHttp } from '../server/http-listener.js';
+import { listenHttp } from '../server/listening/http-listener.js';
 import { certificate, startTestServer, type TestServer } from '../testing/test-server.js';
 import { loadTls } from '../tls/tls-material.js';
 import { type AdminSources, createAdminHandler } from './admin-handler.js';

@@ -3,7 +3,7 @@ import type { AccessPolicy } from '../access/policy.js';
 import { createAdminHandler } from '../admin/admin-handler.js';
 import { logLevelRoute } from '../admin/log-level.js';
 import type { Profiling } from '../admin/profiling.js';
-import type { Listeners } from './listeners.js';
+import type { Listeners } from './listening/listeners.js';
 import type { Readiness } from './readiness.js';
 import type { ServerContext } from './server-context.js';
 import type { ServerStats } from './stats.js';

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { formatAddress } from '../config/address.js';
 import { formatSize } from '../config/size.js';
 import { NUGET_PREFIX } from '../nuget/nuget-path.js';
-import type { Listener } from './listener.js';
+import type { Listener } from './listening/listener.js';
 
 export interface ReadyFacts {
   readonly version: string;

@@ -1,7 +1,7 @@
 import type { Health } from '@granary/reapi';
 import type { Logger } from '@granary/telemetry';
 import type { Closers } from './closers.js';
-import type { Listener } from './listener.js';
+import type { Listener } from './listening/listener.js';
 import type { ServerStats } from './stats.js';
 
 /** A server that serves. */

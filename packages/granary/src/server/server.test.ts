@@ -9,7 +9,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { configFrom } from '../config/load.js';
 import { call, GRPC_CALLS, grpcClient } from '../testing/grpc-calls.js';
 import { startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
-import { ListenError } from './listener.js';
+import { ListenError } from './listening/listener.js';
 import { startServer } from './start-server.js';
 import type { ServerStats } from './stats.js';
 

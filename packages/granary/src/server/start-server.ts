@@ -25,7 +25,7 @@ import { Closers } from './closers.js';
 import { createFeeds } from './create-feeds.js';
 import { edgeHooks } from './edge-hooks.js';
 import { gatherStats } from './gather-stats.js';
-import { Listeners } from './listeners.js';
+import { Listeners } from './listening/listeners.js';
 import { openStores } from './open-stores.js';
 import { Readiness } from './readiness.js';
 import { readyMessage } from './ready-message.js';

@@ -1,7 +1,7 @@
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
-import { clientAuthOptions, enforceClientAuth } from '../tls/client-auth.js';
+import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
 import { bind, type Listener, type ListenerOptions } from './listener.js';
 import { UserinfoConnection } from './userinfo/userinfo-connection.js';
 

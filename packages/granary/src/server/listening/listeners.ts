@@ -1,11 +1,11 @@
-import type { ListenAddress } from '../config/address.js';
-import { grpcConnections, httpConnections } from '../metrics/connection-metrics.js';
-import type { TlsMaterial } from '../tls/tls-material.js';
-import type { CacheService } from './cache-service.js';
+import type { ListenAddress } from '../../config/address.js';
+import { grpcConnections, httpConnections } from '../../metrics/connection-metrics.js';
+import type { TlsMaterial } from '../../tls/tls-material.js';
+import type { CacheService } from '../cache-service.js';
+import type { ServerContext } from '../server-context.js';
 import { listenGrpc } from './grpc-listener.js';
 import { type HttpListenerOptions, listenHttp } from './http-listener.js';
 import type { Listener } from './listener.js';
-import type { ServerContext } from './server-context.js';
 import { refusesUserinfo } from './userinfo/userinfo-connection.js';
 
 /** For those who have switched off the limit of a header, which is that of a handshake too. */

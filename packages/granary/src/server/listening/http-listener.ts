@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, Server as HttpsServer } from 'node:https';
-import { clientAuthOptions, enforceClientAuth } from '../tls/client-auth.js';
+import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
 import { bind, type Listener, type ListenerOptions } from './listener.js';
 
 export interface HttpListenerOptions extends ListenerOptions {

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { Server } from 'node:net';
-import { formatAddress, type ListenAddress } from '../config/address.js';
-import type { ConnectionListener } from '../metrics/connection-metrics.js';
-import type { TlsMaterial } from '../tls/tls-material.js';
+import { formatAddress, type ListenAddress } from '../../config/address.js';
+import type { ConnectionListener } from '../../metrics/connection-metrics.js';
+import type { TlsMaterial } from '../../tls/tls-material.js';
 
 /** A port that serves. */
 export interface Listener {
