@@ -1,14 +1,4 @@
-import { MemoryLayer } from '@granary/cache';
-import {
-  NuGetError,
-  NuGetVersion,
-  NupkgReader,
-  type Nuspec,
-  type PackageIdentity,
-  type PackageLimits,
-  type SearchOptions,
-  verifyPackage,
-} from '@granary/nuget';
+import { NuGetError, NupkgReader, type PackageIdentity, type PackageLimits, type SearchOptions } from '@granary/nuget';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
 import type {
@@ -23,19 +13,18 @@ import type {
   Vulnerability,
 } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
-import { packageKey } from '../packages/package-entry.js';
-import type { PackageStore } from '../packages/package-store.js';
 import type { StoredPackage } from '../packages/stored-package.js';
-import { type Found, HostedCatalog, type View } from './hosted-catalog.js';
+import type { Found, View } from './hosted-catalog.js';
 import { HostedIndex } from './hosted-index.js';
-import { nuspecOfPushed, recordOfPushed } from './pushed-package.js';
-import { Turns } from './turns.js';
+import { HostedInventory, type HostedStore } from './hosted-inventory.js';
+import { Publishing, type PublishingOptions } from './publishing.js';
+import { restoreHosted } from './restore-hosted.js';
 
 export interface HostedFeedOptions {
   /** The index's own folder, `{dataDir}/nuget/hosted`; made when it isn't there. On a local disk. One process at a time. */
   readonly directory: string;
   /** Where the packages' bytes go. It must have a list of kept packages, and is closed after the feed, by who made it. */
-  readonly store: Pick<PackageStore, 'find' | 'adopt' | 'remove' | 'keep' | 'keptBesides'>;
+  readonly store: HostedStore;
   /** Name of the source. Default `hosted`. It can be changed: packages aren't stored under it. */
   readonly name?: string | undefined;
   /** Most versions of all packages together; more are refused. Default 200,000. */
@@ -52,18 +41,13 @@ export interface HostedFeedStats {
   readonly versions: number;
 }
 
-/** What packages are stored under. No source can be called that. */
-const SOURCE = '(hosted)';
+type Settings = Omit<PublishingOptions, 'assertOpen'> & { readonly name: string };
+
 const DEFAULT_MAX_VERSIONS = 200_000;
 /** What is written down of a package is about as long, and all versions are shown together. */
 const MAX_NUSPEC_BYTES = 1024 * 1024;
 const DEFAULT_TAKE = 20;
 const MAX_TAKE = 1000;
-/** Packages that are kept anew at once, so that the list of them is synced once for all. */
-const KEPT_AT_ONCE = 500;
-const LOST_SHOWN = 10;
-/** For records that were asked for lately. */
-const RECORDS_BYTES = 16 * 1024 * 1024;
 
 /**
  * Packages that were pushed here. A push is acknowledged when the package's bytes, what is written down of them, the list
@@ -81,34 +65,19 @@ const RECORDS_BYTES = 16 * 1024 * 1024;
 export class HostedFeed implements FeedContent, AsyncDisposable {
   readonly name: string;
   readonly isOwn = true;
-  readonly #store: HostedFeedOptions['store'];
-  readonly #index: HostedIndex;
-  readonly #catalog = new HostedCatalog();
-  readonly #records: MemoryLayer<readonly PackageRecord[]>;
-  readonly #turns = new Turns();
-  readonly #limits: PackageLimits;
-  readonly #maxVersions: number;
+  readonly #inventory: HostedInventory;
+  readonly #publishing: Publishing;
   readonly #logger: Logger;
   readonly #clock: () => number;
   #closing: Promise<void> | undefined;
 
-  private constructor(index: HostedIndex, options: HostedFeedOptions) {
-    const {
-      store,
-      name = 'hosted',
-      maxVersions = DEFAULT_MAX_VERSIONS,
-      limits,
-      logger = nullLogger,
-      clock = Date.now,
-    } = options;
+  private constructor(inventory: HostedInventory, settings: Settings) {
+    const { name, logger, clock } = settings;
     this.name = name;
-    this.#index = index;
-    this.#store = store;
-    this.#limits = { ...limits, maxNuspecBytes: limits?.maxNuspecBytes ?? MAX_NUSPEC_BYTES };
-    this.#maxVersions = maxVersions;
+    this.#inventory = inventory;
+    this.#publishing = new Publishing(inventory, { ...settings, assertOpen: () => this.#assertOpen() });
     this.#logger = logger;
     this.#clock = clock;
-    this.#records = new MemoryLayer({ maxBytes: RECORDS_BYTES, clock });
   }
 
   /**
@@ -120,21 +89,21 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
    * can't be used or what is in it is no index
    */
   static async open(options: HostedFeedOptions): Promise<HostedFeed> {
-    const { maxVersions = DEFAULT_MAX_VERSIONS } = options;
-    if (!Number.isSafeInteger(maxVersions) || maxVersions < 1)
-      throw new NuGetError('INVALID_OPTION', `maxVersions must be a whole number from 1, not ${maxVersions}`);
-    const feed = new HostedFeed(await HostedIndex.open(options.directory), options);
+    const settings = settingsOf(options);
+    const { logger, clock } = settings;
+    const inventory = new HostedInventory(await HostedIndex.open(options.directory), options.store, logger, clock);
     try {
-      await feed.#load();
+      await restoreHosted(inventory, logger);
     } catch (error) {
-      await feed.close();
+      await inventory.close();
       throw error;
     }
-    return feed;
+    return new HostedFeed(inventory, settings);
   }
 
   get stats(): HostedFeedStats {
-    return { packages: this.#catalog.ids, versions: this.#catalog.versions };
+    const { catalog } = this.#inventory;
+    return { packages: catalog.ids, versions: catalog.versions };
   }
 
   async versions(id: string): Promise<Answer<readonly ListedVersion[]> | undefined> {
@@ -143,22 +112,14 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
 
   versionsAtHand(id: string): Answer<readonly ListedVersion[]> | null {
     this.#assertOpen();
-    const pkg = this.#catalog.get(id);
+    const pkg = this.#inventory.catalog.get(id);
     return pkg === undefined ? null : this.#answer(pkg.versions);
   }
 
   async records(id: string): Promise<Answer<readonly PackageRecord[]> | undefined> {
     this.#assertOpen();
-    const pkg = this.#catalog.get(id);
-    if (pkg === undefined) return undefined;
-    let records = this.#records.get(pkg.key);
-    if (records === undefined) {
-      records = pkg.versions
-        .map(({ version }) => this.#recordOf(pkg.key, version))
-        .filter((record) => record !== undefined);
-      this.#records.set(pkg.key, records);
-    }
-    return this.#answer(records);
+    const pkg = this.#inventory.catalog.get(id);
+    return pkg && this.#answer(this.#inventory.recordsOf(pkg));
   }
 
   async package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined> {
@@ -175,10 +136,10 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
   async search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>> {
     this.#assertOpen();
     const view = viewOf(options);
-    const { total, found } = await this.#catalog.search(query, view, call?.signal);
+    const { total, found } = await this.#inventory.catalog.search(query, view, call?.signal);
     this.#assertOpen();
     const hits = found.map(({ package: pkg, face }) => {
-      const record = this.#recordOf(pkg.key, face.version.version);
+      const record = this.#inventory.recordOf(pkg.key, face.version.version);
       const versions = pkg
         .visible(view.includePrerelease, view.semVer2)
         .map(({ full }) => ({ version: full, downloads: 0 }));
@@ -189,7 +150,7 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
 
   async autocomplete(prefix: string, options: SearchOptions): Promise<Answer<readonly string[]>> {
     this.#assertOpen();
-    return this.#answer(this.#catalog.complete(prefix, viewOf(options)).map((found) => this.#idOf(found)));
+    return this.#answer(this.#inventory.catalog.complete(prefix, viewOf(options)).map((found) => this.#idOf(found)));
   }
 
   /** Nobody tells of those. */
@@ -204,33 +165,25 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
    * `LIMIT`; `CLOSED`
    * @throws StoreError when it can't be stored
    */
-  async push({ path }: ReceivedPackage, { signal }: PushCall): Promise<void> {
+  async push(pkg: ReceivedPackage, call: PushCall): Promise<void> {
     this.#assertOpen();
-    await using reader = await NupkgReader.open(path, { limits: this.#limits });
-    const nuspec = await nuspecOfPushed(reader);
-    await this.#turns.run(packageKey(nuspec), signal, async () => {
-      this.#assertOpen();
-      const known = this.#index.record(nuspec);
-      if (known !== undefined) return await this.#takeAgain(reader, nuspec, known, path, signal);
-      if (this.#catalog.versions >= this.#maxVersions)
-        throw new NuGetError('LIMIT', `the feed has ${this.#maxVersions} packages and takes no more`);
-      await verifyPackage(reader, nuspec, { checkContents: true, signal });
-      await this.#take(nuspec, path, signal);
-    });
+    await this.#publishing.push(pkg, call);
   }
 
   /** Unlists a version: searches don't show it any more, and who asks for it gets it all the same. */
-  delete(identity: PackageIdentity, call: PushCall): Promise<boolean> {
-    return this.#setListed(identity, false, call);
+  async delete(identity: PackageIdentity, call: PushCall): Promise<boolean> {
+    this.#assertOpen();
+    return this.#publishing.setListed(identity, false, call);
   }
 
-  relist(identity: PackageIdentity, call: PushCall): Promise<boolean> {
-    return this.#setListed(identity, true, call);
+  async relist(identity: PackageIdentity, call: PushCall): Promise<boolean> {
+    this.#assertOpen();
+    return this.#publishing.setListed(identity, true, call);
   }
 
   /** Waits for what is being pushed. May be called twice. */
   close(): Promise<void> {
-    this.#closing ??= this.#turns.idle().then(() => this.#index.close());
+    this.#closing ??= this.#publishing.idle().then(() => this.#inventory.close());
     return this.#closing;
   }
 
@@ -238,153 +191,19 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
     return this.close();
   }
 
-  async #load(): Promise<void> {
-    const recordOf = (id: string, version: string) => this.#recordOf(id, version);
-    for await (const slice of this.#index.records()) {
-      const records: PackageRecord[] = [];
-      for (const { key, record } of slice) {
-        if (record !== undefined) records.push(record);
-        else this.#logger.error('What is written down of {Package} is damaged', key);
-      }
-      this.#catalog.put(records, recordOf);
-    }
-    for (const identity of this.#index.arriving()) await this.#takeBack(identity);
-    await this.#keepAll();
-    await this.#recover();
-  }
-
-  /** The list of what is never evicted may be older than the index, or gone. */
-  async #keepAll(): Promise<void> {
-    const lost: string[] = [];
-    const keep = async (key: string) => {
-      if (!(await this.#store.keep(SOURCE, identityOf(key)))) lost.push(key);
-    };
-    let some: string[] = [];
-    for (const key of this.#catalog.keys()) {
-      if (some.push(key) < KEPT_AT_ONCE) continue;
-      await Promise.all(some.map(keep));
-      some = [];
-    }
-    await Promise.all(some.map(keep));
-    if (lost.length === 0) return;
-    const shown = lost.slice(0, LOST_SHOWN).join(', ');
-    this.#logger.error('The bytes of {Count} packages are gone: push them again ({Packages})', lost.length, shown);
-  }
-
-  /** The index may be older than what is kept, or gone. Whether a version was listed is lost with it. */
-  async #recover(): Promise<void> {
-    let recovered = 0;
-    // What could not be taken back is still on its way.
-    const known = [...this.#catalog.keys(), ...this.#index.arriving().map(packageKey)];
-    for await (const { id, version } of this.#store.keptBesides(SOURCE, known)) {
-      const identity = { id, version };
-      const stored = await this.#store.find(SOURCE, identity);
-      if (stored === undefined) continue;
-      await using reader = await NupkgReader.open(stored.source());
-      const record = recordOfPushed(await reader.nuspec(), stored, stored.lastModified);
-      await this.#index.put(identity, record);
-      this.#show(record);
-      recovered++;
-    }
-    if (recovered > 0)
-      this.#logger.warning('{Count} packages were not in the index: they are again, all of them listed', recovered);
-  }
-
-  /** Notes, bytes, index: what is interrupted at any point is found by its note, and seen by nobody. */
-  async #take(nuspec: Nuspec, path: string, signal: AbortSignal | undefined): Promise<void> {
-    const { id, version } = nuspec;
-    await this.#index.begin(nuspec);
-    let stored: StoredPackage;
-    try {
-      stored = await this.#store.adopt(SOURCE, nuspec, path, { keep: true, signal });
-    } catch (error) {
-      await this.#takeBack(nuspec);
-      throw error;
-    }
-    const record = recordOfPushed(nuspec, stored, new Date(this.#clock()));
-    await this.#index.put(nuspec, record);
-    this.#show(record);
-    this.#logger.information(
-      '{PackageId} {Version} was pushed: {Bytes} bytes',
-      id,
-      version.toFullString(),
-      stored.size,
-    );
-  }
-
-  /** A version that is here is a conflict, unless its bytes were lost and these are the same. */
-  async #takeAgain(
-    reader: NupkgReader,
-    nuspec: Nuspec,
-    known: PackageRecord,
-    path: string,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const isLost = (await this.#store.find(SOURCE, nuspec, { signal })) === undefined;
-    if (!isLost || (await reader.packageHash('sha512', signal)) !== known.packageHash?.value) {
-      const unlisted = known.listed ? '' : ', unlisted';
-      throw new NuGetError(
-        'CONFLICT',
-        `${known.id} ${known.version} is here already${unlisted}: versions never change`,
-      );
-    }
-    await this.#store.adopt(SOURCE, nuspec, path, { keep: true, signal });
-    this.#logger.warning('{PackageId} {Version} was lost and has been pushed again', known.id, known.version);
-  }
-
-  /** What can't be removed now is removed at the next start. */
-  async #takeBack(identity: PackageIdentity): Promise<void> {
-    try {
-      if (this.#index.record(identity) === undefined) await this.#store.remove(SOURCE, identity);
-      await this.#index.end(identity);
-    } catch (error) {
-      const { id, version } = identity;
-      this.#logger.warning('{PackageId} {Version} was not pushed, and could not be removed yet', id, version, error);
-    }
-  }
-
-  async #setListed(identity: PackageIdentity, listed: boolean, { signal }: PushCall): Promise<boolean> {
-    this.#assertOpen();
-    return await this.#turns.run(packageKey(identity), signal, async () => {
-      this.#assertOpen();
-      const record = this.#index.record(identity);
-      if (record === undefined) return false;
-      if (record.listed === listed) return true;
-      const changed = { ...record, listed };
-      await this.#index.put(identity, changed);
-      this.#show(changed);
-      this.#logger.information(
-        '{PackageId} {Version} was {Change}',
-        record.id,
-        record.version,
-        listed ? 'listed' : 'unlisted',
-      );
-      return true;
-    });
-  }
-
-  #show(record: PackageRecord): void {
-    this.#records.delete(record.id.toLowerCase());
-    this.#catalog.put([record], (id, version) => this.#recordOf(id, version));
-  }
-
   async #stored(identity: PackageIdentity, call: FeedCall | undefined): Promise<StoredPackage | undefined> {
     this.#assertOpen();
     const { id, version } = identity;
-    if (this.#catalog.version(id, keyOf(version)) === undefined) return undefined;
-    const stored = await this.#store.find(SOURCE, identity, call);
+    if (this.#inventory.catalog.version(id, keyOf(version)) === undefined) return undefined;
+    const stored = await this.#inventory.bytes(identity, call);
     if (stored !== undefined) return stored;
     this.#logger.error('The bytes of {PackageId} {Version} are gone: push it again', id, version.toNormalizedString());
     throw new FeedUnavailableError(this.name, `the bytes of ${id} ${version.toNormalizedString()} are gone`);
   }
 
-  #recordOf(id: string, version: string): PackageRecord | undefined {
-    return this.#index.recordAt(`${id}/${version}`);
-  }
-
   /** With the case that the version has that searches show. */
   #idOf({ package: pkg, face }: Found): string {
-    return this.#recordOf(pkg.key, face.version.version)?.id ?? pkg.key;
+    return this.#inventory.recordOf(pkg.key, face.version.version)?.id ?? pkg.key;
   }
 
   #answer<T>(value: T): Answer<T> {
@@ -396,9 +215,18 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
   }
 }
 
-function identityOf(key: string): PackageIdentity {
-  const [id = '', version = ''] = key.split('/');
-  return { id, version: NuGetVersion.parse(version) };
+function settingsOf(options: HostedFeedOptions): Settings {
+  const {
+    name = 'hosted',
+    maxVersions = DEFAULT_MAX_VERSIONS,
+    limits,
+    logger = nullLogger,
+    clock = Date.now,
+  } = options;
+  if (!Number.isSafeInteger(maxVersions) || maxVersions < 1)
+    throw new NuGetError('INVALID_OPTION', `maxVersions must be a whole number from 1, not ${maxVersions}`);
+  const maxNuspecBytes = limits?.maxNuspecBytes ?? MAX_NUSPEC_BYTES;
+  return { name, maxVersions, limits: { ...limits, maxNuspecBytes }, logger, clock };
 }
 
 function keyOf(version: PackageIdentity['version']): string {
