@@ -90,6 +90,7 @@ export interface PushCall extends FeedCall {
 }
 
 export interface Vulnerability {
+  /** Empty where that is a page of the source itself. */
   readonly advisoryUrl: string;
   /** 0 low, 1 moderate, 2 high, 3 critical. */
   readonly severity: number;

@@ -51,6 +51,6 @@ export interface PackageRecord {
         readonly alternatePackage?: { readonly id: string; readonly range: string } | undefined;
       }
     | undefined;
-  /** Severity: 0 low, 1 moderate, 2 high, 3 critical. */
+  /** Empty where that is a page of the feed. Severity: 0 low, 1 moderate, 2 high, 3 critical. */
   readonly vulnerabilities?: readonly { readonly advisoryUrl: string; readonly severity: number }[] | undefined;
 }

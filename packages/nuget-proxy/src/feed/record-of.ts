@@ -1,5 +1,6 @@
 import type { PackageMetadata, SearchResult } from '@granary/nuget';
 import type { DependencyGroupRecord, PackageRecord } from './package-record.js';
+import type { IsOwnUrl } from './upstream-addresses.js';
 
 /** Longest text that people read, in UTF-16 units; what is longer is cut. */
 const MAX_PROSE = 32_768;
@@ -15,11 +16,13 @@ const SEVERITIES = { low: 0, moderate: 1, high: 2, critical: 3 } as const;
 /**
  * What a source says about a version, as plain data without an address of the source in it. Texts are cut where they are
  * absurdly long; what a restore depends on (id, version, dependencies, hash) never is.
+ *
+ * @param isOwn which URLs are the source's own, and left out. Default none
  */
-export function recordOf(metadata: PackageMetadata): PackageRecord {
+export function recordOf(metadata: PackageMetadata, isOwn: IsOwnUrl = isNone): PackageRecord {
   const { packageHash, deprecation } = metadata;
   return {
-    ...sharedBy(metadata),
+    ...sharedBy(metadata, isOwn),
     listed: metadata.listed,
     published: metadata.published?.toISOString(),
     releaseNotes: prose(metadata.releaseNotes),
@@ -36,25 +39,27 @@ export function recordOf(metadata: PackageMetadata): PackageRecord {
         : { algorithm: packageHash.algorithm, value: packageHash.value },
     dependencyGroups: metadata.dependencyGroups.map(groupOf),
     deprecation: deprecationOf(deprecation),
-    vulnerabilities: vulnerabilitiesOf(metadata.vulnerabilities),
+    vulnerabilities: vulnerabilitiesOf(metadata.vulnerabilities, isOwn),
   };
 }
 
 /** The same for what a search shows of a package, which is less: neither dependencies nor when it was published. */
-export function recordOfHit(result: SearchResult): PackageRecord {
+export function recordOfHit(result: SearchResult, isOwn: IsOwnUrl = isNone): PackageRecord {
   return {
-    ...sharedBy(result),
+    ...sharedBy(result, isOwn),
     listed: true,
     packageTypes: result.packageTypes.length === 0 ? undefined : texts(result.packageTypes),
     downloads: result.totalDownloads,
     dependencyGroups: [],
     deprecation: deprecationOf(result.deprecation),
-    vulnerabilities: vulnerabilitiesOf(result.vulnerabilities),
+    vulnerabilities: vulnerabilitiesOf(result.vulnerabilities, isOwn),
   };
 }
 
 /** What searches and registrations say alike. */
-function sharedBy(said: PackageMetadata | SearchResult) {
+function sharedBy(said: PackageMetadata | SearchResult, isOwn: IsOwnUrl) {
+  const url = (value: string | undefined) =>
+    value !== undefined && value.length <= MAX_URL && !isOwn(value) ? value : undefined;
   return {
     id: said.id,
     version: said.version.toFullString(),
@@ -90,18 +95,22 @@ function deprecationOf(deprecation: PackageMetadata['deprecation']): PackageReco
   };
 }
 
-function vulnerabilitiesOf(known: PackageMetadata['vulnerabilities']): PackageRecord['vulnerabilities'] {
+function vulnerabilitiesOf(
+  known: PackageMetadata['vulnerabilities'],
+  isOwn: IsOwnUrl,
+): PackageRecord['vulnerabilities'] {
   if (known.length === 0) return undefined;
   return known
     .filter(({ advisoryUrl }) => advisoryUrl.length <= MAX_URL)
     .slice(0, MAX_ITEMS)
-    .map(({ advisoryUrl, severity }) => ({ advisoryUrl, severity: SEVERITIES[severity] }));
+    .map(({ advisoryUrl, severity }) => {
+      return { advisoryUrl: advisoryFrom(advisoryUrl, isOwn), severity: SEVERITIES[severity] };
+    });
 }
 
 const text = (value: string | undefined): string | undefined => cut(value, MAX_TEXT);
 const prose = (value: string | undefined): string | undefined => cut(value, MAX_PROSE);
-const url = (value: string | undefined): string | undefined =>
-  value !== undefined && value.length <= MAX_URL ? value : undefined;
+const isNone: IsOwnUrl = () => false;
 const texts = (values: readonly string[]): readonly string[] =>
   values.slice(0, MAX_ITEMS).map((value) => cut(value, MAX_TEXT) as string);
 
@@ -111,6 +120,9 @@ function cut(value: string | undefined, length: number): string | undefined {
   const last = value.charCodeAt(length - 1);
   return value.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length);
 }
+
+/** Where a vulnerability was published; empty for a page of the source. */
+export const advisoryFrom = (url: string, isOwn: IsOwnUrl): string => (isOwn(url) ? '' : url);
 
 /** Severity as records have it. */
 export const severityOf = (severity: keyof typeof SEVERITIES): number => SEVERITIES[severity];

@@ -26,6 +26,7 @@ import type { PackageRecord } from './package-record.js';
 import { recordOf } from './record-of.js';
 import { searchAnswerOf, vulnerabilitiesOf } from './said-by-source.js';
 import { SeenPackages } from './seen-packages.js';
+import { type IsOwnUrl, UpstreamAddresses } from './upstream-addresses.js';
 import { type ProviderCall, UpstreamCalls } from './upstream-calls.js';
 import { refusal } from './upstream-failures.js';
 import type { UpstreamFeedOptions } from './upstream-feed-options.js';
@@ -43,6 +44,7 @@ import {
 } from './upstream-questions.js';
 
 const MINUTE_MS = 60_000;
+const NO_ADDRESSES: readonly string[] = [];
 
 /**
  * One source, as far as it answers, and as far as it was seen when it doesn't. Answers are fresh for a while and are
@@ -58,6 +60,8 @@ export class UpstreamFeed implements FeedContent {
   readonly #seen: SeenPackages;
   /** By what they were made of. */
   readonly #vulnerabilities = new WeakMap<object, ReadonlyMap<string, readonly Vulnerability[]>>();
+  /** By what the source says. */
+  readonly #addresses = new WeakMap<readonly string[], UpstreamAddresses>();
   #closing: Promise<void> | undefined;
 
   constructor(options: UpstreamFeedOptions) {
@@ -105,7 +109,8 @@ export class UpstreamFeed implements FeedContent {
     const ask = this.#asking(async (provider, asked) => {
       const listed = await provider.listMetadata(id, asked);
       if (listed.length === 0) return undefined;
-      const records = listed.map(recordOf);
+      const isOwn = await this.#isOwn(provider, asked);
+      const records = listed.map((metadata) => recordOf(metadata, isOwn));
       this.#seen.noteRecords(records);
       return records;
     });
@@ -128,7 +133,8 @@ export class UpstreamFeed implements FeedContent {
   /** What the source finds; while it can't be asked, and never was asked that, what was seen of it and would be found. */
   async search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>> {
     const ask = this.#asking(async (provider, asked) => {
-      const answer = searchAnswerOf(await provider.search(query, options, asked), options);
+      const found = await provider.search(query, options, asked);
+      const answer = searchAnswerOf(found, options, await this.#isOwn(provider, asked));
       for (const { record } of answer.hits) this.#seen.note(record);
       return answer;
     });
@@ -143,7 +149,10 @@ export class UpstreamFeed implements FeedContent {
   }
 
   async vulnerabilities(call?: FeedCall): Promise<Answer<ReadonlyMap<string, readonly Vulnerability[]>> | undefined> {
-    const ask = this.#asking(async (provider, asked) => vulnerabilitiesOf(await provider.vulnerabilities(asked)));
+    const ask = this.#asking(async (provider, asked) => {
+      const known = await provider.vulnerabilities(asked);
+      return vulnerabilitiesOf(known, await this.#isOwn(provider, asked));
+    });
     const ttlMs = this.#options.vulnerabilitiesTtlMs ?? 30 * MINUTE_MS;
     const answer = await this.#unlessDead(() => this.#answers.ask({ ...vulnerabilities, ttlMs, ask }, call));
     if (answer === undefined) return undefined;
@@ -188,6 +197,17 @@ export class UpstreamFeed implements FeedContent {
 
   #asking<T>(work: (provider: Provider, call: ProviderCall) => Promise<T>): Question<T>['ask'] {
     return (call) => this.#calls.run(call, work);
+  }
+
+  /** What the source says of itself was fetched on the way to its answer. */
+  async #isOwn(provider: Provider, call: ProviderCall): Promise<IsOwnUrl> {
+    const urls = (await provider.addresses?.(call)) ?? NO_ADDRESSES;
+    let addresses = this.#addresses.get(urls);
+    if (addresses === undefined) {
+      addresses = new UpstreamAddresses(urls);
+      this.#addresses.set(urls, addresses);
+    }
+    return addresses.has.bind(addresses);
   }
 
   /**

@@ -43,7 +43,10 @@ export interface NuGetHandlerOptions {
   readonly publicUrl?: string | undefined;
   /** Where the feeds lie. Default `/nuget`. */
   readonly prefix?: string | undefined;
-  /** Hosts (with ports) that no document may send clients to. Default: none. */
+  /**
+   * Hosts (with ports) that no document may send clients to, such as those of the sources' URLs; what their indexes name on
+   * other hosts is left out by their feeds. Default: none.
+   */
   readonly upstreamHosts?: ReadonlySet<string> | undefined;
   /** What a feed offers beside packages. Default: everything. */
   readonly offers?: ((feed: FeedContent) => ServiceIndexOptions) | undefined;

@@ -97,6 +97,41 @@ describe('every URL in every document leads to something here, and to no upstrea
     }
   });
 
+  it('over an upstream whose index names other hosts, which have things of authors, too', async () => {
+    await using proxied = await ProxiedUpstream.start();
+    const { server, upstream } = proxied;
+    const elsewhere = upstream.url.replace('127.0.0.1', 'localhost');
+    const { host } = new URL(elsewhere);
+    upstream.settings.origin = elsewhere;
+    const own = `${elsewhere}/v3`;
+    await upstream.packages.add({
+      id: 'My.Package',
+      version: '1.0.0',
+      metadata: {
+        iconUrl: `${own}/flat/my.package/1.0.0/icon`,
+        licenseUrl: `${own}/details/my.package/1.0.0/license`,
+        projectUrl: `${elsewhere}/authors/project`,
+      },
+    });
+    upstream.settings.vulnerabilities = [
+      { id: 'My.Package', severity: 1, url: `${own}/details/my.package/1.0.0#advisory`, versions: '(, )' },
+    ];
+    const documents = await documentsOf(
+      server,
+      ['/v3/index.json', '/up/v3/index.json', ...V2_LISTS.map((list) => `/up/v2/${list}`)].map(
+        (path) => server.url + path,
+      ),
+      [{ id: 'My.Package', version: '1.0.0' }],
+      new Set([...OUTWARD, host]),
+    );
+    const isMetadata = ({ url }: { readonly url: string }) => !/\.nu(?:pkg|spec)$|\/(?:package|download)\//.test(url);
+    const leaking = documents.filter((document) => isMetadata(document) && document.answer.body.includes(own));
+    expect(leaking.map(({ url }) => url)).toEqual([]);
+    const projects = documents.filter(({ answer }) => answer.body.includes(`${elsewhere}/authors/project`));
+    for (const part of ['/v3/registration/', '/v3/search', '/v3/details/', '/v2/FindPackagesById'])
+      expect(projects.map(({ url }) => url)).toContainEqual(expect.stringContaining(part));
+  });
+
   it('of a feed with more versions than an index has in it', async () => {
     const records = Array.from({ length: 130 }, (_, i) => record('My.Package', `1.${i}.0-Beta`));
     const feed = new MemoryFeed();

@@ -40,4 +40,9 @@ export interface Provider {
   delete(identity: PackageIdentity, options?: PushOptions): Promise<boolean>;
   /** Undefined when the source doesn't tell any. */
   vulnerabilities(options?: CallOptions): Promise<VulnerabilityIndex | undefined>;
+  /**
+   * The URLs below which the source has what its protocol is made of, as far as it names them: the same list for as long as
+   * they are the same. A provider without this knows only that of the source.
+   */
+  addresses?(options?: CallOptions): Promise<readonly string[]>;
 }

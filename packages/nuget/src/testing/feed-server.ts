@@ -119,7 +119,7 @@ export class FeedServer implements AsyncDisposable {
     const refused = this.#refused(request);
     if (refused !== undefined) return refused;
     const { packages, settings } = this;
-    const root = `http://${request.headers.host ?? new URL(this.url).host}`;
+    const root = settings.origin ?? `http://${request.headers.host ?? new URL(this.url).host}`;
     const v2 = `${root}${V2}`;
     if (isBelow(request.path, V2)) {
       const endless = faults.find((fault) => fault.kind === 'endless');

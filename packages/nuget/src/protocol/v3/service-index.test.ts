@@ -44,6 +44,24 @@ describe('a service index', () => {
     expect(parse('\u{feff}{"version":"3.0.0","resources":[]}').url).toBe(URL);
   });
 
+  it('knows where everything lies, whatever it is', () => {
+    const all = index(
+      resource('SearchQueryService', 'https://search.test/query'),
+      resource('SearchQueryService/3.5.0', 'https://search.test/query'),
+      resource('PackageDetailsUriTemplate/5.1.0', 'https://www.test/packages/{id}/{version}?_src=template'),
+      resource('Unheard.Of/1.0.0', '../flat/'),
+      resource('Other/1.0.0', 'file:///etc/passwd'),
+      resource('{None}', '{nothing}'),
+      resource('None', 7),
+    );
+    expect(all.addresses).toEqual([
+      URL,
+      'https://search.test/query',
+      'https://www.test/packages/',
+      'https://feed.test/flat/',
+    ]);
+  });
+
   it('gives the best type that it has of each resource', () => {
     const all = index(
       resource('RegistrationsBaseUrl', 'https://feed.test/plain'),

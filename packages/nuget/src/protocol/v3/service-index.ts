@@ -44,11 +44,19 @@ const ANY_CLIENT = NuGetVersion.parse('0.0.0');
 export class ServiceIndex {
   readonly url: string;
   readonly version: NuGetVersion;
+  /** Where it lies itself, and its resources, whatever their type; of templates what comes before their first hole. */
+  readonly addresses: readonly string[];
   readonly #endpoints: ReadonlyMap<string, readonly ServiceEndpoint[]>;
 
-  private constructor(url: string, version: NuGetVersion, endpoints: ReadonlyMap<string, readonly ServiceEndpoint[]>) {
+  private constructor(
+    url: string,
+    version: NuGetVersion,
+    endpoints: ReadonlyMap<string, readonly ServiceEndpoint[]>,
+    addresses: readonly string[],
+  ) {
     this.url = url;
     this.version = version;
+    this.addresses = addresses;
     this.#endpoints = endpoints;
   }
 
@@ -68,14 +76,18 @@ export class ServiceIndex {
     if (!Array.isArray(document['resources'])) throw refuse('it has no resources');
 
     const endpoints = new Map<string, ServiceEndpoint[]>();
+    const addresses = new Set([url]);
     for (const value of document['resources']) {
       const resource = asObject(value);
-      if (resource !== undefined) addResource(endpoints, resource, url);
+      if (resource === undefined) continue;
+      addResource(endpoints, resource, url);
+      const address = addressOf(resource, url);
+      if (address !== undefined) addresses.add(address);
     }
     for (const list of endpoints.values()) {
       list.sort((a, b) => NuGetVersion.compare(b.clientVersion, a.clientVersion));
     }
-    return new ServiceIndex(url, version, endpoints);
+    return new ServiceIndex(url, version, endpoints, [...addresses]);
   }
 
   /**
@@ -106,6 +118,10 @@ function addResource(endpoints: Map<string, ServiceEndpoint[]>, resource: JsonOb
       else list.push({ url, text, clientVersion });
     }
   }
+}
+
+function addressOf(resource: JsonObject, base: string): string | undefined {
+  return httpUrl(asTexts(resource['@id'])[0]?.split('{', 1)[0], base);
 }
 
 function clientVersions(value: unknown): readonly NuGetVersion[] {

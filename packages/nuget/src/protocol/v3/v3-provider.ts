@@ -129,6 +129,10 @@ export class V3Provider implements Provider {
     return await readRepositorySignatures(this.#source, options);
   }
 
+  async addresses(options?: CallOptions): Promise<readonly string[]> {
+    return (await this.#source.index(options)).addresses;
+  }
+
   /** Web pages and readmes that belong to packages. */
   async pages(options?: CallOptions): Promise<PackagePages> {
     return new PackagePages(await this.#source.index(options), this.#source.clientVersion);

@@ -42,6 +42,8 @@ export interface FeedSettings {
   apiKey: string | undefined;
   /** Whether a delete hides a version or forgets it. Default `unlist`. */
   deletes: 'unlist' | 'remove';
+  /** What documents lead to, for a feed that is spread over hosts: `http://localhost:12345`. Default: where they were asked for. */
+  origin: string | undefined;
   /** Offers a list of certificates, which NuGet accepts from https sources only. Default false. */
   repositorySignatures: boolean;
   vulnerabilities: readonly FeedVulnerability[];
@@ -70,6 +72,7 @@ export function defaultSettings(options: FeedServerOptions): FeedSettings {
     credentials: options.credentials,
     apiKey: options.apiKey,
     deletes: options.deletes ?? 'unlist',
+    origin: options.origin,
     repositorySignatures: options.repositorySignatures ?? false,
     vulnerabilities: options.vulnerabilities ?? [],
     withoutResources: options.withoutResources,

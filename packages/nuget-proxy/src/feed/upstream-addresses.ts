@@ -1,0 +1,41 @@
+/** Whether a URL is one of the source's own, rather than one that an author gave. */
+export type IsOwnUrl = (url: string) => boolean;
+
+/** A document of a folder, which has others beside it. */
+const DOCUMENT = /\/[^/]+\.[^/.]+$/;
+
+/**
+ * Where a source has what its protocol is made of: its documents, packages, icons, and its pages about packages. These
+ * may lie on other hosts than the one of its URL, which have other things too: what its index names counts, with all below
+ * it.
+ */
+export class UpstreamAddresses {
+  /** By host (with its port); in lower case, with a slash at the end where what begins alike may be something else. */
+  readonly #folders = new Map<string, Set<string>>();
+
+  /** @param urls http or https */
+  constructor(urls: readonly string[]) {
+    for (const url of urls) {
+      if (!URL.canParse(url)) continue;
+      const { host, pathname } = new URL(url);
+      const folders = this.#folders.get(host) ?? new Set<string>();
+      folders.add(folderOf(pathname.toLowerCase()));
+      this.#folders.set(host, folders);
+    }
+  }
+
+  has(url: string): boolean {
+    if (!URL.canParse(url)) return false;
+    const { host, pathname } = new URL(url);
+    const folders = this.#folders.get(host);
+    if (folders === undefined) return false;
+    const path = `${pathname.toLowerCase()}/`;
+    for (const folder of folders) if (path.startsWith(folder)) return true;
+    return false;
+  }
+}
+
+function folderOf(path: string): string {
+  if (path.endsWith('/')) return path;
+  return DOCUMENT.test(path) ? path.slice(0, path.lastIndexOf('/') + 1) : `${path}/`;
+}
