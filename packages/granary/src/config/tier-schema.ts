@@ -135,6 +135,7 @@ const redis = z.strictObject({
   group: optionalText(/^\S+$/, 'a name, or empty', 'The name of the group that the Sentinels watch over.'),
   username: optionalText(/^\S+$/, 'a name, or empty', 'The user, instead of the one in the URL.'),
   password_file: path('A file with the password; read again when a connection is lost.'),
+  sentinel_password_file: path('A file with the password that the Sentinels want; read at the start.'),
   prefix: text(/^\S+$/, 'a text that is not empty', 'In front of every key.', 'granary:'),
   max_blob_size: size('64KiB', 'Largest blob that is kept there; 0 keeps action results alone.'),
   ttl: duration('0', 'How long Redis keeps what is stored; 0 is for as long as it has room.'),

@@ -105,6 +105,7 @@ async function openS3(config: S3TierConfig, place: string, logger: Logger): Prom
 async function openRedis(config: RedisTierConfig, place: string): Promise<Tier> {
   const { openRedisTier } = await import('@granary/blobs/redis');
   const [first = '', ...others] = config.urls;
+  const sentinelPassword = await read(`${place}.sentinel_password_file`, config.sentinel_password_file);
   return openRedisTier({
     ...commonOf(config),
     connection: {
@@ -113,6 +114,7 @@ async function openRedis(config: RedisTierConfig, place: string): Promise<Tier> 
       group: config.group,
       username: config.username,
       passwordFile: config.password_file,
+      sentinelPassword: sentinelPassword?.toString().trim(),
       tls: await tlsOf(config, place),
     },
     prefix: config.prefix,
