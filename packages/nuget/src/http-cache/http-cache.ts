@@ -7,7 +7,7 @@ import { NuGetError } from '../errors.js';
 import { CacheJanitor, type CacheScan } from './cache-janitor.js';
 import { entryName, FILE_SUFFIX, sourceFolder, VALIDATORS_SUFFIX } from './cache-names.js';
 import { CachedFile } from './cached-file.js';
-import { SMALL_BYTES, SmallFiles } from './small-files.js';
+import { SmallFiles, WHOLE_BYTES } from './small-files.js';
 import { createTemporary, type TemporaryFile } from './temporary-files.js';
 import { readValidators, type StoredValidators, type Validators, writeValidators } from './validators.js';
 
@@ -27,6 +27,8 @@ export interface CacheSetOptions<V extends Validators = Validators> {
   readonly validators?: V | undefined;
   /** When it came from the source, in milliseconds since 1970. Default: now. */
   readonly modifiedAt?: number | undefined;
+  /** Hash of the content in base64, for whoever has it already. */
+  readonly sha512?: string | undefined;
 }
 
 /** What is known of a temporary file that is to be kept. */
@@ -252,20 +254,19 @@ export class HttpCache implements AsyncDisposable {
     return write;
   }
 
-  /** Whether a file was written without the thread pool, as small ones are where the folder is there and that is fast. */
+  /** Whether a file was written the short way, as those in one piece are where the folder is there and that is fast. */
   async #setSmall(source: string, key: string, bytes: Uint8Array, options: CacheSetOptions): Promise<boolean> {
-    if (this.#closed || bytes.length > SMALL_BYTES || !this.#small.areFast) return false;
-    const { modifiedAt = this.#clock(), validators } = options;
+    if (this.#closed || bytes.length > WHOLE_BYTES || !this.#small.areFast) return false;
+    const { modifiedAt = this.#clock(), validators, sha512 } = options;
     const base = this.#base(source, key);
     try {
-      this.#small.write(dirname(base), `${base}${FILE_SUFFIX}`, bytes, modifiedAt);
+      await this.#small.write(dirname(base), `${base}${FILE_SUFFIX}`, bytes, modifiedAt);
     } catch {
       // The longer way makes the folder, or says what is wrong.
       return false;
     }
     this.#janitor.used(bytes.length);
-    const sha512 = createHash('sha512').update(bytes).digest('base64');
-    await this.#writeValidators(base, validators && { ...validators, sha512 });
+    await this.#writeValidators(base, validators && { ...validators, sha512: sha512 ?? sha512Of(bytes) });
     return true;
   }
 
@@ -294,7 +295,7 @@ export class HttpCache implements AsyncDisposable {
   async #writeValidators(base: string, validators: StoredValidators | undefined): Promise<void> {
     const path = `${base}${VALIDATORS_SUFFIX}`;
     if (!this.#small.areFast) return writeValidators(path, validators);
-    if (validators !== undefined) this.#small.write(dirname(base), path, Buffer.from(JSON.stringify(validators)));
+    if (validators !== undefined) this.#small.overwrite(path, Buffer.from(JSON.stringify(validators)));
     else if (this.#small.has(path)) await rm(path, { force: true });
   }
 }
@@ -330,6 +331,10 @@ async function writeAll({ handle }: TemporaryFile, chunk: Uint8Array): Promise<v
   for (let offset = 0; offset < chunk.length; ) {
     offset += (await handle.write(chunk, offset)).bytesWritten;
   }
+}
+
+function sha512Of(bytes: Uint8Array): string {
+  return createHash('sha512').update(bytes).digest('base64');
 }
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code;

@@ -33,6 +33,28 @@ it('are written in place of what is there, as old as they should be', () => {
   expect([files.has(path), files.has(join(folder, 'b'))]).toEqual([true, false]);
 });
 
+it('may be longer, and still come into place as a whole', async () => {
+  const bytes = Buffer.alloc(200_000, 'granary');
+  const path = join(folder, 'a');
+  files.write(folder, path, Buffer.from('one'), 5000);
+  const written = files.write(folder, path, bytes, 7000);
+  expect(readFileSync(path, 'utf8')).toBe('one');
+  await written;
+  expect(readFileSync(path).equals(bytes)).toBe(true);
+  expect(modified(path)).toBe(7000);
+  mkdirSync(join(folder, 'b'));
+  await expect(files.write(folder, join(folder, 'b'), bytes)).rejects.toThrow(/EISDIR|EPERM|EEXIST/);
+  expect(readdirSync(folder)).toEqual(['a', 'b']);
+});
+
+it('are overwritten where they are, and no byte of what was longer stays', () => {
+  const path = join(folder, 'a');
+  files.overwrite(path, Buffer.from('something'));
+  files.overwrite(path, Buffer.from('else'));
+  expect(readFileSync(path, 'utf8')).toBe('else');
+  expect(readdirSync(folder)).toEqual(['a']);
+});
+
 it('leave nothing behind that could not be moved into place', () => {
   mkdirSync(join(folder, 'a'));
   expect(() => files.write(folder, join(folder, 'a'), Buffer.from('x'))).toThrow(/EISDIR|EPERM|EEXIST/);

@@ -21,6 +21,10 @@ const CONTENT = buildPackage({
   version: '1.0.0',
   files: { 'lib/net8.0/a.dll': Buffer.from(Array.from({ length: 5000 }, (_, i) => (i * i) % 251)) },
 });
+/** Too long to be kept in memory as a whole. */
+const NOISE = Buffer.concat(Array.from({ length: 20_000 }, (_, i) => createHash('sha256').update(`${i}`).digest()));
+const LONG = buildPackage({ id: 'Test.Package', version: '1.0.0', files: { 'lib/net8.0/a.dll': NOISE } });
+const LONG_OTHER = buildPackage({ id: 'Test.Package', version: '1.0.1', files: { 'lib/net8.0/a.dll': NOISE } });
 const BETA = buildPackage({ id: 'Test.Package', version: '2.0.0-beta' });
 const INSTANT = { setTimeout: (callback: () => void) => setImmediate(callback), clearTimeout: () => {} };
 
@@ -316,63 +320,100 @@ describe('a package', () => {
     expect(nupkgs()).toHaveLength(2);
     expect(await source.isCached('Test.Package', '1.0.0')).toBe(true);
   });
+});
+
+describe.each([
+  ['short', CONTENT],
+  ['long', LONG],
+])('a %s package', (_, content) => {
+  beforeEach(async () => {
+    await server.close();
+    server = await startFeedServer({ packages: [content] });
+  });
+  const left = (folder: string) => readdirSync(folder).filter((name) => name.startsWith('.granary-'));
+
+  it('is kept, handed out as it is and told as what it is', async () => {
+    const download = await repository().downloadPackage('Test.Package', '1.0.0');
+    const sha512 = createHash('sha512').update(content).digest('base64');
+    expect(download).toMatchObject({ size: content.length, sha512, path: cachedPath(), fromCache: false });
+    expect((await download?.nuspec())?.id).toBe('Test.Package');
+    expect((await buffer(download as PackageDownload)).equals(content)).toBe(true);
+    expect(readFileSync(cachedPath()).equals(content)).toBe(true);
+    expect(statSync(cachedPath()).mtimeMs).toBe(local.time.clock());
+    expect(left(dirname(cachedPath()))).toEqual([]);
+    server.requests.clear();
+    const again = await repository().downloadPackage('Test.Package', '1.0.0');
+    expect(again).toMatchObject({ sha512, fromCache: true });
+    expect((await buffer(again as PackageDownload)).equals(content)).toBe(true);
+    expect(nupkgs()).toHaveLength(0);
+  });
 
   it('goes to the caller only with directDownload, verified all the same', async () => {
-    const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith('.granary-'));
-    const before = left();
+    const before = left(tmpdir());
     const source = repository();
-    const download = await source.downloadPackage('Test.Package', '1.0.0', context({ directDownload: true }));
+    const direct = context({ directDownload: true });
+    const download = await source.downloadPackage('Test.Package', '1.0.0', direct);
     expect(download?.path).toBeUndefined();
-    expect((await buffer(download as PackageDownload)).equals(CONTENT)).toBe(true);
+    expect((await buffer(download as PackageDownload)).equals(content)).toBe(true);
     expect(await source.isCached('Test.Package', '1.0.0')).toBe(false);
-    server.fault(/\.nupkg/, { kind: 'replace', body: BETA });
-    await expect(
-      source.downloadPackage('Test.Package', '1.0.0', context({ directDownload: true })),
-    ).rejects.toMatchObject({ code: 'INVALID_PACKAGE' });
-    expect(left()).toEqual(before);
+    server.fault(/\.nupkg/, { kind: 'replace', body: content === LONG ? LONG_OTHER : BETA });
+    await expect(source.downloadPackage('Test.Package', '1.0.0', direct)).rejects.toMatchObject({
+      code: 'INVALID_PACKAGE',
+    });
+    expect(left(tmpdir())).toEqual(before);
+  });
+
+  it('leaves nothing in the cache when it is another one', async () => {
+    server.fault(/\.nupkg/, { kind: 'replace', body: content === LONG ? LONG_OTHER : BETA });
+    const source = repository();
+    await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'INVALID_PACKAGE' });
+    expect(await source.isCached('Test.Package', '1.0.0')).toBe(false);
+    expect(left(dirname(cachedPath()))).toEqual([]);
   });
 
   it('comes without a cache on disk too, and where the disk cannot be written to', async () => {
     const memoryOnly = repository({ cache: local.cache() });
     const [a, b] = await Promise.all([1, 2].map(() => bytes(memoryOnly.downloadPackage('Test.Package', '1.0.0'))));
-    expect(a?.equals(CONTENT) && b?.equals(CONTENT)).toBe(true);
+    expect(a?.equals(content) && b?.equals(content)).toBe(true);
     expect(nupkgs()).toHaveLength(1);
     const file = join(local.folder, 'file');
     writeFileSync(file, '');
     const blocked = repository({ cache: local.cache({ disk: { folder: file } }) });
-    expect((await bytes(blocked.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
-    expect(local.logs.join('\n')).toContain('the cache cannot be written to');
+    expect((await bytes(blocked.downloadPackage('Test.Package', '1.0.0')))?.equals(content)).toBe(true);
+    expect(local.logs.join('\n')).toMatch(/warning: .*(the cache cannot be written to|Could not cache "?nupkg_test)/);
+  });
+
+  it('goes to the caller although the disk does not take it, and leaves nothing behind', async () => {
+    for (const method of ['keep', 'set'] as const) {
+      const original = HttpCache.prototype[method] as (...args: unknown[]) => Promise<number>;
+      vi.spyOn(HttpCache.prototype, method).mockImplementation(async function (this: HttpCache, ...args: unknown[]) {
+        if (args.some((arg) => String(arg).startsWith('nupkg_'))) throw new Error('no space left');
+        return original.apply(this, args);
+      });
+    }
+    const download = await repository().downloadPackage('Test.Package', '1.0.0');
+    expect(download?.path).toBeUndefined();
+    expect((await buffer(download as PackageDownload)).equals(content)).toBe(true);
+    expect(local.logs.join('\n')).toMatch(/warning: Could not cache "?nupkg_test\.package\.1\.0\.0/);
+    expect(left(dirname(cachedPath()))).toEqual([]);
   });
 });
 
-describe('a package that the disk does not take', () => {
-  it('goes to the caller all the same, and leaves nothing behind', async () => {
-    const { keep } = HttpCache.prototype;
-    vi.spyOn(HttpCache.prototype, 'keep').mockImplementation(async function (this: HttpCache, ...args) {
-      if (args[2].startsWith('nupkg_')) throw new Error('no space left');
-      return keep.apply(this, args);
-    });
-    const download = await repository().downloadPackage('Test.Package', '1.0.0');
-    expect(download?.path).toBeUndefined();
-    expect((await buffer(download as PackageDownload)).equals(CONTENT)).toBe(true);
-    expect(local.logs.join('\n')).toMatch(/warning: Could not cache "?nupkg_test\.package\.1\.0\.0/);
-    expect(readdirSync(dirname(cachedPath())).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+it('writes a long package to its end, however little the disk takes at once', async () => {
+  await server.close();
+  server = await startFeedServer({ packages: [LONG] });
+  const handle = await open(join(local.folder, 'probe'), 'w');
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const short = vi.spyOn(prototype, 'writev').mockImplementationOnce(async function (this: FileHandle, buffers) {
+    const [first] = buffers as Buffer[];
+    const { bytesWritten } = await this.write(first!, 0, 7);
+    return { bytesWritten, buffers };
   });
-
-  it('is written to its end, however little the disk takes at once', async () => {
-    const handle = await open(join(local.folder, 'probe'), 'w');
-    const prototype = Object.getPrototypeOf(handle) as FileHandle;
-    await handle.close();
-    const short = vi.spyOn(prototype, 'writev').mockImplementationOnce(async function (this: FileHandle, buffers) {
-      const [first] = buffers as Buffer[];
-      const { bytesWritten } = await this.write(first!, 0, 7);
-      return { bytesWritten, buffers };
-    });
-    const download = await repository().downloadPackage('Test.Package', '1.0.0');
-    expect(short).toHaveBeenCalled();
-    expect((await buffer(download as PackageDownload)).equals(CONTENT)).toBe(true);
-    expect(readFileSync(cachedPath()).equals(CONTENT)).toBe(true);
-  });
+  const download = await repository().downloadPackage('Test.Package', '1.0.0');
+  expect(short).toHaveBeenCalled();
+  expect((await buffer(download as PackageDownload)).equals(LONG)).toBe(true);
+  expect(readFileSync(cachedPath()).equals(LONG)).toBe(true);
 });
 
 describe('what is told of a source', () => {

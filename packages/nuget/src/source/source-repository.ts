@@ -186,7 +186,7 @@ export class SourceRepository implements AsyncDisposable {
     const download = await this.downloadPackage(id, version, options);
     if (download === undefined) return undefined;
     try {
-      await using reader = await NupkgReader.open(download.handle);
+      await using reader = await NupkgReader.open(download.bytes);
       return await reader.nuspecBytes();
     } finally {
       download.destroy();

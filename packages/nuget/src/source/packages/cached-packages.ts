@@ -60,7 +60,7 @@ export class CachedPackages {
       if (hash !== undefined && !isSha512(hash)) await verifyPackage(file.handle, identity, { hash, signal });
       logger.debug('{PackageId} {Version} of {Source} is in the cache', id, version, source);
       const { handle, size, path } = file;
-      return new OpenPackage({ identity, source, handle, size, path, sha512, fromCache: true });
+      return new OpenPackage({ identity, source, bytes: handle, size, path, sha512, fromCache: true });
     } catch (error) {
       await file.close();
       if (options.signal?.aborted) throw error;

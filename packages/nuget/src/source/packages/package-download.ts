@@ -4,11 +4,14 @@ import type { PackageIdentity } from '../../package-identity.js';
 import { NupkgReader } from '../../packages/nupkg-reader.js';
 import type { Nuspec } from '../../packages/nuspec.js';
 
+/** Where a package lies that is open: in a file, or in memory where it is short. */
+export type PackageBytes = FileHandle | Buffer;
+
 export interface OpenPackageInit {
   readonly identity: PackageIdentity;
   /** Name of the source. */
   readonly source: string;
-  readonly handle: FileHandle;
+  readonly bytes: PackageBytes;
   readonly size: number;
   /** Where it is cached; undefined when it isn't. */
   readonly path: string | undefined;
@@ -19,7 +22,7 @@ export interface OpenPackageInit {
   readonly fromCache: boolean;
 }
 
-/** A package in an open file, which is closed when the last of those who read it is done. */
+/** A package in memory or an open file, which is closed when the last of those who read it is done. */
 export class OpenPackage {
   readonly init: OpenPackageInit;
   #users: number;
@@ -34,15 +37,16 @@ export class OpenPackage {
   }
 
   async release(): Promise<void> {
-    if (--this.#users === 0) await this.init.handle.close();
+    const { bytes } = this.init;
+    if (--this.#users === 0 && !Buffer.isBuffer(bytes)) await bytes.close();
   }
 }
 
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * A whole, verified package as a stream from the file that it lies in: read it to its end or destroy it. It stays what it
- * is, whatever becomes of the cache meanwhile.
+ * A whole, verified package as a stream: read it to its end or destroy it. It stays what it is, whatever becomes of the
+ * cache meanwhile.
  */
 export class PackageDownload extends Readable {
   readonly identity: PackageIdentity;
@@ -71,9 +75,9 @@ export class PackageDownload extends Readable {
     this.#opened = opened;
   }
 
-  /** The open file, for whoever reads it in another way before the stream is destroyed. */
-  get handle(): FileHandle {
-    return this.#opened.init.handle;
+  /** What a `NupkgReader` can be opened with, before the stream is destroyed. Not to be changed. */
+  get bytes(): PackageBytes {
+    return this.#opened.init.bytes;
   }
 
   /**
@@ -83,7 +87,7 @@ export class PackageDownload extends Readable {
   async nuspec(): Promise<Nuspec> {
     const known = this.#opened.init.nuspec;
     if (known !== undefined) return known;
-    await using reader = await NupkgReader.open(this.handle);
+    await using reader = await NupkgReader.open(this.bytes);
     return await reader.nuspec();
   }
 
@@ -105,10 +109,13 @@ export class PackageDownload extends Readable {
       return;
     }
     const chunk = Buffer.allocUnsafeSlow(wanted);
-    const { bytesRead } = await this.#opened.init.handle.read(chunk, 0, wanted, this.#position);
+    const { bytes } = this;
+    const read = Buffer.isBuffer(bytes)
+      ? bytes.copy(chunk, 0, this.#position)
+      : (await bytes.read(chunk, 0, wanted, this.#position)).bytesRead;
     if (this.destroyed) return;
-    if (bytesRead === 0) throw new Error(`the file of ${this.identity.id} became shorter while it was read`);
-    this.#position += bytesRead;
-    this.push(bytesRead === wanted ? chunk : chunk.subarray(0, bytesRead));
+    if (read === 0) throw new Error(`the file of ${this.identity.id} became shorter while it was read`);
+    this.#position += read;
+    this.push(read === wanted ? chunk : chunk.subarray(0, read));
   }
 }
