@@ -67,7 +67,7 @@ describe('an upload', () => {
 
   it('remembers a sync in the background that failed', async () => {
     const fileSystem = new FaultyFileSystem();
-    const store = await stores.open({ fileSystem });
+    const store = await stores.open({ fileSystem, directBytes: 0 });
     let syncs = 0;
     fileSystem.fault = (operation) => (operation === 'datasync' && syncs++ === 0 ? systemError('EIO') : undefined);
     const { digest, bytes } = blobOf(20 * 1024 * KIB);

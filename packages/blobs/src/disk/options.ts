@@ -36,6 +36,11 @@ export interface DiskBlobStoreOptions {
   readonly durability?: Durability;
   /** Blobs up to this size lie in the index's file instead of files of their own. Default 32 KiB (decision 001), at most 256 KiB. */
   readonly smallBlobBytes?: number;
+  /**
+   * Uploads of this size and larger ones are written past the page cache, where the file system can do that (decision
+   * 011). Default 16 MiB; 0 for none.
+   */
+  readonly directBytes?: number;
   /** How long an upload waits for the janitor to make room before it fails. Default 2 000. */
   readonly spaceWaitMs?: number;
   /** Time between looks at the free space and between writes of what was used. Default 2 000; 0 switches them off. */
@@ -69,6 +74,7 @@ export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
     minAgeMs: 30_000,
     durability: 'data',
     smallBlobBytes: 32 * 1024,
+    directBytes: 16 * MIB,
     spaceWaitMs: 2_000,
     housekeepingMs: 2_000,
     name: 'disk',
@@ -88,6 +94,7 @@ export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
   wholeNumber('minFreeBytes', resolved.minFreeBytes, 0);
   wholeNumber('minAgeMs', resolved.minAgeMs, 0);
   wholeNumber('smallBlobBytes', resolved.smallBlobBytes, 0, MIB / 4);
+  wholeNumber('directBytes', resolved.directBytes, 0);
   wholeNumber('spaceWaitMs', resolved.spaceWaitMs, 0);
   wholeNumber('housekeepingMs', resolved.housekeepingMs, 0);
   return resolved;

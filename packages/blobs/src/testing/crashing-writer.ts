@@ -11,7 +11,12 @@ const [directory = '', durability = 'data', round = '0'] = process.argv.slice(2)
 const SIZES = [10, 3000, 32_768, 32_769, 100_000, 700_000];
 const WRITERS = 8;
 
-const store = await DiskBlobStore.open({ directory, durability: durability as Durability, maxBytes: 2 ** 30 });
+const store = await DiskBlobStore.open({
+  directory,
+  durability: durability as Durability,
+  maxBytes: 2 ** 30,
+  directBytes: 256 * 1024,
+});
 
 async function write(writer: number): Promise<void> {
   for (let i = 0; ; i++) {

@@ -4,6 +4,7 @@ export type FileOperation =
   | 'openToRead'
   | 'readNow'
   | 'create'
+  | 'createDirect'
   | 'rename'
   | 'unlink'
   | 'status'
@@ -14,6 +15,7 @@ export type FileOperation =
   | 'read'
   | 'write'
   | 'datasync'
+  | 'truncate'
   | 'fileStatus'
   | 'close';
 
@@ -41,6 +43,11 @@ export class FaultyFileSystem implements FileSystem {
   async create(path: string): Promise<OpenFile> {
     this.#step('create', path);
     return this.#wrap(await nodeFileSystem.create(path), path);
+  }
+
+  async createDirect(path: string): Promise<OpenFile> {
+    this.#step('createDirect', path);
+    return this.#wrap(await nodeFileSystem.createDirect(path), path);
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -92,6 +99,10 @@ export class FaultyFileSystem implements FileSystem {
       datasync: async () => {
         step('datasync');
         await file.datasync();
+      },
+      truncate: async (length) => {
+        step('truncate');
+        await file.truncate(length);
       },
       status: () => {
         step('fileStatus');

@@ -131,6 +131,7 @@ describe('a configuration', () => {
       min_free: 2 ** 30,
       min_age: 30_000,
       durability: 'data',
+      direct_io: 16 * 2 ** 20,
     });
     expect(config.limits.max_batch_total_size).toBe(4 * 2 ** 20 - 64 * 2 ** 10);
     expect(config.cas.digest_functions).toEqual(['sha256', 'blake3']);

@@ -50,6 +50,7 @@ export const configSchema = z.strictObject({
       'data',
       'What is synced to the disk before an upload is acknowledged: nothing, its bytes and its index entry, or the name of its file too.',
     ),
+    direct_io: size('16MiB', 'Uploads of this size and larger ones are written past the page cache; 0: none.'),
   }),
   limits: section({
     max_blob_size: size('8GiB', 'Largest blob that may be uploaded.', BYTE),

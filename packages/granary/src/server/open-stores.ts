@@ -52,6 +52,7 @@ export async function openStores(context: ServerContext): Promise<ServerStores> 
     minFreeBytes: config.storage.min_free,
     minAgeMs: config.storage.min_age,
     durability: config.storage.durability,
+    directBytes: config.storage.direct_io,
     pins,
     logger: logger.forContext('component', 'store'),
     tracer,

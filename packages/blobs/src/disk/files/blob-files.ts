@@ -21,6 +21,7 @@ import type { ResolvedOptions } from '../options.js';
 import { accountedBytes } from '../space/accounting.js';
 import type { Reservation } from '../space/space-ledger.js';
 import { BufferPool } from './buffer-pool.js';
+import { DirectIo } from './direct-io.js';
 import { FileReader } from './file-reader.js';
 import type { FileStatus, OpenFile } from './file-system.js';
 import { SyncGate } from './sync-gate.js';
@@ -41,10 +42,12 @@ export class BlobFiles {
   readonly #options: ResolvedOptions;
   readonly #buffers = new BufferPool();
   readonly #syncs = new SyncGate();
+  readonly #direct: DirectIo;
 
   constructor(entries: EntryStore, options: ResolvedOptions) {
     this.#entries = entries;
     this.#options = options;
+    this.#direct = new DirectIo(entries.fs, this.#buffers, options.directBytes);
   }
 
   /** Stores a blob. When another upload of it was quicker, this one's bytes are dropped. */
@@ -58,6 +61,7 @@ export class BlobFiles {
         receiveFile(incoming, digest, source, {
           fs,
           buffers: this.#buffers,
+          direct: this.#direct,
           syncs: this.#syncs,
           sync: this.#options.durability !== 'none',
           signal: options?.signal,

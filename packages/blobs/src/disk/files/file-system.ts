@@ -1,4 +1,16 @@
-import { close, closeSync, constants, fdatasync, fstatSync, open, openSync, read, readSync, write } from 'node:fs';
+import {
+  close,
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  ftruncate,
+  open,
+  openSync,
+  read,
+  readSync,
+  write,
+} from 'node:fs';
 import { mkdir, open as openHandle, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
@@ -16,6 +28,7 @@ export interface OpenFile {
   write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>;
   /** Brings the content to the disk. */
   datasync(): Promise<void>;
+  truncate(length: number): Promise<void>;
   /** Answers from memory: an open file's status is there. */
   status(): FileStatus;
   close(): Promise<void>;
@@ -32,6 +45,8 @@ export interface FileSystem {
   readNow(path: string, buffer: Uint8Array, offset: number): FileStatus;
   /** Makes a file that must not exist yet. */
   create(path: string): Promise<OpenFile>;
+  /** The same, but what is written goes past the page cache: whole blocks from memory at whole blocks (`O_DIRECT`). */
+  createDirect(path: string): Promise<OpenFile>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
   status(path: string): Promise<FileStatus>;
@@ -48,6 +63,9 @@ export interface FileSystem {
 const openFile = promisify(open);
 const closeFile = promisify(close);
 const datasync = promisify(fdatasync);
+const truncate = promisify(ftruncate);
+
+const NEW_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
 
 export const nodeFileSystem: FileSystem = {
   openToRead: (path) => new NodeFile(openSync(path, constants.O_RDONLY)),
@@ -65,8 +83,11 @@ export const nodeFileSystem: FileSystem = {
       closeSync(file);
     }
   },
-  create: async (path) =>
-    new NodeFile(await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o644)),
+  create: async (path) => new NodeFile(await openFile(path, NEW_FILE, 0o644)),
+  createDirect: async (path) => {
+    if (!constants.O_DIRECT) throw new Error('there is no direct I/O on this platform');
+    return new NodeFile(await openFile(path, NEW_FILE | constants.O_DIRECT, 0o644));
+  },
   rename,
   unlink,
   status: stat,
@@ -110,6 +131,10 @@ class NodeFile implements OpenFile {
 
   datasync(): Promise<void> {
     return datasync(this.#fd);
+  }
+
+  truncate(length: number): Promise<void> {
+    return truncate(this.#fd, length);
   }
 
   status(): FileStatus {

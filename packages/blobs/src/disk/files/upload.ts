@@ -5,18 +5,16 @@ import type { Digest } from '../../digest.js';
 import { createHasher, type Hasher } from '../../digest-function.js';
 import { orFail, storeFailure } from '../failure.js';
 import type { StoreSpans } from '../store-spans.js';
-import type { BufferPool } from './buffer-pool.js';
-import type { FileStatus, FileSystem, OpenFile } from './file-system.js';
+import type { FileStatus } from './file-system.js';
 import type { SyncGate } from './sync-gate.js';
+import { UploadFile, type UploadFileOptions } from './upload-file.js';
 
 /** A sync begins whenever so much has been written since the last, so that the one at the end is short. */
 const SYNC_EVERY_BYTES = 16 * 1024 * 1024;
 
 const NOTHING = new Uint8Array(0);
 
-export interface UploadOptions {
-  readonly fs: FileSystem;
-  readonly buffers: BufferPool;
+export interface UploadOptions extends UploadFileOptions {
   readonly syncs: SyncGate;
   /** Whether the bytes have to be on the disk when it resolves. */
   readonly sync: boolean;
@@ -44,7 +42,7 @@ export async function receiveFile(
   source: BlobSource,
   options: UploadOptions,
 ): Promise<FileStatus> {
-  const file = await orFail(options.fs.create(path), 'cannot make a file for an upload');
+  const file = await UploadFile.create(path, digest.size, options.observer !== undefined, options);
   const upload = new Upload(file, digest, options);
   try {
     options.observer?.onGrowing(upload);
@@ -69,7 +67,7 @@ export async function receiveFile(
 }
 
 class Upload implements GrowingBlob {
-  readonly #file: OpenFile;
+  readonly #file: UploadFile;
   readonly #digest: Digest;
   readonly #options: UploadOptions;
   readonly #hasher: Hasher;
@@ -90,12 +88,12 @@ class Upload implements GrowingBlob {
   readonly #reads = new Set<Promise<number>>();
   #closed = false;
 
-  constructor(file: OpenFile, digest: Digest, options: UploadOptions) {
+  constructor(file: UploadFile, digest: Digest, options: UploadOptions) {
     this.#file = file;
     this.#digest = digest;
     this.#options = options;
     this.#hasher = createHasher(digest.function);
-    this.#transferBytes = options.buffers.transferBytes(digest.size);
+    this.#transferBytes = file.transferBytes;
   }
 
   get received(): number {
@@ -121,7 +119,7 @@ class Upload implements GrowingBlob {
 
   /** Takes a chunk; returns a promise only when it has to be waited for. */
   take(chunk: Uint8Array): Promise<void> | undefined {
-    const filling = this.#filling ?? this.#takeBuffer();
+    const filling = this.#filling ?? this.#file.takeBuffer();
     this.#filling = filling;
     if (this.#filled + chunk.length < this.#transferBytes) {
       filling.set(chunk, this.#filled);
@@ -136,6 +134,7 @@ class Upload implements GrowingBlob {
     await this.#settle();
     checkHash(this.#digest, this.#hasher.digest());
     this.#options.observer?.onVerified();
+    await orFail(this.#file.end(this.#digest.size), 'cannot end an upload');
     if (this.#options.sync) {
       await this.#syncing;
       if (this.#failure !== undefined) throw storeFailure(this.#failure, 'cannot sync an upload');
@@ -144,7 +143,6 @@ class Upload implements GrowingBlob {
     const status = await orFail((async () => this.#file.status())(), 'cannot look at an upload');
     await this.#endReads();
     await orFail(this.#file.close(), 'cannot close an upload');
-    this.#giveBuffers();
     return status;
   }
 
@@ -154,7 +152,6 @@ class Upload implements GrowingBlob {
     await this.#syncing;
     await this.#endReads();
     await this.#file.close().catch(() => {});
-    this.#giveBuffers();
   }
 
   async #endReads(): Promise<void> {
@@ -165,7 +162,7 @@ class Upload implements GrowingBlob {
   async #takeLarge(chunk: Uint8Array): Promise<void> {
     let taken = 0;
     while (taken < chunk.length) {
-      if (this.#filled === 0 && chunk.length - taken >= this.#transferBytes) {
+      if (!this.#file.isDirect && this.#filled === 0 && chunk.length - taken >= this.#transferBytes) {
         // Straight from the source's memory, which is ours until this resolves.
         const part = chunk.subarray(taken, taken + this.#transferBytes);
         await this.#settle();
@@ -174,7 +171,7 @@ class Upload implements GrowingBlob {
         taken += part.length;
         continue;
       }
-      const filling = this.#filling ?? this.#takeBuffer();
+      const filling = this.#filling ?? this.#file.takeBuffer();
       this.#filling = filling;
       const part = chunk.subarray(taken, taken + this.#transferBytes - this.#filled);
       filling.set(part, this.#filled);
@@ -208,12 +205,9 @@ class Upload implements GrowingBlob {
   }
 
   async #writeAll(bytes: Uint8Array, position: number): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
-      const written = await this.#file.write(bytes, done, bytes.length - done, position + done);
-      if (written === 0) throw new Error('the file system took no bytes');
-      done += written;
-    }
-    if (this.#options.sync && position + bytes.length - this.#syncedTo >= SYNC_EVERY_BYTES) this.#startSync();
+    await this.#file.write(bytes, position);
+    if (!this.#options.sync || this.#file.isDirect) return;
+    if (position + bytes.length - this.#syncedTo >= SYNC_EVERY_BYTES) this.#startSync();
   }
 
   #sync(): Promise<void> {
@@ -248,15 +242,5 @@ class Upload implements GrowingBlob {
     this.#writing = undefined;
     await writing;
     this.#inFlight = NOTHING;
-  }
-
-  #takeBuffer(): Buffer {
-    return this.#options.buffers.take(this.#transferBytes);
-  }
-
-  #giveBuffers(): void {
-    for (const buffer of [this.#filling, this.#resting]) if (buffer) this.#options.buffers.give(buffer);
-    this.#filling = undefined;
-    this.#resting = undefined;
   }
 }
