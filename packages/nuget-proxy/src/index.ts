@@ -3,11 +3,14 @@ export type {
   Answer,
   FeedCall,
   FeedContent,
+  FeedSignatures,
   PackageContent,
   PackagePart,
   PackageReader,
+  PackageSignatures,
   PushCall,
   ReceivedPackage,
+  SigningCertificate,
 } from './feed/feed-content.js';
 export type { Kept } from './feed/kept-values.js';
 export { MergedFeed, type MergedFeedOptions } from './feed/merged-feed.js';

@@ -72,7 +72,11 @@ export type {
 export type { Provider, PushedPackage, PushOptions } from './protocol/provider.js';
 export type { V2Capabilities } from './protocol/v2/odata-metadata.js';
 export { type GetUpdatesOptions, V2Provider, type V2ProviderOptions } from './protocol/v2/v2-provider.js';
-export type { RepositoryCertificate, RepositorySignatures } from './protocol/v3/repository-signatures.js';
+export {
+  type RepositoryCertificate,
+  type RepositorySignatures,
+  SHA256_OID,
+} from './protocol/v3/repository-signatures.js';
 export type { ServiceEndpoint, ServiceIndex, ServiceResource } from './protocol/v3/service-index.js';
 export type { PackagePages } from './protocol/v3/templates.js';
 export { V3Provider, type V3ProviderOptions } from './protocol/v3/v3-provider.js';

@@ -4,6 +4,7 @@ import type {
   Answer,
   FeedCall,
   FeedContent,
+  FeedSignatures,
   PackageContent,
   PackagePart,
   PackageReader,
@@ -22,6 +23,7 @@ export interface MeasuredFeedOptions {
 export class MeasuredFeed implements FeedContent {
   readonly name: string;
   readonly takesPackages: boolean;
+  readonly signatures: FeedSignatures | undefined;
   readonly #inner: FeedContent;
   readonly #counters: SourceCounters;
   readonly #isOwnKey: (apiKey: string) => boolean;
@@ -32,6 +34,12 @@ export class MeasuredFeed implements FeedContent {
     this.#isOwnKey = options.isOwnKey;
     this.#inner = inner;
     this.#counters = counters;
+    const { signatures } = inner;
+    this.signatures = signatures && {
+      offered: (call) => signatures.offered(call),
+      list: (call) => this.#counted('metadata', signatures.list(call), call),
+      certificate: (fingerprint, call) => this.#counted('metadata', signatures.certificate(fingerprint, call), call),
+    };
   }
 
   versions(id: string, call?: FeedCall): ReturnType<FeedContent['versions']> {

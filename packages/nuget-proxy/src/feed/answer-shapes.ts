@@ -43,6 +43,12 @@ const isSeen: Shape = (value) =>
   [value['stable'], value['title'], value['description']].every(isMissingOr(isText)) &&
   [value['tags'], value['packageTypes']].every(isMissingOr(isTexts));
 
+const isCertificate: Shape = (value) =>
+  isObject(value) &&
+  isObject(value['fingerprints']) &&
+  Object.values(value['fingerprints']).every(isText) &&
+  [value['subject'], value['issuer'], value['notBefore'], value['notAfter']].every(isText);
+
 /** The shapes of the answers that are kept. */
 export const shapes = {
   text: isText,
@@ -51,6 +57,10 @@ export const shapes = {
   records: listOf(isRecord),
   search: ((value) => isObject(value) && typeof value['total'] === 'number' && listOf(isHit)(value['hits'])) as Shape,
   vulnerabilities: ((value) => isObject(value) && Object.values(value).every(listOf(isVulnerability))) as Shape,
+  signatures: ((value) =>
+    isObject(value) &&
+    typeof value['allRepositorySigned'] === 'boolean' &&
+    listOf(isCertificate)(value['certificates'])) as Shape,
   /** Packages that were seen. */
   seen: listOf(isSeen),
 } as const;

@@ -98,6 +98,38 @@ export interface Vulnerability {
   readonly versions: string;
 }
 
+/** A certificate that packages are signed with, as their source describes it. */
+export interface SigningCertificate {
+  /** In lower-case hex by the OID of their hash; that of SHA-256 is always there. */
+  readonly fingerprints: Readonly<Record<string, string>>;
+  readonly subject: string;
+  readonly issuer: string;
+  /** ISO 8601. */
+  readonly notBefore: string;
+  readonly notAfter: string;
+}
+
+/** What a source says of the signatures of its packages. */
+export interface PackageSignatures {
+  /** Whether each of them is signed with one of the certificates. */
+  readonly allRepositorySigned: boolean;
+  readonly certificates: readonly SigningCertificate[];
+}
+
+/** What can be asked about the signatures that a source makes. */
+export interface FeedSignatures {
+  /** Whether it is known, or soon is, that the source says something of them. Rejects only when the caller has gone. */
+  offered(call?: FeedCall): Promise<boolean>;
+  /** Undefined when the source says nothing of them. */
+  list(call?: FeedCall): Promise<Answer<PackageSignatures> | undefined>;
+  /**
+   * A certificate of the list, in DER; undefined when it isn't there.
+   *
+   * @param fingerprint its SHA-256 in lower-case hex
+   */
+  certificate(fingerprint: string, call?: FeedCall): Promise<Answer<Buffer> | undefined>;
+}
+
 /**
  * What a feed has, whatever protocol it is asked in and wherever it comes from: one upstream, packages that were pushed
  * here, or several feeds as one. Ids are checked by whoever calls, and their case doesn't matter.
@@ -122,6 +154,8 @@ export interface FeedContent {
   nuspec(identity: PackageIdentity, call?: FeedCall): Promise<Answer<Buffer> | undefined>;
   search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>>;
   autocomplete(prefix: string, options: SearchOptions, call?: FeedCall): Promise<Answer<readonly string[]>>;
+  /** Left out where nobody can tell: several sources have several signers, and what is pushed here has none. */
+  readonly signatures?: FeedSignatures | undefined;
   /** By id in lower case; undefined when none of the sources tells. */
   vulnerabilities(call?: FeedCall): Promise<Answer<ReadonlyMap<string, readonly Vulnerability[]>> | undefined>;
   /** @throws NuGetError `CONFLICT`, `INVALID_PACKAGE`, `FORBIDDEN`, `UNSUPPORTED` */

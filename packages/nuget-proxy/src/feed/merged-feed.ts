@@ -10,6 +10,7 @@ import type {
   Answer,
   FeedCall,
   FeedContent,
+  FeedSignatures,
   ListedVersion,
   PackageContent,
   PushCall,
@@ -126,6 +127,11 @@ export class MergedFeed implements FeedContent {
   async vulnerabilities(call?: FeedCall): Promise<Answer<ReadonlyMap<string, readonly Vulnerability[]>> | undefined> {
     const heard = await askAll(this.#sources, (source) => source.vulnerabilities(call), call);
     return combined(heard, (indexes) => this.#vulnerabilities.of(indexes));
+  }
+
+  /** Those of the one source that there is. */
+  get signatures(): FeedSignatures | undefined {
+    return this.#sources.length === 1 ? this.#sources[0]?.signatures : undefined;
   }
 
   async push(pkg: ReceivedPackage, call: PushCall): Promise<void> {

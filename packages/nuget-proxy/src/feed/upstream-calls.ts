@@ -133,7 +133,7 @@ export class UpstreamCalls {
   }
 }
 
-const nodeTimers: Timers = {
+export const nodeTimers: Timers = {
   setTimeout: (callback, ms) => setTimeout(callback, ms),
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };

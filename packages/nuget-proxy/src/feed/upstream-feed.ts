@@ -27,7 +27,7 @@ import { recordOf } from './record-of.js';
 import { searchAnswerOf, vulnerabilitiesOf } from './said-by-source.js';
 import { SeenPackages } from './seen-packages.js';
 import { type IsOwnUrl, UpstreamAddresses } from './upstream-addresses.js';
-import { type ProviderCall, UpstreamCalls } from './upstream-calls.js';
+import { nodeTimers, type ProviderCall, UpstreamCalls } from './upstream-calls.js';
 import { refusal } from './upstream-failures.js';
 import type { UpstreamFeedOptions } from './upstream-feed-options.js';
 import { UpstreamHealth, type UpstreamStatus } from './upstream-health.js';
@@ -42,6 +42,7 @@ import {
   versionsOf,
   vulnerabilities,
 } from './upstream-questions.js';
+import { UpstreamSignatures } from './upstream-signatures.js';
 
 const MINUTE_MS = 60_000;
 const NO_ADDRESSES: readonly string[] = [];
@@ -52,6 +53,7 @@ const NO_ADDRESSES: readonly string[] = [];
  */
 export class UpstreamFeed implements FeedContent {
   readonly name: string;
+  readonly signatures: UpstreamSignatures;
   readonly #options: UpstreamFeedOptions;
   readonly #health: UpstreamHealth;
   readonly #calls: UpstreamCalls;
@@ -77,6 +79,8 @@ export class UpstreamFeed implements FeedContent {
     this.#calls = new UpstreamCalls({ ...waits, upstream });
     this.#answers = new KeptAnswers({ ...waits, layers, logger, collector, tracer });
     this.#packages = new UpstreamPackages({ source, packages, answers: this.#answers, calls: this.#calls, offline });
+    const patience = { staleAfterMs, timers: timers ?? nodeTimers };
+    this.signatures = new UpstreamSignatures({ answers: this.#answers, calls: this.#calls, ...patience });
     this.#seen = new SeenPackages({
       load: async (place) => (await this.#answers.last(place))?.value,
       save: (key, value) => this.#answers.keep(key, value),

@@ -59,6 +59,21 @@ export class FeedUrls {
     return `${this.#v3}/vulnerabilities/all.json`;
   }
 
+  /** Whether what is said here can't be changed on its way. */
+  get isSecure(): boolean {
+    return this.#v3.startsWith('https:');
+  }
+
+  /** @param version for clients that understand it, beside those that understand less */
+  signatures(version?: '5.0.0'): string {
+    return `${this.#v3}/signatures/${version === undefined ? '' : `${version}/`}index.json`;
+  }
+
+  /** @param fingerprint SHA-256 in lower-case hex */
+  certificate(fingerprint: string): string {
+    return `${this.#v3}/signatures/certificates/${fingerprint}.crt`;
+  }
+
   get legacyGallery(): string {
     return `${this.#v3}/v2`;
   }

@@ -6,8 +6,16 @@ export interface ServiceIndexOptions {
   readonly hasVulnerabilities: boolean;
 }
 
-/** What the feed offers: every type under all the names by which clients of some age look for it. */
-export function serviceIndex(urls: FeedUrls, { canPublish, hasVulnerabilities }: ServiceIndexOptions): object {
+/**
+ * What the feed offers: every type under all the names by which clients of some age look for it.
+ *
+ * @param hasSignatures whether it says something of the signatures of its packages
+ */
+export function serviceIndex(
+  urls: FeedUrls,
+  { canPublish, hasVulnerabilities }: ServiceIndexOptions,
+  hasSignatures = false,
+): object {
   const resources: object[] = [];
   const offer = (id: string, comment: string, ...types: string[]) => {
     for (const type of types) resources.push({ '@id': id, '@type': type, comment });
@@ -49,6 +57,11 @@ export function serviceIndex(urls: FeedUrls, { canPublish, hasVulnerabilities }:
   offer(urls.legacyGallery, 'The same feed in protocol 2', 'LegacyGallery', 'LegacyGallery/2.0.0');
   if (canPublish) offer(urls.publish, 'Push, unlist and relist', 'PackagePublish/2.0.0');
   if (hasVulnerabilities) offer(urls.vulnerabilities, 'Known vulnerabilities', 'VulnerabilityInfo/6.7.0');
+  if (hasSignatures) {
+    const comment = 'Certificates that packages are signed with';
+    offer(urls.signatures(), comment, 'RepositorySignatures/4.7.0', 'RepositorySignatures/4.9.0');
+    offer(urls.signatures('5.0.0'), comment, 'RepositorySignatures/5.0.0');
+  }
   return { version: '3.0.0', resources };
 }
 

@@ -12,6 +12,7 @@ import { versionsDocument } from './flat-container.js';
 import { Registration } from './registration.js';
 import { answerAutocomplete, answerSearch } from './search-handler.js';
 import { type ServiceIndexOptions, serviceIndex } from './service-index.js';
+import { answerSignatures, signaturesIn } from './signature-documents.js';
 import { vulnerabilityIndex, vulnerabilityPage } from './vulnerability-documents.js';
 
 const HTML_TYPE = 'text/html; charset=utf-8';
@@ -65,6 +66,7 @@ const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['autocomplete', leaf(answerAutocomplete)],
   ['vulnerabilities', answerVulnerabilities],
   ['details', answerDetails],
+  ['signatures', (exchange, { feed, urls }, rest) => answerSignatures(exchange, signaturesIn(urls, feed), urls, rest)],
 ]);
 
 function answerTo(resource: string): Route {
@@ -81,10 +83,14 @@ function leaf(answer: (exchange: Exchange, feed: FeedContent, urls: FeedUrls) =>
   };
 }
 
-function answerIndex(exchange: Exchange, { urls, offers }: V3Context, rest: readonly string[]): void | Promise<void> {
+function answerIndex(exchange: Exchange, context: V3Context, rest: readonly string[]): void | Promise<void> {
   if (rest.length > 0) throw nothing();
   exchange.service = 'index';
-  return sendPlain(exchange, urls.serviceIndex, serviceIndex(urls, offers));
+  const { urls, offers, feed } = context;
+  const send = (hasSignatures: boolean) =>
+    sendPlain(exchange, urls.serviceIndex, serviceIndex(urls, offers, hasSignatures));
+  // Clients fail when an index leads to signatures that aren't there.
+  return signaturesIn(urls, feed)?.offered(exchange.call).then(send) ?? send(false);
 }
 
 function answerFlatContainer(exchange: Exchange, context: V3Context, rest: readonly string[]): void | Promise<void> {

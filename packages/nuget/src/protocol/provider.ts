@@ -3,6 +3,7 @@ import type { PackageIdentity } from '../package-identity.js';
 import type { NuGetVersion } from '../versions/nuget-version.js';
 import type { CallOptions, PackageStream } from './feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from './model.js';
+import type { RepositoryCertificate, RepositorySignatures } from './v3/repository-signatures.js';
 
 /** What goes with a push or a delete. */
 export interface PushOptions extends CallOptions {
@@ -40,6 +41,14 @@ export interface Provider {
   delete(identity: PackageIdentity, options?: PushOptions): Promise<boolean>;
   /** Undefined when the source doesn't tell any. */
   vulnerabilities(options?: CallOptions): Promise<VulnerabilityIndex | undefined>;
+  /** What the source says of the signatures of its packages; undefined when it says nothing. */
+  repositorySignatures?(options?: CallOptions): Promise<RepositorySignatures | undefined>;
+  /**
+   * A certificate that the source signs packages with, in DER; undefined when it isn't there.
+   *
+   * @throws SourceError `PROTOCOL` when what is there has another SHA-256 fingerprint, `LIMIT` when it is too long
+   */
+  repositoryCertificate?(certificate: RepositoryCertificate, options?: CallOptions): Promise<Buffer | undefined>;
   /**
    * The URLs below which the source has what its protocol is made of, as far as it names them: the same list for as long as
    * they are the same. A provider without this knows only that of the source.

@@ -16,6 +16,7 @@ export type {
   FeedSettings,
   FeedVulnerability,
   ListedPackageInit,
+  SignedPackages,
 } from './feed-server/settings.js';
 export { FeedServer, startFeedServer } from './feed-server.js';
 export { writeZip, type ZipEntryInit, type ZipOptions } from './zip-writer.js';

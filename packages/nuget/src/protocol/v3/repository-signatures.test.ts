@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { fakeFeed, fakeV3Feed } from '../../testing/fake-feed.js';
 import { V3Provider } from './v3-provider.js';
@@ -61,5 +62,36 @@ describe('the signatures of a source', () => {
   it('are unknown when the source does not speak of them', async () => {
     expect(await new V3Provider(fakeV3Feed({}, {})).repositorySignatures()).toBeUndefined();
     expect(await new V3Provider(fakeV3Feed()).repositorySignatures()).toBeUndefined();
+  });
+});
+
+describe('a certificate of a source', () => {
+  const der = Buffer.from('a certificate');
+  const sha256 = createHash('sha256').update(der).digest('hex');
+  const named = (fingerprint: string, contentUrl?: string) => ({
+    fingerprints: new Map([[SHA256, fingerprint]]),
+    ...(contentUrl !== undefined && { contentUrl }),
+  });
+  const URL = 'https://feed.test/v3/signatures/0e5f.crt';
+
+  it('is what has the fingerprint that the source says', async () => {
+    const feed = fakeV3Feed({ 'signatures/0e5f.crt': der });
+    expect(await new V3Provider(feed).repositoryCertificate(named(sha256, URL))).toEqual(der);
+    expect(feed.requests.at(-1)).toMatchObject({ url: URL, maxBytes: 64 * 1024, cacheKey: undefined });
+  });
+
+  it('is nothing else', async () => {
+    const provider = new V3Provider(fakeV3Feed({ 'signatures/0e5f.crt': Buffer.from('another') }));
+    await expect(provider.repositoryCertificate(named(sha256, URL))).rejects.toMatchObject({ code: 'PROTOCOL' });
+    await expect(
+      provider.repositoryCertificate({ ...named(sha256, URL), fingerprints: new Map() }),
+    ).rejects.toMatchObject({ code: 'PROTOCOL' });
+    expect(await provider.repositoryCertificate(named(sha256))).toBeUndefined();
+    expect(await provider.repositoryCertificate(named(sha256, `${URL}x`))).toBeUndefined();
+  });
+
+  it('is no longer than certificates are', async () => {
+    const provider = new V3Provider(fakeV3Feed({ 'signatures/0e5f.crt': Buffer.alloc(64 * 1024 + 1) }));
+    await expect(provider.repositoryCertificate(named(sha256, URL))).rejects.toMatchObject({ code: 'LIMIT' });
   });
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { CallOptions } from '../feed.js';
 import { httpUrl, shownUrl } from './endpoint-url.js';
 import { asBoolean, asDate, asObject, asText, type JsonObject, parseJsonObject } from './json.js';
@@ -22,7 +23,12 @@ export interface RepositorySignatures {
   readonly signingCertificates: readonly RepositoryCertificate[];
 }
 
+/** The OID of SHA-256, by which fingerprints are named. */
+export const SHA256_OID = '2.16.840.1.101.3.4.2.1';
+
 const MAX_BYTES = 4 * 1024 * 1024;
+/** Certificates have one or two thousand. */
+const MAX_CERTIFICATE_BYTES = 64 * 1024;
 
 /**
  * What the source says of the signatures of its packages; undefined when it says nothing.
@@ -54,6 +60,30 @@ export async function readRepositorySignatures(
         .map((value) => readCertificate(asObject(value), url))
         .filter((certificate) => certificate !== undefined);
       return { allRepositorySigned, signingCertificates };
+    },
+  });
+}
+
+/**
+ * The certificate itself, in DER; undefined when it isn't there.
+ *
+ * @throws SourceError `PROTOCOL` when it doesn't have the SHA-256 fingerprint that the source says, `LIMIT`
+ */
+export async function readRepositoryCertificate(
+  source: V3Source,
+  { contentUrl, fingerprints }: RepositoryCertificate,
+  options: CallOptions = {},
+): Promise<Buffer | undefined> {
+  if (contentUrl === undefined) return undefined;
+  return await source.feed.document(contentUrl, {
+    ...options,
+    cacheKey: undefined,
+    accept: '*/*',
+    maxBytes: MAX_CERTIFICATE_BYTES,
+    parse: (body, url) => {
+      const fingerprint = createHash('sha256').update(body).digest('hex');
+      if (fingerprint === fingerprints.get(SHA256_OID)) return body;
+      throw source.error('PROTOCOL', `${shownUrl(url)} is not the certificate with the fingerprint that it says`);
     },
   });
 }

@@ -9,7 +9,12 @@ import { httpUrl } from './endpoint-url.js';
 import { FlatContainer } from './flat-container.js';
 import { Publish } from './publish.js';
 import { Registration } from './registration.js';
-import { type RepositorySignatures, readRepositorySignatures } from './repository-signatures.js';
+import {
+  type RepositoryCertificate,
+  type RepositorySignatures,
+  readRepositoryCertificate,
+  readRepositorySignatures,
+} from './repository-signatures.js';
 import { Search } from './search.js';
 import type { ServiceIndex } from './service-index.js';
 import { PackagePages } from './templates.js';
@@ -127,6 +132,11 @@ export class V3Provider implements Provider {
   /** What the source says of the signatures of its packages; undefined when it says nothing. */
   async repositorySignatures(options?: CallOptions): Promise<RepositorySignatures | undefined> {
     return await readRepositorySignatures(this.#source, options);
+  }
+
+  /** A certificate that the source names there, in DER; undefined when it isn't there. */
+  async repositoryCertificate(certificate: RepositoryCertificate, options?: CallOptions): Promise<Buffer | undefined> {
+    return await readRepositoryCertificate(this.#source, certificate, options);
   }
 
   async addresses(options?: CallOptions): Promise<readonly string[]> {

@@ -24,6 +24,14 @@ export interface FeedVulnerability {
   readonly versions: string;
 }
 
+/** What a `FeedServer` says of the signatures of its packages. */
+export interface SignedPackages {
+  /** For clients that understand it; others are told false. */
+  readonly allRepositorySigned: boolean;
+  /** Bytes of the certificates. */
+  readonly certificates: readonly Buffer[];
+}
+
 /** How the server behaves. All of it can be changed between two requests, by writing to `server.settings`. */
 export interface FeedSettings {
   /** Compresses every document for those who accept it. Two hives of registrations always are. Default false. */
@@ -44,8 +52,8 @@ export interface FeedSettings {
   deletes: 'unlist' | 'remove';
   /** What documents lead to, for a feed that is spread over hosts: `http://localhost:12345`. Default: where they were asked for. */
   origin: string | undefined;
-  /** Offers a list of certificates, which NuGet accepts from https sources only. Default false. */
-  repositorySignatures: boolean;
+  /** Offers a list of certificates, which NuGet accepts from https sources only; true for an empty one. Default false. */
+  repositorySignatures: boolean | SignedPackages;
   vulnerabilities: readonly FeedVulnerability[];
   /** Types of resources that the service index leaves out, as a source of that age would: `/^VulnerabilityInfo/`. */
   withoutResources: RegExp | undefined;

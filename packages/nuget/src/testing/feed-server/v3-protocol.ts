@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { VersionRange } from '../../versions/version-range.js';
 import type { FeedPackage, FeedPackages } from './feed-packages.js';
 import { deletePackage, pushPackage, relistPackage } from './publishing.js';
@@ -37,7 +38,7 @@ export async function answerV3(request: FeedRequest, path: string, context: V3Co
     case 'vulnerabilities':
       return vulnerabilities(rest, context);
     case 'signatures':
-      return json({ allRepositorySigned: false, signingCertificates: [] });
+      return signatures(rest, context);
     default:
       return problem(404, 'there is no such resource');
   }
@@ -63,8 +64,8 @@ function serviceIndex({ base, v2, settings }: V3Context) {
     [`${base}/vulnerabilities/index.json`, 'VulnerabilityInfo/6.7.0'],
   ];
   if (settings.repositorySignatures) {
-    const versions = ['/4.7.0', '/4.9.0', '/5.0.0'];
-    resources.push([`${base}/signatures/index.json`, ...versioned('RepositorySignatures', ...versions)]);
+    resources.push([`${base}/signatures/index.json`, ...versioned('RepositorySignatures', '/4.7.0', '/4.9.0')]);
+    resources.push([`${base}/signatures/5.0.0/index.json`, 'RepositorySignatures/5.0.0']);
   }
   const listed: { '@id': string | undefined; '@type': string; clientVersion?: string }[] = resources.flatMap(
     ([id, ...types]) => types.map((type) => ({ '@id': id, '@type': type })),
@@ -79,6 +80,30 @@ function serviceIndex({ base, v2, settings }: V3Context) {
       comment: 'http://www.w3.org/2000/01/rdf-schema#comment',
     },
   };
+}
+
+/** The certificates, and each of them as `{fingerprint}.crt`. */
+function signatures(path: string, { base, settings }: V3Context): Reply {
+  const { repositorySignatures: said } = settings;
+  const { allRepositorySigned, certificates } =
+    typeof said === 'object' ? said : { allRepositorySigned: false, certificates: [] };
+  const byFingerprint = new Map(
+    certificates.map((bytes) => [createHash('sha256').update(bytes).digest('hex'), bytes] as const),
+  );
+  if (path === 'index.json' || path === '5.0.0/index.json') {
+    const signingCertificates = Array.from(byFingerprint.keys(), (fingerprint) => ({
+      fingerprints: { '2.16.840.1.101.3.4.2.1': fingerprint },
+      subject: `CN=${fingerprint.slice(0, 8)}`,
+      issuer: 'CN=feed.test',
+      notBefore: '2024-01-01T00:00:00.0000000Z',
+      notAfter: '2034-01-01T00:00:00.0000000Z',
+      contentUrl: `${base}/signatures/${fingerprint}.crt`,
+    }));
+    return json({ allRepositorySigned: allRepositorySigned && path !== 'index.json', signingCertificates });
+  }
+  const bytes = byFingerprint.get(path.replace(/\.crt$/, ''));
+  if (bytes === undefined) return problem(404, 'there is no such certificate');
+  return { status: 200, contentType: 'application/pkix-cert', body: bytes };
 }
 
 function versioned(type: string, ...versions: string[]): string[] {

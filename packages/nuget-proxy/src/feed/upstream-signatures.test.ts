@@ -1,0 +1,68 @@
+import { HttpClient } from '@granary/http';
+import { SourceError } from '@granary/nuget';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FeedUnderTest, PlayedUpstream } from './testing/feed-under-test.js';
+import type { UpstreamFeed } from './upstream-feed.js';
+
+const NONE = { allRepositorySigned: false, signingCertificates: [] };
+
+let local: FeedUnderTest;
+let upstream: PlayedUpstream;
+let feed: UpstreamFeed;
+
+beforeEach(async () => {
+  local = await FeedUnderTest.start((options) => new HttpClient(options));
+  upstream = new PlayedUpstream();
+  feed = local.feed({ upstream });
+});
+afterEach(() => local[Symbol.asyncDispose]());
+
+describe('whether a source says something of signatures', () => {
+  it('is waited for no longer than for anything that may be stale; the answer is there the next time', async () => {
+    let answer = (_: typeof NONE) => {};
+    upstream.play.repositorySignatures = () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
+    const offered = feed.signatures.offered();
+    await expect.poll(() => upstream.asked).toEqual(['repositorySignatures']);
+    await local.time.advance(1000);
+    expect(await offered).toBe(false);
+    answer(NONE);
+    expect(await feed.signatures.offered()).toBe(true);
+    expect(upstream.asked).toHaveLength(1);
+  });
+
+  it('is no longer so when it was long ago that it did, and it does no more', async () => {
+    upstream.play.repositorySignatures = async () => NONE;
+    expect(await feed.signatures.offered()).toBe(true);
+    upstream.play.repositorySignatures = async () => undefined;
+    await local.time.advance(29 * 60_000);
+    expect(await feed.signatures.offered()).toBe(true);
+    await local.time.advance(60_000);
+    expect(await feed.signatures.offered()).toBe(false);
+  });
+
+  it('is as it was when the source fails, and unknown when it was never asked', async () => {
+    const failure = new SourceError('SOURCE_UNAVAILABLE', 'up', 'no');
+    upstream.play.repositorySignatures = () => Promise.reject(failure);
+    expect(await feed.signatures.offered()).toBe(false);
+    await local.time.advance(5000);
+    upstream.play.repositorySignatures = async () => NONE;
+    expect(await feed.signatures.offered()).toBe(true);
+    await local.time.advance(60 * 60_000);
+    upstream.failure = failure;
+    expect(await feed.signatures.offered()).toBe(true);
+    expect(await feed.signatures.list()).toMatchObject({ state: 'stale', value: { certificates: [] } });
+  });
+
+  it('is not told to who has gone, and leaves no timer', async () => {
+    upstream.play.repositorySignatures = () => new Promise(() => {});
+    const gone = new AbortController();
+    const offered = feed.signatures.offered({ signal: gone.signal });
+    await expect.poll(() => upstream.asked).toHaveLength(1);
+    gone.abort(new Error('gone'));
+    await expect(offered).rejects.toThrow('gone');
+    expect(local.time.pending).toBe(0);
+  });
+});
