@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger, Span } from '@granary/telemetry';
+import { endHttpServerSpan, type HttpServerSpans, tracedLogger, traceOf } from '@granary/telemetry/server';
 import type { Answer, CacheState, FeedCall, PushCall } from '../feed/feed-content.js';
 import { drain } from './drain.js';
-import { type ExchangeSpans, endExchangeSpan, tracedLogger, traceOf } from './exchange-spans.js';
 import type { FeedHooks, FeedRight } from './hooks.js';
 import { HttpError } from './http-error.js';
 import { pathOf } from './nuget-path.js';
@@ -29,7 +29,7 @@ export interface ErrorBody {
 export interface FeedEdge {
   readonly hooks: FeedHooks;
   readonly logger: Logger;
-  readonly spans: ExchangeSpans;
+  readonly spans: HttpServerSpans;
   readonly documents: RenderedDocuments;
   readonly uploads: Uploads;
   /** How long a client may send nothing of its body, in milliseconds. */
@@ -208,7 +208,7 @@ export class Exchange {
   }
 
   #finish(): void {
-    if (this.span.recording) endExchangeSpan(this.span, this.response, this.#failure);
+    if (this.span.recording) endHttpServerSpan(this.span, this.response, this.#failure);
     if (this.edge.hooks.onRequest) this.#record();
   }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NuGetError } from '@granary/nuget';
 import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
+import { HttpServerSpans } from '@granary/telemetry/server';
 import type { FeedContent } from '../feed/feed-content.js';
 import { isBatch } from '../v2/batch.js';
 import { handleV2 } from '../v2/v2-handler.js';
@@ -8,7 +9,6 @@ import type { ServiceIndexOptions } from '../v3/service-index.js';
 import { handleV3 } from '../v3/v3-handler.js';
 import { checkPublicUrl, Origins } from './base-url.js';
 import { Exchange, type FeedEdge } from './exchange.js';
-import { ExchangeSpans } from './exchange-spans.js';
 import { FeedUrls } from './feed-urls.js';
 import type { FeedHooks, FeedRight } from './hooks.js';
 import { HttpError, toHttpError } from './http-error.js';
@@ -84,7 +84,7 @@ export function createNuGetHandler(options: NuGetHandlerOptions): NuGetHandler {
   const edge: FeedEdge = {
     hooks,
     logger,
-    spans: new ExchangeSpans(tracer),
+    spans: new HttpServerSpans(tracer, { name: 'nuget' }),
     documents: new RenderedDocuments(limits.maxDocumentBytes ?? 64 * MIB),
     uploads: new Uploads({
       directory: options.incomingDirectory,

@@ -1,6 +1,6 @@
 import { type Attributes, type HeaderReader, noopSpan, type Span, type Tracer } from '@granary/telemetry';
+import { peerAttributes, serverAttributes } from '@granary/telemetry/server';
 import { status as CODES, type Metadata } from '@grpc/grpc-js';
-import { peerAttributes, serverAttributes } from '../edge/trace.js';
 import { requestMetadataAttributes } from './request-metadata.js';
 import type { MethodName, ServerCall } from './server-call.js';
 import { isServerError } from './status.js';

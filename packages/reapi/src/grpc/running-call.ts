@@ -1,8 +1,8 @@
 import type { MaybePromise, OperationOptions } from '@granary/blobs';
 import { type Logger, noopSpan, type Span } from '@granary/telemetry';
+import { tracedLogger, traceOf } from '@granary/telemetry/server';
 import { status as CODES } from '@grpc/grpc-js';
 import { AccessDeniedError, type Credentials, type EdgeHooks, type Right } from '../edge/hooks.js';
-import { tracedLogger, traceOf } from '../edge/trace.js';
 import { VIA_HEADER, viaFrom } from '../edge/via.js';
 import { isPending } from '../services/pending.js';
 import { type CallSpans, endCallSpan } from './call-spans.js';

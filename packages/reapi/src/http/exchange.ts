@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { OperationOptions } from '@granary/blobs';
 import type { Logger, Span } from '@granary/telemetry';
+import { endHttpServerSpan, type HttpServerSpans, tracedLogger, traceOf } from '@granary/telemetry/server';
 import type { EdgeHooks, Right } from '../edge/hooks.js';
-import { tracedLogger, traceOf } from '../edge/trace.js';
 import { VIA_HEADER, viaFrom } from '../edge/via.js';
 import { type CachePath, subjectOf } from './cache-path.js';
-import { type ExchangeSpans, endExchangeSpan } from './exchange-spans.js';
 import { HttpError } from './http-error.js';
 
 /** A body up to this size is read to its end before it is refused, so that its connection can be used again. */
@@ -20,7 +19,7 @@ export type HeaderList = readonly (string | number)[];
 export interface HttpEdge {
   readonly hooks: EdgeHooks;
   readonly logger: Logger;
-  readonly spans: ExchangeSpans;
+  readonly spans: HttpServerSpans;
   /** This server as others know it, to notice a circle of servers; undefined for one that asks no others. */
   readonly serverId: string | undefined;
 }
@@ -148,7 +147,7 @@ export class Exchange {
   }
 
   #finish(): void {
-    if (this.span.recording) endExchangeSpan(this.span, this.response, this.#failure);
+    if (this.span.recording) endHttpServerSpan(this.span, this.response, this.#failure);
     if (this.#edge.hooks.onRequest) this.#record();
   }
 

@@ -8,14 +8,14 @@ import {
   type SizeLookup,
 } from '@granary/blobs';
 import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
+import { HttpServerSpans } from '@granary/telemetry/server';
 import type { EdgeHooks } from '../edge/hooks.js';
 import type { ActionCache } from '../services/action-cache.js';
 import { isPending } from '../services/pending.js';
 import { ActionResults } from './action-results.js';
 import { Blobs } from './blobs.js';
-import { type CachePath, parseCachePath } from './cache-path.js';
+import { type CachePath, parseCachePath, routeOf } from './cache-path.js';
 import { Exchange, type HttpEdge } from './exchange.js';
-import { ExchangeSpans } from './exchange-spans.js';
 import { HttpError, toHttpError } from './http-error.js';
 import { Spool } from './spool.js';
 
@@ -63,7 +63,7 @@ const RUNNING = Buffer.from('{"status":"running"}\n');
  */
 export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHandler {
   const { hooks = {}, logger = nullLogger, tracer = noopTracer } = options;
-  const edge: HttpEdge = { hooks, logger, spans: new ExchangeSpans(tracer), serverId: options.serverId };
+  const edge: HttpEdge = { hooks, logger, spans: new HttpServerSpans(tracer, { routeOf }), serverId: options.serverId };
   const blobs = new Blobs({
     blobs: options.blobs,
     sizes: options.sizes,

@@ -1,33 +1,7 @@
-import { type Attributes, type Logger, noopSpan, type Span } from '@granary/telemetry';
+import type { Attributes } from '../tracing/tracer.js';
 
 /** Longest text from a client that becomes an attribute, in UTF-16 units. */
 const MAX_TEXT = 256;
-
-/** Where a request has its place in a trace, for its record. */
-export interface TraceIds {
-  readonly traceId: string;
-  readonly spanId: string;
-  /** Whether the trace is recorded, and an id of it leads somewhere. */
-  readonly sampled: boolean;
-}
-
-/**
- * Undefined for a request of no trace, and for one whose trace isn't recorded where nobody writes a line about it: its
- * ids would be made for nothing.
- *
- * @param isLogged whether somebody will write a line about the request
- */
-export function traceOf(span: Span, isLogged: boolean): TraceIds | undefined {
-  const { sampled } = span;
-  if (span === noopSpan || !(sampled || isLogged) || span.traceId === noopSpan.traceId) return undefined;
-  return { traceId: span.traceId, spanId: span.spanId, sampled };
-}
-
-/** A logger whose lines can be found from the trace, and the trace from them. */
-export function tracedLogger(logger: Logger, span: Span): Logger {
-  const trace = traceOf(span, true);
-  return trace ? logger.with({ trace_id: trace.traceId, span_id: trace.spanId }) : logger;
-}
 
 /** Who is on the other end of the connection; a client behind a proxy is not looked for, since anyone can claim one. */
 export function peerAttributes(address: string | undefined, port: number | undefined): Attributes {

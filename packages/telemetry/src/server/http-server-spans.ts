@@ -1,0 +1,93 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import { noopSpan } from '../tracing/noop-tracer.js';
+import type { HeaderReader, Span, Tracer } from '../tracing/tracer.js';
+import { boundedText, peerAttributes, serverAttributes } from './connection-attributes.js';
+
+/** Methods that OpenTelemetry's conventions for HTTP know: those of RFC 9110 and PATCH. */
+const KNOWN = new Set(['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'TRACE']);
+
+export interface HttpServerSpansOptions {
+  /** The route of a request's target, of which there are few; undefined for none. Default: there are none. */
+  readonly routeOf?: (target: string) => string | undefined;
+  /** What stands behind the method in the names of spans without a route. Default: nothing. */
+  readonly name?: string;
+}
+
+/** The spans of HTTP requests as a server sees them, after OpenTelemetry's conventions for HTTP (stable since 1.23). */
+export class HttpServerSpans {
+  readonly #tracer: Tracer;
+  readonly #routeOf: HttpServerSpansOptions['routeOf'];
+  readonly #name: string | undefined;
+  /** Of the request whose headers are being read, so that no request needs a function of its own. */
+  #request: IncomingMessage | undefined;
+  readonly #read: HeaderReader = (name) => {
+    const value = this.#request?.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  };
+
+  constructor(tracer: Tracer, { routeOf, name }: HttpServerSpansOptions = {}) {
+    this.#tracer = tracer;
+    this.#routeOf = routeOf;
+    this.#name = name;
+  }
+
+  /**
+   * Begins the span of a request, below the caller's where its headers name one. Costs next to nothing when nobody will
+   * see it.
+   */
+  start(request: IncomingMessage): Span {
+    if (!this.#tracer.enabled) return noopSpan;
+    this.#request = request;
+    const parent = this.#tracer.extract(this.#read) ?? null;
+    this.#request = undefined;
+    const route = this.#routeOf?.(request.url ?? '');
+    const method = KNOWN.has(request.method ?? '') ? request.method : undefined;
+    const name = route ?? this.#name;
+    const span = this.#tracer.startSpan(name ? `${method ?? 'HTTP'} ${name}` : (method ?? 'HTTP'), {
+      kind: 'server',
+      parent,
+      attributes: { 'http.request.method': method ?? '_OTHER', 'http.route': route },
+    });
+    if (span.recording) describe(span, request);
+    return span;
+  }
+}
+
+/**
+ * Ends a span that records, when its response has closed. Of an answer that the client didn't wait for only the status
+ * that it was sent counts.
+ *
+ * @param failure the error behind a failure that is the server's own; undefined for none
+ */
+export function endHttpServerSpan(span: Span, response: ServerResponse, failure: unknown): void {
+  const { statusCode } = response;
+  if (response.headersSent) span.setAttribute('http.response.status_code', statusCode);
+  if (!response.writableFinished) span.addEvent('the connection closed before the answer was complete');
+  if (failure !== undefined) span.recordError(failure);
+  if (statusCode >= 500) {
+    if (failure === undefined) span.setStatus('error');
+    span.setAttribute('error.type', String(statusCode));
+  }
+  span.end();
+}
+
+function describe(span: Span, request: IncomingMessage): void {
+  const { headers, socket, method = '', url = '' } = request;
+  span.setAttributes({
+    'http.request.method_original': KNOWN.has(method) ? undefined : boundedText(method),
+    'url.scheme': socket instanceof TLSSocket ? 'https' : 'http',
+    'url.path': boundedText(pathOf(url)),
+    'network.protocol.version': request.httpVersion,
+    'user_agent.original': boundedText(headers['user-agent']),
+  });
+  span.setAttributes(serverAttributes(headers.host));
+  span.setAttributes(peerAttributes(socket.remoteAddress, socket.remotePort));
+}
+
+/** Of a whole URL, as proxies are asked, what comes after its host: before it there may be a password. */
+function pathOf(target: string): string {
+  const path = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '');
+  const query = path.indexOf('?');
+  return query === -1 ? path : path.slice(0, query);
+}
