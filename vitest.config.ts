@@ -1,8 +1,31 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+const TESTS = ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs', 'examples/**/*.test.mjs'];
+
+/** What looks at the whole process, fills its heap or its disk, ends other processes, or measures how long it takes. */
+const ALONE = [
+  'packages/**/*.{leak,model}.test.ts',
+  'packages/**/*{crash,faults,processes}*.test.ts',
+  'packages/**/{disk,hosted,profiling,redis,tiered,tiers,zstd}/**/*.test.ts',
+  'packages/granary/src/{admin,cli}/**/*.test.ts',
+  'packages/resilience/src/limiter/**/*.test.ts',
+  'packages/telemetry/src/{logging,setup,tracing}/**/*.test.ts',
+  'packages/blobs/src/contract.test.ts',
+];
+
+/** The long ones first: what is quick fills the gaps at the end, and each worker keeps what it has loaded. */
+class AloneFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isAlone = ({ project }: TestSpecification) => project.name === 'alone';
+    return [...sorted.filter(isAlone), ...sorted.filter((file) => !isAlone(file))];
+  }
+}
 
 export default defineConfig({
   resolve: {
@@ -14,7 +37,15 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.mjs', 'examples/**/*.test.mjs'],
+    projects: [
+      { extends: true, test: { name: 'alone', include: ALONE } },
+      {
+        extends: true,
+        // To load what tests import takes longer than most of them: files that follow each other in a worker share it.
+        test: { name: 'together', include: [...TESTS, ...ALONE.map((glob) => `!${glob}`)], isolate: false },
+      },
+    ],
+    sequence: { sequencer: AloneFirst },
     testTimeout: 30_000,
     // Most tests wait for disks, sockets and other processes more than they compute.
     maxWorkers: availableParallelism() + 1,
