@@ -1,5 +1,6 @@
 import { Flight } from '@granary/resilience';
 import type { Span, SpanContext } from '@granary/telemetry';
+import type { EntryList } from '../entry-list.js';
 import type { Entry, GetOptions, MaybePromise } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
@@ -108,7 +109,7 @@ export class Lookups<V> {
   async findMany(keys: readonly string[], options: GetOptions | undefined): Promise<FoundMany<V>> {
     const { tickets } = this.#options;
     const hits: number[] = [];
-    let values = new Map<string, V>();
+    const values = new Map<string, V>();
     let missing = this.#storeys[0]?.mindsRepeatedKeys ? [...new Set(keys)] : keys;
     const batch = tickets.takeBatch();
     let span: Span | undefined;
@@ -119,9 +120,8 @@ export class Lookups<V> {
         const found = answer instanceof Promise ? await answer : answer;
         options?.signal?.throwIfAborted();
         const before = values.size;
-        if (storey.index > 0 && found.size > 0) this.#bringUpMany(found, storey.index, batch);
-        if (before === 0) values = this.#valuesOf(found);
-        else this.#takeFresh(found, values);
+        if (storey.index > 0 && found.keys.length > 0) this.#bringUpMany(found, storey.index, batch);
+        this.#takeFresh(found, values);
         const count = values.size - before;
         hits.push(count);
         if (span?.recording) addEvent(span, 'cache.lookup', { 'cache.layer': storey.name, 'cache.hits': count });
@@ -272,7 +272,7 @@ export class Lookups<V> {
 
   #warm(key: string, entry: Entry<V>, from: number, storey: Storey<V>): void {
     if (!this.#wants(key, entry.value, storey)) return;
-    const options = this.#options.lifetimes.inLayer(storey, this.#remaining(entry), undefined, from);
+    const options = this.#options.lifetimes.inLayer(storey, this.#remaining(entry.expiresAt), undefined, from);
     this.#watch(storey.set(key, entry.value, options));
   }
 
@@ -294,45 +294,35 @@ export class Lookups<V> {
   }
 
   /** How long it is still fresh; what lives for ever in its layer lives as long as new values do in others. */
-  #remaining(entry: Entry<V>): number | undefined {
-    return entry.expiresAt === undefined ? this.#options.lifetimes.ttlMs : entry.expiresAt - this.#clock();
+  #remaining(expiresAt = Number.POSITIVE_INFINITY): number | undefined {
+    return expiresAt === Number.POSITIVE_INFINITY ? this.#options.lifetimes.ttlMs : expiresAt - this.#clock();
   }
 
-  /** The fresh values, in the same map, which is not needed any more: with 10,000 keys a new one shows. */
-  #valuesOf(found: Map<string, Entry<V>>): Map<string, V> {
-    const values = found as Map<string, unknown>;
+  #takeFresh(found: EntryList<V>, values: Map<string, V>): void {
     const now = this.#clock();
-    found.forEach((entry, key) => {
-      if (isFresh(entry, now)) values.set(key, entry.value);
-      else values.delete(key);
-    });
-    return values as Map<string, V>;
-  }
-
-  #takeFresh(found: ReadonlyMap<string, Entry<V>>, values: Map<string, V>): void {
-    const now = this.#clock();
-    found.forEach((entry, key) => {
-      if (isFresh(entry, now)) values.set(key, entry.value);
-    });
+    for (let i = 0; i < found.keys.length; i++) {
+      if ((found.expiresAt[i] as number) > now) values.set(found.keys[i] as string, found.values[i] as V);
+    }
   }
 
   /** Writes values of one lifetime together. */
-  #bringUpMany(entries: ReadonlyMap<string, Entry<V>>, from: number, batch: BatchTicket): void {
+  #bringUpMany({ keys, values, expiresAt }: EntryList<V>, from: number, batch: BatchTicket): void {
     const now = this.#clock();
     for (let i = from - 1; i >= 0; i--) {
       const storey = this.#storeys[i] as Storey<V>;
-      const byEnd = new Map<number | undefined, Map<string, V>>();
-      for (const [key, entry] of entries) {
-        const { value, expiresAt } = entry;
-        if (!isFresh(entry, now) || !batch.isCurrent(key) || !this.#wants(key, value, storey)) continue;
-        const same = byEnd.get(expiresAt);
-        if (same === undefined) byEnd.set(expiresAt, new Map([[key, value]]));
+      const byEnd = new Map<number, Map<string, V>>();
+      for (let j = 0; j < keys.length; j++) {
+        const key = keys[j] as string;
+        const value = values[j] as V;
+        const end = expiresAt[j] as number;
+        if (!(end > now) || !batch.isCurrent(key) || !this.#wants(key, value, storey)) continue;
+        const same = byEnd.get(end);
+        if (same === undefined) byEnd.set(end, new Map([[key, value]]));
         else same.set(key, value);
       }
-      for (const [expiresAt, values] of byEnd) {
-        const remaining = this.#remaining({ value: undefined as V, expiresAt });
-        const options = this.#options.lifetimes.inLayer(storey, remaining, undefined, from);
-        this.#watch(storey.setMany(values, options));
+      for (const [end, group] of byEnd) {
+        const options = this.#options.lifetimes.inLayer(storey, this.#remaining(end), undefined, from);
+        this.#watch(storey.setMany(group, options));
       }
     }
   }

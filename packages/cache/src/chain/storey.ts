@@ -1,3 +1,4 @@
+import { EntryList } from '../entry-list.js';
 import { QueueFullError } from '../errors.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
@@ -10,6 +11,11 @@ import { type Change, WriteOrder } from './write-order.js';
 
 /** A layer failed; told to whoever logs. */
 export type ReportFailure = (layer: string, operation: string, error: unknown) => void;
+
+type ReadMany<V> = (
+  this: Layer<V>,
+  ...args: Parameters<NonNullable<Layer<V>['getMany']>>
+) => MaybePromise<EntryList<V> | Map<string, Entry<V>>>;
 
 export interface StoreyOptions<V> {
   readonly index: number;
@@ -99,23 +105,23 @@ export class Storey<V> {
     return entry instanceof Promise ? undefined : entry;
   }
 
-  /** {@link find} for many keys; those that aren't there are not in the map. Never fails. */
-  findMany(keys: readonly string[], options: GetOptions | undefined): MaybePromise<Map<string, Entry<V>>> {
+  /** {@link find} for many keys; those that aren't there are not in the list. Never fails. */
+  findMany(keys: readonly string[], options: GetOptions | undefined): MaybePromise<EntryList<V>> {
     const { layer } = this;
-    if (layer.getMany === undefined) return this.#findEach(keys, options);
-    const known = new Map<string, Entry<V>>();
+    const read: ReadMany<V> | undefined = layer.readMany ?? layer.getMany;
+    if (read === undefined) return this.#findEach(keys, options);
+    const known = new EntryList<V>();
     const asked = this.isPlain || (this.#order.isIdle && !this.writer && this.#doubts.isEmpty) ? keys : [];
     if (asked !== keys) this.#separate(keys, asked as string[], known);
     const start = this.#recorder?.now() ?? 0;
-    const done = (found: Map<string, Entry<V>>) => {
-      this.#recordMany(asked, found, start);
-      if (known.size === 0) return found;
-      for (const [key, entry] of found) known.set(key, entry);
-      return known;
+    const done = (answer: EntryList<V> | Map<string, Entry<V>>) => {
+      const found = answer instanceof Map ? EntryList.of(answer) : answer;
+      this.#recordMany(asked.length, found, start);
+      return known.keys.length === 0 ? found : known.addAll(found);
     };
     if (asked.length === 0) return known;
     try {
-      const found = layer.getMany(asked, options);
+      const found = read.call(layer, asked, options);
       if (!(found instanceof Promise)) return done(found);
       this.markLate();
       return found.then(done).catch((error: unknown) => {
@@ -353,37 +359,36 @@ export class Storey<V> {
     this.#report(this.name, operation, error);
   }
 
-  async #findEach(keys: readonly string[], options: GetOptions | undefined): Promise<Map<string, Entry<V>>> {
-    const found = new Map<string, Entry<V>>();
+  async #findEach(keys: readonly string[], options: GetOptions | undefined): Promise<EntryList<V>> {
+    const found = new EntryList<V>();
     const late: Promise<void>[] = [];
     this.#recorder?.now();
     for (const key of keys) {
       const entry = this.find(key, options);
-      if (entry instanceof Promise) late.push(entry.then((value) => void (value && found.set(key, value))));
-      else if (entry !== undefined) found.set(key, entry);
+      if (entry instanceof Promise) late.push(entry.then((value) => void (value && found.addEntry(key, value))));
+      else if (entry !== undefined) found.addEntry(key, entry);
     }
     await Promise.all(late);
     return found;
   }
 
   /** Puts aside what the layer isn't asked for. */
-  #separate(keys: readonly string[], asked: string[], known: Map<string, Entry<V>>): void {
+  #separate(keys: readonly string[], asked: string[], known: EntryList<V>): void {
     for (const key of keys) {
       const change = this.#change(key);
       if (change === undefined) {
         if (!this.#doubts.has(key)) asked.push(key);
-      } else if (change.value !== undefined) known.set(key, change as Entry<V>);
+      } else if (change.value !== undefined) known.addEntry(key, change as Entry<V>);
     }
   }
 
-  #recordMany(keys: readonly string[], found: ReadonlyMap<string, Entry<V>>, start: number): void {
+  #recordMany(asked: number, { expiresAt }: EntryList<V>, start: number): void {
     if (this.#recorder === undefined) return;
     const durationMs = this.#recorder.now() - start;
     const now = this.#clock();
-    for (const key of keys) {
-      const entry = found.get(key);
-      this.#recorder.get(this.name, entry !== undefined && isFresh(entry, now), durationMs);
-    }
+    let hits = 0;
+    for (const end of expiresAt) if (end > now) hits++;
+    for (let i = 0; i < asked; i++) this.#recorder.get(this.name, i < hits, durationMs);
   }
 }
 

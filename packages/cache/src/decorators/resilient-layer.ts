@@ -75,9 +75,11 @@ export class ResilientLayer<V> extends LayerDecorator<V> {
     if (layer.getEntry) {
       this.getEntry = (key, opts) => this.#call('getEntry', opts, (passed) => layer.getEntry?.(key, passed));
     }
-    const { getMany, setMany, deleteMany, clear, clearPrefix } = layer;
+    const { getMany, readMany, setMany, deleteMany, clear, clearPrefix } = layer;
     if (getMany)
       this.getMany = (keys, opts) => this.#call('getMany', opts, (passed) => getMany.call(layer, keys, passed));
+    if (readMany)
+      this.readMany = (keys, opts) => this.#call('getMany', opts, (passed) => readMany.call(layer, keys, passed));
     if (setMany) {
       this.setMany = (values, opts) => this.#call('setMany', opts, (passed) => setMany.call(layer, values, passed));
     }

@@ -1,3 +1,4 @@
+import { EntryList } from '../entry-list.js';
 import { CacheClosedError, CacheError, LayerUnavailableError } from '../errors.js';
 import type { Entry, GetOptions, Layer, OpOptions, SetOptions } from '../layer.js';
 import { checkLifetimes, entryOf, type LifetimeOptions, lifetimeFrom } from '../layers/lifetime.js';
@@ -92,6 +93,15 @@ export class DiskLayer<V> implements Layer<V> {
       if (entry) found.set(key, entry);
     }
     return found;
+  }
+
+  readMany(keys: readonly string[], options?: GetOptions): EntryList<V> {
+    const list = new EntryList<V>();
+    for (const key of keys) {
+      const found = this.#find(key, options);
+      if (found) list.add(key, found.value, found.expiresAt);
+    }
+    return list;
   }
 
   /** @throws LayerUnavailableError when it can't be written, as when the disk is full; QueueFullError; the serializer's */

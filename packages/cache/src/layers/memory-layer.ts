@@ -1,5 +1,6 @@
 import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { LRUCache } from 'lru-cache';
+import { EntryList } from '../entry-list.js';
 import type { Entry, Layer, SetOptions } from '../layer.js';
 import { coarseClock } from './coarse-clock.js';
 import { estimateBytes } from './estimate-bytes.js';
@@ -139,6 +140,15 @@ export class MemoryLayer<V> implements Layer<V> {
     for (const key of keys) {
       const entry = this.getEntry(key);
       if (entry) found.set(key, entry);
+    }
+    return found;
+  }
+
+  readMany(keys: readonly string[]): EntryList<V> {
+    const found = new EntryList<V>();
+    for (const key of keys) {
+      const entry = this.getEntry(key);
+      if (entry) found.addEntry(key, entry);
     }
     return found;
   }

@@ -50,7 +50,7 @@ describe.skipIf(missing)('with a real Redis', () => {
   });
 
   it('writes, reads and removes 10,000 keys at once', async () => {
-    await using layer = makeLayer<{ n: number }>();
+    await using layer = makeLayer<{ n: number }>({ timeoutMs: 10_000 });
     const keys = Array.from({ length: 10_000 }, (_, n) => `key ${n}`);
     await layer.setMany(new Map(keys.map((key, n) => [key, { n }])), { ttlMs: 60_000 });
     const entries = await layer.getMany(keys);

@@ -1,5 +1,13 @@
+import { EntryList } from '../entry-list.js';
 import type { Entry, GetOptions, Layer, OpOptions, SetOptions } from '../layer.js';
-import { checkLifetimes, isFresh, type Lifetime, type LifetimeOptions, lifetimeFrom } from '../layers/lifetime.js';
+import {
+  checkLifetimes,
+  entryOf,
+  isFresh,
+  type Lifetime,
+  type LifetimeOptions,
+  lifetimeFrom,
+} from '../layers/lifetime.js';
 import { decodeEntries, decodeEntry, encodeFrame, FRAME_BYTES } from '../serializers/frame.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import type { Serializer } from '../serializers/serializer.js';
@@ -70,16 +78,26 @@ export class RedisLayer<V> implements Layer<V> {
 
   /** Costs the way to Redis and back once for 16,000 keys, in a cluster as often for each node. */
   async getMany(keys: readonly string[], options?: GetOptions): Promise<Map<string, Entry<V>>> {
+    const { keys: names, values, expiresAt } = await this.readMany(keys, options);
     const found = new Map<string, Entry<V>>();
+    for (let i = 0; i < names.length; i++) {
+      found.set(names[i] as string, entryOf(values[i] as V, expiresAt[i] as number));
+    }
+    return found;
+  }
+
+  /** As {@link getMany}. */
+  async readMany(keys: readonly string[], options?: GetOptions): Promise<EntryList<V>> {
+    const list = new EntryList<V>();
     const unknown = this.#nodesKnown(options);
     if (unknown !== undefined) await unknown;
     await inTurns(this.#pieces(keys), async (piece) => {
       const frames = await this.#calls.run('getMany', (client) => readMany(client, this.#keys, piece), options?.signal);
-      decodeEntries(this.#serializer, frames, this.#clock(), (i, entry) => {
-        found.set(piece[i] as string, withOwnBytes(entry));
+      decodeEntries(this.#serializer, frames, this.#clock(), (i, value, expiresAt) => {
+        list.add(piece[i] as string, withOwnBytes(value), expiresAt);
       });
     });
-    return found;
+    return list;
   }
 
   async set(key: string, value: V, options?: SetOptions): Promise<void> {
@@ -152,7 +170,7 @@ export class RedisLayer<V> implements Layer<V> {
     const name = this.#keys.of(key);
     const frame = await this.#calls.run('get', (client) => client.getBuffer(name), options?.signal);
     const entry = frame === null ? undefined : decodeEntry(this.#serializer, frame, this.#clock());
-    return entry && withOwnBytes(entry);
+    return entry && { ...entry, value: withOwnBytes(entry.value) };
   }
 
   /** The command that writes a value: what is over already is removed, because Redis takes no lifetime of 0. */
@@ -199,9 +217,8 @@ export class RedisLayer<V> implements Layer<V> {
 }
 
 /** Bytes without the piece of the connection's stream that they came in, which they would keep in memory. */
-function withOwnBytes<V>(entry: Entry<V>): Entry<V> {
-  const { value } = entry;
-  if (!(value instanceof Uint8Array) || value.buffer.byteLength <= value.byteLength + FRAME_BYTES) return entry;
+function withOwnBytes<V>(value: V): V {
+  if (!(value instanceof Uint8Array) || value.buffer.byteLength <= value.byteLength + FRAME_BYTES) return value;
   const copy = new Uint8Array(value);
-  return { ...entry, value: (Buffer.isBuffer(value) ? Buffer.from(copy.buffer) : copy) as V & Uint8Array };
+  return (Buffer.isBuffer(value) ? Buffer.from(copy.buffer) : copy) as V & Uint8Array;
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it, vi } from 'vitest';
 import type { Entry } from '../layer.js';
+import { entryOf } from '../layers/lifetime.js';
 import { decodeEntries, decodeEntry, encodeFrame } from './frame.js';
 import { JoinedJson } from './joined-json.js';
 import { jsonSerializer } from './json-serializer.js';
@@ -23,7 +24,7 @@ function frameOf(
 
 function together(serializer: Serializer<unknown>, frames: readonly (Buffer | null)[]) {
   const entries = new Map<number, Entry<unknown>>();
-  decodeEntries(serializer, frames, NOW, (i, entry) => entries.set(i, entry));
+  decodeEntries(serializer, frames, NOW, (i, value, expiresAt) => entries.set(i, entryOf(value, expiresAt)));
   return entries;
 }
 
@@ -58,6 +59,10 @@ const frame = fc.oneof(
 const exchanged = fc
   .tuple(valid, valid, valid)
   .map(([a, b, c]) => [`${a},${b},${c}`, `[${a}`, `${b}]`].map((value) => frameOf(value)));
+/** The same of objects without arrays, which are told apart in another way. */
+const exchangedObjects = fc
+  .tuple(valid, valid, valid)
+  .map(([a, b, c]) => [`{"a":${a}},{"b":${b}}`, `{"c":${c}`, '{"d":1}}'].map((value) => frameOf(value)));
 const frames = fc
   .array(fc.oneof({ weight: 9, arbitrary: frame.map((one) => [one]) }, exchanged), { maxLength: 300, size: 'max' })
   .map((groups) => groups.flat());
@@ -96,17 +101,56 @@ describe('values that are decoded together', () => {
     );
   });
 
+  it('are what each is alone, where they look like objects', () => {
+    const member = fc.constantFrom(
+      '"a":1',
+      '"b":"x',
+      'y"',
+      '"c":{"d":2}',
+      '"e":"\\',
+      '"',
+      '{',
+      '}',
+      ',',
+      ']',
+      '\n',
+      '},{',
+    );
+    const inside = fc.array(member, { maxLength: 5 }).map((members) => members.join(''));
+    const object = fc.oneof(
+      { weight: 3, arbitrary: inside.map((members) => `{${members}}`) },
+      inside.map((members) => `{${members}`),
+      fc
+        .dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.constant(null)))
+        .map((it) => JSON.stringify(it)),
+    );
+    const few = fc.array(fc.oneof({ weight: 4, arbitrary: object.map((one) => [frameOf(one)]) }, exchangedObjects), {
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(few, (all) => {
+        expect(together(json, all.flat())).toEqual(oneByOne(json, all.flat()));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('never become those of their neighbours, where one is two and two are one', () => {
     for (const three of [
       ['1,2', '[3', '4]'],
       ['1,2,3', '[4', '5]'],
       ['1,"AAAAAAAAAAAAAA",2', '{"a":"', '"}'],
+      ['{"a":1},{"b":2}', '{"c":"', '{"}'],
+      ['{"a":1},{"b":2}', '{"c":{"d":1}', '{"e":2}}'],
+      ['{"a":1},{"b":2}', '{"c":"\\', '{"}'],
+      ['{"a":1},{"b":2}', '{"c":[{"d":1}', '{"e":2}]}'],
+      ['{"a":1}],[{"b":2}', '{"c":1', '{'],
     ]) {
       const found = together(
         json,
-        [...three, '6'].map((value) => frameOf(value)),
+        [...three, '{"six":6}'].map((value) => frameOf(value)),
       );
-      expect([...found]).toEqual([[3, { value: 6, expiresAt: undefined }]]);
+      expect([...found]).toEqual([[3, { value: { six: 6 }, expiresAt: undefined }]]);
     }
   });
 

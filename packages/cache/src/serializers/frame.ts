@@ -47,7 +47,7 @@ export function decodeFrame<V>(serializer: Serializer<V>, frame: Buffer): Framed
 
 /** What {@link decodeFrame} gives, as an entry; undefined too when its grace is over. */
 export function decodeEntry<V>(serializer: Serializer<V>, frame: Buffer, now: number): Entry<V> | undefined {
-  if (frame.length < FRAME_BYTES || !(frame.readDoubleLE(GONE_AT) > now)) return undefined;
+  if (!isAlive(frame, now)) return undefined;
   const value = decodeValue(serializer, frame);
   return value === undefined ? undefined : entryOf(value, frame.readDoubleLE(EXPIRES_AT));
 }
@@ -55,13 +55,13 @@ export function decodeEntry<V>(serializer: Serializer<V>, frame: Buffer, now: nu
 /**
  * {@link decodeEntry} of each frame that is there: cheaper where the serializer can decode many at once.
  *
- * @param found is given the entries with their positions, in any order
+ * @param found is given the values with their positions, in any order
  */
 export function decodeEntries<V>(
   serializer: Serializer<V>,
   frames: readonly (Buffer | null)[],
   now: number,
-  found: (position: number, entry: Entry<V>) => void,
+  found: (position: number, value: V, expiresAt: number) => void,
 ): void {
   const together = new Array<Buffer>(TOGETHER);
   const positions = new Array<number>(TOGETHER);
@@ -71,7 +71,7 @@ export function decodeEntries<V>(
     for (let i = 0; i < count; i++) {
       const value = values[i];
       if (value === undefined) continue;
-      found(positions[i] as number, entryOf(value, (together[i] as Buffer).readDoubleLE(EXPIRES_AT)));
+      found(positions[i] as number, value, (together[i] as Buffer).readDoubleLE(EXPIRES_AT));
     }
     count = 0;
   };
@@ -79,9 +79,9 @@ export function decodeEntries<V>(
     const frame = frames[i];
     if (frame === null || frame === undefined) continue;
     if (serializer.decodeAll === undefined || frame.length > SMALL_BYTES) {
-      const entry = decodeEntry(serializer, frame, now);
-      if (entry !== undefined) found(i, entry);
-    } else if (isReadable(serializer, frame) && frame.readDoubleLE(GONE_AT) > now) {
+      const value = isAlive(frame, now) ? decodeValue(serializer, frame) : undefined;
+      if (value !== undefined) found(i, value, frame.readDoubleLE(EXPIRES_AT));
+    } else if (isReadable(serializer, frame) && isAlive(frame, now)) {
       together[count] = frame;
       positions[count++] = i;
       if (count === TOGETHER) decodeTogether();
@@ -99,6 +99,11 @@ function decodeValues<V>(serializer: Serializer<V>, frames: readonly Buffer[]): 
     // Each for itself, then.
   }
   return frames.map((frame) => decodeValue(serializer, frame));
+}
+
+/** Whether its grace isn't over. */
+function isAlive(frame: Buffer, now: number): boolean {
+  return frame.length >= FRAME_BYTES && frame.readDoubleLE(GONE_AT) > now;
 }
 
 function isReadable(serializer: Serializer<unknown>, frame: Buffer): boolean {

@@ -187,6 +187,20 @@ export function layerContract<V = unknown>(
     );
 
     it(
+      'lists the same entries as it gives by key',
+      withLayer(async ({ layer, put }) => {
+        if (!layer.readMany) return;
+        await put('one', one);
+        await put('two', two);
+        const { keys, values, expiresAt } = await layer.readMany(['two', 'nothing', 'one']);
+        expect([...keys].sort()).toEqual(['one', 'two']);
+        expect(values).toEqual(keys.map((key) => (key === 'one' ? one : two)));
+        expect(expiresAt.length).toBe(2);
+        expect((await layer.readMany([])).keys).toEqual([]);
+      }),
+    );
+
+    it(
       'ends with the reason of an aborted signal, if it ends, and leaves no listeners',
       withLayer(async ({ layer, put }) => {
         await put('key', one);
@@ -337,6 +351,7 @@ export function layerContract<V = unknown>(
         expect(await layer.get('short')).toBeUndefined();
         expect(await layer.getEntry?.('short')).toBeUndefined();
         expect((await layer.getMany?.(['short', 'long']))?.has('short') ?? false).toBe(false);
+        if (layer.readMany) expect((await layer.readMany(['short', 'long'])).keys).toEqual(['long']);
         for (const key of ['long', 'for ever', 'plain']) expect(await layer.get(key)).toEqual(one);
       }),
     );
@@ -371,6 +386,11 @@ export function layerContract<V = unknown>(
         if (many) {
           expect(many.get('plain')?.expiresAt).toBeUndefined();
           expect(Math.abs((many.get('long')?.expiresAt ?? 0) - (expiresAt ?? 0))).toBeLessThanOrEqual(CLOCKS_DIFFER_MS);
+        }
+        if (layer.readMany) {
+          expect((await layer.readMany(['plain'])).expiresAt).toEqual([Number.POSITIVE_INFINITY]);
+          const [end = 0] = (await layer.readMany(['long'])).expiresAt;
+          expect(Math.abs(end - (expiresAt ?? 0))).toBeLessThanOrEqual(CLOCKS_DIFFER_MS);
         }
       }),
     );
@@ -407,6 +427,11 @@ export function layerContract<V = unknown>(
         expect(entry?.value).toEqual(one);
         expect(entry?.expiresAt).toBeLessThanOrEqual(now() + CLOCKS_DIFFER_MS);
         if (layer.getMany) expect((await layer.getMany(['key'])).get('key')?.value).toEqual(one);
+        if (layer.readMany) {
+          const { values, expiresAt } = await layer.readMany(['key']);
+          expect(values).toEqual([one]);
+          expect(expiresAt[0]).toBeLessThanOrEqual(now() + CLOCKS_DIFFER_MS);
+        }
         await advance(SHORT_MS);
         expect(await layer.getEntry('soon')).toBeUndefined();
         expect(await layer.delete('key')).toBe(true);
