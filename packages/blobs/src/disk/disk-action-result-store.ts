@@ -11,13 +11,11 @@ import { accountedBytes } from './space/accounting.js';
 export class DiskActionResultStore implements ActionResultStore {
   readonly name: string;
   readonly #entries: EntryStore;
-  readonly #flush: boolean;
   readonly #isClosed: () => boolean;
 
   constructor(entries: EntryStore, options: ResolvedOptions, isClosed: () => boolean) {
     this.name = options.name;
     this.#entries = entries;
-    this.#flush = options.durability === 'full';
     this.#isClosed = isClosed;
   }
 
@@ -60,7 +58,6 @@ export class DiskActionResultStore implements ActionResultStore {
     } finally {
       space.release();
     }
-    if (this.#flush) await this.#entries.flushed(span);
   }
 
   async delete(key: string): Promise<boolean> {

@@ -373,7 +373,6 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     } finally {
       space.release();
     }
-    if (this.#options.durability === 'full') await this.#entries.flushed(span);
   }
 
   async #adoptValue(digest: Digest, { file }: WholeFile, options: OperationOptions | undefined): Promise<void> {

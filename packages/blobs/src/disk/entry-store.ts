@@ -1,4 +1,3 @@
-import type { Span } from '@granary/telemetry';
 import type { MaybePromise, OperationOptions } from '../blob-store.js';
 import { Digest } from '../digest.js';
 import { isNotFound, storeFailure } from './failure.js';
@@ -40,11 +39,6 @@ export class EntryStore {
     const reserved = this.ledger.reserve(bytes, options?.signal);
     const span = options?.span;
     return span?.recording && reserved instanceof Promise ? this.spans.waited('space', span, reserved) : reserved;
-  }
-
-  /** Resolves when everything that was committed is on the disk. */
-  flushed(span: Span | undefined): Promise<void> {
-    return this.spans.run('store.Sync', span, () => this.catalog.database.flushed());
   }
 
   /** Entries found damaged since the store was opened. */

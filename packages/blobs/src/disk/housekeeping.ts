@@ -85,7 +85,6 @@ export class Housekeeping {
     await writeRecency(catalog, undefined, MOST_AT_CLOSE);
     await catalog.putTotals();
     await catalog.database.putClosed(!this.#mayHaveStrays);
-    await catalog.database.flushed();
   }
 
   async #load(): Promise<void> {

@@ -7,9 +7,9 @@ import { EntryPins } from './index/entry-pins.js';
  * What a power cut may take. A killed process loses nothing that was acknowledged, whichever is chosen.
  *
  * - `none`: nothing is synced. After a power cut without a clean stop the store starts empty.
- * - `data`: a blob's bytes are on the disk before its index entry exists; the index follows within moments. After a
- *   power cut the last moments may be missing, but what is there is right.
- * - `full`: bytes, folders and index are on the disk before a write resolves.
+ * - `data`: a large blob's bytes are on the disk before its index entry exists, and the index before a write resolves.
+ *   After a power cut files may be missing whose names the file system had not written down; what is there is right.
+ * - `full`: the name of a large blob's file is on the disk, too, before its index entry exists.
  */
 export type Durability = 'none' | 'data' | 'full';
 

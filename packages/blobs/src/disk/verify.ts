@@ -110,7 +110,6 @@ class Verification {
     await this.#checkRecords();
     await this.#findStrayValues();
     await this.#findStrayFiles();
-    await this.#database.flushed();
     return {
       blobs: this.#blobs,
       actionResults: this.#actionResults,

@@ -74,7 +74,6 @@ export class BlobFiles {
     } finally {
       space.release();
     }
-    if (this.#options.durability === 'full') await this.#entries.flushed(span);
   }
 
   /** Stores a blob that is in a file. When it fails the file may still have its name. */
@@ -84,13 +83,16 @@ export class BlobFiles {
     try {
       const { size } = await statusOf(file);
       if (size !== digest.size) throw wrongSize(digest.size, size);
-      if (this.#options.durability !== 'none') await this.#sync(file, span);
+      if (this.#options.durability !== 'none')
+        await orFail(
+          this.#sync(span, () => file.datasync()),
+          'cannot sync an upload',
+        );
       options?.signal?.throwIfAborted();
       await this.#enter(digest, path, (await statusOf(file)).mtimeMs, space, span);
     } finally {
       space.release();
     }
-    if (this.#options.durability === 'full') await this.#entries.flushed(span);
   }
 
   /** A whole blob; a small one at once when there is nothing to put aside. */
@@ -204,14 +206,13 @@ export class BlobFiles {
     return undefined;
   }
 
-  async #sync(file: OpenFile, span: Span | undefined): Promise<void> {
+  #sync(span: Span | undefined, sync: () => Promise<void>): Promise<void> {
     const { spans } = this.#entries;
     const wait = this.#syncs.isFull && span?.recording ? spans.wait('sync', span) : undefined;
-    const sync = this.#syncs.run(() => {
+    return this.#syncs.run(() => {
       wait?.end();
-      return spans.run('store.Sync', span, () => file.datasync());
+      return spans.run('store.Sync', span, sync);
     });
-    await orFail(sync, 'cannot sync an upload');
   }
 
   /** Gives a file that is on the disk its place and its entry; when another upload of it was quicker, it is dropped. */
@@ -224,9 +225,9 @@ export class BlobFiles {
   ): Promise<void> {
     const { catalog, directory, fs, spans } = this.#entries;
     const key = blobKey(digest);
-    const commit = async () => {
+    const commit = async (committing: Span) => {
       if (catalog.find(key.kind, key.words, key.at) !== -1) return fs.unlink(path).catch(() => {});
-      await this.#moveIn(path, digest);
+      await this.#moveIn(path, digest, committing);
       try {
         await catalog.put(key, { place: 'file', size: digest.size, lastUse: catalog.stamp(), mtimeMs }, space);
       } catch (error) {
@@ -237,12 +238,12 @@ export class BlobFiles {
     await spans.locked(catalog.locks, keyText(key), span, () => spans.run('store.Commit', span, commit));
   }
 
-  async #moveIn(incoming: string, digest: Digest): Promise<void> {
+  async #moveIn(incoming: string, digest: Digest, span: Span): Promise<void> {
     const { directory, fs } = this.#entries;
     try {
       const shard = await directory.shardOf(digest);
       await fs.rename(incoming, directory.blobFile(digest));
-      if (this.#options.durability === 'full') await this.#syncs.run(() => fs.syncDirectory(shard));
+      if (this.#options.durability === 'full') await this.#sync(span, () => fs.syncDirectory(shard));
     } catch (error) {
       await Promise.allSettled([fs.unlink(incoming), fs.unlink(directory.blobFile(digest))]);
       throw storeFailure(error, 'cannot move an upload to its place');

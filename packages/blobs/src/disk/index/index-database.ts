@@ -186,14 +186,6 @@ export class IndexDatabase {
     return this.#commits.add(() => this.#meta.put(CLEAN, Buffer.of(closed ? 1 : 0)));
   }
 
-  /**
-   * Resolves when everything that was committed is on the disk. That is now, without a wait: commits are synced before
-   * they resolve (but with durability `none`, where nothing is).
-   */
-  flushed(): Promise<void> {
-    return Promise.resolve();
-  }
-
   /** Brings the database's file to the disk, also when it is opened without syncing. */
   async sync(): Promise<void> {
     await syncFile(this.#file);
