@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '@granary/telemetry';
 import type { NuGetService } from './nuget-service.js';
 import type { FeedStats } from './nuget-stats.js';
+import type { SourceFiles } from './source-files.js';
 
 /** The feeds, which are loaded and opened when somebody asks for one: other servers pay nothing for them. */
 export class LazyNuGet {
@@ -20,6 +21,16 @@ export class LazyNuGet {
   /** Undefined before somebody asked for one of them. */
   stats(): FeedStats | undefined {
     return this.#service?.stats();
+  }
+
+  /**
+   * Sources are asked with these from now on. Feeds that nobody has asked for yet read the files themselves.
+   *
+   * @param files of each source, in the order of the configuration
+   */
+  async useFiles(files: readonly SourceFiles[]): Promise<void> {
+    const service = await this.#opening?.catch(() => undefined);
+    service?.useFiles(files);
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {

@@ -24,6 +24,7 @@ import type { NuGetMetrics, SourceCounters } from './nuget-metrics.js';
 import { NUGET_PREFIX } from './nuget-path.js';
 import { describeSource, type FeedStats } from './nuget-stats.js';
 import { type OpenSource, openSource } from './open-source.js';
+import type { SourceFiles } from './source-files.js';
 
 export interface NuGetServiceOptions {
   readonly config: Config['nuget'];
@@ -50,6 +51,8 @@ export interface NuGetServiceOptions {
 export interface NuGetService {
   readonly handle: NuGetHandler;
   stats(): FeedStats;
+  /** Asks the sources with these from now on. @param files of each source, in the order of the configuration */
+  useFiles(files: readonly SourceFiles[]): void;
   /** Ends what arrives, and closes everything. */
   close(): Promise<void>;
 }
@@ -162,6 +165,12 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
       hosted: hosted && { name: hosted.name, ...hosted.stats },
       kept: kept.stats,
     }),
+    useFiles(files) {
+      for (const [i, { open }] of sources.entries()) {
+        const those = files[i];
+        if (those !== undefined) open.useFiles(those);
+      }
+    },
     close: () => closers.close(),
   };
 }

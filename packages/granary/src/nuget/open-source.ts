@@ -39,6 +39,8 @@ export interface OpenSourceOptions {
 /** One upstream, with what asks it. */
 export interface OpenSource {
   readonly feed: UpstreamFeed;
+  /** Asks with these from now on; what is under way goes on. */
+  useFiles(files: SourceFiles): void;
   /** Ends what is asked of it, and closes the feed. */
   close(): Promise<void>;
 }
@@ -51,13 +53,14 @@ export interface OpenSource {
 export async function openSource(source: NuGetSourceConfig, options: OpenSourceOptions): Promise<OpenSource> {
   const { config, logger, tracer } = options;
   const { name } = source;
-  const files = await readSourceFiles(source);
+  let files = await readSourceFiles(source);
   const client = httpClientOf(source, files, options);
+  const auth = authenticatorOf(source, files);
   const repository = new SourceRepository({
     ...upstreamSourceOptions,
     name,
     sourceUrl: source.url,
-    auth: authenticatorOf(source, files),
+    auth,
     httpClient: client,
     cache: options.cache,
     protocol: source.protocol === 'auto' ? undefined : source.protocol,
@@ -79,13 +82,19 @@ export async function openSource(source: NuGetSourceConfig, options: OpenSourceO
     maxWaitMs: config.max_wait,
     offline: config.offline,
     deadUpstream: config.dead_upstream,
-    apiKey: files.apiKey,
+    apiKey: () => files.apiKey,
     logger,
     metrics: options.collector,
     tracer,
   });
   return {
     feed,
+    useFiles(newFiles) {
+      const before = files;
+      files = newFiles;
+      auth.replace(credentialsOf(source, newFiles));
+      if (!isSameTls(before.tls, newFiles.tls)) client.useTls(newFiles.tls ?? {});
+    },
     async close() {
       // What is on its way would be waited for otherwise.
       await client.close({ graceMs: 0 });
@@ -93,6 +102,11 @@ export async function openSource(source: NuGetSourceConfig, options: OpenSourceO
       await repository.close();
     },
   };
+}
+
+/** Connections are dear: those that are good are kept. */
+function isSameTls(a: SourceFiles['tls'], b: SourceFiles['tls']): boolean {
+  return a?.ca === b?.ca && a?.cert === b?.cert && a?.key === b?.key;
 }
 
 function layersOf(name: string, { memory, disk, config }: OpenSourceOptions): readonly Layer<Kept>[] {

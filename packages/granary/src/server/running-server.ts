@@ -11,7 +11,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly listeners: readonly Pick<Listener, 'key' | 'address' | 'secure'>[];
   stats(): ServerStats;
   /**
-   * Reads certificates, users and tokens again. New connections and requests follow them, open ones stay.
+   * Reads certificates, users and tokens again, and what NuGet sources are asked with. New connections and requests follow them, open ones stay.
    *
    * @throws ConfigError when a file is wrong; everything stays as it was
    */

@@ -67,11 +67,15 @@ export async function startServer(config: Config, dependencies: ServerDependenci
 async function assemble(context: ServerContext, logLevel: LevelControl | undefined): Promise<RunningServer> {
   const { version, config, logger, metrics, closers } = context;
   const hash = new SecretHash();
-  const readFiles = () => Promise.all([loadTls(config.tls), loadIdentities(config.auth, hash)]);
-  const [tls, identities] = await readFiles();
   const servesFeeds = config.nuget.enabled && config.listen.http !== undefined;
-  // Read again when the feeds are opened; what is wrong is to be known before.
-  if (servesFeeds) await readAllSourceFiles(config.nuget.sources);
+  const readFiles = () =>
+    Promise.all([
+      loadTls(config.tls),
+      loadIdentities(config.auth, hash),
+      // Read again when the feeds are opened; what is wrong is to be known before.
+      servesFeeds ? readAllSourceFiles(config.nuget.sources) : [],
+    ]);
+  const [tls, identities] = await readFiles();
 
   const stores = await openStores(context);
   const readiness = new Readiness({
@@ -108,9 +112,10 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
     logger,
     stats: () => gatherStats(context, { lifecycle, stores, requestMetrics, feeds }),
     async reload() {
-      const [newTls, newIdentities] = await readFiles();
+      const [newTls, newIdentities, newSourceFiles] = await readFiles();
       policy.replace(newIdentities);
       if (newTls) listeners.useTls(newTls);
+      await feeds?.useFiles(newSourceFiles);
     },
   });
   const stats = () => lifecycle.stats();

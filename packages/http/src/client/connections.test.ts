@@ -78,6 +78,44 @@ describe('TLS', () => {
   });
 });
 
+describe('other certificates', () => {
+  it('are used for new connections, while what runs keeps its own', async () => {
+    let arrived = (_: () => void) => {};
+    const finishing = new Promise<() => void>((resolve) => {
+      arrived = resolve;
+    });
+    await using server = await serveHttps((req, res) => {
+      if (req.url !== '/slow') return void res.end('secret');
+      res.write('se');
+      arrived(() => res.end('cret'));
+    });
+    clientWith({ tls: { ca: CA } });
+    const slow = client.buffer(`${server.url}/slow`);
+    const finish = await finishing;
+    client.useTls({});
+    expect(await rejection<HttpError>(client.buffer(server.url))).toMatchObject({ code: 'CERTIFICATE' });
+    client.useTls({ ca: CA });
+    expect((await client.buffer(server.url)).toString()).toBe('secret');
+    finish();
+    expect((await slow).toString()).toBe('secret');
+    await client.close();
+    await server.idle();
+    client.useTls({ ca: CA });
+    expect(await rejection<HttpError>(client.buffer(server.url))).toMatchObject({ code: 'CLOSED' });
+  });
+
+  it('leave no connection of before when the client is closed', async () => {
+    await using server = await serveHttps((_, res) => void res.write('se'));
+    clientWith({ tls: { ca: CA } });
+    const endless = rejection<HttpError>(client.buffer(server.url));
+    await vi.waitFor(() => expect(server.connections).toBe(1));
+    client.useTls({});
+    await client.close({ graceMs: 0 });
+    expect(await endless).toMatchObject({ code: 'CLOSED' });
+    await server.idle();
+  });
+});
+
 describe('HTTP/2', () => {
   const echo = (req: { httpVersion: string }, res: { end(text: string): void }) => res.end(req.httpVersion);
 

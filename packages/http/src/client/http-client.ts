@@ -1,4 +1,4 @@
-import type { Dispatcher } from 'undici';
+import type { ConnectionOptions } from 'node:tls';
 import { checkBytes, checkCount, checkMs } from '../check-options.js';
 import { ACCEPTED_ENCODINGS } from '../decoders.js';
 import type { Dispatch, HeaderRecord, HttpDispatchOptions } from '../dispatch.js';
@@ -7,9 +7,9 @@ import { headerRecord } from '../headers.js';
 import { HttpError } from '../http-error.js';
 import { checkUserAgent } from '../interceptors/user-agent.js';
 import { quietly } from '../quietly.js';
-import { createAgent } from './agent.js';
 import type { Call } from './call.js';
 import { CollectedCall } from './collected-call.js';
+import { Connections } from './connections.js';
 import type { HttpClientOptions, HttpRequestOptions } from './options.js';
 import { policiesOf } from './policies.js';
 import { RunningCalls } from './running-calls.js';
@@ -27,7 +27,7 @@ const MIB = 1024 * 1024;
  * except aborts, which reject with the signal's reason. Close it when it is no longer needed.
  */
 export class HttpClient implements AsyncDisposable {
-  readonly #agent: Dispatcher;
+  readonly #connections: Connections;
   readonly #dispatch: Dispatch;
   readonly #headers: HeaderRecord;
   readonly #maxBodyBytes: number;
@@ -47,7 +47,7 @@ export class HttpClient implements AsyncDisposable {
       'accept-encoding': ACCEPTED_ENCODINGS,
     });
     const { interceptors, state } = policiesOf(options);
-    const { agent, dispatch } = createAgent({
+    const connections = new Connections({
       connectTimeoutMs: checkMs('connectTimeoutMs', options.connectTimeoutMs ?? 10_000),
       headersTimeoutMs: checkMs('headersTimeoutMs', options.headersTimeoutMs ?? 30_000),
       bodyTimeoutMs: checkMs('bodyTimeoutMs', options.bodyTimeoutMs ?? 30_000),
@@ -58,8 +58,8 @@ export class HttpClient implements AsyncDisposable {
       tls: options.tls ?? {},
       proxy: options.proxy ?? true,
     });
-    this.#agent = agent;
-    this.#dispatch = interceptors.reduceRight((inner, wrap) => wrap(inner as never) as Dispatch, dispatch);
+    this.#connections = connections;
+    this.#dispatch = interceptors.reduceRight((inner, wrap) => wrap(inner as never) as Dispatch, connections.dispatch);
     this.#stopped = quietly(() => options.metrics?.clientStarted?.(state));
   }
 
@@ -89,6 +89,14 @@ export class HttpClient implements AsyncDisposable {
    */
   json<T>(url: string | URL, options: HttpRequestOptions = {}): Promise<T> {
     return this.#collect(url, options, 'application/json', parseJson<T>);
+  }
+
+  /**
+   * Makes new connections with other certificates and keys; calls that run keep the ones that they have. What is wrong with
+   * them shows when the next connection is made.
+   */
+  useTls(tls: ConnectionOptions): void {
+    if (this.#closing === undefined) this.#connections.useTls(tls);
   }
 
   /**
@@ -177,7 +185,7 @@ export class HttpClient implements AsyncDisposable {
 
   async #close(graceMs: number): Promise<void> {
     await this.#calls.finish(graceMs);
-    await this.#agent.destroy();
+    await this.#connections.destroy();
     quietly(() => this.#stopped?.());
   }
 }

@@ -63,8 +63,8 @@ export interface UpstreamFeedOptions {
   readonly offline?: boolean | undefined;
   /** What was never seen while the source can't be asked: an error (503), or not there (404). Default 503. */
   readonly deadUpstream?: 503 | 404 | undefined;
-  /** For pushes, deletes and relists, whoever sends them. Default: the key of the client. */
-  readonly apiKey?: string | undefined;
+  /** For pushes, deletes and relists, whoever sends them: asked for each. Default: the key of the client. */
+  readonly apiKey?: string | (() => string | undefined) | undefined;
   readonly logger?: Logger | undefined;
   /** Of the cache of answers. */
   readonly metrics?: MetricsCollector | undefined;

@@ -251,7 +251,8 @@ export class UpstreamFeed implements FeedContent {
     call: PushCall,
     work: (provider: Provider, options: PushOptions) => Promise<boolean>,
   ): Promise<boolean> {
-    const { apiKey = call.apiKey, offline } = this.#options;
+    const { apiKey: configured, offline } = this.#options;
+    const apiKey = (typeof configured === 'function' ? configured() : configured) ?? call.apiKey;
     if (offline) throw new FeedUnavailableError(this.name, 'this server is offline');
     try {
       return await this.#calls.run(

@@ -303,3 +303,31 @@ describe('an authenticator', () => {
     expect(auth.unauthorized('nonsense', undefined).message).toContain('another host wants credentials');
   });
 });
+
+describe('other credentials', () => {
+  it('are sent from the next request on, whatever was refused before', async () => {
+    const { provider, requests } = providerOf(undefined, ANN);
+    const auth = authenticator({ credentials: basicCredentials('bob', 'x'), provider });
+    expect(await auth.challenged(refused(auth.headers(URL_OF_SOURCE)))).toBe(false);
+    auth.replace(bearerCredentials('token'));
+    const headers = auth.headers(URL_OF_SOURCE);
+    expect(headers).toEqual({ authorization: 'Bearer token' });
+    auth.replace(bearerCredentials('token'));
+    expect(auth.headers(URL_OF_SOURCE)).toBe(headers);
+    // It was left alone for what it said about the others.
+    expect(await auth.challenged(refused(headers))).toBe(true);
+    expect([requests.length, auth.headers(URL_OF_SOURCE)]).toEqual([2, { authorization: BASIC_ANN }]);
+    auth.replace(undefined);
+    expect(auth.headers(URL_OF_SOURCE)).toBeUndefined();
+  });
+
+  it('count although the first ones were never looked at', () => {
+    const auth = authenticator({
+      credentials: () => {
+        throw new Error('they must not be read');
+      },
+    });
+    auth.replace(ANN);
+    expect(auth.headers(URL_OF_SOURCE)).toEqual({ authorization: BASIC_ANN });
+  });
+});

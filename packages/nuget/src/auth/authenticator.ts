@@ -119,6 +119,15 @@ export class Authenticator {
     return this.#asking.join(signal);
   }
 
+  /** Sends others from the next request on, or none; that those of before were refused says nothing about them. */
+  replace(credentials: Credentials | undefined): void {
+    this.#configured = undefined;
+    if (credentials === undefined) this.#headers = undefined;
+    else this.#use(credentials);
+    this.#attempts = 0;
+    this.#quietUntil = Number.NEGATIVE_INFINITY;
+  }
+
   /** The error for a 401 that stays. */
   unauthorized(url: string, challenge: string | undefined): SourceError {
     const schemes = new Set(challenge?.match(KNOWN_SCHEMES)?.map((scheme) => scheme.toLowerCase()));
