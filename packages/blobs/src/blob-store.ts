@@ -31,13 +31,18 @@ export interface ReadOptions extends OperationOptions {
 }
 
 /**
- * Content on its way out. A chunk belongs to the consumer until it asks for the next one, when its memory is used
- * again: copy what must live longer. `for await` closes the reader at its end, on `break` and on an error;
+ * Content on its way out. A chunk is the consumer's to read until it asks for the next one, when its memory is used
+ * again unless it is {@link lasting}: copy what must live longer. `for await` closes the reader at its end, on `break` and on an error;
  * whoever doesn't iterate to the end calls {@link close}.
  */
 export interface BlobReader extends AsyncIterable<Buffer> {
   /** Bytes that this reader will deliver. */
   readonly length: number;
+  /**
+   * Whether the memory of the chunk that was handed out last is never used again. Other readers may have the same one:
+   * what is put in front of it may depend on nothing but its length. Default: false.
+   */
+  readonly lasting?: boolean;
   /**
    * The next chunk, or undefined at the end. Each chunk lies in a larger buffer with at least
    * {@link CHUNK_HEADROOM} bytes in front of it that the consumer may overwrite, so that a frame's header can be
@@ -49,8 +54,11 @@ export interface BlobReader extends AsyncIterable<Buffer> {
   close(): Promise<void>;
 }
 
-/** Bytes in front of every chunk of a {@link BlobReader} that a consumer may overwrite. */
-export const CHUNK_HEADROOM = 16;
+/**
+ * Bytes in front of every chunk of a {@link BlobReader} that a consumer may overwrite: the headers of a gRPC message (5)
+ * and of a field as long as {@link CHUNK_BYTES} (4). What comes in such a message can go out in the same memory.
+ */
+export const CHUNK_HEADROOM = 9;
 
 /** Most bytes in one chunk of a {@link BlobReader}. */
 export const CHUNK_BYTES = 256 * 1024;

@@ -169,6 +169,10 @@ class MeteredReader implements BlobReader {
     this.#start = start;
   }
 
+  get lasting(): boolean {
+    return this.#inner.lasting === true;
+  }
+
   async next(): Promise<Buffer | undefined> {
     try {
       const chunk = await this.#inner.next();

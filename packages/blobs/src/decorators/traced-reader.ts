@@ -38,6 +38,10 @@ class TracedReader implements BlobReader {
     this.#span = span;
   }
 
+  get lasting(): boolean {
+    return this.#inner.lasting === true;
+  }
+
   async next(): Promise<Buffer | undefined> {
     const start = performance.now();
     try {

@@ -63,6 +63,10 @@ class VerifiedReader implements BlobReader {
     this.#onMismatch = onMismatch;
   }
 
+  get lasting(): boolean {
+    return this.#inner.lasting === true;
+  }
+
   async next(): Promise<Buffer | undefined> {
     const chunk = await this.#inner.next();
     if (!chunk) {

@@ -20,10 +20,10 @@ export interface RemoteReaderOptions {
 /** A blob on its way from a peer. At most what the stream holds back and one chunk of the reader's own are in memory. */
 export class RemoteReader implements BlobReader {
   readonly length: number;
+  readonly lasting = true;
   readonly #body: Readable;
   readonly #chunks: AsyncIterator<Buffer>;
   readonly #options: RemoteReaderOptions;
-  readonly #memory: Buffer;
   #skip: number;
   #rest: Buffer | undefined;
   /** Bytes that have been taken from the body, without those that are skipped. */
@@ -35,7 +35,6 @@ export class RemoteReader implements BlobReader {
     this.#options = options;
     this.#body = body;
     this.#chunks = body[Symbol.asyncIterator]();
-    this.#memory = Buffer.allocUnsafeSlow(CHUNK_HEADROOM + Math.min(CHUNK_BYTES, options.length));
     this.#skip = options.skip ?? 0;
     options.signal?.addEventListener('abort', this.#abort, { once: true });
   }
@@ -50,8 +49,9 @@ export class RemoteReader implements BlobReader {
       // Copied once: the bytes in front of a chunk belong to whoever takes it.
       const size = Math.min(data.length, CHUNK_BYTES);
       this.#rest = data.length > size ? data.subarray(size) : undefined;
-      data.copy(this.#memory, CHUNK_HEADROOM, 0, size);
-      return this.#memory.subarray(CHUNK_HEADROOM, CHUNK_HEADROOM + size);
+      const memory = Buffer.allocUnsafeSlow(CHUNK_HEADROOM + size);
+      data.copy(memory, CHUNK_HEADROOM, 0, size);
+      return memory.subarray(CHUNK_HEADROOM);
     } catch (error) {
       // What is under way when the reader is closed ends like the blob.
       if (this.#done) return undefined;

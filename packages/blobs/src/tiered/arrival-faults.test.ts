@@ -115,20 +115,30 @@ class FailingStore extends MemoryBlobStore {
 }
 
 describe('a local store that fails in the middle', () => {
-  it('does not keep those from the blob who got none of it', async () => {
+  it('fails those who got some of it, and does not keep those from the blob who got none', async () => {
     for (const error of [new NoSpaceError('full'), new StoreError('STORE_FAILED', 'the disk failed')]) {
       const tier = tierOf('tier');
       await tier.blobs.write(large.digest, large.bytes);
+      const open = barrier(tier.blobs, MIB);
       const local = new FailingStore({ maxBytes: 64 * MIB });
+      let begun = () => {};
+      const gotSome = new Promise<void>((resolve) => {
+        begun = resolve;
+      });
       local.fail = async (source) => {
         await source.next();
+        await gotSome;
+        open();
         return error;
       };
       const store = new TieredBlobStore({ local, tiers: [tier] });
       opened.push(store);
-      expect((await bytesOf(await store.read(large.digest))).equals(large.bytes)).toBe(true);
-      const part = await store.read(large.digest, { offset: 10, limit: 20 });
-      expect((await bytesOf(part)).equals(large.bytes.subarray(10, 30))).toBe(true);
+      const [early, late] = await Promise.all([store.read(large.digest), store.read(large.digest, { offset: MIB })]);
+      expect((await early?.next())?.equals(large.bytes.subarray(0, 64 * 1024))).toBe(true);
+      const rest = bytesOf(late);
+      begun();
+      await expect(bytesOf(early)).rejects.toThrow(error.message);
+      expect((await rest).equals(large.bytes.subarray(MIB))).toBe(true);
       expect(tier.blobs.openReaders).toBe(0);
       expect(tier.damaged).toEqual([]);
     }

@@ -12,6 +12,7 @@ import { readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import { BlobDamagedError, isStoreError } from '../errors.js';
 import { FollowingReader } from './following-reader.js';
+import { type Delivery, Intake } from './intake.js';
 import { orAborted } from './or-aborted.js';
 import type { TierAccess } from './tier-access.js';
 
@@ -20,6 +21,9 @@ const MOST_RESUMES = 5;
 
 /** The end of a blob that nobody gets before the hash is right, so that nobody ever has all of a wrong blob. */
 const HELD_BACK_BYTES = CHUNK_BYTES;
+
+/** The end of a stored blob that stays in memory for those who are about to read it. */
+const KEPT_BYTES = 2 * CHUNK_BYTES;
 
 /** What is left of a blob is fetched for later although nobody waits any more, when it is no more than this. */
 const WORTH_FINISHING_BYTES = 4 * 1024 * 1024;
@@ -30,6 +34,8 @@ export interface ArrivalContext {
   readonly tiers: readonly TierAccess[];
   readonly tracer: Tracer;
   readonly logger: Logger;
+  /** Bytes that one of the blobs that arrive now may keep in memory. */
+  readonly memoryBytes: () => number;
   /** A blob straight from a tier, for when the local store can't take it. */
   readonly passOn: (digest: Digest, options: ReadOptions | undefined) => Promise<BlobReader | undefined>;
   /** Told when a blob has come from a tier into the local store. */
@@ -45,12 +51,6 @@ export interface ArrivalContext {
  * - `failed`: see {@link Arrival.failure}
  */
 export type ArrivalState = 'asking' | 'arriving' | 'stored' | 'absent' | 'unstorable' | 'failed';
-
-interface Delivery {
-  readonly from: TierAccess;
-  readonly reader: BlobReader;
-  readonly span: Span;
-}
 
 /**
  * A large blob on its way from a tier into the local store: fetched once, however many ask, and read by all of them
@@ -73,7 +73,7 @@ export class Arrival implements WriteObserver {
   /** Counts the times that what came turned out wrong, or could not be stored: those who got some of it can't go on. */
   #generation = 0;
   #resumes = 0;
-  #delivery: Delivery | undefined;
+  #intake: Intake | undefined;
   /** Counts what {@link progress} waits for. */
   #news = 0;
 
@@ -133,7 +133,7 @@ export class Arrival implements WriteObserver {
   stop(reason: unknown): void {
     this.#controller.abort(reason);
     // A delivery that hangs doesn't notice by itself.
-    if (this.#delivery) close(this.#delivery);
+    this.#intake?.close();
   }
 
   /** A reader of what comes, once it is clear that it does; undefined when no tier has the blob. */
@@ -163,11 +163,22 @@ export class Arrival implements WriteObserver {
   get readableTo(): number {
     const { size } = this.digest;
     if (this.#verified) return size;
-    return Math.min(this.#growing?.received ?? 0, size - HELD_BACK_BYTES);
+    return Math.min(this.#received, size - HELD_BACK_BYTES);
+  }
+
+  get #received(): number {
+    return this.#intake?.chunks.end ?? 0;
+  }
+
+  /** A whole chunk that begins at a position and ends at the limit at the latest, if one is in memory: all share it. */
+  shared(position: number, limit: number): Buffer | undefined {
+    return this.#intake?.chunks.shared(position, limit);
   }
 
   /** Copies bytes before {@link readableTo}; 0 when they are not here any more. */
   read(target: Buffer, targetStart: number, length: number, position: number): number | Promise<number> {
+    const chunks = this.#intake?.chunks;
+    if (chunks && position >= chunks.start) return chunks.copy(target, targetStart, length, position);
     return this.#growing?.read(target, targetStart, length, position) ?? 0;
   }
 
@@ -210,24 +221,24 @@ export class Arrival implements WriteObserver {
         if (this.#generation === 0) return 'absent';
         throw this.#failure;
       }
-      const sources: TierAccess[] = [];
-      const chunks = this.#chunks(delivery, sources);
-      let taken = false;
+      const intake = this.#takeIn(delivery);
       const begin = () => {
-        taken = true;
+        this.#intake = intake;
         this.#settle('arriving');
-        return chunks;
+        return intake.source();
       };
       try {
         const source = { [Symbol.asyncIterator]: begin };
         await local.write(this.digest, source, { signal, span: this.#asked?.span, observer: this });
-        this.#context.onStored(this.digest, sources.at(-1) ?? delivery.from);
+        this.#context.onStored(this.digest, intake.sources.at(-1) ?? delivery.from);
+        intake.chunks.trim(KEPT_BYTES, this.digest.size);
         return 'stored';
       } catch (error) {
         this.#growing = undefined;
+        this.#intake = undefined;
         if (signal.aborted) throw signal.reason;
         if (isWrong(error)) {
-          this.#blame(sources, error);
+          this.#blame(intake.sources, error);
           this.#disown(new BlobDamagedError(`${this.digest} was delivered damaged`, { cause: error }));
         } else if (isOfLocalStore(error)) {
           logger.warning('{Digest} is passed on without being stored', String(this.digest), error);
@@ -238,9 +249,18 @@ export class Arrival implements WriteObserver {
         }
       } finally {
         // A write that found the blob there, or could not begin, has not touched the source.
-        if (!taken) close(delivery);
+        intake.close();
       }
     }
+  }
+
+  #takeIn(first: Delivery): Intake {
+    return new Intake(first, {
+      size: this.digest.size,
+      memoryBytes: this.#context.memoryBytes,
+      resume: (received, brokenOff, failure) => this.#resume(received, brokenOff, failure),
+      onNews: () => this.#wakeAll(),
+    });
   }
 
   /** What has come is of no use; those who got none of it can still get what comes next. */
@@ -250,34 +270,13 @@ export class Arrival implements WriteObserver {
     this.#wakeAll();
   }
 
-  /** The bytes of the blob, from one delivery after the other. */
-  async *#chunks(first: Delivery, sources: TierAccess[]): AsyncGenerator<Uint8Array, void> {
-    let delivery = first;
-    let received = 0;
-    for (;;) {
-      this.#delivery = delivery;
-      sources.push(delivery.from);
-      let failure: unknown;
-      try {
-        for (let chunk = await delivery.reader.next(); chunk; chunk = await delivery.reader.next()) {
-          received += chunk.length;
-          yield chunk;
-          this.#wakeAll();
-        }
-        if (received >= this.digest.size) return;
-        failure = new Error(`it ended after ${received} of ${this.digest.size} bytes`);
-      } catch (error) {
-        failure = error;
-      } finally {
-        if (failure !== undefined) delivery.span.recordError(failure);
-        close(delivery);
-      }
-      if (this.#controller.signal.aborted) throw failure;
-      this.#context.logger.debug('{Digest} broke off on {Tier}', String(this.digest), delivery.from.name, failure);
-      const next = this.#resumes++ < MOST_RESUMES ? await this.#open(received) : undefined;
-      if (!next) throw delivery.from.unavailable(failure);
-      delivery = next;
-    }
+  /** Goes on where a delivery broke off. */
+  async #resume(received: number, { from }: Delivery, failure: unknown): Promise<Delivery> {
+    if (this.#controller.signal.aborted) throw failure;
+    this.#context.logger.debug('{Digest} broke off on {Tier}', String(this.digest), from.name, failure);
+    const next = this.#resumes++ < MOST_RESUMES ? await this.#open(received) : undefined;
+    if (!next) throw from.unavailable(failure);
+    return next;
   }
 
   /** Asks the tiers in turn for the blob from an offset. */
@@ -336,7 +335,7 @@ export class Arrival implements WriteObserver {
 
   #isWorthFinishing(): boolean {
     if (this.#state !== 'arriving') return this.#state !== 'asking';
-    const rest = this.digest.size - (this.#growing?.received ?? 0);
+    const rest = this.digest.size - this.#received;
     return rest <= WORTH_FINISHING_BYTES || rest <= this.digest.size / 2;
   }
 
@@ -360,10 +359,4 @@ function isWrong(error: unknown): boolean {
 /** Whether the local store failed, and neither the tier nor the caller. */
 function isOfLocalStore(error: unknown): boolean {
   return isStoreError(error) && error.code !== 'STORE_CLOSED' && error.code !== 'TIER_UNAVAILABLE';
-}
-
-/** Not waited for: what hangs would hold up everybody. */
-function close({ reader, span }: Delivery): void {
-  void reader.close().catch(() => {});
-  span.end();
 }

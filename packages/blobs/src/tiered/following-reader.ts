@@ -20,6 +20,7 @@ export class FollowingReader implements BlobReader {
   #generation = 0;
   #memory: Buffer | undefined;
   #rest: BlobReader | undefined;
+  #isShared = false;
   #closed = false;
 
   constructor(
@@ -36,6 +37,10 @@ export class FollowingReader implements BlobReader {
     this.#start = range.offset;
     this.#position = range.offset;
     this.#end = range.offset + range.length;
+  }
+
+  get lasting(): boolean {
+    return this.#rest ? this.#rest.lasting === true : this.#isShared;
   }
 
   async next(): Promise<Buffer | undefined> {
@@ -75,15 +80,25 @@ export class FollowingReader implements BlobReader {
   /** What has come and hasn't been delivered; undefined when that is nothing. */
   async #nextOfArrival(): Promise<Buffer | undefined> {
     const { readableTo, state, generation } = this.#arrival;
-    const ready = Math.min(readableTo, this.#end) - this.#position;
-    if (ready <= 0 || state !== 'arriving') return undefined;
+    const limit = Math.min(readableTo, this.#end);
+    const ready = limit - this.#position;
+    if (ready <= 0 || (state !== 'arriving' && state !== 'stored')) return undefined;
+    const shared = this.#arrival.shared(this.#position, limit);
+    if (shared) return this.#give(shared, generation, true);
+    if (state === 'stored') return undefined;
     this.#memory ??= Buffer.allocUnsafeSlow(CHUNK_HEADROOM + Math.min(CHUNK_BYTES, this.length));
     const bytes = Math.min(ready, CHUNK_BYTES);
     const read = await this.#arrival.read(this.#memory, CHUNK_HEADROOM, bytes, this.#position);
     if (read === 0 || generation !== this.#arrival.generation) return undefined;
+    const chunk = this.#memory?.subarray(CHUNK_HEADROOM, CHUNK_HEADROOM + read);
+    return chunk && this.#give(chunk, generation, false);
+  }
+
+  #give(chunk: Buffer, generation: number, isShared: boolean): Buffer {
     this.#generation = generation;
-    this.#position += read;
-    return this.#memory?.subarray(CHUNK_HEADROOM, CHUNK_HEADROOM + read);
+    this.#position += chunk.length;
+    this.#isShared = isShared;
+    return chunk;
   }
 
   async #openRest(): Promise<void> {
@@ -101,6 +116,7 @@ export class FollowingReader implements BlobReader {
   #use(rest: BlobReader | undefined): void {
     if (!rest) throw new BlobDamagedError(`${this.#arrival.digest} went away while it was read`);
     this.#rest = rest;
+    this.#memory = undefined;
     if (this.#closed) void rest.close().catch(() => {});
   }
 }

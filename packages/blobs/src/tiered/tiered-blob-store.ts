@@ -29,6 +29,12 @@ const WHOLE_BYTES = CHUNK_BYTES;
 /** Small blobs whose storing here goes on in the background; from there on it is waited for. */
 const MOST_BACKGROUND_WRITES = 64;
 
+/** What is in memory of all blobs that arrive, for readers and ahead of the disk; one has no more than half of it. */
+const ARRIVING_BYTES = 16 * 1024 * 1024;
+
+/** What each may have however many there are: one chunk is being stored while the next comes. */
+const LEAST_ARRIVING_BYTES = 2 * CHUNK_BYTES;
+
 /** Fetches of large blobs that wait for their turn; each has a client that waits. */
 const MOST_WAITING_ARRIVALS = 10_000;
 
@@ -230,6 +236,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
         tiers: this.tiers,
         tracer: this.#tracer,
         logger: this.#logger,
+        memoryBytes: () => Math.max(LEAST_ARRIVING_BYTES, ARRIVING_BYTES / Math.max(2, this.#arrivals.size)),
         passOn: (wanted, range) => this.#passOn(wanted, range),
         onStored: (stored, from) => this.writes.found(stored, from),
       },

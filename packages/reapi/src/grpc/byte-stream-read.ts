@@ -5,6 +5,7 @@ import { invalidRequest, ProtocolError } from '../services/protocol-error.js';
 import { copyReadResponse, encodeReadResponse, type ReadRequest } from '../wire/index.js';
 import { compressStream } from '../zstd/index.js';
 import type { CacheParts } from './cache-parts.js';
+import { FRAME_HEADER_BYTES } from './framed-response.js';
 import type { OutgoingMessages } from './outgoing-messages.js';
 import type { RunningCall } from './running-call.js';
 
@@ -44,10 +45,11 @@ export function readBlob(
     if (!reader) throw missing(digest);
     try {
       let sent: Promise<void> | undefined;
-      // While one message is on its way, the next chunk is read: sending has copied the chunk before.
+      // While one message is on its way, the next chunk is read: sending has copied the chunk before, or that lasts.
       for (let chunk = await reader.next(); chunk; chunk = await reader.next()) {
         await sent;
-        sent = out.send(encodeReadResponse(chunk));
+        if (reader.lasting) sent = out.sendFramed(encodeReadResponse(chunk, FRAME_HEADER_BYTES));
+        else sent = out.send(encodeReadResponse(chunk));
       }
       await sent;
     } finally {

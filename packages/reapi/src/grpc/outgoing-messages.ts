@@ -1,16 +1,20 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { ProtocolError } from '../services/protocol-error.js';
+import { FRAME_HEADER_BYTES, FramedMessages } from './framed-response.js';
 import { CallEndedError } from './status.js';
 
 /**
  * Messages to a client, one in flight at a time: that keeps what a slow client costs at one message, and means that
- * grpc-js copies a message while it is handed over, so its memory is free as soon as {@link send} returns.
+ * grpc-js copies a message while it is handed over, so its memory is free as soon as {@link send} returns. Those that
+ * need not be copied are sent by {@link sendFramed}.
  */
 export class OutgoingMessages {
   bytes = 0;
   readonly #call: ServerWritableStream<Buffer, Buffer>;
   readonly #idleMs: number;
   #reject: ((error: unknown) => void) | undefined;
+  #framed: FramedMessages | undefined;
+  #isPrepared = false;
 
   constructor(call: ServerWritableStream<Buffer, Buffer>, idleMs: number) {
     this.#call = call;
@@ -45,6 +49,19 @@ export class OutgoingMessages {
     // A caller may prepare the next message before it waits; a failure meanwhile is not lost, only seen later.
     sent.catch(() => {});
     return sent;
+  }
+
+  /**
+   * The same for a message in memory that is never used again, without a copy where grpc-js lets us.
+   *
+   * @param bytes begin with `FRAME_HEADER_BYTES` bytes to be overwritten
+   */
+  sendFramed(bytes: Buffer): Promise<void> {
+    if (!this.#isPrepared) {
+      this.#isPrepared = true;
+      this.#framed = FramedMessages.of(this.#call);
+    }
+    return this.send(this.#framed?.next(bytes) ?? bytes.subarray(FRAME_HEADER_BYTES));
   }
 
   /** Hands over the last message, and ends the stream without waiting. */

@@ -57,14 +57,16 @@ export function decodeReadResponse(bytes: Buffer): Buffer {
 /**
  * A ReadResponse around a chunk of a `BlobReader`, without a copy: the header goes into the free bytes that lie in
  * front of such a chunk (`CHUNK_HEADROOM`), and the result is a view of the same memory.
+ *
+ * @param room bytes that the result begins with, for the header of its frame; together at most 9
  */
-export function encodeReadResponse(chunk: Buffer): Buffer {
+export function encodeReadResponse(chunk: Buffer, room = 0): Buffer {
   const { length } = chunk;
   if (length === 0) return NO_BYTES;
-  const header = 1 + varintSize(length);
+  const header = room + 1 + varintSize(length);
   const frame = Buffer.from(chunk.buffer, chunk.byteOffset - header, header + length);
-  frame[0] = DATA;
-  let pos = 1;
+  let pos = room;
+  frame[pos++] = DATA;
   let rest = length;
   for (; rest >= 0x80; rest >>>= 7) frame[pos++] = (rest & 0x7f) | 0x80;
   frame[pos] = rest;

@@ -1,3 +1,4 @@
+import { CHUNK_BYTES } from '../../blob-store.js';
 import { orFail } from '../failure.js';
 import type { AlignedPair } from './aligned-memory.js';
 import type { BufferPool } from './buffer-pool.js';
@@ -45,7 +46,9 @@ export class UploadFile {
     const aligned = !isRead && (await direct.suits(size, path)) ? buffers.takeAlignedPair() : undefined;
     try {
       const file = await orFail(aligned ? fs.createDirect(path) : fs.create(path), 'cannot make a file for an upload');
-      return new UploadFile(file, buffers, aligned?.[0].length ?? buffers.transferBytes(size), aligned);
+      const transferBytes = aligned?.[0].length ?? buffers.transferBytes(size);
+      // What readers follow comes in chunks that stay in memory for them: those are written as they are.
+      return new UploadFile(file, buffers, isRead ? Math.min(transferBytes, CHUNK_BYTES) : transferBytes, aligned);
     } catch (error) {
       for (const buffer of aligned ?? []) buffers.give(buffer);
       throw error;

@@ -119,14 +119,12 @@ class Upload implements GrowingBlob {
 
   /** Takes a chunk; returns a promise only when it has to be waited for. */
   take(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.#filled + chunk.length >= this.#transferBytes) return this.#takeLarge(chunk);
     const filling = this.#filling ?? this.#file.takeBuffer();
     this.#filling = filling;
-    if (this.#filled + chunk.length < this.#transferBytes) {
-      filling.set(chunk, this.#filled);
-      this.#filled += chunk.length;
-      return undefined;
-    }
-    return this.#takeLarge(chunk);
+    filling.set(chunk, this.#filled);
+    this.#filled += chunk.length;
+    return undefined;
   }
 
   async finish(): Promise<FileStatus> {

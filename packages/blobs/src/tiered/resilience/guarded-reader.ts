@@ -93,6 +93,10 @@ export class GuardedReader implements BlobReader, HoldsPermit, EndListener {
     if (this.#over) breaker.released(permit);
   }
 
+  get lasting(): boolean {
+    return this.#inner.lasting === true;
+  }
+
   async next(): Promise<Buffer | undefined> {
     if (this.#closing) return undefined;
     const first = this.#first;

@@ -50,7 +50,8 @@ export async function openDownload(
     if (hasStatus(error, CODES.NOT_FOUND)) return undefined;
     throw error;
   }
-  return new Download(peer, digest, range, call, zstd ? decompressStream(received, range.length) : received);
+  const content = zstd ? decompressStream(received, range.length) : received;
+  return new Download(peer, digest, range, call, content, zstd);
 }
 
 /** The data of a call's messages, the first of which may be waited for. */
@@ -93,15 +94,22 @@ class ReceivedData implements AsyncIterableIterator<Buffer> {
   }
 }
 
+/**
+ * A message from this size on has memory of its own, and in front of its data as many bytes as a chunk's headroom: those
+ * of its own headers.
+ */
+const OWN_MEMORY_BYTES = 16 * 1024;
+
 /** A blob on its way from a peer: at most one message, one chunk and what the window lets the peer send are here. */
 class Download implements BlobReader {
   readonly length: number;
+  readonly lasting = true;
   readonly #peer: Peer;
   readonly #digest: Digest;
   readonly #call: StreamCall;
   readonly #content: AsyncIterator<Buffer>;
-  readonly #memory: Buffer;
   readonly #isTail: boolean;
+  readonly #isDecoded: boolean;
   #rest: Buffer | undefined;
   #seen = 0;
   #done = false;
@@ -112,6 +120,7 @@ class Download implements BlobReader {
     { offset, length }: DownloadRange,
     call: StreamCall,
     content: AsyncIterator<Buffer>,
+    isDecoded: boolean,
   ) {
     this.length = length;
     this.#isTail = offset + length === digest.size;
@@ -119,7 +128,7 @@ class Download implements BlobReader {
     this.#digest = digest;
     this.#call = call;
     this.#content = content;
-    this.#memory = Buffer.allocUnsafeSlow(CHUNK_HEADROOM + Math.min(CHUNK_BYTES, length));
+    this.#isDecoded = isDecoded;
   }
 
   async next(): Promise<Buffer | undefined> {
@@ -130,11 +139,13 @@ class Download implements BlobReader {
         this.#done = true;
         return undefined;
       }
+      if (this.#isChunk(data)) return data;
       // Copied once: the bytes in front of a chunk belong to whoever takes it.
       const size = Math.min(data.length, CHUNK_BYTES);
       this.#rest = data.length > size ? data.subarray(size) : undefined;
-      data.copy(this.#memory, CHUNK_HEADROOM, 0, size);
-      return this.#memory.subarray(CHUNK_HEADROOM, CHUNK_HEADROOM + size);
+      const memory = Buffer.allocUnsafeSlow(CHUNK_HEADROOM + size);
+      data.copy(memory, CHUNK_HEADROOM, 0, size);
+      return memory.subarray(CHUNK_HEADROOM);
     } catch (error) {
       // What is under way when the reader is closed ends like the blob.
       if (this.#done) return undefined;
@@ -149,6 +160,12 @@ class Download implements BlobReader {
 
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
     return iterateReader(this);
+  }
+
+  /** Whether it can be handed out as it lies: all of the data of a message that is no larger than a chunk. */
+  #isChunk(data: Buffer): boolean {
+    if (this.#isDecoded || data === this.#rest) return false;
+    return data.length >= OWN_MEMORY_BYTES && data.length <= CHUNK_BYTES && data.byteOffset >= CHUNK_HEADROOM;
   }
 
   #leave(): undefined {

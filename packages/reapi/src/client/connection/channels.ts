@@ -1,4 +1,4 @@
-import { Channel, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import { Channel, type ChannelCredentials, type ChannelOptions, connectivityState } from '@grpc/grpc-js';
 
 /** A call's place on a connection. */
 export interface Seat {
@@ -10,11 +10,13 @@ export interface Seat {
 
 /** Calls that another connection may have more, and is still preferred to one that is doubted. */
 const DOUBT = 16;
+/** More than a connection ever has: calls on one that waits before it connects again fail at once, so it has none. */
+const LOST = 1 << 20;
 
 /**
  * Several connections to one peer, because all streams of one share its socket and its flow control. A call goes to the
- * one with the fewest, so that a quiet client opens only the first; but not to one that has fallen silent, while there is
- * another.
+ * one with the fewest, so that a quiet client opens only the first; but not to one that is lost or has fallen silent,
+ * while there is another.
  */
 export class Channels {
   readonly #seats: Seat[];
@@ -47,6 +49,7 @@ export class Channels {
   }
 }
 
-function weightOf({ calls, doubted }: Seat): number {
-  return doubted ? calls + DOUBT : calls;
+function weightOf({ channel, calls, doubted }: Seat): number {
+  const weight = doubted ? calls + DOUBT : calls;
+  return channel.getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE ? weight + LOST : weight;
 }

@@ -1,0 +1,148 @@
+import type { Span } from '@granary/telemetry';
+import { type BlobReader, CHUNK_HEADROOM } from '../blob-store.js';
+import { ArrivedChunks } from './arrived-chunks.js';
+import type { TierAccess } from './tier-access.js';
+
+/** A blob on its way from one tier. */
+export interface Delivery {
+  readonly from: TierAccess;
+  readonly reader: BlobReader;
+  readonly span: Span;
+}
+
+export interface IntakeOptions {
+  readonly size: number;
+  /** Bytes that may be in memory now, for the store that takes them and for readers. */
+  readonly memoryBytes: () => number;
+  /** The delivery that goes on where one broke off; rejects when there is none. */
+  readonly resume: (received: number, brokenOff: Delivery, failure: unknown) => Promise<Delivery>;
+  /** Told when there are more bytes. */
+  readonly onNews: () => void;
+}
+
+/**
+ * What comes of a blob for one attempt to store it, from one delivery after the other. It is received ahead of the
+ * store, so that neither the tier nor the readers wait while that is busy with its disk.
+ */
+export class Intake {
+  readonly chunks = new ArrivedChunks();
+  /** The tiers that something came from, or should have. */
+  readonly sources: TierAccess[] = [];
+  readonly #options: IntakeOptions;
+  #delivery: Delivery;
+  /** Bytes that the store has taken. */
+  #takenTo = 0;
+  /** Whether nobody takes anything any more. */
+  #closed = false;
+  #end: { readonly failure?: unknown } | undefined;
+  #onRoom: (() => void) | undefined;
+  #onChunk: (() => void) | undefined;
+
+  constructor(first: Delivery, options: IntakeOptions) {
+    this.#delivery = first;
+    this.sources.push(first.from);
+    this.#options = options;
+  }
+
+  /** The bytes for the store. Once. */
+  async *source(): AsyncGenerator<Uint8Array, void> {
+    void this.#receive();
+    try {
+      for (;;) {
+        const chunk = this.chunks.at(this.#takenTo);
+        if (chunk) {
+          yield chunk;
+          this.#takenTo += chunk.length;
+          this.chunks.trim(this.#options.memoryBytes(), this.#takenTo);
+          this.#onRoom?.();
+        } else if (this.#end) {
+          if ('failure' in this.#end) throw this.#end.failure;
+          return;
+        } else if (this.#closed) {
+          throw new DOMException('nobody takes the blob any more', 'AbortError');
+        } else {
+          await new Promise<void>((resolve) => {
+            this.#onChunk = resolve;
+          });
+        }
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Ends it, whatever is under way. Not waited for: what hangs would hold up everybody. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    end(this.#delivery);
+    this.#onRoom?.();
+    this.#onChunk?.();
+  }
+
+  /** Never rejects. */
+  async #receive(): Promise<void> {
+    try {
+      while (!this.#closed) {
+        const failure = await this.#receiveAll();
+        if (this.#closed) return;
+        if (failure === undefined) break;
+        const brokenOff = this.#delivery;
+        brokenOff.span.recordError(failure);
+        end(brokenOff);
+        const next = await this.#options.resume(this.chunks.end, brokenOff, failure);
+        if (this.#closed) return end(next);
+        this.#delivery = next;
+        this.sources.push(next.from);
+      }
+      this.#end = {};
+    } catch (failure) {
+      this.#end = { failure };
+    }
+    this.#onChunk?.();
+  }
+
+  /** Receives what a delivery has, and returns why that is not all. */
+  async #receiveAll(): Promise<unknown> {
+    const { reader } = this.#delivery;
+    try {
+      for (;;) {
+        await this.#room();
+        if (this.#closed) return undefined;
+        const chunk = await reader.next();
+        if (!chunk || this.#closed) break;
+        if (chunk.length === 0) continue;
+        this.chunks.push(reader.lasting ? chunk : copyOf(chunk));
+        this.#onChunk?.();
+        this.#options.onNews();
+      }
+    } catch (error) {
+      return error ?? new Error('reading failed');
+    }
+    const { end: received } = this.chunks;
+    const { size } = this.#options;
+    return received < size ? new Error(`it ended after ${received} of ${size} bytes`) : undefined;
+  }
+
+  /** Waits until as much has been taken that the next chunk has room: one always has. */
+  async #room(): Promise<void> {
+    for (;;) {
+      const ahead = this.chunks.end - this.#takenTo;
+      if (this.#closed || ahead === 0 || 2 * ahead <= this.#options.memoryBytes()) return;
+      await new Promise<void>((resolve) => {
+        this.#onRoom = resolve;
+      });
+    }
+  }
+}
+
+function copyOf(chunk: Buffer): Buffer {
+  const memory = Buffer.allocUnsafeSlow(CHUNK_HEADROOM + chunk.length);
+  chunk.copy(memory, CHUNK_HEADROOM);
+  return memory.subarray(CHUNK_HEADROOM);
+}
+
+function end({ reader, span }: Delivery): void {
+  void reader.close().catch(() => {});
+  span.end();
+}
