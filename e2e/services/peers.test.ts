@@ -61,7 +61,7 @@ describe.each(PEERS.filter(({ missing }) => !missing))('a server in front of $na
   });
 
   async function server(folder: string): Promise<CacheClient> {
-    const patience = { retries: 0, timeout: '5s', rest: '100ms' };
+    const patience = { retries: 0, timeout: '60s', attempt_timeout: '30s', rest: '100ms' };
     const tier = { ...peer.tier, ...patience, name: 'peer', mode: 'write-through' };
     const running = await startServer(join(scratch, folder), '--tiers', JSON.stringify([tier]));
     const client = new CacheClient(running.grpcPort);
