@@ -58,4 +58,24 @@ describe('a feed of the server itself', () => {
     await third.succeed('install', id, '-Version', '1.0.0', '-Source', 'granary', '-OutputDirectory', 'installed');
     expect(upstream.requests.all(({ method }) => method !== 'GET')).toEqual([]);
   });
+
+  it.for(clients)(
+    'takes packages and deletes of %s whatever form of its URL they go to',
+    async ([, client], { skip }) => {
+      if (client.missing) skip(client.missing);
+      const host = new URL(proxy.v3).origin;
+      const forms = client === nuget5 ? [host, `${host}/nuget/hosted/`] : [`${host}/nuget`, proxy.v3];
+      const changed = forms.map(async (url, i) => {
+        const id = `Acme.Form${client === nuget5 ? 5 : 2}${i}`;
+        using home = new NuGetHome(client, [{ name: 'granary', url: proxy.v3 }]);
+        const [file, bytes] = built({ id, version: '1.0.0' });
+        home.write(file, bytes);
+        await home.succeed('push', file, '-Source', url, ...(client === nuget5 ? ['-ApiKey', writer] : [writer]));
+        await home.succeed('delete', id, '1.0.0', writer, '-Source', url);
+        const index = await fetch(`${host}/nuget/hosted/v3/registration/${id.toLowerCase()}/1.0.0.json`);
+        return ((await index.json()) as { readonly listed: boolean }).listed;
+      });
+      expect(await Promise.all(changed)).toEqual([false, false]);
+    },
+  );
 });

@@ -14,7 +14,7 @@ import { Profiling } from '../admin/profiling.js';
 import type { Config } from '../config/schema.js';
 import { RequestMetrics } from '../metrics/request-metrics.js';
 import { hostingWarnings } from '../nuget/hosting-warnings.js';
-import { isNuGetPath } from '../nuget/nuget-path.js';
+import { isNuGetRequest } from '../nuget/nuget-path.js';
 import { readAllSourceFiles } from '../nuget/source-files.js';
 import { checkTier } from '../tiers/open-tiers.js';
 import { loadTls } from '../tls/tls-material.js';
@@ -102,7 +102,7 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
   if (http) {
     const handleCache = cache.httpHandler();
     await listeners.startHttp('listen.http', http, 'http', (request, response) =>
-      feeds && isNuGetPath(request.url) ? feeds.handle(request, response) : handleCache(request, response),
+      feeds && isNuGetRequest(request) ? feeds.handle(request, response) : handleCache(request, response),
     );
   }
   const lifecycle = new ServerLifecycle({

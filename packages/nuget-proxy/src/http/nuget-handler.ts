@@ -13,6 +13,7 @@ import { FeedUrls } from './feed-urls.js';
 import type { FeedHooks, FeedRight } from './hooks.js';
 import { HttpError, toHttpError } from './http-error.js';
 import { type NuGetPath, parseNuGetPath, pathOf } from './nuget-path.js';
+import { pushTarget } from './push-target.js';
 import { RenderedDocuments } from './rendered-documents.js';
 import { Uploads } from './uploads.js';
 
@@ -112,7 +113,9 @@ export function createNuGetHandler(options: NuGetHandlerOptions): NuGetHandler {
   const answer = (exchange: Exchange): void => {
     let right: FeedRight = isReading(exchange) ? 'read' : 'push';
     try {
-      const path = parseNuGetPath(pathOf(exchange.request.url ?? ''), prefix);
+      const { method, url = '' } = exchange.request;
+      const target = right === 'push' ? pushTarget(method, pathOf(url), prefix) : pathOf(url);
+      const path = parseNuGetPath(target, prefix);
       if (path.protocol === 'v2' && isBatch(path.segments)) right = 'read';
       const access = exchange.authorize(right);
       const done = access instanceof Promise ? access.then(() => serve(exchange, path)) : serve(exchange, path);
