@@ -57,6 +57,20 @@ export class CacheClient {
     return new Set(missingBlobDigests.map(({ hash }) => hash));
   }
 
+  /** Reads blobs in one batch; answers with those that are there, by their hashes. */
+  async batchRead(
+    blobs: readonly { readonly hash: string; readonly size: number }[],
+  ): Promise<Map<string, Uint8Array>> {
+    const { responses } = await this.#unary(
+      `${CAS}/BatchReadBlobs`,
+      reapi.BatchReadBlobsRequestSchema,
+      reapi.BatchReadBlobsResponseSchema,
+      { digests: blobs.map(({ hash, size }) => digest(hash, size)) },
+    );
+    const found = responses.filter(({ status }) => !status?.code);
+    return new Map(found.map((response) => [response.digest?.hash ?? '', response.data]));
+  }
+
   /** Looks an action up; answers whether there is a result. */
   async hasActionResult(hash: string, size: number): Promise<boolean> {
     try {

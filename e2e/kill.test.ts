@@ -10,6 +10,9 @@ import { startServer } from './server.js';
 const KILLS = 20;
 const UPLOADERS = 8;
 const LARGEST = 192 * 1024;
+const SMALL = 8192;
+/** What is read at once: far below the 4 MiB of a message. */
+const BATCH = 200;
 const LONGEST_LIFE_MS = 400;
 
 let scratch: string;
@@ -62,7 +65,7 @@ async function upload(
   committed: Map<string, number>,
 ): Promise<void> {
   for (;;) {
-    const blobs = Array.from({ length: inBatches ? 20 : 1 }, () => randomBlob(inBatches ? 8192 : LARGEST));
+    const blobs = Array.from({ length: inBatches ? 20 : 1 }, () => randomBlob(inBatches ? SMALL : LARGEST));
     for (const { hash, data } of blobs) begun.set(hash, data.length);
     try {
       if (inBatches) for (const hash of await client.batchUpdate(blobs)) committed.set(hash, begun.get(hash) ?? 0);
@@ -90,10 +93,21 @@ async function expectWhole(
   }
   expect([...committed.keys()].filter((hash) => missing.has(hash))).toEqual([]);
   // What was on its way may be there or not; if it is, it is whole.
-  for (const { hash, size } of all.filter((blob) => toRead.has(blob.hash) && !missing.has(blob.hash))) {
-    const data = await client.read(hash, size);
-    if (sha256(data) !== hash) throw new Error(`${hash} was served with ${data.length} wrong bytes`);
+  const there = all.filter(({ hash }) => toRead.has(hash) && !missing.has(hash));
+  for (const { hash, size } of there.filter((blob) => blob.size > SMALL)) {
+    expectRight(hash, await client.read(hash, size));
   }
+  const small = there.filter(({ size }) => size <= SMALL);
+  for (let i = 0; i < small.length; i += BATCH) {
+    const batch = small.slice(i, i + BATCH);
+    const read = await client.batchRead(batch);
+    for (const { hash } of batch) expectRight(hash, read.get(hash));
+  }
+}
+
+function expectRight(hash: string, data: Uint8Array | undefined): void {
+  if (!data) throw new Error(`${hash} was there a moment ago and can't be read`);
+  if (sha256(data) !== hash) throw new Error(`${hash} was served with ${data.length} wrong bytes`);
 }
 
 function randomBlob(largest: number): NamedBlob {
@@ -101,6 +115,6 @@ function randomBlob(largest: number): NamedBlob {
   return { hash: sha256(data), data };
 }
 
-function sha256(data: Buffer): string {
+function sha256(data: Uint8Array): string {
   return createHash('sha256').update(data).digest('hex');
 }
