@@ -1,11 +1,12 @@
-// npm run bench [-- --rows PATTERN --rounds N --seconds S]: every row against the floor in turn, round by round, so that
-// a drift of the machine's speed hits both alike. Prints a table and writes bench/results/cache.json.
+// npm run bench [-- --rows PATTERN --rounds N --seconds S]: every row against the floor in short turns, or round by
+// round, so that a drift of the machine's speed hits both alike. Prints a table and writes bench/results/cache.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startBazelRemote } from './peers/bazel-remote.mjs';
+import { MIB } from './src/corpus.mjs';
 import { freePort, runToEnd, startServer } from './src/process.mjs';
 import { ROWS } from './src/requests.mjs';
 
@@ -64,22 +65,10 @@ async function load({ grpc, http }, job) {
 }
 
 async function measureRow(row, contenders) {
-  const samples = new Map(contenders.map(({ name }) => [name, []]));
-  for (let round = 0; round < rounds; round++) {
-    for (const server of round % 2 ? contenders.toReversed() : contenders) {
-      const before = server.cpuSeconds();
-      const done = await load(server, { row: row.name, seconds: Number(options.seconds), first: fresh });
-      fresh += row.operations ?? 0;
-      const cpuMicros = ((server.cpuSeconds() - before) / done.operations) * 1e6;
-      samples
-        .get(server.name)
-        .push({ rate: done.operations / done.seconds, bytes: done.bytes / done.seconds, cpuMicros });
-    }
-  }
+  const samples = row.operations ? await uploadsInRounds(row, contenders) : await inShortTurns(row, contenders);
   const figures = Object.fromEntries(
     contenders.map(({ name }) => {
-      const taken = samples.get(name);
-      const pick = (field) => median(taken.map((each) => each[field]));
+      const pick = (field) => median(samples.get(name).map((each) => each[field]));
       return [name, { rate: pick('rate'), bytesPerSecond: pick('bytes'), cpuMicros: pick('cpuMicros') }];
     }),
   );
@@ -91,6 +80,51 @@ async function measureRow(row, contenders) {
     ...(figures['bazel-remote'] ? { ofBazelRemote: ratio('bazel-remote') } : {}),
     figures,
   };
+}
+
+/** Each upload takes content of its own, which is made before the time begins: one process for each round. */
+async function uploadsInRounds(row, contenders) {
+  const samples = new Map(contenders.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const server of round % 2 ? contenders.toReversed() : contenders) {
+      const before = server.cpuSeconds();
+      const done = await load(server, { row: row.name, first: fresh });
+      fresh += row.operations;
+      samples.get(server.name).push({
+        rate: done.operations / done.seconds,
+        bytes: done.bytes / done.seconds,
+        cpuMicros: ((server.cpuSeconds() - before) / done.operations) * 1e6,
+      });
+    }
+  }
+  return samples;
+}
+
+/** All servers from one process, in turns that are too short for the machine to change its speed. */
+async function inShortTurns(row, contenders) {
+  // Long beside one operation.
+  const turnMs = row.minBytes >= MIB ? 1000 : 100;
+  const inTurns = async (milliseconds) => {
+    const servers = contenders.map(({ grpc, http }) => ({ grpc, http }));
+    const turns = Math.max(Math.round(milliseconds / turnMs), 3);
+    const job = JSON.stringify({ row: row.name, servers, turns, turnMs });
+    return JSON.parse(await runToEnd(process.execPath, [here('src/paired-load.mjs'), job]));
+  };
+  await inTurns(1000);
+  const before = contenders.map((server) => server.cpuSeconds());
+  const sides = await inTurns(rounds * Number(options.seconds) * 1000);
+  return new Map(
+    contenders.map((server, i) => {
+      const { operations, seconds, bytes } = sides[i];
+      const cpuMicros = ((server.cpuSeconds() - before[i]) / operations.reduce((sum, count) => sum + count, 0)) * 1e6;
+      const turns = operations.map((count, turn) => ({
+        rate: count / seconds[turn],
+        bytes: bytes[turn] / seconds[turn],
+        cpuMicros,
+      }));
+      return [server.name, turns];
+    }),
+  );
 }
 
 function median(values) {

@@ -1,6 +1,6 @@
-// The same load on two servers in short turns, from one process, so that a drift of the machine's speed hits both alike:
+// The same load on several servers in short turns, from one process, so that a drift of the machine's speed hits all alike:
 // node paired-load.mjs '{"row": NAME, "servers": [{"grpc": PORT, "http": PORT, "scrape": URL?}, …], "turns": N, "turnMs": M}'.
-// Prints one line of JSON: for each server its operations and seconds, turn by turn.
+// Prints one line of JSON: for each server its operations, seconds and bytes, turn by turn.
 import { openOperation, run } from './operations.mjs';
 import { ROWS } from './requests.mjs';
 
@@ -12,7 +12,7 @@ const row = ROWS.find((each) => each.name === name);
 
 const sides = [];
 for (const server of servers) {
-  sides.push({ server, operation: await openOperation(row, server), operations: [], seconds: [] });
+  sides.push({ server, operation: await openOperation(row, server), operations: [], seconds: [], bytes: [] });
 }
 for (let turn = 0; turn < turns; turn++) {
   for (const side of turn % 2 ? sides.toReversed() : sides) {
@@ -22,7 +22,8 @@ for (let turn = 0; turn < turns; turn++) {
     await scraped;
     side.operations.push(done.operations);
     side.seconds.push(done.seconds);
+    side.bytes.push(done.bytes);
   }
 }
 for (const { operation } of sides) operation.close();
-console.log(JSON.stringify(sides.map(({ operations, seconds }) => ({ operations, seconds }))));
+console.log(JSON.stringify(sides.map(({ operations, seconds, bytes }) => ({ operations, seconds, bytes }))));
