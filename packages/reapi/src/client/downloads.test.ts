@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ServerHttp2Session } from 'node:http2';
 import { type BlobReader, CHUNK_BYTES, CHUNK_HEADROOM, Digest } from '@granary/blobs';
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
@@ -34,6 +35,19 @@ async function bytesOf(reader: BlobReader | undefined): Promise<Buffer> {
     Buffer.from(chunk.buffer, chunk.byteOffset - CHUNK_HEADROOM, CHUNK_HEADROOM + chunk.length).fill(0xee);
   }
   return Buffer.concat(chunks);
+}
+
+interface Layer {
+  readonly call?: Layer;
+  readonly nextCall?: Layer;
+  readonly stream?: { readonly session?: ServerHttp2Session };
+}
+
+/** The connection of a call, on the peer's side. */
+function sessionOf(call: object): ServerHttp2Session | undefined {
+  let layer: Layer | undefined = call;
+  while (layer && !layer.stream) layer = layer.call ?? layer.nextCall;
+  return layer?.stream?.session;
 }
 
 /** Sends the pieces and ends the call. */
@@ -176,38 +190,60 @@ describe('a download', () => {
     await expect(blobs.read(digestOf('0123456789'))).rejects.toMatchObject({ kind: 'timeout', retryable: true });
   });
 
-  it('holds the peer back when the consumer is slow', async () => {
-    let sent = 0;
+  /** Reads without end, each with how much of it the peer could send. */
+  async function slowReads(count: number, options: Partial<GrpcTierOptions>) {
+    const sent: number[] = [];
+    const sessions: (ServerHttp2Session | undefined)[] = [];
     const piece = Buffer.alloc(64 * 1024);
     const size = 64 * MIB;
-    const { blobs, tier } = await start(
+    const { blobs } = await start(
       {
         findMissing: () => ({}),
         read: (_, call) => {
+          const n = sent.push(0) - 1;
+          sessions.push(sessionOf(call));
           const more = () => {
-            if (sent === size) {
+            if (sent[n] === size) {
               call.end();
               return;
             }
-            sent += piece.length;
+            sent[n]! += piece.length;
             call.write(readResponse(piece), more);
           };
           more();
         },
       },
-      { connections: 1 },
+      { connections: 1, ...options },
     );
-    const reader = await blobs.read(Digest.parse('sha256', 'ab'.repeat(32), size));
-    await reader?.next();
-    // Calls on the same connection, so that everything that could have come in has had its time.
+    const readers: BlobReader[] = [];
+    for (let i = 0; i < count; i++) {
+      const reader = (await blobs.read(Digest.parse('sha256', 'ab'.repeat(32), size)))!;
+      await reader.next();
+      readers.push(reader);
+    }
+    // Calls meanwhile, so that everything that could have come in has had its time.
     for (let i = 0; i < 50; i++) await blobs.findMissing([digestOf('a')]);
-    expect(sent).toBeGreaterThanOrEqual(2 * piece.length);
-    // The window of 1 MiB, the peer's own buffers, and the messages on both sides.
-    expect(sent).toBeLessThan(3 * MIB);
+    return { sent, sessions, readers, piece, size };
+  }
+
+  it('holds the peer back when the consumer is slow', async () => {
+    const { sent, readers, piece, size } = await slowReads(1, { windowBytes: MIB });
+    expect(sent[0]).toBeGreaterThanOrEqual(2 * piece.length);
+    // The window, the peer's own buffers, and the messages on both sides.
+    expect(sent[0]).toBeLessThan(3 * MIB);
     let read = piece.length;
-    for (let chunk = await reader?.next(); chunk; chunk = await reader?.next()) read += chunk.length;
+    for (let chunk = await readers[0]?.next(); chunk; chunk = await readers[0]?.next()) read += chunk.length;
     expect(read).toBe(size);
-    await tier.close();
+  });
+
+  it('has a small window where there are many, on a connection that has not', async () => {
+    const { sent, sessions, readers } = await slowReads(7, { windowBytes: 2 * MIB });
+    for (const first of sent.slice(0, 4)) expect(first).toBeGreaterThan(1.5 * MIB);
+    for (const other of sent.slice(4)) expect(other).toBeLessThan(MIB);
+    expect(new Set(sessions).size).toBe(2);
+    expect(sessions[6]?.state.remoteWindowSize).toBeGreaterThan(MIB);
+    await readers[0]?.close();
+    for (const reader of readers.slice(1)) await reader.close();
   });
 
   it.each([

@@ -26,7 +26,10 @@ export interface GrpcTierOptions {
   readonly tokenFile?: string | undefined;
   /** For `grpcs` targets. */
   readonly tls?: GrpcTlsOptions | undefined;
-  /** Connections, opened when there are as many calls at a time; 1 to 64. Default 2. */
+  /**
+   * Connections, opened when there are as many calls at a time; 1 to 64. As many more are opened for downloads when there
+   * are more than four. Default 2.
+   */
   readonly connections?: number | undefined;
   /**
    * Whether blobs travel compressed with Zstandard. `auto`: where the peer can and it costs less than it saves, which
@@ -42,7 +45,10 @@ export interface GrpcTierOptions {
   readonly timeoutMs?: number | undefined;
   /** A connection with calls on it is tested when nothing came for this long, in milliseconds. Default 30 000. */
   readonly keepaliveMs?: number | undefined;
-  /** Bytes that the peer may send ahead of a slow consumer, for each stream. Default 1 MiB. */
+  /**
+   * Bytes that the peer may send ahead of a slow consumer, for each of four downloads; further ones at the same time have
+   * 256 KiB at most. Default 4 MiB.
+   */
   readonly windowBytes?: number | undefined;
   /** Largest message in either direction, in bytes. Default 4 MiB, which every server takes. */
   readonly maxMessageBytes?: number | undefined;
@@ -103,7 +109,7 @@ export function resolveOptions(options: GrpcTierOptions, clock = () => performan
     maxBatchBlobBytes: whole('batch.maxBlobBytes', batch.maxBlobBytes ?? 64 * 1024, 0, 64 * MIB),
     timeoutMs: whole('timeoutMs', options.timeoutMs ?? 60_000, 1, 0x7fff_ffff),
     keepaliveMs: whole('keepaliveMs', options.keepaliveMs ?? 30_000, 1000, 0x7fff_ffff),
-    windowBytes: whole('windowBytes', options.windowBytes ?? MIB, 65_535, 0x7fff_ffff),
+    windowBytes: whole('windowBytes', options.windowBytes ?? 4 * MIB, 65_535, 0x7fff_ffff),
     maxMessageBytes: whole('maxMessageBytes', options.maxMessageBytes ?? 4 * MIB, 64 * 1024, 1024 * MIB),
     clock,
   };

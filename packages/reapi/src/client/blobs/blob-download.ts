@@ -37,7 +37,7 @@ export async function openDownload(
   options: OperationOptions | undefined,
 ): Promise<BlobReader | undefined> {
   const resourceName = formatBlobName({ instance: peer.instance, digest, compressor: zstd ? 'zstd' : 'identity' });
-  const call = await peer.stream(READ, options);
+  const call = await peer.stream(READ, 'download', options);
   // No limit: bazel-remote ends with an error where a piece of its own reaches beyond one. The call is ended instead.
   const request = encodeReadRequest({ resourceName, readOffset: range.offset, readLimit: 0 });
   void call.send(request);

@@ -42,7 +42,7 @@ export async function upload(
 ): Promise<UploadOutcome> {
   const compressor = zstd ? 'zstd' : 'identity';
   const name = formatUploadName({ instance: peer.instance, digest, compressor, uuid: randomUUID() });
-  const call = await peer.stream(WRITE, options);
+  const call = await peer.stream(WRITE, 'upload', options);
   const content = new UploadSource(source, digest.size);
   const message = new UploadMessage(name, Math.min(CHUNK_BYTES, Math.max(1, digest.size + (zstd ? 1024 : 0))));
   const answer = readAnswer(peer, call);

@@ -14,7 +14,9 @@ import type { ResolvedGrpcOptions } from '../options.js';
 import { callFailure, type GrpcStatusError, hasStatus, type PeerStatus } from './call-failure.js';
 import { CallHeaders } from './call-headers.js';
 import { channelCredentials } from './channel-credentials.js';
-import { Channels } from './channels.js';
+import type { Seat } from './channels.js';
+import { widenConnection } from './connection-window.js';
+import { type CallKind, Connections } from './connections.js';
 import { DEFAULT_CAPABILITIES, decodeCapabilities, type PeerCapabilities } from './peer-capabilities.js';
 import { Slots } from './slots.js';
 import { StreamCall } from './stream-call.js';
@@ -47,11 +49,12 @@ export class Peer {
   readonly target: GrpcTarget;
   readonly instance: string;
   readonly #headers: CallHeaders;
-  readonly #channels: Channels;
+  readonly #connections: Connections;
   readonly #calls: Slots;
   readonly #streams: Slots;
   readonly #active = new Set<StreamCall>();
   readonly #timeoutMs: number;
+  readonly #windowBytes: number;
   readonly #clock: () => number;
   #capabilities: PeerCapabilities | undefined;
   #asking: Promise<PeerCapabilities> | undefined;
@@ -69,7 +72,10 @@ export class Peer {
     const { headers, token, tokenFile } = options;
     this.#headers = new CallHeaders({ tier: name, headers, token, tokenFile, clock });
     const credentials = channelCredentials(this.target.tls, options.tls);
-    this.#channels = new Channels(this.target.address, credentials, channelOptions(options), options.connections);
+    const { connections, windowBytes } = options;
+    const { address } = this.target;
+    this.#connections = new Connections(address, credentials, channelOptions(options), connections, windowBytes);
+    this.#windowBytes = windowBytes;
     const full = () => this.failure('exhausted', 'too many calls wait for their turn');
     this.#calls = new Slots(MAX_CALLS, MAX_WAITING, full);
     this.#streams = new Slots(MAX_STREAMS, MAX_WAITING, full);
@@ -89,7 +95,7 @@ export class Peer {
 
   /** One request, one response, within the timeout. */
   async unary(path: string, request: Buffer, options?: OperationOptions, timeoutMs = this.#timeoutMs): Promise<Buffer> {
-    const call = await this.#open(path, options, this.#calls, timeoutMs);
+    const call = await this.#open(path, options, 'call', timeoutMs);
     void call.send(request);
     call.halfClose();
     const response = await call.next();
@@ -101,38 +107,44 @@ export class Peer {
   }
 
   /** A call with messages in a stream, which the caller ends or cancels. */
-  stream(path: string, options?: OperationOptions): Promise<StreamCall> {
-    return this.#open(path, options, this.#streams, undefined);
+  stream(path: string, kind: 'upload' | 'download', options?: OperationOptions): Promise<StreamCall> {
+    return this.#open(path, options, kind, undefined);
   }
 
   async #open(
     path: string,
     options: OperationOptions | undefined,
-    slots: Slots,
+    kind: CallKind,
     timeoutMs: number | undefined,
   ): Promise<StreamCall> {
     this.#checkOpen();
     const signal = options?.signal;
     signal?.throwIfAborted();
+    const slots = kind === 'call' ? this.#calls : this.#streams;
     const turn = slots.acquire(signal);
     if (turn) await turn;
-    let seat: ReturnType<Channels['take']> | undefined;
+    let seat: Seat | undefined;
     try {
       const found = this.#headers.for(options);
       const metadata = found instanceof Promise ? await found : found;
       this.#checkOpen();
       signal?.throwIfAborted();
-      const taken = this.#channels.take();
+      const connections = this.#connections;
+      const channels = connections.choose(kind);
+      const taken = channels.take();
       seat = taken;
       const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs;
-      const call = new StreamCall(taken.channel.createCall(path, deadline, null, null, null), {
+      const transport = taken.channel.createCall(path, deadline, null, null, null);
+      const call = new StreamCall(transport, {
         metadata,
         signal,
         idleMs: timeoutMs === undefined ? this.#timeoutMs : undefined,
         failure: (status) => this.#failed(path, status),
+        onBegin: connections.isNarrow(channels) ? () => widenConnection(transport, this.#windowBytes) : undefined,
         onEnd: (ended, inSilence) => {
           this.#active.delete(ended);
-          this.#channels.leave(taken, inSilence);
+          channels.leave(taken, inSilence);
+          connections.release(kind, channels);
           slots.release();
         },
       });
@@ -230,7 +242,7 @@ export class Peer {
     this.#calls.rejectAll(error);
     this.#streams.rejectAll(error);
     for (const call of [...this.#active]) call.cancel(error);
-    this.#channels.close();
+    this.#connections.close();
   }
 }
 
@@ -247,7 +259,6 @@ function channelOptions(options: ResolvedGrpcOptions): ChannelOptions {
     // What the peer's name service has to say of retries is none of its business: they belong to whoever calls.
     'grpc.service_config_disable_resolution': 1,
     'grpc.enable_channelz': 0,
-    'grpc-node.flow_control_window': options.windowBytes,
     ...(serverName !== undefined && {
       'grpc.ssl_target_name_override': serverName,
       'grpc.default_authority': serverName,

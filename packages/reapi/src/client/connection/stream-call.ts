@@ -17,6 +17,8 @@ export interface StreamCallOptions {
   readonly idleMs: number | undefined;
   /** The error for a status other than OK. */
   readonly failure: (status: PeerStatus) => Error;
+  /** Called when the peer has begun to answer. */
+  readonly onBegin: (() => void) | undefined;
   /**
    * Called once, when the call has ended.
    *
@@ -44,7 +46,7 @@ export class StreamCall {
     this.#call = call;
     this.#options = options;
     call.start(options.metadata, {
-      onReceiveMetadata: () => {},
+      onReceiveMetadata: () => options.onBegin?.(),
       onReceiveMessage: (message: Buffer) => this.#receive(message),
       onReceiveStatus: (status) => this.#end(status),
     });
