@@ -313,7 +313,8 @@ describe('a retry', () => {
   it('ends with an abort during the second attempt', async () => {
     const abort = new AbortController();
     answer = (_, res) => {
-      if (calls === 1) res.writeHead(503).end();
+      // Not to be waited for below, as a connection that is kept would be.
+      if (calls === 1) res.writeHead(503, { connection: 'close' }).end();
       else abort.abort();
     };
     const dispatcher = alone(retry({ timers: timers() }));
