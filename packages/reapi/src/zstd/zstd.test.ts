@@ -23,15 +23,10 @@ const UNLIMITED = 1 << 30;
 
 /** Content that compresses about as well as object files do. */
 function content(bytes: number, seed = 0): Buffer {
-  const out = Buffer.alloc(bytes);
-  for (let at = 0; at < bytes; at += 64)
-    out.write(
-      createHash('sha256')
-        .update(`${seed} ${Math.floor(at / 64) % 700}`)
-        .digest('hex'),
-      at,
-    );
-  return out;
+  const lines = Array.from({ length: Math.min(700, Math.ceil(bytes / 64)) }, (_, line) =>
+    createHash('sha256').update(`${seed} ${line}`).digest('hex'),
+  );
+  return Buffer.alloc(bytes, lines.join(''));
 }
 
 async function* chunksOf(bytes: Uint8Array, size: number): AsyncGenerator<Buffer> {
