@@ -24,8 +24,8 @@ export { ResilientLayer, type ResilientLayerOptions } from './decorators/resilie
 export type { SchemaIssue, SchemaResult, StandardSchema } from './decorators/standard-schema.js';
 export { ValidatedLayer, type ValidatedLayerOptions, type ValidationPolicy } from './decorators/validated-layer.js';
 export { allOf, atMostBytes, fitting, ofType, type Validator, type ValueType } from './decorators/validators.js';
-export { EntryList } from './entry-list.js';
 export * from './errors.js';
+export { FoundEntries } from './found-entries.js';
 export type { InvalidationBus, InvalidationListener, InvalidationMessage } from './invalidation/invalidation-bus.js';
 export { LocalInvalidationBus } from './invalidation/local-invalidation-bus.js';
 export { LocalTagIndex, type LocalTagIndexOptions } from './invalidation/local-tag-index.js';

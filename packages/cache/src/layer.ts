@@ -1,5 +1,5 @@
 import type { Span } from '@granary/telemetry';
-import type { EntryList } from './entry-list.js';
+import type { FoundEntries } from './found-entries.js';
 
 /** A value now, or a promise of it: what is in memory is answered without the cost of a promise. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -54,8 +54,8 @@ export interface Layer<V> {
   getEntry?(key: string, options?: GetOptions): MaybePromise<Entry<V> | undefined>;
   /** The entries that are here (as {@link getEntry} gives them), by key, in a map that is the caller's from now on. */
   getMany?(keys: readonly string[], options?: GetOptions): MaybePromise<Map<string, Entry<V>>>;
-  /** What {@link getMany} gives, as a list, which costs less. Chains prefer it; who changes one changes both. */
-  readMany?(keys: readonly string[], options?: GetOptions): MaybePromise<EntryList<V>>;
+  /** What {@link getMany} gives, in the order of the keys, which costs less. Chains prefer it; who changes one changes both. */
+  readMany?(keys: readonly string[], options?: GetOptions): MaybePromise<FoundEntries<V>>;
   setMany?(values: ReadonlyMap<string, V>, options?: SetOptions): MaybePromise<void>;
   /** How many were there. */
   deleteMany?(keys: readonly string[], options?: OpOptions): MaybePromise<number>;

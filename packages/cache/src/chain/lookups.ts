@@ -1,6 +1,6 @@
 import { Flight } from '@granary/resilience';
 import type { Span, SpanContext } from '@granary/telemetry';
-import type { EntryList } from '../entry-list.js';
+import type { FoundEntries } from '../found-entries.js';
 import type { Entry, GetOptions, MaybePromise } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
@@ -120,8 +120,8 @@ export class Lookups<V> {
         const found = answer instanceof Promise ? await answer : answer;
         options?.signal?.throwIfAborted();
         const before = values.size;
-        if (storey.index > 0 && found.keys.length > 0) this.#bringUpMany(found, storey.index, batch);
-        this.#takeFresh(found, values);
+        if (storey.index > 0) this.#bringUpMany(missing, found, storey.index, batch);
+        this.#takeFresh(missing, found, values);
         const count = values.size - before;
         hits.push(count);
         if (span?.recording) addEvent(span, 'cache.lookup', { 'cache.layer': storey.name, 'cache.hits': count });
@@ -298,24 +298,25 @@ export class Lookups<V> {
     return expiresAt === Number.POSITIVE_INFINITY ? this.#options.lifetimes.ttlMs : expiresAt - this.#clock();
   }
 
-  #takeFresh(found: EntryList<V>, values: Map<string, V>): void {
+  #takeFresh(keys: readonly string[], found: FoundEntries<V>, values: Map<string, V>): void {
     const now = this.#clock();
-    for (let i = 0; i < found.keys.length; i++) {
-      if ((found.expiresAt[i] as number) > now) values.set(found.keys[i] as string, found.values[i] as V);
+    for (let i = 0; i < keys.length; i++) {
+      const value = found.fresh(i, now);
+      if (value !== undefined) values.set(keys[i] as string, value);
     }
   }
 
   /** Writes values of one lifetime together. */
-  #bringUpMany({ keys, values, expiresAt }: EntryList<V>, from: number, batch: BatchTicket): void {
+  #bringUpMany(keys: readonly string[], found: FoundEntries<V>, from: number, batch: BatchTicket): void {
     const now = this.#clock();
     for (let i = from - 1; i >= 0; i--) {
       const storey = this.#storeys[i] as Storey<V>;
       const byEnd = new Map<number, Map<string, V>>();
       for (let j = 0; j < keys.length; j++) {
         const key = keys[j] as string;
-        const value = values[j] as V;
-        const end = expiresAt[j] as number;
-        if (!(end > now) || !batch.isCurrent(key) || !this.#wants(key, value, storey)) continue;
+        const value = found.fresh(j, now);
+        if (value === undefined || !batch.isCurrent(key) || !this.#wants(key, value, storey)) continue;
+        const end = found.expiresAt[j] as number;
         const same = byEnd.get(end);
         if (same === undefined) byEnd.set(end, new Map([[key, value]]));
         else same.set(key, value);

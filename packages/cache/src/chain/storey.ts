@@ -1,5 +1,5 @@
-import { EntryList } from '../entry-list.js';
 import { QueueFullError } from '../errors.js';
+import { FoundEntries } from '../found-entries.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
 import type { AsyncWriter } from '../writer/async-writer.js';
@@ -15,7 +15,7 @@ export type ReportFailure = (layer: string, operation: string, error: unknown) =
 type ReadMany<V> = (
   this: Layer<V>,
   ...args: Parameters<NonNullable<Layer<V>['getMany']>>
-) => MaybePromise<EntryList<V> | Map<string, Entry<V>>>;
+) => MaybePromise<FoundEntries<V> | Map<string, Entry<V>>>;
 
 export interface StoreyOptions<V> {
   readonly index: number;
@@ -105,33 +105,19 @@ export class Storey<V> {
     return entry instanceof Promise ? undefined : entry;
   }
 
-  /** {@link find} for many keys; those that aren't there are not in the list. Never fails. */
-  findMany(keys: readonly string[], options: GetOptions | undefined): MaybePromise<EntryList<V>> {
-    const { layer } = this;
-    const read: ReadMany<V> | undefined = layer.readMany ?? layer.getMany;
+  /** {@link find} for many keys, in their order. Never fails. */
+  findMany(keys: readonly string[], options: GetOptions | undefined): MaybePromise<FoundEntries<V>> {
+    const read: ReadMany<V> | undefined = this.layer.readMany ?? this.layer.getMany;
     if (read === undefined) return this.#findEach(keys, options);
-    const known = new EntryList<V>();
-    const asked = this.isPlain || (this.#order.isIdle && !this.writer && this.#doubts.isEmpty) ? keys : [];
-    if (asked !== keys) this.#separate(keys, asked as string[], known);
-    const start = this.#recorder?.now() ?? 0;
-    const done = (answer: EntryList<V> | Map<string, Entry<V>>) => {
-      const found = answer instanceof Map ? EntryList.of(answer) : answer;
-      this.#recordMany(asked.length, found, start);
-      return known.keys.length === 0 ? found : known.addAll(found);
-    };
-    if (asked.length === 0) return known;
-    try {
-      const found = read.call(layer, asked, options);
-      if (!(found instanceof Promise)) return done(found);
-      this.markLate();
-      return found.then(done).catch((error: unknown) => {
-        this.#failed('get', error, options);
-        return known;
-      });
-    } catch (error) {
-      this.#failed('get', error, options);
-      return known;
+    if (this.isPlain || (this.#order.isIdle && !this.writer && this.#doubts.isEmpty)) {
+      return this.#readMany(read, keys, options);
     }
+    const all = new FoundEntries<V>(keys.length);
+    const places = this.#putAside(keys, all);
+    if (places.length === 0) return all;
+    const asked = places.map((place) => keys[place] as string);
+    const found = this.#readMany(read, asked, options);
+    return found instanceof Promise ? found.then((late) => all.putAll(places, late)) : all.putAll(places, found);
   }
 
   set(key: string, value: V, options: SetOptions | undefined): MaybePromise<Failed | undefined> {
@@ -359,36 +345,62 @@ export class Storey<V> {
     this.#report(this.name, operation, error);
   }
 
-  async #findEach(keys: readonly string[], options: GetOptions | undefined): Promise<EntryList<V>> {
-    const found = new EntryList<V>();
+  async #findEach(keys: readonly string[], options: GetOptions | undefined): Promise<FoundEntries<V>> {
+    const found = new FoundEntries<V>(keys.length);
     const late: Promise<void>[] = [];
     this.#recorder?.now();
-    for (const key of keys) {
-      const entry = this.find(key, options);
-      if (entry instanceof Promise) late.push(entry.then((value) => void (value && found.addEntry(key, value))));
-      else if (entry !== undefined) found.addEntry(key, entry);
+    for (let i = 0; i < keys.length; i++) {
+      const entry = this.find(keys[i] as string, options);
+      if (entry instanceof Promise) late.push(entry.then((value) => found.putEntry(i, value)));
+      else found.putEntry(i, entry);
     }
     await Promise.all(late);
     return found;
   }
 
-  /** Puts aside what the layer isn't asked for. */
-  #separate(keys: readonly string[], asked: string[], known: EntryList<V>): void {
-    for (const key of keys) {
-      const change = this.#change(key);
-      if (change === undefined) {
-        if (!this.#doubts.has(key)) asked.push(key);
-      } else if (change.value !== undefined) known.addEntry(key, change as Entry<V>);
+  #readMany(
+    read: ReadMany<V>,
+    keys: readonly string[],
+    options: GetOptions | undefined,
+  ): MaybePromise<FoundEntries<V>> {
+    const start = this.#recorder?.now() ?? 0;
+    const done = (answer: FoundEntries<V> | Map<string, Entry<V>>) => {
+      const found = answer instanceof Map ? FoundEntries.of(keys, answer) : answer;
+      this.#recordMany(keys.length, found, start);
+      return found;
+    };
+    const failed = (error: unknown) => {
+      this.#failed('get', error, options);
+      return new FoundEntries<V>(0);
+    };
+    try {
+      const found = read.call(this.layer, keys, options);
+      if (!(found instanceof Promise)) return done(found);
+      this.markLate();
+      return found.then(done).catch(failed);
+    } catch (error) {
+      return failed(error);
     }
   }
 
-  #recordMany(asked: number, { expiresAt }: EntryList<V>, start: number): void {
+  /** Puts what the layer isn't asked for into `all`. The places of the others. */
+  #putAside(keys: readonly string[], all: FoundEntries<V>): number[] {
+    const places: number[] = [];
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string;
+      const change = this.#change(key);
+      if (change === undefined) {
+        if (!this.#doubts.has(key)) places.push(i);
+      } else if (change.value !== undefined) all.putEntry(i, change as Entry<V>);
+    }
+    return places;
+  }
+
+  #recordMany(asked: number, found: FoundEntries<V>, start: number): void {
     if (this.#recorder === undefined) return;
     const durationMs = this.#recorder.now() - start;
     const now = this.#clock();
-    let hits = 0;
-    for (const end of expiresAt) if (end > now) hits++;
-    for (let i = 0; i < asked; i++) this.#recorder.get(this.name, i < hits, durationMs);
+    for (let i = 0; i < asked; i++) this.#recorder.get(this.name, found.fresh(i, now) !== undefined, durationMs);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { EntryList } from '../entry-list.js';
+import type { FoundEntries } from '../found-entries.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 
 /** A layer around a layer. What the inner one can't do better than a chain, a decorator doesn't offer either. */
@@ -7,7 +7,7 @@ export abstract class LayerDecorator<V> implements Layer<V> {
   readonly shared: boolean;
   getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
   getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
-  readMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<EntryList<V>>;
+  readMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<FoundEntries<V>>;
   setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
   deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
   clear?: (options?: OpOptions) => MaybePromise<void>;

@@ -32,7 +32,7 @@ export class NamespacedLayer<V> extends LayerDecorator<V> {
     super(layer, options.name);
     this.#prefix = prefix;
     if (layer.getEntry) this.getEntry = (key, opts) => layer.getEntry?.(inside(key), opts);
-    const { getMany, setMany, deleteMany, clearPrefix } = layer;
+    const { getMany, readMany, setMany, deleteMany, clearPrefix } = layer;
     if (getMany) {
       this.getMany = (keys, opts) =>
         whenAnswered(
@@ -40,6 +40,7 @@ export class NamespacedLayer<V> extends LayerDecorator<V> {
           (found) => new Map(Array.from(found, ([key, entry]) => [outside(key), entry])),
         );
     }
+    if (readMany) this.readMany = (keys, opts) => readMany.call(layer, keys.map(inside), opts);
     if (setMany) {
       this.setMany = (values, opts) =>
         setMany.call(layer, new Map(Array.from(values, ([key, value]) => [inside(key), value])), opts);

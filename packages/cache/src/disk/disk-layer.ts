@@ -1,5 +1,5 @@
-import { EntryList } from '../entry-list.js';
 import { CacheClosedError, CacheError, LayerUnavailableError } from '../errors.js';
+import { FoundEntries } from '../found-entries.js';
 import type { Entry, GetOptions, Layer, OpOptions, SetOptions } from '../layer.js';
 import { checkLifetimes, entryOf, type LifetimeOptions, lifetimeFrom } from '../layers/lifetime.js';
 import { decodeFrame, encodeFrame, type Framed } from '../serializers/frame.js';
@@ -95,13 +95,13 @@ export class DiskLayer<V> implements Layer<V> {
     return found;
   }
 
-  readMany(keys: readonly string[], options?: GetOptions): EntryList<V> {
-    const list = new EntryList<V>();
-    for (const key of keys) {
-      const found = this.#find(key, options);
-      if (found) list.add(key, found.value, found.expiresAt);
+  readMany(keys: readonly string[], options?: GetOptions): FoundEntries<V> {
+    const all = new FoundEntries<V>(keys.length);
+    for (let i = 0; i < keys.length; i++) {
+      const found = this.#find(keys[i] as string, options);
+      if (found) all.put(i, found.value, found.expiresAt);
     }
-    return list;
+    return all;
   }
 
   /** @throws LayerUnavailableError when it can't be written, as when the disk is full; QueueFullError; the serializer's */

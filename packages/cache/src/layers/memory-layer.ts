@@ -1,6 +1,6 @@
 import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { LRUCache } from 'lru-cache';
-import { EntryList } from '../entry-list.js';
+import { FoundEntries } from '../found-entries.js';
 import type { Entry, Layer, SetOptions } from '../layer.js';
 import { coarseClock } from './coarse-clock.js';
 import { estimateBytes } from './estimate-bytes.js';
@@ -144,12 +144,9 @@ export class MemoryLayer<V> implements Layer<V> {
     return found;
   }
 
-  readMany(keys: readonly string[]): EntryList<V> {
-    const found = new EntryList<V>();
-    for (const key of keys) {
-      const entry = this.getEntry(key);
-      if (entry) found.addEntry(key, entry);
-    }
+  readMany(keys: readonly string[]): FoundEntries<V> {
+    const found = new FoundEntries<V>(keys.length);
+    for (let i = 0; i < keys.length; i++) found.putEntry(i, this.getEntry(keys[i] as string));
     return found;
   }
 

@@ -1,4 +1,4 @@
-import { EntryList } from '../entry-list.js';
+import { FoundEntries } from '../found-entries.js';
 import type { Entry, GetOptions, Layer, OpOptions, SetOptions } from '../layer.js';
 import {
   checkLifetimes,
@@ -78,26 +78,35 @@ export class RedisLayer<V> implements Layer<V> {
 
   /** Costs the way to Redis and back once for 16,000 keys, in a cluster as often for each node. */
   async getMany(keys: readonly string[], options?: GetOptions): Promise<Map<string, Entry<V>>> {
-    const { keys: names, values, expiresAt } = await this.readMany(keys, options);
+    const { values, expiresAt } = await this.readMany(keys, options);
     const found = new Map<string, Entry<V>>();
-    for (let i = 0; i < names.length; i++) {
-      found.set(names[i] as string, entryOf(values[i] as V, expiresAt[i] as number));
+    for (let i = 0; i < keys.length; i++) {
+      const value = values[i];
+      if (value !== undefined) found.set(keys[i] as string, entryOf(value, expiresAt[i] as number));
     }
     return found;
   }
 
   /** As {@link getMany}. */
-  async readMany(keys: readonly string[], options?: GetOptions): Promise<EntryList<V>> {
-    const list = new EntryList<V>();
+  async readMany(keys: readonly string[], options?: GetOptions): Promise<FoundEntries<V>> {
+    const found = new FoundEntries<V>(keys.length);
     const unknown = this.#nodesKnown(options);
     if (unknown !== undefined) await unknown;
-    await inTurns(this.#pieces(keys), async (piece) => {
-      const frames = await this.#calls.run('getMany', (client) => readMany(client, this.#keys, piece), options?.signal);
-      decodeEntries(this.#serializer, frames, this.#clock(), (i, value, expiresAt) => {
-        list.add(piece[i] as string, withOwnBytes(value), expiresAt);
-      });
-    });
-    return list;
+    await inTurns(
+      this.#pieces([...keys.keys()], (place) => keys[place] as string),
+      async (places) => {
+        const piece = places.map((place) => keys[place] as string);
+        const frames = await this.#calls.run(
+          'getMany',
+          (client) => readMany(client, this.#keys, piece),
+          options?.signal,
+        );
+        decodeEntries(this.#serializer, frames, this.#clock(), (i, value, expiresAt) => {
+          found.put(places[i] as number, withOwnBytes(value), expiresAt);
+        });
+      },
+    );
+    return found;
   }
 
   async set(key: string, value: V, options?: SetOptions): Promise<void> {
@@ -132,7 +141,7 @@ export class RedisLayer<V> implements Layer<V> {
     let deleted = 0;
     const unknown = this.#nodesKnown(options);
     if (unknown !== undefined) await unknown;
-    await inTurns(this.#pieces(keys), async (piece) => {
+    await inTurns(this.#pieces(keys, itself), async (piece) => {
       const names = piece.map((key) => this.#keys.of(key));
       const send = (client: RedisClient) => unlinkAll(client, names, isCluster(client));
       const count = await this.#calls.run('deleteMany', send, options?.signal);
@@ -187,7 +196,7 @@ export class RedisLayer<V> implements Layer<V> {
     lifetime: Lifetime,
     now: number,
   ): Generator<['set' | 'unlink', string, ...unknown[]][], void, undefined> {
-    for (const group of this.#pieces(keys)) {
+    for (const group of this.#pieces(keys, itself)) {
       let piece: ['set' | 'unlink', string, ...unknown[]][] = [];
       let bytes = 0;
       for (const key of group) {
@@ -208,13 +217,15 @@ export class RedisLayer<V> implements Layer<V> {
     return isCluster(this.#calls.client) ? this.#calls.connected(options?.signal) : undefined;
   }
 
-  /** Keys that can be sent together. */
-  *#pieces(keys: readonly string[]): Generator<readonly string[], void, undefined> {
+  /** What can be sent together. */
+  *#pieces<T>(items: readonly T[], keyOf: (item: T) => string): Generator<readonly T[], void, undefined> {
     const { client } = this.#calls;
-    const groups = isCluster(client) ? byNode(client, keys, (key) => this.#keys.of(key)) : [keys];
+    const groups = isCluster(client) ? byNode(client, items, (item) => this.#keys.of(keyOf(item))) : [items];
     for (const group of groups) yield* piecesOf(group);
   }
 }
+
+const itself = (key: string): string => key;
 
 /** Bytes without the piece of the connection's stream that they came in, which they would keep in memory. */
 function withOwnBytes<V>(value: V): V {

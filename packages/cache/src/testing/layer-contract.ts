@@ -187,16 +187,15 @@ export function layerContract<V = unknown>(
     );
 
     it(
-      'lists the same entries as it gives by key',
+      'gives the same in the order of the keys',
       withLayer(async ({ layer, put }) => {
         if (!layer.readMany) return;
         await put('one', one);
         await put('two', two);
-        const { keys, values, expiresAt } = await layer.readMany(['two', 'nothing', 'one']);
-        expect([...keys].sort()).toEqual(['one', 'two']);
-        expect(values).toEqual(keys.map((key) => (key === 'one' ? one : two)));
-        expect(expiresAt.length).toBe(2);
-        expect((await layer.readMany([])).keys).toEqual([]);
+        const { values, expiresAt } = await layer.readMany(['two', 'nothing', 'one', 'two']);
+        expect([...values]).toEqual([two, undefined, one, two]);
+        expect(expiresAt.length).toBe(4);
+        expect((await layer.readMany([])).values).toEqual([]);
       }),
     );
 
@@ -351,7 +350,7 @@ export function layerContract<V = unknown>(
         expect(await layer.get('short')).toBeUndefined();
         expect(await layer.getEntry?.('short')).toBeUndefined();
         expect((await layer.getMany?.(['short', 'long']))?.has('short') ?? false).toBe(false);
-        if (layer.readMany) expect((await layer.readMany(['short', 'long'])).keys).toEqual(['long']);
+        if (layer.readMany) expect([...(await layer.readMany(['short', 'long'])).values]).toEqual([undefined, one]);
         for (const key of ['long', 'for ever', 'plain']) expect(await layer.get(key)).toEqual(one);
       }),
     );
@@ -388,7 +387,7 @@ export function layerContract<V = unknown>(
           expect(Math.abs((many.get('long')?.expiresAt ?? 0) - (expiresAt ?? 0))).toBeLessThanOrEqual(CLOCKS_DIFFER_MS);
         }
         if (layer.readMany) {
-          expect((await layer.readMany(['plain'])).expiresAt).toEqual([Number.POSITIVE_INFINITY]);
+          expect((await layer.readMany(['plain'])).expiresAt[0]).toBe(Number.POSITIVE_INFINITY);
           const [end = 0] = (await layer.readMany(['long'])).expiresAt;
           expect(Math.abs(end - (expiresAt ?? 0))).toBeLessThanOrEqual(CLOCKS_DIFFER_MS);
         }
