@@ -1,3 +1,4 @@
+import { CircuitOpenError } from '@granary/resilience';
 import { describe, expect, it } from 'vitest';
 import { Digest, emptyDigest, isEmptyDigest } from './digest.js';
 import {
@@ -92,7 +93,8 @@ describe('a digest function', () => {
 describe('a store error', () => {
   it('is recognised by its brand, also when another copy of the package made it', () => {
     expect(isStoreError(new StoreError('NO_SPACE', 'full'))).toBe(true);
-    expect(isStoreError({ [Symbol.for('granary.error')]: true, code: 'NO_SPACE' })).toBe(true);
+    expect(isStoreError({ [Symbol.for('granary.store-error')]: true, code: 'NO_SPACE' })).toBe(true);
     expect([new Error('NO_SPACE'), null, 'NO_SPACE'].map(isStoreError)).toEqual([false, false, false]);
+    expect(isStoreError(new CircuitOpenError(0))).toBe(false);
   });
 });

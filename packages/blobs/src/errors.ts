@@ -1,4 +1,4 @@
-const BRAND: unique symbol = Symbol.for('granary.error') as never;
+const BRAND: unique symbol = Symbol.for('granary.store-error') as never;
 
 /** Why a store refused or failed. Edges choose their protocol's status by this code, and only there. */
 export type StoreErrorCode =
