@@ -1,6 +1,8 @@
-// npm run bench -- nuget-proxy [--rounds N --seconds S --parts restores,gets,memory --delay MS]: what restores through the
-// feed proxy take, in turn with the same from the feed itself (which answers after a delay), from a server of static files
-// and from memory. Each server and each client is a process of its own. Writes bench/results/nuget-proxy.json.
+// npm run bench -- nuget-proxy [--rounds N --seconds S --parts restores,fetches,gets,memory --clients granary,dotnet
+// --delay MS]: what restores through the feed proxy take, in turn with the same from the feed itself (which answers after a
+// delay), from a server of static files and from memory. Restores are those of real clients; fetches are bare requests for
+// the same documents, by a client that does nothing with what it gets. Each server and each client is a process of its own.
+// Writes bench/results/nuget-proxy.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -8,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { median, report } from './src/contest.mjs';
 import { MIB } from './src/corpus.mjs';
-import { makePackages } from './src/nuget/packages.mjs';
+import { namePackages } from './src/nuget/packages.mjs';
+import { clients, restoreIn } from './src/nuget-proxy/clients.mjs';
 import { freePort, runToEnd, startServer } from './src/process.mjs';
 
 const DOWNLOADS = 200;
@@ -19,6 +22,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
     parts: { type: 'string' },
+    clients: { type: 'string', default: Object.keys(clients).join(',') },
     delay: { type: 'string', default: '0' },
   },
 });
@@ -29,7 +33,7 @@ const running = [];
 const rows = [];
 const figures = {};
 
-const parts = { restores, gets, memory };
+const parts = { restores, fetches, gets, memory };
 try {
   for (const part of options.parts?.split(',') ?? Object.keys(parts)) await parts[part]();
 } finally {
@@ -38,45 +42,75 @@ try {
 }
 report('nuget-proxy', rows, { options, figures });
 
-/** 150 packages and their lists of versions, never seen before and then again, in turn with the feed and static files. */
+/** 150 packages by clients that resolve, verify and extract them: cold and warm, in turn with the feed and static files. */
 async function restores() {
+  for (const client of options.clients.split(',')) {
+    const { missing } = clients[client];
+    if (missing === undefined) await restoresOf(client);
+    else console.log(`Skipped: restores of ${client}, because ${missing}.`);
+  }
+}
+
+async function restoresOf(client) {
+  const { measured } = await eachRound(async ({ feed, statics, packages, source }) => {
+    const restore = (from) => restoreIn(scratch, client, from, packages);
+    const direct = await restore(`http://127.0.0.1:${feed.port}/index.json`);
+    const cold = await restore(source);
+    const files = await statics();
+    const fromFiles = await restore(`http://127.0.0.1:${files.port}/index.json`);
+    const warm = await restore(source);
+    await files.stop();
+    return { direct, cold, beside: [{ fromFiles, warm }] };
+  });
+  figures[client] = measured;
+  addRows(`restore by ${client}`, measured);
+}
+
+/** The same documents, asked for by bare undici, which throws them away: what the servers cost, and nothing else. */
+async function fetches() {
+  const { measured } = await eachRound(async ({ feed, proxy, statics, paths }) => {
+    const direct = (await fetchPaths(feed.port, '/flat/', paths)).ms;
+    const cold = (await fetchPaths(proxy.port, proxy.flat, paths)).ms;
+    const beside = [];
+    const files = await statics();
+    for (let turn = 0; turn < 3; turn++) {
+      const fromFiles = (await fetchPaths(files.port, '/flat/', paths)).ms;
+      beside.push({ fromFiles, warm: (await fetchPaths(proxy.port, proxy.flat, paths)).ms });
+    }
+    await files.stop();
+    return { direct, cold, beside };
+  });
+  figures.fetches = measured;
+  addRows('bare fetch', measured);
+}
+
+/** Packages that nobody has seen, once for each round, and what serves them. The first round only makes everything hot. */
+async function eachRound(measure) {
   const prefixes = Array.from({ length: rounds + 1 }, (_, round) => `Round${round}`);
   const feed = await start('src/nuget/feed.mjs', [options.delay, ...prefixes]);
   const proxy = await startProxy(feed.port);
-  const files = join(scratch, 'files');
-  mkdirSync(files);
+  const source = `http://127.0.0.1:${proxy.port}/nuget/v3/index.json`;
   const measured = [];
   for (const prefix of prefixes) {
-    const paths = makePackages(prefix).flatMap(({ id, version }) => {
+    const packages = namePackages(prefix);
+    const paths = packages.flatMap(({ id, version }) => {
       const name = id.toLowerCase();
       return [`${name}/index.json`, `${name}/${version}/${name}.${version}.nupkg`];
     });
-    const direct = await restore(feed.port, '/flat/', paths);
-    const cold = await restore(proxy.port, proxy.flat, paths);
-    await save(proxy, paths, files);
-    const statics = await start('src/nuget-proxy/static-files.mjs', [files]);
-    const beside = [];
-    for (let turn = 0; turn < 3; turn++) {
-      const fromFiles = await restore(statics.port, '/', paths);
-      const warm = await restore(proxy.port, proxy.flat, paths);
-      beside.push({ fromFiles, warm });
-    }
-    await statics.stop();
-    measured.push({ direct, cold, beside });
+    const statics = () => startStatic(feed.port, paths, join(scratch, prefix));
+    measured.push(await measure({ feed, proxy, statics, packages, paths, source }));
   }
-  // The first round only makes the servers' functions hot.
   measured.shift();
-  figures.restores = measured;
   await stopAll();
-  const warm = measured.flatMap(({ beside }) => beside.map((each) => each.warm.ms / each.fromFiles.ms));
+  return { measured };
+}
+
+function addRows(what, measured) {
+  const cold = median(measured.map(({ direct, cold: ms }) => ms / direct));
+  const warm = median(measured.flatMap(({ beside }) => beside.map((each) => each.warm / each.fromFiles)));
   rows.push(
-    row(
-      'cold restore of 150 packages, of the time of asking the feed',
-      '×',
-      median(measured.map(({ direct, cold }) => cold.ms / direct.ms)),
-      1.1,
-    ),
-    row('warm restore of 150 packages, of the time of static files', '×', median(warm), 1),
+    row(`cold ${what} of 150 packages, of the time of asking the feed`, '×', cold, 1.1),
+    row(`warm ${what} of 150 packages, of the time of static files`, '×', warm, 1),
   );
 }
 
@@ -114,7 +148,7 @@ async function memory() {
   const paths = Array.from({ length: DOWNLOADS }, (_, i) => `large.${i}/1.0.0/large.${i}.1.0.0.nupkg`);
   for (const name of ['cold', 'warm']) {
     proxy.resetPeak();
-    const done = await restore(proxy.port, proxy.flat, paths, DOWNLOADS);
+    const done = await fetchPaths(proxy.port, proxy.flat, paths, DOWNLOADS);
     const peak = proxy.memory().peak / MIB;
     figures[`${name}Downloads`] = { ...done, peak };
     rows.push(row(`peak with ${DOWNLOADS} ${name} downloads of 20 MiB at once`, 'MiB', peak, 250));
@@ -122,7 +156,7 @@ async function memory() {
   await stopAll();
 }
 
-async function restore(port, base, paths, concurrency = CONCURRENCY) {
+async function fetchPaths(port, base, paths, concurrency = CONCURRENCY) {
   const job = { how: 'undici', feed: `http://127.0.0.1:${port}`, urls: paths.map((path) => base + path), concurrency };
   const path = join(scratch, 'job.json');
   writeFileSync(path, JSON.stringify(job));
@@ -133,13 +167,17 @@ async function load(job) {
   return JSON.parse(await runToEnd(process.execPath, [here('src/load.mjs'), JSON.stringify(job)]));
 }
 
-/** Writes what the proxy answers into files, for another server to serve. */
-async function save(proxy, paths, folder) {
-  for (const path of paths) {
+/** A server of files with the documents of the feed. */
+async function startStatic(feedPort, paths, folder) {
+  const port = await freePort();
+  for (const path of ['index.json', ...paths.map((each) => `flat/${each}`)]) {
     const file = join(folder, path);
     mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, await fetchAll(proxy.port, proxy.flat + path));
+    const bytes = await fetchAll(feedPort, `/${path}`);
+    // The only document with URLs in it.
+    writeFileSync(file, path === 'index.json' ? bytes.toString().replaceAll(`:${feedPort}/`, `:${port}/`) : bytes);
   }
+  return start('src/nuget-proxy/static-files.mjs', [folder], port);
 }
 
 async function fetchAll(port, path) {
@@ -148,8 +186,8 @@ async function fetchAll(port, path) {
   return Buffer.from(await response.arrayBuffer());
 }
 
-async function start(script, args) {
-  const port = await freePort();
+async function start(script, args, port = undefined) {
+  port ??= await freePort();
   const server = await startServer(process.execPath, [here(script), `${port}`, ...args], [port]);
   running.push(server);
   return { port, ...server };

@@ -5,15 +5,18 @@ import { buildPackage } from '@granary/nuget/testing';
 const LAYERS = [10, 25, 40, 40, 25, 10];
 export const COUNT = LAYERS.reduce((sum, count) => sum + count);
 
+/** What there is, without what is in it. */
+export function namePackages(prefix) {
+  return namesOf(prefix).flatMap((ids, layer) => ids.map((id) => ({ id, version: '1.0.0', layer })));
+}
+
 /**
  * @param {string} prefix what ids begin with
  * @returns {{ id: string, version: string, layer: number, content: Buffer }[]}
  */
 export function makePackages(prefix = 'Bench') {
   const random = randomFrom(20);
-  const names = LAYERS.map((count, layer) =>
-    Array.from({ length: count }, (_, i) => `${prefix}.Layer${layer}.Part${i}`),
-  );
+  const names = namesOf(prefix);
   return names.flatMap((ids, layer) =>
     ids.map((id, i) => {
       const below = names[layer + 1] ?? [];
@@ -22,9 +25,12 @@ export function makePackages(prefix = 'Bench') {
       for (let extra = 0; extra < 3 && below.length > 0; extra++)
         needed.add(below[Math.floor(random() * below.length)]);
       const dependencies = [...needed].map((name) => ({ id: name, version: '1.0.0' }));
-      const group = { targetFramework: 'net8.0', dependencies };
+      const group = { targetFramework: 'netstandard2.0', dependencies };
       const assembly = noise(random, Math.round(4096 * 2 ** (random() * 9)));
-      const files = { [`lib/net8.0/${id}.dll`]: assembly, [`lib/net8.0/${id}.xml`]: `<doc>${id}</doc>`.repeat(200) };
+      const files = {
+        [`lib/netstandard2.0/${id}.dll`]: assembly,
+        [`lib/netstandard2.0/${id}.xml`]: `<doc>${id}</doc>`.repeat(200),
+      };
       const content = buildPackage({ id, version: '1.0.0', dependencyGroups: [group], files });
       return { id, version: '1.0.0', layer, content };
     }),
@@ -32,6 +38,10 @@ export function makePackages(prefix = 'Bench') {
 }
 
 export const ROOTS = Array.from({ length: LAYERS[0] }, (_, i) => `Bench.Layer0.Part${i}`);
+
+function namesOf(prefix) {
+  return LAYERS.map((count, layer) => Array.from({ length: count }, (_, i) => `${prefix}.Layer${layer}.Part${i}`));
+}
 
 /** As compressible as code is: half of it random. */
 function noise(random, bytes) {

@@ -1,4 +1,5 @@
-// One restore in a process of its own: node restore.mjs '{"how":"granary" | "undici", …}' or @FILE. Prints what it took, from
+// One restore in a process of its own: node restore.mjs '{"how":"granary" | "undici", …}' or @FILE; with a folder, granary
+// installs into it and undici hashes and keeps what comes. Prints what it took, from
 // before the first request to after the last byte; loading the code isn't counted.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -16,13 +17,12 @@ const { user, system } = process.cpuUsage(cpuBefore);
 const peakBytes = Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
 process.stdout.write(JSON.stringify({ ms, cpuMs: (user + system) / 1000, packages, peakBytes }));
 
-/** Resolves and downloads into the cache, which is what a restore does before it extracts. */
-async function prepareGranary({ feed, cacheDir, roots, concurrency }) {
-  const { clientDependencies, NuGetClient, NuGetFramework, resolveDependencies, VersionRange } = await import(
-    '@granary/nuget'
-  );
+/** Resolves and downloads into the cache, which is what a restore does before it extracts; and that, too. */
+async function prepareGranary({ feed, source = `${feed}/index.json`, cacheDir, roots, concurrency, folder }) {
+  const { clientDependencies, clientPackages, NuGetClient, NuGetFramework, ...rest } = await import('@granary/nuget');
+  const { PackageInstaller, resolveDependencies, VersionRange } = rest;
   return async () => {
-    const client = new NuGetClient({ sources: [{ name: 'feed', sourceUrl: `${feed}/index.json` }], cacheDir });
+    const client = new NuGetClient({ sources: [{ name: 'feed', sourceUrl: source }], cacheDir });
     const graph = await resolveDependencies({
       provider: clientDependencies(client, { read: 'package' }),
       dependencies: roots.map((id) => ({ id, range: VersionRange.parse('1.0.0') })),
@@ -30,8 +30,14 @@ async function prepareGranary({ feed, cacheDir, roots, concurrency }) {
       maxParallel: concurrency,
     });
     if (!graph.success) throw new Error(graph.diagnostics.map(({ message }) => message).join('\n'));
+    let { length } = graph.packages;
+    if (folder !== undefined) {
+      const installer = new PackageInstaller({ folder, packages: clientPackages(client), maxParallel: 8 });
+      const results = await installer.install(graph.packages);
+      length = results.filter(({ outcome }) => outcome === 'installed').length;
+    }
     await client.close();
-    return graph.packages.length;
+    return length;
   };
 }
 
