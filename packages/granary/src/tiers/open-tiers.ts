@@ -167,6 +167,7 @@ function measured(tier: Tier, recorder: StoreRecorder, collector: MetricsCollect
     required: tier.required,
     blobs: tier.blobs && withRecorder(tier.blobs, recorder),
     actionResults: tier.actionResults && withResultMetrics(tier.actionResults, collector),
+    maxBlobBytes: tier.maxBlobBytes,
     sizes: tier.sizes,
     onDamaged: (digest, reason) => tier.onDamaged?.(digest, reason),
     check: (signal) => tier.check(signal),

@@ -2,10 +2,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
-import { Digest } from '@granary/blobs';
+import { actionKey, Digest } from '@granary/blobs';
+import { openRedisTier } from '@granary/blobs/redis';
 import { GrpcTier } from '@granary/reapi';
 import { parseExposition } from '@granary/telemetry/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { startRedis, whyNoRedis } from '../../../cache/src/redis/testing/redis-server.js';
 import { startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
 
 const MIB = 1024 * 1024;
@@ -128,6 +130,31 @@ describe('a server in front of another', () => {
       expect((await read(clientOf(back), ours.digest))?.equals(ours.bytes)).toBe(true);
     }
   });
+
+  it.skipIf(whyNoRedis())(
+    'keeps out of Redis what is too large for it, and tells it the result all the same',
+    async () => {
+      const redis = await startRedis();
+      ended.push(() => redis.stop());
+      const back = await server();
+      const common = { mode: 'write-through', required: true };
+      const front = await server({
+        tiers: [
+          { type: 'redis', urls: [redis.url], max_blob_size: '64', ...common },
+          { type: 'grpc', target: back.address('listen.grpc'), ...common },
+        ],
+      });
+      const { bytes, digest } = blob(100);
+      const client = clientOf(front);
+      await client.blobs.write(digest, bytes);
+      expect((await read(clientOf(back), digest))?.equals(bytes)).toBe(true);
+      const key = actionKey('', blob(1).digest);
+      await client.actionResults.set(key, resultWith(digest));
+      const near = await openRedisTier({ name: 'near', mode: 'read-only', connection: { urls: [redis.url] } });
+      ended.push(() => near.close());
+      expect(await near.actionResults.get(key)).toBeDefined();
+    },
+  );
 
   it('finds action results in the other, and only complete ones', async () => {
     const back = await server();
