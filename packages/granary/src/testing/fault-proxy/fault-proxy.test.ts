@@ -195,10 +195,10 @@ describe('a point in HTTP/2', () => {
   });
 
   it.each([
-    { point: { at: 'headers' }, direction: 'up', status: undefined, bytes: 0 },
+    { point: { at: 'head' }, direction: 'up', status: undefined, bytes: 0 },
     { point: { at: 'data', bytes: 100_000 }, direction: 'up', status: undefined, bytes: 0 },
-    { point: { at: 'headers' }, direction: 'down', status: undefined, bytes: 0 },
-    { point: { at: 'trailers' }, direction: 'down', status: 200, bytes: BODY.length },
+    { point: { at: 'head' }, direction: 'down', status: undefined, bytes: 0 },
+    { point: { at: 'end' }, direction: 'down', status: 200, bytes: BODY.length },
   ] as const)('is in $point.at on the way $direction', async ({ point, direction, status, bytes }) => {
     const result = await answer({ effect: { kind: 'reset' }, point, direction });
     expect(result).toMatchObject({ status, error: true });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
 import { type Direction, type Effect, type Fault, isConnectionEffect } from './fault.js';
 import { Flow } from './flow.js';
+import { type Conversation, positionsIn } from './position.js';
 
 const HOST = '127.0.0.1';
 
@@ -15,10 +16,11 @@ interface Line {
 
 /**
  * The network between a client and a server on loopback, with the faults that networks have: one at a time, in either
- * direction, from any point of a conversation in HTTP/2 on, for connections that are there and those to come.
+ * direction, from any point of a conversation on, for connections that are there and those to come.
  */
 export class FaultProxy implements AsyncDisposable {
   readonly #target: { readonly host: string; readonly port: number };
+  readonly #conversation: Conversation;
   readonly #lines = new Set<Line>();
   #listener: Server | undefined;
   #port = 0;
@@ -27,14 +29,15 @@ export class FaultProxy implements AsyncDisposable {
   #made = 0;
   #befallen = 0;
 
-  private constructor(target: string) {
+  private constructor(target: string, conversation: Conversation) {
+    this.#conversation = conversation;
     const at = target.lastIndexOf(':');
     this.#target = { host: target.slice(0, at), port: Number(target.slice(at + 1)) };
   }
 
   /** @param target `HOST:PORT` of the server */
-  static async start(target: string): Promise<FaultProxy> {
-    const proxy = new FaultProxy(target);
+  static async start(target: string, conversation: Conversation = 'http2'): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, conversation);
     await proxy.#listen();
     return proxy;
   }
@@ -123,9 +126,10 @@ export class FaultProxy implements AsyncDisposable {
       if (happens && kind !== 'latency' && kind !== 'bandwidth') line.broken = true;
       return happens;
     };
+    const positions = positionsIn(this.#conversation);
     const flows = {
-      up: new Flow(client, server, 'up', onFault),
-      down: new Flow(server, client, 'down', onFault),
+      up: new Flow(client, server, positions.up, onFault),
+      down: new Flow(server, client, positions.down, onFault),
     };
     const line: Line = { client, server, flows, broken: false };
     this.#add(line);

@@ -26,15 +26,23 @@ export type ConnectionEffect =
   /** Connections are reset as soon as they are made, or after a time in milliseconds. */
   | { readonly kind: 'drop'; readonly afterMs: number };
 
-/** Where in the HTTP/2 of a direction an effect begins. */
+/** Where in the conversation of a direction an effect begins. */
 export type Point =
   | { readonly at: 'start' }
-  /** In the middle of the headers of a request or a response, after `skip` others. */
-  | { readonly at: 'headers'; readonly skip?: number }
+  /** In the middle of the first bytes of a request or a response: in HTTP/2, of its headers. */
+  | ({ readonly at: 'head' } & Which)
   /** After this many bytes of bodies since the fault was set, or since the connection began. */
   | { readonly at: 'data'; readonly bytes: number }
-  /** In the middle of the headers that end a stream, after `skip` others. */
-  | { readonly at: 'trailers'; readonly skip?: number };
+  /** At the last bytes of a request or a response: in HTTP/2, in its trailers. */
+  | ({ readonly at: 'end' } & Which);
+
+/** Which of the requests on a connection, or of the responses. Default: the first since the fault was set. */
+export interface Which {
+  /** How many others come before. */
+  readonly skip?: number;
+  /** Those with this method of HTTP/1.1 alone. */
+  readonly method?: string;
+}
 
 export interface Fault {
   readonly effect: Effect | ConnectionEffect;

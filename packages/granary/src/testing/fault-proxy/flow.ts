@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import type { Direction, Effect, Fault, Point } from './fault.js';
-import { FramePosition } from './frame-position.js';
+import type { Effect, Fault, Point } from './fault.js';
+import type { Position } from './position.js';
 
 /** Bytes on their way in one direction; from there on the sender waits. */
 const MOST_QUEUED_BYTES = 1024 * 1024;
@@ -14,7 +14,7 @@ interface Piece {
 export class Flow {
   readonly #from: Socket;
   readonly #to: Socket;
-  readonly #position: FramePosition;
+  readonly #position: Position;
   readonly #onFault: (effect: Effect) => boolean;
   #fault: { readonly effect: Effect; readonly point: Point } | undefined;
   /** The effect that has begun. */
@@ -26,10 +26,10 @@ export class Flow {
   #ended = false;
 
   /** @param onFault asked when the point of a fault is reached; whether it happens */
-  constructor(from: Socket, to: Socket, direction: Direction, onFault: (effect: Effect) => boolean) {
+  constructor(from: Socket, to: Socket, position: Position, onFault: (effect: Effect) => boolean) {
     this.#from = from;
     this.#to = to;
-    this.#position = new FramePosition(direction);
+    this.#position = position;
     this.#onFault = onFault;
     from.on('data', (bytes: Buffer) => this.#take(bytes));
     from.on('end', () => {

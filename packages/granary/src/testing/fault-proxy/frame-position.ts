@@ -1,4 +1,6 @@
 import type { Direction, Point } from './fault.js';
+import { PointFinder } from './point-finder.js';
+import type { Position } from './position.js';
 
 /** `PRI * HTTP/2.0…`, with which a client begins. */
 const PREFACE_BYTES = 24;
@@ -7,34 +9,27 @@ const DATA = 0;
 const HEADERS = 1;
 const END_STREAM = 1;
 
-/** Knows, in one direction of a connection, which frame of HTTP/2 each byte belongs to. */
-export class FramePosition {
+/** In HTTP/2 the head of a message is its headers, and the end is its trailers. */
+export class FramePosition implements Position {
+  readonly #finder = new PointFinder();
   readonly #header = Buffer.alloc(FRAME_HEADER_BYTES);
   #headerBytes = 0;
   #skip: number;
   #payload = 0;
   #type = -1;
   #flags = 0;
-  /** Of the frame that is under way. */
-  #seen = 0;
-  /** Bytes of bodies since {@link reset}. */
-  #data = 0;
-  /** Headers and trailers since then. */
-  #met = 0;
+  #isBegun = false;
 
   constructor(direction: Direction) {
     this.#skip = direction === 'up' ? PREFACE_BYTES : 0;
   }
 
-  /** Counts bodies from here on. */
   reset(): void {
-    this.#data = 0;
-    this.#met = 0;
+    this.#finder.reset();
   }
 
-  /** Reads the bytes; answers where in them the point is, or -1. After that it is to be read to the end all the same. */
   advance(bytes: Buffer, point: Point | undefined): number {
-    let found = point?.at === 'start' ? 0 : -1;
+    this.#finder.begin(point);
     let at = 0;
     while (at < bytes.length) {
       if (this.#skip > 0) {
@@ -48,14 +43,13 @@ export class FramePosition {
         if (this.#headerBytes === FRAME_HEADER_BYTES) this.#beginFrame();
       } else {
         const length = Math.min(this.#payload, bytes.length - at);
-        if (found < 0 && point) found = this.#find(at, length, point);
-        if (this.#type === DATA) this.#data += length;
-        this.#seen += length;
+        this.#pass(at, length);
+        this.#isBegun = true;
         this.#payload -= length;
         at += length;
       }
     }
-    return found;
+    return this.#finder.found;
   }
 
   #beginFrame(): void {
@@ -63,17 +57,13 @@ export class FramePosition {
     this.#type = this.#header[3] as number;
     this.#flags = this.#header[4] as number;
     this.#headerBytes = 0;
-    this.#seen = 0;
+    this.#isBegun = false;
   }
 
-  #find(at: number, length: number, point: Point): number {
-    if (point.at === 'data') {
-      const left = point.bytes - this.#data;
-      return this.#type === DATA && left >= 0 && left < length ? at + left : -1;
-    }
-    if (point.at === 'start' || this.#type !== HEADERS || this.#seen > 0) return -1;
-    const ends = (this.#flags & END_STREAM) !== 0;
-    if (ends !== (point.at === 'trailers')) return -1;
-    return this.#met++ === (point.skip ?? 0) ? at + (length >> 1) : -1;
+  #pass(at: number, length: number): void {
+    if (this.#type === DATA) this.#finder.data(at, length);
+    if (this.#type !== HEADERS || this.#isBegun) return;
+    if (this.#flags & END_STREAM) this.#finder.end(at, length);
+    else this.#finder.head(at, length);
   }
 }
