@@ -4,7 +4,7 @@ import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { hashSync } from '@node-rs/bcrypt';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { askFeed, outcomeOf, packagePath, pushTo } from '../testing/feed-clients.js';
 import { startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
 
@@ -85,7 +85,7 @@ describe('the hosted feed', () => {
     await using running = await startTestServer(small);
     expect(await statusOf(pushTo(running, big('Contoso.New')))).toBe(201);
     for (const id of others) expect(await statusOf(askFeed(running, packagePath(id, '1.0.0')))).toBe(200);
-    expect(running.server.stats().storage.evictions).toBeGreaterThan(0);
+    await vi.waitFor(() => expect(running.server.stats().storage.evictions).toBeGreaterThan(0), 10_000);
     expect(await outcomeOf(askFeed(running, PATH))).toEqual([200, 'hit']);
     await running.server.stop();
     await using again = await startTestServer(small);
