@@ -16,8 +16,8 @@ export class UpstreamAddresses {
   /** @param urls http or https */
   constructor(urls: readonly string[]) {
     for (const url of urls) {
-      if (!URL.canParse(url)) continue;
-      const { host, pathname } = new URL(url);
+      const { host, pathname } = parsed(url) ?? {};
+      if (host === undefined || pathname === undefined) continue;
       const folders = this.#folders.get(host) ?? new Set<string>();
       folders.add(folderOf(pathname.toLowerCase()));
       this.#folders.set(host, folders);
@@ -25,13 +25,21 @@ export class UpstreamAddresses {
   }
 
   has(url: string): boolean {
-    if (!URL.canParse(url)) return false;
-    const { host, pathname } = new URL(url);
+    const { host = '', pathname = '' } = parsed(url) ?? {};
     const folders = this.#folders.get(host);
     if (folders === undefined) return false;
     const path = `${pathname.toLowerCase()}/`;
     for (const folder of folders) if (path.startsWith(folder)) return true;
     return false;
+  }
+}
+
+/** `URL.canParse` of Node 20 refuses names with umlauts once it has been compiled. */
+function parsed(url: string): URL | undefined {
+  try {
+    return new URL(url);
+  } catch {
+    return undefined;
   }
 }
 

@@ -55,7 +55,7 @@ describe('a URL in a document', () => {
           text.map((rest) => `https://${rest}.test/`),
         ),
         (url) => {
-          const seen = URL.canParse(url, BASE) ? new URL(url, BASE) : undefined;
+          const seen = parsed(url);
           const isHttp = url !== '' && (seen?.protocol === 'http:' || seen?.protocol === 'https:');
           expect(httpUrl(url, BASE)).toBe(isHttp ? seen?.href : undefined);
         },
@@ -64,6 +64,14 @@ describe('a URL in a document', () => {
     );
   });
 });
+
+function parsed(url: string): URL | undefined {
+  try {
+    return new URL(url, BASE);
+  } catch {
+    return undefined;
+  }
+}
 
 describe('a URL below an endpoint', () => {
   it.each([

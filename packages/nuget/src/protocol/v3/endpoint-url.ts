@@ -8,9 +8,17 @@ const PLAIN = /^https?:\/\/(?![^/]*xn--)[a-z\d.-]+\.[a-z]+\/(?!\.)(?:[\w~+-]|[./
 export function httpUrl(text: unknown, base: string): string | undefined {
   if (typeof text !== 'string' || text === '') return undefined;
   if (PLAIN.test(text)) return text;
-  if (!URL.canParse(text, base)) return undefined;
-  const url = new URL(text, base);
-  return url.protocol === 'https:' || url.protocol === 'http:' ? url.href : undefined;
+  const url = parseUrl(text, base);
+  return url?.protocol === 'https:' || url?.protocol === 'http:' ? url.href : undefined;
+}
+
+/** `URL.canParse` of Node 20 refuses names with umlauts once it has been compiled. */
+function parseUrl(text: string, base: string): URL | undefined {
+  try {
+    return new URL(text, base);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What lies below an endpoint: each segment is encoded, and a query that the endpoint has stays behind the path. */
