@@ -217,6 +217,14 @@ describe.each([
       expect(await validators()).toEqual({ ...VALIDATORS, sha512 });
     });
 
+    it('name the hash that the caller has, however long the content is', async () => {
+      const known = { validators: VALIDATORS, sha512: 'known' };
+      for (const body of [Buffer.from('one'), Buffer.alloc(300_000), Readable.from([Buffer.from('one')])]) {
+        await cache.set(SOURCE, 'a', body, undefined, known);
+        expect(await validators()).toEqual({ ...VALIDATORS, sha512: 'known' });
+      }
+    });
+
     it('are still there after the source confirmed the file', async () => {
       await cache.set(SOURCE, 'a', Buffer.from('one'), undefined, { validators: VALIDATORS });
       await time.advance(HOUR);

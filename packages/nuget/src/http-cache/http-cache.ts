@@ -229,14 +229,14 @@ export class HttpCache implements AsyncDisposable {
     try {
       temporary = await this.createTemporary(source);
       const chunks = body instanceof Uint8Array ? [body] : body;
-      const hash = createHash('sha512');
+      const { modifiedAt, validators, sha512 = createHash('sha512') } = options;
       for await (const chunk of chunks) {
-        hash.update(chunk);
+        if (typeof sha512 !== 'string') sha512.update(chunk);
         await writeAll(temporary, chunk);
       }
       await validator?.(temporary.path);
-      const { modifiedAt, validators } = options;
-      const stored = validators && { ...validators, sha512: hash.digest('base64') };
+      const digest = typeof sha512 === 'string' ? sha512 : sha512.digest('base64');
+      const stored = validators && { ...validators, sha512: digest };
       return await this.keep(temporary, source, key, { modifiedAt, validators: stored });
     } catch (error) {
       if (body instanceof Readable) body.destroy();
