@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { createDatabase } from '@granary/cache/lmdb';
+import { createDatabase, type FolderLock } from '@granary/cache/lmdb';
 import { checkBytes, collectSource } from '../blob-source.js';
 import type {
   ActionResultStore,
@@ -25,7 +25,7 @@ import { orFail } from './failure.js';
 import { BlobFiles } from './files/blob-files.js';
 import type { OpenFile } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
-import { StoreLock } from './files/store-lock.js';
+import { lockStore } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { Housekeeping } from './housekeeping.js';
 import { IN_FILE, VERIFIED } from './index/blob-index.js';
@@ -77,7 +77,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   readonly #files: BlobFiles;
   readonly #janitor: Janitor;
   readonly #housekeeping: Housekeeping;
-  readonly #lock: StoreLock;
+  readonly #lock: FolderLock;
   readonly #marker: UnsyncedMarker;
   readonly #keys = new KeyScratch();
   readonly #writes = new Set<Promise<void>>();
@@ -87,7 +87,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     options: ResolvedOptions,
     directory: StoreDirectory,
     database: IndexDatabase,
-    lock: StoreLock,
+    lock: FolderLock,
     marker: UnsyncedMarker,
   ) {
     const ledger = new SpaceLedger({
@@ -130,7 +130,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     const resolved = resolveOptions(options);
     const directory = new StoreDirectory(resolved.directory, resolved.fileSystem);
     await orFail(mkdir(directory.path, { recursive: true }), `cannot use ${directory.path}`);
-    const lock = await StoreLock.acquire(directory.path);
+    const lock = await lockStore(directory.path);
     let database: IndexDatabase | undefined;
     try {
       const marker = new UnsyncedMarker(directory.path, directory.index);

@@ -9,7 +9,7 @@ import { decodeActionRecord, isIntact } from './action-record.js';
 import { isNotFound, isUnreadable, storeFailure } from './failure.js';
 import { nodeFileSystem } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
-import { StoreLock } from './files/store-lock.js';
+import { lockStore } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { blobKey, functionOf, keyBytes, parseKey } from './index/entry-key.js';
 import { IndexDatabase, parsePiece } from './index/index-database.js';
@@ -69,7 +69,7 @@ export interface VerifyReport {
 export async function verifyStore(options: VerifyOptions): Promise<VerifyReport> {
   const directory = new StoreDirectory(options.directory, nodeFileSystem);
   if (!(await directory.exists())) throw new StoreError('STORE_FAILED', `${options.directory} holds no store`);
-  const lock = await StoreLock.acquire(directory.path);
+  const lock = await lockStore(directory.path);
   try {
     await directory.prepare();
     const marker = new UnsyncedMarker(directory.path, directory.index);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { realpathSync } from 'node:fs';
+import { closeSync, constants, openSync, realpathSync } from 'node:fs';
 import { rename, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
@@ -9,51 +9,71 @@ import { LayerUnavailableError } from '../errors.js';
 /** A holder that is busy answers late; it holds the lock all the same. */
 const ANSWER_MS = 500;
 const ATTEMPTS = 5;
-/** Longest path that every system takes for a socket. Beyond it, containers that share a folder don't see each other. */
+/** Longest path that every system takes for a socket. */
 const SOCKET_PATH_BYTES = 100;
 
 /**
  * One process at a time in a folder. LMDB itself would let in more, but a process that opened the folder while another
  * one wrote was seen to undo a commit of that one, about once in forty starts. The lock is a socket that the holder
- * listens on: it ends with the process, however that ends, and can't be mistaken for somebody else's as a process
- * number can.
+ * listens on: it ends with the process, however that ends, and unlike a process number it can't be mistaken for somebody
+ * else's, not even by a process in another container.
  */
 export class FolderLock {
   readonly #server: Server;
+  readonly #folder: number | undefined;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, folder: number | undefined) {
     this.#server = server;
+    this.#folder = folder;
   }
 
-  /** @throws LayerUnavailableError when another process, or another user of this one, has the folder */
-  static async acquire(directory: string): Promise<FolderLock> {
-    const path = socketPath(directory);
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const server = await listen(path);
-      if (server) return new FolderLock(server);
-      const holder = await askHolder(path);
-      if (holder !== undefined) throw inUse(directory, holder);
-      await removeStale(path, directory);
+  /**
+   * @param inUse the error for a folder that another process, or another user of this one, has; `holder` names it
+   * @throws what `inUse` makes (default {@link LayerUnavailableError}); Error when the folder can't be used
+   */
+  static async acquire(
+    directory: string,
+    inUse: (holder: string) => Error = layerInUse(directory),
+  ): Promise<FolderLock> {
+    const { path, folder } = socketPath(directory);
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const server = await listen(path);
+        if (server) return new FolderLock(server, folder);
+        const holder = (await askHolder(path)) ?? (await removeStale(path));
+        if (holder !== undefined) throw inUse(holder);
+      }
+      throw inUse('other processes that are starting too');
+    } catch (error) {
+      if (folder !== undefined) closeSync(folder);
+      throw error;
     }
-    throw inUse(directory, 'processes that start at this moment');
   }
 
-  release(): Promise<void> {
-    return new Promise((resolve) => {
+  /** Once. */
+  async release(): Promise<void> {
+    await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
+    if (this.#folder !== undefined) closeSync(this.#folder);
   }
 }
 
-function inUse(directory: string, holder: string): LayerUnavailableError {
-  return new LayerUnavailableError(directory, `is in use by ${holder}; each process needs a folder of its own`);
+function layerInUse(directory: string): (holder: string) => LayerUnavailableError {
+  return (holder) =>
+    new LayerUnavailableError(directory, `is in use by ${holder}; each process needs a folder of its own`);
 }
 
-function socketPath(directory: string): string {
+/** Where the socket lies. A path that is too long for one is reached through the open folder or a short name. */
+function socketPath(directory: string): { path: string; folder: number | undefined } {
   const path = join(realpathSync(directory), 'LOCK');
-  if (process.platform !== 'win32' && Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path;
-  const name = `granary-cache-${createHash('sha256').update(path).digest('hex').slice(0, 32)}`;
-  return process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), name);
+  if (process.platform !== 'win32' && Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return { path, folder: undefined };
+  if (process.platform === 'linux') {
+    const folder = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    return { path: `/proc/self/fd/${folder}/LOCK`, folder };
+  }
+  const name = `granary-${createHash('sha256').update(path).digest('hex').slice(0, 32)}`;
+  return { path: process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), name), folder: undefined };
 }
 
 /** Undefined when somebody is or was there before. */
@@ -67,7 +87,7 @@ function listen(path: string): Promise<Server | undefined> {
       if (error.code === 'EADDRINUSE') resolve(undefined);
       else reject(error);
     });
-    server.listen({ path }, () => {
+    server.listen({ path, readableAll: false, writableAll: false }, () => {
       server.unref();
       resolve(server);
     });
@@ -84,7 +104,7 @@ function askHolder(path: string): Promise<string | undefined> {
       socket.destroy();
       resolve(holder);
     };
-    const timer = setTimeout(() => done('a process that does not answer'), ANSWER_MS);
+    const timer = setTimeout(() => done('another process that does not answer'), ANSWER_MS);
     socket.setEncoding('utf8').on('data', (text: string) => {
       answer += text;
     });
@@ -98,18 +118,18 @@ function askHolder(path: string): Promise<string | undefined> {
 /**
  * Removes a socket that nobody listens on. It is moved away first and asked once more: two processes that start
  * together must not remove each other's.
+ *
+ * @returns the name of whoever listens after all
  */
-async function removeStale(path: string, directory: string): Promise<void> {
+async function removeStale(path: string): Promise<string | undefined> {
   const aside = `${path}.${process.pid}`;
   try {
     await rename(path, aside);
   } catch {
-    return; // Somebody else was quicker.
+    return undefined; // Somebody else was quicker.
   }
   const holder = await askHolder(aside);
-  if (holder !== undefined) {
-    await rename(aside, path);
-    throw inUse(directory, holder);
-  }
-  await unlink(aside);
+  if (holder === undefined) await unlink(aside);
+  else await rename(aside, path);
+  return holder;
 }

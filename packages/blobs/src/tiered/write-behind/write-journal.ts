@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createDatabase, GroupCommit } from '@granary/cache/lmdb';
+import { createDatabase, type FolderLock, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { orFail, storeFailure } from '../../disk/failure.js';
-import { StoreLock } from '../../disk/files/store-lock.js';
+import { lockStore } from '../../disk/files/store-lock.js';
 import { checkMagic } from '../../disk/index/index-database.js';
 import { StoreClosedError } from '../../errors.js';
 import { QueuedWrite } from './queued-write.js';
@@ -21,10 +21,10 @@ export class WriteJournal {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #writes: Database<Buffer, Buffer>;
   readonly #commits: GroupCommit;
-  readonly #lock: StoreLock;
+  readonly #lock: FolderLock;
   #closed = false;
 
-  private constructor(root: RootDatabase<Buffer, Buffer>, lock: StoreLock) {
+  private constructor(root: RootDatabase<Buffer, Buffer>, lock: FolderLock) {
     this.#root = root;
     this.#writes = root.openDB({ name: 'writes', ...BINARY });
     this.#commits = new GroupCommit(root, (cause) => storeFailure(cause, 'cannot write to the index'));
@@ -37,7 +37,7 @@ export class WriteJournal {
    */
   static async open(directory: string): Promise<WriteJournal> {
     await orFail(mkdir(directory, { recursive: true }), `cannot use ${directory}`);
-    const lock = await StoreLock.acquire(directory);
+    const lock = await lockStore(directory);
     try {
       checkMagic(join(directory, 'data.mdb'));
       await createDatabase(directory);
