@@ -41,6 +41,11 @@ async function readDirectly(at: Peer['tier'], hash: string, size: number): Promi
 for (const { name, missing } of PEERS)
   if (missing) console.log(`Skipped: ${name} behind a server, because ${missing}.`);
 
+// A file without any test would have failed.
+describe.skip.each(PEERS.filter(({ missing }) => missing))('a server in front of $name', () => {
+  it('reads and writes through it', () => {});
+});
+
 describe.each(PEERS.filter(({ missing }) => !missing))('a server in front of $name', ({ start }) => {
   let scratch: string;
   let peer: Peer;
