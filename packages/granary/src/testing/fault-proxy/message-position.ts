@@ -15,6 +15,8 @@ export class MessagePosition implements Position {
   readonly #methods: string[];
   /** Of the message that is under way. */
   #method: string | undefined;
+  /** Whether that is known, which begins a message. */
+  #isNamed = false;
   #part: Part = 'head';
   #text = '';
   #left = 0;
@@ -46,7 +48,12 @@ export class MessagePosition implements Position {
     const end = this.#text.indexOf('\r\n\r\n');
     const to = end < 0 ? bytes.length : from + end + 4 - before;
     if (before === 0) {
-      this.#method = this.#direction === 'up' ? /^\w+/.exec(this.#text)?.[0] : this.#methods.shift();
+      this.#isNamed = false;
+      this.#method = this.#direction === 'up' ? undefined : (this.#methods.shift() ?? '');
+    }
+    this.#method ??= /^(\w+) /.exec(this.#text)?.[1];
+    if (!this.#isNamed && this.#method !== undefined) {
+      this.#isNamed = true;
       this.#finder.head(from, to - from, this.#method);
     }
     if (end >= 0) this.#beginBody(this.#text.slice(0, end), to);
