@@ -57,7 +57,7 @@ describe.skipIf(missing)('a Redis Cluster', () => {
   });
 
   it('is followed when slots move while a batch is under way', async () => {
-    await using layer = new RedisLayer<number>({ connection: connection(), prefix: 'moved:' });
+    await using layer = new RedisLayer<number>({ connection: connection(), prefix: 'moved:', timeoutMs: 10_000 });
     const keys = Array.from({ length: 1000 }, (_, n) => `key ${n}`);
     await layer.setMany(new Map(keys.map((key, n) => [key, n])));
     const key = 'moved:key 7';
