@@ -3,6 +3,13 @@ import type { RedisClusterClient, RedisCommands } from './redis-client.js';
 
 /** Most keys that are sent in one piece: enough to make the way there and back cheap, and no second's work for Redis. */
 const BATCH_KEYS = 1000;
+
+/**
+ * The same for keys that are only read: a few milliseconds' work for Redis. Smaller pieces would be back sooner, but each
+ * wakes both sides, which shows where they share processors (`bench/cache.mjs`).
+ */
+export const READ_KEYS = 5000;
+
 /** From so many bytes on, a piece is sent as it is. */
 export const BATCH_BYTES = 1 << 20;
 /** Pieces that are under way at the same time. */
