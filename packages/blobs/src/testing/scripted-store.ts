@@ -67,6 +67,8 @@ export class ScriptedStore extends MemoryBlobStore {
 
 class ScriptedReader implements BlobReader {
   readonly length: number;
+  /** Each chunk is a copy of its own. */
+  readonly lasting = true;
   readonly #store: ScriptedStore;
   readonly #bytes: Buffer;
   readonly #options: ReadOptions | undefined;

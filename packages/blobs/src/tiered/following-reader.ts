@@ -84,14 +84,23 @@ export class FollowingReader implements BlobReader {
     const ready = limit - this.#position;
     if (ready <= 0 || (state !== 'arriving' && state !== 'stored')) return undefined;
     const shared = this.#arrival.shared(this.#position, limit);
-    if (shared) return this.#give(shared, generation, true);
+    if (shared) {
+      this.#memory = undefined;
+      return this.#give(shared, generation, true);
+    }
     if (state === 'stored') return undefined;
-    this.#memory ??= Buffer.allocUnsafeSlow(CHUNK_HEADROOM + Math.min(CHUNK_BYTES, this.length));
-    const bytes = Math.min(ready, CHUNK_BYTES);
+    this.#memory ??= this.#takeMemory();
+    const bytes = Math.min(ready, this.#memory.length - CHUNK_HEADROOM);
     const read = await this.#arrival.read(this.#memory, CHUNK_HEADROOM, bytes, this.#position);
     if (read === 0 || generation !== this.#arrival.generation) return undefined;
     const chunk = this.#memory?.subarray(CHUNK_HEADROOM, CHUNK_HEADROOM + read);
     return chunk && this.#give(chunk, generation, false);
+  }
+
+  /** For a reader who is behind: smaller where many blobs arrive. */
+  #takeMemory(): Buffer {
+    const bytes = Math.min(CHUNK_BYTES, this.length, this.#context.memoryBytes() / 2);
+    return Buffer.allocUnsafeSlow(CHUNK_HEADROOM + Math.ceil(bytes));
   }
 
   #give(chunk: Buffer, generation: number, isShared: boolean): Buffer {

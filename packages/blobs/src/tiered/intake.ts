@@ -128,6 +128,7 @@ export class Intake {
   async #room(): Promise<void> {
     for (;;) {
       const ahead = this.chunks.end - this.#takenTo;
+      // Half of the memory is for what has been stored, and is still to be read.
       if (this.#closed || ahead === 0 || 2 * ahead <= this.#options.memoryBytes()) return;
       await new Promise<void>((resolve) => {
         this.#onRoom = resolve;

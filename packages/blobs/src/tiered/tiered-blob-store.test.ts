@@ -215,7 +215,7 @@ describe('a large blob that arrives', () => {
     for (let seen = 0; seen < 14 * MIB; ) seen += (await reader.next())!.length;
     await reader.close();
     door.openTo(30 * MIB);
-    await vi.waitFor(() => expect(local.findMissing([digest])).toEqual([]));
+    await vi.waitFor(() => expect(local.findMissing([digest])).toEqual([]), 10_000);
   });
 
   it('leaves a caller whose signal aborts alone, and no other', async () => {

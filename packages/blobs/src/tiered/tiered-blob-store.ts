@@ -32,8 +32,8 @@ const MOST_BACKGROUND_WRITES = 64;
 /** What is in memory of all blobs that arrive, for readers and ahead of the disk; one has no more than half of it. */
 const ARRIVING_BYTES = 16 * 1024 * 1024;
 
-/** What each may have however many there are: one chunk is being stored while the next comes. */
-const LEAST_ARRIVING_BYTES = 2 * CHUNK_BYTES;
+/** What each may have however many there are: one chunk that is being stored and read. */
+const LEAST_ARRIVING_BYTES = CHUNK_BYTES;
 
 /** Fetches of large blobs that wait for their turn; each has a client that waits. */
 const MOST_WAITING_ARRIVALS = 10_000;

@@ -47,7 +47,7 @@ export interface GrpcTierOptions {
   readonly keepaliveMs?: number | undefined;
   /**
    * Bytes that the peer may send ahead of a slow consumer, for each of four downloads; further ones at the same time have
-   * 256 KiB at most. Default 4 MiB.
+   * 128 KiB at most. Default 4 MiB.
    */
   readonly windowBytes?: number | undefined;
   /** Largest message in either direction, in bytes. Default 4 MiB, which every server takes. */

@@ -1,6 +1,6 @@
-import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
+import { Client, credentials, Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { FRAME_HEADER_BYTES, sendAsItLies } from './framed-response.js';
+import { FRAME_HEADER_BYTES, FramedMessages, sendAsItLies } from './framed-response.js';
 
 const asIs = (bytes: Buffer) => bytes;
 const method = {
@@ -54,5 +54,49 @@ describe('a response that is sent as it lies', () => {
     const release = vi.fn();
     expect(sendAsItLies({ call: { nextCall: {} } }, { bytes: Buffer.alloc(10), release })).toBe(false);
     expect(release).not.toHaveBeenCalled();
+  });
+});
+
+describe('messages of a stream that are sent as they lie', () => {
+  const server = new Server();
+  let client: Client | undefined;
+  afterEach(() => {
+    client?.close();
+    server.forceShutdown();
+  });
+
+  it('reach the client of the installed grpc-js without being copied, among others that are', async () => {
+    const stream = { ...method, path: '/test/Stream', responseStream: true } as const;
+    const frames = [1, 2].map((n) => Buffer.alloc(FRAME_HEADER_BYTES + 300_000, n));
+    const copied = Buffer.alloc(1000, 3);
+    const copies: unknown[] = [];
+    server.addService({ stream } as never, {
+      stream: (call: ServerWritableStream<Buffer, Buffer>) => {
+        const framed = FramedMessages.of(call);
+        for (const frame of frames) {
+          const message = framed!.next(frame);
+          copies.push(vi.spyOn(message, 'copy'));
+          call.write(message);
+          call.write(copied);
+        }
+        call.end();
+      },
+    });
+    const port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      );
+    });
+    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    const received: Buffer[] = [];
+    for await (const message of client.makeServerStreamRequest(stream.path, asIs, asIs, Buffer.from('?')))
+      received.push(message as Buffer);
+    const [first, second] = frames.map((frame) => frame.subarray(FRAME_HEADER_BYTES));
+    expect(Buffer.concat(received).equals(Buffer.concat([first!, copied, second!, copied]))).toBe(true);
+    for (const copy of copies) expect(copy).not.toHaveBeenCalled();
+  });
+
+  it('are left to grpc-js where that has other layers', () => {
+    expect(FramedMessages.of({ call: { nextCall: {} } })).toBeUndefined();
   });
 });

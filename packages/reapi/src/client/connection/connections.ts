@@ -8,7 +8,7 @@ export type CallKind = 'call' | 'upload' | 'download';
 const WIDE_DOWNLOADS = 4;
 
 /** What each of the others may: hundreds at once have tens of megabytes in memory, and not hundreds. */
-const NARROW_BYTES = 256 * 1024;
+const NARROW_BYTES = 128 * 1024;
 
 /**
  * The connections to one peer. A stream has the window of its connection, so the downloads beyond the first few, which

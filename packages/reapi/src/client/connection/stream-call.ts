@@ -28,14 +28,17 @@ export interface StreamCallOptions {
 }
 
 /**
- * One call, with messages both ways and backpressure both ways: one message is read ahead of the consumer and the rest
- * waits at the peer; a message is sent when the transport has taken the one before.
+ * One call, with messages both ways and backpressure both ways: the first message is taken as it comes, each other one
+ * when the consumer asks for it, and the rest waits at the peer; a message is sent when the transport has taken the one
+ * before.
  */
 export class StreamCall {
   readonly #call: TransportCall;
   readonly #options: StreamCallOptions;
   #halfClosed = false;
+  /** The first message, when it came before it was asked for. */
   #ahead: Buffer | undefined;
+  #isReading = true;
   #waiter: Waiter | undefined;
   #sent: (() => void) | undefined;
   #idle: NodeJS.Timeout | undefined;
@@ -95,13 +98,15 @@ export class StreamCall {
     const message = this.#ahead;
     if (message) {
       this.#ahead = undefined;
-      if (!this.#status) this.#call.startRead();
       return Promise.resolve(message);
     }
     if (this.#status) return this.#outcome();
     return new Promise((resolve, reject) => {
       this.#waiter = { resolve, reject };
       if (this.#halfClosed) this.#watch();
+      if (this.#isReading) return;
+      this.#isReading = true;
+      this.#call.startRead();
     });
   }
 
@@ -118,6 +123,7 @@ export class StreamCall {
   readonly #abort = () => this.cancel(this.#options.signal?.reason);
 
   #receive(message: Buffer): void {
+    this.#isReading = false;
     if (this.#status) return;
     const waiter = this.#waiter;
     if (!waiter) {
@@ -126,7 +132,6 @@ export class StreamCall {
     }
     this.#waiter = undefined;
     this.#rest();
-    this.#call.startRead();
     waiter.resolve(message);
   }
 
