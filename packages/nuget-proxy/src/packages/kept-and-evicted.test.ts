@@ -446,6 +446,7 @@ function withWrites(file: OpenFile, write: OpenFile['write']): OpenFile {
     read: (...args) => file.read(...args),
     write,
     datasync: () => file.datasync(),
+    truncate: (length) => file.truncate(length),
     status: () => file.status(),
     close: () => file.close(),
   };

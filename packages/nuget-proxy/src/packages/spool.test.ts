@@ -79,6 +79,7 @@ describe('a spool', () => {
             return file.write(...args);
           },
           datasync: () => file.datasync(),
+          truncate: (length) => file.truncate(length),
           status: () => file.status(),
           close: () => file.close(),
         };
@@ -139,6 +140,7 @@ describe('a spool', () => {
           read: (...args) => (operation === 'read' ? Promise.resolve(0) : file.read(...args)),
           write: (...args) => (operation === 'write' ? Promise.resolve(0) : file.write(...args)),
           datasync: () => file.datasync(),
+          truncate: (length) => file.truncate(length),
           status: () => file.status(),
           close: () => file.close(),
         };
