@@ -511,5 +511,10 @@ describe('a chain', () => {
     expectTypeOf(users.getMany).returns.resolves.toEqualTypeOf<Map<`user:${number}`, string>>();
     // @ts-expect-error: not one of the chain's keys
     void users.get('team:1');
+    const named = createChain<string>({ layers: [new MemoryLayer({ maxEntries: 10 })] });
+    expectTypeOf(named.get('key')).toEqualTypeOf<string | undefined | Promise<string | undefined>>();
+    const untold = createChain({ layers: [new MemoryLayer({ maxEntries: 10 })] });
+    void untold.set('key', { anything: 1 });
+    expectTypeOf(untold.get('key')).toEqualTypeOf<unknown>();
   });
 });

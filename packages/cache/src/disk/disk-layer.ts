@@ -76,7 +76,8 @@ export class DiskLayer<V> implements Layer<V> {
     void this.#change(() => this.#database.trim(this.#clock())).catch(() => {});
   }
 
-  get(key: string, options?: GetOptions): V | undefined {
+  // NoInfer as in MemoryLayer.
+  get(key: string, options?: GetOptions): NoInfer<V> | undefined {
     const found = this.#find(key, options);
     return found && this.#clock() < found.expiresAt ? found.value : undefined;
   }

@@ -105,7 +105,8 @@ export class MemoryLayer<V> implements Layer<V> {
     });
   }
 
-  get(key: string): V | undefined {
+  // NoInfer: among a chain's layers the type would be made of the promise that others answer with.
+  get(key: string): NoInfer<V> | undefined {
     const found = this.#entries.get(key);
     if (found === undefined) {
       this.#misses++;
