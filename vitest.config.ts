@@ -49,6 +49,8 @@ export default defineConfig({
     testTimeout: 30_000,
     // Most tests wait for disks, sockets and other processes more than they compute.
     maxWorkers: availableParallelism() + 1,
+    // Those that run at the same time within a file wait for networks that fail, in as many lanes as this.
+    maxConcurrency: 8,
     // Servers that tests start must not fill the cache of whoever runs them.
     env: { NODE_DISABLE_COMPILE_CACHE: '1' },
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], exclude: ['**/*.test.ts', '**/gen/**'] },
