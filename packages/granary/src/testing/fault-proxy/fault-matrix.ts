@@ -208,7 +208,6 @@ function faultsOf({ content }: Operation, { up, down, call }: Places): NamedFaul
     { name: 'refuse at the connection', fault: { effect: { kind: 'refuse' } } },
     { name: 'half-open at the connection', fault: { effect: { kind: 'half-open' } } },
     { name: 'reset at the connection', fault: { effect: { kind: 'drop', afterMs: 0 } } },
-    { name: 'reset soon after the connection', fault: { effect: { kind: 'drop', afterMs: 10 } } },
     ...each('the first bytes of the request', { at: 'head', ...call }, 'up'),
     at('the first bytes of the request', LATE, { at: 'head' }, 'up'),
     ...body('the upload', up, 'up'),
