@@ -62,7 +62,8 @@ export async function run(
   const worker = async () => {
     while (begun < operations && elapsed() < seconds) {
       begun++;
-      bytes += await once();
+      const received = await once();
+      bytes += received;
       done++;
     }
   };

@@ -32,8 +32,9 @@ export interface ReadOptions extends OperationOptions {
 
 /**
  * Content on its way out. A chunk is the consumer's to read until it asks for the next one, when its memory is used
- * again unless it is {@link lasting}: copy what must live longer. `for await` closes the reader at its end, on `break` and on an error;
- * whoever doesn't iterate to the end calls {@link close}.
+ * again unless it is {@link lasting}: copy what must live longer. To close the reader early leaves the chunk alone.
+ * `for await` closes the reader at its end, on `break` and on an error; whoever doesn't iterate to the end calls
+ * {@link close}.
  */
 export interface BlobReader extends AsyncIterable<Buffer> {
   /** Bytes that this reader will deliver. */

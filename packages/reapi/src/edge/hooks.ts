@@ -39,17 +39,17 @@ export interface RequestRecord {
   /** Address of the peer, without secrets. */
   readonly peer: string;
   /** What was asked for: a resource name, an action digest, a count of digests. */
-  readonly subject?: string;
+  readonly subject?: string | undefined;
   /** The error behind a failure that is ours, for the log. */
   readonly error?: unknown;
   /**
-   * The request's trace and its span in it, in hexadecimal digits. Left out where there is none, and of a trace that isn't
+   * The request's trace and its span in it, in hexadecimal digits. Undefined where there is none, and of a trace that isn't
    * recorded unless {@link EdgeHooks.wantsSubject}.
    */
-  readonly traceId?: string;
-  readonly spanId?: string;
+  readonly traceId?: string | undefined;
+  readonly spanId?: string | undefined;
   /** Whether the trace is recorded, so that its id leads somewhere. */
-  readonly sampled?: boolean;
+  readonly sampled?: boolean | undefined;
 }
 
 /** What the server around the protocols adds to every request. */

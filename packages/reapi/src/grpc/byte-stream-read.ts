@@ -45,11 +45,15 @@ export function readBlob(
     if (!reader) throw missing(digest);
     try {
       let sent: Promise<void> | undefined;
-      // While one message is on its way, the next chunk is read: sending has copied the chunk before, or that lasts.
-      for (let chunk = await reader.next(); chunk; chunk = await reader.next()) {
+      let lasting = true;
+      for (;;) {
+        // Where the next chunk comes into the same memory, this one has to have left; elsewhere both happen at once.
+        if (!lasting) await sent;
+        const chunk = await reader.next();
+        if (!chunk) break;
+        lasting = reader.lasting === true;
         await sent;
-        if (reader.lasting) sent = out.sendFramed(encodeReadResponse(chunk, FRAME_HEADER_BYTES));
-        else sent = out.send(encodeReadResponse(chunk));
+        sent = out.sendFramed(encodeReadResponse(chunk, FRAME_HEADER_BYTES));
       }
       await sent;
     } finally {

@@ -165,6 +165,29 @@ describe('ByteStream.Read', () => {
       await vi.waitFor(() => expect(readers).toEqual([{ closed: true }]), { timeout: 5000 });
     });
 
+    it('and leaves those alone who still read, from memory that is used again', async () => {
+      const blobs = Array.from({ length: 4 }, () => randomBytes(2 * MIB + 5));
+      for (const blob of blobs) await store.write(digestOf(blob), blob);
+      const slowly = async (blob: Buffer, mayGo: boolean) => {
+        const call = loopback.client.openServerStream(read, { resourceName: plain(digestOf(blob)) });
+        const parts: Uint8Array[] = [];
+        try {
+          for await (const { data } of call) {
+            parts.push(data);
+            await new Promise((resolve) => setImmediate(resolve));
+            if (mayGo && parts.length === 3) break;
+          }
+        } catch (error) {
+          if (!mayGo) throw error;
+        }
+        expect(blob.indexOf(Buffer.concat(parts))).toBe(0);
+        if (!mayGo) expect(Buffer.concat(parts)).toHaveLength(blob.length);
+      };
+      for (let round = 0; round < 3; round++) {
+        await Promise.all(blobs.flatMap((blob) => [slowly(blob, false), slowly(blob, true), slowly(blob, false)]));
+      }
+    });
+
     it('when its connection breaks while it does not read', async () => {
       const raw = new RawClient(loopback.port);
       const stream = raw.open(read);

@@ -5,8 +5,8 @@ import { CallEndedError } from './status.js';
 
 /**
  * Messages to a client, one in flight at a time: that keeps what a slow client costs at one message, and means that
- * grpc-js copies a message while it is handed over, so its memory is free as soon as {@link send} returns. Those that
- * need not be copied are sent by {@link sendFramed}.
+ * grpc-js copies a message while it is handed over, so its memory is free as soon as {@link send} returns. Large
+ * ones are sent by {@link sendFramed}.
  */
 export class OutgoingMessages {
   bytes = 0;
@@ -52,7 +52,8 @@ export class OutgoingMessages {
   }
 
   /**
-   * The same for a message in memory that is never used again, without a copy where grpc-js lets us.
+   * The same without a copy, where grpc-js lets us: the memory is free only when the promise has resolved. After one that
+   * rejects it must never be used again, as the socket may still have it.
    *
    * @param bytes begin with `FRAME_HEADER_BYTES` bytes to be overwritten
    */

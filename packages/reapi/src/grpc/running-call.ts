@@ -134,6 +134,8 @@ export class RunningCall {
     const { onRequest } = this.#edge.hooks;
     if (!onRequest) return;
     try {
+      const trace = this.span === noopSpan ? undefined : traceOf(this.span, this.wantsSubject);
+      // Without spreads: they took longer than the rest of a record (`bench/telemetry.mjs`).
       onRequest({
         protocol: 'grpc',
         service: this.#method.service,
@@ -143,9 +145,11 @@ export class RunningCall {
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,
         peer: this.#call.getPeer(),
-        ...(this.subject !== undefined && { subject: this.subject }),
-        ...(isOurFault(code) && { error }),
-        ...(this.span !== noopSpan && traceOf(this.span, this.wantsSubject)),
+        subject: this.subject,
+        error: isOurFault(code) ? error : undefined,
+        traceId: trace?.traceId,
+        spanId: trace?.spanId,
+        sampled: trace?.sampled,
       });
     } catch (failure) {
       this.#edge.logger.error('The record of a request could not be written', failure);

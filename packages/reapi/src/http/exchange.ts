@@ -156,6 +156,7 @@ export class Exchange {
     const { hooks } = this.#edge;
     const wanted = hooks.wantsSubject?.() === true;
     try {
+      const trace = traceOf(this.span, wanted);
       hooks.onRequest?.({
         protocol: 'http',
         service: this.#path?.kind ?? 'other',
@@ -165,9 +166,11 @@ export class Exchange {
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,
         peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
-        ...(wanted && this.#path && { subject: subjectOf(this.#path) }),
-        ...(this.#failure !== undefined && { error: this.#failure }),
-        ...traceOf(this.span, wanted),
+        subject: wanted && this.#path ? subjectOf(this.#path) : undefined,
+        error: this.#failure,
+        traceId: trace?.traceId,
+        spanId: trace?.spanId,
+        sampled: trace?.sampled,
       });
     } catch {
       // A listener that throws must not take the connection with it.

@@ -40,13 +40,17 @@ export class BufferPool {
     return pair;
   }
 
+  /** Instead of giving a buffer back, of which somebody may still read; only for those from {@link take}. */
+  forget(buffer: Buffer): void {
+    this.#lentBytes -= buffer.length - CHUNK_HEADROOM;
+  }
+
   give(buffer: Buffer): void {
     if (this.#aligned?.give(buffer)) {
       this.#lentBytes -= buffer.length;
       return;
     }
-    const transferBytes = buffer.length - CHUNK_HEADROOM;
-    this.#lentBytes -= transferBytes;
-    if (transferBytes === TRANSFER_BYTES && this.#idle.length < MOST_IDLE) this.#idle.push(buffer);
+    this.forget(buffer);
+    if (buffer.length - CHUNK_HEADROOM === TRANSFER_BYTES && this.#idle.length < MOST_IDLE) this.#idle.push(buffer);
   }
 }

@@ -65,18 +65,23 @@ export class FileReader implements BlobReader {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#shut();
-    return this.#closing;
+    return this.#close(false);
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void> {
     return iterateReader(this);
   }
 
+  /** @param isConsumed whether the consumer has asked for more, and so is done with what it had */
+  #close(isConsumed: boolean): Promise<void> {
+    this.#closing ??= this.#shut(isConsumed);
+    return this.#closing;
+  }
+
   /** Goes on to the next transfer; false at the end. */
   async #advance(): Promise<boolean> {
     if (!this.#ahead || this.#closing) {
-      await this.close();
+      await this.#close(true);
       return false;
     }
     const { buffer, bytes, error } = await this.#ahead;
@@ -123,22 +128,26 @@ export class FileReader implements BlobReader {
 
   async #fail(error: unknown): Promise<never> {
     if (error instanceof TruncatedError || isUnreadable(error)) return this.#damaged((error as Error).message);
-    await this.close();
+    await this.#close(true);
     throw storeFailure(error, `cannot read ${this.#options.digest}`);
   }
 
   async #damaged(reason: string): Promise<never> {
     this.#filledTo = this.#servedTo;
-    await this.close();
+    await this.#close(true);
     await this.#options.onDamaged(reason);
     throw new BlobDamagedError(`${this.#options.digest} is damaged: ${reason}`);
   }
 
-  async #shut(): Promise<void> {
+  async #shut(isConsumed: boolean): Promise<void> {
+    const { buffers } = this.#options;
     this.#servedTo = this.#filledTo;
     const pending = await this.#ahead;
     this.#ahead = undefined;
-    for (const buffer of [pending?.buffer, this.#serving, this.#spare]) if (buffer) this.#options.buffers.give(buffer);
+    for (const buffer of [pending?.buffer, this.#spare]) if (buffer) buffers.give(buffer);
+    // A socket may still send from the memory of who went away in the middle.
+    if (this.#serving && isConsumed) buffers.give(this.#serving);
+    else if (this.#serving) buffers.forget(this.#serving);
     this.#serving = undefined;
     this.#spare = undefined;
     await this.#options.file.close().catch(() => {});
