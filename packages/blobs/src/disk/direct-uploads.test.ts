@@ -150,6 +150,6 @@ describe('a large upload', () => {
     );
     for (const { digest, bytes } of blobs) expect((await store.get(digest))?.equals(bytes)).toBe(true);
     expect(creations(fileSystem)).toContain('create');
-    if (canBeDirect) expect(creations(fileSystem).filter((each) => each === 'createDirect')).toHaveLength(16);
+    if (canBeDirect) expect(creations(fileSystem).filter((each) => each === 'createDirect')).toHaveLength(8);
   });
 });

@@ -3,7 +3,10 @@ import type { ServerReadableStream } from '@grpc/grpc-js';
 import { ProtocolError } from '../services/protocol-error.js';
 import { CallEndedError } from './status.js';
 
-/** Bytes that wait for the handler before the client is held back. */
+/**
+ * Bytes that wait for the handler before the client is held back. While a message of this size is being handled none
+ * waits, as the stream has one more of its own: with 64 uploads at once each message ahead is 16 MiB.
+ */
 const MAX_WAITING_BYTES = 128 * 1024;
 
 interface Waiter {
@@ -55,6 +58,7 @@ export class IncomingMessages {
     if (this.#taken < this.#waiting.length) return this.#take();
     if (this.#error) throw this.#error;
     if (this.#ended) return undefined;
+    this.goOn();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#fail(this.#idle()), this.#idleMs);
       this.#waiter = { resolve, reject, timer };
@@ -72,19 +76,25 @@ export class IncomingMessages {
     this.#call.resume();
   }
 
+  /** Lets messages come again, though nobody waits for one. */
+  goOn(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#call.resume();
+  }
+
   #receive(message: Buffer): void {
     if (this.#discarding) return;
     this.bytes += message.length;
     if (this.#waiter) {
       this.#waiter.resolve(message);
       this.#clearWaiter();
+      if (message.length >= MAX_WAITING_BYTES) this.#holdBack();
       return;
     }
     this.#waiting.push(message);
     this.#waitingBytes += message.length;
-    if (this.#paused || this.#waitingBytes < MAX_WAITING_BYTES) return;
-    this.#paused = true;
-    this.#call.pause();
+    if (this.#waitingBytes >= MAX_WAITING_BYTES) this.#holdBack();
   }
 
   #take(): Buffer {
@@ -94,11 +104,14 @@ export class IncomingMessages {
       this.#waiting.length = 0;
       this.#taken = 0;
     }
-    if (this.#paused && this.#waitingBytes < MAX_WAITING_BYTES / 2) {
-      this.#paused = false;
-      this.#call.resume();
-    }
+    if (this.#waitingBytes < MAX_WAITING_BYTES / 2 && message.length < MAX_WAITING_BYTES) this.goOn();
     return message;
+  }
+
+  #holdBack(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#call.pause();
   }
 
   #end(): void {

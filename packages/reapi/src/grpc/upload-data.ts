@@ -57,7 +57,11 @@ export class UploadData implements AsyncIterable<Buffer> {
         gathered.set(data, filled);
         filled += data.length;
       }
-      if (message.finishWrite) break;
+      if (message.finishWrite) {
+        // Whatever still comes is to be noticed.
+        this.#messages.goOn();
+        break;
+      }
       // Most messages of a busy client are here already: waiting for each would cost more than reading it.
       const next = this.#messages.next();
       const bytes = isPending(next) ? await next : next;

@@ -7,11 +7,11 @@ const TRANSFER_BYTES = 512 * 1024;
 /** The same while many streams are under way, so that hundreds of them don't take hundreds of megabytes. */
 const CROWDED_TRANSFER_BYTES = 128 * 1024;
 
-/** Lent bytes from which on new streams get small transfers: 16 streams with two buffers each. */
-const CROWDED_BYTES = 32 * TRANSFER_BYTES;
+/** Lent bytes from which on new streams get small transfers: 8 streams with two buffers each. */
+const CROWDED_BYTES = 16 * TRANSFER_BYTES;
 
 /** Idle buffers that are kept for the next reader or upload. */
-const MOST_IDLE = 16;
+const MOST_IDLE = 8;
 
 /** Buffers for transfers, each with room for a consumer's header in front. */
 export class BufferPool {
