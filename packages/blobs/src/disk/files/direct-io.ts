@@ -1,3 +1,4 @@
+import type { AlignedPair } from './aligned-memory.js';
 import type { BufferPool } from './buffer-pool.js';
 import type { FileSystem } from './file-system.js';
 
@@ -25,12 +26,16 @@ export class DirectIo {
   suits(size: number, path: string): Promise<boolean> | false {
     if (this.#leastBytes === 0 || size < this.#leastBytes) return false;
     this.#works ??= this.#tryOut(`${path}.direct`);
-    return this.#works;
+    return this.#works ?? false;
   }
 
-  async #tryOut(path: string): Promise<boolean> {
+  /** Undefined while there is no memory to try it with, which says nothing about the file system. */
+  #tryOut(path: string): Promise<boolean> | undefined {
     const pair = this.#buffers.takeAlignedPair();
-    if (pair === undefined) return false;
+    return pair && this.#tryWith(pair, path);
+  }
+
+  async #tryWith(pair: AlignedPair, path: string): Promise<boolean> {
     try {
       const file = await this.#fs.createDirect(path);
       try {
