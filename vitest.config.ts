@@ -47,6 +47,11 @@ export default defineConfig({
     ],
     sequence: { sequencer: AloneFirst },
     testTimeout: 30_000,
+    // What fails in CI is tried once more, and the sum of the run names what passed only then: scripts/tally.mjs.
+    retry: process.env.CI ? 1 : 0,
+    // As long as vi.waitFor takes there.
+    expect: { poll: { timeout: 10_000 } },
+    setupFiles: source('./vitest.setup.ts'),
     // Most tests wait for disks, sockets and other processes more than they compute.
     maxWorkers: availableParallelism() + 1,
     // Those that run at the same time within a file wait for networks that fail, in as many lanes as this.

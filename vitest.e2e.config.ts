@@ -9,6 +9,8 @@ export default defineConfig({
     // Servers that tests start must not fill the cache of whoever runs them.
     env: { NODE_DISABLE_COMPILE_CACHE: '1' },
     testTimeout: 240_000,
+    // As for the tests of the packages: what passes only then is named at the end.
+    retry: process.env.CI ? 1 : 0,
     hookTimeout: 240_000,
   },
 });

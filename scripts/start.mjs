@@ -14,10 +14,23 @@ await import('../packages/granary/dist/main.js');
 function endWithTheShell() {
   if (process.env.npm_lifecycle_event !== 'start') return;
   const shell = process.ppid;
+  let isGone = false;
   const watch = setInterval(() => {
     if (process.ppid === shell) return;
+    // Seen twice: a signal that ended both may be here already, behind this timer.
+    if (!isGone) {
+      isGone = true;
+      return;
+    }
     clearInterval(watch);
     process.kill(process.pid, 'SIGTERM');
   }, 250);
   watch.unref();
+  // One that came to the whole group ended the shell, too. Another one on top would end the server at once.
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      clearInterval(watch);
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+    });
+  }
 }

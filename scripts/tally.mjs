@@ -1,12 +1,21 @@
 import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
-/** @typedef {{ passed: number, failed: number, skipped: number }} Tally */
+/**
+ * `failures` and `unsteady`, what passed only when it was tried again, have a line about each test.
+ *
+ * @typedef {{ passed: number, failures: readonly string[], unsteady: readonly string[], skipped: number }} Tally
+ */
 
 /** @param {readonly Tally[]} tallies @returns {Tally} */
 export function sum(tallies) {
-  const total = { passed: 0, failed: 0, skipped: 0 };
-  for (const each of tallies) for (const key of Object.keys(total)) total[key] += each[key];
-  return total;
+  return {
+    passed: tallies.reduce((total, each) => total + each.passed, 0),
+    failures: tallies.flatMap((each) => each.failures),
+    unsteady: tallies.flatMap((each) => each.unsteady),
+    skipped: tallies.reduce((total, each) => total + each.skipped, 0),
+  };
 }
 
 /** The tally of a run whose reporter wrote this JSON file; a run that wrote none has failed. @returns {Tally} */
@@ -15,18 +24,46 @@ export function readTally(file) {
   try {
     report = JSON.parse(readFileSync(file, 'utf8'));
   } catch {
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failures: ['no report: the run ended before it could write one'], unsteady: [], skipped: 0 };
   }
-  // A file that could not even be loaded has no tests that could fail.
-  const broken = report.testResults.filter((each) => each.status === 'failed' && each.assertionResults.length === 0);
   return {
     passed: report.numPassedTests,
-    failed: report.numFailedTests + broken.length,
+    failures: report.testResults.flatMap(failuresOf),
+    unsteady: report.testResults.flatMap((file) => linesOf(file, 'passed')),
     skipped: report.numPendingTests + report.numTodoTests,
   };
 }
 
-/** @param {Tally} tally */
-export function line({ passed, failed, skipped }) {
-  return `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`;
+function failuresOf(file) {
+  const { name, status, message, assertionResults } = file;
+  // A file that could not even be loaded has no tests that could fail.
+  if (status === 'failed' && assertionResults.length === 0) return [`${fileOf(name)}: ${firstLine(message)}`];
+  return linesOf(file, 'failed');
+}
+
+/** What ended like that although, or because, something failed. */
+function linesOf({ name, assertionResults }, status) {
+  return assertionResults
+    .filter((each) => each.status === status && (status === 'failed' || each.failureMessages?.length))
+    .map((each) => `${fileOf(name)} > ${each.fullName}: ${firstLine(each.failureMessages?.[0])}`);
+}
+
+const fileOf = (name) => relative(process.cwd(), name);
+
+function firstLine(message = '') {
+  return stripVTControlCharacters(message).split('\n', 1)[0];
+}
+
+/**
+ * What failed and what is unsteady, a line each, and last what all of it comes to.
+ *
+ * @param {Tally} tally
+ */
+export function summary({ passed, failures, unsteady, skipped }) {
+  const total = `${passed} passed, ${failures.length} failed${skipped ? `, ${skipped} skipped` : ''}`;
+  const lines = [
+    ...unsteady.map((each) => `passed at the second try: ${each}`),
+    ...failures.map((each) => `failed: ${each}`),
+  ];
+  return [...lines, total].join('\n');
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from './run.mjs';
 import { ROOT, setUp } from './setup.mjs';
-import { line, readTally, sum } from './tally.mjs';
+import { readTally, sum, summary } from './tally.mjs';
 
 await setUp('everything');
 
@@ -29,5 +29,5 @@ for (const { title, config } of suites) {
 rmSync(reports, { recursive: true, force: true });
 
 const total = sum(tallies);
-console.log(`\n${line(total)}`);
-process.exitCode = code || (total.failed ? 1 : 0);
+console.log(`\n${summary(total)}`);
+process.exitCode = code || (total.failures.length ? 1 : 0);
