@@ -6,6 +6,7 @@ export { consecutiveFailures } from './breaker/consecutive-failures.js';
 export type { FailureStrategy, FailureStrategyFactory } from './breaker/failure-strategy.js';
 export { HttpCircuitBreaker, type HttpCircuitBreakerOptions, isServerError } from './breaker/http-circuit-breaker.js';
 export { type RollingWindowOptions, rollingWindow } from './breaker/rolling-window.js';
+export { checkNumber } from './check-number.js';
 export * from './errors.js';
 export { PerSourceLimiter, type PerSourceLimiterOptions } from './limiter/per-source-limiter.js';
 export { TokenBucket, type TokenBucketOptions, type TokenBucketStats } from './limiter/token-bucket.js';
@@ -22,7 +23,7 @@ export { Flight } from './singleflight/flight.js';
 export { SemaphoreThrottle } from './throttle/semaphore-throttle.js';
 export { nullThrottle, type Throttle } from './throttle/throttle.js';
 
-export { type Clock, nodeTimers, steadyClock, type Timers } from './time.js';
+export { type Clock, monotonicClock, nodeTimers, steadyClock, type Timers } from './time.js';
 export { CoarseTimers, type CoarseTimersOptions, coarseTimers } from './timeout/coarse-timers.js';
 export { type TimeoutOptions, type TimeoutPolicyOptions, timeoutPolicy, withTimeout } from './timeout/timeout.js';
 export { wholeNumber } from './whole-number.js';

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from './errors.js';
+import { checkNumber } from './check-number.js';
 
 /**
  * The value of an option that counts something.
@@ -6,8 +6,6 @@ import { InvalidOptionError } from './errors.js';
  * @throws InvalidOptionError when it is not a whole number, or less than `least`
  */
 export function wholeNumber(option: string, value: number, least = 1): number {
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new InvalidOptionError(option, `a whole number of at least ${least}`, value);
-  }
+  checkNumber(option, value, Number.isSafeInteger(value) && value >= least, `a whole number of at least ${least}`);
   return value;
 }

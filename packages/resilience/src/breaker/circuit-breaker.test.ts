@@ -564,6 +564,13 @@ describe('a caller who goes away', () => {
       throw new Error('stopped');
     };
     await expect(breaker.execute(throws, { signal: controller.signal })).rejects.toThrow('stopped');
+    await expect(breaker.execute(() => 'too late', { signal: controller.signal })).rejects.toThrow('aborted');
+    const late = new AbortController();
+    const returns = () => {
+      late.abort();
+      return 'done';
+    };
+    await expect(breaker.execute(returns, { signal: late.signal })).resolves.toBe('done');
     expect(breaker.stats()).toMatchObject({ state: 'half-open', halfOpenActive: 0 });
   });
 
@@ -661,9 +668,11 @@ describe('a listener', () => {
         if (to === 'half-open') resetter.breaker.reset();
       },
     });
-    resetter.breaker.acquire();
-    expect(resetter.breaker.state).toBe('closed');
+    await expect(resetter.breaker.execute(() => 'called')).resolves.toBe('called');
+    fail(resetter.breaker, 3);
+    await resetter.time.advance(TIMEOUT);
     expect(resetter.breaker.canExecute()).toBe(true);
+    expect(resetter.breaker.state).toBe('closed');
   });
 });
 
@@ -674,9 +683,12 @@ describe('the options of a breaker', () => {
     ['timeoutMs', -1],
     ['timeoutMs', Number.NaN],
     ['timeoutMs', Number.POSITIVE_INFINITY],
+    ['timeoutMs', '3'],
+    ['timeoutMs', null],
+    ['quickTimeoutMs', '3'],
     ['maxHalfOpenRequests', 0],
     ['halfOpenSuccesses', Number.NaN],
-  ])('are refused by name when they make no sense: %s %d', (option, value) => {
+  ])('are refused by name when they make no sense: %s %o', (option, value) => {
     expect(() => new CircuitBreaker({ [option]: value })).toThrow(InvalidOptionError);
     expect(() => new CircuitBreaker({ [option]: value })).toThrow(option);
   });

@@ -1,5 +1,7 @@
 import { listenForAbort, unlistenForAbort } from '../abort-listeners.js';
-import { CircuitOpenError, InvalidOptionError } from '../errors.js';
+import { checkNumber } from '../check-number.js';
+import { CircuitOpenError } from '../errors.js';
+import { tell } from '../tell.js';
 import { type Clock, steadyClock } from '../time.js';
 import { wholeNumber } from '../whole-number.js';
 import type { CircuitBreakerOptions, ExecuteOptions } from './circuit-breaker-options.js';
@@ -69,8 +71,7 @@ export class CircuitBreaker {
     const { maxFailures = 5, timeoutMs = 60_000, maxHalfOpenRequests = 1, halfOpenSuccesses = 1 } = options;
     const { quickTimeoutMs = timeoutMs } = options;
     for (const [name, ms] of Object.entries({ timeoutMs, quickTimeoutMs })) {
-      if (ms >= 0 && ms < Number.POSITIVE_INFINITY) continue;
-      throw new InvalidOptionError(name, 'a number of milliseconds, 0 or more', ms);
+      checkNumber(name, ms, ms >= 0 && ms < Number.POSITIVE_INFINITY, 'a number of milliseconds, 0 or more');
     }
     this.name = options.name;
     this.#timeoutMs = timeoutMs;
@@ -104,15 +105,18 @@ export class CircuitBreaker {
     const permit = this.acquire();
     if (permit === 0) return Promise.reject(this.rejection());
     let result: T | PromiseLike<T>;
+    let isLater: boolean;
     try {
       result = fn();
+      isLater = isThenable(result);
     } catch (error) {
       this.rejected(permit, error, signal);
       return Promise.reject(error);
     }
-    if (!isThenable(result)) {
-      this.resolved(permit, result);
-      return Promise.resolve(result);
+    if (!isLater) {
+      if (signal?.aborted) this.released(permit);
+      else this.resolved(permit, result);
+      return Promise.resolve(result as T);
     }
     const promise = result instanceof Promise ? (result as Promise<T>) : Promise.resolve(result);
     if (signal !== undefined) return this.#untilAborted(permit, promise, signal);
@@ -125,7 +129,8 @@ export class CircuitBreaker {
     if (this.#closedPermit !== 0) return this.#closedPermit;
     const now = this.#clock();
     const slots = this.#freeSlots(now);
-    if (slots === undefined) return 0;
+    // Closed again, where a listener of the change has reset it.
+    if (slots === undefined) return this.#closedPermit;
     slots.hold(++this.#lastPermit, now + Math.max(LOST_PROBE_MS, this.#timeoutMs));
     return this.#lastPermit;
   }
@@ -180,7 +185,7 @@ export class CircuitBreaker {
     const now = this.#clock();
     const slots = this.#freeSlots(now);
     slots?.lease(now + Math.max(this.#timeoutMs, 1));
-    return slots !== undefined;
+    return slots !== undefined || this.#closedPermit !== 0;
   }
 
   /** Counts a success. Ignored while open, and while half-open with no place taken by {@link canExecute}. */
@@ -312,14 +317,6 @@ export class CircuitBreaker {
     else if (outcome === 'failure') this.failed(permit);
     else this.released(permit);
   }
-}
-
-/** Tells a listener, whose errors, even later ones, must not decide whether calls go through. */
-function tell(listener: (change: CircuitStateChange) => unknown, change: CircuitStateChange): void {
-  try {
-    const later = listener(change);
-    if (later instanceof Promise) later.catch(() => {});
-  } catch {}
 }
 
 function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {

@@ -36,6 +36,15 @@ describe('counting in a rolling window', () => {
     expect(breaker.state).toBe('open');
   });
 
+  it.each([0.07, 0.14, 0.28, 0.55, 0.56, 0.7, 1])('opens when exactly %d of the calls failed', (failureRatio) => {
+    const { breaker, record } = setup({ failureRatio, windowMs: 1000, minimumThroughput: 100 });
+    const failures = Math.round(failureRatio * 100);
+    record('S'.repeat(100 - failures) + 'F'.repeat(failures - 1));
+    expect(breaker.state).toBe('closed');
+    record('F');
+    expect(breaker.state).toBe('open');
+  });
+
   it('never opens on a success', () => {
     const { breaker, record } = setup({ failureRatio: 0.5, windowMs: 1000, minimumThroughput: 4 });
     record('FFFS');
@@ -107,11 +116,13 @@ describe('counting in a rolling window', () => {
     ['failureRatio', 0],
     ['failureRatio', 1.1],
     ['failureRatio', Number.NaN],
+    ['failureRatio', '0.5'],
     ['windowMs', 0],
+    ['windowMs', '1000'],
     ['windowMs', Number.POSITIVE_INFINITY],
     ['minimumThroughput', 0],
     ['minimumThroughput', 2.5],
-  ])('refuses an option that makes no sense: %s %d', (option, value) => {
+  ])('refuses an option that makes no sense: %s %o', (option, value) => {
     expect(() => rollingWindow({ [option]: value })).toThrow(InvalidOptionError);
     expect(() => rollingWindow({ [option]: value })).toThrow(option);
   });

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.js';
+import { checkNumber } from '../check-number.js';
 import type { Clock } from '../time.js';
 import { wholeNumber } from '../whole-number.js';
 import type { FailureStrategy, FailureStrategyFactory } from './failure-strategy.js';
@@ -52,7 +52,8 @@ class RollingWindow implements FailureStrategy {
     (this.#failures[this.#slice] as number) += 1;
     this.#totalFailures += 1;
     const total = this.#totalSuccesses + this.#totalFailures;
-    return total >= this.#minimum && this.#totalFailures >= this.#ratio * total;
+    // Divided, because 0.55 * 100 is more than 55.
+    return total >= this.#minimum && this.#totalFailures / total >= this.#ratio;
   }
 
   reset(): void {
@@ -90,12 +91,9 @@ class RollingWindow implements FailureStrategy {
  */
 export function rollingWindow(options: RollingWindowOptions = {}): FailureStrategyFactory {
   const { failureRatio = 0.5, windowMs = 30_000, minimumThroughput = 10 } = options;
-  if (!(failureRatio > 0 && failureRatio <= 1)) {
-    throw new InvalidOptionError('failureRatio', 'a number above 0 and at most 1', failureRatio);
-  }
-  if (!(windowMs > 0 && windowMs < Number.POSITIVE_INFINITY)) {
-    throw new InvalidOptionError('windowMs', 'a number of milliseconds above 0', windowMs);
-  }
+  checkNumber('failureRatio', failureRatio, failureRatio > 0 && failureRatio <= 1, 'a number above 0 and at most 1');
+  const isTime = windowMs > 0 && windowMs < Number.POSITIVE_INFINITY;
+  checkNumber('windowMs', windowMs, isTime, 'a number of milliseconds above 0');
   wholeNumber('minimumThroughput', minimumThroughput);
   return (clock) => new RollingWindow(clock, failureRatio, windowMs, minimumThroughput);
 }

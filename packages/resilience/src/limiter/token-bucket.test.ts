@@ -164,6 +164,8 @@ describe('a token bucket', () => {
     ['maxQueue', { maxQueue: 0.5 }],
     ['maxWaitMs', { maxWaitMs: -1 }],
     ['maxWaitMs', { maxWaitMs: Number.NaN }],
+    ['initialTokens', { initialTokens: '5' as never }],
+    ['maxWaitMs', { maxWaitMs: null as never }],
   ])('refuses a wrong %s: %o', (name, options) => {
     expect(() => new TokenBucket(options)).toThrow(InvalidOptionError);
     expect(() => new TokenBucket(options)).toThrow(name);

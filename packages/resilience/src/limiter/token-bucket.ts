@@ -1,3 +1,4 @@
+import { checkNumber } from '../check-number.js';
 import { InvalidOptionError, RateLimitExceededError } from '../errors.js';
 import { type Clock, nodeTimers, steadyClock, type Timers } from '../time.js';
 import { type QueueOptions, type WaitOptions, WaitQueue } from './wait-queue.js';
@@ -58,8 +59,9 @@ export class TokenBucket {
   readonly #timers: Timers;
   // What was in the bucket at `#since`, when it was made or last full, less all that was taken from then on. What came
   // back is always one product of the whole time since, so rounding doesn't add up however often the bucket is asked.
-  #level: number;
-  #since: number;
+  // Both begin as numbers: a field that begins undefined has a new object made for each fraction that it is given.
+  #level = 0;
+  #since = 0;
   #timer: unknown;
   readonly #queue: WaitQueue;
   readonly #onTimer = (): void => {
@@ -69,14 +71,12 @@ export class TokenBucket {
 
   constructor(options: TokenBucketOptions = {}) {
     const { capacity = 100, refillRate = 50, initialTokens = capacity, maxWaitMs = Infinity } = options;
-    if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
-      throw new InvalidOptionError('capacity', `a whole number from 1 to ${MAX_CAPACITY}`, capacity);
-    }
-    if (!Number.isFinite(refillRate) || refillRate < 0) {
-      throw new InvalidOptionError('refillRate', 'a number of tokens per second, 0 or more', refillRate);
-    }
-    if (!(initialTokens >= 0)) throw new InvalidOptionError('initialTokens', '0 or more', initialTokens);
-    if (!(maxWaitMs >= 0)) throw new InvalidOptionError('maxWaitMs', '0 or more', maxWaitMs);
+    const isCapacity = Number.isInteger(capacity) && capacity >= 1 && capacity <= MAX_CAPACITY;
+    checkNumber('capacity', capacity, isCapacity, `a whole number from 1 to ${MAX_CAPACITY}`);
+    const isRate = Number.isFinite(refillRate) && refillRate >= 0;
+    checkNumber('refillRate', refillRate, isRate, 'a number of tokens per second, 0 or more');
+    checkNumber('initialTokens', initialTokens, initialTokens >= 0, 'a number of 0 or more');
+    checkNumber('maxWaitMs', maxWaitMs, maxWaitMs >= 0, 'a number of 0 or more');
     this.capacity = capacity;
     this.refillRate = refillRate;
     this.#full = capacity * TOKEN;

@@ -58,7 +58,9 @@ describe('backoff', () => {
     ['multiplier', Number.POSITIVE_INFINITY],
     ['jitter', -0.1],
     ['jitter', 1.1],
-  ])('refuses %s of %d', (option, value) => {
+    ['jitter', '0.25'],
+    ['initialDelayMs', '1000'],
+  ])('refuses %s of %o', (option, value) => {
     expect(() => new Backoff({ [option]: value })).toThrow(`${option} must be`);
   });
 });

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.js';
+import { checkNumber } from '../check-number.js';
 import { MAX_DELAY_MS } from '../timeout/timeout.js';
 
 export interface BackoffOptions {
@@ -47,6 +47,6 @@ export class Backoff {
 }
 
 function within(option: string, value: number, least: number, most: number): number {
-  if (value >= least && value <= most) return value;
-  throw new InvalidOptionError(option, `a number from ${least} to ${most}`, value);
+  checkNumber(option, value, value >= least && value <= most, `a number from ${least} to ${most}`);
+  return value;
 }

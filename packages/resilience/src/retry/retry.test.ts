@@ -117,8 +117,8 @@ describe('retry', () => {
       expect(attempts).toEqual([0, 4000]);
     });
 
-    it.each([undefined, Number.NaN, -1])('takes %s as no answer', async (answer) => {
-      await run(1, { retryAfter: () => answer });
+    it.each([undefined, null, Number.NaN, -1, '5'])('takes %o as no answer', async (answer) => {
+      await run(1, { retryAfter: () => answer as number | undefined });
       expect(attempts).toEqual([0, 1000]);
     });
   });
@@ -133,11 +133,16 @@ describe('retry', () => {
       ]);
     });
 
-    it('is not broken by one that throws', async () => {
+    it('is not broken by one that throws, at once or later', async () => {
+      const unhandled = vi.fn();
+      process.on('unhandledRejection', unhandled);
       const onRetry = () => {
         throw new Error('from a listener');
       };
       expect(await run(1, { onRetry })).toEqual({ value: 'done' });
+      expect(await run(1, { onRetry: async () => onRetry() })).toEqual({ value: 'done' });
+      process.off('unhandledRejection', unhandled);
+      expect(unhandled).not.toHaveBeenCalled();
     });
   });
 

@@ -2,6 +2,7 @@ import { isCircuitOpen } from '../errors.js';
 import { AttemptScope, type CallScope } from '../pipeline/call-scope.js';
 import { enter } from '../pipeline/enter.js';
 import { type Handler, invoke, type Policy, type Protected } from '../pipeline/policy.js';
+import { tell } from '../tell.js';
 import { nodeTimers, type Timers } from '../time.js';
 import { wholeNumber } from '../whole-number.js';
 import { Backoff, type BackoffOptions } from './backoff.js';
@@ -81,7 +82,7 @@ class RetryPlan {
       if (scope.ended) throw scope.reason;
       if (!this.#isWorthAnother(error, attempt)) throw error;
       const delayMs = this.#delayMs(error, attempt);
-      this.#tell({ attempt, delayMs, error });
+      if (this.#options.onRetry !== undefined) tell(this.#options.onRetry, { attempt, delayMs, error });
       await pause(delayMs, scope, this.#timers);
       try {
         return await inner(fn, new AttemptScope(scope, attempt + 1));
@@ -99,17 +100,9 @@ class RetryPlan {
 
   #delayMs(error: unknown, attempt: number): number {
     const asked = this.#options.retryAfter?.(error);
-    return asked !== undefined && asked >= 0
+    return typeof asked === 'number' && asked >= 0 // not null, which `Headers.get` gives, and which is at least 0
       ? Math.min(asked, this.#backoff.maxDelayMs)
       : this.#backoff.delayMs(attempt);
-  }
-
-  #tell(event: RetryEvent): void {
-    try {
-      this.#options.onRetry?.(event);
-    } catch {
-      // Who only listens must not break the call.
-    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.js';
+import { checkNumber } from '../check-number.js';
 import { type Clock, nodeTimers, steadyClock, type Timers } from '../time.js';
 
 export interface CoarseTimersOptions {
@@ -73,14 +73,17 @@ export class CoarseTimers implements Timers {
   #tick = 0;
   #size = 0;
   #alarm: unknown;
+  /** How many alarms were set: of several, only the last is heard. */
+  #alarms = 0;
   #alarmAt = 0;
+  /** Whose alarm it is: one that a test's fake timers have never rings after them, and one of Node not in their time. */
+  #alarmSetWith = setTimeout;
   /** Whether the next tick comes within half of the resolution, without anything to be done for it. */
   #ticksSoon = false;
 
   constructor({ resolutionMs = 10, clock = steadyClock, timers = nodeTimers }: CoarseTimersOptions = {}) {
-    if (!(resolutionMs >= 1 && Number.isFinite(resolutionMs))) {
-      throw new InvalidOptionError('resolutionMs', 'a number of at least 1', resolutionMs);
-    }
+    const isResolution = resolutionMs >= 1 && Number.isFinite(resolutionMs);
+    checkNumber('resolutionMs', resolutionMs, isResolution, 'a number of at least 1');
     this.#clock = clock;
     this.#timers = timers;
     this.#tickMs = resolutionMs / 2;
@@ -96,6 +99,7 @@ export class CoarseTimers implements Timers {
     const timer = new CoarseTimer(callback, ms >= 1 ? ms : 1);
     timer.joinBefore(this.#fresh);
     this.#size++;
+    if (this.#alarmSetWith !== setTimeout) this.#stop();
     if (!this.#ticksSoon) this.#tickSoon(this.#clock());
     return timer;
   }
@@ -117,15 +121,20 @@ export class CoarseTimers implements Timers {
     this.#stop();
     this.#ticksSoon = ms <= this.#tickMs;
     this.#alarmAt = now + Math.ceil(ms);
-    this.#alarm = this.#timers.setTimeout(this.#onTick, Math.ceil(ms));
+    const alarm = ++this.#alarms;
+    this.#alarm = this.#timers.setTimeout(() => {
+      if (alarm === this.#alarms) this.#onTick();
+    }, Math.ceil(ms));
   }
 
   #stop(): void {
-    if (this.#alarm !== undefined) this.#timers.clearTimeout(this.#alarm);
+    if (this.#alarm !== undefined && this.#alarmSetWith === setTimeout) this.#timers.clearTimeout(this.#alarm);
     this.#alarm = undefined;
+    this.#alarmSetWith = setTimeout;
+    this.#ticksSoon = false;
   }
 
-  readonly #onTick = (): void => {
+  #onTick(): void {
     this.#alarm = undefined;
     // What callbacks set waits for the end of this tick to be given the next one.
     this.#ticksSoon = true;
@@ -140,7 +149,7 @@ export class CoarseTimers implements Timers {
     this.#ticksSoon = false;
     if (!this.#fresh.isAlone) this.#tickIn(this.#tickMs, now);
     else if (this.#size > 0) this.#tickIn(this.#untilNextSlot(now), now);
-  };
+  }
 
   /** Turns the wheel to this time and gives what is due. */
   #turn(now: number): Link {

@@ -192,7 +192,12 @@ describe('a call with a timeout', () => {
     await expect(withTimeout(never, 1)).rejects.toSatisfy(isTimeout);
   });
 
-  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31])('refuses %d ms', async (ms) => {
-    await expect(withTimeout(never, ms, { timers: time })).rejects.toThrow(/^ms must be/);
+  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '5'])('refuses %o ms', async (ms) => {
+    await expect(withTimeout(never, ms as number, { timers: time })).rejects.toThrow(/^ms must be/);
+  });
+
+  it('says that a text is one', async () => {
+    const call = withTimeout(never, '5' as never);
+    await expect(call).rejects.toThrow("ms must be a number above 0 and at most 2147483647, but is '5'");
   });
 });

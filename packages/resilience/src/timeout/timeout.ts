@@ -1,4 +1,5 @@
-import { InvalidOptionError, TimeoutError } from '../errors.js';
+import { checkNumber } from '../check-number.js';
+import { TimeoutError } from '../errors.js';
 import type { CallScope } from '../pipeline/call-scope.js';
 import { enter } from '../pipeline/enter.js';
 import { invoke, type Policy, type Protected } from '../pipeline/policy.js';
@@ -34,9 +35,7 @@ export async function withTimeout<T>(fn: Protected<T>, ms: number, options: Time
 
 /** {@link withTimeout} as a policy. */
 export function timeoutPolicy(ms: number, { timers = coarseTimers }: TimeoutPolicyOptions = {}): Policy {
-  if (!(ms > 0 && ms <= MAX_DELAY_MS)) {
-    throw new InvalidOptionError('ms', `a number above 0 and at most ${MAX_DELAY_MS}`, ms);
-  }
+  checkNumber('ms', ms, ms > 0 && ms <= MAX_DELAY_MS, `a number above 0 and at most ${MAX_DELAY_MS}`);
   return (inner) => {
     // Around the bare call, the timeout's own race is enough.
     const raced = inner === invokeRaced ? invoke : inner;
