@@ -46,6 +46,12 @@ describe('redaction of texts', () => {
     ['login --user ann --password hunter2 --now', 'login --user ann --password [redacted] --now'],
     ['authorization=Bearer abc next', 'authorization=[redacted] next'],
     ['token: 0123456789abcdef', 'token: [redacted]'],
+    // What stands behind a name may be the next one.
+    ['bad credentials: password: hunter2', 'bad credentials: password: [redacted]'],
+    ['invalid token: Authorization: hunter', 'invalid token: Authorization: [redacted]'],
+    ['no token: cookie: sid=hunter', 'no token: cookie: [redacted]'],
+    ['password: authorization: hunter', 'password: [redacted] [redacted]'],
+    ["://token='\n'@", '://[redacted]@'],
     // Schemes, and what looks like a secret.
     ['sent Bearer abcdef123 twice', 'sent Bearer [redacted] twice'],
     ['basic YW5uOnMzY3JldA==', 'basic [redacted]'],

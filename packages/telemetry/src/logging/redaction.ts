@@ -1,6 +1,8 @@
 import { findUserinfo } from './userinfo.js';
 
 export const REDACTED = '[redacted]';
+/** Two do, the second of which finds nothing; few texts made to deceive need three. */
+const MAX_PASSES = 4;
 
 /** Names whose values are secrets, as texts have them: `X-Amz-Signature=`, `"password":`, `Authorization: `. */
 const NAME = new RegExp(
@@ -23,6 +25,9 @@ const SCHEME_BEFORE = /(?:basic|bearer|digest|negotiate|token|apikey)[ \t]+/iy;
 const HARMLESS = /^(?:null|undefined|true|false|none|\[redacted\])[)\]}]*$/i;
 const MASK = '\uE000';
 const LOOKS_RANDOM = /\d|^.{20}/;
+/** A value that is a name itself ends so; a longer one isn't looked at again, so that many in a row take no time. */
+const NAME_END = /[:=]$/;
+const MAX_NAME = 40;
 
 const SCHEME = /(?<![\w-])(?:basic|bearer|negotiate)\s{1,4}([A-Za-z0-9._~+/-]+=*)/gi;
 /** What a sentence about the schemes says after their names. */
@@ -63,7 +68,15 @@ export function isSuspicious(text: string): boolean {
  * named like secrets, and tokens that are known by their looks. Takes time in proportion to the text.
  */
 export function redactText(text: string): string {
-  return isSuspicious(text) ? hide(text, findSecrets(text)) : text;
+  if (!isSuspicious(text)) return text;
+  let shown = text;
+  // Without what was hidden the rest may read as a secret of its own.
+  for (let pass = 0; pass < MAX_PASSES; pass++) {
+    const secrets = findSecrets(shown);
+    if (secrets.length === 0) break;
+    shown = hide(shown, secrets);
+  }
+  return shown;
 }
 
 /** The text with something else in the place of each range. */
@@ -127,7 +140,9 @@ function findNamed(text: string, found: Range[]): void {
       !value.quoted &&
       !LOOKS_RANDOM.test(shown.replaceAll(REDACTED, '').replaceAll(MASK, ''));
     if (!prose && !HARMLESS.test(shown)) found.push(value);
-    NAME.lastIndex = Math.max(value.end, start);
+    // What looks like a value may be the next name: `bad credentials: password: …`.
+    const isName = !value.quoted && shown.length <= MAX_NAME && NAME_END.test(shown);
+    NAME.lastIndex = prose || isName ? start : Math.max(value.end, start);
   }
 }
 

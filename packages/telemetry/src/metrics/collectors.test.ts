@@ -170,6 +170,14 @@ describe('several collectors together', () => {
     expect(new CompositeCollector([]).enabled).toBe(false);
   });
 
+  it('are counted when they reject, and go unnoticed by who tells', async () => {
+    const later = { ...noopCollector, enabled: true, recordGet: () => Promise.reject(new Error('later')) };
+    const composite = new CompositeCollector([later]);
+    composite.recordGet('L1', true, 1);
+    await new Promise(setImmediate);
+    expect(composite.errors).toBe(1);
+  });
+
   it('are counted when they throw, and called as methods', () => {
     class Own extends MemoryCollector {
       override recordWriteDropped(layer: string): never {

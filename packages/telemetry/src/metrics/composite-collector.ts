@@ -2,7 +2,7 @@ import type { CollectedCircuitState, MetricsCollector } from './collector.js';
 
 type Told = Exclude<keyof MetricsCollector, 'enabled'>;
 
-/** Tells several collectors. One that throws keeps neither the others nor its caller from going on. */
+/** Tells several collectors. One that throws, or rejects later, keeps neither the others nor its caller from going on. */
 export class CompositeCollector implements MetricsCollector {
   readonly #collectors: readonly MetricsCollector[];
   #errors = 0;
@@ -17,7 +17,7 @@ export class CompositeCollector implements MetricsCollector {
     return this.#collectors.some(listens);
   }
 
-  /** How often one of them threw. */
+  /** How often one of them threw or rejected. */
   get errors(): number {
     return this.#errors;
   }
@@ -58,14 +58,24 @@ export class CompositeCollector implements MetricsCollector {
     this.#tell('recordChainGet', hit, layerIndex, totalDurationMs);
   }
 
+  readonly #failed = (): void => {
+    this.#errors++;
+  };
+
   /** Three arguments, and no array of them, because hits in memory come by here. */
   #tell(what: Told, a: unknown, b: unknown, c: unknown): void {
     for (const collector of this.#collectors) {
-      if (!listens(collector)) continue;
       try {
-        (collector[what] as (this: MetricsCollector, ...told: unknown[]) => void).call(collector, a, b, c);
+        if (!listens(collector)) continue;
+        const told = (collector[what] as (this: MetricsCollector, ...told: unknown[]) => unknown).call(
+          collector,
+          a,
+          b,
+          c,
+        );
+        if (told instanceof Promise) told.catch(this.#failed);
       } catch {
-        this.#errors++;
+        this.#failed();
       }
     }
   }

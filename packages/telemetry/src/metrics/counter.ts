@@ -65,6 +65,11 @@ export class CounterFamily {
     return this.#table.refresh();
   }
 
+  /** Sets all to 0, which is for tests: who scrapes takes it for a restart. */
+  reset(): void {
+    this.#table.reset();
+  }
+
   get seriesCount(): number {
     return this.#table.series.length;
   }

@@ -292,6 +292,7 @@ describe('label values from outside', () => {
   it('can only be restricted for labels that are there', () => {
     const registry = new MetricRegistry();
     expect(() => registry.counter('a_total', 'A.', ['x'], { values: { y: [] } })).toThrow(/'y', which is no label/);
+    expect(() => registry.counter('a_total', 'A.', ['x', 'y', 'x'])).toThrow(/the label x is there twice/);
     expect(() => registry.histogram('a', 'A.', ['le'])).toThrow(/label le/);
   });
 });

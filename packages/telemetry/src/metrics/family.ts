@@ -64,6 +64,8 @@ export class SeriesTable<Handle> {
     for (const part of [name, ...labelNames]) {
       if (!NAME.test(part)) throw new TypeError(`${name}: '${part}' is not a metric or label name`);
     }
+    const twice = labelNames.find((label, i) => labelNames.indexOf(label) < i);
+    if (twice !== undefined) throw new TypeError(`${name}: the label ${twice} is there twice`);
     const stranger = Object.keys(values ?? {}).find((label) => !labelNames.includes(label));
     if (stranger !== undefined) throw new TypeError(`${name}: there are values for '${stranger}', which is no label`);
     const maxSeries = definition.maxSeries ?? DEFAULT_MAX_SERIES;
@@ -97,6 +99,14 @@ export class SeriesTable<Handle> {
     return true;
   }
 
+  /** Begins to count anew; the series stay. */
+  reset(): void {
+    // What was counted elsewhere until now goes, too.
+    this.refresh();
+    this.slots.fill(0);
+    for (const series of this.series) series.exemplars = undefined;
+  }
+
   /** Where the slots of a series begin. */
   offsetOf(index: number): number {
     return index * this.#slotsPerSeries;
@@ -114,12 +124,18 @@ export class SeriesTable<Handle> {
     const existing = this.#handles.get(knownKey);
     if (existing !== undefined) return existing;
     if (this.#handles.size >= this.#maxSeries) {
-      this.#overflow ??= this.#append(labelNames.map(() => OVERFLOW_LABEL));
+      this.#overflow ??= this.#others();
       return this.#overflow;
     }
     const handle = this.#append(known);
     this.#handles.set(knownKey, handle);
     return handle;
+  }
+
+  /** A series that has these labels already, for what wasn't known, serves: to show it twice would spoil a scrape. */
+  #others(): Handle {
+    const values = this.definition.labelNames.map(() => OVERFLOW_LABEL);
+    return this.#handles.get(keyOf(values)) ?? this.#append(values);
   }
 
   #append(values: readonly string[]): Handle {

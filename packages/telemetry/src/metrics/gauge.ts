@@ -47,6 +47,11 @@ export class GaugeFamily {
     return this.#table.handle(labelValues);
   }
 
+  /** Sets all to 0, which is for tests: who scrapes takes it for a restart. */
+  reset(): void {
+    this.#table.reset();
+  }
+
   get seriesCount(): number {
     return this.#table.series.length;
   }

@@ -51,10 +51,19 @@ export class Histogram {
   }
 }
 
-/** The first bucket whose bound is not below the value. Of what is fast, nearly everything is in the very first. */
+/**
+ * The first bucket whose bound is not below the value. Most values are small: the search doubles its steps from the first
+ * bound on, and halves them between the two that it ends with.
+ */
 function bucketOf(bounds: Float64Array, value: number): number {
+  const { length } = bounds;
   let low = 0;
-  let high = value > (bounds[0] as number) ? bounds.length : 0;
+  let high = 0;
+  for (let step = 1; high < length && value > (bounds[high] as number); step *= 2) {
+    low = high + 1;
+    high += step;
+  }
+  if (high > length) high = length;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (value > (bounds[middle] as number)) low = middle + 1;
@@ -106,6 +115,11 @@ export class HistogramFamily {
   /** Brings its numbers up to date; true, as there is always something to show. */
   refresh(): boolean {
     return this.#table.refresh();
+  }
+
+  /** Sets all to 0, which is for tests: who scrapes takes it for a restart. */
+  reset(): void {
+    this.#table.reset();
   }
 
   get seriesCount(): number {

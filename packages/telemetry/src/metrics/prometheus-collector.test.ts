@@ -1,4 +1,4 @@
-import { Registry } from 'prom-client';
+import { AggregatorRegistry, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { PrometheusCollector } from './prometheus-collector.js';
 import { MetricRegistry } from './registry.js';
@@ -68,6 +68,49 @@ describe('a Prometheus collector', () => {
     }
     expect(shown.map((line) => Number(line.split(' ')[1]))).toEqual([1, 2, 1, 2, 0]);
     expect(await lines()).toContain('cache_chain_circuit_opens_total{layer="L2"} 2');
+  });
+
+  it('is shown in OpenMetrics by a registry that speaks it', async () => {
+    const registry = new Registry<typeof Registry.OPENMETRICS_CONTENT_TYPE>();
+    registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+    const collector = new PrometheusCollector().register(registry as unknown as Registry);
+    collector.recordGet('L1', true, 1);
+    for (let scrape = 0; scrape < 2; scrape++) {
+      const lines = (await registry.metrics()).split('\n');
+      expect(lines).toContain('# TYPE cache_chain_hits counter');
+      expect(lines).toContain('cache_chain_hits_total{layer="L1"} 1');
+      expect(lines).toContain('cache_chain_operation_duration_seconds_count{layer="L1",operation="get"} 1');
+    }
+  });
+
+  it('is added up where a cluster of processes is', async () => {
+    const processes = await Promise.all(
+      ['L1', 'L1'].map(async (layer) => {
+        const { registry, collector } = scraped();
+        registry.setDefaultLabels({ app: 'test' });
+        collector.recordGet(layer, true, 1);
+        collector.recordCircuitState(layer, 'open');
+        return registry.getMetricsAsJSON();
+      }),
+    );
+    const lines = (await AggregatorRegistry.aggregate(processes).metrics()).split('\n');
+    expect(lines).toContain('cache_chain_hits_total{layer="L1",app="test"} 2');
+    expect(lines).toContain(
+      'cache_chain_operation_duration_seconds_bucket{le="0.001",layer="L1",operation="get",app="test"} 2',
+    );
+    expect(lines).toContain('cache_chain_circuit_opens_total{layer="L1",app="test"} 2');
+    expect(lines).toContain('cache_chain_circuit_state{layer="L1",app="test"} 1');
+  });
+
+  it('begins anew when its registry is reset', async () => {
+    const { registry, collector, lines } = scraped();
+    collector.recordGet('L1', true, 1);
+    const memory = collector.memoryGets('L1');
+    if (memory !== undefined) memory.hits = 7;
+    registry.resetMetrics();
+    expect(new Set((await lines()).map((line) => line.split(' ').at(-1)))).toEqual(new Set(['0']));
+    collector.recordGet('L1', true, 1);
+    expect(await lines()).toContain('cache_chain_hits_total{layer="L1"} 1');
   });
 
   it('keeps the number of series bounded', async () => {

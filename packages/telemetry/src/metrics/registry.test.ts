@@ -51,6 +51,14 @@ describe('a metric registry', () => {
     expect(exposed).toContain('x_a_total{n="99"} 99');
   });
 
+  it('shows `other` once, for what is not known and for what is beyond the limit', async () => {
+    const registry = new MetricRegistry();
+    const family = registry.counter('a_total', 'A.', ['who'], { maxSeries: 2, values: { who: ['x', 'y'] } });
+    for (const who of ['stranger', 'x', 'y', 'y']) family.with(who).add();
+    const lines = (await registry.expose()).split('\n').filter((line) => line.startsWith('granary_a_total{'));
+    expect(lines).toEqual(['granary_a_total{who="other"} 3', 'granary_a_total{who="x"} 1']);
+  });
+
   it('counts series beyond the limit under `other`', async () => {
     const registry = new MetricRegistry();
     const family = registry.counter('a_total', 'A.', ['who', 'what'], { maxSeries: 2 });

@@ -1,6 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import * as api from '@opentelemetry/api';
-import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
+import {
+  InMemorySpanExporter,
+  type Sampler,
+  SamplingDecision,
+  SimpleSpanProcessor,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { b3Propagation } from './b3-propagation.js';
 import { HeadSampler } from './head-sampler.js';
@@ -48,6 +54,34 @@ function headersOf(span: { inject: (write: (name: string, value: string) => void
 }
 
 describe('a span', () => {
+  it('passes a tracestate on as it came, however long, whether it records or not', () => {
+    const traceState = Array.from({ length: 30 }, (_, i) => `vendor${i}=${'v'.repeat(100)}`).join(', ');
+    for (const sampled of [true, false]) {
+      const span = ownTracer().startSpan('work', { parent: { ...REMOTE, sampled, traceState } });
+      expect(span.recording).toBe(sampled);
+      expect(headersOf(ownTracer().startSpan('call', { parent: span }))['tracestate']).toBe(traceState);
+      span.end();
+    }
+    const exported = only().spanContext().traceState;
+    expect(exported?.serialize()).toBe(traceState);
+  });
+
+  it("lets an application's sampler read and change the tracestate", async () => {
+    const changing: Sampler = {
+      shouldSample: (context) => {
+        const received = api.trace.getSpanContext(context)?.traceState;
+        const seen = received?.get('vendor') ?? '';
+        const traceState = received?.unset('vendor').set('seen', seen) as api.TraceState;
+        return { decision: SamplingDecision.RECORD_AND_SAMPLED, traceState };
+      },
+      toString: () => 'changing',
+    };
+    const sampling = new TracerProvider({ sampler: changing });
+    const tracer = openTelemetryTracer({ api, tracer: sampling.getTracer('test'), activeSpans: 'none' });
+    expect(tracer.startSpan('work', { parent: REMOTE }).traceState).toBe('seen=1');
+    await sampling.shutdown();
+  });
+
   it.each([
     ['internal', api.SpanKind.INTERNAL],
     ['server', api.SpanKind.SERVER],

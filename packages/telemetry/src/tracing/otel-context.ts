@@ -1,4 +1,4 @@
-import type { Context, SpanContext as OtelSpanContext } from '@opentelemetry/api';
+import type { Context, SpanContext as OtelSpanContext, TraceState } from '@opentelemetry/api';
 import type { SpanContext } from './tracer.js';
 
 /** The part of `import * as api from '@opentelemetry/api'` that is used here. */
@@ -32,6 +32,37 @@ export class OtelPlace implements SpanContext {
   }
 }
 
+/** A `tracestate` as it came: OpenTelemetry's own gives up a header of more than 512 characters. */
+class ReceivedState implements TraceState {
+  readonly #header: string;
+  readonly #api: OpenTelemetryApi;
+
+  constructor(header: string, api: OpenTelemetryApi) {
+    this.#header = header;
+    this.#api = api;
+  }
+
+  serialize(): string {
+    return this.#header;
+  }
+
+  get(key: string): string | undefined {
+    return this.#parsed.get(key);
+  }
+
+  set(key: string, value: string): TraceState {
+    return this.#parsed.set(key, value);
+  }
+
+  unset(key: string): TraceState {
+    return this.#parsed.unset(key);
+  }
+
+  get #parsed(): TraceState {
+    return this.#api.createTraceState(this.#header);
+  }
+}
+
 /** Places in traces as contexts of OpenTelemetry, and back. */
 export class OtelContexts {
   readonly #api: OpenTelemetryApi;
@@ -53,7 +84,7 @@ export class OtelContexts {
       spanId,
       traceFlags: sampled ? SAMPLED : 0,
       isRemote: true,
-      ...(traceState && { traceState: this.#api.createTraceState(traceState) }),
+      ...(traceState && { traceState: new ReceivedState(traceState, this.#api) }),
     });
   }
 
