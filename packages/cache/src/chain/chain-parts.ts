@@ -7,16 +7,17 @@ import { LocalTagIndex } from '../invalidation/local-tag-index.js';
 import { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
+import { tell } from '../tell.js';
 import { AsyncWriter } from '../writer/async-writer.js';
 import type { AsyncWriterStats } from '../writer/async-writer-options.js';
 import { Background } from './background.js';
 import type { ChainOptions, ChainStats, LayerInChain } from './chain-options.js';
 import { ChainSpans } from './chain-spans.js';
 import { Lifetimes } from './lifetimes.js';
-import type { LoadDefaults, LoadOptions } from './load-options.js';
+import { checkLoadDefaults, type LoadOptions } from './load-options.js';
 import { Loads } from './loads.js';
 import { Lookups } from './lookups.js';
-import { checkFraction, checkMs } from './options.js';
+import { checkMs } from './options.js';
 import { Recorder } from './recorder.js';
 import { type ReportFailure, Storey } from './storey.js';
 import { Tickets } from './tickets.js';
@@ -43,14 +44,16 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
   const { clock = Date.now, timers = coarseTimers, logger = nullLogger, bus, metrics } = options;
   const { closeTimeoutMs = 5000 } = options;
   checkMs('closeTimeoutMs', closeTimeoutMs);
-  const loadDefaults = checkLoadDefaults(options);
+  checkLoadDefaults(options);
+  const { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate, earlyRefresh, errorTtlMs } = options;
+  const loadDefaults = { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate, earlyRefresh, errorTtlMs };
   const layers = checkLayers(options);
   const lifetimes = new Lifetimes(options, layers.length);
   const background = new Background(wholeNumber('maxBackground', options.maxBackground ?? 1000));
   const recorder = metrics === undefined || metrics.enabled === false ? undefined : new Recorder(metrics);
   const spans = ChainSpans.of(options.tracer);
   const report: ReportFailure = (layer, operation, error) => {
-    logger.debug('{Layer} failed to {Operation}', layer, operation, error);
+    tell(() => logger.debug('{Layer} failed to {Operation}', layer, operation, error));
   };
   const storeys = layers.map((layer, index) => makeStorey(layer, index));
   const tickets = new Tickets();
@@ -78,7 +81,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
   };
   const listener: InvalidationListener = (message) => {
     const done = writes.invalidate(message).catch((error: unknown) => {
-      logger.warning('Failed to drop what others changed', error);
+      tell(() => logger.warning('Failed to drop what others changed', error));
     });
     background.add(done);
   };
@@ -99,7 +102,8 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
       store: (load, value) => writes.store(load, value),
       forget: (key) => writes.delete(key, undefined),
       mark: () => deletions.mark(),
-      failed: (operation, error) => logger.warning('Failed to {Operation} in the background', operation, error),
+      failed: (operation, error) =>
+        tell(() => logger.warning('Failed to {Operation} in the background', operation, error)),
     },
     { background, tickets, timers, clock, spans },
   );
@@ -127,7 +131,8 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
         ...merged,
         onFailure: (failure: Parameters<NonNullable<typeof onFailure>>[0]) => {
           storey.doubt(failure.key);
-          logger.warning('{Layer} failed to {Operation} behind', failure.layer, failure.operation, failure.error);
+          const { layer, operation, error } = failure;
+          tell(() => logger.warning('{Layer} failed to {Operation} behind', layer, operation, error));
           return onFailure?.(failure);
         },
       };
@@ -156,7 +161,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
       return idle && flushed.every(Boolean);
     },
     close: async (error) => {
-      unsubscribe?.();
+      if (unsubscribe !== undefined) tell(unsubscribe);
       loads.close(error);
       lookups.close(error);
       await inTime(underWay(), closeTimeoutMs, timers);
@@ -185,22 +190,19 @@ function checkLayers<V>({ layers }: ChainOptions<V>): LayerInChain<V>[] {
     throw new InvalidOptionError('layers', 'an array of at least one layer', layers);
   }
   // A decorator has a layer, too, and is one all the same.
-  const all = layers.map((layer: Layer<V> | LayerInChain<V>) => ('get' in layer ? { layer } : layer));
+  const all = layers.map((layer: Layer<V> | LayerInChain<V>) => (isLayer<V>(layer) ? { layer } : layer));
   const names = new Set<string>();
-  for (const { layer } of all) {
+  for (const entry of all) {
+    if (!isLayer<V>(entry?.layer)) throw new InvalidOptionError('layers', 'layers, or objects with one', entry);
+    const { layer } = entry;
     if (names.has(layer.name)) throw new InvalidOptionError('layers', 'layers with a name each', layer.name);
     names.add(layer.name);
   }
   return all;
 }
 
-function checkLoadDefaults(options: LoadDefaults): LoadOptions {
-  const { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate, earlyRefresh, errorTtlMs } = options;
-  checkMs('softTimeoutMs', softTimeoutMs);
-  checkMs('hardTimeoutMs', hardTimeoutMs, 'no zero');
-  checkMs('errorTtlMs', errorTtlMs);
-  checkFraction('earlyRefresh', earlyRefresh);
-  return { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate, earlyRefresh, errorTtlMs };
+function isLayer<V>(value: unknown): value is Layer<V> {
+  return typeof (value as Partial<Layer<V>> | null | undefined)?.get === 'function';
 }
 
 function writerStats<V>(storeys: readonly Storey<V>[]): Record<string, AsyncWriterStats> {

@@ -1,8 +1,9 @@
 import { isCircuitOpen } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
-import { MemoryCollector, type MetricsCollector } from '@granary/telemetry';
+import { MemoryCollector, type MetricsCollector, nullLogger } from '@granary/telemetry';
 import { describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { isNotFound } from '../errors.js';
+import type { InvalidationBus } from '../invalidation/invalidation-bus.js';
 import type { Layer } from '../layer.js';
 import { FunctionLayer } from '../layers/function-layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
@@ -23,6 +24,10 @@ function setUp<V = unknown>(count: number, options: Omit<ChainOptions<V>, 'layer
   const chain = createChain<V>({ layers, clock: time.clock, timers: time, ...options });
   return { time, memories, layers, chain };
 }
+
+const raise = (): never => {
+  throw new Error('listener');
+};
 
 function plan<V>(layer: ChaosLayer<V>, operations: readonly ChaosOperation[], fault: Fault<V>, times = 1): void {
   for (const operation of operations) layer.plan(operation, fault, times);
@@ -130,6 +135,26 @@ describe('get', () => {
     expect(() => chain.get('key', { signal: AbortSignal.abort('early') })).toThrow('early');
   });
 
+  it('asks anew for who comes when all have gone, though the layer goes on with what it was asked before', async () => {
+    const answers: ((value: string) => void)[] = [];
+    const deaf: Layer<string> = {
+      name: 'deaf',
+      get: () => new Promise((resolve) => answers.push(resolve)),
+      set: () => {},
+      delete: () => false,
+      close: () => {},
+    };
+    const chain = createChain({ layers: [deaf] });
+    const leave = new AbortController();
+    const gone = Promise.resolve(chain.get('key', { signal: leave.signal })).catch((error) => error);
+    leave.abort('gone');
+    expect(await gone).toBe('gone');
+    const others = [chain.get('key'), chain.get('key', { signal: new AbortController().signal })];
+    expect(answers).toHaveLength(2);
+    for (const [i, answer] of answers.entries()) answer(`answer ${i}`);
+    expect(await Promise.all(others)).toEqual(['answer 1', 'answer 1']);
+  });
+
   it('answers at once even to callers with a signal, where no layer is slow', () => {
     const { chain, memories } = setUp<string>(2);
     memories[1]!.set('key', 'value');
@@ -174,7 +199,7 @@ describe('get', () => {
 
   it('refuses keys that can not be', () => {
     const { chain } = setUp<string>(1);
-    for (const key of ['', 'a\nb', 'x'.repeat(251)]) {
+    for (const key of ['', 'a\nb', 'a\u007fb', 'x'.repeat(251)]) {
       expect(() => chain.get(key)).toThrow(/key/);
       expect(() => chain.getOrLoad(key, () => 'v')).toThrow(/key/);
       expect(() => chain.set(key, 'v')).toThrow(/key/);
@@ -414,10 +439,10 @@ describe('metrics', () => {
     expect(metrics.recordDelete).toHaveBeenCalledTimes(4);
   });
 
-  it('break nothing when the collector throws', async () => {
-    const broken = () => {
-      throw new Error('collector');
-    };
+  it.each([
+    ['throws', () => raise()],
+    ['rejects', async () => raise()],
+  ])('break nothing when the collector %s', async (_, broken) => {
     const metrics = Object.fromEntries(Object.keys(collector()).map((name) => [name, broken])) as never;
     const { chain } = setUp<string>(2, { metrics });
     await chain.set('key', 'value');
@@ -426,15 +451,21 @@ describe('metrics', () => {
     expect(await chain.delete('key')).toBe(true);
   });
 
-  it('take no time when nobody listens', async () => {
-    const now = vi.spyOn(performance, 'now');
-    const { chain } = setUp<string>(2, { metrics: { ...collector(), enabled: false } });
-    await chain.set('key', 'value');
-    await chain.get('key');
-    await chain.getMany(['key', 'other']);
-    await chain.delete('key');
-    expect(now).not.toHaveBeenCalled();
-    now.mockRestore();
+  it.each([false, true])('take time only when somebody listens: %s', async (enabled) => {
+    // Then durations are read where they can be watched.
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const clocks = [vi.spyOn(performance, 'now'), vi.spyOn(process, 'hrtime')];
+    try {
+      const { chain } = setUp<string>(2, { metrics: { ...collector(), enabled } });
+      await chain.set('key', 'value');
+      await chain.get('key');
+      await chain.getMany(['key', 'other']);
+      await chain.delete('key');
+      expect(clocks.some((clock) => clock.mock.calls.length > 0)).toBe(enabled);
+    } finally {
+      vi.restoreAllMocks();
+      vi.useRealTimers();
+    }
   });
 });
 
@@ -443,7 +474,32 @@ describe('a chain', () => {
     const { chain, memories } = setUp<string>(2);
     memories[1]!.set('key', 'value');
     for (const key of ['key', 'key', 'key', 'missing']) await chain.get(key);
-    expect(chain.stats()).toMatchObject({ hits: 3, misses: 1, hitsByLayer: { L1: 2, L2: 1 }, background: 0 });
+    const counted = { hits: 3, misses: 1, hitsByLayer: { L1: 2, L2: 1 }, background: 0 };
+    expect(chain.stats()).toMatchObject(counted);
+    await chain.close();
+    expect(chain.stats()).toMatchObject(counted);
+  });
+
+  it('lets whoever looks for many keys go, though a layer gives no answer', async () => {
+    const getMany = vi.fn(() => new Promise<never>(() => {}));
+    const hung: Layer<string> = {
+      name: 'hung',
+      get: () => undefined,
+      getMany,
+      set() {},
+      delete: () => true,
+      close() {},
+    };
+    const chain = createChain({ layers: [new MemoryLayer<string>({ name: 'L1' }), hung] });
+    const caller = new AbortController();
+    const aborted = chain.getMany(['a'], { signal: caller.signal });
+    caller.abort(new Error('gone'));
+    await expect(aborted).rejects.toThrow('gone');
+    const cut = chain.getMany(['a', 'b']);
+    cut.catch(() => {});
+    await chain.close();
+    await expect(cut).rejects.toThrow(/closed/);
+    expect(getMany).toHaveBeenCalledTimes(2);
   });
 
   it('closes its layers once, and refuses everything afterwards', async () => {
@@ -463,12 +519,50 @@ describe('a chain', () => {
     }
   });
 
+  it('refuses a lifetime that is no number, and keeps what there was', async () => {
+    const chain = createChain({ layers: [new MemoryLayer<string>({ name: 'L1' })] });
+    chain.set('key', 'before');
+    for (const options of [{ ttlMs: Number.NaN }, { ttlMs: '60000' as never }, { graceMs: Number.NaN }]) {
+      expect(() => chain.set('key', 'value', options)).toThrow(/^(ttl|grace)Ms must be a number/);
+      await expect(chain.setMany([['key', 'value']], options)).rejects.toThrow(/^(ttl|grace)Ms must be a number/);
+    }
+    expect(chain.get('key')).toBe('before');
+  });
+
+  it('goes on when its logger throws or its bus does not let go', async () => {
+    const logger = { ...nullLogger, debug: raise, warning: raise };
+    const onFailure = vi.fn();
+    const time = new ManualTime();
+    const broken = new ChaosLayer(new MemoryLayer<string>({ name: 'L1' }));
+    const behind = new ChaosLayer(new MemoryLayer<string>({ name: 'L2' }));
+    const last = new MemoryLayer<string>({ name: 'L3' });
+    const close = vi.spyOn(last, 'close');
+    const bus: InvalidationBus = { publish: () => {}, subscribe: () => raise, close: () => {} };
+    const layers = [broken, { layer: behind, writeBehind: { onFailure } }, last];
+    const chain = createChain<string>({ layers, logger, bus, timers: time, staleWhileRevalidate: true });
+    for (const layer of [broken, behind]) plan(layer, ['getEntry', 'getMany', 'set', 'delete'], { kind: 'throws' }, 9);
+    await chain.set('key', 'value', { ttlMs: 1000 });
+    expect(await chain.get('key')).toBe('value');
+    expect((await chain.getMany(['key', 'other'])).size).toBe(1);
+    await expect(chain.getOrLoad('other', raise)).rejects.toThrow('listener');
+    await chain.delete('key');
+    await chain.flush();
+    expect(onFailure).toHaveBeenCalled();
+    await chain.close();
+    expect(close).toHaveBeenCalled();
+  });
+
   it('names the option that makes no sense', () => {
     const layer = new MemoryLayer<string>({ name: 'L1' });
     const wrong: [RegExp, Partial<ChainOptions<string>>][] = [
       [/layers/, { layers: [] }],
       [/layers/, { layers: [layer, layer] }],
+      ...[null, undefined, 'redis', {}, { layer: null }, { layer: {} }].map(
+        (wrong): [RegExp, Partial<ChainOptions<string>>] => [/^layers must be/, { layers: [wrong as never] }],
+      ),
       [/ttlMs/, { ttlMs: 0 }],
+      [/ttlMs/, { ttlMs: '60000' as never }],
+      [/earlyRefresh/, { earlyRefresh: '0.2' as never }],
       [/graceMs/, { graceMs: -1 }],
       [/ttlJitter/, { ttlJitter: 1 }],
       [/softTimeoutMs/, { softTimeoutMs: -1 }],

@@ -1,4 +1,4 @@
-import { MemoryGets, type Span } from '@granary/telemetry';
+import type { Span } from '@granary/telemetry';
 import { CacheClosedError, InvalidValueError, KeyNotFoundError } from '../errors.js';
 import { checkTag, checkTags } from '../invalidation/tags.js';
 import { checkKey } from '../key.js';
@@ -8,17 +8,11 @@ import { MemoryLayer } from '../layers/memory-layer.js';
 import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from './chain-options.js';
 import { type ChainParts, chainParts } from './chain-parts.js';
 import { addEvent } from './chain-spans.js';
-import type { Loader, LoadOptions } from './load-options.js';
+import { CountedMemory } from './counted-memory.js';
+import { checkLoad, type Loader, type LoadOptions, withDefaults } from './load-options.js';
 import type { Load } from './loads.js';
 import type { Found } from './lookups.js';
-import type { Recorder } from './recorder.js';
 import type { Storey } from './storey.js';
-
-/** Of so many look-ups in memory one is timed, where metrics are on. */
-const TIMED_EVERY = 64;
-
-/** Look-ups until the next that is looked at, where nobody wants to know. */
-const NEVER_TIMED = 2 ** 30;
 
 /**
  * Layers from fast to slow as one cache: made by {@link createChain}.
@@ -30,20 +24,12 @@ export class Chain<V, K extends string = string> {
   readonly #parts: ChainParts<V>;
   readonly #first: Storey<V>;
   /** The first layer, where it is memory: hits there needn't look at anything else. */
-  #memory: MemoryLayer<V> | undefined;
-  readonly #recorder: Recorder | undefined;
-  /** Where look-ups in memory are counted for metrics, if anybody reads that. */
-  readonly #gets: MemoryGets;
-  /** Whether the collector has no such place, and has to be told of each. */
-  readonly #tellsEach: boolean;
-  /** Look-ups in memory up to the next one that takes more than to be counted. */
-  #untilTold: number;
-  #turn = 0;
-  #memoryMs = 0;
+  #memory: CountedMemory<V> | undefined;
   readonly #early: number;
   readonly #isTraced: boolean;
   readonly #loadDefaults: LoadOptions;
-  readonly #hits: number[];
+  /** By layer, without those that {@link CountedMemory} counts. */
+  #hits: number[];
   #misses = 0;
   #closing: Promise<void> | undefined;
 
@@ -52,12 +38,7 @@ export class Chain<V, K extends string = string> {
     this.#parts = parts;
     this.#first = parts.storeys[0] as Storey<V>;
     const { layer } = this.#first;
-    this.#memory = layer instanceof MemoryLayer ? layer : undefined;
-    this.#recorder = parts.recorder;
-    const gets = this.#memory && parts.recorder?.memoryGets(layer.name);
-    this.#gets = gets ?? new MemoryGets(() => {});
-    this.#tellsEach = parts.recorder !== undefined && gets === undefined;
-    this.#untilTold = parts.recorder === undefined ? NEVER_TIMED : 1;
+    this.#memory = layer instanceof MemoryLayer ? new CountedMemory(layer, parts.recorder) : undefined;
     this.#early = options.earlyRefresh ?? 0;
     this.#isTraced = options.tracer?.enabled === true;
     this.#loadDefaults = parts.loadDefaults;
@@ -82,7 +63,7 @@ export class Chain<V, K extends string = string> {
     ) {
       return this.#get(key, options, 0);
     }
-    const value = this.#peek(this.#memory, key);
+    const value = this.#memory.get(key);
     return value === undefined ? this.#get(key, options, 1) : value;
   }
 
@@ -94,6 +75,7 @@ export class Chain<V, K extends string = string> {
    * there is something stale within its grace; `undefined` is an answer too, and is not stored.
    *
    * @throws InvalidKeyError, CacheClosedError
+   * @throws InvalidOptionError that names the option, where a load begins
    * @throws CacheTimeoutError at the hard timeout
    * @throws KeyNotFoundError with `required`
    */
@@ -117,7 +99,7 @@ export class Chain<V, K extends string = string> {
     ) {
       return this.#getOrLoad(key, loader, options, false);
     }
-    const value = this.#peek(this.#memory, key);
+    const value = this.#memory.get(key);
     return value === undefined ? this.#getOrLoad(key, loader, options, true) : value;
   }
 
@@ -212,7 +194,7 @@ export class Chain<V, K extends string = string> {
   }
 
   stats(): ChainStats {
-    return this.#parts.stats(this.#hits, this.#misses);
+    return this.#parts.stats(this.#allHits(), this.#misses);
   }
 
   /**
@@ -221,6 +203,7 @@ export class Chain<V, K extends string = string> {
    */
   close(): Promise<void> {
     if (this.#closing === undefined) {
+      this.#hits = this.#allHits();
       this.#memory = undefined;
       this.#closing = this.#parts.close(new CacheClosedError('the chain'));
     }
@@ -244,60 +227,14 @@ export class Chain<V, K extends string = string> {
     return found.then((result) => this.#answer(key, result, options, start));
   }
 
+  #allHits(): number[] {
+    const inMemory = this.#memory?.hits ?? 0;
+    return this.#hits.map((count, layer) => (layer === 0 ? count + inMemory : count));
+  }
+
   /** Whether a load can wait for what the first layer says at once, and nobody wants a span of that. */
   get #looksFirst(): boolean {
     return this.#first.isPlain && (this.#memory !== undefined || !this.#isTraced);
-  }
-
-  /**
-   * A value that is in memory, on the shortest way, which is the same whether metrics are on or not
-   * (`bench/telemetry.mjs`). A key that is there was checked when it came.
-   */
-  #peek(memory: MemoryLayer<V>, key: string): V | undefined {
-    if (--this.#untilTold === 0) return this.#peekAndTell(memory, key);
-    const value = memory.get(key);
-    this.#countPeek(value);
-    return value;
-  }
-
-  #countPeek(value: V | undefined): void {
-    if (value === undefined) this.#gets.misses++;
-    else {
-      this.#gets.hits++;
-      (this.#hits[0] as number)++;
-    }
-  }
-
-  /** To look at the clock takes longer than what it would time, so one look-up in memory stands for others. */
-  #peekAndTell(memory: MemoryLayer<V>, key: string): V | undefined {
-    const recorder = this.#recorder;
-    if (recorder === undefined) {
-      this.#untilTold = NEVER_TIMED;
-      return this.#peek(memory, key);
-    }
-    if (this.#tellsEach) return this.#peekAndTellEach(memory, key, recorder);
-    this.#untilTold = TIMED_EVERY;
-    const start = recorder.now();
-    const value = memory.get(key);
-    const durationMs = recorder.now() - start;
-    this.#countPeek(value);
-    try {
-      this.#gets.took(durationMs);
-    } catch {}
-    return value;
-  }
-
-  #peekAndTellEach(memory: MemoryLayer<V>, key: string, recorder: Recorder): V | undefined {
-    this.#untilTold = 1;
-    this.#turn = (this.#turn + 1) % TIMED_EVERY;
-    const timed = this.#turn === 1;
-    const start = timed ? recorder.now() : 0;
-    const value = memory.get(key);
-    if (timed) this.#memoryMs = recorder.now() - start;
-    this.#countPeek(value);
-    recorder.get(this.#first.name, value !== undefined, this.#memoryMs);
-    if (value !== undefined) recorder.chainGet(0, this.#memoryMs);
-    return value;
   }
 
   #answer(
@@ -353,8 +290,8 @@ export class Chain<V, K extends string = string> {
           }
         }
       }
-      const options = given === undefined ? this.#loadDefaults : { ...this.#loadDefaults, ...given };
-      if (given?.tags !== undefined) checkTags(given.tags);
+      if (given !== undefined) checkLoad(given);
+      const options = given === undefined ? this.#loadDefaults : withDefaults(given, this.#loadDefaults);
       load = loads.begin(key, loader, options);
       this.#lookThenLoad(load, signal !== undefined, looked, held);
     }

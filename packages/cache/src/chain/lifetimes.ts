@@ -1,3 +1,4 @@
+import { checkNumber } from '@granary/resilience';
 import type { SetOptions } from '../layer.js';
 import type { ChainOptions } from './chain-options.js';
 import { checkFraction, checkMs } from './options.js';
@@ -48,4 +49,14 @@ export class Lifetimes {
     const wanted = this.#strategy(ttlMs, storey.index, source, storey.name);
     return { ttlMs: wanted < ttlMs && wanted > 0 ? wanted : ttlMs, graceMs: grace, signal };
   }
+}
+
+/**
+ * Refuses what is no number, such as NaN from a setting that isn't set: the value would vanish, or stay for ever.
+ *
+ * @throws InvalidOptionError
+ */
+export function checkGiven({ ttlMs, graceMs }: SetOptions): void {
+  if (ttlMs !== undefined) checkNumber('ttlMs', ttlMs, !Number.isNaN(ttlMs), 'a number of milliseconds');
+  if (graceMs !== undefined) checkNumber('graceMs', graceMs, !Number.isNaN(graceMs), 'a number of milliseconds');
 }

@@ -1,5 +1,8 @@
 import type { Span } from '@granary/telemetry';
+import { checkTags } from '../invalidation/tags.js';
 import type { Entry, OpOptions } from '../layer.js';
+import { checkGiven } from './lifetimes.js';
+import { checkFraction, checkMs } from './options.js';
 
 /** What a loader is told. */
 export interface LoadContext<V> {
@@ -55,4 +58,31 @@ export interface LoadOptions extends LoadDefaults, OpOptions {
   readonly tags?: readonly string[] | undefined;
   /** Rejects with a `KeyNotFoundError` when the loader has nothing. Default false. */
   readonly required?: boolean | undefined;
+}
+
+/** What a load is told, and where it isn't (or as undefined) what the chain was. */
+export function withDefaults(given: LoadOptions, defaults: LoadDefaults): LoadOptions {
+  return {
+    ...given,
+    softTimeoutMs: given.softTimeoutMs ?? defaults.softTimeoutMs,
+    hardTimeoutMs: given.hardTimeoutMs ?? defaults.hardTimeoutMs,
+    staleWhileRevalidate: given.staleWhileRevalidate ?? defaults.staleWhileRevalidate,
+    earlyRefresh: given.earlyRefresh ?? defaults.earlyRefresh,
+    errorTtlMs: given.errorTtlMs ?? defaults.errorTtlMs,
+  };
+}
+
+/** @throws InvalidOptionError that names the option */
+export function checkLoadDefaults(options: LoadDefaults): void {
+  checkMs('softTimeoutMs', options.softTimeoutMs);
+  checkMs('hardTimeoutMs', options.hardTimeoutMs, 'no zero');
+  checkMs('errorTtlMs', options.errorTtlMs);
+  checkFraction('earlyRefresh', options.earlyRefresh);
+}
+
+/** @throws InvalidOptionError that names the option, InvalidKeyError for a tag */
+export function checkLoad(given: LoadOptions): void {
+  checkGiven(given);
+  checkLoadDefaults(given);
+  if (given.tags !== undefined) checkTags(given.tags);
 }

@@ -1,4 +1,5 @@
 import { ManualTime } from '@granary/resilience/testing';
+import { nullLogger } from '@granary/telemetry';
 import { describe, expect, it, vi } from 'vitest';
 import { isNotFound, isTimeout } from '../errors.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
@@ -50,6 +51,42 @@ describe('getOrLoad', () => {
       expect(loader).toHaveBeenCalledTimes(1);
       expect(layers[1]!.calls.getEntry).toBe(1);
     }
+  });
+
+  it('refuses options that make no sense, and a lifetime that the loader makes none', async () => {
+    const warning = vi.fn();
+    const { chain } = setUp({ logger: { ...nullLogger, warning } });
+    for (const options of [
+      { ttlMs: Number.NaN },
+      { graceMs: Number.NaN },
+      { softTimeoutMs: -1 },
+      { hardTimeoutMs: 0 },
+      { errorTtlMs: Number.NaN },
+      { earlyRefresh: 2 },
+    ]) {
+      const [name] = Object.keys(options);
+      expect(() => chain.getOrLoad('key', () => 'value', options)).toThrow(`${name} must be`);
+    }
+    expect(chain.stats().loading).toBe(0);
+    const loader = (context: LoadContext<string>) => {
+      context.ttlMs = Number('max-age');
+      return 'value';
+    };
+    expect(await chain.getOrLoad('key', loader)).toBe('value');
+    expect(warning.mock.calls[0]?.at(-1)).toMatchObject({ code: 'INVALID_OPTION' });
+    expect(chain.get('key')).toBeUndefined();
+  });
+
+  it('takes what is given as undefined for not given', async () => {
+    const { time, chain, after } = setUp({ hardTimeoutMs: 100, earlyRefresh: 0.5 });
+    const undecided = { hardTimeoutMs: undefined, earlyRefresh: undefined, ttlMs: undefined };
+    const late = rejection(chain.getOrLoad('slow', () => after(200, 'value'), undecided));
+    await time.advance(100);
+    expect(isTimeout(await late)).toBe(true);
+    chain.set('key', 'old');
+    await time.advance(600);
+    expect(await chain.getOrLoad('key', () => 'new', undecided)).toBe('old');
+    expect(await chain.get('key')).toBe('new');
   });
 
   it('keeps a value as long as its loader says', async () => {

@@ -62,7 +62,8 @@ export class Lookups<V> {
   readonly #storeys: readonly Storey<V>[];
   readonly #clock: () => number;
   readonly #flights = new Map<string, Flight<Found<V>>>();
-  readonly #all = new Set<Flight<Found<V>>>();
+  /** What is waited for, for when the chain is closed. */
+  readonly #all = new Set<Pick<Flight<never>, 'stop' | 'fail'>>();
   droppedWarmUps = 0;
 
   constructor(options: LookupsOptions<V>) {
@@ -75,7 +76,8 @@ export class Lookups<V> {
   find(key: string, given: GetOptions | undefined, from = 0): MaybePromise<Found<V>> {
     const signal = given?.signal;
     const known = this.#flights.get(key);
-    if (known !== undefined) return known.join(signal);
+    // One that all callers have left ends when its layer answers, which may be never.
+    if (known?.isOpen) return known.join(signal);
     if (signal !== undefined) return this.#findShared(key, given, new Found(), from, undefined);
     const found = new Found<V>();
     const waiting = this.#scan(key, found, from, undefined, given?.span);
@@ -117,7 +119,7 @@ export class Lookups<V> {
       for (const storey of this.#storeys) {
         if (!(storey.layer instanceof MemoryLayer)) span ??= this.#options.spans?.start('cache.getMany', options?.span);
         const answer = storey.findMany(missing, span?.recording ? new TracedOptions(span, options) : options);
-        const found = answer instanceof Promise ? await answer : answer;
+        const found = answer instanceof Promise ? await this.#unlessEnded(answer, options?.signal) : answer;
         options?.signal?.throwIfAborted();
         const before = values.size;
         if (storey.index > 0) this.#bringUpMany(missing, found, storey.index, batch);
@@ -150,6 +152,23 @@ export class Lookups<V> {
       flight.stop(error);
       flight.fail(error);
     }
+  }
+
+  /** What a layer answers, for as long as its caller and the chain are there. */
+  #unlessEnded<T>(answer: Promise<T>, signal: AbortSignal | undefined): MaybePromise<T> {
+    const flight = new Flight<T>();
+    this.#all.add(flight);
+    answer.then(
+      (value) => {
+        this.#all.delete(flight);
+        flight.answer(value);
+      },
+      (error: unknown) => {
+        this.#all.delete(flight);
+        flight.fail(error);
+      },
+    );
+    return flight.join(signal);
   }
 
   /** Looks as far as layers answer at once; then gives the promise, and the layer's index in `found.layer`. */

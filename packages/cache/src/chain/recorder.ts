@@ -1,5 +1,6 @@
-import { performance } from 'node:perf_hooks';
+import { monotonicClock } from '@granary/resilience';
 import type { MemoryGets, MetricsCollector } from '@granary/telemetry';
+import { ignoreLater } from '../tell.js';
 import { errorType } from './chain-spans.js';
 
 /** Tells a collector, whose errors must not decide what a cache answers. Where nobody listens it isn't made at all. */
@@ -17,7 +18,7 @@ export class Recorder {
 
   /** Milliseconds, for durations. */
   now(): number {
-    this.at = performance.now();
+    this.at = monotonicClock();
     return this.at;
   }
 
@@ -32,37 +33,37 @@ export class Recorder {
 
   get(layer: string, hit: boolean, durationMs: number): void {
     try {
-      this.#collector.recordGet(layer, hit, durationMs);
+      ignoreLater(this.#collector.recordGet(layer, hit, durationMs));
     } catch {}
   }
 
   set(layer: string, success: boolean, durationMs: number): void {
     try {
-      this.#collector.recordSet(layer, success, durationMs);
+      ignoreLater(this.#collector.recordSet(layer, success, durationMs));
     } catch {}
   }
 
   delete(layer: string, success: boolean, durationMs: number): void {
     try {
-      this.#collector.recordDelete(layer, success, durationMs);
+      ignoreLater(this.#collector.recordDelete(layer, success, durationMs));
     } catch {}
   }
 
   error(layer: string, operation: string, error: unknown): void {
     try {
-      this.#collector.recordError(layer, operation, errorType(error));
+      ignoreLater(this.#collector.recordError(layer, operation, errorType(error)));
     } catch {}
   }
 
   chainGet(layerIndex: number, durationMs: number): void {
     try {
-      this.#collector.recordChainGet(layerIndex >= 0, layerIndex, durationMs);
+      ignoreLater(this.#collector.recordChainGet(layerIndex >= 0, layerIndex, durationMs));
     } catch {}
   }
 
   dropped(layer: string): void {
     try {
-      this.#collector.recordWriteDropped(layer);
+      ignoreLater(this.#collector.recordWriteDropped(layer));
     } catch {}
   }
 }

@@ -4,7 +4,7 @@ import type { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { TagIndex } from '../invalidation/tags.js';
 import type { MaybePromise, OpOptions } from '../layer.js';
 import type { ChainSetOptions } from './chain-options.js';
-import type { Lifetimes } from './lifetimes.js';
+import { checkGiven, type Lifetimes } from './lifetimes.js';
 import type { Load } from './loads.js';
 import { Failed } from './outcomes.js';
 import type { ReportFailure, Storey } from './storey.js';
@@ -38,6 +38,7 @@ export class Writes<V> {
   }
 
   set(key: string, value: V, options: ChainSetOptions | undefined): MaybePromise<void> {
+    if (options !== undefined) checkGiven(options);
     const ttlMs = this.#options.lifetimes.ofWrite(options?.ttlMs);
     const tags = options?.tags;
     if (tags === undefined || tags.length === 0) return this.#put(key, value, ttlMs, options);
@@ -48,6 +49,7 @@ export class Writes<V> {
   }
 
   setMany(values: ReadonlyMap<string, V>, options: ChainSetOptions | undefined): MaybePromise<void> {
+    if (options !== undefined) checkGiven(options);
     const ttlMs = this.#options.lifetimes.ofWrite(options?.ttlMs);
     const put = () => {
       for (const key of values.keys()) this.#options.supersede(key);
@@ -102,6 +104,8 @@ export class Writes<V> {
   store(load: Load<V>, value: V): MaybePromise<unknown> {
     const { options, ticket, key } = load;
     const { lifetimes, deletions } = this.#options;
+    // The loader may have computed it from what it was told, and be wrong.
+    checkGiven({ ttlMs: load.ttlMs });
     const ttlMs = lifetimes.ofWrite(load.ttlMs);
     // The load's signal is its callers', and they have what they wanted.
     const written = { graceMs: options.graceMs };

@@ -13,6 +13,7 @@ import {
 import type { MetricsCollector } from '@granary/telemetry';
 import { CacheTimeoutError, LayerUnavailableError } from '../errors.js';
 import type { GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import { tell } from '../tell.js';
 import { LayerCall } from './layer-call.js';
 import { LayerDecorator } from './layer-decorator.js';
 
@@ -179,9 +180,7 @@ function isFailureOfLayer(error: unknown): boolean {
 }
 
 function tellChange(change: CircuitStateChange, layer: string, { metrics, breaker }: ResilientLayerOptions): unknown {
-  try {
-    if (metrics !== undefined && metrics.enabled !== false) metrics.recordCircuitState(layer, change.to);
-  } catch {}
+  if (metrics !== undefined && metrics.enabled !== false) tell(() => metrics.recordCircuitState(layer, change.to));
   return breaker?.onStateChange?.(change);
 }
 

@@ -2,6 +2,7 @@ import { InvalidOptionError } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { InvalidValueError } from '../errors.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import { tell } from '../tell.js';
 import { LayerDecorator } from './layer-decorator.js';
 import type { Validator } from './validators.js';
 import { whenAnswered } from './when-answered.js';
@@ -162,12 +163,14 @@ export class ValidatedLayer<V> extends LayerDecorator<V> {
       if (problem === undefined) return true;
       if (policy === 'strict') throw new InvalidValueError(`${this.name}: the value of ${key} ${problem}`);
       if (policy === 'skip') return false;
-      this.#logger.warning(
-        '{Layer}: the value of {Key} {Problem} (on {Direction})',
-        this.name,
-        key,
-        problem,
-        direction,
+      tell(() =>
+        this.#logger.warning(
+          '{Layer}: the value of {Key} {Problem} (on {Direction})',
+          this.name,
+          key,
+          problem,
+          direction,
+        ),
       );
       return true;
     });

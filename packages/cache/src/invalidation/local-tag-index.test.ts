@@ -48,6 +48,7 @@ describe('tags', () => {
     expect(() => checkTags(['a', 'ü b'])).not.toThrow();
     expect(() => checkTag('')).toThrow(/as a tag: a key must not be empty/);
     expect(() => checkTags(['ok', 'a\nb'])).toThrow(/control characters/);
+    expect(() => checkTags('team' as never)).toThrow(/a list/);
     expect(() => checkTags(Array.from({ length: MAX_TAGS + 1 }, (_, n) => `tag ${n}`))).toThrow(/at most 64 tags/);
   });
 });

@@ -7,6 +7,7 @@ export const MAX_TAGS = 64;
 
 /** @throws InvalidKeyError when a tag is not what a key may be, or when there are over 64 */
 export function checkTags(tags: readonly string[]): void {
+  if (!Array.isArray(tags)) throw new InvalidKeyError('tags are a list of strings');
   if (tags.length > MAX_TAGS) throw new InvalidKeyError(`a value has at most ${MAX_TAGS} tags, not ${tags.length}`);
   for (const tag of tags) checkTag(tag);
 }

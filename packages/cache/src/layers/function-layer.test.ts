@@ -1,5 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
+import { createChain } from '../chain/chain.js';
 import { FunctionLayer } from './function-layer.js';
+import { MemoryLayer } from './memory-layer.js';
 
 describe('a function layer', () => {
   it('asks its function at each look, and hands it key and signal', async () => {
@@ -20,6 +22,30 @@ describe('a function layer', () => {
     expect(layer.get('zero')).toBe(0);
     expect(layer.getEntry('zero')).toEqual({ value: 0, expiresAt: undefined });
     expect(layer.getEntry('nothing')).toBeUndefined();
+  });
+
+  it('waits for whatever has a then, also behind a layer that keeps what is found', async () => {
+    const queries: string[] = [];
+    // It runs when it is waited for, as those of query builders do, and what it gives isn't a promise of this language.
+    class Query<T> {
+      readonly text: T;
+      constructor(text: T) {
+        this.text = text;
+      }
+      // biome-ignore lint/suspicious/noThenProperty: that is what it is about
+      then<R>(resolve: (value: T) => R): Query<R> {
+        queries.push(String(this.text));
+        return new Query(resolve(this.text));
+      }
+    }
+    const load = (key: string) => new Query(`${key}!`) as unknown as PromiseLike<string>;
+    const layer = new FunctionLayer<string>(load);
+    expect(await layer.get('a')).toBe('a!');
+    expect(await layer.getEntry('b')).toEqual({ value: 'b!', expiresAt: undefined });
+    const chain = createChain({ layers: [new MemoryLayer<string>(), layer], resilience: {} });
+    expect(await chain.get('c')).toBe('c!');
+    expect(chain.get('c')).toBe('c!');
+    expect(queries).toEqual(['a!', 'b!', 'c!']);
   });
 
   it('passes on what its function fails with', async () => {

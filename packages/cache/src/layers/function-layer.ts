@@ -5,7 +5,10 @@ export interface FunctionLayerOptions<V> extends LifetimeOptions {
   /** Default `function`. */
   readonly name?: string;
   /** Looks up many keys at once; what isn't in the map is absent. Default: the chain asks for one after the other. */
-  readonly loadMany?: (keys: readonly string[], options: GetOptions) => MaybePromise<ReadonlyMap<string, V>>;
+  readonly loadMany?: (
+    keys: readonly string[],
+    options: GetOptions,
+  ) => ReadonlyMap<string, V> | PromiseLike<ReadonlyMap<string, V>>;
   /** Milliseconds since 1970, for the lifetimes of what was loaded. Default `Date.now`. */
   readonly clock?: () => number;
 }
@@ -19,16 +22,17 @@ export class FunctionLayer<V> implements Layer<V> {
   readonly name: string;
   /** Is there when `loadMany` is. */
   readonly getMany?: (keys: readonly string[], options?: GetOptions) => Promise<Map<string, Entry<V>>>;
-  readonly #load: (key: string, options: GetOptions) => MaybePromise<V | undefined>;
+  readonly #load: (key: string, options: GetOptions) => V | undefined | PromiseLike<V | undefined>;
   readonly #lifetimes: LifetimeOptions;
   readonly #clock: () => number;
 
   /**
-   * @param load gives the value, or undefined when there is none; may answer at once or with a promise
+   * @param load gives the value, or undefined when there is none; may answer at once, with a promise or with anything that
+   * has a `then`, as queries of many databases' clients do
    * @throws InvalidOptionError for lifetimes that make no sense
    */
   constructor(
-    load: (key: string, options: GetOptions) => MaybePromise<V | undefined>,
+    load: (key: string, options: GetOptions) => V | undefined | PromiseLike<V | undefined>,
     options: FunctionLayerOptions<V> = {},
   ) {
     checkLifetimes(options);
@@ -47,13 +51,14 @@ export class FunctionLayer<V> implements Layer<V> {
 
   get(key: string, options: GetOptions = NO_OPTIONS): MaybePromise<V | undefined> {
     options.signal?.throwIfAborted();
-    return this.#load(key, options);
+    const loaded = this.#load(key, options);
+    return isThenable(loaded) ? Promise.resolve(loaded) : loaded;
   }
 
   /** The value, fresh for `ttlMs` from now. */
   getEntry(key: string, options?: GetOptions): MaybePromise<Entry<V> | undefined> {
     const loaded = this.get(key, options);
-    return isPromise(loaded) ? loaded.then((value) => this.#entry(value)) : this.#entry(loaded);
+    return loaded instanceof Promise ? loaded.then((value) => this.#entry(value)) : this.#entry(loaded);
   }
 
   set(): void {}
@@ -82,6 +87,6 @@ export class FunctionLayer<V> implements Layer<V> {
 
 const NO_OPTIONS: GetOptions = {};
 
-function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
-  return typeof (value as Promise<T> | undefined)?.then === 'function';
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as PromiseLike<T> | null | undefined)?.then === 'function';
 }

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '@granary/resilience';
+import { checkNumber } from '@granary/resilience';
 import type { Entry, SetOptions } from '../layer.js';
 
 /** Two moments of a value, in milliseconds since 1970; `Infinity` for never. */
@@ -19,8 +19,8 @@ export interface LifetimeOptions {
 
 /** @throws InvalidOptionError when a lifetime is negative or no number */
 export function checkLifetimes({ ttlMs = 0, graceMs = 0 }: LifetimeOptions): void {
-  if (!(ttlMs >= 0)) throw new InvalidOptionError('ttlMs', 'a number of at least 0', ttlMs);
-  if (!(graceMs >= 0)) throw new InvalidOptionError('graceMs', 'a number of at least 0', graceMs);
+  checkNumber('ttlMs', ttlMs, ttlMs >= 0, 'a number of at least 0');
+  checkNumber('graceMs', graceMs, graceMs >= 0, 'a number of at least 0');
 }
 
 /** When a value that is written now will be stale and gone. A lifetime of 0 or less is over at once. */

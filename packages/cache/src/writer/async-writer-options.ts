@@ -1,4 +1,4 @@
-import { InvalidOptionError, type Timers } from '@granary/resilience';
+import { checkNumber, InvalidOptionError, type Timers, wholeNumber } from '@granary/resilience';
 import type { MetricsCollector } from '@granary/telemetry';
 
 /** A write that the layer refused. */
@@ -64,13 +64,10 @@ export function checkWriterOptions<V>(options: AsyncWriterOptions<V>): void {
 }
 
 function count(option: string, value: number | undefined, least: number): void {
-  if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
-    throw new InvalidOptionError(option, `a whole number of at least ${least}`, value);
-  }
+  if (value !== undefined) wholeNumber(option, value, least);
 }
 
 function duration(option: string, value: number | undefined, least: number): void {
-  if (value !== undefined && !(value >= least && value < 2 ** 31)) {
-    throw new InvalidOptionError(option, `a number of milliseconds from ${least} to 2^31 - 1`, value);
-  }
+  if (value === undefined) return;
+  checkNumber(option, value, value >= least && value < 2 ** 31, `a number of milliseconds from ${least} to 2^31 - 1`);
 }

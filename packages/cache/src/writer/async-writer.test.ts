@@ -429,6 +429,7 @@ describe('an async writer', () => {
     ['sizeOf', { maxBytes: 10 }],
     ['workers', { workers: 1.5 }],
     ['maxWaitMs', { maxWaitMs: -1 }],
+    ['maxWaitMs', { maxWaitMs: '5' as never }],
     ['maxWaiting', { maxWaiting: -1 }],
     ['closeTimeoutMs', { closeTimeoutMs: Number.POSITIVE_INFINITY }],
   ])('refuses a %s that makes no sense', (option, options) => {

@@ -4,6 +4,7 @@ import { coarseTimers, isTimeout, type Timers, withTimeout } from '@granary/resi
 import type { MetricsCollector } from '@granary/telemetry';
 import { CacheClosedError } from '../errors.js';
 import type { Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
+import { tell } from '../tell.js';
 import { type AsyncWriterOptions, type AsyncWriterStats, checkWriterOptions } from './async-writer-options.js';
 import type { Change, KeyLine } from './pending-write.js';
 import { WriteQueue } from './write-queue.js';
@@ -223,12 +224,4 @@ export class AsyncWriter<V> {
     this.#queue.done(line, written);
     if (this.#queue.hasReady) this.#startSoon();
   }
-}
-
-/** Tells a listener, whose errors, even later ones, must not keep anything from being written. */
-function tell(listener: () => unknown): void {
-  try {
-    const later = listener();
-    if (later instanceof Promise) later.catch(() => {});
-  } catch {}
 }

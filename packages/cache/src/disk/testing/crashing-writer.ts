@@ -10,11 +10,14 @@ import { applyTo, changeOf, NAMESPACES } from './changes.js';
 const [directory = '', maxBytes = '0', seed = '0'] = process.argv.slice(2);
 const folder = await DiskFolder.open({ directory });
 
+/** Waits until the system has it: what this process keeps for a reader that is slow would be lost with it. */
+const say = (line: string) => new Promise<void>((resolve) => void process.stdout.write(`${line}\n`, () => resolve()));
+
 async function changeForEver(layer: DiskLayer<Uint8Array>): Promise<void> {
   for (let i = Number(seed); ; i++) {
-    process.stdout.write(`begins ${layer.namespace} ${i}\n`);
+    await say(`begins ${layer.namespace} ${i}`);
     await applyTo(layer, changeOf(i));
-    process.stdout.write(`done ${layer.namespace} ${i}\n`);
+    await say(`done ${layer.namespace} ${i}`);
   }
 }
 

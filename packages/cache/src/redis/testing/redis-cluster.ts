@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { freePort, type RedisServer, type RedisServerOptions, startRedis } from './redis-server.js';
+import { freePort } from './free-port.js';
+import { type RedisServer, type RedisServerOptions, startRedis } from './redis-server.js';
 
 export const SLOTS = 16_384;
 const MASTERS = 3;
