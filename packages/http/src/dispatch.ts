@@ -20,10 +20,12 @@ export interface CallProgress {
  * What undici dispatches, and what a single request may set of its own for the interceptors of this package, beside
  * their defaults.
  */
-export interface HttpDispatchOptions extends Omit<Dispatcher.DispatchOptions, 'body' | 'idempotent'> {
+export interface HttpDispatchOptions extends Omit<Dispatcher.DispatchOptions, 'body' | 'idempotent' | 'reset'> {
   body?: RequestBody | Dispatcher.DispatchOptions['body'];
   /** Whether the request may be repeated. Default: as its method says. */
   idempotent?: boolean | undefined;
+  /** Whether the connection is closed after it. Default: after HEAD. */
+  reset?: boolean | undefined;
   /** Whose tokens the rate limiter takes, and the label in metrics. Default: the host. */
   source?: string | undefined;
   /** See `deadline()`. */
@@ -54,11 +56,6 @@ export type Dispatch = (options: HttpDispatchOptions, handler: Handler) => boole
 /** One concern of a call, as `new Agent().compose(interceptor)` takes it. */
 export type HttpInterceptor = Dispatcher.DispatcherComposeInterceptor;
 
-/** Types an interceptor of ours as one of undici, whose options don't know of ours. */
-export function interceptor(make: (dispatch: Dispatch) => Dispatch): HttpInterceptor {
-  return make as unknown as HttpInterceptor;
-}
-
 const AFTER_SCHEME = '://';
 const NOT_ONLY_HOST = /[/@]/;
 
@@ -73,15 +70,3 @@ export function hostOf({ origin }: HttpDispatchOptions): string {
 
 /** Whose tokens a request takes, and its label. */
 export const sourceOf = (options: HttpDispatchOptions): string => options.source ?? hostOf(options);
-
-/** Whether this body is the same when it is sent again. */
-export function isRepeatable(body: HttpDispatchOptions['body']): boolean {
-  return body === undefined || body === null || isBytes(body) || typeof body === 'function';
-}
-
-const isBytes = (body: unknown): boolean => typeof body === 'string' || body instanceof Uint8Array;
-
-/** The options with a body that undici knows: where it is a function, with a new stream. */
-export function withBody(options: HttpDispatchOptions): HttpDispatchOptions {
-  return typeof options.body === 'function' ? { ...options, body: options.body() } : options;
-}

@@ -1,7 +1,7 @@
-export type { ProxyOptions } from './client/agent.js';
 export { HttpClient } from './client/http-client.js';
 export type { HttpClientOptions, HttpRequestOptions, ThrottleOptions } from './client/options.js';
-export type { ResponseBody } from './client/response-body.js';
+export type { ProxyOptions } from './client/proxies.js';
+export { type BodyConsumer, consumeBody, type ResponseBody } from './client/response-body.js';
 export type { HttpResponse } from './client/streamed-call.js';
 export type {
   CallProgress,

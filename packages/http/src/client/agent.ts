@@ -1,16 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
-import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
-import { type Dispatch, withBody } from '../dispatch.js';
-
-/** Proxies by the URL's scheme. What is not given is taken from the environment. */
-export interface ProxyOptions {
-  /** Default `HTTP_PROXY`. */
-  readonly httpProxy?: string | undefined;
-  /** Default `HTTPS_PROXY`, else the same as for http. */
-  readonly httpsProxy?: string | undefined;
-  /** Hosts that are asked directly, separated by commas. Default `NO_PROXY`. */
-  readonly noProxy?: string | undefined;
-}
+import { Agent, type buildConnector, EnvHttpProxyAgent } from 'undici';
+import type { Dispatch } from '../dispatch.js';
+import { isDirect, type ProxyOptions, proxiesOf } from './proxies.js';
 
 export interface ConnectionSettings {
   readonly connectTimeoutMs: number;
@@ -24,8 +15,14 @@ export interface ConnectionSettings {
   readonly proxy: ProxyOptions | boolean;
 }
 
+/** What has connections. */
+export interface ConnectionOwner {
+  close(): Promise<unknown>;
+  destroy(): Promise<unknown>;
+}
+
 /** The connections of a client: by way of a proxy where one is configured. */
-export function createAgent(settings: ConnectionSettings): { agent: Dispatcher; dispatch: Dispatch } {
+export function createAgent(settings: ConnectionSettings): { agent: ConnectionOwner; dispatch: Dispatch } {
   const { http2 } = settings;
   // undici's types leave out `undefined` where Node's have it.
   const connect = {
@@ -46,9 +43,10 @@ export function createAgent(settings: ConnectionSettings): { agent: Dispatcher; 
     const agent = new Agent(options);
     return { agent, dispatch: counted(agent.dispatch.bind(agent) as Dispatch) };
   }
+  const { directRanges, ...environment } = proxies;
   const agent = new EnvHttpProxyAgent({
     ...options,
-    ...proxies,
+    ...environment,
     // Plain HTTP goes to the proxy as it is: many let no tunnel through but to port 443.
     proxyTunnel: false,
     requestTls: { ...connect, allowH2: http2 } as never,
@@ -58,28 +56,27 @@ export function createAgent(settings: ConnectionSettings): { agent: Dispatcher; 
   // undici writes into the headers of what it sends through a proxy.
   const copied: Dispatch = (request, handler) =>
     dispatch({ ...request, headers: { ...request.headers } as never }, handler);
-  return { agent, dispatch: copied };
+  if (directRanges === undefined) return { agent, dispatch: copied };
+  // undici knows no ranges, and takes them for names.
+  const direct = createAgent({ ...settings, proxy: false });
+  const both = [agent, direct.agent];
+  return {
+    agent: {
+      close: () => Promise.all(both.map((one) => one.close())),
+      destroy: () => Promise.all(both.map((one) => one.destroy())),
+    },
+    dispatch: (request, handler) =>
+      isDirect(directRanges, request.origin) ? direct.dispatch(request, handler) : copied(request, handler),
+  };
 }
 
 /** undici takes whole milliseconds, and 0 for none. */
 const undiciMs = (ms: number): number => (ms === Infinity ? 0 : Math.ceil(ms));
 
-/** Undefined when nothing goes through a proxy, which spares every request the look at the environment. */
-function proxiesOf(proxy: ProxyOptions | boolean) {
-  if (proxy === false) return undefined;
-  const { env } = process;
-  const given = proxy === true ? {} : proxy;
-  const httpProxy = given.httpProxy ?? env['http_proxy'] ?? env['HTTP_PROXY'];
-  const httpsProxy = given.httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
-  if (!httpProxy && !httpsProxy) return undefined;
-  const noProxy = given.noProxy ?? env['no_proxy'] ?? env['NO_PROXY'] ?? '';
-  return { ...(httpProxy && { httpProxy }), ...(httpsProxy && { httpsProxy }), noProxy };
-}
-
 /** Every attempt ends here, so here it is counted. */
 function counted(dispatch: Dispatch): Dispatch {
   return (request, handler) => {
     if (request.progress !== undefined) request.progress.attempts++;
-    return dispatch(withBody(request), handler);
+    return dispatch(request, handler);
   };
 }

@@ -1,6 +1,8 @@
+import type { Readable } from 'node:stream';
 import type { CallProgress, Controller, Handler, ResponseHeaders } from '../dispatch.js';
 import { toHttpError } from '../failure.js';
 import { HttpError, type HttpErrorCode } from '../http-error.js';
+import { leave } from '../request-body.js';
 import { Linked } from './ring.js';
 import type { SignalGroups, SignalMember } from './signal-groups.js';
 
@@ -30,6 +32,8 @@ export abstract class Call<T> extends Linked implements Handler, CallProgress, R
   attempts = 0;
   url: URL;
   statusCode: number | undefined;
+  /** The stream that is its body, which ends with it. */
+  body: Readable | undefined;
   readonly #owner: CallOwner;
   readonly #listening: SignalMember | undefined;
   #resolve: (value: T) => void = () => {};
@@ -119,6 +123,7 @@ export abstract class Call<T> extends Linked implements Handler, CallProgress, R
 
   protected end(reason: Error | undefined): void {
     this.#over = true;
+    if (this.body !== undefined) leave(this.body);
     if (this.#listening !== undefined) this.#owner.signals.leave(this.#listening);
     this.#owner.over(this);
     if (reason === undefined) return;

@@ -117,6 +117,16 @@ describe('other certificates', () => {
 });
 
 describe('HTTP/2', () => {
+  it('has headers of limited size, too', async () => {
+    await using server = await serveHttp2((_, res) =>
+      res.writeHead(200, { 'x-long': 'x'.repeat(20_000) }).end('hello'),
+    );
+    const error = await rejection<HttpError>(clientWith({ tls: { ca: CA } }).request(server.url));
+    expect(error).toMatchObject({ code: 'HEADERS_TOO_LARGE', host: server.host });
+    await client.close();
+    expect((await clientWith({ tls: { ca: CA }, maxHeaderBytes: 25_000 }).buffer(server.url)).toString()).toBe('hello');
+  });
+
   const echo = (req: { httpVersion: string }, res: { end(text: string): void }) => res.end(req.httpVersion);
 
   it('is spoken where it is offered', async () => {
@@ -215,6 +225,41 @@ describe('a proxy', () => {
     expect(error).toMatchObject({ code: 'NETWORK', host: 'refused.test' });
     expect(asked).toEqual(['CONNECT refused.test:443']);
   });
+
+  it('may be given as host and port, as other programs take it', async () => {
+    vi.stubEnv('http_proxy', proxy.host);
+    clientWith({ proxy: { noProxy: '' } });
+    await client.buffer('http://one.test/');
+    expect(asked).toEqual(['GET http://one.test/']);
+  });
+
+  it.each(['http://', 'ftp://ann:secret@proxy.test'])('is refused by name when it is none: %s', (httpsProxy) => {
+    const make = () => clientWith({ proxy: { httpsProxy } });
+    expect(make).toThrow(/^httpsProxy \(HTTPS_PROXY\) must be a URL/);
+    expect(make).not.toThrow('secret');
+  });
+
+  it.each(['*', 'a.test, *', '127.0.0.1', '127.0.0.0/8', 'b.test,127.0.0.1/32', '0.0.0.0/0,::/0'])(
+    'is not asked for what is excepted by %s',
+    async (noProxy) => {
+      clientWith({ proxy: { httpsProxy: proxy.url, noProxy }, tls: { ca: CA } });
+      expect((await client.buffer(origin.url)).toString()).toBe('from the origin');
+      expect(asked).toEqual([]);
+      client.useTls({ ca: CA });
+      expect((await client.buffer(origin.url)).toString()).toBe('from the origin');
+      await client.close();
+      await origin.idle();
+    },
+  );
+
+  it.each(['', '10.0.0.0/8', '127.0.0.1/33', '127.0.0.0/', '128.0.0.0/1', '::1', 'fd00::/8', '127.0.0.1:1'])(
+    'is asked for what is not excepted by %o',
+    async (noProxy) => {
+      clientWith({ proxy: { httpsProxy: proxy.url, noProxy }, tls: { ca: CA } });
+      await client.buffer(origin.url);
+      expect(asked).toEqual([`CONNECT ${origin.host}`]);
+    },
+  );
 
   it('is left out when it is switched off', async () => {
     vi.stubEnv('HTTPS_PROXY', proxy.url);

@@ -1,15 +1,14 @@
 import type { ConnectionOptions } from 'node:tls';
-import type { Dispatcher } from 'undici';
 import type { Dispatch } from '../dispatch.js';
-import { type ConnectionSettings, createAgent } from './agent.js';
+import { type ConnectionOwner, type ConnectionSettings, createAgent } from './agent.js';
 
 /** The connections of a client, which can be replaced while calls run. */
 export class Connections {
   readonly #settings: ConnectionSettings;
-  #agent: Dispatcher;
+  #agent: ConnectionOwner;
   #dispatch: Dispatch;
   /** Those of before, as long as something runs on them. */
-  readonly #retired = new Set<Dispatcher>();
+  readonly #retired = new Set<ConnectionOwner>();
 
   constructor(settings: ConnectionSettings) {
     this.#settings = settings;

@@ -48,7 +48,7 @@ describe('a client', () => {
     };
     const url = new URL('/a/b?c=d', server.url);
     await clientWith({ userAgent: 'tool/1' }).buffer(url, {
-      method: 'POST',
+      method: 'post',
       headers: { 'X-Custom': ['1', '2'], Accept: 'text/plain', skipped: undefined },
       body: new TextEncoder().encode('data'),
     });
@@ -70,6 +70,16 @@ describe('a client', () => {
     expect(plain.toString()).toBe('undefined');
     const asked = { decompress: false, headers: { 'accept-encoding': 'zstd' } };
     expect((await client.buffer(server.url, asked)).toString()).toBe('zstd');
+  });
+
+  it('asks for a part of a body as it is, not of what it is when compressed', async () => {
+    answer = (req, res) => res.end(String(req.headers['accept-encoding']));
+    const headers = { Range: 'bytes=2-5' };
+    clientWith({});
+    expect((await client.buffer(server.url, { headers })).toString()).toBe('identity');
+    expect((await client.buffer(server.url, { headers, decompress: false })).toString()).toBe('identity');
+    const asked = { headers: { ...headers, 'accept-encoding': 'br' } };
+    expect((await client.buffer(server.url, asked)).toString()).toBe('br');
   });
 
   it.each([
@@ -193,8 +203,10 @@ describe('an error', () => {
     ['a header with a line break', { headers: { a: 'b\r\nc: d' } }],
     ['a method that is none', { method: 'GE T' }],
     ['a time below 0', { timeoutMs: -1 }],
+    ['a time that is a text', { timeoutMs: '5000' as never }],
     ['a limit of nothing', { maxBodyBytes: 0 }],
     ['half a redirect', { maxRedirects: 0.5 }],
+    ['a tunnel', { method: 'connect' }],
   ])('says that %s is not valid', async (_, options) => {
     expect(await rejection(clientWith({}).request(server.url, options))).toMatchObject({ code: 'INVALID_REQUEST' });
   });
@@ -435,6 +447,17 @@ describe('closing', () => {
     await server.idle();
   });
 
+  it.each([[Number.POSITIVE_INFINITY], [2 ** 31]])('waits as long as it must when told so: %d', async (graceMs) => {
+    answer = (_, res) => void setTimeout(() => res.end('late'), 20);
+    const running = clientWith({}).buffer(server.url);
+    await client.close({ graceMs });
+    expect((await running).toString()).toBe('late');
+  });
+
+  it('refuses a time that is none', () => {
+    expect(() => clientWith({}).close({ graceMs: Number.NaN })).toThrow('graceMs');
+  });
+
   it('ends what takes longer than it may', async () => {
     const arrived = new Promise<void>((resolve) => {
       answer = (_, res) => {
@@ -457,6 +480,8 @@ describe('closing', () => {
 describe('options', () => {
   it.each([
     ['timeoutMs', -1],
+    ['timeoutMs', '5000'],
+    ['maxStreamBytes', '5'],
     ['connectTimeoutMs', Number.NaN],
     ['headersTimeoutMs', -1],
     ['bodyTimeoutMs', -1],

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { checkBytes, checkCount, checkMs } from '../check-options.js';
 import { ACCEPTED_ENCODINGS } from '../decoders.js';
@@ -7,11 +8,12 @@ import { headerRecord } from '../headers.js';
 import { HttpError } from '../http-error.js';
 import { checkUserAgent } from '../interceptors/user-agent.js';
 import { quietly } from '../quietly.js';
+import { checkUsable, hush, leave } from '../request-body.js';
 import type { Call } from './call.js';
 import { CollectedCall } from './collected-call.js';
 import { Connections } from './connections.js';
 import type { HttpClientOptions, HttpRequestOptions } from './options.js';
-import { policiesOf } from './policies.js';
+import { DEFAULT_MAX_HEADER_BYTES, policiesOf } from './policies.js';
 import { RunningCalls } from './running-calls.js';
 import { type HttpResponse, StreamedCall } from './streamed-call.js';
 
@@ -53,7 +55,7 @@ export class HttpClient implements AsyncDisposable {
       bodyTimeoutMs: checkMs('bodyTimeoutMs', options.bodyTimeoutMs ?? 30_000),
       keepAliveMs: checkMs('keepAliveMs', options.keepAliveMs ?? 30_000, 1),
       maxConnectionsPerHost: checkCount('maxConnectionsPerHost', options.maxConnectionsPerHost ?? 64, 1),
-      maxHeaderBytes: checkCount('maxHeaderBytes', options.maxHeaderBytes ?? 16 * 1024, 1),
+      maxHeaderBytes: checkCount('maxHeaderBytes', options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES, 1),
       http2: options.http2 ?? true,
       tls: options.tls ?? {},
       proxy: options.proxy ?? true,
@@ -101,9 +103,12 @@ export class HttpClient implements AsyncDisposable {
 
   /**
    * Takes no more calls, waits for those that run, and closes all connections. Calls that still run after `graceMs` are
-   * ended (`CLOSED`). Can be called again.
+   * ended (`CLOSED`); `Infinity` waits for them however long they take. Can be called again.
+   *
+   * @throws {@link InvalidOptionError} when `graceMs` is no number from 0 on
    */
   close({ graceMs = 10_000 }: { readonly graceMs?: number } = {}): Promise<void> {
+    checkMs('graceMs', graceMs);
     this.#closing ??= this.#close(graceMs);
     return this.#closing;
   }
@@ -130,17 +135,24 @@ export class HttpClient implements AsyncDisposable {
     accept: string | undefined,
     make: (method: string, url: URL) => Call<T>,
   ): Promise<T> {
-    const { method = 'GET', signal, timeoutMs, maxRedirects, body = null, idempotent, source } = options;
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    const { signal, timeoutMs, maxRedirects, body = null, idempotent, source } = options;
+    const method = options.method?.toUpperCase() ?? 'GET';
+    hush(body);
     try {
+      signal?.throwIfAborted();
       if (this.#closing !== undefined) throw new HttpError('CLOSED', 'the client is closed', { method });
       const to = parseUrl(url, method);
+      // Its answer is a connection, which nobody here would read or close.
+      if (method === 'CONNECT')
+        throw new HttpError('INVALID_REQUEST', 'tunnels are not made', { method, host: to.host });
+      checkUsable(body, { method, host: to.host });
       this.#calls.checkRoom(method, to.host);
       checkBytes('maxBodyBytes', maxBodyBytes);
       if (timeoutMs !== undefined) checkMs('timeoutMs', timeoutMs);
       if (maxRedirects !== undefined) checkCount('maxRedirects', maxRedirects);
       const headers = this.#headersOf(options, accept);
       const call = make(method, to);
+      if (body instanceof Readable) call.body = body;
       this.#calls.add(call);
       this.#send(call, {
         origin: to.origin,
@@ -153,6 +165,7 @@ export class HttpClient implements AsyncDisposable {
         timeoutMs,
         maxBodyBytes,
         maxRedirects,
+        reset: options.keepConnection === undefined ? undefined : !options.keepConnection,
         decompress: options.decompress,
         restartable: call.restartable,
         progress: call,
@@ -162,7 +175,8 @@ export class HttpClient implements AsyncDisposable {
       });
       return call.promise;
     } catch (error) {
-      return Promise.reject(toHttpError(error, { method }));
+      leave(body);
+      return Promise.reject(signal?.aborted ? signal.reason : toHttpError(error, { method }));
     }
   }
 
@@ -178,8 +192,10 @@ export class HttpClient implements AsyncDisposable {
     if (headers === undefined && accept === undefined && decompress !== false) return this.#headers;
     const own = headerRecord(headers);
     const record: HeaderRecord = { ...this.#headers, ...(accept && { accept }), ...own };
+    // A part of what is compressed can't be decompressed, and is another part than that which was asked for.
+    if (own['range'] !== undefined) record['accept-encoding'] = own['accept-encoding'] ?? 'identity';
     // Who wants the body as it came hasn't said yet that it may come compressed.
-    if (decompress === false && own['accept-encoding'] === undefined) delete record['accept-encoding'];
+    else if (decompress === false && own['accept-encoding'] === undefined) delete record['accept-encoding'];
     return record;
   }
 

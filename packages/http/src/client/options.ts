@@ -12,7 +12,7 @@ import type { Logger, SpanContext, Tracer } from '@granary/telemetry';
 import type { HeaderRecord, RequestBody } from '../dispatch.js';
 import type { HttpRetryOptions } from '../interceptors/retry.js';
 import type { HttpMetrics } from '../metrics.js';
-import type { ProxyOptions } from './agent.js';
+import type { ProxyOptions } from './proxies.js';
 
 /** Calls that run at the same time, and how many may wait. */
 export interface ThrottleOptions {
@@ -75,12 +75,13 @@ export interface HttpClientOptions {
 }
 
 export interface HttpRequestOptions {
-  /** Default GET. */
+  /** In capitals or not; anything but CONNECT. Default GET. */
   readonly method?: string | undefined;
   readonly headers?: Readonly<HeaderRecord> | undefined;
   /**
    * A string, bytes, a stream, or a function that makes a new stream for every attempt. With a stream of its own a request
-   * is never repeated.
+   * is never repeated. Streams are destroyed when the call is over, or could not be made; only what a server of Node has
+   * received isn't.
    */
   readonly body?: RequestBody | undefined;
   /** Ends the call, which rejects with the signal's reason. */
@@ -97,6 +98,11 @@ export interface HttpRequestOptions {
   readonly source?: string | undefined;
   /** `false` hands the body out as the server sent it. Default true. */
   readonly decompress?: boolean | undefined;
+  /**
+   * Whether the connection is used again where the server agrees. Default true, but false after HEAD: to some servers that
+   * is another GET, and their body would be taken for the next answer.
+   */
+  readonly keepConnection?: boolean | undefined;
   /** The span that the call is part of. Default: the active one. */
   readonly span?: SpanContext | undefined;
 }

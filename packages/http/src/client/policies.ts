@@ -16,7 +16,10 @@ import { DEFAULT_MAX_REDIRECTS, redirect } from '../interceptors/redirect.js';
 import { type HttpRetryEvent, type HttpRetryOptions, retry } from '../interceptors/retry.js';
 import { throttle } from '../interceptors/throttle.js';
 import type { HttpClientState } from '../metrics.js';
+import { quietly } from '../quietly.js';
 import type { HttpClientOptions } from './options.js';
+
+export const DEFAULT_MAX_HEADER_BYTES = 16 * 1024;
 
 export interface Policies {
   /** From the outside in. */
@@ -34,7 +37,10 @@ export function policiesOf(options: HttpClientOptions): Policies {
   const policies = [
     (metrics || tracer || logger) && observe({ metrics, tracer, logger, clock }),
     deadline({ timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS, timers }),
-    limits(),
+    // Of HTTP/1.1 undici counts the headers as they come, of HTTP/2 nobody does.
+    limits({
+      maxHeaderBytes: (options.http2 ?? true) ? (options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES) : Infinity,
+    }),
     decompress(),
     redirect({ maxRedirects: options.maxRedirects ?? DEFAULT_MAX_REDIRECTS }),
     options.retry !== false && retry(retryOptionsOf(options, breakers)),
@@ -61,8 +67,8 @@ function retryOptionsOf(
 ): HttpRetryOptions {
   const own = given || {};
   const onRetry = (event: HttpRetryEvent) => {
-    metrics?.retried?.(sourceOf(event.request), event.reason);
-    own.onRetry?.(event);
+    quietly(() => metrics?.retried?.(sourceOf(event.request), event.reason));
+    return own.onRetry?.(event);
   };
   return { clock, timers, ...own, circuitBreaker, onRetry };
 }
@@ -71,8 +77,8 @@ function breakersOf({ circuitBreaker: given, metrics, clock }: HttpClientOptions
   if (given === false) return undefined;
   if (given instanceof HttpCircuitBreaker) return given;
   const onStateChange = (change: CircuitStateChange) => {
-    metrics?.circuitStateChanged?.(change.name ?? '', change.to);
-    given?.onStateChange?.(change);
+    quietly(() => metrics?.circuitStateChanged?.(change.name ?? '', change.to));
+    return given?.onStateChange?.(change);
   };
   return new HttpCircuitBreaker({ clock, ...given, onStateChange });
 }

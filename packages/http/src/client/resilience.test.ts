@@ -253,6 +253,21 @@ describe('retry, breaker and limiter together', () => {
     });
   });
 
+  it('do not repeat a refusal whose body breaks off: it was told already', async () => {
+    answer = (_, res) => {
+      res.writeHead(404, { 'content-length': 10 }).write('half', () => res.destroy());
+    };
+    const finished = new Promise<unknown>((resolve) => {
+      clientWith({
+        retry: { initialDelayMs: 0 },
+        metrics: { requestFinished: (_source, _method, status) => resolve(status) },
+      });
+    });
+    expect(await rejection(client.buffer(server.url))).toMatchObject({ code: 'HTTP_STATUS', statusCode: 404 });
+    expect(await finished).toBe('error');
+    expect(calls).toBe(1);
+  });
+
   it('do not repeat what breaks off in a stream', async () => {
     await using raw = await serveRaw((socket) => {
       calls++;
@@ -311,10 +326,16 @@ describe('what is observed', () => {
     expect(lines).toHaveLength(2);
   });
 
-  it('breaks no call, however it fails', async () => {
-    const broken = () => {
-      throw new Error('broken listener');
-    };
+  const throws = () => {
+    throw new Error('broken listener');
+  };
+
+  it.each([
+    ['at once', throws],
+    ['later', () => Promise.reject(new Error('broken listener')) as never],
+  ])('breaks no call, however it fails: %s', async (_, broken) => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
     const metrics = {
       requestFinished: broken,
       retried: broken,
@@ -327,12 +348,18 @@ describe('what is observed', () => {
     clientWith({
       metrics,
       logger,
-      tracer: { ...noopTracer, enabled: true, startSpan: broken },
+      tracer: { ...noopTracer, enabled: true, startSpan: throws },
       rateLimiter: {},
-      retry: { initialDelayMs: 0 },
+      retry: { initialDelayMs: 0, onRetry: broken },
+      circuitBreaker: { onStateChange: broken, maxFailures: 2 },
     });
-    answer = (req, res) => (calls === 1 ? unavailable(req, res) : res.end('hello'));
+    answer = (req, res) => (calls === 2 ? res.end('hello') : reset(req, res));
     expect((await client.buffer(server.url)).toString()).toBe('hello');
+    expect(await rejection(client.buffer(server.url))).toMatchObject({ code: 'NETWORK' });
+    expect(await rejection(client.buffer(server.url))).toMatchObject({ code: 'CIRCUIT_OPEN' });
+    await client.close();
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
   });
 });
 

@@ -3,6 +3,9 @@ import type { CallOwner, RunningCall } from './call.js';
 import { Ring } from './ring.js';
 import { SignalGroups } from './signal-groups.js';
 
+/** Timers of Node ring at once when they are set to more: 24.8 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The calls of a client that are not over yet: waiting, running, or with a body that still comes. */
 export class RunningCalls implements CallOwner {
   readonly signals = new SignalGroups();
@@ -35,9 +38,12 @@ export class RunningCalls implements CallOwner {
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
-    const timer = setTimeout(() => {
-      for (let call = this.#calls.some; call; call = this.#calls.some) call.abort(call.closedError());
-    }, graceMs);
+    const timer = setTimeout(
+      () => {
+        for (let call = this.#calls.some; call; call = this.#calls.some) call.abort(call.closedError());
+      },
+      Math.min(graceMs, LONGEST_TIMER_MS),
+    );
     await idle;
     clearTimeout(timer);
   }

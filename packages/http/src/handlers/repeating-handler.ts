@@ -1,13 +1,5 @@
 import type { Duplex } from 'node:stream';
-import {
-  type Controller,
-  type Dispatch,
-  type Handler,
-  type HttpDispatchOptions,
-  type ResponseHeaders,
-  type Trailers,
-  withBody,
-} from '../dispatch.js';
+import type { Controller, Dispatch, Handler, HttpDispatchOptions, ResponseHeaders, Trailers } from '../dispatch.js';
 
 /** Bodies of responses that nobody sees are read up to here, to keep the connection; longer ones are cut off with it. */
 const MAX_DISCARDED_BYTES = 64 * 1024;
@@ -53,7 +45,7 @@ export abstract class RepeatingHandler implements Handler, Controller {
   protected send(options: HttpDispatchOptions): boolean {
     this.#target = undefined;
     try {
-      return this.#dispatch(withBody(options), this);
+      return this.#dispatch(options, this);
     } catch (error) {
       this.fail(error as Error);
       return false;

@@ -1,17 +1,19 @@
+import type { Duplex } from 'node:stream';
 import type { CircuitBreaker, HttpCircuitBreaker } from '@granary/resilience';
 import {
   type Controller,
   type Handler,
   type HttpInterceptor,
   hostOf,
-  interceptor,
   type ResponseHeaders,
   type Trailers,
 } from '../dispatch.js';
 import { failureCode, isHostFailure, isRefusal, isUnreachable } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from '../handlers/waiting.js';
+import { quietly } from '../quietly.js';
 import { addCallEvent } from './client-span.js';
+import { interceptor } from './interceptor.js';
 
 export interface CircuitBreakerOptions {
   /** Hears of each failure that a breaker counts. What it throws is ignored. */
@@ -55,6 +57,12 @@ class BreakerHandler extends ForwardingHandler {
     this.#options = options;
   }
 
+  override onRequestUpgrade(controller: Controller, status: number, headers: ResponseHeaders, socket: Duplex): void {
+    if (this.#permit !== 0) this.#breaker.succeeded(this.#permit);
+    this.#permit = 0;
+    super.onRequestUpgrade(controller, status, headers, socket);
+  }
+
   override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
     if (status >= 500 && this.#permit !== 0) {
       this.#failed();
@@ -85,10 +93,6 @@ class BreakerHandler extends ForwardingHandler {
 
   #failed(isDecisive = false, isQuick = false): void {
     this.#breaker.failed(this.#permit, isDecisive, isQuick);
-    try {
-      this.#options.onFailure?.(this.#host);
-    } catch {
-      // Who only listens must not break the call.
-    }
+    quietly(() => this.#options.onFailure?.(this.#host));
   }
 }

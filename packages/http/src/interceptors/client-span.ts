@@ -1,6 +1,7 @@
 import type { Attributes, Span, SpanOptions, Tracer } from '@granary/telemetry';
 import type { HttpDispatchOptions } from '../dispatch.js';
 import { failureCode } from '../failure.js';
+import { quietly } from '../quietly.js';
 
 /** Methods that OpenTelemetry's conventions know; others could be anything, and are no names for spans. */
 const METHODS: ReadonlySet<string> = new Set([
@@ -57,11 +58,7 @@ export function endClientSpan(
 
 /** Says on the call's span, where there is one, what happens to the call on its way. */
 export function addCallEvent({ span }: HttpDispatchOptions, name: string, attributes?: Attributes): void {
-  try {
-    if (span?.recording) span.addEvent(name, attributes);
-  } catch {
-    // Who only listens must not break the call.
-  }
+  if (span !== undefined) quietly(() => span.recording && span.addEvent(name, attributes));
 }
 
 function attributesOf({ method, origin, progress }: HttpDispatchOptions, known: boolean): Attributes {

@@ -1,15 +1,10 @@
+import type { Duplex } from 'node:stream';
 import { coarseTimers, TimeoutError, type Timers } from '@granary/resilience';
 import { checkMs } from '../check-options.js';
-import {
-  type Controller,
-  type Handler,
-  type HttpInterceptor,
-  interceptor,
-  type ResponseHeaders,
-  type Trailers,
-} from '../dispatch.js';
+import type { Controller, Handler, HttpInterceptor, ResponseHeaders, Trailers } from '../dispatch.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from '../handlers/waiting.js';
+import { interceptor } from './interceptor.js';
 
 export interface DeadlineOptions {
   /** From the start to the last byte of the body; a request's own `timeoutMs` goes first; 0 is none. Default 100,000. */
@@ -60,6 +55,11 @@ class DeadlineHandler extends ForwardingHandler {
       return;
     }
     super.onRequestStart(controller, context);
+  }
+
+  override onRequestUpgrade(controller: Controller, status: number, headers: ResponseHeaders, socket: Duplex): void {
+    this.#timers.clearTimeout(this.#timer);
+    super.onRequestUpgrade(controller, status, headers, socket);
   }
 
   override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {

@@ -82,6 +82,7 @@ describe('decompression', () => {
     expect(await (await get()).body.text()).toBe(ACCEPTED_ENCODINGS);
     expect(await (await get({ headers: { 'Accept-Encoding': 'gzip;q=0' } })).body.text()).toBe('gzip;q=0');
     expect(await (await get({ headers: { 'accept-encoding': 'br' } })).body.text()).toBe('br');
+    expect(await (await get({ headers: { range: 'bytes=2-5' } })).body.text()).toBe('identity');
   });
 
   it('leaves alone what it does not know, and what nobody wants decompressed', async () => {

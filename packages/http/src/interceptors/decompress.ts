@@ -6,7 +6,6 @@ import {
   type HttpDispatchOptions,
   type HttpInterceptor,
   hostOf,
-  interceptor,
   type ResponseHeaders,
   type Trailers,
 } from '../dispatch.js';
@@ -14,6 +13,7 @@ import { DecodingStage } from '../handlers/decoding-stage.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { headerRecord } from '../headers.js';
 import { HttpError, type HttpErrorCode } from '../http-error.js';
+import { interceptor } from './interceptor.js';
 
 export interface DecompressOptions {
   /** Longest body after decompression, in bytes; a request's own `maxBodyBytes` goes first. Default: none. */
@@ -24,7 +24,7 @@ export interface DecompressOptions {
 const MAX_ENCODINGS = 3;
 
 /**
- * Asks for compressed responses, unless the request says itself what it accepts, and takes the compression off: gzip,
+ * Asks for compressed responses, unless the request is for a range or says itself what it accepts, and takes the compression off: gzip,
  * deflate, brotli, and zstd where the runtime has it. `content-encoding` and `content-length` go with it. An encoding
  * that is not known is handed on as it came, header included. A request with `decompress: false` is left alone.
  *
@@ -45,7 +45,8 @@ function acceptingAll(options: HttpDispatchOptions): HttpDispatchOptions {
   // The client's headers are a record in lower case that has it already; looking is cheaper than copying.
   if (given && 'accept-encoding' in given) return options;
   const headers = headerRecord(given);
-  headers['accept-encoding'] ??= ACCEPTED_ENCODINGS;
+  // A part of what is compressed can't be decompressed.
+  headers['accept-encoding'] ??= headers['range'] === undefined ? ACCEPTED_ENCODINGS : 'identity';
   return { ...options, headers };
 }
 

@@ -5,12 +5,12 @@ import {
   type HttpDispatchOptions,
   type HttpInterceptor,
   hostOf,
-  interceptor,
   type ResponseHeaders,
 } from '../dispatch.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { firstValue } from '../headers.js';
 import { HttpError } from '../http-error.js';
+import { interceptor } from './interceptor.js';
 
 export interface LimitsOptions {
   /** Longest body of a response, in bytes as they come past; a request's own `maxBodyBytes` goes first. Default: none. */
@@ -23,7 +23,7 @@ export interface LimitsOptions {
  * Ends responses that are longer than anyone asked for, with `BODY_TOO_LARGE` or `HEADERS_TOO_LARGE`: at once where the
  * length is announced, else as soon as it is passed. Put it outside `decompress()` to count what comes out of that.
  *
- * undici limits headers to 16 KiB itself, before they get here; set the agent's `maxHeaderSize` for more.
+ * undici limits the headers of HTTP/1.1 to 16 KiB itself, before they get here; set the agent's `maxHeaderSize` for more.
  */
 export function limits({ maxBodyBytes = Infinity, maxHeaderBytes = Infinity }: LimitsOptions = {}): HttpInterceptor {
   checkBytes('maxBodyBytes', maxBodyBytes);
@@ -84,8 +84,11 @@ class LimitingHandler extends ForwardingHandler {
 
 function headerBytes(headers: ResponseHeaders): number {
   let bytes = 0;
-  for (const [name, value] of Object.entries(headers)) {
-    for (const one of [value].flat()) bytes += name.length + (one?.length ?? 0);
+  // With loops of the plainest kind, because it is done for every response.
+  for (const name in headers) {
+    const value = headers[name] ?? '';
+    if (typeof value === 'string') bytes += name.length + value.length;
+    else for (const one of value) bytes += name.length + one.length;
   }
   return bytes;
 }

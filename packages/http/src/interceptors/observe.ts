@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { type Clock, steadyClock } from '@granary/resilience';
 import { type Logger, nullLogger, type Span, type Tracer } from '@granary/telemetry';
 import {
@@ -6,7 +7,6 @@ import {
   type HttpDispatchOptions,
   type HttpInterceptor,
   hostOf,
-  interceptor,
   type ResponseHeaders,
   sourceOf,
   type Trailers,
@@ -17,6 +17,7 @@ import { headerRecord } from '../headers.js';
 import type { HttpMetrics } from '../metrics.js';
 import { quietly } from '../quietly.js';
 import { endClientSpan, startClientSpan } from './client-span.js';
+import { interceptor } from './interceptor.js';
 
 export interface ObserveOptions {
   readonly metrics?: HttpMetrics | undefined;
@@ -93,6 +94,12 @@ class ObservingHandler extends ForwardingHandler {
     this.#startedAt = observers.clock();
   }
 
+  override onRequestUpgrade(controller: Controller, status: number, headers: ResponseHeaders, socket: Duplex): void {
+    this.#statusCode = status;
+    this.#over(undefined);
+    super.onRequestUpgrade(controller, status, headers, socket);
+  }
+
   override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
     this.#statusCode = status;
     super.onResponseStart(controller, status, headers, message);
@@ -120,12 +127,16 @@ class ObservingHandler extends ForwardingHandler {
     const elapsed = clock() - this.#startedAt;
     const status = error === undefined && statusCode !== undefined ? statusCode : 'error';
     const source = sourceOf(this.#options);
-    if (this.#span?.recording) metrics?.requestFinished?.(source, method, status, elapsed, this.#span);
-    else metrics?.requestFinished?.(source, method, status, elapsed);
+    const span = this.#span?.recording ? this.#span : undefined;
+    quietly(() =>
+      span === undefined
+        ? metrics?.requestFinished?.(source, method, status, elapsed)
+        : metrics?.requestFinished?.(source, method, status, elapsed, span),
+    );
     if (!logger.isEnabled('debug')) return;
     const host = progress?.url.host ?? hostOf(this.#options);
     const outcome = error === undefined ? statusCode : failureCode(error);
-    logger.debug('{Method} {Host} {StatusCode} {Elapsed}', method, host, outcome, elapsed);
+    quietly(() => logger.debug('{Method} {Host} {StatusCode} {Elapsed}', method, host, outcome, elapsed));
   }
 
   #endSpan(error: unknown): void {

@@ -11,7 +11,7 @@ import {
   SemaphoreThrottle,
 } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
-import { Agent, type Dispatcher, interceptors, request } from 'undici';
+import { Agent, type Dispatcher, interceptors, request, upgrade } from 'undici';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HttpInterceptor } from '../dispatch.js';
 import { type Answer, closed, InstantTimers, rejection, serveHttp, type TestServer } from '../testing/test-server.js';
@@ -119,6 +119,31 @@ describe('all interceptors', () => {
     expect(calls).toBe(3);
     expect(requestFinished).toHaveBeenCalledExactlyOnceWith(server.host, 'GET', 200, expect.any(Number));
     expect(time.pending).toBe(0);
+  });
+});
+
+describe('a request that becomes a connection of its own', () => {
+  it('is over for whoever counts, limits and measures requests', async () => {
+    server.server.on('upgrade', (_, socket) => {
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n');
+    });
+    const breakers = new HttpCircuitBreaker({ maxFailures: 1, timeoutMs: 0, clock: time.clock });
+    const breaker = breakers.forHost(server.host);
+    breaker.recordFailure();
+    const places = new SemaphoreThrottle(1);
+    const requestFinished = vi.fn();
+    const dispatcher = alone(
+      circuitBreaker(breakers),
+      throttle(places),
+      retry(),
+      redirect(),
+      deadline({ timers: time }),
+      observe({ metrics: { requestFinished } }),
+    );
+    const { socket } = await upgrade(server.url, { dispatcher, protocol: 'echo' });
+    expect([places.active, time.pending, breaker.state]).toEqual([0, 0, 'closed']);
+    expect(requestFinished.mock.calls).toMatchObject([[server.host, 'GET', 101, expect.any(Number)]]);
+    socket.destroy();
   });
 });
 
@@ -234,6 +259,15 @@ describe('a retry', () => {
     const waits = timers();
     expect(await text(alone(retry({ timers: waits, clock: time.clock, ...options })))).toBe('hello');
     expect(waits.delays).toEqual([waited]);
+  });
+
+  it('waits until a date by the clock that servers have, even when that was set', async () => {
+    vi.setSystemTime(2_000_000_000_000);
+    answer = failing(1, status(503, { 'retry-after': new Date(2_000_000_005_000).toUTCString() }));
+    const waits = timers();
+    await text(alone(retry({ timers: waits })));
+    vi.useRealTimers();
+    expect(waits.delays).toEqual([5000]);
   });
 
   it.each(['HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])('repeats %s', async (method) => {

@@ -1,7 +1,9 @@
 import type { PerSourceLimiter } from '@granary/resilience';
-import { type HttpInterceptor, interceptor, sourceOf } from '../dispatch.js';
+import { type HttpInterceptor, sourceOf } from '../dispatch.js';
 import { waitForTurn } from '../handlers/waiting.js';
+import { quietly } from '../quietly.js';
 import { addCallEvent } from './client-span.js';
+import { interceptor } from './interceptor.js';
 
 export interface RateLimitOptions {
   /** Hears of each request whether its token was there at once. What it throws is ignored. */
@@ -13,17 +15,10 @@ export interface RateLimitOptions {
  * none; an abort ends the wait. Fails with what the limiter refuses with.
  */
 export function rateLimit(limiter: PerSourceLimiter, { onDecision }: RateLimitOptions = {}): HttpInterceptor {
-  const tell = (source: string, allowed: boolean) => {
-    try {
-      onDecision?.(source, allowed);
-    } catch {
-      // Who only listens must not break the call.
-    }
-  };
   return interceptor((dispatch) => (options, handler) => {
     const source = sourceOf(options);
     const allowed = limiter.allow(source);
-    if (onDecision !== undefined) tell(source, allowed);
+    if (onDecision !== undefined) quietly(() => onDecision(source, allowed));
     if (allowed) return dispatch(options, handler);
     addCallEvent(options, 'rate_limit.waiting');
     const send = () => {

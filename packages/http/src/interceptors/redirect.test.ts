@@ -87,6 +87,18 @@ describe('redirects', () => {
     await none.close();
   });
 
+  it('are relative to what was asked, also where its path begins with two slashes', async () => {
+    routes['//other.invalid/a'] = [302, 'b'];
+    const response = await get('//other.invalid/a', { headers: { authorization: 'secret' } });
+    expect(await response.body.text()).toBe('at //other.invalid/b');
+    expect(seen[1]?.headers).toMatchObject({ authorization: 'secret', host: server.host });
+  });
+
+  it('may name their target in UTF-8', async () => {
+    routes['/a'] = [302, Buffer.from('/caf\u00e9').toString('latin1')];
+    expect(await (await get('/a')).body.text()).toBe('at /caf%C3%A9');
+  });
+
   it('within an origin keep credentials', async () => {
     routes['/a'] = [302, `${server.url}/b`];
     await (await get('/a', { headers: { authorization: 'secret', Cookie: 'c=1' } })).body.dump();

@@ -7,14 +7,14 @@ import {
   type HttpDispatchOptions,
   type HttpInterceptor,
   hostOf,
-  interceptor,
-  isRepeatable,
   type ResponseHeaders,
 } from '../dispatch.js';
 import { RepeatingHandler } from '../handlers/repeating-handler.js';
 import { firstValue, headerRecord } from '../headers.js';
 import { HttpError, type HttpErrorCode } from '../http-error.js';
+import { isRepeatable } from '../request-body.js';
 import { addCallEvent } from './client-span.js';
+import { interceptor } from './interceptor.js';
 
 export interface RedirectOptions {
   /** Hops that are followed; a request's own `maxRedirects` goes first, and 0 hands redirects out. Default 5. */
@@ -60,7 +60,7 @@ class RedirectHandler extends RepeatingHandler {
   }
 
   override onResponseStart(_: Controller, status: number, headers: ResponseHeaders, message?: string): void {
-    const location = REDIRECTS.has(status) ? firstValue(headers['location']) : undefined;
+    const location = REDIRECTS.has(status) ? fromBytes(firstValue(headers['location'])) : undefined;
     if (location !== undefined && this.#mayRepeat(status)) this.#follow(status, location);
     else this.next.onResponseStart?.(this, status, headers, message);
   }
@@ -81,7 +81,8 @@ class RedirectHandler extends RepeatingHandler {
   }
 
   #follow(status: number, location: string): void {
-    const from = new URL(this.#options.path, this.#options.origin);
+    // Not resolved against the origin: a path that begins with two slashes would name another host.
+    const from = new URL(new URL(this.#options.origin as string | URL).origin + this.#options.path);
     const to = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
     if (this.#left-- === 0) {
       this.abort(this.#error('TOO_MANY_REDIRECTS', 'too many redirects', status));
@@ -107,6 +108,10 @@ class RedirectHandler extends RepeatingHandler {
     });
   }
 }
+
+/** Headers are handed out byte by byte; who writes more than ASCII into a URL writes UTF-8, as browsers take it. */
+const fromBytes = (value: string | undefined): string | undefined =>
+  value === undefined ? undefined : Buffer.from(value, 'latin1').toString();
 
 const becomesGet = (status: number, method: string): boolean =>
   status === 303 ? method !== 'HEAD' : (status === 301 || status === 302) && method === 'POST';

@@ -4,7 +4,6 @@ import {
   type Clock,
   type HttpCircuitBreaker,
   nodeTimers,
-  steadyClock,
   type Timers,
 } from '@granary/resilience';
 import { checkCount } from '../check-options.js';
@@ -15,15 +14,16 @@ import {
   type HttpDispatchOptions,
   type HttpInterceptor,
   hostOf,
-  interceptor,
-  isRepeatable,
   type ResponseHeaders,
 } from '../dispatch.js';
 import { failureCode } from '../failure.js';
 import { RepeatingHandler } from '../handlers/repeating-handler.js';
 import { firstValue } from '../headers.js';
+import { quietly } from '../quietly.js';
+import { isRepeatable } from '../request-body.js';
 import { parseRetryAfter } from '../retry-after.js';
 import { addCallEvent } from './client-span.js';
+import { interceptor } from './interceptor.js';
 
 /** A retry that is about to be waited for. */
 export interface HttpRetryEvent {
@@ -47,7 +47,7 @@ export interface HttpRetryOptions extends BackoffOptions {
   readonly circuitBreaker?: HttpCircuitBreaker | undefined;
   /** Hears of each retry before its wait. What it throws is ignored. */
   readonly onRetry?: ((event: HttpRetryEvent) => void) | undefined;
-  /** What dates in `Retry-After` are compared with: milliseconds since 1970. */
+  /** What dates in `Retry-After` are compared with: milliseconds since 1970. Default: the system's, as servers have it. */
   readonly clock?: Clock | undefined;
   readonly timers?: Timers | undefined;
 }
@@ -90,17 +90,13 @@ class RetryPlan {
     this.methods = new Set(options.methods ?? METHODS);
     this.backoff = new Backoff(options);
     this.circuitBreaker = options.circuitBreaker;
-    this.clock = options.clock ?? steadyClock;
+    this.clock = options.clock ?? (() => Date.now());
     this.timers = options.timers ?? nodeTimers;
     this.#onRetry = options.onRetry;
   }
 
   tell(event: HttpRetryEvent): void {
-    try {
-      this.#onRetry?.(event);
-    } catch {
-      // Who only listens must not break the call.
-    }
+    quietly(() => this.#onRetry?.(event));
   }
 }
 
@@ -110,6 +106,8 @@ class RetryHandler extends RepeatingHandler {
   #attempt = 1;
   /** The response belongs to the next handler now. */
   #handedOn = false;
+  /** Whether what was handed on may be followed by another response. */
+  #restarts = false;
   #timer: unknown;
   #isDiscarded = true;
 
@@ -131,13 +129,17 @@ class RetryHandler extends RepeatingHandler {
       this.#retryLater(String(status), asked);
       return;
     }
-    if (status >= 200) this.#handedOn = true;
+    if (status >= 200) {
+      this.#handedOn = true;
+      // Of a refusal nobody wants the body, so its end is no reason to ask again.
+      this.#restarts = this.#request.restartable === true && status < 300;
+    }
     this.next.onResponseStart?.(this, status, headers, message);
   }
 
   protected override recovers(error: Error): boolean {
     const code = failureCode(error);
-    if (this.#handedOn && !this.#request.restartable) return false;
+    if (this.#handedOn && !this.#restarts) return false;
     if (!(code === 'NETWORK' || code === 'TIMEOUT') || !this.#mayRetry()) return false;
     this.#handedOn = false;
     this.#retryLater(code, undefined);

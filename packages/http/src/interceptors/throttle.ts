@@ -1,15 +1,10 @@
+import type { Duplex } from 'node:stream';
 import { SemaphoreThrottle, type Throttle } from '@granary/resilience';
-import {
-  type Controller,
-  type Dispatch,
-  type Handler,
-  type HttpInterceptor,
-  interceptor,
-  type Trailers,
-} from '../dispatch.js';
+import type { Controller, Dispatch, Handler, HttpInterceptor, ResponseHeaders, Trailers } from '../dispatch.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER, waitForTurn } from '../handlers/waiting.js';
 import { addCallEvent } from './client-span.js';
+import { interceptor } from './interceptor.js';
 
 /**
  * Sends a request when the throttle gives it a place, and keeps the place until the response's body has come to its end.
@@ -42,6 +37,12 @@ class ThrottledHandler extends ForwardingHandler {
   constructor(next: Handler, done: () => void) {
     super(next);
     this.#done = done;
+  }
+
+  /** A request that has become a connection of its own is no request any more. */
+  override onRequestUpgrade(controller: Controller, status: number, headers: ResponseHeaders, socket: Duplex): void {
+    this.#done();
+    super.onRequestUpgrade(controller, status, headers, socket);
   }
 
   override onResponseEnd(controller: Controller, trailers: Trailers): void {

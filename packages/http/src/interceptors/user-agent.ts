@@ -1,6 +1,7 @@
 import { InvalidOptionError } from '@granary/resilience';
-import { type HttpInterceptor, interceptor } from '../dispatch.js';
+import type { HttpInterceptor } from '../dispatch.js';
 import { headerRecord } from '../headers.js';
+import { interceptor } from './interceptor.js';
 
 const PRINTABLE = /^[\x20-\x7e]+$/;
 
