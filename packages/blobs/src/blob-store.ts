@@ -90,6 +90,12 @@ export interface WriteObserver {
 
 export interface WriteOptions extends OperationOptions {
   readonly observer?: WriteObserver | undefined;
+  /**
+   * Called by stores on other machines each time that some of what they hold in memory has left, or that others get on for
+   * which this write waits: however long it takes, it doesn't stand still. Most stores take a chunk only when the one before
+   * has left, and never call it.
+   */
+  readonly onProgress?: (() => void) | undefined;
 }
 
 /** A file that has all of a blob, and will not change any more. */
@@ -154,7 +160,7 @@ export interface BlobStore {
  */
 export interface SizeLookup {
   /** The size of the blob with this hash; undefined when it is not here. No use of the blob: whoever reads it is. */
-  sizeOf(fn: DigestFunction, hash: Uint8Array): MaybePromise<number | undefined>;
+  sizeOf(fn: DigestFunction, hash: Uint8Array, options?: OperationOptions): MaybePromise<number | undefined>;
 }
 
 /**

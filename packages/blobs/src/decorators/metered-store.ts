@@ -1,3 +1,4 @@
+import { monotonicClock } from '@granary/resilience';
 import type {
   BlobReader,
   BlobSource,
@@ -42,43 +43,43 @@ class MeteredStore extends StoreDecorator {
 
   /** Written out, as {@link get} is (benchmarks `FindMissingBlobs 1` and `GetActionResult`). */
   override findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
-    const start = performance.now();
+    const start = monotonicClock();
     let missing: MaybePromise<Digest[]>;
     try {
       missing = this.inner.findMissing(digests, options);
     } catch (error) {
-      this.#recorder.recordOperation('find', 'error', performance.now() - start, 0);
+      this.#recorder.recordOperation('find', 'error', monotonicClock() - start, 0);
       throw error;
     }
     if (missing instanceof Promise) return this.#measureLate('find', start, missing, allOrNot, noBytes);
-    this.#recorder.recordOperation('find', allOrNot(missing), performance.now() - start, 0);
+    this.#recorder.recordOperation('find', allOrNot(missing), monotonicClock() - start, 0);
     return missing;
   }
 
   /** Written out: closures for each blob of a batch would show (benchmark `BatchReadBlobs 100x4KiB`). */
   override get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
-    const start = performance.now();
+    const start = monotonicClock();
     let bytes: MaybePromise<Buffer | undefined>;
     try {
       bytes = this.inner.get(digest, options);
     } catch (error) {
-      this.#recorder.recordOperation('get', 'error', performance.now() - start, 0);
+      this.#recorder.recordOperation('get', 'error', monotonicClock() - start, 0);
       throw error;
     }
     if (bytes instanceof Promise) return this.#measureLate('get', start, bytes, hitOrMiss, lengthOf);
-    this.#recorder.recordOperation('get', hitOrMiss(bytes), performance.now() - start, lengthOf(bytes));
+    this.#recorder.recordOperation('get', hitOrMiss(bytes), monotonicClock() - start, lengthOf(bytes));
     return bytes;
   }
 
   override async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
-    const start = performance.now();
+    const start = monotonicClock();
     try {
       const reader = await this.inner.read(digest, options);
       if (reader) return new MeteredReader(reader, this.#recorder, start);
-      this.#recorder.recordOperation('read', 'miss', performance.now() - start, 0);
+      this.#recorder.recordOperation('read', 'miss', monotonicClock() - start, 0);
       return undefined;
     } catch (error) {
-      this.#recorder.recordOperation('read', 'error', performance.now() - start, 0);
+      this.#recorder.recordOperation('read', 'error', monotonicClock() - start, 0);
       throw error;
     }
   }
@@ -117,16 +118,16 @@ class MeteredStore extends StoreDecorator {
     outcome: (value: T) => StoreOutcome,
     bytes: (value: T) => number,
   ): MaybePromise<T> {
-    const start = performance.now();
+    const start = monotonicClock();
     let result: MaybePromise<T>;
     try {
       result = work();
     } catch (error) {
-      this.#recorder.recordOperation(operation, 'error', performance.now() - start, 0);
+      this.#recorder.recordOperation(operation, 'error', monotonicClock() - start, 0);
       throw error;
     }
     if (result instanceof Promise) return this.#measureLate(operation, start, result, outcome, bytes);
-    this.#recorder.recordOperation(operation, outcome(result), performance.now() - start, bytes(result));
+    this.#recorder.recordOperation(operation, outcome(result), monotonicClock() - start, bytes(result));
     return result;
   }
 
@@ -141,10 +142,10 @@ class MeteredStore extends StoreDecorator {
     try {
       value = await result;
     } catch (error) {
-      this.#recorder.recordOperation(operation, 'error', performance.now() - start, 0);
+      this.#recorder.recordOperation(operation, 'error', monotonicClock() - start, 0);
       throw error;
     }
-    this.#recorder.recordOperation(operation, outcome(value), performance.now() - start, bytes(value));
+    this.#recorder.recordOperation(operation, outcome(value), monotonicClock() - start, bytes(value));
     return value;
   }
 }
@@ -198,7 +199,7 @@ class MeteredReader implements BlobReader {
     if (this.#recorded) return;
     this.#recorded = true;
     const bytes = outcome === 'error' ? 0 : this.#bytes;
-    this.#recorder.recordOperation('read', outcome, performance.now() - this.#start, bytes);
+    this.#recorder.recordOperation('read', outcome, monotonicClock() - this.#start, bytes);
   }
 }
 

@@ -379,6 +379,12 @@ describe('what failed', () => {
     await call;
     expect(inner.count('get')).toBe(2);
   });
+
+  it('is not tried again when the other side asked for more time than anybody waits', async () => {
+    failing(1, () => new RemoteStoreError('far', 'exhausted', 'tomorrow', { retryAfterMs: 100_000 }));
+    await expect(retrying().get(large.digest)).rejects.toThrow('tomorrow');
+    expect(inner.count('get')).toBe(1);
+  });
 });
 
 describe('an open breaker', () => {

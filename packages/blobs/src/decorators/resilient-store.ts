@@ -1,13 +1,12 @@
 import { withTimeout } from '@granary/resilience';
-import {
-  type BlobReader,
-  type BlobSource,
-  type BlobStore,
-  CHUNK_BYTES,
-  type GetOptions,
-  type OperationOptions,
-  type ReadOptions,
-  type WriteOptions,
+import type {
+  BlobReader,
+  BlobSource,
+  BlobStore,
+  GetOptions,
+  OperationOptions,
+  ReadOptions,
+  WriteOptions,
 } from '../blob-store.js';
 import type { Digest } from '../digest.js';
 import { GuardedReader } from '../tiered/resilience/guarded-reader.js';
@@ -16,8 +15,8 @@ import { Upload } from '../tiered/resilience/upload.js';
 import { StoreDecorator } from './store-decorator.js';
 import { underSignal } from './under-signal.js';
 
-/** Larger ones are uploaded in chunks, so that their time depends on whether they get on. */
-const MOST_WHOLE_BYTES = 4 * CHUNK_BYTES;
+/** Content that no line is too slow for to be sent within the time of an attempt; the time of more depends on whether it gets on. */
+const MOST_TIMED_BYTES = 64 * 1024;
 
 class ResilientStore extends StoreDecorator {
   readonly #policies: StorePolicies;
@@ -62,14 +61,14 @@ class ResilientStore extends StoreDecorator {
     const what = `write ${digest}`;
     const caller = options?.signal;
     const inMemory = source instanceof Uint8Array;
-    if (inMemory && source.length <= MOST_WHOLE_BYTES) {
+    if (inMemory && source.length <= MOST_TIMED_BYTES) {
       return this.#policies.whole(what, caller, ({ signal }) =>
         this.inner.write(digest, source, underSignal(options, signal)),
       );
     }
     return this.#policies.upload(what, caller, inMemory, (context) =>
-      new Upload(source, this.#policies).run(context.signal, (chunks, signal) =>
-        this.inner.write(digest, chunks, underSignal(options, signal)),
+      new Upload(source, this.#policies).run(context.signal, (content, signal, onProgress) =>
+        this.inner.write(digest, content, { ...underSignal(options, signal), onProgress }),
       ),
     );
   }

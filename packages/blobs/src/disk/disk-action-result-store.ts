@@ -3,7 +3,7 @@ import { StoreClosedError } from '../errors.js';
 import { actionRecordBytes, decodeActionRecord, encodeActionRecord, isIntact } from './action-record.js';
 import type { EntryStore } from './entry-store.js';
 import { VERIFIED } from './index/blob-index.js';
-import { ACTION_RESULT, actionResultKey, type EntryKey, keyBytes, keyText } from './index/entry-key.js';
+import { ACTION_RESULT, actionResultKey, type EntryKey, keyText } from './index/entry-key.js';
 import type { ResolvedOptions } from './options.js';
 import { accountedBytes } from './space/accounting.js';
 
@@ -32,7 +32,7 @@ export class DiskActionResultStore implements ActionResultStore {
 
   #get(key: string, entry: EntryKey, handle: number): MaybePromise<Buffer | undefined> {
     const { catalog } = this.#entries;
-    const bytes = catalog.database.value(keyBytes(entry), catalog.table.size(handle));
+    const bytes = catalog.database.value(entry, catalog.table.size(handle));
     const intact = catalog.table.hasFlag(handle, VERIFIED) || (bytes !== undefined && isIntact(bytes));
     const record = bytes && intact ? decodeActionRecord(bytes) : undefined;
     if (record?.key !== key) return this.#putAside(key, bytes);
@@ -75,7 +75,7 @@ export class DiskActionResultStore implements ActionResultStore {
     const { database } = this.#entries.catalog;
     const entry = actionResultKey(key);
     const isStillDamaged = () => {
-      const now = database.value(keyBytes(entry), seen?.length ?? 0);
+      const now = database.value(entry, seen?.length ?? 0);
       return now === undefined ? seen === undefined : !isIntact(now) || decodeActionRecord(now)?.key !== key;
     };
     await this.#entries.putAside(entry, `the result of ${key}`, 'its checksum is wrong', isStillDamaged);

@@ -30,7 +30,7 @@ import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { Housekeeping } from './housekeeping.js';
 import { IN_FILE, VERIFIED } from './index/blob-index.js';
 import { Catalog } from './index/catalog.js';
-import { blobKey, KeyScratch, keyBytes, keyText, kindOf } from './index/entry-key.js';
+import { blobKey, keyText, kindOf } from './index/entry-key.js';
 import { IndexDatabase } from './index/index-database.js';
 import { type DiskBlobStoreOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { accountedBytes } from './space/accounting.js';
@@ -79,7 +79,6 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   readonly #housekeeping: Housekeeping;
   readonly #lock: FolderLock;
   readonly #marker: UnsyncedMarker;
-  readonly #keys = new KeyScratch();
   readonly #writes = new Set<Promise<void>>();
   #closing: Promise<void> | undefined;
 
@@ -128,7 +127,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
    */
   static async open(options: DiskBlobStoreOptions): Promise<DiskBlobStore> {
     const resolved = resolveOptions(options);
-    const directory = new StoreDirectory(resolved.directory, resolved.fileSystem);
+    const directory = new StoreDirectory(resolved.directory, resolved.fileSystem, resolved.durability === 'full');
     await orFail(mkdir(directory.path, { recursive: true }), `cannot use ${directory.path}`);
     const lock = await lockStore(directory.path);
     let database: IndexDatabase | undefined;
@@ -138,6 +137,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
       await orFail(marker.settle(resolved.durability, resolved.logger), `cannot use ${directory.path}`);
       await orFail(createDatabase(directory.index), `cannot make the index in ${directory.index}`);
       database = IndexDatabase.open(directory.index, resolved.durability);
+      await directory.syncPrepared();
       const store = new DiskBlobStore(resolved, directory, database, lock, marker);
       await store.#housekeeping.start();
       return store;
@@ -347,7 +347,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
 
   #getValue(digest: Digest, handle: number, allocate?: GetOptions['allocate']): MaybePromise<Buffer | undefined> {
     const { table, database } = this.#catalog;
-    const bytes = database.value(this.#keys.keyBytes(blobKey(digest)), digest.size, allocate);
+    const bytes = database.value(blobKey(digest), digest.size, allocate);
     if (!table.hasFlag(handle, VERIFIED) || bytes?.length !== digest.size) {
       if (!bytes || !isContent(bytes, digest)) return this.#putAside(digest);
       table.setFlag(handle, VERIFIED);
@@ -383,7 +383,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   async #putAside(digest: Digest): Promise<undefined> {
     const key = blobKey(digest);
     await this.#entries.putAside(key, String(digest), 'the index has other bytes for it', () => {
-      const now = this.#catalog.database.value(keyBytes(key), digest.size);
+      const now = this.#catalog.database.value(key, digest.size);
       return !now || !isContent(now, digest);
     });
     return undefined;

@@ -74,7 +74,7 @@ export class EntryStore {
       if (!isStillDamaged()) return;
       const handle = this.catalog.find(key.kind, key.words, key.at);
       const size = handle === -1 ? 0 : this.catalog.table.size(handle);
-      const bytes = this.catalog.database.value(keyBytes(key), size);
+      const bytes = this.catalog.database.value(key, size);
       const removed = await this.catalog.remove(key);
       if (!removed) return;
       this.#damaged++;

@@ -1,5 +1,5 @@
 import { mkdir, readdir, stat, unlink, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../digest.js';
 import { BlobDamagedError, isStoreError } from '../errors.js';
@@ -46,6 +46,27 @@ describe('an upload', () => {
       await store.write(digest, inChunks(bytes, 16 * KIB));
       expect((await store.get(digest))?.equals(bytes)).toBe(true);
     }
+  });
+
+  it('brings the names of all folders to the disk with durability full, and of none with data', async () => {
+    const { digest, bytes } = blobOf(1200 * KIB);
+    const syncedWith = async (durability: 'data' | 'full') => {
+      const fileSystem = new FaultyFileSystem();
+      const synced: string[] = [];
+      fileSystem.fault = (operation, path) => {
+        if (operation === 'syncDirectory') synced.push(path);
+        return undefined;
+      };
+      const directory = await stores.folder();
+      const store = await stores.open({ fileSystem, directory, durability });
+      await store.write(digest, inChunks(bytes, 16 * KIB));
+      await store.delete(digest);
+      await store.write(digest, inChunks(bytes, 16 * KIB));
+      return synced.map((path) => relative(directory, path));
+    };
+    const shard = `blobs/${digest.function}/${digest.hash.slice(0, 2)}`;
+    expect(await syncedWith('full')).toEqual(['index', '', `blobs/${digest.function}`, 'blobs', '', shard, shard]);
+    expect(await syncedWith('data')).toEqual([]);
   });
 
   it('is complete when the file system writes little at a time', async () => {

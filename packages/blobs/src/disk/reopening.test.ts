@@ -281,6 +281,15 @@ describe('a folder', () => {
     await expect(stores.open({ directory: file })).rejects.toMatchObject({ code: 'STORE_FAILED' });
   });
 
+  it('may be the root of a file system of its own', async () => {
+    const directory = await stores.folder();
+    await mkdir(join(directory, 'lost+found'));
+    const store = await stores.open({ directory });
+    const { digest, bytes } = blobOf(100);
+    await store.write(digest, bytes);
+    expect(await store.get(digest)).toEqual(bytes);
+  });
+
   it('is given back when the store cannot be opened', async () => {
     const directory = await stores.folder();
     await (await stores.open({ directory })).close();

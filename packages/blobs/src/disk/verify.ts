@@ -11,7 +11,7 @@ import { nodeFileSystem } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
 import { lockStore } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
-import { blobKey, functionOf, keyBytes, parseKey } from './index/entry-key.js';
+import { blobKey, type EntryKey, functionOf, keyBytes, parseKey } from './index/entry-key.js';
 import { IndexDatabase, parsePiece } from './index/index-database.js';
 import type { EntryRecord } from './index/record.js';
 
@@ -148,29 +148,30 @@ class Verification {
     const fn = functionOf(key.kind);
     if (!fn) {
       this.#actionResults++;
-      await this.#checkActionResult(bytes, record.size);
+      await this.#checkActionResult(key, record.size);
       return;
     }
     this.#blobs++;
     const digest = Digest.fromBytes(fn, bytes.subarray(1), record.size);
     if (record.place === 'file') await this.#checkFile(bytes, digest);
-    else await this.#checkValue(bytes, digest);
+    else await this.#checkValue(key, digest);
   }
 
-  async #checkActionResult(key: Buffer, size: number): Promise<void> {
+  async #checkActionResult(key: EntryKey, size: number): Promise<void> {
+    const bytes = keyBytes(key);
     const value = this.#database.value(key, size);
     this.#bytes += value?.length ?? 0;
     const record = value && decodeActionRecord(value);
-    const subject = `the result of ${record?.key ?? key.toString('hex', 1)}`;
-    const remove = () => this.#database.remove(key, size);
+    const subject = `the result of ${record?.key ?? bytes.toString('hex', 1)}`;
+    const remove = () => this.#database.remove(bytes, size);
     if (!value) await this.#found('missing', subject, 'the index has no bytes for it', remove);
     else if (!record || !isIntact(value)) await this.#found('damaged', subject, 'its checksum is wrong', remove);
   }
 
-  async #checkValue(key: Buffer, digest: Digest): Promise<void> {
+  async #checkValue(key: EntryKey, digest: Digest): Promise<void> {
     const value = this.#database.value(key, digest.size);
     this.#bytes += value?.length ?? 0;
-    const remove = () => this.#database.remove(key, digest.size);
+    const remove = () => this.#database.remove(keyBytes(key), digest.size);
     if (!value) await this.#found('missing', String(digest), 'the index has no bytes for it', remove);
     else if (value.length !== digest.size || !hashBytes(digest.function, value).equals(digest.bytes))
       await this.#found('damaged', String(digest), 'the index has other bytes for it', remove);

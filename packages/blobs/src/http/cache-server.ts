@@ -14,6 +14,8 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** What is left of a body that nobody wants: more costs more than a new connection. */
 const MOST_DRAINED_BYTES = 64 * 1024;
 const MOST_QUOTED = 200;
+/** Times that a question is asked again whose answer was none. */
+const MOST_GARBLED = 2;
 
 export interface CacheRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT';
@@ -38,6 +40,8 @@ export class CacheServer {
   readonly #client: HttpClient;
   readonly #headers: RequestHeaders;
   readonly #forbiddenIsMissing: boolean;
+  /** Until the server turns out to be one that sends bodies after HEAD. */
+  #keepsAfterHead = true;
   #closing: Promise<void> | undefined;
 
   constructor(options: ResolvedHttpOptions) {
@@ -113,12 +117,18 @@ export class CacheServer {
     const { method, path, body, maxBodyBytes, timeoutMs, signal = options?.signal } = request;
     const headers = await this.#headersOf(request, options);
     let url = new URL(this.#base.href.replace(/\/$/, '') + path);
-    for (let hops = 0; ; hops++) {
+    for (let hops = 0, garbled = 0; ; hops++) {
+      const keepConnection = method === 'HEAD' ? this.#keepsAfterHead : undefined;
+      const options = { method, headers, body, maxBodyBytes, timeoutMs, signal, keepConnection };
       let response: HttpResponse;
       try {
-        response = await this.#client.request(url, { method, headers, body, maxBodyBytes, timeoutMs, signal });
+        response = await this.#client.request(url, options);
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
+        if (isGarbled(error)) {
+          this.#keepsAfterHead = false;
+          if (method !== 'PUT' && garbled++ < MOST_GARBLED) continue;
+        }
         throw toRemoteError(this.name, `${method} ${path}`, error);
       }
       if (!REDIRECTS.has(response.statusCode)) return response;
@@ -148,6 +158,12 @@ export class CacheServer {
     to.password = '';
     return to;
   }
+}
+
+/** Whether something else came than an answer: it may be what the server sent after the last one on the connection. */
+function isGarbled(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && String(cause.code).startsWith('HPE_');
 }
 
 /** A header's value; the first one where there are several. */

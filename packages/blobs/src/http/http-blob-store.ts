@@ -1,14 +1,15 @@
 import * as zlib from 'node:zlib';
 import type { HttpResponse } from '@granary/http';
 import { checkBytes } from '../blob-source.js';
-import type {
-  BlobReader,
-  BlobSource,
-  BlobStore,
-  GetOptions,
-  OperationOptions,
-  ReadOptions,
-  SizeLookup,
+import {
+  type BlobReader,
+  type BlobSource,
+  type BlobStore,
+  CHUNK_BYTES,
+  type GetOptions,
+  type OperationOptions,
+  type ReadOptions,
+  type SizeLookup,
 } from '../blob-store.js';
 import { BufferReader, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
@@ -180,8 +181,12 @@ export class HttpBlobStore implements BlobStore, SizeLookup {
       throw this.#server.failure('invalid', `GET ${path}: other bytes were sent than those that were asked for`);
     }
     if (statusCode === 200 || (statusCode === 204 && digest.size === 0)) {
-      const size = parseLength(headerOf(response, 'content-length')) ?? digest.size;
-      if (size === digest.size) return { response, skip: offset, isTail: offset + length === digest.size };
+      const announced = parseLength(headerOf(response, 'content-length'));
+      const size = announced ?? digest.size;
+      // What is handed out before its hash is known must not begin with a login.
+      const isSuspect = announced === undefined && digest.size > CHUNK_BYTES && isPage(response);
+      if (size === digest.size && !isSuspect)
+        return { response, skip: offset, isTail: offset + length === digest.size };
       response.body.destroy();
       this.#refusePage(response, `GET ${path}`);
       return undefined;

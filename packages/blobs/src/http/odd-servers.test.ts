@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import * as zlib from 'node:zlib';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -217,6 +219,8 @@ describe('the body of a blob', () => {
     await expect(blobs.get(digest)).rejects.toThrow(/ended after 37 of|a web page came/);
     await expect(actionResults.get(key)).rejects.toThrow('a web page came, so this is no cache');
     expect(await blobs.get(body(page))).toEqual(Buffer.from(page));
+    // One that is handed out while it comes would begin with the page.
+    await expect(blobs.read(body('x'.repeat(300_000)))).rejects.toThrow('a web page came, so this is no cache');
     expect(tier.target).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   });
 });
@@ -251,6 +255,55 @@ describe('parts of a blob', () => {
 
   it('that are longer than asked for are refused', async () => {
     await expect(range('bytes 10-14/100000', bytes.subarray(10, 16))).rejects.toMatchObject({ kind: 'invalid' });
+  });
+});
+
+describe('the connections of many questions', () => {
+  const known = blobOf(5000);
+  const unknown = Array.from({ length: 300 }, (_, i) => Digest.of('sha256', Buffer.from(`${i}`)));
+
+  it('are used again', async () => {
+    const { cache, blobs } = await start('DELETE', () => {}, { connections: 8 });
+    await blobs.write(known.digest, known.bytes);
+    expect((await blobs.findMissing([known.digest, ...unknown])).length).toBe(300);
+    expect(cache.count('HEAD')).toBe(301);
+    expect(cache.connections).toBeLessThanOrEqual(8);
+  });
+
+  it.each([
+    ['text, at once', 'no such file', true],
+    ['text, late', 'no such file', false],
+    ['much', 'x'.repeat(200_000), true],
+    ['what looks like an answer to the next question', 'HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n', true],
+  ])('are given up where a server sends a body after HEAD: %s', async (_, body, isAtOnce) => {
+    const server = createServer((socket) => {
+      let text = '';
+      socket
+        .on('error', () => {})
+        .on('data', (chunk) => {
+          text += chunk;
+          for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
+            const isKnown = text.includes(known.digest.hash);
+            const isHead = text.startsWith('HEAD');
+            text = text.slice(end + 4);
+            const length = isKnown ? known.bytes.length : 0;
+            const head = `HTTP/1.1 ${isKnown ? '200 OK' : '404 Not Found'}\r\ncontent-length: ${length}\r\n\r\n`;
+            if (!isHead) socket.write(Buffer.concat([Buffer.from(head), isKnown ? known.bytes : Buffer.alloc(0)]));
+            else if (isAtOnce) socket.write(head + body);
+            else socket.write(head, () => setImmediate(() => socket.write(body)));
+          }
+        });
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const tier = testTier(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, { connections: 1 });
+    const asked = [known.digest, ...unknown.slice(0, 10)];
+    for (let i = 0; i < 3; i++) {
+      expect(await tier.blobs.findMissing(asked)).toEqual(asked.slice(1));
+      expect((await tier.blobs.get(known.digest))?.equals(known.bytes)).toBe(true);
+    }
+    await tier.close();
+    server.close();
+    await once(server, 'close');
   });
 });
 

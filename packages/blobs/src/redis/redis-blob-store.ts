@@ -65,10 +65,10 @@ export class RedisBlobStore implements BlobStore, SizeLookup {
     return digests.filter((digest) => !here.has(digest));
   }
 
-  async sizeOf(fn: DigestFunction, hash: Uint8Array): Promise<number | undefined> {
-    this.#checkUsable(undefined);
+  async sizeOf(fn: DigestFunction, hash: Uint8Array, options?: OperationOptions): Promise<number | undefined> {
+    this.#checkUsable(options);
     const command: KeyCommand = ['strlen', this.#names.blobWithHash(fn, hash)];
-    const size = Number((await this.#batches.send([command], CHECK_BYTES, undefined))[0]);
+    const size = Number((await this.#batches.send([command], CHECK_BYTES, options?.signal))[0]);
     return size > 0 && size <= this.#maxBlobBytes ? size : undefined;
   }
 

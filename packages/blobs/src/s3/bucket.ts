@@ -14,6 +14,7 @@ import { StoreClosedError } from '../errors.js';
 import { type RemoteFailure, RemoteStoreError } from '../tiered/remote-error.js';
 import type { ResolvedS3Options, S3Credentials } from './options.js';
 import { answerOf, isMissing, s3Failure } from './s3-failure.js';
+import { type OnProgress, Traffic } from './traffic.js';
 import { untilAborted } from './until-aborted.js';
 
 /** Requests that wait for a connection, at most. */
@@ -38,6 +39,7 @@ export class Bucket {
   readonly bucket: string;
   readonly client: S3Client;
   readonly encryption: Encryption;
+  readonly traffic = new Traffic();
   readonly #secrets: readonly string[];
   readonly #forbiddenIsMissing: boolean;
   readonly #connections: SemaphoreThrottle;
@@ -82,23 +84,27 @@ export class Bucket {
    * Calls the store when there is a connection for it, which an answer with a body keeps until that is closed.
    *
    * @param what method and key, for errors
+   * @param onProgress told while it waits for a connection that others get on, and of the answer
    * @throws RemoteStoreError, StoreClosedError, or the reason of the signal
    */
   async run<T extends object>(
     what: string,
     signal: AbortSignal | undefined,
     call: (options: CallOptions) => Promise<T>,
+    onProgress?: OnProgress,
   ): Promise<T> {
     if (this.#closed) throw new StoreClosedError();
-    const release = await this.#connection(signal);
+    const release = await this.traffic.wait(this.#connection(signal), onProgress);
     let body: Readable | undefined;
     try {
       // The SDK looks for credentials without listening to the signal.
       const answer = await untilAborted(call(signal ? { abortSignal: signal } : {}), signal, discard);
       body = bodyOf(answer);
+      if (onProgress) this.traffic.tell(onProgress);
       return answer;
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
+      if (onProgress && answerOf(error).status !== undefined) this.traffic.tell(onProgress);
       throw this.explain(what, error);
     } finally {
       if (body && !body.closed) body.once('close', release);
@@ -107,9 +113,12 @@ export class Bucket {
   }
 
   /** The size of an object; undefined when there is none. */
-  async sizeAt(key: string, signal: AbortSignal | undefined): Promise<number | undefined> {
-    const found = await this.#find(`HEAD ${key}`, signal, (options) =>
-      this.client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }), options),
+  async sizeAt(key: string, signal: AbortSignal | undefined, onProgress?: OnProgress): Promise<number | undefined> {
+    const found = await this.#find(
+      `HEAD ${key}`,
+      signal,
+      (options) => this.client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }), options),
+      onProgress,
     );
     return found?.ContentLength;
   }
@@ -173,9 +182,10 @@ export class Bucket {
     what: string,
     signal: AbortSignal | undefined,
     call: (options: CallOptions) => Promise<T>,
+    onProgress?: OnProgress,
   ): Promise<T | undefined> {
     try {
-      return await this.run(what, signal, call);
+      return await this.run(what, signal, call, onProgress);
     } catch (error) {
       if (isMissing(error) || answerOf(error).status === 416) return undefined;
       if (this.#forbiddenIsMissing && answerOf(error).status === 403) return undefined;

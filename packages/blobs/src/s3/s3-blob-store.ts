@@ -9,6 +9,7 @@ import type {
   OperationOptions,
   ReadOptions,
   SizeLookup,
+  WriteOptions,
 } from '../blob-store.js';
 import { BufferReader, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
@@ -22,6 +23,7 @@ import { ConditionalWrites } from './conditional-writes.js';
 import { deleteObject } from './delete-object.js';
 import { ObjectKeys } from './object-keys.js';
 import type { ResolvedS3Options } from './options.js';
+import type { OnProgress } from './traffic.js';
 import { type PartsContext, UploadInParts } from './upload-in-parts.js';
 
 /** Uploads that wait for memory, at most. */
@@ -90,20 +92,20 @@ export class S3BlobStore implements BlobStore, SizeLookup {
   }
 
   /** Bytes in memory are sent at once; before a stream the store is asked whether it has the blob. */
-  async write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
+  async write(digest: Digest, source: BlobSource, options?: WriteOptions): Promise<void> {
     this.#checkUsable(options);
     const signal = options?.signal;
     if (source instanceof Uint8Array) {
       checkBytes(digest, source);
-      return this.#put(digest, source, signal);
+      return this.#put(digest, source, options);
     }
-    if (await this.#has(digest, signal)) return;
-    if (digest.size > this.#parts.partBytes) return this.#putInParts(digest, source, signal);
-    const release = await this.#memory.take(digest.size, signal);
+    if (await this.#has(digest, signal, options?.onProgress)) return;
+    if (digest.size > this.#parts.partBytes) return this.#putInParts(digest, source, options);
+    const release = await this.#bucket.traffic.wait(this.#memory.take(digest.size, signal), options?.onProgress);
     try {
       const bytes = await collectSource(source, digest.size, signal);
       checkBytes(digest, bytes);
-      await this.#put(digest, bytes, signal);
+      await this.#put(digest, bytes, options);
     } finally {
       release();
     }
@@ -123,8 +125,8 @@ export class S3BlobStore implements BlobStore, SizeLookup {
     await Promise.all(this.#discarding);
   }
 
-  async #has(digest: Digest, signal: AbortSignal | undefined): Promise<boolean> {
-    return (await this.#bucket.sizeAt(this.#keys.blob(digest), signal)) === digest.size;
+  async #has(digest: Digest, signal: AbortSignal | undefined, onProgress?: OnProgress): Promise<boolean> {
+    return (await this.#bucket.sizeAt(this.#keys.blob(digest), signal, onProgress)) === digest.size;
   }
 
   /** Undefined also when there is an object of another size. */
@@ -155,20 +157,23 @@ export class S3BlobStore implements BlobStore, SizeLookup {
     });
   }
 
-  async #put(digest: Digest, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+  async #put(digest: Digest, bytes: Uint8Array, { signal, onProgress }: WriteOptions = {}): Promise<void> {
     const key = this.#keys.blob(digest);
-    const { bucket, client, encryption } = this.#bucket;
+    const { bucket, client, encryption, traffic } = this.#bucket;
     const input = { Bucket: bucket, Key: key, Body: bytes, ContentLength: bytes.length, ...encryption };
     await this.#conditional.run(key, digest.size, signal, (IfNoneMatch) =>
-      this.#bucket.run(`PUT ${key}`, signal, (options) =>
-        client.send(new PutObjectCommand({ ...input, IfNoneMatch }), options),
+      this.#bucket.run(
+        `PUT ${key}`,
+        signal,
+        (options) => client.send(traffic.watched(new PutObjectCommand({ ...input, IfNoneMatch }), onProgress), options),
+        onProgress,
       ),
     );
   }
 
-  async #putInParts(digest: Digest, source: BlobSource, signal: AbortSignal | undefined): Promise<void> {
-    const upload = new UploadInParts(this.#parts, this.#keys.blob(digest), digest);
-    const sending = upload.send(source, signal);
+  async #putInParts(digest: Digest, source: BlobSource, options: WriteOptions | undefined): Promise<void> {
+    const upload = new UploadInParts(this.#parts, this.#keys.blob(digest), digest, options?.onProgress);
+    const sending = upload.send(source, options?.signal);
     this.#uploads.set(upload, sending);
     let isObject = false;
     try {

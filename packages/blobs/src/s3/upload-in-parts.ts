@@ -13,6 +13,7 @@ import type { Bucket } from './bucket.js';
 import type { ByteBudget } from './byte-budget.js';
 import type { ConditionalWrites } from './conditional-writes.js';
 import { isMissing } from './s3-failure.js';
+import type { OnProgress } from './traffic.js';
 import { untilAborted } from './until-aborted.js';
 
 const MIB = 1024 * 1024;
@@ -41,6 +42,7 @@ export class UploadInParts {
   readonly #key: string;
   readonly #digest: Digest;
   readonly #partBytes: number;
+  readonly #onProgress: OnProgress | undefined;
   readonly #stop = new AbortController();
   readonly #etags: string[] = [];
   readonly #sending = new Set<Promise<void>>();
@@ -49,8 +51,9 @@ export class UploadInParts {
   #part: Part | undefined;
   #count = 0;
 
-  constructor(context: PartsContext, key: string, digest: Digest) {
+  constructor(context: PartsContext, key: string, digest: Digest, onProgress: OnProgress | undefined) {
     this.#context = context;
+    this.#onProgress = onProgress;
     // Every part that is on its way listens: that is no leak.
     setMaxListeners(0, this.#stop.signal);
     this.#key = key;
@@ -114,8 +117,11 @@ export class UploadInParts {
     const { bucket } = this.#context;
     const input = { Bucket: bucket.bucket, Key: this.#key, ...bucket.encryption };
     // Not to be aborted: whoever begins it has to know its name, to end it.
-    const { UploadId: id } = await bucket.run(`begin ${this.#key}`, undefined, (options) =>
-      bucket.client.send(new CreateMultipartUploadCommand(input), options),
+    const { UploadId: id } = await bucket.run(
+      `begin ${this.#key}`,
+      undefined,
+      (options) => bucket.client.send(new CreateMultipartUploadCommand(input), options),
+      this.#onProgress,
     );
     if (!id) throw bucket.failure('invalid', `begin ${this.#key}: the upload has no name`);
     return id;
@@ -142,11 +148,11 @@ export class UploadInParts {
   }
 
   async #newPart(): Promise<Part> {
-    const { memory, parallelParts } = this.#context;
+    const { bucket, memory, parallelParts } = this.#context;
     while (this.#sending.size >= parallelParts) await Promise.race(this.#sending);
     const left = this.#digest.size - this.#count * this.#partBytes;
     const length = Math.min(this.#partBytes, left);
-    const release = await memory.take(length, this.#stop.signal);
+    const release = await bucket.traffic.wait(memory.take(length, this.#stop.signal), this.#onProgress);
     return { buffer: Buffer.allocUnsafeSlow(length), release, filled: 0 };
   }
 
@@ -171,8 +177,12 @@ export class UploadInParts {
       PartNumber: number,
       Body: buffer.subarray(0, filled),
     };
-    const { ETag: etag } = await bucket.run(`part ${number} of ${this.#key}`, this.#stop.signal, (options) =>
-      bucket.client.send(new UploadPartCommand(input), options),
+    const onProgress = this.#onProgress;
+    const { ETag: etag } = await bucket.run(
+      `part ${number} of ${this.#key}`,
+      this.#stop.signal,
+      (options) => bucket.client.send(bucket.traffic.watched(new UploadPartCommand(input), onProgress), options),
+      onProgress,
     );
     if (etag === undefined) throw bucket.failure('invalid', `part ${number} of ${this.#key} has no tag`);
     this.#etags[number - 1] = etag;
@@ -184,8 +194,11 @@ export class UploadInParts {
     const Parts = this.#etags.map((ETag, i) => ({ ETag, PartNumber: i + 1 }));
     const input = { Bucket: bucket.bucket, Key: this.#key, UploadId: this.#id, MultipartUpload: { Parts } };
     return conditional.run(this.#key, this.#digest.size, signal, (IfNoneMatch) =>
-      bucket.run(`complete ${this.#key}`, signal, (options) =>
-        bucket.client.send(new CompleteMultipartUploadCommand({ ...input, IfNoneMatch }), options),
+      bucket.run(
+        `complete ${this.#key}`,
+        signal,
+        (options) => bucket.client.send(new CompleteMultipartUploadCommand({ ...input, IfNoneMatch }), options),
+        this.#onProgress,
       ),
     );
   }

@@ -9,19 +9,22 @@ import { blobOf } from './content.js';
 const [directory = '', round = '0'] = process.argv.slice(2);
 const WRITERS = 4;
 
+/** Waits until the system has it: what this process keeps for a reader that is slow would be lost with it. */
+const say = (line: string) => new Promise<void>((resolve) => void process.stdout.write(`${line}\n`, () => resolve()));
+
 const queue = await WriteBehindQueue.open({ directory: join(directory, 'queue') });
 let sent = 0;
 queue.start([
   {
     tier: 'far',
     sendBlob: async (digest) => {
-      process.stdout.write(`sent ${digest}\n`);
+      await say(`sent ${digest}`);
       // Every other one takes its time, so that kills come in the middle of writes.
       if (sent++ % 2 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
       return true;
     },
     sendActionResult: async (key) => {
-      process.stdout.write(`sent ${key}\n`);
+      await say(`sent ${key}`);
       return true;
     },
   },
@@ -31,10 +34,10 @@ async function write(writer: number): Promise<void> {
   for (let i = 0; ; i++) {
     const { digest } = blobOf(10, `${round}/${writer}/${i}`);
     await queue.blob('far', digest);
-    process.stdout.write(`kept ${digest}\n`);
+    await say(`kept ${digest}`);
     const key = `${round}-${writer}-${i}`;
     await queue.actionResult('far', key);
-    process.stdout.write(`kept ${key}\n`);
+    await say(`kept ${key}`);
   }
 }
 

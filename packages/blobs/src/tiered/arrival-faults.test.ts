@@ -89,6 +89,22 @@ describe('a wrong delivery', () => {
     expect(wrong.blobs.openReaders + right.blobs.openReaders).toBe(0);
   });
 
+  it('is not blamed on a tier that only had the rest of it', async () => {
+    const [page, right] = [tierOf('page'), tierOf('right')];
+    const { store } = await tieredOver([page, right]);
+    for (const { blobs } of [page, right]) await blobs.write(large.digest, large.bytes);
+    page.blobs.tamper = () => Buffer.from('<title>Sign in</title>');
+    const open = barrier(right.blobs, 2 * MIB);
+    const [reading, waiting] = await Promise.all([store.read(large.digest), store.read(large.digest)]);
+    await reading?.next();
+    open();
+    await vi.waitFor(() => expect(right.blobs.count('read')).toBe(2));
+    expect((await bytesOf(waiting)).equals(large.bytes)).toBe(true);
+    await expect(bytesOf(reading)).rejects.toThrow(BlobDamagedError);
+    expect([...page.damaged, ...right.damaged]).toEqual([]);
+    expect(page.blobs.openReaders + right.blobs.openReaders).toBe(0);
+  });
+
   it('does not leave those waiting who got none of it, when there is nothing else', async () => {
     const wrong = tierOf('wrong');
     const { store } = await tieredOver([wrong, tierOf('empty')]);
@@ -98,6 +114,21 @@ describe('a wrong delivery', () => {
     const reader = await store.read(large.digest);
     open();
     await expect(bytesOf(reader)).rejects.toThrow('was delivered damaged');
+  });
+});
+
+describe('a tier that breaks off again and again', () => {
+  it('leaves the rest to the next one', async () => {
+    const [weak, right] = [tierOf('weak'), tierOf('right')];
+    const { store } = await tieredOver([weak, right]);
+    for (const { blobs } of [weak, right]) await blobs.write(large.digest, large.bytes);
+    let chunks = 0;
+    weak.blobs.delivery = () => {
+      if (++chunks % 2 === 0) throw weak.blobs.gone('reset');
+    };
+    expect((await bytesOf(await store.read(large.digest))).equals(large.bytes)).toBe(true);
+    expect([weak.blobs.count('read'), right.blobs.count('read')]).toEqual([2, 1]);
+    expect(weak.blobs.openReaders + right.blobs.openReaders).toBe(0);
   });
 });
 

@@ -1,3 +1,4 @@
+import type { Timers } from '@granary/resilience';
 import { type Logger, noopSpan, type Span, type Tracer } from '@granary/telemetry';
 import {
   type BlobReader,
@@ -25,6 +26,12 @@ const HELD_BACK_BYTES = CHUNK_BYTES;
 /** The end of a stored blob that stays in memory for those who are about to read it. */
 const KEPT_BYTES = 2 * CHUNK_BYTES;
 
+/** The same for a crowd, whose members are not at the same place: no more than two of them by themselves would take. */
+const KEPT_FOR_CROWD_BYTES = 16 * CHUNK_BYTES;
+
+/** What those who read along have to have before them in memory for the tier to wait for them. */
+const LEAST_AHEAD_BYTES = 4 * CHUNK_BYTES;
+
 /** What is left of a blob is fetched for later although nobody waits any more, when it is no more than this. */
 const WORTH_FINISHING_BYTES = 4 * 1024 * 1024;
 
@@ -36,6 +43,7 @@ export interface ArrivalContext {
   readonly logger: Logger;
   /** Bytes that one of the blobs that arrive now may keep in memory. */
   readonly memoryBytes: () => number;
+  readonly timers: Timers;
   /** A blob straight from a tier, for when the local store can't take it. */
   readonly passOn: (digest: Digest, options: ReadOptions | undefined) => Promise<BlobReader | undefined>;
   /** Told when a blob has come from a tier into the local store. */
@@ -63,13 +71,17 @@ export class Arrival implements WriteObserver {
   readonly #asked: OperationOptions | undefined;
   readonly #controller = new AbortController();
   readonly #waiting = new Set<() => void>();
-  /** Tiers that don't have the blob, can't be reached, or delivered something else. */
+  /** In the order in which they are asked for this blob. */
+  #tiers: readonly TierAccess[];
+  /** Those that don't have the blob, can't be reached, or delivered something else. */
   readonly #excluded = new Set<TierAccess>();
   #state: ArrivalState = 'asking';
   #failure: unknown;
   #growing: GrowingBlob | undefined;
   #verified = false;
   #followers = 0;
+  /** What the follower who is before all others wants next. */
+  #furthest = 0;
   /** Counts the times that what came turned out wrong, or could not be stored: those who got some of it can't go on. */
   #generation = 0;
   #resumes = 0;
@@ -81,6 +93,7 @@ export class Arrival implements WriteObserver {
   constructor(digest: Digest, context: ArrivalContext, asked: OperationOptions | undefined) {
     this.digest = digest;
     this.#context = context;
+    this.#tiers = context.tiers;
     this.#asked = asked;
   }
 
@@ -147,10 +160,18 @@ export class Arrival implements WriteObserver {
       if (this.#state === 'absent') return undefined;
       const range = readRange(this.digest.size, options);
       reader = new FollowingReader(this, this.#context, range, options);
+      this.reached(range.offset);
       return reader;
     } finally {
       if (!reader) this.leave();
     }
+  }
+
+  /** A follower wants what comes from a position on. */
+  reached(position: number): void {
+    if (position <= this.#furthest) return;
+    this.#furthest = position;
+    this.#intake?.wake();
   }
 
   /** A follower has gone. */
@@ -162,7 +183,7 @@ export class Arrival implements WriteObserver {
   /** Where the bytes end that may be handed out now. */
   get readableTo(): number {
     const { size } = this.digest;
-    if (this.#verified) return size;
+    if (this.#verified || this.#state === 'stored') return size;
     return Math.min(this.#received, size - HELD_BACK_BYTES);
   }
 
@@ -231,7 +252,7 @@ export class Arrival implements WriteObserver {
         const source = { [Symbol.asyncIterator]: begin };
         await local.write(this.digest, source, { signal, span: this.#asked?.span, observer: this });
         this.#context.onStored(this.digest, intake.sources.at(-1) ?? delivery.from);
-        intake.chunks.trim(KEPT_BYTES, this.digest.size);
+        intake.chunks.trim(this.#isCrowd ? KEPT_FOR_CROWD_BYTES : KEPT_BYTES, this.digest.size);
         return 'stored';
       } catch (error) {
         this.#growing = undefined;
@@ -258,6 +279,8 @@ export class Arrival implements WriteObserver {
     return new Intake(first, {
       size: this.digest.size,
       memoryBytes: this.#context.memoryBytes,
+      isFarAhead: (received) => this.#isFarAhead(received),
+      timers: this.#context.timers,
       resume: (received, brokenOff, failure) => this.#resume(received, brokenOff, failure),
       onNews: () => this.#wakeAll(),
     });
@@ -267,14 +290,17 @@ export class Arrival implements WriteObserver {
   #disown(reason: unknown): void {
     this.#failure = reason;
     this.#generation++;
+    this.#furthest = 0;
     this.#wakeAll();
   }
 
-  /** Goes on where a delivery broke off. */
+  /** Goes on where a delivery broke off: with the others first, unless it was the first time. */
   async #resume(received: number, { from }: Delivery, failure: unknown): Promise<Delivery> {
     if (this.#controller.signal.aborted) throw failure;
     this.#context.logger.debug('{Digest} broke off on {Tier}', String(this.digest), from.name, failure);
-    const next = this.#resumes++ < MOST_RESUMES ? await this.#open(received) : undefined;
+    const isAccident = this.#resumes++ === 0;
+    if (!isAccident) this.#tiers = [...this.#tiers.filter((tier) => tier !== from), from];
+    const next = this.#resumes <= MOST_RESUMES ? await this.#open(received) : undefined;
     if (!next) throw from.unavailable(failure);
     return next;
   }
@@ -282,7 +308,7 @@ export class Arrival implements WriteObserver {
   /** Asks the tiers in turn for the blob from an offset. */
   async #open(offset: number): Promise<Delivery | undefined> {
     let failure: unknown;
-    for (const tier of this.#context.tiers) {
+    for (const tier of this.#tiers) {
       if (this.#excluded.has(tier)) continue;
       const span = this.#startSpan(tier, offset);
       try {
@@ -325,12 +351,35 @@ export class Arrival implements WriteObserver {
     });
   }
 
+  /**
+   * A blob of one tier is that tier's fault. Of one that was put together nobody knows whose it is: all but the last have
+   * broken off besides, which their breakers know, and the last is asked for all of it.
+   */
   #blame(sources: readonly TierAccess[], error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    for (const tier of new Set(sources)) {
-      this.#excluded.add(tier);
-      tier.damaged(this.digest, reason);
+    const tiers = new Set(sources);
+    const last = sources.at(-1);
+    if (last && tiers.size > 1) {
+      tiers.delete(last);
+      for (const tier of tiers) this.#excluded.add(tier);
+      this.#excluded.delete(last);
+    } else if (last) {
+      this.#excluded.add(last);
+      last.damaged(this.digest, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  get #isCrowd(): boolean {
+    return this.#followers > 1;
+  }
+
+  /**
+   * Whether a crowd has enough in memory. What comes faster than it can be sent on would be gone from there when its
+   * turn comes, and each would have to read it from the disk.
+   */
+  #isFarAhead(received: number): boolean {
+    if (!this.#isCrowd) return false;
+    const ahead = this.#context.memoryBytes() / 2;
+    return ahead >= LEAST_AHEAD_BYTES && received - this.#furthest > ahead;
   }
 
   #isWorthFinishing(): boolean {

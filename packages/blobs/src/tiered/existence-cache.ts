@@ -45,7 +45,10 @@ export class ExistenceCache {
   /** Those of the digests that are not known to be there, in their order. */
   unknown(digests: readonly Digest[]): Digest[] {
     this.#age();
-    return digests.filter((digest) => !isIn(this.#young, digest) && !isIn(this.#old, digest));
+    const [young, old] = [this.#young, this.#old];
+    const unknown: Digest[] = [];
+    for (const digest of digests) if (!isIn(young, digest) && !isIn(old, digest)) unknown.push(digest);
+    return unknown;
   }
 
   /** Remembers that the blob is there, as of now. */

@@ -107,6 +107,7 @@ export class FollowingReader implements BlobReader {
     this.#generation = generation;
     this.#position += chunk.length;
     this.#isShared = isShared;
+    this.#arrival.reached(this.#position);
     return chunk;
   }
 

@@ -1,3 +1,4 @@
+import { ManualTime } from '@granary/resilience/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { BlobReader, BlobSource, WriteOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
@@ -52,11 +53,12 @@ async function arriving(size: number) {
     close: async () => {},
   };
   const local = new StuckStore({ maxBytes: 64 * MIB });
-  const store = new TieredBlobStore({ local, tiers: [tier] });
+  const time = new ManualTime();
+  const store = new TieredBlobStore({ local, tiers: [tier], timers: time });
   opened.push(store);
   const { bytes, digest } = blobOf(size);
   await blobs.write(digest, bytes);
-  return { store, local, bytes, digest, delivered: () => delivered };
+  return { store, local, bytes, digest, time, delivered: () => delivered };
 }
 
 async function bytesOf(reader: BlobReader): Promise<Buffer> {
@@ -95,5 +97,69 @@ describe('a blob that arrives while the local store is busy', () => {
     await aside.close();
     local.go();
     for (const reader of readers) expect((await bytesOf(reader)).equals(bytes.subarray(CHUNK))).toBe(true);
+  });
+});
+
+const settled = async () => {
+  for (let i = 0; i < 300; i++) await turn();
+};
+
+describe('a blob that arrives faster than a crowd can take it', () => {
+  it('is handed out from memory that all share, up to its end', async () => {
+    const { store, local, bytes, digest, delivered } = await arriving(20 * MIB);
+    local.go();
+    const readers = (await Promise.all([1, 2, 3].map(() => store.read(digest)))) as BlobReader[];
+    for (let position = 0; position < bytes.length; position += CHUNK) {
+      const chunks: Buffer[] = [];
+      for (const reader of readers) chunks.push((await reader.next()) as Buffer);
+      expect([position, ...chunks.map(({ buffer }) => buffer === chunks[0]?.buffer)]).toEqual([
+        position,
+        true,
+        true,
+        true,
+      ]);
+      expect(chunks[0]?.equals(bytes.subarray(position, position + CHUNK))).toBe(true);
+      await turn();
+      expect(delivered()).toBeLessThan(position + 6 * MIB);
+    }
+    for (const reader of readers) expect(await reader.next()).toBeUndefined();
+  });
+
+  it('waits as long as the first of them has enough before him, and no longer than its patience', async () => {
+    const { store, local, digest, time, delivered } = await arriving(20 * MIB);
+    local.go();
+    const [first, second] = (await Promise.all([1, 2].map(() => store.read(digest)))) as [BlobReader, BlobReader];
+    await settled();
+    const before = delivered();
+    expect(before).toBeGreaterThan(3 * MIB);
+    expect(before).toBeLessThan(5 * MIB);
+    await time.advance(99);
+    expect(delivered()).toBe(before);
+    await time.advance(1);
+    expect(delivered()).toBe(before + CHUNK);
+    for (let i = 0; i < 8; i++) await first.next();
+    await settled();
+    expect(delivered()).toBe(before + 8 * CHUNK);
+    expect(time.pending).toBe(1);
+    // Who is alone gains nothing from waiting.
+    await first.close();
+    await time.advance(100);
+    await settled();
+    expect(delivered()).toBeGreaterThanOrEqual(20 * MIB - CHUNK);
+    expect(time.pending).toBe(0);
+    await second.close();
+  });
+
+  it('is not held up by those who are behind another one', async () => {
+    const { store, local, digest, delivered } = await arriving(20 * MIB);
+    local.go();
+    const [start, end] = (await Promise.all([store.read(digest), store.read(digest, { offset: 20 * MIB - 1000 })])) as [
+      BlobReader,
+      BlobReader,
+    ];
+    expect((await end.next())?.length).toBe(1000);
+    expect(delivered()).toBe(20 * MIB);
+    await start.close();
+    await end.close();
   });
 });

@@ -1,7 +1,11 @@
+import type { Timers } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
 import { type BlobReader, CHUNK_HEADROOM } from '../blob-store.js';
 import { ArrivedChunks } from './arrived-chunks.js';
 import type { TierAccess } from './tier-access.js';
+
+/** How long the next chunk waits at most while nobody wants it: a crowd that stands still holds no tier up for long. */
+const PATIENCE_MS = 100;
 
 /** A blob on its way from one tier. */
 export interface Delivery {
@@ -14,6 +18,9 @@ export interface IntakeOptions {
   readonly size: number;
   /** Bytes that may be in memory now, for the store that takes them and for readers. */
   readonly memoryBytes: () => number;
+  /** Whether all who read along have so much before them that more would only push it out of the memory. */
+  readonly isFarAhead: (received: number) => boolean;
+  readonly timers: Timers;
   /** The delivery that goes on where one broke off; rejects when there is none. */
   readonly resume: (received: number, brokenOff: Delivery, failure: unknown) => Promise<Delivery>;
   /** Told when there are more bytes. */
@@ -71,6 +78,11 @@ export class Intake {
     }
   }
 
+  /** Looks again whether the next chunk is wanted. */
+  wake(): void {
+    this.#onRoom?.();
+  }
+
   /** Ends it, whatever is under way. Not waited for: what hangs would hold up everybody. */
   close(): void {
     if (this.#closed) return;
@@ -108,6 +120,7 @@ export class Intake {
     try {
       for (;;) {
         await this.#room();
+        if (this.#options.isFarAhead(this.chunks.end)) await this.#patience();
         if (this.#closed) return undefined;
         const chunk = await reader.next();
         if (!chunk || this.#closed) break;
@@ -134,6 +147,22 @@ export class Intake {
         this.#onRoom = resolve;
       });
     }
+  }
+
+  /** Waits until somebody wants more, or long enough. */
+  async #patience(): Promise<void> {
+    const { timers, isFarAhead } = this.#options;
+    let isOver = false;
+    const timer = timers.setTimeout(() => {
+      isOver = true;
+      this.#onRoom?.();
+    }, PATIENCE_MS);
+    while (!isOver && !this.#closed && isFarAhead(this.chunks.end)) {
+      await new Promise<void>((resolve) => {
+        this.#onRoom = resolve;
+      });
+    }
+    timers.clearTimeout(timer);
   }
 }
 

@@ -103,6 +103,30 @@ describe('what is not here', () => {
     }
   });
 
+  it('has the size that a tier says, and is no miss while one that is required can not say it', async () => {
+    const { bytes, digest } = blobOf(10);
+    const [first, second] = [tierOf('first', 'read-through', true), tierOf('second')];
+    const asked: unknown[] = [];
+    const sizes = {
+      sizeOf: (_: unknown, __: unknown, options: unknown) => {
+        asked.push(options);
+        throw new Error('gone');
+      },
+    };
+    const { store } = await tieredOver([
+      { ...first, sizes },
+      { ...second, sizes: second.blobs },
+    ]);
+    const options = { via: ['another'] };
+    await expect(store.sizeOf('sha256', digest.bytes, options)).rejects.toThrow(TierUnavailableError);
+    await second.blobs.write(digest, bytes);
+    expect(await store.sizeOf('sha256', digest.bytes, options)).toBe(10);
+    expect(asked).toEqual([options, options]);
+    const signal = AbortSignal.abort(new Error('left'));
+    await expect(store.sizeOf('sha256', digest.bytes, { signal })).rejects.toThrow('gone');
+    expect(asked).toHaveLength(3);
+  });
+
   it.each([10, 3 * MIB])('is fetched once, however many ask, %i bytes', async (size) => {
     const tier = tierOf('tier');
     const { store } = await tieredOver([tier]);

@@ -1,4 +1,4 @@
-import { Flight, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
+import { coarseTimers, Flight, isQueueFull, SemaphoreThrottle, type Timers } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import {
   type BlobReader,
@@ -51,6 +51,8 @@ export interface TieredBlobStoreOptions {
   readonly writeBehind?: WriteBehind | undefined;
   /** Large blobs that arrive from tiers at once; more wait. Default 256. */
   readonly maxArrivals?: number | undefined;
+  /** Default: timers that all timeouts share, at most 10 ms late. */
+  readonly timers?: Timers | undefined;
   readonly tracer?: Tracer | undefined;
   readonly logger?: Logger | undefined;
 }
@@ -74,6 +76,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   readonly #logger: Logger;
   readonly #arrivals = new Map<string, Arrival>();
   readonly #throttle: SemaphoreThrottle;
+  readonly #timers: Timers;
   readonly #flights = new Map<string, Flight<Buffer | undefined>>();
   readonly #background = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
@@ -86,6 +89,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     this.#sizes = options.sizes ?? ('sizeOf' in local ? (local as BlobStore & SizeLookup) : undefined);
     this.#tracer = tracer;
     this.#logger = logger;
+    this.#timers = options.timers ?? coarseTimers;
     this.#throttle = new SemaphoreThrottle(maxArrivals, { maxQueue: MOST_WAITING_ARRIVALS });
     this.tiers = tiers.flatMap((tier) =>
       tier.blobs ? [new TierAccess(tier, tier.blobs, new ExistenceCache(options.existence))] : [],
@@ -110,18 +114,24 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     return missing.length === 0 ? missing : this.#askTiers(missing, options);
   }
 
-  async sizeOf(fn: DigestFunction, hash: Uint8Array): Promise<number | undefined> {
+  /** @throws TierUnavailableError when no tier has the blob, and one that is required can't be asked */
+  async sizeOf(fn: DigestFunction, hash: Uint8Array, options?: OperationOptions): Promise<number | undefined> {
     this.#assertOpen();
-    const here = await this.#sizes?.sizeOf(fn, hash);
+    const here = await this.#sizes?.sizeOf(fn, hash, options);
     if (here !== undefined) return here;
-    for (const { tier } of this.tiers) {
+    let failure: unknown;
+    for (const access of this.tiers) {
+      const { tier } = access;
       try {
-        const size = await tier.sizes?.sizeOf(fn, hash);
+        const size = await tier.sizes?.sizeOf(fn, hash, options);
         if (size !== undefined) return size;
       } catch (error) {
+        if (options?.signal?.aborted) throw error;
+        if (tier.required) failure ??= access.unavailable(error);
         this.#logger.debug('{Tier} did not say a size', tier.name, error);
       }
     }
+    if (failure !== undefined) throw failure;
     return undefined;
   }
 
@@ -237,6 +247,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
         tracer: this.#tracer,
         logger: this.#logger,
         memoryBytes: () => Math.max(LEAST_ARRIVING_BYTES, ARRIVING_BYTES / Math.max(2, this.#arrivals.size)),
+        timers: this.#timers,
         passOn: (wanted, range) => this.#passOn(wanted, range),
         onStored: (stored, from) => this.writes.found(stored, from),
       },

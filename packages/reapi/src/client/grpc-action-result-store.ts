@@ -110,13 +110,13 @@ export class GrpcActionResultStore implements ActionResultStore {
   #action(key: string): Action {
     const [fn = '', hash = '', ...rest] = key.split('/');
     if (!isDigestFunction(fn)) throw new RangeError('this is no key of an action result');
-    const digest = Digest.parse(fn, hash, ACTION_SIZE);
+    const actionDigest = Digest.parse(fn, hash, ACTION_SIZE);
     const own = rest.join('/');
     const { instance } = this.#peer;
     return {
       digestFunction: fn,
       instanceName: instance && own ? `${instance}/${own}` : instance || own,
-      actionDigest: { hash, sizeBytes: ACTION_SIZE, digest },
+      actionDigest,
     };
   }
 

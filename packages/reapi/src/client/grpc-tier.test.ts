@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { DIGEST_FUNCTIONS, MemoryActionResultStore, MemoryBlobStore } from '@granary/blobs';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../../cache/src/redis/testing/free-port.js';
 import { DigestFunction_Value as DigestFunction } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { createRemoteCache } from '../grpc/remote-cache.js';
 import { digestOf } from '../grpc/testing/loopback-cache.js';
@@ -70,11 +71,7 @@ describe('a tier', () => {
   });
 
   it('says that a peer is not there, and finds it when it is back', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, 'close');
+    const port = await freePort();
     const tier = use(testTier(`127.0.0.1:${port}`));
     await expect(tier.blobs.get(digestOf('a'))).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
     await expect(tier.check(AbortSignal.timeout(5000))).rejects.toMatchObject({ kind: 'unavailable' });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Digest } from '@granary/blobs';
 import { type ServerReadableStream, status } from '@grpc/grpc-js';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type WriteRequest, WriteRequestSchema } from '../gen/google/bytestream/bytestream_pb.js';
 import { digestMessage, digestOf } from '../grpc/testing/loopback-cache.js';
 import { parseUploadName } from '../resource-name.js';
@@ -262,13 +262,14 @@ describe('an upload', () => {
           answer(null, writeResponse(CONTENT.length));
         },
       },
-      { timeoutMs: 100 },
+      { timeoutMs: 5000 },
     );
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldAdvanceTime: true });
+    onTestFinished(() => void vi.useRealTimers());
     const slow = async function* () {
-      yield CONTENT.subarray(0, 10);
-      const late = new Promise((resolve) => setTimeout(resolve, 250));
-      await late;
-      yield CONTENT.subarray(10);
+      yield CONTENT.subarray(0, MIB / 2);
+      await vi.advanceTimersByTimeAsync(12_000);
+      yield CONTENT.subarray(MIB / 2);
     };
     await blobs.write(digestOf(CONTENT), slow());
   });

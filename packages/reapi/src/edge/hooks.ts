@@ -36,15 +36,15 @@ export interface RequestRecord {
   readonly durationMs: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** Address of the peer, without secrets. */
-  readonly peer: string;
+  /** Address and port of the peer. Like `subject` only where {@link EdgeHooks.wantsDetails}. */
+  readonly peer?: string | undefined;
   /** What was asked for: a resource name, an action digest, a count of digests. */
   readonly subject?: string | undefined;
   /** The error behind a failure that is ours, for the log. */
   readonly error?: unknown;
   /**
    * The request's trace and its span in it, in hexadecimal digits. Undefined where there is none, and of a trace that isn't
-   * recorded unless {@link EdgeHooks.wantsSubject}.
+   * recorded unless {@link EdgeHooks.wantsDetails}.
    */
   readonly traceId?: string | undefined;
   readonly spanId?: string | undefined;
@@ -66,6 +66,6 @@ export interface EdgeHooks {
   readonly allows?: (credentials: Credentials, right: Right) => MaybePromise<boolean>;
   /** Told of every finished request; what it throws is dropped. */
   readonly onRequest?: (record: RequestRecord) => void;
-  /** Whether records are wanted with all that a log shows, such as their `subject`; asked for each request, so that it can follow the log level. */
-  readonly wantsSubject?: () => boolean;
+  /** Whether records are wanted with all that a log shows, their `peer` and `subject`; asked for each request, so that it can follow the log level. */
+  readonly wantsDetails?: () => boolean;
 }

@@ -33,10 +33,11 @@ export function actionCacheEndpoints({ edge, actionCache, blobs, digests, limits
       checkInstanceName(request.instanceName);
       const fn = digests.require(request.digestFunction);
       const action = requireDigest(request.actionDigest, 'action_digest');
-      if (call.wantsSubject) call.subject = action.toString();
+      if (call.wantsDetails) call.subject = action.toString();
       const { options } = call;
       const answer = (result: Buffer | undefined) => {
-        if (!result) throw noResult(action);
+        // One that came over HTTP may be larger than what a client of gRPC takes.
+        if (!result || result.length > limits.maxMessageBytes) throw noResult(action);
         const wanted = wantedInline(request);
         return wanted ? inlineOutputs(blobs, result, fn, wanted, limits.maxMessageBytes, options) : result;
       };
@@ -48,10 +49,14 @@ export function actionCacheEndpoints({ edge, actionCache, blobs, digests, limits
       checkInstanceName(request.instanceName);
       digests.require(request.digestFunction);
       const action = requireDigest(request.actionDigest, 'action_digest');
-      if (call.wantsSubject) call.subject = action.toString();
-      if (!request.actionResult) throw invalidRequest('the request has no action_result');
-      await actionCache.update(request.instanceName, action, request.actionResult, call.options);
-      return request.actionResult;
+      if (call.wantsDetails) call.subject = action.toString();
+      const { actionResult } = request;
+      if (!actionResult) throw invalidRequest('the request has no action_result');
+      const { maxActionResultBytes } = limits;
+      if (actionResult.length > maxActionResultBytes)
+        throw invalidRequest(`a result of ${actionResult.length} bytes is over the limit of ${maxActionResultBytes}`);
+      await actionCache.update(request.instanceName, action, actionResult, call.options);
+      return actionResult;
     }),
   ];
 }

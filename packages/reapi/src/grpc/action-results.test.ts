@@ -190,8 +190,33 @@ describe('action results', () => {
     });
 
     it('counts a value as a miss that is no action result, as HTTP clients may leave', async () => {
-      await loopback.cache.actionCache.put('', digestOf('an action'), Buffer.from('opaque bytes of ccache'));
+      const leave = () =>
+        loopback.cache.actionCache.put('', digestOf('an action'), Buffer.from('opaque bytes of ccache'));
+      await leave();
       await isMiss(get());
+      await start({ ac: { completenessCheck: false } });
+      await leave();
+      await isMiss(get());
+      await isMiss(get({ inlineStdout: true }));
+    });
+
+    it('leaves a result as it is, though asked to inline, that only a lenient reader understands', async () => {
+      // The exit code, which is a number, as a text of one character.
+      const odd = Buffer.from([(4 << 3) | 2, 1, 0xff]);
+      await loopback.cache.actionCache.put('', digestOf('an action'), odd);
+      const request = toBinary(
+        getActionResult.input,
+        create(getActionResult.input, { actionDigest, inlineStdout: true }),
+      );
+      expect(await loopback.client.raw(getActionResult, Buffer.from(request))).toEqual(odd);
+    });
+
+    it('counts a result as a miss that is too large for a message', async () => {
+      await start({ limits: { maxMessageBytes: 2000, maxBatchTotalBytes: 1000 } });
+      const large = toBinary(ActionResultSchema, create(ActionResultSchema, { stdoutRaw: Buffer.alloc(2000) }));
+      await loopback.cache.actionCache.put('', digestOf('an action'), Buffer.from(large));
+      await isMiss(get());
+      await isMiss(get({ inlineStdout: true }));
     });
 
     it('answers from a store that takes its time', async () => {
@@ -293,6 +318,15 @@ describe('action results', () => {
       const call = loopback.client.unary(updateActionResult, { actionDigest, actionResult: {}, ...fields } as never);
       await expect(call).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
       await isMiss(get());
+    });
+
+    it('is refused with INVALID_ARGUMENT when the result is over the limit', async () => {
+      const maxActionResultBytes = toBinary(ActionResultSchema, create(ActionResultSchema, { exitCode: 300 })).length;
+      await start({ limits: { maxActionResultBytes } });
+      await put({ exitCode: 300 });
+      const details = 'a result of 4 bytes is over the limit of 3';
+      await expect(put({ exitCode: 70_000 })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT, details });
+      expect((await get()).exitCode).toBe(300);
     });
 
     it('is refused with INVALID_ARGUMENT when the result is no message at all', async () => {

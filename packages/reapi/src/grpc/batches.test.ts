@@ -54,7 +54,10 @@ describe('batches of blobs', () => {
 
     it('refuses a request with a malformed digest, and says what is wrong with it', async () => {
       const call = loopback.client.unary(findMissingBlobs, { blobDigests: [{ hash: 'ABC', sizeBytes: 3n }] });
-      await expect(call).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+      await expect(call).rejects.toMatchObject({
+        code: status.INVALID_ARGUMENT,
+        details: 'a sha256 hash has 64 hexadecimal digits, not 3',
+      });
     });
 
     it('refuses more digests than the limit', async () => {
@@ -95,6 +98,17 @@ describe('batches of blobs', () => {
       );
     });
 
+    it('(1) says of each blob what is wrong where none is right', async () => {
+      const malformed = [
+        { digest: { hash: 'xyz', sizeBytes: 1n }, data: Buffer.from('x') },
+        { data: Buffer.from('y') },
+      ];
+      expect((await update(malformed as never)).map(({ status: each }) => each?.message)).toEqual([
+        'a sha256 hash has 64 hexadecimal digits, not 3',
+        'a sha256 hash has 64 hexadecimal digits, not 0',
+      ]);
+    });
+
     it('takes the same blob twice', async () => {
       expect(codes(await update([blob('twice'), blob('twice'), blob('twice')]))).toEqual([0, 0, 0]);
       expect(await missing('twice')).toEqual([]);
@@ -111,6 +125,21 @@ describe('batches of blobs', () => {
       const more = randomBytes(DEFAULT_TOTAL / 2);
       const responses = await update([data, more].map((bytes) => ({ digest: digestMessage(bytes), data: bytes })));
       expect(codes(responses)).toEqual([0, 0]);
+    });
+
+    it('(3) takes the advertised total in small blobs, whose digests bring the message over its limit', async () => {
+      const blobs = Array.from({ length: DEFAULT_TOTAL / 4032 }, (_, i) => Buffer.alloc(4032, `${i} `));
+      const responses = await update(blobs.map((data) => ({ digest: digestMessage(data), data })));
+      expect(new Set(codes(responses))).toEqual(new Set([0]));
+    });
+
+    it('(3) says of a batch that is far over the total which limit that is', async () => {
+      const data = Buffer.alloc(6 * MIB);
+      const call = update([{ digest: digestMessage(data), data }]);
+      await expect(call).rejects.toMatchObject({
+        code: status.INVALID_ARGUMENT,
+        details: expect.stringContaining('max_batch_total_size_bytes'),
+      });
     });
 
     it('(3) refuses the whole call with one byte more', async () => {
@@ -210,6 +239,18 @@ describe('batches of blobs', () => {
       const { responses } = await loopback.client.unary(batchReadBlobs, { digests });
       expect(codes(responses)).toEqual([0, status.INVALID_ARGUMENT, status.INVALID_ARGUMENT]);
       expect(responses[1]?.digest?.hash).toBe(upper);
+      const short = await loopback.client.unary(batchReadBlobs, {
+        digests: [{ hash: 'xyz' }, digestMessage('one'), {}],
+      });
+      expect(codes(short.responses)).toEqual([status.INVALID_ARGUMENT, 0, status.INVALID_ARGUMENT]);
+    });
+
+    it('refuses the whole call with more digests than its bytes can hold', async () => {
+      const call = loopback.client.unary(batchReadBlobs, { digests: Array.from({ length: 1025 }, () => ({})) });
+      await expect(call).rejects.toMatchObject({
+        code: status.INVALID_ARGUMENT,
+        details: "1025 digests in 2050 bytes can't all have a hash of 64 hexadecimal digits",
+      });
     });
 
     it('(3) refuses blobs over the total', async () => {

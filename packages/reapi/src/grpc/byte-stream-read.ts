@@ -29,7 +29,7 @@ export function readBlob(
   call: RunningCall,
   out: OutgoingMessages,
 ): MaybePromise<Buffer | undefined> {
-  if (call.wantsSubject) call.subject = request.resourceName;
+  if (call.wantsDetails) call.subject = request.resourceName;
   const { digest, compressor } = parseBlobName(request.resourceName);
   digests.require(digest.function);
   const range = rangeOf(request, digest, compressor);

@@ -1,4 +1,4 @@
-import { BlobTooLargeError } from '@granary/blobs';
+import { BlobTooLargeError, type Digest, isStoreError, type OperationOptions } from '@granary/blobs';
 import { parseUploadName } from '../resource-name.js';
 import { encodeQueryWriteStatusResponse, encodeWriteResponse, type QueryWriteStatusRequest } from '../wire/index.js';
 import { decompressStream } from '../zstd/index.js';
@@ -21,7 +21,7 @@ export async function writeBlob(
 ): Promise<Buffer> {
   const data = await UploadData.begin(messages);
   const name = data.resourceName;
-  if (call.wantsSubject) call.subject = name;
+  if (call.wantsDetails) call.subject = name;
   const { digest, compressor } = parseUploadName(name);
   digests.require(digest.function);
   if (limits.maxBlobBytes > 0 && digest.size > limits.maxBlobBytes)
@@ -29,13 +29,26 @@ export async function writeBlob(
 
   const { options } = call;
   const early = encodeWriteResponse({ committedSize: compressor === 'identity' ? digest.size : NOT_NEEDED });
-  const missing = await blobs.findMissing([digest], options);
-  if (missing.length === 0) return early;
+  if (await isKnownToBeHere(blobs, digest, options)) return early;
 
   await blobs.write(digest, compressor === 'identity' ? data : decompressStream(data, digest.size), options);
   data.checkEnd();
   // The store may have got the blob from someone else meanwhile, and not have wanted the rest of this one.
   return data.complete ? encodeWriteResponse({ committedSize: data.received }) : early;
+}
+
+/** A tier that is gone is no reason to refuse what may be kept without it: writing tells whether it may. */
+async function isKnownToBeHere(
+  blobs: CacheParts['blobs'],
+  digest: Digest,
+  options: OperationOptions,
+): Promise<boolean> {
+  try {
+    return (await blobs.findMissing([digest], options)).length === 0;
+  } catch (error) {
+    if (isStoreError(error) && error.code === 'TIER_UNAVAILABLE') return false;
+    throw error;
+  }
 }
 
 /** `ByteStream.QueryWriteStatus`: an upload can't be taken up in its middle, so it is either done or not begun. */
@@ -44,7 +57,7 @@ export async function queryWriteStatus(
   { resourceName }: QueryWriteStatusRequest,
   call: RunningCall,
 ): Promise<Buffer> {
-  if (call.wantsSubject) call.subject = resourceName;
+  if (call.wantsDetails) call.subject = resourceName;
   const { digest } = parseUploadName(resourceName);
   digests.require(digest.function);
   const missing = await blobs.findMissing([digest], call.options);

@@ -3,7 +3,7 @@ import type { ActionCache } from '../services/action-cache.js';
 import type { DigestPolicy } from '../services/digest-policy.js';
 import type { CacheLimits } from '../services/limits.js';
 import { invalidRequest } from '../services/protocol-error.js';
-import type { RequestedDigest } from '../wire/index.js';
+import { type RequestedDigest, validDigest } from '../wire/index.js';
 import type { Edge } from './running-call.js';
 
 /** What the services of one cache share. */
@@ -18,6 +18,5 @@ export interface CacheParts {
 /** @throws ProtocolError when a request leaves it out, InvalidDigestError when it is none */
 export function requireDigest(requested: RequestedDigest | undefined, field: string): Digest {
   if (!requested) throw invalidRequest(`the request has no ${field}`);
-  if (requested.digest instanceof Error) throw requested.digest;
-  return requested.digest;
+  return validDigest(requested);
 }

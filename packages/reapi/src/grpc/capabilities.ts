@@ -30,7 +30,7 @@ export function capabilitiesEndpoints(parts: CacheParts): Endpoint[] {
   return [
     unary(parts.edge, method, (instanceName, call) => {
       checkInstanceName(instanceName);
-      if (call.wantsSubject) call.subject = instanceName;
+      if (call.wantsDetails) call.subject = instanceName;
       const mayWrite = call.allows('write');
       const answer = (allowed: boolean) => (allowed ? forWriters : forReaders);
       return isPending(mayWrite) ? mayWrite.then(answer) : answer(mayWrite);

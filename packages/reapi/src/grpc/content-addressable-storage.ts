@@ -1,7 +1,8 @@
-import { Digest, inferDigestFunction } from '@granary/blobs';
+import { Digest } from '@granary/blobs';
 import { GetTreeRequestSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { checkInstanceName } from '../resource-name.js';
 import { type BlobAnswers, readBlobs, updateBlobs } from '../services/blob-batch.js';
+import { largestRequest } from '../services/limits.js';
 import { isPending } from '../services/pending.js';
 import { invalidRequest } from '../services/protocol-error.js';
 import { treePages } from '../services/tree-pages.js';
@@ -11,10 +12,10 @@ import {
   decodeBatchReadBlobsRequest,
   decodeBatchUpdateBlobsRequest,
   decodeFindMissingBlobsRequest,
-  digestFunctionOf,
   encodeBatchUpdateBlobsResponse,
   encodeFindMissingBlobsResponse,
   encodeGetTreeResponse,
+  resolveDigestFunction,
   type WireStatus,
 } from '../wire/index.js';
 import type { CacheParts } from './cache-parts.js';
@@ -35,12 +36,14 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
     service: SERVICE,
     name: 'FindMissingBlobs',
     right: 'read',
+    maxRequestBytes: largestRequest(limits),
     decode: decodeFindMissingBlobsRequest,
   } as const;
   const batchUpdate = {
     service: SERVICE,
     name: 'BatchUpdateBlobs',
     right: 'write',
+    maxRequestBytes: largestRequest(limits),
     decode: decodeBatchUpdateBlobsRequest,
   } as const;
   const batchRead = {
@@ -58,7 +61,7 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
     unary(edge, findMissing, ({ instanceName, digestFunction, blobDigests }, call) => {
       checkInstanceName(instanceName);
       digests.require(digestFunction);
-      if (call.wantsSubject) call.subject = `${blobDigests.length} digests`;
+      if (call.wantsDetails) call.subject = `${blobDigests.length} digests`;
       if (blobDigests.length > limits.maxFindMissingDigests)
         throw invalidRequest(`${blobDigests.length} digests are over the limit of ${limits.maxFindMissingDigests}`);
       const missing = blobs.findMissing(blobDigests, call.options);
@@ -68,7 +71,7 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
     unary(edge, batchUpdate, async ({ instanceName, digestFunction, requests }, call) => {
       checkInstanceName(instanceName);
       digests.require(digestFunction);
-      if (call.wantsSubject) call.subject = `${requests.length} blobs`;
+      if (call.wantsDetails) call.subject = `${requests.length} blobs`;
       const failures = await updateBlobs(blobs, requests, limits, call.options);
       const responses = requests.map(({ digest }, i) => ({ digest, status: statusOf(failures[i], call) }));
       return encodeBatchUpdateBlobsResponse({ responses });
@@ -77,7 +80,7 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
     unary(edge, batchRead, (request, call) => {
       checkInstanceName(request.instanceName);
       digests.require(request.digestFunction);
-      if (call.wantsSubject) call.subject = `${request.digests.length} digests`;
+      if (call.wantsDetails) call.subject = `${request.digests.length} digests`;
       const { digests: requested, acceptableCompressors } = request;
       const response = new BatchReadBlobsResponseWriter(requested, {
         maxBytes: limits.maxMessageBytes,
@@ -97,7 +100,7 @@ export function contentAddressableStorageEndpoints({ edge, blobs, digests, limit
     serverStream(edge, getTree, async ({ instanceName, root, pageSize, pageToken }, call, out) => {
       checkInstanceName(instanceName);
       digests.require(root.function);
-      if (call.wantsSubject) call.subject = root.toString();
+      if (call.wantsDetails) call.subject = root.toString();
       if (pageSize < 0) throw invalidRequest(`page_size is ${pageSize}; it can't be negative`);
       const treeLimits = {
         maxDirectories: limits.maxTreeDirectories,
@@ -139,7 +142,7 @@ function decodeGetTreeRequest(bytes: Buffer) {
     bytes,
   );
   if (!rootDigest) throw invalidRequest('the request has no root_digest');
-  const fn = digestFunction === 0 ? inferDigestFunction(rootDigest.hash.length) : digestFunctionOf(digestFunction);
+  const fn = resolveDigestFunction(digestFunction, rootDigest.hash.length);
   if (!fn) throw invalidRequest(`the digest function ${digestFunction} is not known here`);
   return { instanceName, root: Digest.parse(fn, rootDigest.hash, Number(rootDigest.sizeBytes)), pageSize, pageToken };
 }

@@ -62,9 +62,12 @@ describe('ByteStream.Read', () => {
       expect(await get(name, { readOffset: BigInt(length) })).toHaveLength(0);
     });
 
-    it.each([-1n, BigInt(length) + 1n])('from offset %d is OUT_OF_RANGE', async (readOffset) => {
-      await expect(get(name, { readOffset })).rejects.toMatchObject({ code: status.OUT_OF_RANGE });
-    });
+    it.each([-1n, BigInt(length) + 1n, 2n ** 63n - 1n, -(2n ** 63n)])(
+      'from offset %d is OUT_OF_RANGE',
+      async (readOffset) => {
+        await expect(get(name, { readOffset })).rejects.toMatchObject({ code: status.OUT_OF_RANGE });
+      },
+    );
 
     it('with a negative limit is INVALID_ARGUMENT', async () => {
       await expect(get(name, { readLimit: -1n })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });

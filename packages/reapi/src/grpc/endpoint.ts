@@ -16,7 +16,7 @@ import type {
 } from '@grpc/grpc-js';
 import { isPending } from '../services/pending.js';
 import { sendAsItLies } from './framed-response.js';
-import { IncomingMessages } from './incoming-messages.js';
+import { checkSize, IncomingMessages } from './incoming-messages.js';
 import { OutgoingMessages } from './outgoing-messages.js';
 import { type Edge, RunningCall } from './running-call.js';
 import type { MethodName, ServerCall } from './server-call.js';
@@ -61,6 +61,7 @@ type DuplexHandler = (stream: ServerDuplexStream<Buffer, Buffer>, fail: (error: 
 export function unary<Request>(edge: Edge, method: Method<Request>, handler: UnaryHandler<Request>): Endpoint {
   const answer = (call: RunningCall, serverCall: UnaryCall, callback: SendResponse) => {
     const bytes = serverCall.request;
+    const { maxRequestBytes = edge.maxMessageBytes } = method;
     call.bytesIn = bytes.length;
     const fail = (error: unknown) => callback(call.fail(error));
     const succeed = (response: Buffer) => {
@@ -73,6 +74,7 @@ export function unary<Request>(edge: Edge, method: Method<Request>, handler: Una
       if (!asItLies) framed?.release();
     };
     try {
+      checkSize(bytes, maxRequestBytes);
       const allowed = call.authorize();
       const response = isPending(allowed)
         ? allowed.then(() => handler(method.decode(bytes), call))
@@ -105,6 +107,7 @@ export function serverStream<Request>(edge: Edge, method: Method<Request>, handl
       call.succeed();
     };
     try {
+      checkSize(bytes, edge.maxMessageBytes);
       const allowed = call.authorize();
       const done = isPending(allowed)
         ? allowed.then(() => handler(method.decode(bytes), call, out))
@@ -137,7 +140,7 @@ export function clientStream(edge: Edge, method: MethodName, handler: UploadHand
     };
     try {
       await call.authorize();
-      messages = new IncomingMessages(serverCall, edge.streamIdleMs);
+      messages = new IncomingMessages(serverCall, edge);
       const response = await handler(messages, call);
       stop();
       if (serverCall.cancelled) return callback(call.fail(undefined));

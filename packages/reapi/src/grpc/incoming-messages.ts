@@ -1,6 +1,7 @@
 import type { MaybePromise } from '@granary/blobs';
 import type { ServerReadableStream } from '@grpc/grpc-js';
 import { ProtocolError } from '../services/protocol-error.js';
+import type { Edge } from './running-call.js';
 import { CallEndedError } from './status.js';
 
 /**
@@ -8,6 +9,8 @@ import { CallEndedError } from './status.js';
  * waits, as the stream has one more of its own: with 64 uploads at once each message ahead is 16 MiB.
  */
 const MAX_WAITING_BYTES = 128 * 1024;
+
+type StreamLimits = Pick<Edge, 'streamIdleMs' | 'maxMessageBytes'>;
 
 interface Waiter {
   readonly resolve: (message: Buffer | undefined) => void;
@@ -25,6 +28,7 @@ export class IncomingMessages {
   bytes = 0;
   readonly #call: ServerReadableStream<Buffer, Buffer>;
   readonly #idleMs: number;
+  readonly #maxBytes: number;
   readonly #waiting: Buffer[] = [];
   #taken = 0;
   #waitingBytes = 0;
@@ -34,9 +38,10 @@ export class IncomingMessages {
   #error: unknown;
   #waiter: Waiter | undefined;
 
-  constructor(call: ServerReadableStream<Buffer, Buffer>, idleMs: number) {
+  constructor(call: ServerReadableStream<Buffer, Buffer>, { streamIdleMs, maxMessageBytes }: StreamLimits) {
     this.#call = call;
-    this.#idleMs = idleMs;
+    this.#idleMs = streamIdleMs;
+    this.#maxBytes = maxMessageBytes;
     readOneAhead(call);
     call.on('data', (message: Buffer) => this.#receive(message));
     call.once('end', () => this.#end());
@@ -52,7 +57,8 @@ export class IncomingMessages {
   /**
    * The next message, or undefined when the client has sent its last.
    *
-   * @throws CallEndedError when the client goes away, ProtocolError `IDLE` when it stays silent
+   * @throws CallEndedError when the client goes away, ProtocolError `IDLE` when it stays silent, `MESSAGE_TOO_LARGE` when
+   *   the message is over its limit
    */
   next(): MaybePromise<Buffer | undefined> {
     if (this.#taken < this.#waiting.length) return this.#take();
@@ -86,6 +92,12 @@ export class IncomingMessages {
   #receive(message: Buffer): void {
     if (this.#discarding) return;
     this.bytes += message.length;
+    if (message.length > this.#maxBytes) {
+      // What follows a message that is not handed out must not be either.
+      this.#discarding = true;
+      this.#fail(tooLarge(message, this.#maxBytes));
+      return;
+    }
     if (this.#waiter) {
       this.#waiter.resolve(message);
       this.#clearWaiter();
@@ -134,6 +146,15 @@ export class IncomingMessages {
   #idle(): ProtocolError {
     return new ProtocolError('IDLE', `nothing came for ${this.#idleMs / 1000} s`);
   }
+}
+
+/** @throws ProtocolError `MESSAGE_TOO_LARGE` */
+export function checkSize(message: Buffer, maxBytes: number): void {
+  if (message.length > maxBytes) throw tooLarge(message, maxBytes);
+}
+
+function tooLarge({ length }: Buffer, maxBytes: number): ProtocolError {
+  return new ProtocolError('MESSAGE_TOO_LARGE', `the message is too large: ${length} bytes, the limit is ${maxBytes}`);
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Server, ServerOptions } from '@grpc/grpc-js';
 import type { EdgeHooks } from '../edge/hooks.js';
 import { ActionCache } from '../services/action-cache.js';
 import { DigestPolicy } from '../services/digest-policy.js';
-import { type CacheLimits, resolveLimits } from '../services/limits.js';
+import { type CacheLimits, largestRequest, resolveLimits } from '../services/limits.js';
 import { actionCacheEndpoints } from './action-cache.js';
 import { byteStreamEndpoints } from './byte-stream.js';
 import type { CacheParts } from './cache-parts.js';
@@ -88,6 +88,7 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
     running: { count: 0 },
     serverId: options.serverId,
     streamIdleMs: limits.streamIdleMs,
+    maxMessageBytes: limits.maxMessageBytes,
   };
   const parts: CacheParts = { edge, blobs, actionCache, digests, limits };
   const endpoints = [
@@ -110,7 +111,7 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
       addEndpoints(server, [...endpoints, ...healthEndpoints(edge, health), ...reflectionEndpoints(edge)]);
     },
     grpcServerOptions: () => ({
-      'grpc.max_receive_message_length': limits.maxMessageBytes,
+      'grpc.max_receive_message_length': largestRequest(limits),
       'grpc.max_send_message_length': -1,
     }),
   };

@@ -22,6 +22,8 @@ export interface Edge {
   readonly serverId: string | undefined;
   /** How long a stream may stand still because of its client, in milliseconds. */
   readonly streamIdleMs: number;
+  /** Largest message that is taken, but for methods that say otherwise, in bytes. */
+  readonly maxMessageBytes: number;
 }
 
 /** One call from its first byte to its record. */
@@ -30,7 +32,7 @@ export class RunningCall {
   readonly span: Span;
   bytesIn = 0;
   bytesOut = 0;
-  /** What was asked for; worth setting only when {@link wantsSubject}. */
+  /** What was asked for; worth setting only when {@link wantsDetails}. */
   subject: string | undefined;
   /** The response of a unary call with room for its frame's header, where it lies in memory that is used again. */
   framed: FramedResponse | undefined;
@@ -56,8 +58,8 @@ export class RunningCall {
     return tracedLogger(this.#edge.logger, this.span);
   }
 
-  get wantsSubject(): boolean {
-    return this.#edge.hooks.wantsSubject?.() === true;
+  get wantsDetails(): boolean {
+    return this.#edge.hooks.wantsDetails?.() === true;
   }
 
   /** For stores: the call itself, since it has a signal and a span. An object made for each call would cost more than the call. */
@@ -134,7 +136,8 @@ export class RunningCall {
     const { onRequest } = this.#edge.hooks;
     if (!onRequest) return;
     try {
-      const trace = this.span === noopSpan ? undefined : traceOf(this.span, this.wantsSubject);
+      const wanted = this.wantsDetails;
+      const trace = this.span === noopSpan ? undefined : traceOf(this.span, wanted);
       // Without spreads: they took longer than the rest of a record (`bench/telemetry.mjs`).
       onRequest({
         protocol: 'grpc',
@@ -144,7 +147,7 @@ export class RunningCall {
         durationMs: performance.now() - this.#startedAt,
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,
-        peer: this.#call.getPeer(),
+        peer: wanted ? this.#call.getPeer() : undefined,
         subject: this.subject,
         error: isOurFault(code) ? error : undefined,
         traceId: trace?.traceId,

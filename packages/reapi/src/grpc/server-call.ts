@@ -8,6 +8,8 @@ export interface MethodName {
   readonly name: string;
   /** What the caller must be allowed; undefined for what is open to everyone. */
   readonly right: Right | undefined;
+  /** Largest request, in bytes. Default: the server's for all methods. */
+  readonly maxRequestBytes?: number;
 }
 
 /** What the call objects of grpc-js have in common. */

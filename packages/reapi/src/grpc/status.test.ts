@@ -30,6 +30,7 @@ describe('the status of an error', () => {
     [status.INTERNAL, new StoreLockedError('/var', 'pid 1')],
     [status.INTERNAL, new StoreError('STORE_FAILED', '/var/secret')],
     [status.INVALID_ARGUMENT, new ProtocolError('INVALID_REQUEST', '')],
+    [status.RESOURCE_EXHAUSTED, new ProtocolError('MESSAGE_TOO_LARGE', '')],
     [status.NOT_FOUND, new ProtocolError('NOT_FOUND', '')],
     [status.OUT_OF_RANGE, new ProtocolError('OUT_OF_RANGE', '')],
     [status.PERMISSION_DENIED, new ProtocolError('READ_ONLY', '')],

@@ -124,6 +124,9 @@ describe('(9) GetTree', () => {
     await expect(pages(await directory('root'), { pageSize: -1 })).rejects.toMatchObject({ code });
     await expect(loopback.client.serverStream(getTree, {})).rejects.toMatchObject({ code });
     await expect(pages(text)).rejects.toMatchObject({ code });
+    const details = expect.stringContaining('64 hexadecimal digits, not 3');
+    const rootDigest = { hash: 'abc', sizeBytes: 1n };
+    await expect(loopback.client.serverStream(getTree, { rootDigest })).rejects.toMatchObject({ code, details });
   });
 
   it('ends with FAILED_PRECONDITION at a tree that is too large to walk', async () => {

@@ -2,7 +2,15 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { type BlobSource, type Digest, DiskBlobStore, MemoryBlobStore, type OperationOptions } from '@granary/blobs';
+import {
+  type BlobSource,
+  type Digest,
+  DiskBlobStore,
+  MemoryBlobStore,
+  type OperationOptions,
+  StoreClosedError,
+  TierUnavailableError,
+} from '@granary/blobs';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ContentAddressableStorage } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
@@ -187,6 +195,22 @@ describe('ByteStream.Write', () => {
       await closed;
       expect(stream.rstCode).toBe(0);
       raw.close();
+      expect(await isStored(data)).toBe(true);
+    });
+
+    it('is not refused because it can not be known whether the blob is elsewhere', async () => {
+      const data = bytesOf(100_000);
+      const blobs = new MemoryBlobStore();
+      await start({ blobs });
+      const asked = vi.spyOn(blobs, 'findMissing').mockImplementation(() => {
+        throw new TierUnavailableError('region', 'nobody listens');
+      });
+      expect((await send(messages(upload(digestOf(data)), data))).committedSize).toBe(100_000n);
+      asked.mockImplementation(() => {
+        throw new StoreClosedError();
+      });
+      await expect(send(messages(upload(digestOf(data)), data))).rejects.toMatchObject({ code: status.UNAVAILABLE });
+      asked.mockRestore();
       expect(await isStored(data)).toBe(true);
     });
 
@@ -398,7 +422,7 @@ describe('ByteStream.Write', () => {
     });
 
     it('when its deadline passes', async () => {
-      const { failure, work, records } = await begin({ deadlineMs: 1000 });
+      const { failure, work, records } = await begin({ deadlineMs: 2000 });
       expect(await failure).toMatchObject({ code: status.DEADLINE_EXCEEDED });
       await expect(work).rejects.toThrow();
       await isGone();

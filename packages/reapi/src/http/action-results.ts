@@ -1,36 +1,51 @@
-import { Digest } from '@granary/blobs';
+import { BlobTooLargeError, Digest, type DigestFunction } from '@granary/blobs';
 import type { ActionCache } from '../services/action-cache.js';
-import { scanActionResult } from '../wire/index.js';
+import { mayBeginActionResult, scanActionResult } from '../wire/index.js';
 import { actionResultFromJson, actionResultToJson } from './action-result-json.js';
+import type { Blobs } from './blobs.js';
 import type { CachePath } from './cache-path.js';
 import type { Exchange } from './exchange.js';
 import { HttpError } from './http-error.js';
+import { decodeLargeValue, encodeLargeValue } from './large-value.js';
 import { prefersType } from './negotiation.js';
-import { collect, requestBody } from './request-body.js';
+import { requestBody, takeUpTo } from './request-body.js';
 
 const JSON_TYPE = 'application/json';
 const BINARY_TYPE = 'application/octet-stream';
 
 type ActionPath = Extract<CachePath, { readonly kind: 'ac' | 'cas' }>;
 
+export interface ActionResultsOptions {
+  readonly cache: ActionCache;
+  /** Keeps values that are too large to be kept among action results. */
+  readonly blobs: Blobs;
+  /** Largest action result, in bytes, and the largest value that is kept among them. */
+  readonly maxBytes: number;
+  /** Largest value that is no action result. */
+  readonly maxBlobBytes: number;
+  /** Functions that are on. */
+  readonly digestFunctions: readonly DigestFunction[];
+}
+
 /**
  * `/ac/`: values under the names of actions. Bazel keeps action results there, in binary; moon keeps them in JSON, of
- * which the content type tells; ccache keeps what it likes.
+ * which the content type tells; ccache keeps what it likes, whole object files as well.
  */
 export class ActionResults {
-  readonly #cache: ActionCache;
-  readonly #maxBytes: number;
+  readonly #options: ActionResultsOptions;
 
-  constructor(cache: ActionCache, maxBytes: number) {
-    this.#cache = cache;
-    this.#maxBytes = maxBytes;
+  constructor(options: ActionResultsOptions) {
+    this.#options = options;
   }
 
   async get(exchange: Exchange, path: ActionPath): Promise<void> {
     // The protocol names actions by hash alone; every client's digest has that hash and one size.
     const action = Digest.fromBytes(path.fn, path.hash, 0);
-    const value = await this.#cache.lookup(path.instance, action, exchange);
+    const { cache, blobs } = this.#options;
+    const value = await cache.lookup(path.instance, action, exchange);
     if (!value) throw new HttpError(404, 'there is no such action result');
+    const large = decodeLargeValue(value, action);
+    if (large) return blobs.serve(exchange, large);
     const { type, body } = represent(value, action, exchange.request.headers.accept);
     if (exchange.request.method === 'HEAD') {
       exchange.answerHead(200, ['Content-Type', type, 'Content-Length', body.length]);
@@ -38,11 +53,32 @@ export class ActionResults {
   }
 
   async put(exchange: Exchange, path: ActionPath): Promise<void> {
-    const body = await collect(requestBody(exchange, this.#maxBytes).chunks);
+    const { cache, blobs, maxBytes, maxBlobBytes } = this.#options;
+    cache.refuseWhenReadOnly();
+    const action = Digest.fromBytes(path.fn, path.hash, 0);
     const [type] = exchange.request.headers['content-type']?.split(';') ?? [];
-    const value = type?.trim().toLowerCase() === JSON_TYPE ? (actionResultFromJson(body) ?? body) : body;
-    await this.#cache.put(path.instance, Digest.fromBytes(path.fn, path.hash, 0), value, exchange);
+    const isJson = type?.trim().toLowerCase() === JSON_TYPE;
+    const { chunks } = requestBody(exchange, isJson || !this.#takesLarge(path) ? maxBytes : maxBlobBytes);
+    const body = await takeUpTo(maxBytes, chunks);
+    if (body.whole === undefined) {
+      const { start } = body;
+      const value = isJson ? (actionResultFromJson(start) ?? start) : start;
+      await cache.put(path.instance, action, value, exchange);
+    } else {
+      try {
+        // Of a value that isn't looked into, nobody could say whether what it names is here.
+        if (mayBeginActionResult(body.start)) throw new BlobTooLargeError(body.start.length, maxBytes);
+        const content = await blobs.store(exchange, path.fn, body.whole);
+        await cache.put(path.instance, action, encodeLargeValue(content), exchange);
+      } finally {
+        await body.leave();
+      }
+    }
     exchange.answer(200, []);
+  }
+
+  #takesLarge({ fn }: ActionPath): boolean {
+    return this.#options.digestFunctions.includes(fn);
   }
 }
 

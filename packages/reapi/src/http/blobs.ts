@@ -2,10 +2,12 @@ import { once } from 'node:events';
 import {
   type BlobReader,
   type BlobStore,
+  createHasher,
   Digest,
   type DigestFunction,
   emptyDigest,
   HASH_BYTES,
+  type Hasher,
   type MaybePromise,
   type SizeLookup,
 } from '@granary/blobs';
@@ -49,8 +51,14 @@ export class Blobs {
 
   /** Answers at once when the store does. */
   get(exchange: Exchange, path: BlobPath): MaybePromise<void> {
-    const digest = this.#find(path);
+    const digest = this.#find(exchange, path);
     return isPending(digest) ? digest.then((found) => this.#send(exchange, found)) : this.#send(exchange, digest);
+  }
+
+  /** Answers GET and HEAD with a blob that is known by its digest. */
+  async serve(exchange: Exchange, digest: Digest): Promise<void> {
+    if (exchange.request.method === 'HEAD') await this.#head(exchange, digest);
+    else await this.#send(exchange, digest);
   }
 
   #send(exchange: Exchange, digest: Digest | undefined): MaybePromise<void> {
@@ -73,11 +81,18 @@ export class Blobs {
   }
 
   async head(exchange: Exchange, path: BlobPath): Promise<void> {
-    const digest = await this.#find(path);
-    if (!digest) this.#options.onUnknown?.('find');
+    const digest = await this.#find(exchange, path);
+    if (!digest) {
+      this.#options.onUnknown?.('find');
+      throw missing();
+    }
+    await this.#head(exchange, digest);
+  }
+
+  async #head(exchange: Exchange, digest: Digest): Promise<void> {
     // Asking for a blob is a use of it: a client that hears that it is here will not upload it.
-    const isMissing = digest?.size && (await this.#options.blobs.findMissing([digest], exchange)).length > 0;
-    if (!digest || isMissing) throw missing();
+    const isMissing = digest.size > 0 && (await this.#options.blobs.findMissing([digest], exchange)).length > 0;
+    if (isMissing) throw missing();
     exchange.answerHead(200, [...RANGED, 'Content-Length', digest.size]);
   }
 
@@ -98,19 +113,34 @@ export class Blobs {
     exchange.answer(200, []);
   }
 
-  /** The digest behind a hash: of the function that its length stands for, or of another one with that length. */
-  #find({ fn, hash }: BlobPath): MaybePromise<Digest | undefined> {
-    const { digestFunctions, sizes } = this.#options;
-    const size = digestFunctions.includes(fn) ? sizes.sizeOf(fn, hash) : undefined;
-    if (isPending(size)) return size.then((found) => asDigest(fn, hash, found) ?? this.#findOther(fn, hash));
-    return asDigest(fn, hash, size) ?? this.#findOther(fn, hash);
+  /** Stores content that nobody has hashed yet, and says what its digest is. */
+  async store(exchange: Exchange, fn: DigestFunction, chunks: AsyncIterable<Buffer>): Promise<Digest> {
+    const hasher = createHasher(fn);
+    const spooled = await this.#options.spool.take(hashed(chunks, hasher));
+    try {
+      const digest = Digest.fromBytes(fn, hasher.digest(), spooled.size);
+      await this.#options.blobs.write(digest, spooled.source, exchange);
+      return digest;
+    } finally {
+      await spooled.discard();
+    }
   }
 
-  async #findOther(first: DigestFunction, hash: Buffer): Promise<Digest | undefined> {
+  /** The digest behind a hash: of the function that its length stands for, or of another one with that length. */
+  #find(exchange: Exchange, path: BlobPath): MaybePromise<Digest | undefined> {
+    const { fn, hash } = path;
+    const { digestFunctions, sizes } = this.#options;
+    const size = digestFunctions.includes(fn) ? sizes.sizeOf(fn, hash, exchange) : undefined;
+    if (isPending(size)) return size.then((found) => asDigest(fn, hash, found) ?? this.#findOther(exchange, path));
+    return asDigest(fn, hash, size) ?? this.#findOther(exchange, path);
+  }
+
+  async #findOther(exchange: Exchange, { fn: first, hash }: BlobPath): Promise<Digest | undefined> {
     for (const fn of this.#options.digestFunctions) {
       if (HASH_BYTES[fn] !== hash.length) continue;
       if (emptyDigest(fn).bytes.equals(hash)) return emptyDigest(fn);
-      const digest = fn === first ? undefined : asDigest(fn, hash, await this.#options.sizes.sizeOf(fn, hash));
+      const digest =
+        fn === first ? undefined : asDigest(fn, hash, await this.#options.sizes.sizeOf(fn, hash, exchange));
       if (digest) return digest;
     }
     return undefined;
@@ -155,6 +185,13 @@ export class Blobs {
 
 function asDigest(fn: DigestFunction, hash: Buffer, size: number | undefined): Digest | undefined {
   return size === undefined ? undefined : Digest.fromBytes(fn, hash, size);
+}
+
+async function* hashed(chunks: AsyncIterable<Buffer>, hasher: Hasher): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    hasher.update(chunk);
+    yield chunk;
+  }
 }
 
 function missing(): HttpError {

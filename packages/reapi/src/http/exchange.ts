@@ -154,7 +154,7 @@ export class Exchange {
   #record(): void {
     const { request, response } = this;
     const { hooks } = this.#edge;
-    const wanted = hooks.wantsSubject?.() === true;
+    const wanted = hooks.wantsDetails?.() === true;
     try {
       const trace = traceOf(this.span, wanted);
       hooks.onRequest?.({
@@ -165,7 +165,7 @@ export class Exchange {
         durationMs: performance.now() - this.#startedAt,
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,
-        peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
+        peer: wanted ? `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}` : undefined,
         subject: wanted && this.#path ? subjectOf(this.#path) : undefined,
         error: this.#failure,
         traceId: trace?.traceId,

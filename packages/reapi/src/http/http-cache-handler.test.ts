@@ -338,8 +338,13 @@ describe('/ac/', () => {
     expect(body.equals(json)).toBe(true);
   });
 
-  it('refuses a value over the limit', async () => {
-    expect((await put(`/ac/${ACTION}`, Buffer.alloc(1001, 0xff))).status).toBe(413);
+  it('refuses a result over the limit', async () => {
+    const output = await stored(Buffer.from('output'));
+    const large = Buffer.concat(Array.from({ length: 20 }, () => actionResult(output)));
+    expect((await put(`/ac/${ACTION}`, large)).status).toBe(413);
+    const json = Buffer.from(JSON.stringify({ stdoutRaw: 'A'.repeat(1001) }));
+    expect((await put(`/ac/${ACTION}`, json, { 'Content-Type': 'application/json' })).status).toBe(413);
+    expect((await ask('GET', `/ac/${ACTION}`)).status).toBe(404);
   });
 });
 
@@ -377,7 +382,7 @@ describe('every request', () => {
   });
 
   it('leaves a record', async () => {
-    await start({ wantsSubject: () => true });
+    await start({ wantsDetails: () => true });
     const { hash } = await stored(Buffer.from('content'));
     await ask('GET', `/team/cas/${hash}`, { agent: false });
     await ask('GET', `/ac/${hash}`, { agent: false });
@@ -388,6 +393,7 @@ describe('every request', () => {
       method: 'GET',
       code: '200',
       bytesOut: 7,
+      peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
       subject: `team/cas/${hash}`,
     });
     expect(records[1]).toMatchObject({ service: 'ac', code: '404' });

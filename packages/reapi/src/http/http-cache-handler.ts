@@ -30,7 +30,7 @@ export interface HttpCacheOptions {
   readonly digestFunctions?: readonly DigestFunction[];
   /** Largest blob that is taken, in bytes. Default 0: as large as the store allows. */
   readonly maxBlobBytes?: number;
-  /** Largest value under `/ac/`, in bytes. Default 4 MiB. */
+  /** Largest action result, in bytes; what else clients keep under `/ac/` may be as large as a blob. Default 4 MiB. */
   readonly maxActionResultBytes?: number;
   /** Most bytes that uploads without an announced size may take in files together. Default 16 GiB. */
   readonly maxSpoolBytes?: number;
@@ -64,15 +64,23 @@ const RUNNING = Buffer.from('{"status":"running"}\n');
 export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHandler {
   const { hooks = {}, logger = nullLogger, tracer = noopTracer } = options;
   const edge: HttpEdge = { hooks, logger, spans: new HttpServerSpans(tracer, { routeOf }), serverId: options.serverId };
+  const digestFunctions = options.digestFunctions ?? DEFAULT_DIGEST_FUNCTIONS;
+  const maxBlobBytes = options.maxBlobBytes || Number.MAX_SAFE_INTEGER;
   const blobs = new Blobs({
     blobs: options.blobs,
     sizes: options.sizes,
     onUnknown: options.onUnknown,
-    digestFunctions: options.digestFunctions ?? DEFAULT_DIGEST_FUNCTIONS,
-    maxBlobBytes: options.maxBlobBytes || Number.MAX_SAFE_INTEGER,
+    digestFunctions,
+    maxBlobBytes,
     spool: new Spool(options.spoolDirectory ?? tmpdir(), options.maxSpoolBytes ?? 16 * GIB),
   });
-  const actionResults = new ActionResults(options.actionCache, options.maxActionResultBytes ?? 4 * MIB);
+  const actionResults = new ActionResults({
+    cache: options.actionCache,
+    blobs,
+    maxBytes: options.maxActionResultBytes ?? 4 * MIB,
+    maxBlobBytes,
+    digestFunctions,
+  });
 
   const serve = (exchange: Exchange, path: CachePath, method: string): MaybePromise<void> => {
     if (path.kind === 'status') return exchange.answer(200, ['Content-Type', 'application/json'], RUNNING);

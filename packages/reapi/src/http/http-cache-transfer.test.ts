@@ -5,10 +5,11 @@ import { createServer, request, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Digest, DiskBlobStore, NoSpaceError } from '@granary/blobs';
+import { actionKey, Digest, DiskBlobStore, NoSpaceError } from '@granary/blobs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RequestRecord } from '../edge/hooks.js';
 import { ActionCache } from '../services/action-cache.js';
+import { scanActionResult } from '../wire/index.js';
 import { compress, decompress } from '../zstd/index.js';
 import { createHttpCacheHandler } from './http-cache-handler.js';
 
@@ -187,8 +188,72 @@ describe('zstd', () => {
       200,
     );
     expect((await get(`/ac/${hash}`)).body.equals(opaque)).toBe(true);
-    const bomb = await compress(Buffer.alloc(200_000));
+    const bomb = await compress(Buffer.alloc(MAX_BLOB + 1));
     expect((await fetch(url(`/ac/${hash}`), { method: 'PUT', body: bomb, headers })).status).toBe(413);
+  });
+});
+
+describe('a value under /ac/ that is larger than an action result may be', () => {
+  const NAME = 'ab'.repeat(32);
+  const large = Buffer.concat([Buffer.from([0xcc]), content(2 * MIB)]);
+  const keep = (body: Buffer | ReadableStream, headers: Record<string, string> = {}) =>
+    fetch(url(`/team/ac/${NAME}`), { method: 'PUT', body, headers, ...(body === large ? {} : { duplex: 'half' }) });
+
+  it('is kept as it is', async () => {
+    expect((await keep(large)).status).toBe(200);
+    expect((await get(`/team/ac/${NAME}`)).body.equals(large)).toBe(true);
+    const head = await fetch(url(`/team/ac/${NAME}`), { method: 'HEAD' });
+    expect([head.status, head.headers.get('content-length')]).toEqual([200, `${large.length}`]);
+    expect((await fetch(url(`/other/ac/${NAME}`))).status).toBe(404);
+    expect((await readdir(directory)).sort()).toEqual(['store']);
+  });
+
+  it('may come in chunks or compressed, and leave in part', async () => {
+    const chunked = new ReadableStream({
+      start(controller) {
+        for (let at = 0; at < large.length; at += 70_000) controller.enqueue(large.subarray(at, at + 70_000));
+        controller.close();
+      },
+    });
+    expect((await keep(chunked)).status).toBe(200);
+    expect((await get(`/team/ac/${NAME}`)).body.equals(large)).toBe(true);
+    const other = Buffer.concat([Buffer.from([0xcc]), content(MIB)]);
+    expect((await keep(await compress(other), { 'Content-Encoding': 'zstd' })).status).toBe(200);
+    const part = await fetch(url(`/team/ac/${NAME}`), { headers: { Range: 'bytes=5-9' } });
+    expect(part.status).toBe(206);
+    expect(Buffer.from(await part.arrayBuffer()).equals(other.subarray(5, 10))).toBe(true);
+  });
+
+  it('is a result with the value as its output to those who ask for one', async () => {
+    await keep(large);
+    const digest = Digest.of('sha256', large);
+    expect(await blobs.findMissing([digest])).toEqual([]);
+    const action = Digest.fromBytes('sha256', Buffer.from(NAME, 'hex'), 0);
+    const value = await blobs.actionResults.get(actionKey('team', action));
+    expect(`${scanActionResult(value!, 'sha256').stdout}`).toBe(`${digest}`);
+  });
+
+  it('is gone when its content is', async () => {
+    await keep(large);
+    await blobs.delete(Digest.of('sha256', large));
+    expect((await fetch(url(`/team/ac/${NAME}`))).status).toBe(404);
+  });
+
+  it('makes room for a small one', async () => {
+    await keep(large);
+    await keep(Buffer.from([0xff, 1]));
+    expect((await get(`/team/ac/${NAME}`)).body).toEqual(Buffer.from([0xff, 1]));
+  });
+
+  it('is refused when it is larger than a blob may be, and leaves nothing', async () => {
+    const sent = Buffer.concat([Buffer.from([0xcc]), Buffer.alloc(MAX_BLOB)]);
+    const status = await keep(sent).then(
+      (answer) => answer.status,
+      () => 413, // The connection may be gone before the answer is read.
+    );
+    expect(status).toBe(413);
+    expect((await fetch(url(`/team/ac/${NAME}`))).status).toBe(404);
+    expect((await readdir(directory)).sort()).toEqual(['store']);
   });
 });
 

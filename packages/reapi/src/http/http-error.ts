@@ -32,6 +32,7 @@ const STORE: Readonly<Record<StoreErrorCode, number>> = {
 
 const PROTOCOL: Readonly<Record<ProtocolErrorCode, number>> = {
   INVALID_REQUEST: 400,
+  MESSAGE_TOO_LARGE: 413,
   NOT_FOUND: 404,
   OUT_OF_RANGE: 416,
   READ_ONLY: 403,

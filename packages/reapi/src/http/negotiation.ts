@@ -1,9 +1,12 @@
 /**
- * Whether a client takes a content coding (`Accept-Encoding`, RFC 9110, section 12.5.3). Only what is named counts: `*`
- * is how some clients say that they don't care, and they get the bytes as they are.
+ * Whether a client takes a content coding, and would not rather have the bytes as they are (`Accept-Encoding`, RFC 9110,
+ * section 12.5.3). Only what is named counts: `*` is how some clients say that they don't care, and they get the bytes
+ * as they are.
  */
 export function acceptsCoding(header: string | string[] | undefined, coding: string): boolean {
-  return header !== undefined && weightOf(String(header), coding) > 0;
+  if (header === undefined) return false;
+  const weight = weightOf(String(header), coding);
+  return weight > 0 && weight >= weightOf(String(header), 'identity');
 }
 
 /** Whether a client asks for a media type by name, and for no other more urgently (`Accept`, RFC 9110, 12.5.1). */

@@ -63,9 +63,34 @@ async function* limited(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncG
   }
 }
 
-/** A whole body in memory. */
-export async function collect(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
-  const collected: Buffer[] = [];
-  for await (const chunk of chunks) collected.push(chunk);
-  return collected.length === 1 ? (collected[0] as Buffer) : Buffer.concat(collected);
+/** The start of a body, and all of it again where that isn't the whole. */
+export interface BodyStart {
+  readonly start: Buffer;
+  /** The whole body, the start included; undefined when the start is the whole. */
+  readonly whole: AsyncIterable<Buffer> | undefined;
+  /** Ends the reading of a body whose rest nobody wants. */
+  leave(): Promise<void>;
+}
+
+/** Reads a body into memory until it ends or is larger than so many bytes. */
+export async function takeUpTo(maxBytes: number, chunks: AsyncIterable<Buffer>): Promise<BodyStart> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const leave = async () => void (await iterator.return?.());
+  const taken: Buffer[] = [];
+  for (let bytes = 0; bytes <= maxBytes; ) {
+    const { done, value } = await iterator.next();
+    if (done) return { start: joined(taken), whole: undefined, leave };
+    taken.push(value);
+    bytes += value.length;
+  }
+  return { start: joined(taken), whole: chain(taken, iterator), leave };
+}
+
+function joined(chunks: readonly Buffer[]): Buffer {
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+}
+
+async function* chain(taken: Buffer[], iterator: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  yield* taken.splice(0);
+  for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
 }

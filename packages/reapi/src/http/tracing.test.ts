@@ -198,7 +198,7 @@ describe('an HTTP request that is not sampled', () => {
   });
 
   it('names its trace in its record where that is logged', async () => {
-    await start({ hooks: { onRequest: (record) => records.push(record), wantsSubject: () => true } });
+    await start({ hooks: { onRequest: (record) => records.push(record), wantsDetails: () => true } });
     await ask('GET', '/status', UNSAMPLED);
     expect(records[0]).toMatchObject({ traceId: TRACE, sampled: false });
   });

@@ -92,7 +92,7 @@ export class ActionCache {
    * @throws ProtocolError `READ_ONLY`, or `INVALID_REQUEST` when the bytes are no action result
    */
   async update(instance: string, action: Digest, result: Buffer, options?: OperationOptions): Promise<void> {
-    this.#refuseWhenReadOnly();
+    this.refuseWhenReadOnly();
     try {
       scanActionResult(result, action.function);
     } catch (error) {
@@ -107,11 +107,12 @@ export class ActionCache {
    * @throws ProtocolError `READ_ONLY`
    */
   async put(instance: string, action: Digest, value: Buffer, options?: OperationOptions): Promise<void> {
-    this.#refuseWhenReadOnly();
+    this.refuseWhenReadOnly();
     await this.#set(instance, action, value, options);
   }
 
-  #refuseWhenReadOnly(): void {
+  /** @throws ProtocolError `READ_ONLY` */
+  refuseWhenReadOnly(): void {
     if (this.readOnly) throw new ProtocolError('READ_ONLY', 'this server does not take action results (ac.read_only)');
   }
 
@@ -165,7 +166,7 @@ export class ActionCache {
     opaque: boolean,
     options: OperationOptions | undefined,
   ): MaybePromise<Buffer | undefined> {
-    if (!value || !this.#complete) return value;
+    if (!value || (opaque && !this.#complete)) return value;
     let named: ActionResultContents;
     try {
       named = scanActionResult(value, action.function);
@@ -174,6 +175,7 @@ export class ActionCache {
       this.#logger.debug('The value of action {Action} is no action result', action.hash, error);
       return undefined;
     }
+    if (!this.#complete) return value;
     const present = this.#present(named, options);
     if (isPending(present)) return present.then((complete) => this.#ifComplete(complete, value, action, options));
     return this.#ifComplete(present, value, action, options);

@@ -7,7 +7,7 @@ import {
   type OperationOptions,
 } from '@granary/blobs';
 import type { Span } from '@granary/telemetry';
-import { type BlobUpload, COMPRESSOR, type RequestedDigest } from '../wire/index.js';
+import { type BlobUpload, COMPRESSOR, type RequestedDigest, validDigest } from '../wire/index.js';
 import { compress, decompress, zstdSupport } from '../zstd/index.js';
 import type { CacheLimits } from './limits.js';
 import { isPending } from './pending.js';
@@ -91,12 +91,13 @@ export function readBlobs(
   options?: OperationOptions,
 ): MaybePromise<void> {
   let total = 0;
-  for (const { digest } of requested) if (digest instanceof Digest) total += digest.size;
+  for (const each of requested) if (each instanceof Digest) total += each.size;
   checkTotal(total, limits);
 
   const zstd = compressors.includes(COMPRESSOR.zstd) && zstdSupport().compress;
   const getting = new Getting(answers, options);
-  for (const [i, each] of requested.entries()) {
+  for (let i = 0; i < requested.length; i++) {
+    const each = requested[i] as RequestedDigest;
     try {
       const found = blobs.get(validDigest(each), zstd ? options : getting.of(each));
       if (zstd || isPending(found)) return readRest(blobs, requested.slice(i), found, zstd, answers, options);
@@ -161,7 +162,7 @@ class Getting implements GetOptions {
   }
 }
 
-function notHere({ digest }: RequestedDigest): ProtocolError {
+function notHere(digest: RequestedDigest): ProtocolError {
   return new ProtocolError('NOT_FOUND', `the blob ${digest} is not here`);
 }
 
@@ -170,12 +171,6 @@ function checkTotal(total: number, { maxBatchTotalBytes }: BatchLimits): void {
     throw invalidRequest(
       `the batch has ${total} bytes; the limit is ${maxBatchTotalBytes} (max_batch_total_size_bytes)`,
     );
-}
-
-/** @throws InvalidDigestError */
-function validDigest({ digest }: RequestedDigest): Digest {
-  if (digest instanceof Digest) return digest;
-  throw digest;
 }
 
 async function plainData({ data, compressor }: BlobUpload, digest: Digest, limits: BatchLimits): Promise<Buffer> {

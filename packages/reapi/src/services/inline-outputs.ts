@@ -29,7 +29,8 @@ export async function inlineOutputs(
   maxBytes: number,
   options?: OperationOptions,
 ): Promise<Buffer> {
-  const result: ActionResult = fromBinary(ActionResultSchema, encoded);
+  const result = decoded(encoded);
+  if (!result) return encoded;
   let left = maxBytes - encoded.length;
   const content = async (named: DigestMessage | undefined, present: Uint8Array): Promise<Uint8Array | undefined> => {
     if (!named || present.length > 0 || named.hash === '') return undefined;
@@ -48,4 +49,13 @@ export async function inlineOutputs(
   }
   const bytes = toBinary(ActionResultSchema, result);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** Undefined for one that only the lenient reading of the completeness check takes: its digests count, no other field. */
+function decoded(encoded: Buffer): ActionResult | undefined {
+  try {
+    return fromBinary(ActionResultSchema, encoded);
+  } catch {
+    return undefined;
+  }
 }

@@ -3,7 +3,10 @@ const MIB = 1024 * KIB;
 
 /** What one request may cost. Passing a limit gives the client the protocol's own error, never a closed connection. */
 export interface CacheLimits {
-  /** Largest gRPC message in either direction, in bytes. Default 4 MiB, which every client accepts. */
+  /**
+   * Largest gRPC message, in bytes. Default 4 MiB, which every client accepts. A request with many digests may be twice
+   * as large ({@link largestRequest}), and a response to many small blobs exceeds it by their digests.
+   */
   readonly maxMessageBytes: number;
   /**
    * Most bytes of all blobs in one batch call, advertised to clients. Below `maxMessageBytes`, so that digests and
@@ -12,6 +15,8 @@ export interface CacheLimits {
   readonly maxBatchTotalBytes: number;
   /** Largest blob that is taken, in bytes, advertised to clients. Default 0: as large as the store allows. */
   readonly maxBlobBytes: number;
+  /** Largest action result that is taken, in bytes. Default 4 MiB; over gRPC `maxMessageBytes` limits it as well. */
+  readonly maxActionResultBytes: number;
   /** Most digests in one FindMissingBlobs call. Default 65536. */
   readonly maxFindMissingDigests: number;
   /** Most directories below one root that GetTree and the completeness check follow. Default 100 000. */
@@ -28,12 +33,22 @@ export const DEFAULT_LIMITS: CacheLimits = {
   maxMessageBytes: 4 * MIB,
   maxBatchTotalBytes: 4 * MIB - 64 * KIB,
   maxBlobBytes: 0,
+  maxActionResultBytes: 4 * MIB,
   maxFindMissingDigests: 65_536,
   maxTreeDirectories: 100_000,
   maxTreeBytes: 32 * MIB,
   treePageSize: 1000,
   streamIdleMs: 5 * 60_000,
 };
+
+/**
+ * The largest request of FindMissingBlobs and BatchUpdateBlobs, in bytes. Clients count the bytes of blobs against the
+ * advertised limit, and not the digests beside them: with 4 KiB each, a full batch takes more than `maxMessageBytes`.
+ * With room for them it is accepted, and a batch over its limit is told so rather than that its message is too large.
+ */
+export function largestRequest({ maxMessageBytes }: Pick<CacheLimits, 'maxMessageBytes'>): number {
+  return 2 * maxMessageBytes;
+}
 
 /**
  * The defaults with what was set instead.

@@ -3,6 +3,7 @@ const BRAND: unique symbol = Symbol.for('granary.protocol-error') as never;
 /** What is wrong with a request in the protocol's own terms. Edges choose their status by this code, and only there. */
 export type ProtocolErrorCode =
   | 'INVALID_REQUEST' // the request breaks the protocol or a limit that it was told of
+  | 'MESSAGE_TOO_LARGE' // its message is larger than this server reads
   | 'NOT_FOUND' // what it asks for is not here
   | 'OUT_OF_RANGE' // it asks for bytes outside of a blob
   | 'READ_ONLY' // it wants to change what this server only hands out

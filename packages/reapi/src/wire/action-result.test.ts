@@ -7,7 +7,7 @@ import {
   DirectorySchema,
   TreeSchema,
 } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { scanActionResult } from './action-result.js';
+import { mayBeginActionResult, scanActionResult } from './action-result.js';
 import { scanDirectory, scanTree } from './directory.js';
 import { WireFormatError } from './wire-format-error.js';
 
@@ -130,5 +130,40 @@ describe('scanning directories', () => {
   it('refuses a node without a digest', () => {
     const bytes = toBinary(DirectorySchema, create(DirectorySchema, { files: [{ name: 'a' }] }));
     expect(() => scanDirectory(Buffer.from(bytes), 'sha256')).toThrow(InvalidDigestError);
+  });
+});
+
+describe('the beginning of a value', () => {
+  it('may be that of an action result, wherever it is cut', () => {
+    const message = fc.record({
+      outputFiles: fc.array(
+        digest.map((value) => ({ path: 'out', digest: asMessage(value) })),
+        { maxLength: 3 },
+      ),
+      exitCode: fc.integer({ min: -1, max: 255 }),
+      stdoutRaw: fc.uint8Array({ maxLength: 200 }),
+      stderrDigest: digest.map(asMessage),
+      executionMetadata: fc.record({ worker: fc.string() }),
+      outputSymlinks: fc.array(fc.record({ path: fc.string(), target: fc.string() }), { maxLength: 2 }),
+    });
+    fc.assert(
+      fc.property(message, fc.nat(), (given, cut) => {
+        const bytes = Buffer.from(toBinary(ActionResultSchema, create(ActionResultSchema, given)));
+        expect(mayBeginActionResult(bytes.subarray(0, cut % (bytes.length + 1)))).toBe(true);
+      }),
+    );
+  });
+
+  it.each([
+    ['an object of ccache', [0xcc, 0xac, 0x00, 0x01]],
+    ['gzip', [0x1f, 0x8b, 0x08]],
+    ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+    ['a ZIP', [0x50, 0x4b, 0x03, 0x04]],
+    ['a program', [0x7f, 0x45, 0x4c, 0x46]],
+    ['JSON', [...Buffer.from('{"a":1}')]],
+    ['zeros', [0, 0, 0, 0]],
+    ['what goes on after a field', [0x32, 0x01, 0x00, 0xff]],
+  ])('is none of an action result for %s', (_, bytes) => {
+    expect(mayBeginActionResult(Buffer.from(bytes))).toBe(false);
   });
 });

@@ -77,6 +77,39 @@ function readOutputDirectory(reader: WireReader, arena: DigestArena): OutputDire
   return { tree: rootDirectory ? digestIfAny(arena, tree) : arena.digest(tree), rootDirectory };
 }
 
+/** The tags of all fields that an `ActionResult` has, by API 2.11. */
+const TAGS: ReadonlySet<number> = new Set([
+  OUTPUT_FILES,
+  OUTPUT_DIRECTORIES,
+  0x20,
+  0x2a,
+  STDOUT_DIGEST,
+  0x3a,
+  STDERR_DIGEST,
+  0x4a,
+  0x52,
+  0x5a,
+  0x62,
+]);
+
+/**
+ * Whether bytes may be the beginning of an encoded `ActionResult`: as far as they go, they are its fields. Nearly nothing
+ * else passes; ccache's files, archives, compressed data and text fail with their first byte.
+ */
+export function mayBeginActionResult(start: Buffer): boolean {
+  const reader = new WireReader(start);
+  while (reader.pos < reader.end) {
+    if (!TAGS.has(start[reader.pos] as number)) return false;
+    try {
+      reader.skip(reader.tag());
+    } catch {
+      // This field goes on in the part that is missing.
+      return true;
+    }
+  }
+  return true;
+}
+
 /** An empty message stands for no digest: clients in Go write one where they have none. */
 function digestIfAny(arena: DigestArena, span: DigestSpan): Digest | undefined {
   return span.isEmpty ? undefined : arena.digest(span);

@@ -160,7 +160,7 @@ export class BatchReadBlobsResponseWriter {
     const { maxBytes = 0, headroom = 0, allocate = Buffer.allocUnsafe } = options;
     let size = headroom;
     for (const digest of requested) {
-      const found = digest.digest instanceof Digest ? digest.sizeBytes : 0;
+      const found = digest instanceof Digest ? digest.size : 0;
       size += delimitedSize(answerSize(digest, found, OK_STATUS, 0));
     }
     this.writer = new WireWriter(allocate(Math.max(headroom, Math.min(size, maxBytes))));

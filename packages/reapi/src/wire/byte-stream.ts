@@ -26,8 +26,8 @@ export function decodeReadRequest(bytes: Buffer): ReadRequest {
   while (reader.pos < reader.end) {
     const tag = reader.tag();
     if (tag === RESOURCE_NAME) resourceName = reader.string();
-    else if (tag === READ_OFFSET) readOffset = reader.int64();
-    else if (tag === READ_LIMIT) readLimit = reader.int64();
+    else if (tag === READ_OFFSET) readOffset = reader.position();
+    else if (tag === READ_LIMIT) readLimit = reader.position();
     else reader.skip(tag);
   }
   return { resourceName, readOffset, readLimit };

@@ -1,6 +1,6 @@
 import { Digest, type DigestFunction, HASH_BYTES, InvalidDigestError, inferDigestFunction } from '@granary/blobs';
 import { digestFunctionOf } from './digest-functions.js';
-import type { RequestedDigest } from './messages.js';
+import { MalformedDigest, type RequestedDigest } from './messages.js';
 import type { WireReader } from './wire-reader.js';
 import { delimitedSize, numberSize, optionalSize, type WireWriter } from './wire-writer.js';
 
@@ -9,6 +9,9 @@ const SIZE_BYTES = 0x10;
 
 /** Digests that one block of a {@link DigestArena} holds at most. */
 const BLOCK_DIGESTS = 256;
+
+/** Digests that cost next to nothing even if none is valid, so that each can be told what is wrong with it. */
+const FEW_DIGESTS = 1024;
 
 /** Where a `Digest` message's fields lie in the buffer; reused from one digest to the next. */
 export class DigestSpan {
@@ -83,11 +86,8 @@ export class DigestArena {
   /** A digest as it was asked for, valid or not. */
   requested(reader: WireReader, span: DigestSpan): RequestedDigest {
     const digest = this.digestOrError(span);
-    const hash =
-      digest instanceof Digest
-        ? this.bytes.toString('latin1', span.hashAt, span.hashAt + span.hashLength)
-        : reader.textAt(span.hashAt, span.hashLength);
-    return { hash, sizeBytes: span.size, digest };
+    if (digest instanceof Digest) return digest;
+    return new MalformedDigest(reader.textAt(span.hashAt, span.hashLength), span.size, digest);
   }
 
   private digestOrError(span: DigestSpan): Digest | InvalidDigestError {
@@ -124,13 +124,16 @@ export class DigestArena {
 }
 
 /**
- * Refuses a message with more digests than its bytes could hold if all were valid, before anything is made for them.
+ * Refuses a message with many digests, more than its bytes could hold if all were valid, before anything is made for
+ * them.
  *
  * @throws InvalidDigestError
  */
 export function checkDigestCount(count: number, hexLength: number, bytes: Buffer): void {
-  if (count * hexLength > bytes.length)
-    throw new InvalidDigestError(`${count} digests in ${bytes.length} bytes can't all be valid`);
+  if (count > FEW_DIGESTS && count * hexLength > bytes.length)
+    throw new InvalidDigestError(
+      `${count} digests in ${bytes.length} bytes can't all have a hash of ${hexLength} hexadecimal digits`,
+    );
 }
 
 /** Bytes of a digest's fields, without the header of the message. */
@@ -147,14 +150,14 @@ export function writeDigest(writer: WireWriter, digest: Digest): void {
 
 /** Bytes of the fields of a digest as it was sent, without the header of the message. */
 export function requestedDigestSize(digest: RequestedDigest): number {
-  return optionalSize(hashLength(digest)) + numberSize(digest.sizeBytes);
+  if (digest instanceof Digest) return digestSize(digest);
+  return optionalSize(Buffer.byteLength(digest.hash)) + numberSize(digest.size);
 }
 
 export function writeRequestedDigest(writer: WireWriter, digest: RequestedDigest): void {
-  writer.text(HASH, digest.hash, hashLength(digest));
-  writer.number(SIZE_BYTES, digest.sizeBytes);
-}
-
-function hashLength({ digest, hash }: RequestedDigest): number {
-  return digest instanceof Digest ? hash.length : Buffer.byteLength(hash);
+  if (digest instanceof Digest) writeDigest(writer, digest);
+  else {
+    writer.text(HASH, digest.hash, Buffer.byteLength(digest.hash));
+    writer.number(SIZE_BYTES, digest.size);
+  }
 }

@@ -5,13 +5,32 @@ import type { Digest, DigestFunction, InvalidDigestError } from '@granary/blobs'
  * it came in; nothing is copied. Field names are those of the wire contract in camel case.
  */
 
-/** A digest as a request wrote it, kept so that a response can name it even when it is no valid digest. */
-export interface RequestedDigest {
+/** What was sent for a digest and is none, kept so that a response can name it. */
+export class MalformedDigest {
   /** The hash as sent. */
   readonly hash: string;
-  readonly sizeBytes: number;
-  /** The digest, or why it is none. */
-  readonly digest: Digest | InvalidDigestError;
+  readonly size: number;
+  /** Why it is no digest. */
+  readonly error: InvalidDigestError;
+
+  constructor(hash: string, size: number, error: InvalidDigestError) {
+    this.hash = hash;
+    this.size = size;
+    this.error = error;
+  }
+
+  toString(): string {
+    return `${this.hash}/${this.size}`;
+  }
+}
+
+/** A digest that a message names, valid or not. */
+export type RequestedDigest = Digest | MalformedDigest;
+
+/** @throws InvalidDigestError when it is none */
+export function validDigest(requested: RequestedDigest): Digest {
+  if (requested instanceof MalformedDigest) throw requested.error;
+  return requested;
 }
 
 /** `Compressor.Value` of the contract, as far as this server decodes it; other values stay numbers. */

@@ -57,6 +57,13 @@ export class WireReader {
     return value;
   }
 
+  /** An offset or a limit: one beyond ±(2^53 − 1) lies beyond every blob, and so does the nearest safe number. */
+  position(): number {
+    const low = this.low();
+    const value = this.high * TWO_32 + (low >>> 0);
+    return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER));
+  }
+
   /** The length of what follows, which is checked to be there. */
   length(): number {
     const length = this.low();

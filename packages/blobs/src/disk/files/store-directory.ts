@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Digest } from '../../digest.js';
 import { DIGEST_FUNCTIONS, type DigestFunction, HASH_BYTES, isDigestFunction } from '../../digest-function.js';
 import { StoreError } from '../../errors.js';
@@ -11,6 +11,9 @@ import type { FileSystem } from './file-system.js';
 export const WRITE_BEHIND_FOLDER = 'write-behind';
 
 const FORMAT = 'granary blobs 1\n';
+
+/** What a new file system has in its root, which a disk of its own for the store is mounted with. */
+const OF_THE_FILE_SYSTEM = 'lost+found';
 
 /**
  * Where everything lies in a store's folder:
@@ -29,11 +32,14 @@ export class StoreDirectory {
   readonly quarantine: string;
   readonly #blobs: string;
   readonly #fs: FileSystem;
+  readonly #syncsFolders: boolean;
   readonly #shards = new Map<string, Promise<void>>();
 
-  constructor(path: string, fs: FileSystem) {
+  /** @param syncsFolders whether the folders that are made here survive a power cut. Default false. */
+  constructor(path: string, fs: FileSystem, syncsFolders = false) {
     this.path = path;
     this.#fs = fs;
+    this.#syncsFolders = syncsFolders;
     this.index = join(path, 'index');
     this.incoming = join(path, 'incoming');
     this.quarantine = join(path, 'quarantine');
@@ -57,6 +63,13 @@ export class StoreDirectory {
     );
   }
 
+  /** After {@link prepare} and once the database is made: brings their names to the disk, where folders are synced. */
+  async syncPrepared(): Promise<void> {
+    if (!this.#syncsFolders) return;
+    for (const path of [this.index, this.path])
+      await orFail(this.#fs.syncDirectory(path), `cannot bring ${path} to the disk`);
+  }
+
   /** Whether a store has ever been here. */
   async exists(): Promise<boolean> {
     return (await this.#readFormat()) !== undefined;
@@ -78,7 +91,7 @@ export class StoreDirectory {
     const path = join(this.#blobs, name);
     let made = this.#shards.get(name);
     if (!made) {
-      made = this.#fs.makeDirectory(path);
+      made = this.#makeShard(path);
       this.#shards.set(name, made);
       made.catch(() => this.#shards.delete(name));
     }
@@ -107,6 +120,13 @@ export class StoreDirectory {
     return isDigestFunction(fn) && name.length === HASH_BYTES[fn] * 2 && /^[0-9a-f]+$/.test(name);
   }
 
+  async #makeShard(path: string): Promise<void> {
+    await this.#fs.makeDirectory(path);
+    if (!this.#syncsFolders) return;
+    // A folder is a name in the one above, which may be as new.
+    for (const above of [dirname(path), this.#blobs, this.path]) await this.#fs.syncDirectory(above);
+  }
+
   async #checkFormat(): Promise<void> {
     const found = await this.#readFormat();
     if (found === FORMAT) return;
@@ -116,7 +136,7 @@ export class StoreDirectory {
         `${this.path} has the layout ${JSON.stringify(found.slice(0, 40))}, and this version knows ${JSON.stringify(FORMAT)}: give it another folder`,
       );
     const names = (await this.list(this.path)).filter(
-      (name) => !name.startsWith('LOCK') && name !== WRITE_BEHIND_FOLDER,
+      (name) => !name.startsWith('LOCK') && name !== WRITE_BEHIND_FOLDER && name !== OF_THE_FILE_SYSTEM,
     );
     if (names.length > 0)
       throw new StoreError('STORE_FAILED', `${this.path} is not empty and not a store: give it a folder of its own`);

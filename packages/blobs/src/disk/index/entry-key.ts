@@ -11,6 +11,8 @@ export const ACTION_RESULT = 7;
 
 const FUNCTIONS = new Map(Object.entries(KINDS).map(([fn, kind]) => [kind, fn as DigestFunction]));
 
+const PIECE_NUMBER_BYTES = 2;
+
 /** Words of the hash that the table compares; longer hashes are told apart by the database. */
 const TABLE_WORDS = 8;
 
@@ -65,22 +67,66 @@ export function keyBytes(key: EntryKey): Buffer {
 }
 
 /**
- * Keys for look-ups, each in the memory of the one before: a buffer for every blob of a batch would keep the collector
- * busy (benchmark `BatchReadBlobs 100x4KiB`).
+ * Keys for looking values up, each in the memory of the one before: buffers for every blob of a batch would keep the
+ * collector busy (benchmark `BatchReadBlobs 100x4KiB`).
  */
-export class KeyScratch {
-  readonly #byKind = new Map<number, Buffer>();
+export class LookUpKeys {
+  readonly #byKind: LookUpKey[] = [];
 
-  /** As {@link keyBytes}; to be used before the next one is asked for. */
-  keyBytes({ kind, words, at }: EntryKey): Buffer {
-    let bytes = this.#byKind.get(kind);
-    if (!bytes) {
-      bytes = Buffer.of(kind, ...new Uint8Array(wordsOf(kind) * 4));
-      this.#byKind.set(kind, bytes);
+  /** To be used before the next one is asked for. */
+  of(key: EntryKey): LookUpKey {
+    let reused = this.#byKind[key.kind];
+    if (!reused) {
+      reused = new LookUpKey(key.kind);
+      this.#byKind[key.kind] = reused;
     }
-    for (let i = 1, word = at; i < bytes.length; i += 4) bytes.writeInt32LE(words[word++] as number, i);
-    return bytes;
+    return reused.set(key);
   }
+}
+
+class LookUpKey {
+  /** As {@link keyBytes}. */
+  readonly entry: Buffer;
+  readonly #piece: Buffer;
+  /** The hash within `entry`, in whole words: what comes before it ends at the border of one. */
+  readonly #words: Int32Array;
+
+  constructor(kind: number) {
+    const length = wordsOf(kind) * 4;
+    const memory = new ArrayBuffer(4 + length + PIECE_NUMBER_BYTES);
+    this.entry = Buffer.from(memory, 3, 1 + length);
+    this.#piece = Buffer.from(memory, 3);
+    this.#words = new Int32Array(memory, 4, length / 4);
+    this.entry[0] = kind;
+  }
+
+  set({ words, at }: EntryKey): this {
+    const own = this.#words;
+    for (let i = 0; i < own.length; i++) own[i] = words[at + i] as number;
+    return this;
+  }
+
+  /** As {@link pieceKey}. */
+  piece(number: number): Buffer {
+    this.#piece.writeUInt16BE(number, this.entry.length);
+    return this.#piece;
+  }
+}
+
+/** Key of a piece of an entry's value: the entry's own for the first, for the others with a number behind it. */
+export function pieceKey(entry: Buffer, number: number): Buffer {
+  if (number === 0) return entry;
+  const bytes = Buffer.allocUnsafe(entry.length + PIECE_NUMBER_BYTES);
+  bytes.set(entry);
+  bytes.writeUInt16BE(number, entry.length);
+  return bytes;
+}
+
+/** The inverse of {@link pieceKey}. */
+export function parsePieceKey(piece: Buffer): { readonly entry: Buffer; readonly number: number } {
+  const length = 1 + wordsOf(piece[0] ?? 0) * 4;
+  const number = piece.length === length + PIECE_NUMBER_BYTES ? piece.readUInt16BE(length) : 0;
+  return { entry: piece.subarray(0, length), number };
 }
 
 /** The inverse of {@link keyBytes}; undefined when these bytes are no key. */

@@ -18,6 +18,8 @@ interface SeenRequest {
 export class PlainCache implements AsyncDisposable {
   readonly files = new Map<string, Buffer>();
   readonly requests: SeenRequest[] = [];
+  /** Made so far. */
+  connections = 0;
   answer: Answer | undefined;
   /** Whether parts are sent when they are asked for. */
   ranges = true;
@@ -29,6 +31,7 @@ export class PlainCache implements AsyncDisposable {
       request.on('error', () => {});
       void this.#serve(request, response).catch(() => response.destroy());
     });
+    this.#server.on('connection', () => this.connections++);
   }
 
   static async start(answer?: Answer): Promise<PlainCache> {

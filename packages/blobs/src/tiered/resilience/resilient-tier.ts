@@ -1,6 +1,7 @@
 import { withTimeout } from '@granary/resilience';
 import { withResilientResults } from '../../decorators/resilient-results.js';
 import { withResilience } from '../../decorators/resilient-store.js';
+import { underSignal } from '../../decorators/under-signal.js';
 import type { Tier } from '../tier.js';
 import { StorePolicies, type StoreResilienceOptions } from './store-policies.js';
 import { TierBreaker } from './tier-breaker.js';
@@ -24,7 +25,8 @@ export function resilientTier(tier: Tier, options: StoreResilienceOptions = {}):
     blobs: tier.blobs && withResilience(tier.blobs, options),
     maxBlobBytes: tier.maxBlobBytes,
     sizes: sizes && {
-      sizeOf: (fn, hash) => policies.whole('sizeOf', undefined, () => sizes.sizeOf(fn, hash)),
+      sizeOf: (fn, hash, asked) =>
+        policies.whole('sizeOf', asked?.signal, ({ signal }) => sizes.sizeOf(fn, hash, underSignal(asked, signal))),
     },
     actionResults: tier.actionResults && withResilientResults(tier.actionResults, options),
     onDamaged: (digest, reason) => {

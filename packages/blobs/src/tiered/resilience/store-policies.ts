@@ -27,12 +27,15 @@ export interface StoreResilienceOptions {
   readonly timeoutMs?: number | undefined;
   /** For one attempt, without the wait for a token. Default 5000. */
   readonly attemptTimeoutMs?: number | undefined;
-  /** How long a stream may stand still, in either direction. Default 15,000. */
+  /**
+   * How long a stream may stand still, in either direction, and any upload of more than 64 KiB to a store that says when
+   * it gets on. Default 15,000.
+   */
   readonly idleTimeoutMs?: number | undefined;
   /**
    * When and how often what failed is tried again: only what may succeed later, and only where all that it needs is in
-   * memory. Default two retries after about 0.1 and 0.2 s; what the other side asks for is waited for instead, at most
-   * `maxDelayMs` (2000).
+   * memory. Default two retries after about 0.1 and 0.2 s; what the other side asks for is waited for instead, and who
+   * asks for more than `maxDelayMs` (2000) isn't asked again.
    */
   readonly retry?: Omit<RetryPolicyOptions, 'shouldRetry' | 'retryAfter'> | undefined;
   /** Every attempt takes a token. Default: no limit. */
@@ -59,13 +62,13 @@ export class StorePolicies {
   readonly attemptTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly timers: Timers | undefined;
+  readonly clock: Clock;
   /** For what is answered in one piece, or begins to be. */
   readonly #whole: ProtectedCall;
   /** For uploads, which take as long as they get on. */
   readonly #upload: ProtectedCall;
   readonly #repeatedUpload: ProtectedCall;
   readonly #breaker: CircuitBreaker | undefined;
-  readonly #clock: Clock;
   #refusal: TierUnavailableError | undefined;
   #refusalUntil = 0;
 
@@ -77,16 +80,17 @@ export class StorePolicies {
     this.idleTimeoutMs = milliseconds('idleTimeoutMs', idleTimeoutMs);
     this.timers = timers;
     this.#breaker = breaker;
-    this.#clock = options.clock ?? steadyClock;
+    this.clock = options.clock ?? steadyClock;
     const total = timeoutPolicy(milliseconds('timeoutMs', timeoutMs), { timers });
+    const maxDelayMs = options.retry?.maxDelayMs ?? 2000;
     const retry = retryPolicy({
       maxRetries: 2,
       initialDelayMs: 100,
-      maxDelayMs: 2000,
       ...(timers && { timers }),
       ...options.retry,
-      shouldRetry: isWorthAnother,
-      retryAfter: (error) => (isRemoteStoreError(error) ? error.retryAfterMs : undefined),
+      maxDelayMs,
+      shouldRetry: (error) => isWorthAnother(error) && (askedWait(error) ?? 0) <= maxDelayMs,
+      retryAfter: askedWait,
     });
     const limit = rateLimit ? [rateLimitPolicy(rateLimit)] : [];
     const counted = breaker ? [countedBy(breaker)] : [];
@@ -147,14 +151,14 @@ export class StorePolicies {
 
   #sharedRefusal(): TierUnavailableError | undefined {
     if (this.#refusal === undefined || this.#breaker?.state !== 'open') return undefined;
-    return this.#clock() < this.#refusalUntil ? this.#refusal : undefined;
+    return this.clock() < this.#refusalUntil ? this.#refusal : undefined;
   }
 
   #refuse(cause: Error, retryAfterMs: number): TierUnavailableError {
     const shared = this.#sharedRefusal();
     if (shared) return shared;
     this.#refusal = new TierUnavailableError(this.tier, 'it failed too often and is given a rest', { cause });
-    this.#refusalUntil = this.#clock() + Math.min(retryAfterMs, SHARED_MS);
+    this.#refusalUntil = this.clock() + Math.min(retryAfterMs, SHARED_MS);
     return this.#refusal;
   }
 }
@@ -185,6 +189,10 @@ function admissionPolicy(admit: ProtectedCall): Policy {
 
 function holdsPermit(result: unknown): result is HoldsPermit {
   return typeof result === 'object' && result !== null && 'hold' in result;
+}
+
+function askedWait(error: unknown): number | undefined {
+  return isRemoteStoreError(error) ? error.retryAfterMs : undefined;
 }
 
 function isWorthAnother(error: unknown): boolean {

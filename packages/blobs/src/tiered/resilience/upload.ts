@@ -1,4 +1,5 @@
 import {
+  type Clock,
   coarseTimers,
   type EndListener,
   listenForAbort,
@@ -7,6 +8,9 @@ import {
   unlistenForAbort,
 } from '@granary/resilience';
 import { type BlobSource, CHUNK_BYTES } from '../../blob-store.js';
+
+/** Larger ones are uploaded in chunks, so that their time depends on whether they get on. */
+const MOST_WHOLE_BYTES = 4 * CHUNK_BYTES;
 
 /** What was to be uploaded could not be read: that says nothing about the tier. */
 export class SourceFailedError extends Error {
@@ -19,8 +23,9 @@ export class SourceFailedError extends Error {
 export interface UploadTimes {
   /** Until the first chunk is asked for, and from the last one to the answer. */
   readonly attemptTimeoutMs: number;
-  /** Between chunks. */
+  /** Between chunks; and when the store says that it gets on, until it does so again. */
   readonly idleTimeoutMs: number;
+  readonly clock: Clock;
   readonly timers: Timers | undefined;
 }
 
@@ -29,12 +34,19 @@ export interface UploadTimes {
  * takes is not the tier's. What hangs is told to stop, the content is closed, and nobody waits for the rest.
  */
 export class Upload implements EndListener {
+  /** Bytes in memory that are sent at once. */
+  readonly #whole: Uint8Array | undefined;
   readonly #source: AsyncIterable<Uint8Array>;
   readonly #times: UploadTimes;
   readonly #timers: Timers;
   readonly #controller = new AbortController();
   #reject: (reason: unknown) => void = () => {};
   #timer: unknown;
+  /** How long the tier may take for what it does now, and since when. */
+  #allowedMs = 0;
+  #movedAt = 0;
+  /** Whether the tier has said that it gets on: then it does so each time. */
+  #isTelling = false;
   /** Begun only when the tier asks for the first chunk, which it need not. */
   #iterator: AsyncIterator<Uint8Array> | undefined;
   #over = false;
@@ -42,7 +54,9 @@ export class Upload implements EndListener {
   #sourceFailure: SourceFailedError | undefined;
 
   constructor(source: BlobSource, times: UploadTimes) {
-    this.#source = source instanceof Uint8Array ? chunksOf(source) : source;
+    const isInMemory = source instanceof Uint8Array;
+    this.#whole = isInMemory && source.length <= MOST_WHOLE_BYTES ? source : undefined;
+    this.#source = isInMemory ? chunksOf(source) : source;
     this.#times = times;
     this.#timers = times.timers ?? coarseTimers;
   }
@@ -54,14 +68,14 @@ export class Upload implements EndListener {
    */
   run(
     signal: AbortSignal,
-    send: (source: AsyncIterable<Uint8Array>, signal: AbortSignal) => Promise<void>,
+    send: (source: BlobSource, signal: AbortSignal, onProgress: () => void) => Promise<void>,
   ): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       this.#reject = reject;
       this.#expect(this.#times.attemptTimeoutMs);
       listenForAbort(signal, this);
       if (this.#over) return;
-      send(this.#watched(), this.#controller.signal).then(resolve, (error: unknown) =>
+      send(this.#whole ?? this.#watched(), this.#controller.signal, this.#onProgress).then(resolve, (error: unknown) =>
         reject(this.#sourceFailure ?? error),
       );
     }).finally(() => {
@@ -79,6 +93,12 @@ export class Upload implements EndListener {
     this.#controller.abort(reason);
     this.#reject(reason);
   }
+
+  /** From then on the tier may take as long as it doesn't stand still: how much of it waits in buffers nobody knows. */
+  readonly #onProgress = (): void => {
+    this.#isTelling = true;
+    this.#movedAt = this.#times.clock();
+  };
 
   #watched(): AsyncIterable<Uint8Array> {
     const iterator: AsyncIterator<Uint8Array> = {
@@ -109,8 +129,17 @@ export class Upload implements EndListener {
   }
 
   #expect(ms: number): void {
-    this.#timer = this.#timers.setTimeout(() => this.end(this.#sourceFailure ?? new TimeoutError(ms)), ms);
+    this.#allowedMs = ms;
+    if (this.#isTelling) this.#movedAt = this.#times.clock();
+    this.#timer = this.#timers.setTimeout(this.#onTime, ms);
   }
+
+  readonly #onTime = (): void => {
+    if (this.#isTelling) this.#allowedMs = Math.max(this.#allowedMs, this.#times.idleTimeoutMs);
+    const leftMs = this.#isTelling ? this.#movedAt + this.#allowedMs - this.#times.clock() : 0;
+    if (leftMs > 0) this.#timer = this.#timers.setTimeout(this.#onTime, leftMs);
+    else this.end(this.#sourceFailure ?? new TimeoutError(this.#allowedMs));
+  };
 
   #closeSource(): void {
     if (this.#sourceEnded) return;

@@ -57,14 +57,14 @@ export class BatchReads {
     const request = encodeBatchReadBlobsRequest({
       instanceName: peer.instance,
       digestFunction,
-      digests: [...asked.values()].map((digest) => ({ hash: digest.hash, sizeBytes: digest.size, digest })),
+      digests: [...asked.values()],
       acceptableCompressors: zstd && this.#compressed ? [COMPRESSOR.zstd] : [],
     });
     const response = await peer.unary(PATH, request, options);
     const { responses } = answered(peer, METHOD, () => decodeBatchReadBlobsResponse(response, digestFunction));
     const outcomes = new Map<string, Outcome>();
     for (const answer of responses) {
-      const key = String(answer.digest.digest);
+      const key = String(answer.digest);
       const digest = asked.get(key);
       if (!digest) throw peer.failure('invalid', `${METHOD} was answered with a blob that nobody asked for`);
       if (outcomes.has(key)) throw peer.failure('invalid', `${METHOD} was answered with ${digest} twice`);

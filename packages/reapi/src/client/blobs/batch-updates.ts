@@ -54,14 +54,13 @@ export class BatchUpdates {
   }
 
   async #pack(digest: Digest, bytes: Uint8Array, options: OperationOptions | undefined): Promise<BlobUpload> {
-    const requested = { hash: digest.hash, sizeBytes: digest.size, digest };
     const plain = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const { zstdUpdates } = await this.#peer.capabilities(options?.signal);
     if (this.#compress && zstdUpdates && bytes.length >= MIN_COMPRESSED_BYTES) {
       const data = await compress(plain);
-      if (data.length < plain.length) return { digest: requested, data, compressor: COMPRESSOR.zstd };
+      if (data.length < plain.length) return { digest, data, compressor: COMPRESSOR.zstd };
     }
-    return { digest: requested, data: plain, compressor: COMPRESSOR.identity };
+    return { digest, data: plain, compressor: COMPRESSOR.identity };
   }
 
   async #update({ items, options }: Batch<BlobUpload>): Promise<(true | Error)[]> {
@@ -71,14 +70,14 @@ export class BatchUpdates {
       // A blob is sent once; the same digest with other bytes, of which one is wrong, is another caller's matter.
       const others: BlobUpload[] = [];
       for (const upload of rest) {
-        const key = String(upload.digest.digest);
+        const key = String(upload.digest);
         const first = uploads.get(key);
         if (!first) uploads.set(key, upload);
         else if (!first.data.equals(upload.data)) others.push(upload);
       }
       const statuses = await this.#send(uploads, options);
       for (const upload of rest)
-        if (!others.includes(upload)) results.set(upload, statuses.get(String(upload.digest.digest)) as true | Error);
+        if (!others.includes(upload)) results.set(upload, statuses.get(String(upload.digest)) as true | Error);
       rest = others;
     }
     return items.map((upload) => results.get(upload) as true | Error);
@@ -90,13 +89,13 @@ export class BatchUpdates {
   ): Promise<ReadonlyMap<string, true | Error>> {
     const peer = this.#peer;
     const requests = [...uploads.values()];
-    const { function: digestFunction } = (requests[0] as BlobUpload).digest.digest as Digest;
+    const { function: digestFunction } = (requests[0] as BlobUpload).digest as Digest;
     const request = encodeBatchUpdateBlobsRequest({ instanceName: peer.instance, digestFunction, requests });
     const response = await peer.unary(PATH, request, options);
     const { responses } = answered(peer, METHOD, () => decodeBatchUpdateBlobsResponse(response, digestFunction));
     const statuses = new Map<string, true | Error>();
     for (const { digest, status } of responses) {
-      const key = String(digest.digest);
+      const key = String(digest);
       if (!uploads.has(key)) throw peer.failure('invalid', `${METHOD} was answered with a blob that nobody sent`);
       if (statuses.has(key)) throw peer.failure('invalid', `${METHOD} was answered with ${key} twice`);
       const { code, message } = status;

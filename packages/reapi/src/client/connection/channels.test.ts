@@ -1,7 +1,6 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { connectivityState, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
+import { freePort } from '../../../../cache/src/redis/testing/free-port.js';
 import { Channels } from './channels.js';
 
 const ended: (() => unknown)[] = [];
@@ -14,15 +13,6 @@ function channelsTo(port: number, backoffMs: number, count = 2): Channels {
   const channels = new Channels(`127.0.0.1:${port}`, credentials.createInsecure(), options, count);
   ended.push(() => channels.close());
   return channels;
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, 'close');
-  return port;
 }
 
 /** Takes a connection that finds nobody. */
