@@ -40,6 +40,8 @@ export class SourceError extends NuGetError {
   readonly statusCode: number | undefined;
   /** How long it wants to be left alone, in milliseconds, where it said so (`Retry-After`). */
   readonly retryAfterMs: number | undefined;
+  /** Why it refused what was sent to it, in its own words: one line without secrets, which may have addresses in it. */
+  readonly reason: string | undefined;
 
   constructor(
     code: NuGetErrorCode,
@@ -48,6 +50,7 @@ export class SourceError extends NuGetError {
     details: {
       readonly statusCode?: number | undefined;
       readonly retryAfterMs?: number | undefined;
+      readonly reason?: string | undefined;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -55,6 +58,7 @@ export class SourceError extends NuGetError {
     this.source = source;
     this.statusCode = details.statusCode;
     this.retryAfterMs = details.retryAfterMs;
+    this.reason = details.reason;
   }
 }
 

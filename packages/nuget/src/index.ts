@@ -53,7 +53,7 @@ export type { FrameworkItems } from './packages/nuspec-groups.js';
 export type { RandomAccessInput, RandomAccessSource } from './packages/random-access.js';
 export { type VerifyPackageOptions, verifyPackage } from './packages/verify-package.js';
 export type { PackageLimits } from './packages/zip-directory.js';
-export { readWantedPackages } from './projects/read-wanted-packages.js';
+export { readWantedPackages, type WantedPackagesOptions } from './projects/read-wanted-packages.js';
 export type { ProjectDependencies, WantedPackages } from './projects/wanted-packages.js';
 export type { CallOptions, DocumentRequest, Feed, PackageStream, SendRequest } from './protocol/feed.js';
 export type {

@@ -238,6 +238,11 @@ describe('sources', () => {
     ]);
   });
 
+  it('may have white space around their URL', async () => {
+    await write('project/nuget.config', sources('<clear/>', add('a', '\n http://a/v3/index.json ')));
+    expect((await load()).sources.map(({ url }) => url)).toEqual(['http://a/v3/index.json']);
+  });
+
   it('that are folders count from the folder of their file', async () => {
     await write(
       'project/nuget.config',

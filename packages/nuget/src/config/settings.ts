@@ -94,8 +94,9 @@ export function settingPath(setting: Setting, environment: Environment, platform
 
 /** A path as a file means it. */
 export function resolvePath(file: ConfigFile, value: string, platform: NodeJS.Platform): string {
-  const isAbsolute = /^[A-Za-z][A-Za-z0-9+.-]*:/.test(value) || value.startsWith('\\\\');
-  if (value.trim() === '' || isAbsolute) return value;
+  const text = value.trim();
+  const isAbsolute = /^[A-Za-z][A-Za-z0-9+.-]*:/.test(text) || text.startsWith('\\\\');
+  if (text === '' || isAbsolute) return text;
   const { dirname, resolve } = platform === 'win32' ? win32 : posix;
-  return resolve(dirname(file.path), value);
+  return resolve(dirname(file.path), text);
 }

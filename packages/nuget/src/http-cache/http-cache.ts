@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { fstatSync } from 'node:fs';
 import { mkdir, open, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -9,7 +10,13 @@ import { entryName, FILE_SUFFIX, sourceFolder, VALIDATORS_SUFFIX } from './cache
 import { CachedFile } from './cached-file.js';
 import { SmallFiles, WHOLE_BYTES } from './small-files.js';
 import { createTemporary, type TemporaryFile } from './temporary-files.js';
-import { readValidators, type StoredValidators, type Validators, writeValidators } from './validators.js';
+import {
+  parseValidators,
+  readValidators,
+  type StoredValidators,
+  type Validators,
+  writeValidators,
+} from './validators.js';
 
 /** Where an `HttpCache` lies, and how much may be in it. */
 export interface HttpCacheOptions {
@@ -104,13 +111,27 @@ export class HttpCache implements AsyncDisposable {
   async open(source: string, key: string): Promise<CachedFile | undefined> {
     const path = this.getCachePath(source, key);
     this.#janitor.used();
-    if (this.#small.areFast && !this.#small.has(path)) return undefined;
-    return openFile(path);
+    if (!this.#small.areFast) return this.#openFile(path);
+    try {
+      const whole = this.#small.read(path);
+      if (typeof whole !== 'object') return whole && (await this.#openFile(path));
+      return new CachedFile(path, whole.bytes, whole.stats, this.#small);
+    } catch (error) {
+      if (ABSENT.has(codeOf(error))) return undefined;
+      throw error;
+    }
   }
 
   /** What the source can be asked with whether the file is still good, if its content is the one that they name. */
-  validators(source: string, key: string): Promise<StoredValidators | undefined> {
-    return readValidators(`${this.#base(source, key)}${VALIDATORS_SUFFIX}`);
+  async validators(source: string, key: string): Promise<StoredValidators | undefined> {
+    const path = `${this.#base(source, key)}${VALIDATORS_SUFFIX}`;
+    if (!this.#small.areFast) return readValidators(path);
+    try {
+      const whole = this.#small.read(path);
+      return typeof whole === 'object' ? parseValidators(whole.bytes.toString()) : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /**
@@ -134,11 +155,11 @@ export class HttpCache implements AsyncDisposable {
     if (this.#closed) throw new NuGetError('CLOSED', 'the HTTP cache is closed');
     const folder = this.#folderOf(source);
     try {
-      return await createTemporary(folder);
+      return await createTemporary(folder, this.#small);
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
       await mkdir(folder, { recursive: true });
-      return createTemporary(folder);
+      return createTemporary(folder, this.#small);
     }
   }
 
@@ -216,6 +237,24 @@ export class HttpCache implements AsyncDisposable {
     return join(this.#folderOf(source), entryName(key));
   }
 
+  async #openFile(path: string): Promise<CachedFile | undefined> {
+    try {
+      const handle = await open(path, 'r');
+      try {
+        const stats = this.#small.areFast ? fstatSync(handle.fd) : await handle.stat();
+        if (stats.isFile()) return new CachedFile(path, handle, stats, this.#small);
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+      await handle.close();
+      return undefined;
+    } catch (error) {
+      if (ABSENT.has(codeOf(error))) return undefined;
+      throw error;
+    }
+  }
+
   async #set(
     source: string,
     key: string,
@@ -232,7 +271,7 @@ export class HttpCache implements AsyncDisposable {
       const { modifiedAt, validators, sha512 = createHash('sha512') } = options;
       for await (const chunk of chunks) {
         if (typeof sha512 !== 'string') sha512.update(chunk);
-        await writeAll(temporary, chunk);
+        await temporary.append([chunk]);
       }
       await validator?.(temporary.path);
       const digest = typeof sha512 === 'string' ? sha512 : sha512.digest('base64');
@@ -296,7 +335,7 @@ export class HttpCache implements AsyncDisposable {
     const path = `${base}${VALIDATORS_SUFFIX}`;
     if (!this.#small.areFast) return writeValidators(path, validators);
     if (validators !== undefined) this.#small.overwrite(path, Buffer.from(JSON.stringify(validators)));
-    else if (this.#small.has(path)) await rm(path, { force: true });
+    else if (this.#small.stat(path) !== undefined) await rm(path, { force: true });
   }
 }
 
@@ -307,30 +346,6 @@ const MAX_CLOCK_SKEW_MS = 60_000;
 function isOvertaken(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'ENOENT' || (process.platform === 'win32' && IN_USE.has(code));
-}
-
-async function openFile(path: string): Promise<CachedFile | undefined> {
-  try {
-    const handle = await open(path, 'r');
-    try {
-      const stats = await handle.stat();
-      if (stats.isFile()) return new CachedFile(path, handle, stats);
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
-    await handle.close();
-    return undefined;
-  } catch (error) {
-    if (ABSENT.has(codeOf(error))) return undefined;
-    throw error;
-  }
-}
-
-async function writeAll({ handle }: TemporaryFile, chunk: Uint8Array): Promise<void> {
-  for (let offset = 0; offset < chunk.length; ) {
-    offset += (await handle.write(chunk, offset)).bytesWritten;
-  }
 }
 
 function sha512Of(bytes: Uint8Array): string {

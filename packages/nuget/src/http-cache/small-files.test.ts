@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { SmallFiles } from './small-files.js';
+import { SmallFiles, WHOLE_BYTES } from './small-files.js';
 
 let folder: string;
 let now: number;
@@ -30,7 +30,7 @@ it('are written in place of what is there, as old as they should be', () => {
   expect(readFileSync(path, 'utf8')).toBe('two');
   expect(modified(path)).toBe(7000);
   expect(readdirSync(folder)).toEqual(['a']);
-  expect([files.has(path), files.has(join(folder, 'b'))]).toEqual([true, false]);
+  expect([files.stat(path)?.size, files.stat(join(folder, 'b'))]).toEqual([3, undefined]);
 });
 
 it('may be longer, and still come into place as a whole', async () => {
@@ -62,6 +62,25 @@ it('leave nothing behind that could not be moved into place', () => {
   expect(readdirSync(folder)).toEqual(['a']);
 });
 
+it('are read whole, and longer ones are told apart from none', () => {
+  const path = join(folder, 'a');
+  files.write(folder, path, Buffer.from('granary'), 5000);
+  expect(files.read(path)).toMatchObject({ bytes: Buffer.from('granary'), stats: { mtimeMs: 5000 } });
+  writeFileSync(path, Buffer.alloc(WHOLE_BYTES + 1));
+  expect([files.read(path), files.read(join(folder, 'b')), files.read(folder)]).toEqual(['long', undefined, undefined]);
+});
+
+it('grow by chunks, and are read in parts while they are open', async () => {
+  const handle = await open(join(folder, 'a'), 'wx+');
+  files.append(handle, [Buffer.from('gran')]);
+  files.append(handle, [Buffer.alloc(0), Buffer.from('a'), Buffer.from('ry')]);
+  const part = Buffer.alloc(5, '.');
+  expect(files.readPart(handle, part, 4)).toBe(3);
+  expect(part.toString()).toBe('ary..');
+  await handle.close();
+  expect(readFileSync(join(folder, 'a'), 'utf8')).toBe('granary');
+});
+
 it('may be moved, whatever their length', async () => {
   const path = join(folder, 'temporary');
   const handle = await open(path, 'wx+');
@@ -77,7 +96,7 @@ it('are left to others for 10 s when steps take longer than 3 ms on average', ()
     const [before, after] = [now, now + ms];
     vi.mocked(performance.now).mockReturnValueOnce(before).mockReturnValueOnce(after);
     now = after;
-    files.has(folder);
+    files.stat(folder);
   };
   for (let i = 0; i < 100; i++) step(2.9);
   for (let i = 0; i < 100; i++) step(0.05);

@@ -1,4 +1,18 @@
-import { closeSync, futimesSync, openSync, renameSync, rmSync, statSync, write, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  futimesSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  write,
+  writeSync,
+  writevSync,
+} from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { type TemporaryFile, temporaryPath } from './temporary-files.js';
@@ -26,9 +40,36 @@ export class SmallFiles {
     return performance.now() >= this.#slowUntil;
   }
 
-  /** Whether there is anything of that name. */
-  has(path: string): boolean {
-    return this.#measured(() => statSync(path, { throwIfNoEntry: false }) !== undefined);
+  /** What there is of that name; undefined where there is nothing. */
+  stat(path: string): Stats | undefined {
+    return this.#measured(() => statSync(path, { throwIfNoEntry: false }));
+  }
+
+  /** A file of at most {@link WHOLE_BYTES}, whole; `long` for a longer one, undefined where there is none. */
+  read(path: string): WholeFile | 'long' | undefined {
+    return this.#measured(() => {
+      const found = statSync(path, { throwIfNoEntry: false });
+      if (found === undefined || !found.isFile()) return undefined;
+      return found.size > WHOLE_BYTES ? 'long' : readWhole(path);
+    });
+  }
+
+  /** A part of a file that is open: as many bytes as there is room for, fewer only where the file ends. */
+  readPart({ fd }: FileHandle, into: Buffer, position: number): number {
+    return this.#measured(() => readAllSync(fd, into, position));
+  }
+
+  /** Writes chunks one behind another to a file that is open, where the last ones ended. */
+  append({ fd }: FileHandle, chunks: readonly Uint8Array[]): void {
+    this.#measured(() => {
+      const written = writevSync(fd, chunks);
+      let skipped = 0;
+      for (const chunk of chunks) {
+        const from = Math.max(0, written - skipped);
+        if (from < chunk.length) writeAllSync(fd, chunk, from);
+        skipped += chunk.length;
+      }
+    });
   }
 
   /**
@@ -74,7 +115,7 @@ export class SmallFiles {
   }
 
   /** Moves a file that is open into its place, as old as `modifiedAt` says. Its length doesn't matter. */
-  move({ path, handle }: TemporaryFile, to: string, modifiedAt: number): void {
+  move({ path, handle }: Pick<TemporaryFile, 'path' | 'handle'>, to: string, modifiedAt: number): void {
     this.#measured(() => {
       futimesSync(handle.fd, modifiedAt / 1000, modifiedAt / 1000);
       renameSync(path, to);
@@ -118,7 +159,42 @@ export class SmallFiles {
   }
 }
 
+/** A file that was read in one go. */
+export interface WholeFile {
+  readonly bytes: Buffer;
+  readonly stats: Stats;
+}
+
 const writeAsync = promisify(write);
+
+/** It may be gone since it was seen, or another one. */
+function readWhole(path: string): WholeFile | 'long' | undefined {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const stats = fstatSync(file);
+    if (stats.size > WHOLE_BYTES) return 'long';
+    const bytes = Buffer.allocUnsafeSlow(stats.size);
+    return readAllSync(file, bytes, 0) === stats.size ? { bytes, stats } : 'long';
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readAllSync(file: number, into: Buffer, position: number): number {
+  let done = 0;
+  while (done < into.length) {
+    const count = readSync(file, into, done, into.length - done, position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
 
 function writeAllSync(file: number, bytes: Uint8Array, from: number): void {
   for (let offset = from; offset < bytes.length; ) offset += writeSync(file, bytes, offset);

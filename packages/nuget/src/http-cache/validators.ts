@@ -25,8 +25,16 @@ const MAX_LENGTH = 16 * 1024;
 /** The validators, where there are any. Never fails. */
 export async function readValidators(path: string): Promise<StoredValidators | undefined> {
   try {
-    const text = await readFile(path, 'utf8');
-    if (text.length > MAX_LENGTH) return undefined;
+    return parseValidators(await readFile(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a file of validators says; undefined where that makes no sense. */
+export function parseValidators(text: string): StoredValidators | undefined {
+  if (text.length > MAX_LENGTH) return undefined;
+  try {
     const { url, etag, lastModified, sha512 } = JSON.parse(text) as StoredValidators;
     const isValid =
       [url, sha512].every(isText) && [etag, lastModified].every((value) => value === undefined || isText(value));

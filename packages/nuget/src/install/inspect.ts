@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNuGetError } from '../errors.js';
-import { isInstalledFile } from '../packages/extract.js';
+import { extractedFiles } from '../packages/extract.js';
 import { NupkgReader, type PackageFile } from '../packages/nupkg-reader.js';
 import { type PackageMarker, readMarker } from './marker.js';
 import type { InstalledPaths } from './packages-folder.js';
@@ -35,16 +35,15 @@ export async function inspect(paths: InstalledPaths): Promise<InstalledState> {
     throw error;
   }
   try {
-    const files = reader.files().filter(({ path }) => isInstalledFile(path) || path === reader.nuspecPath);
+    const files = [...extractedFiles(reader)];
     for (let from = 0; from < files.length; from += STATS_AT_A_TIME) {
-      const checks = files.slice(from, from + STATS_AT_A_TIME).map((file) => {
-        const path = file.path === reader.nuspecPath ? paths.nuspec : join(paths.folder, file.path);
-        return findDamage(path, file);
+      const checks = files.slice(from, from + STATS_AT_A_TIME).map(([path, file]) => {
+        return findDamage(file.path === reader.nuspecPath ? paths.nuspec : join(paths.folder, path), file);
       });
       const reason = (await Promise.all(checks)).find((found) => found !== undefined);
       if (reason !== undefined) return { kind: 'damaged', reason };
     }
-    return { kind: 'whole', marker, files: files.map(({ path }) => path) };
+    return { kind: 'whole', marker, files: files.map(([path]) => path) };
   } finally {
     await reader.close();
   }

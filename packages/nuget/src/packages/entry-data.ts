@@ -42,7 +42,7 @@ export async function streamEntry(source: RandomAccessSource, entry: ZipEntry): 
 /** An entry's data in one piece: for what is known to be small. */
 export async function readEntry(source: RandomAccessSource, entry: ZipEntry): Promise<Buffer> {
   const start = await locateData(source, entry);
-  const raw = await source.read(start, entry.compressedSize);
+  const raw = source.peek?.(start, entry.compressedSize) ?? (await source.read(start, entry.compressedSize));
   const check = new DataCheck(entry);
   let data = raw;
   let consumed: number | undefined;

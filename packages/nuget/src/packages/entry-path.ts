@@ -15,6 +15,16 @@ export function pathOfEntry(name: string): string {
   return path.startsWith('/') ? path.slice(1) : path;
 }
 
+/** Without steps that lead nowhere, `lib//a` or `./lib/a`, which some tools write and file systems pass over. */
+export function withoutIdleSteps(path: string): string {
+  if (!path.includes('//') && !path.includes('./')) return path;
+  const steps = path.split('/');
+  // Nothing in front makes a path absolute, and nothing behind is a folder: both are looked at as they are.
+  const isIdle = (step: string, at: number) =>
+    at < steps.length - 1 && (step === '.' || (step === '' && at > 0 && steps[0] !== ''));
+  return steps.filter((step, at) => !isIdle(step, at)).join('/');
+}
+
 /** What isn't UTF-8 stays escaped. */
 function unescapeRun(run: string): string {
   try {

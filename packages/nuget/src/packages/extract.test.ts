@@ -57,6 +57,19 @@ describe('extracting a package', () => {
     expect(await readFile(join(target, 'a.b.nuspec'), 'utf8')).toContain('<id>A.B</id>');
   });
 
+  it('passes over steps that lead nowhere, and takes no file of its own by them', async () => {
+    const files = {
+      'lib//net8.0/A.dll': 'first',
+      './content/./x.txt': 'x',
+      './.nupkg.metadata': 'no',
+      './B.NUSPEC': 'no',
+    };
+    const bytes = build({ files, entries: [{ name: 'lib/net8.0/A.dll', data: 'second' }] });
+    expect(await extractPackage(bytes, target)).toEqual(['a.b.nuspec', 'lib/net8.0/A.dll', 'content/x.txt']);
+    expect(await tree(target)).toEqual(['a.b.nuspec', 'content/x.txt', 'lib/net8.0/A.dll']);
+    expect(await readFile(join(target, 'lib/net8.0/A.dll'), 'utf8')).toBe('first');
+  });
+
   it('writes what is asked for, by the name that is asked for', async () => {
     const reader = await NupkgReader.open(build({ files: { 'lib/a': '1', 'lib/b': '2' } }));
     const written = await extractPackage(reader, target, {
@@ -137,8 +150,7 @@ describe('a package that wants out', () => {
     'lib/evil ',
     'lib/evil:stream',
     'lib/evil\u0000.dll',
-    './evil',
-    'lib//evil',
+    './/../evil',
   ])('by %j is refused before anything is written', async (name) => {
     const bytes = build({ files: { a: 'x' }, entries: [{ name, data: 'evil' }] });
     await expect(extractPackage(bytes, target)).rejects.toMatchObject({ code: 'INVALID_PACKAGE' });

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, realpath, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isNuGetError, NuGetError } from '../errors.js';
-import { checkSafePath, shown } from './entry-path.js';
+import { checkSafePath, shown, withoutIdleSteps } from './entry-path.js';
 import { NupkgReader, type PackageFile } from './nupkg-reader.js';
 import type { RandomAccessInput } from './random-access.js';
 import type { PackageLimits } from './zip-directory.js';
@@ -33,6 +33,16 @@ export function isInstalledFile(path: string): boolean {
   return path.includes('/') || !/\.(?:nuspec|nupkg|nupkg\.sha512|nupkg\.metadata)$/i.test(path);
 }
 
+/** The nuspec and the files that are included, by their paths; of two with one path the first counts. */
+export function extractedFiles(reader: NupkgReader, include = isInstalledFile): ReadonlyMap<string, PackageFile> {
+  const files = new Map<string, PackageFile>();
+  for (const file of reader.files()) {
+    const path = withoutIdleSteps(file.path);
+    if ((file.path === reader.nuspecPath || include(path)) && !files.has(path)) files.set(path, file);
+  }
+  return files;
+}
+
 /**
  * Writes a package's files into a folder, each by another name until it is complete and known to be right. Nothing is
  * written outside of the folder, neither by names nor through symbolic links that lie in it, and no links are made; the
@@ -57,9 +67,8 @@ async function extract(reader: NupkgReader, target: string, options: ExtractPack
   const { include = isInstalledFile, mode = DEFAULT_MODE, signal } = options;
   const nuspecName = options.nuspecName ?? `${(await reader.nuspec()).id.toLowerCase()}.nuspec`;
   const planned: { file: PackageFile; path: string }[] = [];
-  for (const file of reader.files()) {
-    if (file.path === reader.nuspecPath) planned.push({ file, path: checkSafePath(nuspecName) });
-    else if (include(file.path)) planned.push({ file, path: checkSafePath(file.path) });
+  for (const [path, file] of extractedFiles(reader, include)) {
+    planned.push({ file, path: checkSafePath(file.path === reader.nuspecPath ? nuspecName : path) });
   }
   signal?.throwIfAborted();
   await mkdir(target, { recursive: true });

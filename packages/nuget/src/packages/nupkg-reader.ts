@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { NuGetError } from '../errors.js';
 import { hashAll, hashWithoutSignature } from './content-hash.js';
 import { readEntry, streamEntry } from './entry-data.js';
@@ -6,6 +7,7 @@ import { shown } from './entry-path.js';
 import { type Nuspec, type PackageType, parseNuspec } from './nuspec.js';
 import { BlockSource, type OpenedSource, openSource, type RandomAccessInput } from './random-access.js';
 import {
+  ENTRIES_PER_TURN,
   isSignature,
   locateData,
   type PackageLimits,
@@ -155,9 +157,11 @@ export class NupkgReader implements AsyncDisposable {
 
   /** Checks that each entry is where the directory says and can be decompressed, without doing that: a read for each. */
   async checkEntries(signal?: AbortSignal): Promise<void> {
+    let count = 0;
     for (const entry of this.#directory.entries) {
       signal?.throwIfAborted();
       await locateData(this.#source(), entry);
+      if (++count % ENTRIES_PER_TURN === 0) await setImmediate();
     }
   }
 

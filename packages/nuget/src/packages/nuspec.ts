@@ -128,8 +128,11 @@ export async function readNuspec(stream: AsyncIterable<Uint8Array>, options: Par
 function readMetadata(metadata: XmlElement): Nuspec {
   const values = simpleValues(metadata);
   const text = (name: string): string | undefined => values.get(name.toLowerCase());
+  const { id, version } = readIdentity(metadata);
+  // Not spread: an object that begins with a copy of another is made property by property, which took 50 µs.
   return {
-    ...readIdentity(metadata),
+    id,
+    version,
     title: text('title'),
     authors: split(text('authors'), /,/),
     owners: split(text('owners'), /,/),

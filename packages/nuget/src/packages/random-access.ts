@@ -9,6 +9,8 @@ export interface RandomAccessSource {
   readonly size: number;
   /** The bytes from a position on: as many as asked for, fewer only where the source ends. They are not changed. */
   read(position: number, length: number): Promise<Buffer>;
+  /** The same without a wait, where that can be had; undefined where it can't. */
+  peek?(position: number, length: number): Buffer | undefined;
 }
 
 /** What can be read as a source: a path, an open file, bytes, or a source. */
@@ -43,10 +45,8 @@ export async function openSource(input: RandomAccessInput): Promise<OpenedSource
 
 function bytesSource(bytes: Uint8Array): RandomAccessSource {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return {
-    size: buffer.length,
-    read: async (position, length) => buffer.subarray(position, position + length),
-  };
+  const peek = (position: number, length: number) => buffer.subarray(position, position + length);
+  return { size: buffer.length, read: async (position, length) => peek(position, length), peek };
 }
 
 async function fileSource(handle: FileHandle): Promise<RandomAccessSource> {
@@ -107,9 +107,18 @@ export class BlockSource implements RandomAccessSource {
   }
 
   async read(position: number, length: number): Promise<Buffer> {
+    const bytes = this.peek(position, length);
+    return bytes ?? this.#keep(await this.#source.read(position, Math.max(length, BLOCK)), position, length);
+  }
+
+  peek(position: number, length: number): Buffer | undefined {
     const from = position - this.#start;
     if (from >= 0 && from + length <= this.#block.length) return this.#block.subarray(from, from + length);
-    const bytes = await this.#source.read(position, Math.max(length, BLOCK));
+    const bytes = this.#source.peek?.(position, Math.max(length, BLOCK));
+    return bytes && this.#keep(bytes, position, length);
+  }
+
+  #keep(bytes: Buffer, position: number, length: number): Buffer {
     if (bytes.length <= 2 * CHUNK) {
       this.#block = bytes;
       this.#start = position;

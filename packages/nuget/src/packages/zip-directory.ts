@@ -57,6 +57,8 @@ export interface ZipDirectory {
 const MAX_DIRECTORY_BYTES = 32 * 1024 * 1024;
 const RATIO_FROM_BYTES = 16 * 1024 * 1024;
 const GIB = 1024 ** 3;
+/** Read in one go, before others have their turn: a few milliseconds. */
+export const ENTRIES_PER_TURN = 512;
 const LOCAL_HEADER = 30;
 const DIRECTORY_HEADER = 46;
 const END_RECORD = 22;
@@ -83,14 +85,14 @@ export async function readDirectory(source: RandomAccessSource, limits: PackageL
     const entries: ZipEntry[] = [];
     let position = start;
     let total = 0;
-    for await (const raw of zip.eachEntry()) {
+    await forEachEntry(zip, (raw) => {
       const entry = entryOf(raw, position);
       position += entry.headerSize;
       checkSize(entry, limits);
       total += entry.size;
       if (total > maxTotalBytes) throw tooMuch(`has more than ${maxTotalBytes} bytes uncompressed`, `${maxTotalBytes}`);
       entries.push(entry);
-    }
+    });
     const isZip64 = await checkEnd(source, zip, position);
     setLimits(entries, start);
     return { entries, start, end: position, isZip64 };
@@ -101,14 +103,52 @@ export async function readDirectory(source: RandomAccessSource, limits: PackageL
   }
 }
 
+/** As yauzl's iterator does it, without promises for each entry: what is in memory is read in one go. */
+function forEachEntry(zip: ZipFile, take: (entry: Entry) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isReading = false;
+    let isWanted = false;
+    let count = 0;
+    // An entry may be there before the call for it returns; many of them, called for from one another, are a stack.
+    const next = () => {
+      isWanted = true;
+      if (isReading) return;
+      isReading = true;
+      while (isWanted) {
+        isWanted = false;
+        zip.readEntry();
+      }
+      isReading = false;
+    };
+    zip.on('error', reject);
+    zip.on('end', resolve);
+    zip.on('entry', (entry: Entry) => {
+      try {
+        take(entry);
+      } catch (error) {
+        reject(error);
+        return;
+      }
+      if (++count % ENTRIES_PER_TURN === 0) setImmediate(next);
+      else next();
+    });
+    next();
+  });
+}
+
 /** Where an entry's data is, by its local header, which must be of the same entry. */
 export async function locateData(source: RandomAccessSource, entry: ZipEntry): Promise<number> {
+  const length = LOCAL_HEADER + entry.rawName.length;
+  return locateIn(source.peek?.(entry.offset, length) ?? (await source.read(entry.offset, length)), entry);
+}
+
+/** The same by the bytes of that header. */
+function locateIn(header: Buffer, entry: ZipEntry): number {
   const wrong = (what: string): NuGetError => new NuGetError('INVALID_PACKAGE', `${shown(entry.path)} ${what}`);
   if ((entry.flags & ENCRYPTED_FLAG) !== 0) throw wrong('is encrypted');
   if (entry.method !== STORED && entry.method !== DEFLATED) {
     throw wrong(`is compressed by method ${entry.method}, which packages don't use`);
   }
-  const header = await source.read(entry.offset, LOCAL_HEADER + entry.rawName.length);
   if (header.length < LOCAL_HEADER || header.readUInt32LE(0) !== 0x04034b50) {
     throw wrong('is not where the directory says');
   }
@@ -148,7 +188,15 @@ class SourceReader extends RandomAccessReader {
     position: number,
     callback: (error: Error | null, bytesRead?: number) => void,
   ): void {
-    this.#source.read(position, length).then((bytes) => callback(null, bytes.copy(buffer, offset)), callback);
+    let bytes: Buffer | undefined;
+    try {
+      bytes = this.#source.peek?.(position, length);
+    } catch (error) {
+      callback(error as Error);
+      return;
+    }
+    if (bytes !== undefined) callback(null, bytes.copy(buffer, offset));
+    else this.#source.read(position, length).then((read) => callback(null, read.copy(buffer, offset)), callback);
   }
 }
 

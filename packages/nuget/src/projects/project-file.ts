@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Environment } from '../config/expand-environment.js';
 import { NuGetFramework } from '../frameworks/nuget-framework.js';
 import { isPackageId, type PackageIdentity } from '../package-identity.js';
 import { VersionRange } from '../versions/version-range.js';
@@ -14,14 +15,14 @@ const MAX_PROJECTS = 1000;
  * What a project refers to in packages, for each of its target frameworks, and what the projects that it refers to do.
  * Versions may come from `Directory.Packages.props`.
  */
-export function readProjectFile(path: string): WantedPackages {
+export function readProjectFile(path: string, environment: Environment): WantedPackages {
   const packages: PackageIdentity[] = [];
   const projects: ProjectDependencies[] = [];
   const problems: string[] = [];
   const queue = [resolve(path)];
   // What is appended is visited, too.
   for (const file of queue) {
-    const read = readOne(file);
+    const read = readOne(file, environment);
     packages.push(...read.packages);
     projects.push(...read.projects);
     problems.push(...read.problems);
@@ -34,7 +35,7 @@ export function readProjectFile(path: string): WantedPackages {
   return { packages, projects, restored: [], problems };
 }
 
-function readOne(path: string): WantedPackages & { readonly references: readonly string[] } {
+function readOne(path: string, environment: Environment): WantedPackages & { readonly references: readonly string[] } {
   const packages: PackageIdentity[] = [];
   const projects: ProjectDependencies[] = [];
   const problems: string[] = [];
@@ -43,10 +44,10 @@ function readOne(path: string): WantedPackages & { readonly references: readonly
     const text = `${path}: ${problem}`;
     if (!problems.includes(text)) problems.push(text);
   };
-  for (const [name, evaluation] of evaluationsOf(path, note)) {
+  for (const [name, evaluation] of evaluationsOf(path, environment, note)) {
     const framework = NuGetFramework.parse(name);
     const items = evaluation.items();
-    for (const reference of valuesOf(items, 'ProjectReference')) {
+    for (const reference of valuesOf(items, 'projectreference')) {
       const other = resolve(dirname(path), reference.replaceAll('\\', '/'));
       if (existsSync(other)) references.push(other);
       else note(`the project ${reference} isn't there`);
@@ -56,7 +57,7 @@ function readOne(path: string): WantedPackages & { readonly references: readonly
     if (!framework.isSpecific) note(`${JSON.stringify(name)} is no target framework`);
     else {
       const dependencies = withImplicit(found.dependencies, evaluation, framework);
-      if (dependencies.length > 0) projects.push({ framework, dependencies });
+      if (dependencies.length > 0) projects.push({ framework, dependencies, ...(found.pins && { pins: found.pins }) });
     }
   }
   const beside = join(dirname(path), 'packages.config');
@@ -69,15 +70,20 @@ function readOne(path: string): WantedPackages & { readonly references: readonly
 }
 
 /** A project for each of its target frameworks. */
-function evaluationsOf(path: string, note: (problem: string) => void): (readonly [string, Evaluation])[] {
-  const evaluation = new Evaluation(path);
+function evaluationsOf(
+  path: string,
+  environment: Environment,
+  note: (problem: string) => void,
+): (readonly [string, Evaluation])[] {
+  const evaluation = new Evaluation(path, environment);
   const many = evaluation.property('TargetFrameworks');
   const names = many?.split(';').flatMap((name) => name.trim() || []);
   if (names === undefined) {
     note("its target frameworks can't be told; project.assets.json has them after a restore");
     return [];
   }
-  if (names.length > 0) return names.map((name) => [name, new Evaluation(path, { TargetFramework: name })]);
+  if (names.length > 0)
+    return names.map((name) => [name, new Evaluation(path, environment, { TargetFramework: name })]);
   const one = evaluation.property('TargetFramework') || oldFrameworkOf(evaluation);
   if (one !== undefined) return [[one, evaluation]];
   note('it has no target framework that can be told; project.assets.json has it after a restore');
@@ -95,10 +101,11 @@ function oldFrameworkOf(evaluation: Evaluation): string | undefined {
 type Reference = { readonly id: string; version: string | undefined; isKnown: boolean };
 
 function referencesOf(items: readonly EvaluatedItem[], evaluation: Evaluation, note: (problem: string) => void) {
-  const isCentral = evaluation.property('ManagePackageVersionsCentrally')?.toLowerCase() === 'true';
-  const central = collect(items, 'PackageVersion');
-  const references = collect(items, 'PackageReference');
-  if (isCentral) for (const [key, global] of collect(items, 'GlobalPackageReference')) references.set(key, global);
+  const isCentral = isTrue(evaluation.property('ManagePackageVersionsCentrally'));
+  const collect = (name: string) => collectItems(items, name, note);
+  const central = collect('PackageVersion');
+  const references = collect('PackageReference');
+  if (isCentral) for (const [key, global] of collect('GlobalPackageReference')) references.set(key, global);
   const dependencies: ProjectDependencies['dependencies'][number][] = [];
   for (const [key, { id, version, isKnown }] of references) {
     const text = isKnown ? version || central.get(key)?.version : undefined;
@@ -108,14 +115,23 @@ function referencesOf(items: readonly EvaluatedItem[], evaluation: Evaluation, n
     else note(`the version of ${id} can't be told${text ? ` from ${JSON.stringify(text)}` : ''}`);
   }
   const exact: PackageIdentity[] = [];
-  for (const { id, version } of collect(items, 'PackageDownload').values()) {
+  for (const { id, version } of collect('PackageDownload').values()) {
     for (const each of (version ?? '').split(';')) {
       const wanted = exactVersionOf(each);
       if (wanted && isPackageId(id)) exact.push({ id, version: wanted });
       else note(`the version of ${id} that is to be downloaded can't be told`);
     }
   }
-  return { dependencies, exact };
+  const isPinning = isCentral && isTrue(evaluation.property('CentralPackageTransitivePinningEnabled'));
+  const pins = [...central.values()].flatMap(({ id, version = '' }) => {
+    const range = VersionRange.tryParse(version);
+    return isPackageId(id) && range ? { id, range } : [];
+  });
+  return { dependencies, exact, pins: isPinning ? pins : undefined };
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value?.toLowerCase() === 'true';
 }
 
 /**
@@ -131,20 +147,29 @@ function withImplicit(
   const { major, minor } = version;
   if (!evaluation.usesSdk || framework !== '.NETStandard' || major > 2 || (major === 2 && minor > 0))
     return dependencies;
-  if (evaluation.property('DisableImplicitFrameworkReferences')?.toLowerCase() === 'true') return dependencies;
+  if (isTrue(evaluation.property('DisableImplicitFrameworkReferences'))) return dependencies;
   if (dependencies.some((each) => each.id.toLowerCase() === id.toLowerCase())) return dependencies;
   const wanted = evaluation.property('NETStandardImplicitPackageVersion') || (major < 2 ? '1.6.1' : '2.0.3');
   const range = VersionRange.tryParse(wanted);
   return range ? [...dependencies, { id, range }] : dependencies;
 }
 
-/** The items of a name after all includes, updates and removes, by id in lower case. */
-function collect(items: readonly EvaluatedItem[], name: string): Map<string, Reference> {
+/** The items of a name after all includes, updates and removes, by id in lower case. Of those there twice the first counts. */
+function collectItems(
+  items: readonly EvaluatedItem[],
+  name: string,
+  note: (problem: string) => void,
+): Map<string, Reference> {
   const found = new Map<string, Reference>();
   for (const item of items) {
-    if (item.name !== name) continue;
-    for (const id of item.include ?? [])
+    if (item.name !== name.toLowerCase()) continue;
+    const setsVersion = item.metadata.has('version') || item.metadata.has('versionoverride');
+    if (item.include === undefined || (item.update === undefined && setsVersion))
+      note(`what a ${name} in ${basename(item.file)} is for can't be told`);
+    for (const id of item.include ?? []) {
+      if (found.has(id.toLowerCase())) continue;
       found.set(id.toLowerCase(), withVersion({ id, version: undefined, isKnown: true }, item));
+    }
     for (const id of item.update ?? []) {
       const before = found.get(id.toLowerCase());
       if (before) found.set(id.toLowerCase(), withVersion(before, item));

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readWantedPackages } from './read-wanted-packages.js';
+import { readWantedPackages, type WantedPackagesOptions } from './read-wanted-packages.js';
 import type { ProjectDependencies } from './wanted-packages.js';
 
 let folder: string;
@@ -19,8 +19,8 @@ async function write(name: string, content: string | object): Promise<string> {
   return path;
 }
 
-async function read(name: string, content: string | object) {
-  const wanted = await readWantedPackages(await write(name, content));
+async function read(name: string, content: string | object, options: WantedPackagesOptions = { environment: {} }) {
+  const wanted = await readWantedPackages(await write(name, content), options);
   return {
     packages: wanted.packages.map(({ id, version }) => `${id} ${version.toNormalizedString()}`),
     projects: wanted.projects.map(wishesOf),
@@ -192,6 +192,51 @@ describe('a project', () => {
     });
   });
 
+  it('takes the first of references that are there twice, and leaves out what is excluded', async () => {
+    const body = `<ItemGroup>
+      <PackageReference Include="A" Version="1.0" /><PackageReference Include="a" Version="2.0" />
+      <packagereference Include="B;C;D" Exclude="c; X" Version="1.0" />
+    </ItemGroup>`;
+    expect(await read('p.csproj', project(body))).toEqual({
+      packages: [],
+      projects: ['net8.0: A [1.0.0, ), B [1.0.0, ), D [1.0.0, )'],
+      problems: [],
+    });
+  });
+
+  it('has the variables of the environment as properties, which files may set anew', async () => {
+    const body = `<PropertyGroup><Own>1.0</Own></PropertyGroup><ItemGroup>
+      <PackageReference Include="A" Version="$(A_VERSION)" /><PackageReference Include="B" Version="$(own)" />
+      <PackageReference Include="C" Version="1.0" Condition="'$(ci)' == 'true' and '$(Configuration)' == 'Release'" />
+      <PackageReference Include="D" Version="1.0" Condition="'$(Platform)' == 'AnyCPU' and '$(EMPTY)' == ''" />
+    </ItemGroup>`;
+    const environment = {
+      a_version: '3.1',
+      OWN: '9.0',
+      CI: 'true',
+      CONFIGURATION: 'Release',
+      Platform: '',
+      EMPTY: undefined,
+    };
+    expect((await read('p.csproj', project(body), { environment })).projects).toEqual([
+      'net8.0: A [3.1.0, ), B [1.0.0, ), C [1.0.0, ), D [1.0.0, )',
+    ]);
+  });
+
+  it('pins what comes with other packages where that is switched on', async () => {
+    const central = (pinning: string) =>
+      `<Project><PropertyGroup><ManagePackageVersionsCentrally>true</ManagePackageVersionsCentrally>${pinning}</PropertyGroup>
+      <ItemGroup><PackageVersion Include="A" Version="1.0" /><PackageVersion Include="Base" Version="2.0" /></ItemGroup></Project>`;
+    const path = await write('p.csproj', project('<ItemGroup><PackageReference Include="A" /></ItemGroup>'));
+    const pins = async () =>
+      (await readWantedPackages(path)).projects[0]?.pins?.map(({ id, range }) => `${id} ${range}`);
+    await write('Directory.Packages.props', central(''));
+    expect(await pins()).toBeUndefined();
+    const on = '<CentralPackageTransitivePinningEnabled>true</CentralPackageTransitivePinningEnabled>';
+    await write('Directory.Packages.props', central(on));
+    expect(await pins()).toEqual(['A [1.0.0, )', 'Base [2.0.0, )']);
+  });
+
   it('takes versions from where they are kept together, and properties from files above it', async () => {
     await write('Directory.Build.props', '<Project><PropertyGroup><Net>net9.0</Net></PropertyGroup></Project>');
     await write(
@@ -287,6 +332,14 @@ describe('a project', () => {
     [
       project('<ItemGroup><PackageReference Include="A" Version="newest" /></ItemGroup>'),
       'the version of A can\'t be told from "newest"',
+    ],
+    [
+      project('<ItemGroup><Own Include="A" /><PackageReference Include="@(Own)" Version="1.0" /></ItemGroup>'),
+      "what a PackageReference in p.csproj is for can't be told",
+    ],
+    [
+      project('<ItemGroup><PackageReference Update="@(Own)" Version="1.0" /></ItemGroup>'),
+      "what a PackageReference in p.csproj is for can't be told",
     ],
     [project('<ItemGroup><PackageReference Include="../a" Version="1.0" /></ItemGroup>'), '"../a" is no package id'],
     [project('', 'whatever'), '"whatever" is no target framework'],

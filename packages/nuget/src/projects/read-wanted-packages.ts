@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { Environment } from '../config/expand-environment.js';
 import { NuGetError } from '../errors.js';
 import { readAssetsFile } from './assets-file.js';
 import { parseJson } from './json-file.js';
@@ -9,6 +10,12 @@ import { readProjectFile } from './project-file.js';
 import { readBounded } from './read-bounded.js';
 import type { WantedPackages } from './wanted-packages.js';
 
+/** How `readWantedPackages` reads. */
+export interface WantedPackagesOptions {
+  /** Variables that project files may refer to as properties. Default `process.env`. */
+  readonly environment?: Environment | undefined;
+}
+
 /**
  * What a project asks for in packages: a `packages.lock.json`, a `project.assets.json`, a `packages.config`, or a project
  * file (`*.csproj`, `*.fsproj`, …), which is understood as far as people write such files; the other files say exactly
@@ -17,13 +24,13 @@ import type { WantedPackages } from './wanted-packages.js';
  * @throws NuGetError `INVALID_PROJECT` for a file that isn't there, can't be read or is none of these, `LIMIT` for one
  * that is too large
  */
-export async function readWantedPackages(path: string): Promise<WantedPackages> {
+export async function readWantedPackages(path: string, options: WantedPackagesOptions = {}): Promise<WantedPackages> {
   const name = basename(path).toLowerCase();
   if (name.endsWith('.json')) {
     const json = parseJson(path, await readBounded(path));
     return 'libraries' in json ? readAssetsFile(path, json) : readLockFile(path, json);
   }
-  if (name.endsWith('proj')) return readProjectFile(path);
+  if (name.endsWith('proj')) return readProjectFile(path, options.environment ?? process.env);
   if (name.endsWith('.config')) return readPackagesConfig(path, readXml(path));
   throw new NuGetError(
     'INVALID_PROJECT',

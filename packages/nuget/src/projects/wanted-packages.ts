@@ -6,6 +6,11 @@ import type { PackageDependency } from '../protocol/model.js';
 export interface ProjectDependencies {
   readonly framework: NuGetFramework;
   readonly dependencies: readonly Pick<PackageDependency, 'id' | 'range'>[];
+  /**
+   * The versions of what comes with other packages, whatever these ask for: what central package management pins.
+   * Default: each comes as it is asked for.
+   */
+  readonly pins?: readonly Pick<PackageDependency, 'id' | 'range'>[] | undefined;
 }
 
 /** The packages that a file asks for. */

@@ -54,7 +54,8 @@ export function refusal(source: string, status: keyof typeof REFUSALS, what: str
   const [code, why] = REFUSALS[status];
   // What the source itself says of it is in the cause's message, behind the source's name.
   const said = cause === undefined ? '' : ` (${cause.message.slice(cause.source.length + 2)})`;
-  return new SourceError(code, source, `can't ${what}: ${why}${said}`, { statusCode: status, cause });
+  const details = { statusCode: status, reason: cause?.reason, cause };
+  return new SourceError(code, source, `can't ${what}: ${why}${said}`, details);
 }
 
 function isRefusal(status: number): status is keyof typeof REFUSALS {

@@ -15,21 +15,39 @@ const DELAY_MS = 250;
  * Receives something, again when it broke off on the way or is not what it should be. What failed before the body came
  * isn't asked for again here, since the HTTP client has done that; so an attempt says when the body begins.
  */
-export function retryBody<T>(attempt: (bodyBegins: () => void) => Promise<T>, options: BodyRetryOptions): Promise<T> {
+export async function retryBody<T>(
+  attempt: (bodyBegins: () => void) => Promise<T>,
+  options: BodyRetryOptions,
+): Promise<T> {
   const { signal, timers = nodeTimers, onRetry } = options;
   let began = false;
+  const bodyBegins = () => {
+    began = true;
+  };
+  const shouldRetry = (error: unknown) => began && mayPass(error);
+  let first: { readonly error: unknown } | undefined;
+  try {
+    // Hardly one breaks off, and to watch over the first attempt costs more than the rest of it does here.
+    return await attempt(bodyBegins);
+  } catch (error) {
+    if (!shouldRetry(error)) throw error;
+    first = { error };
+  }
   const work = () => {
+    if (first !== undefined) {
+      const { error } = first;
+      first = undefined;
+      return Promise.reject(error);
+    }
     began = false;
-    return attempt(() => {
-      began = true;
-    });
+    return attempt(bodyBegins);
   };
   return retry(work, {
     maxRetries: MAX_RETRIES,
     initialDelayMs: DELAY_MS,
     signal,
     timers,
-    shouldRetry: (error) => began && mayPass(error),
+    shouldRetry,
     onRetry: ({ error }) => onRetry?.(error),
   });
 }

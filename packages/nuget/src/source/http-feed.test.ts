@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { MemoryLayer } from '@granary/cache';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Authenticator } from '../auth/authenticator.js';
+import type { CredentialProvider } from '../auth/credentials.js';
 import { NuGetError, SourceError } from '../errors.js';
 import type { DocumentRequest } from '../protocol/feed.js';
 import type { HttpFeed } from './http-feed.js';
@@ -444,6 +445,19 @@ describe('the requests of a feed', () => {
     expect(source.requests.slice(1).every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
+  it('have all schemes of a 401 known, each of which may come in a header of its own', async () => {
+    const schemes = ['Bearer authorization_uri=https://login.test/1', 'Basic realm="feed"', 'TFS-Federated'];
+    source.answer = (_, res) => res.writeHead(401, { 'www-authenticate': schemes }).end();
+    const challenges: (string | undefined)[] = [];
+    const provider: CredentialProvider = async ({ challenge }) => {
+      challenges.push(challenge);
+      return undefined;
+    };
+    feed = source.feed({ authenticator: new Authenticator({ source: 'test', url: source.url, provider }) });
+    expect((await rejection(get())).message).toContain('it takes bearer, basic');
+    expect(challenges).toEqual([schemes.join(', ')]);
+  });
+
   it('ask for credentials once after a 401, and fail with UNAUTHORIZED', async () => {
     source.answer = (req, res) => {
       if (req.headers.authorization === 'Bearer good') res.end('1');
@@ -560,6 +574,8 @@ describe('a stream', () => {
   });
 
   it('is undefined or an error by its status', async () => {
+    expect(await feed.stream(`${source.url}/p.nupkg`)).toBeUndefined();
+    source.answer = statusAnswer(204);
     expect(await feed.stream(`${source.url}/p.nupkg`)).toBeUndefined();
     source.answer = statusAnswer(500);
     expect(await rejection(feed.stream(`${source.url}/p.nupkg`))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });

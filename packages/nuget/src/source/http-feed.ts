@@ -44,6 +44,7 @@ export interface HttpFeedOptions {
 export const DEFAULT_NOT_FOUND_TTL_MS = 30_000;
 const DEFAULT_STALE_IF_ERROR_MS = 7 * 24 * 60 * 60_000;
 const DEFAULT_REST_MS = 30_000;
+const NO_CONTENT = 204;
 const DEFAULT_DOWNLOAD_TIMEOUT_MS = 15 * 60_000;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
 const PLAIN = /^[^\u0000-\u001f\u007f]*$/;
@@ -101,7 +102,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
     });
     if (response.statusCode === 200) return { body: response.body, length: lengthOf(response), url: from };
     await drain(response);
-    if (response.statusCode === 404) return undefined;
+    if (response.statusCode === 404 || response.statusCode === NO_CONTENT) return undefined;
     throw statusFailure(this.name, from, response, this.#clock());
   }
 

@@ -24,6 +24,9 @@ describe('merged versions', () => {
   it('are in order, each once', () => {
     const merged = mergeVersions([versions('2.0', '1.0-a'), versions('1.0.0', '2.0.0+x'), []]);
     expect(merged.map(String)).toEqual(['1.0-a', '1.0.0', '2.0']);
+    expect(mergeVersions([versions('2.0', '1.0-a', '2.0.0')]).map(String)).toEqual(['1.0-a', '2.0']);
+    const inOrder = versions('1.0-a', '1.0', '2.0');
+    expect(mergeVersions([inOrder])).toBe(inOrder);
   });
 });
 

@@ -9,6 +9,8 @@ import { NuGetVersion } from '../versions/nuget-version.js';
 
 /** All versions that any source has, in ascending order. */
 export function mergeVersions(lists: readonly (readonly NuGetVersion[])[]): readonly NuGetVersion[] {
+  const [only] = lists;
+  if (only !== undefined && lists.length === 1 && isAscending(only)) return only;
   return ascending(lists.flat(), (version) => version);
 }
 
@@ -67,6 +69,14 @@ function mergeResults(a: SearchResult, b: SearchResult): SearchResult {
 
 function isSame(a: KnownVulnerability, b: KnownVulnerability): boolean {
   return a.advisoryUrl === b.advisoryUrl && a.range.toNormalizedString() === b.range.toNormalizedString();
+}
+
+/** Whether each version is higher than the one before, as what one source says nearly always is. */
+function isAscending(versions: readonly NuGetVersion[]): boolean {
+  for (let i = 1; i < versions.length; i++) {
+    if (NuGetVersion.compare(versions[i - 1] as NuGetVersion, versions[i] as NuGetVersion) >= 0) return false;
+  }
+  return true;
 }
 
 /** In ascending order; of equal versions the first that is there. */

@@ -168,19 +168,11 @@ export class NuGetClient implements AsyncDisposable {
     const wanted = versionOf(version);
     const sources = this.#sourcesFor(id);
     const errors: unknown[] = [];
-    const enough = new Enough(options.signal);
-    try {
-      for await (const source of this.#haveIt(id, wanted, sources, { ...options, signal: enough.signal }, errors)) {
-        try {
-          const download = await source.downloadPackage(id, wanted, options);
-          if (download !== undefined) return download;
-        } catch (error) {
-          this.#note(error, options, errors);
-        }
-      }
-    } finally {
-      enough.end();
-    }
+    const download =
+      sources.length === 1
+        ? await this.#downloadFrom(sources, id, wanted, options, errors)
+        : await this.#downloadFromAny(sources, id, wanted, options, errors);
+    if (download !== undefined) return download;
     if (errors.length > 0) throw failureOfAll(`${id} ${wanted} could not be had`, errors);
     const where = sources.map(({ name }) => name).join(', ');
     throw new PackageNotFoundError(
@@ -266,6 +258,41 @@ export class NuGetClient implements AsyncDisposable {
     return this.sources.filter(({ name }) => names.includes(name.toLowerCase()));
   }
 
+  async #downloadFromAny(
+    sources: readonly SourceRepository[],
+    id: string,
+    version: NuGetVersion,
+    options: DownloadOptions,
+    errors: unknown[],
+  ): Promise<PackageDownload | undefined> {
+    const enough = new Enough(options.signal);
+    try {
+      const having = this.#haveIt(id, version, sources, { ...options, signal: enough.signal }, errors);
+      return await this.#downloadFrom(having, id, version, options, errors);
+    } finally {
+      enough.end();
+    }
+  }
+
+  /** From the first source that gives it. */
+  async #downloadFrom(
+    sources: Iterable<SourceRepository> | AsyncIterable<SourceRepository>,
+    id: string,
+    version: NuGetVersion,
+    options: DownloadOptions,
+    errors: unknown[],
+  ): Promise<PackageDownload | undefined> {
+    for await (const source of sources) {
+      try {
+        const download = await source.downloadPackage(id, version, options);
+        if (download !== undefined) return download;
+      } catch (error) {
+        this.#note(error, options, errors);
+      }
+    }
+    return undefined;
+  }
+
   /** What every source answers that does. */
   async #all<T>(
     what: string,
@@ -315,11 +342,6 @@ export class NuGetClient implements AsyncDisposable {
     options: DownloadOptions,
     errors: unknown[],
   ): AsyncGenerator<SourceRepository> {
-    const [only, ...others] = sources;
-    if (only !== undefined && others.length === 0) {
-      yield only;
-      return;
-    }
     const context = options.cacheContext;
     if (!context?.noCache && !context?.directDownload) {
       for (const source of sources) if (await source.isCached(id, version)) yield source;

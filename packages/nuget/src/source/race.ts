@@ -17,9 +17,12 @@ export class Enough implements EndListener {
 
   end(reason?: unknown): void {
     if (this.#outer !== undefined) unlistenForAbort(this.#outer, this);
-    this.#controller.abort(reason);
+    this.#controller.abort(reason ?? ENOUGH);
   }
 }
+
+/** Nobody hears of it. One of its own for each would cost more than the rest of the race. */
+const ENOUGH = new Error('another one has answered');
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };
 

@@ -38,7 +38,7 @@ export function statusFailure(
   const said = reason === undefined ? '' : `: ${reason}`;
   const retryAfterMs = parseRetryAfter([headers['retry-after']].flat()[0], nowMs);
   const message = `${shownUrl(url)} answered ${statusCode}${said}`;
-  return new SourceError(codeOf(statusCode), source, message, { statusCode, retryAfterMs });
+  return new SourceError(codeOf(statusCode), source, message, { statusCode, retryAfterMs, reason });
 }
 
 function codeOf(status: number): NuGetErrorCode {

@@ -71,7 +71,8 @@ export class SourceRequests {
         const response = await this.#sendOnce(at, request, credentials, at === url || isSameOrigin(at, url));
         const { statusCode, headers } = response;
         if (statusCode === 401) {
-          const challenge = textOf(headers['www-authenticate']);
+          // Each scheme may come in a header of its own.
+          const challenge = [headers['www-authenticate'] ?? []].flat().join(', ') || undefined;
           await drain(response);
           const { signal } = request;
           const again =

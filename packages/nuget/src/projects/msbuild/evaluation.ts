@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
+import type { Environment } from '../../config/expand-environment.js';
 import { NuGetError } from '../../errors.js';
 import { isCompatible } from '../../frameworks/compatibility.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
@@ -10,9 +11,9 @@ import { expand } from './expand.js';
 
 /** An element of an item group that may count: `Include`, `Update` or `Remove` is in its attributes. */
 export interface EvaluatedItem {
-  /** Such as `PackageReference`. */
+  /** In lower case, as their case doesn't matter: `packagereference`. */
   readonly name: string;
-  /** `Include`, `Update` and `Remove`, each with its values; undefined where they can't be known. */
+  /** `Include` without `Exclude`, `Update` and `Remove`, each with its values; undefined where they can't be known. */
   readonly include: readonly string[] | undefined;
   readonly update: readonly string[] | undefined;
   readonly remove: readonly string[] | undefined;
@@ -42,17 +43,22 @@ const MAX_FOLDERS = 64;
 export class Evaluation {
   readonly #project: string;
   readonly #globals: ReadonlyMap<string, string>;
+  readonly #environment: ReadonlyMap<string, string>;
   readonly #properties = new Map<string, string | undefined>();
   readonly #items: ItemElement[] = [];
   readonly #importing: string[] = [];
   #files = 0;
   #usesSdk = false;
 
-  /** @param globals - Properties that no file can change, by name */
-  constructor(project: string, globals: Readonly<Record<string, string>> = {}) {
+  /**
+   * @param environment - its variables are properties that any file can change
+   * @param globals - properties that no file can change, by name
+   */
+  constructor(project: string, environment: Environment, globals: Readonly<Record<string, string>> = {}) {
     this.#project = resolve(project);
-    this.#globals = new Map(Object.entries(globals).map(([name, value]) => [name.toLowerCase(), value]));
-    this.#properties.set('configuration', 'Debug').set('platform', 'AnyCPU');
+    this.#globals = byLowerName(globals);
+    this.#environment = byLowerName(environment);
+    for (const [name, byDefault] of SDK_DEFAULTS) if (!this.property(name)) this.#properties.set(name, byDefault);
     const folder = dirname(this.#project);
     this.#importAbove('Directory.Build.props', folder);
     this.#importAbove('Directory.Packages.props', folder);
@@ -65,7 +71,7 @@ export class Evaluation {
     const key = name.toLowerCase();
     const builtIn = this.#globals.get(key) ?? this.#builtIn(key);
     if (builtIn !== undefined) return builtIn;
-    return this.#properties.has(key) ? this.#properties.get(key) : '';
+    return this.#properties.has(key) ? this.#properties.get(key) : (this.#environment.get(key) ?? '');
   }
 
   /** Whether some SDK says what the project doesn't. */
@@ -99,9 +105,10 @@ export class Evaluation {
         .map((each) => each.trim())
         .filter((each) => each !== '');
     };
+    const exclude = new Set(list('Exclude')?.map((each) => each.toLowerCase()));
     return {
-      name: element.name,
-      include: list('Include'),
+      name: element.name.toLowerCase(),
+      include: list('Include')?.filter((each) => !exclude.has(each.toLowerCase())),
       update: list('Update'),
       remove: list('Remove'),
       metadata,
@@ -261,6 +268,18 @@ const PLATFORMS: Readonly<Record<string, string>> = {
   win32: 'Windows',
   freebsd: 'FreeBSD',
 };
+
+/** What SDKs set where nobody has. */
+const SDK_DEFAULTS = [
+  ['configuration', 'Debug'],
+  ['platform', 'AnyCPU'],
+] as const;
+
+function byLowerName(values: Environment): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(values).flatMap(([name, value = '']) => (value && [[name.toLowerCase(), value]]) || []),
+  );
+}
 
 /** An item with the condition of its group. */
 function within(group: XmlElement, item: XmlElement): XmlElement {

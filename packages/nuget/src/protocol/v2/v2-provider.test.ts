@@ -115,6 +115,11 @@ describe('versions of protocol 2', () => {
     expect(feed.urls[1]).toBe('https://cdn.test/page2');
   });
 
+  it('are no list when one of their pages is missing', async () => {
+    const { provider } = setUp({ 'FindPackagesById()': page(['1.0'], `${BASE}/2`) });
+    await expect(provider.listVersions('A')).rejects.toEqual(coded('PROTOCOL', /v2\/2 isn't there/));
+  });
+
   it('end at a page that is named twice, and after many pages or entries', async () => {
     const again = setUp({ 'FindPackagesById()': page(['1.0'], `${BASE}/2`), 2: page(['2.0'], `${BASE}/2`) });
     await expect(again.provider.listVersions('A')).rejects.toEqual(coded('PROTOCOL', /twice/));

@@ -86,6 +86,10 @@ export class V2Source {
       seen.add(name);
       const page: FeedPage | undefined = await this.#page(next, seen.size, request);
       if (seen.size === 1) isThere = page !== undefined;
+      // What is on it would seem not to exist.
+      else if (page === undefined) {
+        throw this.error('PROTOCOL', `${shownUrl(next)} isn't there, though ${shownUrl(first)} has it as a page`);
+      }
       count ??= page?.count;
       for (const entry of page?.entries ?? []) entries.push(entry);
       if (entries.length > maxEntries) {

@@ -94,11 +94,14 @@ describe('a push', () => {
   });
 
   it('says why the source refused', async () => {
-    const reason = new SourceError('SOURCE_UNAVAILABLE', 'fake', 'The nuspec has no description', { statusCode: 400 });
+    const reason = new SourceError('SOURCE_UNAVAILABLE', 'fake', 'The nuspec has no description', {
+      statusCode: 400,
+      reason: 'no description',
+    });
     const error = await answering(reason)
       .provider.push(pkg())
       .catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ code: 'INVALID_PACKAGE', cause: reason });
+    expect(error).toMatchObject({ code: 'INVALID_PACKAGE', cause: reason, reason: 'no description' });
     expect(String(error)).toMatch(/my\.package\.1\.0\.0\.nupkg.*The nuspec has no description/);
     expect(String(error).match(/fake:/g)).toHaveLength(1);
   });

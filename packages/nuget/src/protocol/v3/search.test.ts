@@ -123,12 +123,13 @@ describe('a search', () => {
     expect(odd).toMatchObject({ totalDownloads: undefined, packageTypes: [], tags: [] });
   });
 
-  it('gives no more than was asked for, and asks for nothing where that is none', async () => {
+  it('gives no more than was asked for, and just the number of results where that is none', async () => {
     const data = Array.from({ length: 9 }, (_, i) => ({ id: `A${i}`, version: '1.0.0' }));
-    const { feed, provider } = answering({ data });
+    const { feed, provider } = answering({ totalHits: 77, data });
     expect((await provider.search('a', { take: 3 })).results).toHaveLength(3);
+    expect(await provider.search('a', { take: 0 })).toEqual({ total: 77, results: [] });
+    expect(feed.urls.at(-1)).toContain('take=0');
     const asked = feed.urls.length;
-    expect(await provider.search('a', { take: 0 })).toEqual({ total: undefined, results: [] });
     expect(await provider.autocomplete('a', { take: 0 })).toEqual([]);
     expect(feed.urls).toHaveLength(asked);
   });

@@ -26,7 +26,6 @@ export class Search {
   async find(query: string, search: SearchOptions = {}, options: CallOptions = {}): Promise<SearchPage> {
     const { packageType, supportedFrameworks = [] } = search;
     const { take, parameters } = page(search);
-    if (take === 0) return { total: undefined, results: [] };
     const index = await this.#source.index(options);
     const byType = packageType === undefined ? undefined : this.#source.offered(index, 'searchByPackageType');
     const endpoints = byType ?? this.#source.endpoints(index, 'search');
@@ -38,11 +37,11 @@ export class Search {
     ]);
     const results: SearchResult[] = [];
     for (const value of answer.data) {
+      if (results.length === take) break;
       const result = readResult(value);
       if (result === undefined)
         this.#source.logger.debug('A search result of {Source} makes no sense', this.#source.feed.name);
       else if (isOfType(result, packageType)) results.push(result);
-      if (results.length === take) break;
     }
     return { total: answer.total, results };
   }

@@ -1,4 +1,4 @@
-import type { HttpResponse } from '@granary/http';
+import { consumeBody, type HttpResponse } from '@granary/http';
 import type { Timers } from '@granary/resilience';
 import { isNuGetError, SourceError } from '../../errors.js';
 import type { DocumentRequest } from '../../protocol/feed.js';
@@ -79,13 +79,12 @@ export class DocumentRequests {
 
   async #read<T>({ url, request }: Asked<T>, response: HttpResponse, fetchedAt: number): Promise<FeedDocument> {
     const { source } = this.#options;
-    const chunks: Buffer[] = [];
+    let body: Buffer;
     try {
-      for await (const chunk of response.body) chunks.push(chunk as Buffer);
+      body = await wholeBody(response);
     } catch (error) {
       throw failureOf(source, url, error);
     }
-    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
     const document = new FeedDocument({ url, body, size: body.length, fetchedAt, ...validatorsOf(response) });
     try {
       document.read(request.parse, url);
@@ -96,6 +95,17 @@ export class DocumentRequests {
     }
     return document;
   }
+}
+
+function wholeBody({ body }: HttpResponse): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    consumeBody(body, {
+      onChunk: (chunk) => void chunks.push(chunk),
+      onEnd: () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)),
+      onError: reject,
+    });
+  });
 }
 
 function validatorsOf({ headers }: HttpResponse): { etag: string | undefined; lastModified: string | undefined } {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { MemoryLayer } from '@granary/cache';
 import type { Logger } from '@granary/telemetry';
 import type { CachedFile } from '../../http-cache/cached-file.js';
@@ -28,12 +29,15 @@ export interface FindPackageOptions {
 const CHECKED_FOR_MS = 24 * 60 * 60_000;
 const MAX_CHECKED = 10_000;
 const READ_BYTES = 256 * 1024;
+/** Hashed in one go: a millisecond or two. */
+const TURN_BYTES = 4 * READ_BYTES;
 
 /** Packages of one source on disk. One that is damaged is removed, and then it isn't there. */
 export class CachedPackages {
   readonly #options: CachedPackagesOptions;
   /** Hashes of files that were checked, by what tells a file from one that takes its place. */
   readonly #checked: MemoryLayer<string>;
+  #spareChunk: Buffer | undefined;
 
   constructor(options: CachedPackagesOptions) {
     this.#options = options;
@@ -57,10 +61,10 @@ export class CachedPackages {
       const sha512 = await this.#sha512(file, identity, key, options);
       const { hash, signal } = options;
       checkSha512(identity, hash, sha512);
-      if (hash !== undefined && !isSha512(hash)) await verifyPackage(file.handle, identity, { hash, signal });
+      if (hash !== undefined && !isSha512(hash)) await verifyPackage(file.content, identity, { hash, signal });
       logger.debug('{PackageId} {Version} of {Source} is in the cache', id, version, source);
-      const { handle, size, path } = file;
-      return new OpenPackage({ identity, source, bytes: handle, size, path, sha512, fromCache: true });
+      const { content, size, path } = file;
+      return new OpenPackage({ identity, source, bytes: content, size, path, sha512, fromCache: true });
     } catch (error) {
       await file.close();
       if (options.signal?.aborted) throw error;
@@ -110,21 +114,34 @@ export class CachedPackages {
   ): Promise<string> {
     const { disk, sourceUrl } = this.#options;
     const noted = (await disk.validators(sourceUrl, key))?.sha512;
-    const sha512 = await hashOf(file, signal);
-    if (noted !== sha512) await verifyPackage(file.handle, identity, { checkContents: true, signal });
+    const sha512 = await this.#hash(file, signal);
+    if (noted !== sha512) await verifyPackage(file.content, identity, { checkContents: true, signal });
     return sha512;
   }
-}
 
-async function hashOf({ handle, size }: CachedFile, signal: AbortSignal | undefined): Promise<string> {
-  const hash = createHash('sha512');
-  const chunk = Buffer.allocUnsafeSlow(Math.max(1, Math.min(size, READ_BYTES)));
-  for (let position = 0; position < size; ) {
-    signal?.throwIfAborted();
-    const { bytesRead } = await handle.read(chunk, 0, chunk.length, position);
-    if (bytesRead === 0) break;
-    hash.update(chunk.subarray(0, bytesRead));
-    position += bytesRead;
+  async #hash(file: CachedFile, signal: AbortSignal | undefined): Promise<string> {
+    const hash = createHash('sha512');
+    const { content, size } = file;
+    if (Buffer.isBuffer(content)) return hash.update(content).digest('base64');
+    const chunk = this.#takeChunk();
+    for (let position = 0; position < size; ) {
+      signal?.throwIfAborted();
+      const read = file.read(chunk, position);
+      const length = typeof read === 'number' ? read : await read;
+      if (length === 0) break;
+      hash.update(chunk.subarray(0, length));
+      position += length;
+      // Others have their turn now and then.
+      if (typeof read === 'number' && position % TURN_BYTES === 0) await setImmediate();
+    }
+    this.#spareChunk = chunk;
+    return hash.digest('base64');
   }
-  return hash.digest('base64');
+
+  /** Memory that was never used before costs as much as what is read into it. */
+  #takeChunk(): Buffer {
+    const chunk = this.#spareChunk ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    this.#spareChunk = undefined;
+    return chunk;
+  }
 }

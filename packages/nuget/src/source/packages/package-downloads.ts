@@ -62,6 +62,7 @@ export class PackageDownloads {
   readonly #receiver: PackageReceiver;
   readonly #shared = new Map<string, Shared>();
   readonly #missing: RecentKeys;
+  readonly #context = new SourceCacheContext();
   #direct = 0;
   #closed = false;
 
@@ -77,7 +78,7 @@ export class PackageDownloads {
   async download(identity: PackageIdentity, options: DownloadOptions): Promise<PackageDownload | undefined> {
     options.signal?.throwIfAborted();
     if (this.#closed) throw new SourceError('CLOSED', this.#options.source, 'it is closed');
-    const cacheContext = options.cacheContext ?? new SourceCacheContext();
+    const cacheContext = options.cacheContext ?? this.#context;
     const key = keyOf(identity);
     if (cacheContext.effectiveMaxAgeMs > 0 && this.#missing.has(key)) {
       this.#count(true);

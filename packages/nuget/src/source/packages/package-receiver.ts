@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import type { Readable } from 'node:stream';
+import { type BodyConsumer, consumeBody } from '@granary/http';
 import type { Logger } from '@granary/telemetry';
 import { isNuGetError, SourceError } from '../../errors.js';
 import type { HttpCache } from '../../http-cache/http-cache.js';
 import { createTemporary, type TemporaryFile } from '../../http-cache/temporary-files.js';
 import type { PackageIdentity } from '../../package-identity.js';
 import type { Nuspec } from '../../packages/nuspec.js';
+import type { RandomAccessInput } from '../../packages/random-access.js';
 import { verifyPackage } from '../../packages/verify-package.js';
 import type { PackageStream } from '../../protocol/feed.js';
 import { shownUrl } from '../../protocol/v3/endpoint-url.js';
@@ -55,7 +58,7 @@ export class PackageReceiver {
     const arriving = new ArrivingBytes(stream, this.#options);
     try {
       const begin = await arriving.next();
-      return arriving.isOver
+      return arriving.isOver && arriving.size <= WRITE_BYTES
         ? await this.#receiveSmall(identity, Buffer.concat(begin), arriving, modifiedAt, options)
         : await this.#receiveLarge(identity, begin, arriving, modifiedAt, options);
     } catch (error) {
@@ -96,10 +99,10 @@ export class PackageReceiver {
       const inCache = disk && (await this.#createIn(disk));
       const file = inCache ?? (await createUnnamed());
       temporary = file;
-      for (let group = begin; group.length > 0; group = await arriving.next()) await writeAll(file.handle, group);
+      for (let group = begin; group.length > 0; group = await arriving.next()) await file.append(group);
       const { size } = arriving;
       const sha512 = arriving.sha512();
-      const nuspec = await this.#verify(file.handle, identity, sha512, url, options);
+      const nuspec = await this.#verify(file.asInput(size), identity, sha512, url, options);
       const notes = { validators: { url, sha512 }, modifiedAt, size };
       const path = inCache && disk && (await this.#keep(disk, key, () => disk.keep(inCache, sourceUrl, key, notes)));
       if (path === undefined) await rm(file.path, { force: true });
@@ -131,7 +134,7 @@ export class PackageReceiver {
   }
 
   async #verify(
-    input: PackageBytes,
+    input: RandomAccessInput,
     identity: PackageIdentity,
     sha512: string,
     url: string,
@@ -161,41 +164,73 @@ export class PackageReceiver {
 }
 
 /** What comes of a package, in groups of chunks: counted, hashed and not too long. */
-class ArrivingBytes {
+class ArrivingBytes implements BodyConsumer {
   readonly url: string;
   /** Bytes that have come. */
   size = 0;
   /** Whether all of it has come: as many bytes as the source said, if it did. */
   isOver = false;
-  readonly #chunks: AsyncIterator<Buffer>;
+  readonly #body: Readable;
   readonly #length: number | undefined;
   readonly #source: string;
   readonly #maxBytes: number;
   readonly #hash = createHash('sha512');
+  #group: Buffer[] = [];
+  /** How many bytes have to come before somebody wants them. */
+  #enough = WRITE_BYTES;
+  #failure: { readonly error: unknown } | undefined;
+  #wake: (() => void) | undefined;
 
   constructor({ body, length, url }: PackageStream, { source, maxPackageBytes }: PackageReceiverOptions) {
     this.url = url;
-    this.#chunks = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    this.#body = body;
     this.#length = length;
     this.#source = source;
     this.#maxBytes = maxPackageBytes;
+    if ((length ?? 0) > maxPackageBytes) this.#failure = { error: this.#tooLong() };
+    consumeBody(body, this);
+  }
+
+  onChunk(chunk: Buffer): void {
+    if (this.#failure !== undefined) return;
+    this.size += chunk.length;
+    if (this.size > this.#maxBytes) {
+      this.#fail(this.#tooLong());
+      return;
+    }
+    this.#hash.update(chunk);
+    this.#group.push(chunk);
+    if (this.size < this.#enough) return;
+    this.#body.pause();
+    this.#wake?.();
+  }
+
+  onEnd(): void {
+    this.isOver = true;
+    if (this.#length !== undefined && this.#length !== this.size) {
+      const what = `${shownUrl(this.url)} ended after ${this.size} of ${this.#length} bytes`;
+      this.#fail(new SourceError('SOURCE_UNAVAILABLE', this.#source, what));
+    }
+    this.#wake?.();
+  }
+
+  onError(error: Error): void {
+    this.#fail(failureOf(this.#source, this.url, error));
   }
 
   /** The chunks that come next, at least {@link WRITE_BYTES} until it is over; then none. */
   async next(): Promise<Buffer[]> {
-    if ((this.#length ?? 0) > this.#maxBytes) throw this.#tooLong();
-    const group: Buffer[] = [];
-    const enough = this.size + WRITE_BYTES;
-    while (!this.isOver && this.size < enough) {
-      const chunk = await this.#nextChunk();
-      if (chunk === undefined) this.#end();
-      else {
-        this.size += chunk.length;
-        if (this.size > this.#maxBytes) throw this.#tooLong();
-        this.#hash.update(chunk);
-        group.push(chunk);
-      }
+    if (this.#failure === undefined && !this.isOver && this.size < this.#enough) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
     }
+    if (this.#failure !== undefined) throw this.#failure.error;
+    const group = this.#group;
+    this.#group = [];
+    this.#enough = this.size + WRITE_BYTES;
+    if (!this.isOver) this.#body.resume();
     return group;
   }
 
@@ -204,20 +239,9 @@ class ArrivingBytes {
     return this.#hash.digest('base64');
   }
 
-  async #nextChunk(): Promise<Buffer | undefined> {
-    try {
-      const { done, value } = await this.#chunks.next();
-      return done ? undefined : value;
-    } catch (error) {
-      throw failureOf(this.#source, this.url, error);
-    }
-  }
-
-  #end(): void {
-    this.isOver = true;
-    if (this.#length === undefined || this.#length === this.size) return;
-    const what = `${shownUrl(this.url)} ended after ${this.size} of ${this.#length} bytes`;
-    throw new SourceError('SOURCE_UNAVAILABLE', this.#source, what);
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake?.();
   }
 
   #tooLong(): SourceError {
@@ -231,12 +255,4 @@ async function createUnnamed(): Promise<TemporaryFile> {
   const temporary = await createTemporary(tmpdir());
   if (process.platform !== 'win32') await rm(temporary.path, { force: true });
   return temporary;
-}
-
-async function writeAll(handle: TemporaryFile['handle'], chunks: Buffer[]): Promise<void> {
-  const wanted = chunks.reduce((sum, { length }) => sum + length, 0);
-  const { bytesWritten } = await handle.writev(chunks);
-  if (bytesWritten === wanted) return;
-  const rest = Buffer.concat(chunks).subarray(bytesWritten);
-  for (let offset = 0; offset < rest.length; ) offset += (await handle.write(rest, offset)).bytesWritten;
 }
