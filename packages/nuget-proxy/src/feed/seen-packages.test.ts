@@ -1,4 +1,5 @@
 import { NuGetVersion } from '@granary/nuget';
+import { ManualTime } from '@granary/resilience/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { record } from '../http/testing/memory-feed.js';
 import { SeenPackages } from './seen-packages.js';
@@ -15,8 +16,9 @@ beforeEach(() => {
   seen = open();
 });
 
-const open = () =>
+const open = (timers?: ManualTime) =>
   new SeenPackages({
+    timers,
     load: async ({ key, shape }) => {
       const value = kept.get(key);
       return shape(value) ? structuredClone(value) : undefined;
@@ -122,6 +124,21 @@ describe('packages that were seen', () => {
     seen = open();
     expect((await seen.search('package', { take: 5 })).total).toBe(1000);
     expect((await seen.search('id:package.7')).hits[0]?.record.description).toHaveLength(300);
+  });
+
+  it('are written down a second after the first of them, or when somebody looks for them', async () => {
+    const time = new ManualTime();
+    seen = open(time);
+    seen.note({ id: 'A', version: '1.0.0' });
+    await time.advance(900);
+    seen.note({ id: 'B', version: '1.0.0' });
+    expect(saves).toEqual([]);
+    await time.advance(100);
+    expect(saves).toHaveLength(2);
+    seen.note({ id: 'C', version: '1.0.0' });
+    expect(await ids('')).toEqual(['A', 'B', 'C']);
+    expect(saves).toHaveLength(3);
+    expect(time.pending).toBe(0);
   });
 
   it('are at most so many, of which the oldest go', async () => {

@@ -3,6 +3,8 @@ import { shapes } from './answer-shapes.js';
 import type { SearchAnswer, SearchHit } from './feed-content.js';
 import type { Place } from './kept-values.js';
 import type { PackageRecord } from './package-record.js';
+import { nodeTimers } from './upstream-calls.js';
+import type { UpstreamFeedOptions } from './upstream-feed-options.js';
 
 /** What is remembered of a package that was seen. */
 interface Seen {
@@ -21,12 +23,15 @@ export interface SeenPackagesOptions {
   /** What was kept under a key, however long ago. */
   readonly load: (place: Place) => Promise<unknown>;
   readonly save: (key: string, value: readonly unknown[]) => Promise<void>;
+  readonly timers?: UpstreamFeedOptions['timers'];
 }
 
 /** Packages are kept in so many values, so that one that is new changes little of what is kept. */
 const BUCKETS = 64;
 /** Of each bucket; those that were seen first go first. */
 const MAX_IN_BUCKET = 256;
+/** How long what was seen waits for more: who restores asks for many packages, and each changes one of few values. */
+const GATHER_MS = 1000;
 /** Most packages that wait to be kept. */
 const MAX_WAITING = 4096;
 const MAX_DESCRIPTION = 300;
@@ -41,10 +46,13 @@ export class SeenPackages {
   readonly #buckets = new Map<number, Promise<Map<string, Seen>>>();
   /** By id in lower case. */
   readonly #waiting = new Map<string, Noted>();
+  readonly #timers: NonNullable<UpstreamFeedOptions['timers']>;
+  #gathering: unknown;
   #working: Promise<void> | undefined;
 
   constructor(options: SeenPackagesOptions) {
     this.#options = options;
+    this.#timers = options.timers ?? nodeTimers;
   }
 
   /** Records of one package, ascending. */
@@ -97,6 +105,7 @@ export class SeenPackages {
 
   /** Resolves when all that was noted is kept. */
   async flush(): Promise<void> {
+    this.#begin();
     while (this.#working !== undefined) await this.#working;
   }
 
@@ -106,27 +115,40 @@ export class SeenPackages {
     if (before === undefined && this.#waiting.size >= MAX_WAITING) return;
     const isAll = noted.isAll || before?.isAll === true;
     this.#waiting.set(key, before === undefined ? noted : { seen: together(before.seen, noted), isAll });
+    if (this.#working === undefined) this.#gather();
+  }
+
+  #gather(): void {
+    this.#gathering ??= this.#timers.setTimeout(() => this.#begin(), GATHER_MS);
+  }
+
+  #begin(): void {
+    if (this.#gathering === undefined) return;
+    this.#timers.clearTimeout(this.#gathering);
+    this.#gathering = undefined;
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
+      if (this.#waiting.size > 0) this.#gather();
     });
   }
 
   async #work(): Promise<void> {
-    // Those of one turn are kept together.
-    await Promise.resolve();
-    for (let first = nextOf(this.#waiting); first !== undefined; first = nextOf(this.#waiting)) {
-      const number = bucketOf(first);
-      try {
-        await this.#workOff(number);
-      } catch {
-        this.#buckets.delete(number);
+    while (this.#waiting.size > 0) {
+      const byBucket = new Map<number, [string, Noted][]>();
+      for (const each of this.#waiting) {
+        const number = bucketOf(each[0]);
+        const mine = byBucket.get(number);
+        if (mine === undefined) byBucket.set(number, [each]);
+        else mine.push(each);
       }
+      this.#waiting.clear();
+      await Promise.all(
+        Array.from(byBucket, ([number, mine]) => this.#workOff(number, mine).catch(() => this.#buckets.delete(number))),
+      );
     }
   }
 
-  async #workOff(number: number): Promise<void> {
-    const mine = [...this.#waiting].filter(([key]) => bucketOf(key) === number);
-    for (const [key] of mine) this.#waiting.delete(key);
+  async #workOff(number: number, mine: readonly (readonly [string, Noted])[]): Promise<void> {
     const bucket = await this.#bucket(number);
     let changed = false;
     for (const [key, noted] of mine) {
@@ -146,6 +168,7 @@ export class SeenPackages {
   }
 
   async #all(): Promise<Seen[]> {
+    this.#begin();
     // What is noted from now on is for the next search.
     await this.#working;
     const buckets = await Promise.all(Array.from({ length: BUCKETS }, (_, number) => this.#bucket(number)));
@@ -183,11 +206,6 @@ function bucketOf(key: string): number {
   let hash = 0;
   for (let i = 0; i < key.length; i++) hash = (hash * 31 + key.charCodeAt(i)) | 0;
   return (hash >>> 0) % BUCKETS;
-}
-
-function nextOf(waiting: ReadonlyMap<string, unknown>): string | undefined {
-  for (const key of waiting.keys()) return key;
-  return undefined;
 }
 
 function seenOf({

@@ -62,7 +62,7 @@ export function refusal(source: string, error: unknown): unknown {
       return unavailable(source, error);
     // This server knows its client; it is the source that doesn't know the key.
     case 'UNAUTHORIZED':
-      return new NuGetError('FORBIDDEN', error.message, { cause: error });
+      return new NuGetError('FORBIDDEN', `${source} wants other credentials or another API key`, { cause: error });
     default:
       return error;
   }

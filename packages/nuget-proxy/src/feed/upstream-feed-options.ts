@@ -24,6 +24,8 @@ export interface KeptPackage extends PackageContent {
 
 /** Where packages are kept: a `PackageStore`. */
 export interface PackageKeeper {
+  /** One that has just come, and that {@link find} would have to wait for. */
+  atHand?(source: string, identity: PackageIdentity): PackageContent | undefined;
   find(source: string, identity: PackageIdentity): Promise<KeptPackage | undefined>;
   fetch(
     source: string,

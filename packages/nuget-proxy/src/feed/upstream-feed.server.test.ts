@@ -44,8 +44,10 @@ const failure = async (work: Promise<unknown>): Promise<FeedUnavailableError> =>
   return error as FeedUnavailableError;
 };
 const asked = (match: RegExp) => local.server.requests.all(match).length;
-/** Everything that the feed does behind an answer. */
-const settled = () => new Promise((resolve) => setTimeout(resolve, 50));
+/** Everything that the feed does behind an answer: in many turns of the event loop, since one may take all of the time. */
+const settled = async () => {
+  for (let turn = 0; turn < 25; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+};
 
 describe.each(['v3', 'v2'] as const)('an upstream of protocol %s', (protocol) => {
   const open = () =>
@@ -591,6 +593,14 @@ describe('a lying upstream', () => {
     await failure(feed.nuspec(identityOf('some.package')));
   });
 
+  it('may have no nuspecs: those of the packages that it lists are in the packages', async () => {
+    local.server.fault(/\.nuspec$/, { kind: 'status', status: 404 });
+    const nuspec = await feed.nuspec(identityOf('some.package'));
+    expect(String(nuspec?.value)).toContain('<id>Some.Package</id>');
+    expect(await feed.nuspec(identityOf('some.package', '9.0.0'))).toBeUndefined();
+    expect(asked(PACKAGE)).toBe(1);
+  });
+
   it('can not make this server read without end', async () => {
     await feed.autocomplete('x', {});
     local.server.fault(FLAT, { kind: 'huge', bytes: 17 * 1024 * 1024 });
@@ -617,7 +627,11 @@ describe('what is changed at the source', () => {
     expect(await feed.relist(identityOf('fresh.package'), call)).toBe(true);
     expect((await feed.records('fresh.package'))?.value).toMatchObject([{ listed: true }]);
     expect(await feed.delete(identityOf('fresh.package', '9.0.0'), call)).toBe(false);
-    await expect(feed.push({ path, size }, call)).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(feed.push({ path, size }, call)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('Fresh.Package.1.0.0.nupkg'),
+      reason: expect.stringMatching(/./),
+    });
   });
 
   it('leaves what was known for when the source goes away just then', async () => {

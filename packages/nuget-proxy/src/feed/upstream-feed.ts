@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { basename } from 'node:path';
 import {
   NuGetError,
   NupkgReader,
@@ -84,6 +83,7 @@ export class UpstreamFeed implements FeedContent {
     this.#seen = new SeenPackages({
       load: async (place) => (await this.#answers.last(place))?.value,
       save: (key, value) => this.#answers.keep(key, value),
+      timers,
     });
   }
 
@@ -170,7 +170,9 @@ export class UpstreamFeed implements FeedContent {
 
   async push({ path, size }: ReceivedPackage, call: PushCall): Promise<void> {
     const identity = await identityIn(path);
-    const pushed = { name: basename(path), size, open: () => createReadStream(path) };
+    // Where it lies here means nothing to the source, nor to who reads why the source refuses it.
+    const name = `${identity.id}.${identity.version.toNormalizedString()}.nupkg`;
+    const pushed = { name, size, open: () => createReadStream(path) };
     await this.#change(identity, call, async (provider, options) => {
       await provider.push(pushed, options);
       return true;
@@ -254,6 +256,7 @@ export class UpstreamFeed implements FeedContent {
     const { apiKey: configured, offline } = this.#options;
     const apiKey = (typeof configured === 'function' ? configured() : configured) ?? call.apiKey;
     if (offline) throw new FeedUnavailableError(this.name, 'this server is offline');
+    const { id, version } = identity;
     try {
       return await this.#calls.run(
         { signal: call.signal, span: call.span },
@@ -262,10 +265,11 @@ export class UpstreamFeed implements FeedContent {
       );
     } catch (error) {
       call.signal?.throwIfAborted();
+      const what = '{Source} did not take a change of {PackageId} {Version}';
+      this.#options.logger?.information(what, this.name, id, version, error);
       throw refusal(this.name, error);
     } finally {
       // What failed on the way back may have been done.
-      const { id } = identity;
       await this.#answers.forget([versionsOf(id), recordsOf(id), packageOf(identity), nuspecOf(identity)]);
     }
   }

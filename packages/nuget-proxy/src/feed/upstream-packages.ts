@@ -1,10 +1,17 @@
 import { finished } from 'node:stream/promises';
-import { isNuGetError, NuGetError, NupkgReader, type PackageIdentity, parseNuspec } from '@granary/nuget';
+import {
+  isNuGetError,
+  NuGetError,
+  NupkgReader,
+  type PackageIdentity,
+  type Provider,
+  parseNuspec,
+} from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 import type { Answer, FeedCall, PackageContent } from './feed-content.js';
 import type { KeptAnswers } from './kept-answers.js';
 import type { PackageRecord } from './package-record.js';
-import type { UpstreamCalls } from './upstream-calls.js';
+import type { ProviderCall, UpstreamCalls } from './upstream-calls.js';
 import { unavailable } from './upstream-failures.js';
 import type { PackageKeeper } from './upstream-feed-options.js';
 import { nameOf, nuspecOf, packageOf, recordsOf } from './upstream-questions.js';
@@ -32,7 +39,8 @@ export class UpstreamPackages {
   async package(identity: PackageIdentity, call: FeedCall): Promise<PackageContent | undefined> {
     const { packages, source } = this.#options;
     call.signal?.throwIfAborted();
-    return (await packages.find(source, identity)) ?? this.#fetch(identity, call);
+    const content = packages.atHand?.(source, identity) ?? (await packages.find(source, identity));
+    return content ?? this.#fetch(identity, call);
   }
 
   /** @throws FeedUnavailableError when neither it nor its package is here, and the source can't give it */
@@ -48,6 +56,8 @@ export class UpstreamPackages {
         calls.run(asked, async (provider, options) => {
           const nuspec = await provider.getNuspec(identity, options);
           if (nuspec !== undefined) checkNuspec(nuspec, identity, source);
+          // Some sources of protocol 3 have packages and lists of them, and none of the nuspecs that go with these.
+          else if (await isListed(provider, identity, options)) throw new NuGetError('UNSUPPORTED', 'no nuspec apart');
           return nuspec?.toString('base64');
         }),
     };
@@ -114,6 +124,10 @@ export class UpstreamPackages {
     if (stored === undefined) throw new FeedUnavailableError(source, 'the package was there, but could not be kept');
     return { ...stored, state: 'miss' };
   }
+}
+
+async function isListed(provider: Provider, { id, version }: PackageIdentity, call: ProviderCall): Promise<boolean> {
+  return (await provider.listVersions(id, call)).some((listed) => listed.equals(version));
 }
 
 /** @throws NuGetError when it is none, or that of another package */

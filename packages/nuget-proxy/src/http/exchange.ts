@@ -216,7 +216,7 @@ export class Exchange {
     const { request, response } = this;
     const { hooks } = this.edge;
     try {
-      const wanted = hooks.wantsSubject?.() === true;
+      const wanted = hooks.wantsDetails?.() === true;
       hooks.onRequest?.({
         protocol: 'nuget',
         service: this.service,
@@ -225,10 +225,12 @@ export class Exchange {
         durationMs: performance.now() - this.#startedAt,
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,
-        peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
         feed: this.feed,
         state: this.state,
-        ...(wanted && { subject: pathOf(request.url ?? '') }),
+        ...(wanted && {
+          peer: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}`,
+          subject: pathOf(request.url ?? ''),
+        }),
         ...(this.#failure !== undefined && { error: this.#failure }),
         ...traceOf(this.span, wanted),
       });

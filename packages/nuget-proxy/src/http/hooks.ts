@@ -41,12 +41,12 @@ export interface FeedRequestRecord {
   readonly durationMs: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** Address of the peer, without secrets. */
-  readonly peer: string;
   /** The feed that was asked, `all` for all as one; undefined when there is none of that name. */
   readonly feed: string | undefined;
   /** Where the answer came from; undefined for what no feed was asked for. */
   readonly state: CacheState | undefined;
+  /** Address and port of the peer. Like `subject` only where {@link FeedHooks.wantsDetails}. */
+  readonly peer?: string;
   /** The path that was asked for. */
   readonly subject?: string;
   /** The error behind a failure that is ours, for the log. */
@@ -67,6 +67,6 @@ export interface FeedHooks {
   readonly authorize?: (credentials: FeedCredentials, right: FeedRight) => string | Promise<string>;
   /** Told of every finished request; what it throws is dropped. */
   readonly onRequest?: (record: FeedRequestRecord) => void;
-  /** Whether records are wanted with their `subject`; asked for each request, so that it can follow the log level. */
-  readonly wantsSubject?: () => boolean;
+  /** Whether records are wanted with their `peer` and `subject`; asked for each request, so that it can follow the log level. */
+  readonly wantsDetails?: () => boolean;
 }

@@ -48,6 +48,14 @@ describe('an error', () => {
     }
   });
 
+  it('of a source that refuses what is pushed says why in its words, without addresses', () => {
+    const reason = 'the licence is missing, see https://secret.test/why';
+    const error = new SourceError('INVALID_PACKAGE', 'feed', 'https://secret.test/ answered 400', { reason });
+    const message = 'feed refuses it: the licence is missing, see …';
+    expect(toHttpError(error, 'push')).toMatchObject({ status: 400, message });
+    expect(toHttpError(error, 'read').message).not.toContain('licence');
+  });
+
   it('of a feed that can not be asked says when to try again, if the source asked for that', () => {
     const status = (retryAfterMs?: number) =>
       toHttpError(new FeedUnavailableError('feed', 'https://secret.test failed', { retryAfterMs }), 'read');
@@ -68,7 +76,7 @@ describe('an error', () => {
   });
 
   it('of a feed that answers with nonsense, or refuses this server, says that', () => {
-    const answer = (code: 'INVALID_PACKAGE' | 'PROTOCOL' | 'UNAUTHORIZED' | 'SOURCE_UNAVAILABLE') => {
+    const answer = (code: NuGetErrorCode) => {
       const cause = new SourceError(code, 'feed', 'https://secret.test says no');
       return toHttpError(new FeedUnavailableError('feed', cause.message, { cause }), 'read');
     };
@@ -76,6 +84,7 @@ describe('an error', () => {
     expect(answer('INVALID_PACKAGE')).toMatchObject(nonsense);
     expect(answer('PROTOCOL')).toMatchObject(nonsense);
     expect(answer('UNAUTHORIZED')).toMatchObject({ status: 502, message: 'feed refuses this server' });
+    expect(answer('UNSUPPORTED')).toMatchObject({ status: 501, message: "feed doesn't offer this" });
     expect(answer('SOURCE_UNAVAILABLE').status).toBe(503);
   });
 

@@ -1,5 +1,5 @@
 import { isStoreError, type StoreErrorCode } from '@granary/blobs';
-import { isNuGetError, type NuGetError, type NuGetErrorCode } from '@granary/nuget';
+import { isNuGetError, type NuGetError, type NuGetErrorCode, type SourceError } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 import type { AccessDenial, FeedRight } from './hooks.js';
 
@@ -19,6 +19,7 @@ export class HttpError extends Error {
 /** What is wrong with this server is over soon. */
 const RESTART_MS = 10_000;
 const MAX_CAUSES = 8;
+const ADDRESS = /\bhttps?:\/\/\S+/gi;
 const MAX_RETRY_S = 3600;
 /** Clients send credentials only after they were asked for them. */
 const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="granary", charset="UTF-8", Bearer realm="granary"' };
@@ -35,6 +36,7 @@ type Answer = readonly [status: number, sentence?: string];
 const BUSY: Answer = [503, 'the source of this package can not be asked now'];
 const NONSENSE: Answer = [502, 'the source of this package gave no answer that makes sense'];
 const UNTRUSTED: Answer = [502, 'the source of this package refuses this server'];
+const UNOFFERED: Answer = [501, 'no source offers this'];
 const REFUSED: Answer = [403, 'the feed that this goes to refuses it for who sends it'];
 
 const READING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
@@ -52,7 +54,7 @@ const READING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
   // The client has nothing to do with the credentials that an upstream wants: a 401 would make it ask for some.
   UNAUTHORIZED: UNTRUSTED,
   FORBIDDEN: [403, 'the source of this package refuses it'],
-  UNSUPPORTED: [501, 'no source offers this'],
+  UNSUPPORTED: UNOFFERED,
 };
 
 const PUSHING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
@@ -76,7 +78,11 @@ const STORE: Readonly<Partial<Record<StoreErrorCode, Answer>>> = {
 export function toHttpError(error: unknown, right: FeedRight): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof FeedUnavailableError) return ofFeed(error);
-  if (isNuGetError(error)) return answerOf((right === 'push' ? PUSHING : READING)[error.code], ownMessage(error));
+  if (isNuGetError(error)) {
+    return right === 'push'
+      ? answerOf(PUSHING[error.code], ownMessage(error) ?? reasonOf(error))
+      : answerOf(READING[error.code], ownMessage(error));
+  }
   if (isStoreError(error)) return answerOf(STORE[error.code], error.message);
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   if (error instanceof Error && typeof code === 'string' && Object.hasOwn(DENIALS, code)) {
@@ -94,6 +100,9 @@ function ofFeed({ source, cause, retryAfterMs }: FeedUnavailableError): HttpErro
   switch (isNuGetError(cause) ? READING[cause.code] : undefined) {
     case NONSENSE:
       return new HttpError(502, `${source} gave no answer that makes sense`, wait);
+    case UNOFFERED:
+      // Waiting doesn't help.
+      return new HttpError(501, `${source} doesn't offer this`);
     case UNTRUSTED:
       return new HttpError(502, `${source} refuses this server`, wait);
     default:
@@ -120,6 +129,12 @@ function isResting(error: unknown): boolean {
 /** What another server said may have its address in it; what is said here of what the client sent has not. */
 function ownMessage(error: NuGetError): string | undefined {
   return 'source' in error ? undefined : error.message;
+}
+
+/** Why a source refuses a package is for who pushes it to know, but for addresses, which may be the source's. */
+function reasonOf(error: NuGetError): string | undefined {
+  const { source, reason } = error as Partial<SourceError>;
+  return reason && `${source} refuses it: ${reason.replace(ADDRESS, '…')}`;
 }
 
 function retryAfter(ms: number): { readonly 'Retry-After': string } {

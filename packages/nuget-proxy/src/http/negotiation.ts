@@ -2,13 +2,15 @@
 export type Coding = 'br' | 'gzip' | 'identity';
 
 /**
- * The coding that a client likes best (`Accept-Encoding`, RFC 9110, section 12.5.3): brotli before gzip where it doesn't
- * mind. Only what is named counts: `*` is how some clients say that they don't care, and they get the bytes as they are.
+ * The coding that a client likes best (`Accept-Encoding`, RFC 9110, section 12.5.3): brotli before gzip, and either before
+ * none, where it doesn't mind. Only what is named counts: `*` is how some clients say that they don't care, and they get
+ * the bytes as they are.
  */
 export function preferredCoding(header: string | undefined): Coding {
   if (header === undefined) return 'identity';
   const brotli = weightOf(header, 'br');
   const gzip = Math.max(weightOf(header, 'gzip'), weightOf(header, 'x-gzip'));
+  if (Math.max(brotli, gzip) < weightOf(header, 'identity')) return 'identity';
   if (brotli > 0 && brotli >= gzip) return 'br';
   return gzip > 0 ? 'gzip' : 'identity';
 }

@@ -1,4 +1,5 @@
 import type { PackageStream } from '@granary/nuget';
+import type { Deferred } from './backlog.js';
 import type { PackageEntry } from './package-entry.js';
 import { type ReceiveOptions, receivePackage } from './receive-package.js';
 import type { Spool } from './spool.js';
@@ -18,6 +19,10 @@ export interface ArrivalOptions extends Omit<ReceiveOptions, 'signal' | 'onChunk
   readonly open: (signal: AbortSignal) => Promise<PackageStream | undefined>;
   /** Stores what is verified; never rejects, since that it can't be stored is no reason not to give it to who waits. */
   readonly store: (entry: PackageEntry, spool: Spool) => Promise<void>;
+  /** Puts off what can wait. */
+  readonly later: (work: () => Promise<void>) => Deferred;
+  /** Told when all of it is here and was verified. */
+  readonly onVerified: (bytes: number) => void;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
 }
@@ -27,7 +32,7 @@ export interface ArrivalOptions extends Omit<ReceiveOptions, 'signal' | 'onChunk
  * - `absent`: upstream hasn't got it
  * - `stored`: it had been in the store before
  * - `arriving`: there are bytes that can be handed out
- * - `verified`: all of it is here and can be handed out; it is being stored
+ * - `verified`: all of it is here and can be handed out; it is being stored, or waits for that in memory
  * - `complete`: it is stored, or could not be
  */
 export type ArrivalState =
@@ -47,6 +52,7 @@ export class Arrival {
   #state: ArrivalState = { name: 'asking' };
   #length: number | undefined;
   #users = 0;
+  #storing: Deferred | undefined;
 
   constructor(spool: Spool, options: ArrivalOptions) {
     this.#options = options;
@@ -99,6 +105,11 @@ export class Arrival {
     this.#controller.abort(reason);
   }
 
+  /** Has it stored now, when that was put off. */
+  hurry(): void {
+    this.#storing?.hurry();
+  }
+
   /** Whether what comes can be read from now on; false when it is over and all who followed it have left. */
   join(): boolean {
     if (!this.#spool.hold()) return false;
@@ -124,26 +135,34 @@ export class Arrival {
 
   async #bring(): Promise<ArrivalState> {
     const { signal } = this.#controller;
-    const { find, takeTurn, store, clock } = this.#options;
+    const { find, takeTurn, store, later, onVerified, clock } = this.#options;
     const found = await find();
     if (found !== undefined) return { name: 'stored', entry: found };
     const endTurn = await takeTurn(signal);
+    let entry: PackageEntry;
     try {
       const stream = await this.#open(signal);
       if (stream === undefined) return { name: 'absent' };
+      if (stream.length !== undefined) this.#spool.stayInMemory(stream.length);
       const content = await receivePackage(stream, this.#spool, {
         ...this.#options,
         signal,
         onChunk: () => this.#onChunk(stream),
       });
-      const entry = { ...content, storedAt: clock() };
+      entry = { ...content, storedAt: clock() };
       this.#length = this.#spool.size;
       this.#settle({ name: 'verified', entry });
-      await store(entry, this.#spool);
-      return { name: 'complete', entry };
+      onVerified(this.#spool.size);
+      // What isn't in memory keeps its turn, since it would fill the disk faster than that can take it.
+      if (!this.#spool.staysInMemory) await store(entry, this.#spool);
     } finally {
       endTurn();
     }
+    if (this.#spool.staysInMemory) {
+      this.#storing = later(() => store(entry, this.#spool));
+      await this.#storing.done;
+    }
+    return { name: 'complete', entry };
   }
 
   /** Doesn't wait for an answer that nobody wants any more; when it comes, it is thrown away. */

@@ -85,7 +85,9 @@ class ArrivingReader implements PackageReader {
     const ready = Math.min(readableTo, this.#end) - this.#position;
     if (ready > 0) return this.#read(Math.min(ready, SPOOL_READ_BYTES));
     // Ends when it is stored, so that who has read it finds it.
-    return state.name === 'complete' ? undefined : this.#nextWhenThereIsMore();
+    if (state.name === 'complete') return undefined;
+    this.#arrival.hurry();
+    return this.#nextWhenThereIsMore();
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@ import type { FeedCall, PackageContent } from '../feed/feed-content.js';
 import { Arrival } from './arrival.js';
 import { ArrivalSlots } from './arrival-slots.js';
 import { ArrivingPackage } from './arriving-package.js';
+import { Backlog } from './backlog.js';
 import { FreeSpace } from './free-space.js';
 import { fileChunks, hashFile } from './hash-file.js';
 import { PackageEntries } from './package-entries.js';
@@ -31,12 +32,14 @@ export interface AdoptOptions {
 /**
  * Packages by source, id and version, their bytes in the blob store: from there, or from upstream, once however many ask.
  * Who asks gets the first bytes while a package arrives, the last ones only after all of it was verified, and the end when
- * it is stored.
+ * it is stored. One that is all in memory is stored a moment later, unless somebody waits for its end: a server that is
+ * killed meanwhile fetches it again.
  */
 export class PackageStore implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #entries: PackageEntries;
   readonly #folder: SpoolFolder;
+  readonly #backlog: Backlog;
   readonly #freeSpace: FreeSpace;
   readonly #arrivals = new Map<string, Arrival>();
   readonly #slots = new Map<string, ArrivalSlots>();
@@ -47,24 +50,35 @@ export class PackageStore implements AsyncDisposable {
   constructor(options: PackageStoreOptions) {
     this.#options = resolveOptions(options);
     this.#entries = new PackageEntries(this.#options, options.kept);
-    const { incomingDirectory, fileSystem, clock } = this.#options;
-    this.#folder = new SpoolFolder(incomingDirectory, fileSystem);
+    const { incomingDirectory, fileSystem, clock, timers } = this.#options;
+    this.#backlog = new Backlog(timers);
+    this.#folder = new SpoolFolder(incomingDirectory, fileSystem, () => this.#backlog.flush());
     this.#freeSpace = new FreeSpace(() => fileSystem.freeBytes(incomingDirectory), clock);
   }
 
-  /** Packages that arrive now, or wait for their turn. */
+  /** Packages that arrive now, wait for their turn, or are being stored. */
   get arriving(): number {
     return this.#arrivals.size;
   }
 
   /**
+   * The package, when it is all here in memory, and not stored yet: at once. To be opened or released.
+   */
+  atHand(source: string, identity: PackageIdentity): PackageContent | undefined {
+    this.#assertOpen();
+    const arrival = this.#arrivals.get(arrivalId(source, identity));
+    if (arrival?.state.name !== 'verified' || !arrival.join()) return undefined;
+    quietly(() => this.#options.metrics.cacheHit?.('package'));
+    return new ArrivingPackage(arrival, 'hit');
+  }
+
+  /**
    * The package, when it is here: that counts as a use of it. One whose bytes are gone isn't here; one that somebody has got
-   * all of, and that is still being stored, is waited for.
+   * all of, and that is not stored yet, is stored now and waited for.
    */
   async find(source: string, identity: PackageIdentity, call?: FeedCall): Promise<StoredPackage | undefined> {
     this.#assertOpen();
-    const arrival = this.#arrivals.get(arrivalId(source, identity));
-    while (arrival?.state.name === 'verified') await progressOf(arrival, call?.signal);
+    await this.#untilStored(source, identity, call?.signal);
     const entry = await this.#entries.find(source, identity, call);
     const { metrics } = this.#options;
     quietly(() => (entry ? metrics.cacheHit?.('package') : metrics.cacheMiss?.('package')));
@@ -133,6 +147,7 @@ export class PackageStore implements AsyncDisposable {
    */
   async keep(source: string, identity: PackageIdentity): Promise<boolean> {
     this.#assertOpen();
+    await this.#untilStored(source, identity, undefined);
     return this.#entries.keep(source, identity);
   }
 
@@ -150,6 +165,7 @@ export class PackageStore implements AsyncDisposable {
   /** Forgets a package, whose bytes go when their time has come; whether it was here. */
   async remove(source: string, identity: PackageIdentity): Promise<boolean> {
     this.#assertOpen();
+    await this.#untilStored(source, identity, undefined);
     return this.#entries.remove(source, identity);
   }
 
@@ -165,12 +181,20 @@ export class PackageStore implements AsyncDisposable {
 
   async #close(): Promise<void> {
     for (const arrival of this.#arrivals.values()) arrival.stop(closed());
+    this.#backlog.close();
     await Promise.allSettled(this.#running);
     await this.#entries.settled();
   }
 
   #assertOpen(): void {
     if (this.#closing) throw closed();
+  }
+
+  async #untilStored(source: string, identity: PackageIdentity, signal: AbortSignal | undefined): Promise<void> {
+    const arrival = this.#arrivals.get(arrivalId(source, identity));
+    if (arrival?.state.name !== 'verified') return;
+    arrival.hurry();
+    while (arrival.state.name === 'verified') await progressOf(arrival, signal);
   }
 
   /** Waits until it is clear what becomes of it. */
@@ -194,14 +218,17 @@ export class PackageStore implements AsyncDisposable {
     expected: ExpectedPackage,
     call: FetchCall,
   ): Arrival {
-    const { tracer } = this.#options;
+    const { tracer, clock, logger } = this.#options;
     const parent = call.span;
+    const { id: packageId, version } = identity;
+    const start = clock();
+    logger.debug('Fetching {PackageId} {Version} from {Source}', packageId, version, source);
     const span = tracer.enabled
       ? tracer.startSpan('DownloadPackage', {
           ...(parent && { parent }),
           attributes: {
-            'package.id': identity.id,
-            'package.version': identity.version.toNormalizedString(),
+            'package.id': packageId,
+            'package.version': version.toNormalizedString(),
             'source.url': call.sourceUrl,
           },
         })
@@ -224,9 +251,16 @@ export class PackageStore implements AsyncDisposable {
       },
       open: (signal) => open(signal, passedOn.span),
       store: (entry, spool) => this.#storeArrived(source, identity, entry, spool, passedOn),
+      later: (work) => this.#backlog.add(work),
+      onVerified: (bytes) => {
+        const elapsed = clock() - start;
+        this.#finished('success', elapsed, span);
+        const what = 'Fetched {PackageId} {Version} from {Source}: {Bytes} bytes in {Elapsed} ms';
+        logger.information(what, packageId, version, source, bytes, elapsed);
+      },
     });
     this.#arrivals.set(id, arrival);
-    this.#track(this.#watch(id, source, identity, arrival, span));
+    this.#track(this.#watch(id, source, identity, arrival, start, span));
     return arrival;
   }
 
@@ -236,30 +270,17 @@ export class PackageStore implements AsyncDisposable {
     source: string,
     { id: packageId, version }: PackageIdentity,
     arrival: Arrival,
+    start: number,
     span: Span,
   ): Promise<void> {
-    const { logger, metrics, clock } = this.#options;
-    const start = clock();
-    logger.debug('Fetching {PackageId} {Version} from {Source}', packageId, version, source);
+    const { logger, clock } = this.#options;
     await arrival.run();
     if (this.#arrivals.get(id) === arrival) this.#arrivals.delete(id);
     const { state } = arrival;
-    const finished = (status: 'success' | 'failure') =>
-      quietly(() => metrics.packageDownloaded?.(status, clock() - start, span.recording ? span : undefined));
-    if (state.name === 'complete') {
-      finished('success');
-      logger.information(
-        'Fetched {PackageId} {Version} from {Source}: {Bytes} bytes in {Elapsed} ms',
-        packageId,
-        version,
-        source,
-        arrival.length,
-        clock() - start,
-      );
-    } else if (state.name === 'failed') {
+    if (state.name === 'failed') {
       span.recordError(state.error);
       if (!arrival.isStopped) {
-        finished('failure');
+        this.#finished('failure', clock() - start, span);
         logger.warning('Could not fetch {PackageId} {Version} from {Source}', packageId, version, source, state.error);
       }
     }
@@ -268,6 +289,11 @@ export class PackageStore implements AsyncDisposable {
       if (arrival.length !== undefined) span.setAttribute('package.size', arrival.length);
     }
     span.end();
+  }
+
+  #finished(status: 'success' | 'failure', elapsedMs: number, span: Span): void {
+    const { metrics } = this.#options;
+    quietly(() => metrics.packageDownloaded?.(status, elapsedMs, span.recording ? span : undefined));
   }
 
   /** What can't be stored is logged, and given to those who wait for it all the same. */

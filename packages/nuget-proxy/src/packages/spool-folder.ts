@@ -8,6 +8,12 @@ const MEMORY_BYTES = 256 * 1024;
 /** Idle memory that is kept for the next write. */
 const MOST_IDLE = 16;
 
+/** Packages that may wait in memory until they are stored, all together. */
+const MEMORY_BYTES_OF_PACKAGES = 16 * 1024 * 1024;
+
+/** What each of them counts as at least, so that they are no more than a thousand. */
+const LEAST_BYTES = 16 * 1024;
+
 /**
  * Where packages are while they arrive, and the memory in which what is written of them is put together: new memory for each
  * write would keep the garbage collector busier than all the rest.
@@ -16,10 +22,29 @@ export class SpoolFolder {
   readonly fs: FileSystem;
   readonly #path: string;
   readonly #idle: Buffer[] = [];
+  readonly #onFull: () => void;
+  #inMemory = 0;
 
-  constructor(path: string, fs: FileSystem) {
+  /** @param onFull told when a package would stay in memory, and there is no room for it */
+  constructor(path: string, fs: FileSystem, onFull: () => void = () => {}) {
     this.#path = path;
     this.fs = fs;
+    this.#onFull = onFull;
+  }
+
+  /** Takes room in memory for a whole package, to be given back with {@link leaveMemory}; false when there is none. */
+  enterMemory(bytes: number): boolean {
+    const taken = Math.max(bytes, LEAST_BYTES);
+    if (this.#inMemory + taken > MEMORY_BYTES_OF_PACKAGES) {
+      this.#onFull();
+      return false;
+    }
+    this.#inMemory += taken;
+    return true;
+  }
+
+  leaveMemory(bytes: number): void {
+    this.#inMemory -= Math.max(bytes, LEAST_BYTES);
   }
 
   /** A new file, to be closed and removed by whoever asked. */

@@ -40,6 +40,8 @@ export class Spool {
   #writing: Promise<void> | undefined;
   #failure: unknown;
   #holders = 1;
+  /** Room that it has taken in memory until it is over. */
+  #memoryBytes: number | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(folder: SpoolFolder) {
@@ -49,6 +51,21 @@ export class Spool {
   /** Bytes that have come. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Whether it may wait in memory, where it has room, until somebody wants it to be a file. */
+  get staysInMemory(): boolean {
+    return this.#memoryBytes !== undefined;
+  }
+
+  /**
+   * Lets it wait there, if there is room. Not a long one: buffers that outlive a moment cost the garbage collector more than
+   * a file costs.
+   *
+   * @param bytes it will have at most
+   */
+  stayInMemory(bytes: number): void {
+    if (bytes < FILE_BYTES && this.#folder.enterMemory(bytes)) this.#memoryBytes = bytes;
   }
 
   /**
@@ -217,6 +234,7 @@ export class Spool {
   async #close(): Promise<void> {
     await this.#writing?.catch(() => {});
     this.#tail.length = 0;
+    if (this.#memoryBytes !== undefined) this.#folder.leaveMemory(this.#memoryBytes);
     if (this.#file === undefined) return;
     const { file, path } = this.#file;
     await Promise.allSettled([file.close(), this.#isOwned ? this.#folder.fs.unlink(path) : undefined]);

@@ -8,7 +8,7 @@ const MAX_NUMBER = 1_000_000;
 /** Of the packages of a large solution there are many names. */
 const MAX_TEXT = 65_536;
 /** What changes from one page to the next. */
-const PAGING = ['$skip', '$top', '$skiptoken'];
+const PAGING: ReadonlySet<string> = new Set(['$skip', '$top', '$skiptoken']);
 
 /** Where the next page begins. */
 export interface Continuation {
@@ -34,6 +34,8 @@ export class ODataQuery {
   /** Whether the number of packages on all pages is wanted with them. */
   readonly wantsCount: boolean;
   readonly #parameters: URLSearchParams;
+  /** By name in lower case: galleries don't mind how clients write the names, nor whether they put them in the path. */
+  readonly #values = new Map<string, string>();
 
   /**
    * @param parameters of the request's query
@@ -43,6 +45,9 @@ export class ODataQuery {
   constructor(parameters: URLSearchParams, inPath: ReadonlyMap<string, string>, urls: FeedUrls) {
     this.#parameters = new URLSearchParams(parameters);
     for (const [name, value] of inPath) this.#parameters.set(name, value);
+    for (const [name, value] of [...inPath, ...parameters]) {
+      if (!this.#values.has(name.toLowerCase())) this.#values.set(name.toLowerCase(), value);
+    }
     const format = this.#option('$format')?.toLowerCase();
     if (format !== undefined && format !== 'atom') throw new HttpError(400, 'lists of packages are Atom: no $format');
     const [filter, order] = [this.#option('$filter'), this.#option('$orderby')];
@@ -79,7 +84,7 @@ export class ODataQuery {
   /** The same request, from where a page has ended. */
   next({ token, skip, top }: Continuation): string {
     const parameters = new URLSearchParams(this.#parameters);
-    for (const name of PAGING) parameters.delete(name);
+    for (const name of this.#parameters.keys()) if (PAGING.has(name.toLowerCase())) parameters.delete(name);
     if (skip > 0) parameters.set('$skip', String(skip));
     if (top !== undefined) parameters.set('$top', String(top));
     parameters.set('$skiptoken', token);
@@ -87,7 +92,7 @@ export class ODataQuery {
   }
 
   #option(name: string): string | undefined {
-    return this.#parameters.get(name)?.trim() || undefined;
+    return this.#values.get(name.toLowerCase())?.trim() || undefined;
   }
 
   #number(name: string): number | undefined {

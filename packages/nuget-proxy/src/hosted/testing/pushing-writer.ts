@@ -9,13 +9,16 @@ const [folder = '', first = '0'] = process.argv.slice(2);
 const WORKERS = 4;
 const hosted = await HostedUnderTest.open({ stores: { folder, disk: { smallBlobBytes: 0 } } });
 
+/** Waits until the system has it: what this process keeps for a reader that is slow would be lost with it. */
+const say = (line: string) => new Promise<void>((resolve) => void process.stdout.write(`${line}\n`, () => resolve()));
+
 async function changeForEver(worker: number): Promise<void> {
   for (let number = Number(first); ; number++) {
     const { what, id, version } = changeOf(worker, number, Number(first));
-    process.stdout.write(`begins ${worker} ${number}\n`);
+    await say(`begins ${worker} ${number}`);
     if (what === 'push') await hosted.push(contentOf(id, version));
     else await hosted[what](id, version);
-    process.stdout.write(`done ${worker} ${number}\n`);
+    await say(`done ${worker} ${number}`);
   }
 }
 

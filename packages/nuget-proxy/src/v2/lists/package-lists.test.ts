@@ -237,6 +237,16 @@ describe('Search()', () => {
     expect((await server.recorded(1))[0]).toMatchObject({ service: 'search' });
   });
 
+  it.each([
+    "Search(searchTerm='it''s',targetFramework='',includePrerelease=true)?semVerLevel=2.0.0",
+    "search()?SEARCHTERM='it''s'&includeprerelease=True&SEMVERLEVEL=2.0.0",
+  ])('takes its parameters from the path, too, and with any case: %s', async (path) => {
+    const { server, feed, packages } = await serving('It.s 1.0.0');
+    await using _ = server;
+    await packages(path);
+    expect(feed.searches).toMatchObject([{ query: "it's", options: { includePrerelease: true, semVer2: true } }]);
+  });
+
   it('has what installing needs, which searches do not say', async () => {
     const { server, feed } = await serving();
     await using _ = server;

@@ -49,6 +49,13 @@ describe('the pages of one package', () => {
   });
 });
 
+it('is the same whatever case the names of its parameters have', async () => {
+  const { server, all } = await serving([250]);
+  await using _ = server;
+  const pages = await pagesAt(server, "FindPackagesById()?ID='P0'&$Skip=10&$TOP=150&SemVerLevel=2.0.0");
+  expect(pages.flatMap(({ packages }) => packages)).toEqual(all.slice(10, 160));
+});
+
 describe('the pages of a search', () => {
   const NEWEST = "Search()?searchTerm=''&$filter=IsLatestVersion";
 
