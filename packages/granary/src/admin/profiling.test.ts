@@ -244,6 +244,7 @@ describe('profiles over TLS, for a client on another machine', () => {
       headersTimeoutMs: 10_000,
       requestTimeoutMs: 10_000,
       idleTimeoutMs: 10_000,
+      stallTimeoutMs: 0,
       // All clients of a test are local, and those need no credentials: this asks as if they were not.
       handle: handlerFor(profiler, (credentials) => policy.authorize(credentials, 'admin')),
     });

@@ -3,6 +3,7 @@ import { SecretHash } from '../access/secret-hash.js';
 import { ConfigError } from '../config/mistake.js';
 import type { Config } from '../config/schema.js';
 import { readAllSourceFiles } from '../nuget/source-files.js';
+import { checkTierFiles } from '../tiers/check-tier-files.js';
 import { loadTls } from '../tls/tls-material.js';
 
 /**
@@ -14,6 +15,7 @@ export async function checkFiles(config: Config): Promise<void> {
   const results = await Promise.allSettled([
     loadTls(config.tls),
     loadIdentities(config.auth, new SecretHash()),
+    checkTierFiles(config.tiers),
     config.nuget.enabled ? readAllSourceFiles(config.nuget.sources) : undefined,
   ]);
   const mistakes = results.flatMap((result) => {

@@ -95,6 +95,8 @@ describe('the command line', () => {
     [['config', 'check', '--config', '/nowhere.yaml'], "/nowhere.yaml: can't be read: there is no such file"],
     [['stats', '--listen.admin', 'none'], 'say where the admin port is'],
     [['stats', '--url', 'nonsense'], 'found "nonsense"; allowed: a URL'],
+    [['stats', '--url', 'ftp://cache.example'], 'found "ftp://cache.example"; allowed: a URL'],
+    [['config', 'check', '--ac.read_only', 'yes'], '--ac.read_only: found "yes"; allowed: true or false'],
   ])('answers %j with 2 and says why', async (words, message) => {
     const { exitCode, out, err } = await granary(words);
     expect(exitCode).toBe(2);
@@ -138,6 +140,22 @@ describe('the command line', () => {
       `${certificate('server.pem').replace('server.pem', 'client.key')}: tls.key_file: can't be used`,
     );
     expect(err).not.toContain('plain');
+  });
+
+  it('checks the files of every tier, also those that are read later', async () => {
+    const empty = join(folder, 'token');
+    await writeFile(empty, '\n');
+    const tiers = [
+      { type: 'http', url: 'http://cache', token_file: '/nowhere/token' },
+      { type: 'grpc', target: 'cache:9092', token_file: empty, ca_file: certificate('ca.pem') },
+      { type: 'redis', urls: ['redis://cache'], password_file: '/nowhere/password' },
+    ];
+    const { exitCode, err } = await granary(['config', 'check', '--tiers', JSON.stringify(tiers)]);
+    expect(exitCode).toBe(2);
+    expect(err).toContain('the configuration has 3 mistakes');
+    expect(err).toContain("/nowhere/token: tiers[0].token_file: can't be read");
+    expect(err).toContain(`${empty}: tiers[1].token_file: is empty`);
+    expect(err).toContain("/nowhere/password: tiers[2].password_file: can't be read");
   });
 });
 
@@ -185,7 +203,8 @@ describe('granary stats', () => {
   it.each([
     [401, 'sorry', 'answered 401: sorry; set GRANARY_ADMIN_TOKEN'],
     [503, 'not now', 'answered 503: not now\n'],
-    [200, 'no JSON', 'is not valid JSON'],
+    [200, 'no JSON', 'answered something else than statistics; is this the admin port'],
+    [200, '{"storage":{}}', 'answered something else than statistics'],
     [200, 'x'.repeat(1_100_000), 'the answer is too long for statistics'],
   ])('says what a server answers instead: %s %.10s', async (status, text, message) => {
     const server = createServer((_, response) => response.writeHead(status).end(text)).listen(0, '127.0.0.1');

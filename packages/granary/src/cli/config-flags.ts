@@ -31,8 +31,11 @@ export function takeConfigFlags(words: readonly string[]): { readonly flags: Fla
   return { flags, rest };
 }
 
+/** What somebody writes who means a yes or a no, allowed or not. */
+const YES_OR_NO = /^(?:true|false|yes|no|on|off|y|n|[01])$/i;
+
 function isValueOf(name: string, next: string): boolean {
-  // A switch stands alone, so what follows it is its value only if it can be.
-  if (CONFIG_KEYS.get(name)?.shape === 'boolean') return next === 'true' || next === 'false';
+  // A switch stands alone, so what follows it is its value only if it looks like one: it may be the command, too.
+  if (CONFIG_KEYS.get(name)?.shape === 'boolean') return YES_OR_NO.test(next);
   return !next.startsWith('--');
 }

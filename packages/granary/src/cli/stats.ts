@@ -28,7 +28,7 @@ export async function stats(config: Config, options: StatsOptions, io: CommandIo
     );
     return 2;
   }
-  if (!URL.canParse('/stats', base)) {
+  if (!/^https?:/i.test(base) || !URL.canParse('/stats', base)) {
     io.err(`granary: --url: found "${base}"; allowed: a URL such as http://127.0.0.1:9090\n`);
     return 2;
   }
@@ -40,8 +40,23 @@ export async function stats(config: Config, options: StatsOptions, io: CommandIo
     io.err(`granary: ${url.origin} answered ${answer.status}: ${answer.text.trim()}${hint}\n`);
     return 1;
   }
-  io.out(options.json ? answer.text : describeStats(JSON.parse(answer.text) as ServerStats));
+  const stats = statsIn(answer.text);
+  if (!stats) {
+    io.err(`granary: ${url.origin} answered something else than statistics; is this the admin port of a server?\n`);
+    return 1;
+  }
+  io.out(options.json ? answer.text : describeStats(stats));
   return 0;
+}
+
+/** Undefined for what some other server may have at the same path. */
+function statsIn(text: string): ServerStats | undefined {
+  try {
+    const stats = JSON.parse(text) as Partial<ServerStats> | null;
+    return stats?.storage && stats.listeners && stats.requests ? (stats as ServerStats) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function adminUrl({ listen, tls }: Config): string | undefined {

@@ -157,6 +157,24 @@ describe('a configuration', () => {
     ]);
   });
 
+  it('looks at no variables that Kubernetes sets for a service called granary', async () => {
+    const environment = {
+      GRANARY_SERVICE_HOST: '10.0.0.7',
+      GRANARY_SERVICE_PORT: '9092',
+      GRANARY_SERVICE_PORT_GRPC: '9092',
+      GRANARY_PORT: 'tcp://10.0.0.7:9092',
+      GRANARY_PORT_9092_TCP: 'tcp://10.0.0.7:9092',
+      GRANARY_PORT_9092_TCP_ADDR: '10.0.0.7',
+      GRANARY_PORT_9092_TCP_PORT: '9092',
+      GRANARY_PORT_9092_TCP_PROTO: 'tcp',
+      GRANARY_ADMIN_SERVICE_HOST: '10.0.0.8',
+      GRANARY_ADMIN_PORT: 'tcp://10.0.0.8:9090',
+    };
+    expect((await loadConfig({ environment })).settings.size).toBe(0);
+    const mine = { GRANARY_PORT: '9092', GRANARY_LISTEN_PORT_9092: '1' };
+    expect(await mistakesOf(() => loadConfig({ environment: mine }))).toHaveLength(2);
+  });
+
   it('turns the text of variables and flags into lists, maps, numbers and booleans', async () => {
     const { config } = await loadConfig({
       environment: { GRANARY_CAS_DIGEST_FUNCTIONS: 'blake3, sha1', GRANARY_LIMITS_MAX_DIGESTS: '17' },
@@ -229,7 +247,8 @@ describe('a configuration', () => {
     expect((await mistakesOf(() => loadConfig({ file: join(folder, 'absent.yaml') })))[0]).toContain(
       'there is no such file',
     );
-    expect((await mistakesOf(() => loadConfig({ file: folder })))[0]).toContain("can't be read");
+    expect((await mistakesOf(() => loadConfig({ file: folder })))[0]).toContain("can't be read: it is a folder");
+    expect(parseYaml('f', 'ac:\n---\nac:\n').mistakes[0]).toMatchObject({ message: 'holds a second document' });
     expect(parseYaml('f', 'a: [1').mistakes[0]?.message).toContain('is not YAML');
     expect(parseYaml('f', 'ac:\n  read_only: true\n  read_only: false\n').mistakes[0]?.origin).toBe('f:3');
     expect(parseYaml('f', '- a\n').mistakes[0]?.message).toContain('holds ["a"]');
@@ -246,8 +265,8 @@ describe('a configuration', () => {
       { 'tls.client_auth': 'require_and_verify', 'tls.cert_file': 'c', 'tls.key_file': 'k' },
       'found "require_and_verify", which needs tls.ca_file',
     ],
-    [{ 'limits.max_batch_total_size': '4MiB' }, '4194304 bytes; allowed: 1 to 4128768'],
-    [{ 'limits.max_message_size': '1MiB' }, '4128768 bytes; allowed: 1 to 983040'],
+    [{ 'limits.max_batch_total_size': '4MiB' }, '4194304 bytes in a batch'],
+    [{ 'limits.max_message_size': '1MiB' }, '(limits.max_batch_total_size); allowed: 1 to 983040'],
     [{ 'telemetry.metrics_addr': '127.0.0.1:9090' }, 'is the same address as listen.admin'],
     [{ 'telemetry.tracing_endpoint': 'http://collector.example:4318/otlp' }, 'has a path'],
   ])('refuses what does not go together: %j', async (values, message) => {

@@ -120,7 +120,12 @@ export function text(pattern: RegExp, allowed: string, description: string, defa
 
 /** Texts that `pattern` fits, one at least. */
 export function texts(pattern: RegExp, allowed: string, description: string) {
-  return described(z.array(z.string().regex(pattern)).min(1), { description, allowed, shape: 'list' });
+  return described(z.array(entryOf(pattern, allowed, description)).min(1), { description, allowed, shape: 'list' });
+}
+
+/** One of a list can be wrong alone, and what is allowed is to be said of it, too. */
+function entryOf(pattern: RegExp, allowed: string, description: string) {
+  return described(z.string().regex(pattern), { description, allowed, shape: 'list' });
 }
 
 /** The same, or nothing: then it is undefined. */
@@ -134,9 +139,11 @@ export function optionalText(pattern: RegExp, allowed: string, description: stri
 
 /** Texts that `pattern` fits, or none. */
 export function textList(pattern: RegExp, allowed: string, description: string) {
-  const meta = { description, allowed, shape: 'list' } as const;
-  // One of them alone is wrong, and what is allowed is to be said of it, too.
-  return described(z.array(described(z.string().regex(pattern), meta)).prefault([]), meta);
+  return described(z.array(entryOf(pattern, allowed, description)).prefault([]), {
+    description,
+    allowed,
+    shape: 'list',
+  });
 }
 
 /** A list of things that have keys themselves. */

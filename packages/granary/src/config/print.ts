@@ -108,7 +108,8 @@ export function configurationReference(): string {
     'wherever it stands, even as a variable. `granary.example.yaml` holds every key with its default.',
     '',
     'Sizes are bytes or have a unit (`20GiB`, `500MB`); so have durations (`30s`, `1h30m`). In a variable or a flag a list',
-    'is separated by commas (`sha256,blake3`) and so is a map (`ann=admin,ci=write`).',
+    'is separated by commas (`sha256,blake3`) and so is a map (`ann=admin,ci=write`); `tiers` and `nuget.sources` are JSON',
+    'there: `--tiers \'[{"type":"grpc","target":"cache.example:9092"}]\'`.',
   ];
   for (const section of CONFIG_SECTIONS) {
     lines.push('', `## ${section}`, '', '| key | default | what it is |', '| --- | --- | --- |');

@@ -43,7 +43,7 @@ export function checkTogether(config: Config): RuleBreach[] {
   if (limits.max_batch_total_size < 1 || limits.max_batch_total_size > largestBatch) {
     breaches.push({
       keys: ['limits.max_batch_total_size', 'limits.max_message_size'],
-      message: `${limits.max_batch_total_size} bytes; allowed: 1 to ${largestBatch}, which is limits.max_message_size less 64KiB`,
+      message: `${limits.max_batch_total_size} bytes in a batch (limits.max_batch_total_size); allowed: 1 to ${largestBatch}, which is limits.max_message_size less 64KiB`,
     });
   }
   if (

@@ -58,7 +58,11 @@ export const configSchema = z.strictObject({
       '4GiB',
       'Room on the disk, beside storage.max_size, for HTTP uploads that do not announce their size, all together.',
     ),
-    max_message_size: size('4MiB', 'Largest gRPC message that is received or sent.', KIB),
+    max_message_size: size(
+      '4MiB',
+      'Largest gRPC message; batches may be larger by their digests, at most twice as large when received.',
+      KIB,
+    ),
     max_batch_total_size: size(
       '4032KiB',
       'Most bytes of blobs in one batch call, as clients are told; at most limits.max_message_size.',
@@ -66,14 +70,21 @@ export const configSchema = z.strictObject({
     max_digests: integer(65_536, 1, 10_000_000, 'Most digests in one FindMissingBlobs call.'),
     max_tree_size: size('32MiB', 'Largest Tree of an output directory that the completeness check reads.', KIB),
     max_tree_directories: integer(100_000, 1, 100_000_000, 'Most directories below one root that are followed.'),
-    max_action_result_size: size('4MiB', 'Largest action result; also the largest body under /ac/.', KIB),
+    max_action_result_size: size(
+      '4MiB',
+      'Largest action result; what else clients keep under /ac/ may be as large as a blob.',
+      KIB,
+    ),
     max_concurrent_streams: integer(1000, 1, 2 ** 31 - 1, 'Calls at once on one gRPC connection.'),
     max_connections: integer(4096, 1, 1_000_000, 'Connections at once, for each listener.'),
     max_header_size: size('16KiB', 'Largest header of an HTTP request.', KIB),
     header_timeout: duration('30s', 'Time for a client to finish its TLS handshake or HTTP header.'),
     request_timeout: duration('1h', 'Time for a client to send a whole HTTP request; 0 is no limit.'),
     idle_timeout: duration('5m', 'How long an HTTP connection may stay open without a request.'),
-    stream_idle_timeout: duration('5m', 'How long a gRPC stream may stand still because of its client.'),
+    stream_idle_timeout: timeLimit(
+      '5m',
+      'How long a gRPC stream or an HTTP body may stand still because of its client.',
+    ),
   }),
   cas: section({
     digest_functions: choices(

@@ -23,6 +23,14 @@ export const OTHER_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['GRANARY_NUGET_API_KEY', 'API key with which granary nuget pushes and deletes.'],
 ]);
 
+/** What Kubernetes and Docker set in every container beside a service that is called granary, or granary-something. */
+const SERVICE_LINK = /_SERVICE_(?:HOST|PORT(?:_\w+)?)$|_PORT_\d+_(?:TCP|UDP|SCTP)_(?:PROTO|PORT|ADDR)$/;
+const SERVICE_LINK_URL = /_PORT(?:_\d+_(?:TCP|UDP|SCTP))?$/;
+
+function isServiceLink(variable: string, text: string): boolean {
+  return SERVICE_LINK.test(variable) || (SERVICE_LINK_URL.test(variable) && /^(?:tcp|udp|sctp):\/\//.test(text));
+}
+
 /** Reads `GRANARY_…` variables; one that names no key is a mistake, because a typo would otherwise go unseen. */
 export function readEnvironment(environment: Readonly<Record<string, string | undefined>>): SourceReading {
   const settings: Setting[] = [];
@@ -31,7 +39,7 @@ export function readEnvironment(environment: Readonly<Record<string, string | un
     if (!variable.startsWith('GRANARY_') || OTHER_VARIABLES.has(variable) || text === undefined) continue;
     const key = KEYS_BY_VARIABLE.get(variable);
     if (key) settings.push({ key, value: valueFromText(key, text), origin: variable });
-    else
+    else if (!isServiceLink(variable, text))
       mistakes.push({
         origin: variable,
         key: undefined,

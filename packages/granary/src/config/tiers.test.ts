@@ -70,6 +70,9 @@ tiers:
       expect.stringContaining('tiers[0].urls: found []; allowed: a list of redis://'),
       'tiers[1].bucket: found "B"; allowed: the name of a bucket',
     ]);
+    expect(await mistakes("tiers: [{ type: redis, urls: ['http://cache'] }]")).toEqual([
+      expect.stringContaining('tiers[0].urls[0]: found "http://cache"; allowed: a list of redis://'),
+    ]);
   });
 
   it('can be one in short, which comes first and is written through', async () => {

@@ -10,10 +10,15 @@ export async function readYaml(file: string): Promise<SourceReading> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error);
-    return { settings: [], mistakes: [{ origin: file, key: undefined, message: `can't be read: ${reason}` }] };
+    const message = `can't be read: ${reason(error as NodeJS.ErrnoException)}`;
+    return { settings: [], mistakes: [{ origin: file, key: undefined, message }] };
   }
   return parseYaml(file, text);
+}
+
+function reason({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return 'there is no such file';
+  return code === 'EISDIR' ? 'it is a folder' : message;
 }
 
 export function parseYaml(file: string, text: string): SourceReading {
@@ -26,7 +31,9 @@ export function parseYaml(file: string, text: string): SourceReading {
     mistakes.push({ origin: at(node?.range?.[0]), key, message });
 
   for (const error of document.errors) {
-    mistakes.push({ origin: at(error.pos[0]), key: undefined, message: `is not YAML: ${error.message}` });
+    // The parser speaks to programmers there.
+    const message = error.code === 'MULTIPLE_DOCS' ? 'holds a second document' : `is not YAML: ${error.message}`;
+    mistakes.push({ origin: at(error.pos[0]), key: undefined, message });
   }
   if (mistakes.length > 0) return { settings, mistakes };
   const { contents } = document;

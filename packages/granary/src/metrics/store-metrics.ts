@@ -3,16 +3,14 @@ import { type Counter, DURATION_BUCKETS, type Histogram, type MetricRegistry, SI
 import type { HitCount } from './request-metrics.js';
 
 interface OperationSeries {
-  readonly byOutcome: ReadonlyMap<StoreOutcome, Counter>;
+  readonly byOutcome: Readonly<Record<StoreOutcome, Counter>>;
   readonly latency: Histogram;
   readonly size: Histogram | undefined;
 }
 
-const OUTCOMES: readonly StoreOutcome[] = ['hit', 'miss', 'ok', 'error'];
-
 /** Counts what is asked of a store, and shows how full it is. */
 export class StoreMetrics implements StoreRecorder {
-  readonly #operations: ReadonlyMap<StoreOperation, OperationSeries>;
+  readonly #operations: Readonly<Record<StoreOperation, OperationSeries>>;
   readonly #evictions;
   readonly #evictedBytes;
 
@@ -35,22 +33,32 @@ export class StoreMetrics implements StoreRecorder {
       ['method'],
       SIZE_BUCKETS,
     );
-    const series = (operation: StoreOperation): OperationSeries => ({
-      byOutcome: new Map(OUTCOMES.map((outcome) => [outcome, requests.with(operation, tier, outcome)])),
+    const series = (operation: StoreOperation, size?: Histogram): OperationSeries => ({
+      byOutcome: {
+        hit: requests.with(operation, tier, 'hit'),
+        miss: requests.with(operation, tier, 'miss'),
+        ok: requests.with(operation, tier, 'ok'),
+        error: requests.with(operation, tier, 'error'),
+      },
       latency: latency.with(operation, tier),
-      size: operation === 'find' || operation === 'delete' ? undefined : sizes.with(operation),
+      size,
     });
-    const operations: readonly StoreOperation[] = ['find', 'get', 'read', 'write', 'delete'];
-    this.#operations = new Map(operations.map((operation) => [operation, series(operation)]));
+    this.#operations = {
+      find: series('find'),
+      get: series('get', sizes.with('get')),
+      read: series('read', sizes.with('read')),
+      write: series('write', sizes.with('write')),
+      delete: series('delete'),
+    };
     this.#evictions = registry.counter('janitor_evictions_total', 'Blobs and action results that were evicted.').with();
     this.#evictedBytes = registry.counter('janitor_evicted_bytes_total', 'Bytes that were evicted.').with();
   }
 
   recordOperation(operation: StoreOperation, outcome: StoreOutcome, durationMs: number, bytes: number): void {
-    const series = this.#operations.get(operation);
-    series?.byOutcome.get(outcome)?.add();
-    series?.latency.observe(durationMs / 1000);
-    if (outcome === 'hit' || outcome === 'ok') series?.size?.observe(bytes);
+    const { byOutcome, latency, size } = this.#operations[operation];
+    byOutcome[outcome].add();
+    latency.observe(durationMs / 1000);
+    if (outcome === 'hit' || outcome === 'ok') size?.observe(bytes);
   }
 
   recordEviction(eviction: Eviction): void {
@@ -60,11 +68,8 @@ export class StoreMetrics implements StoreRecorder {
 
   /** Blobs that were asked for and were there or not. */
   get blobs(): HitCount {
-    const count = (outcome: StoreOutcome) =>
-      (['get', 'read'] as const).reduce(
-        (sum, operation) => sum + (this.#operations.get(operation)?.byOutcome.get(outcome)?.value ?? 0),
-        0,
-      );
+    const { get, read } = this.#operations;
+    const count = (outcome: StoreOutcome) => get.byOutcome[outcome].value + read.byOutcome[outcome].value;
     return { hits: count('hit'), misses: count('miss') };
   }
 }

@@ -6,12 +6,12 @@ import type { RequestMetrics } from '../metrics/request-metrics.js';
 /** What the server adds to each request for a feed: who may, what is counted, and a line in the access log. */
 export function feedHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger): FeedHooks {
   const log = logger.forContext('component', 'access');
-  const wantsSubject = () => log.isEnabled('debug');
+  const wantsDetails = () => log.isEnabled('debug');
   return {
     authorize: (credentials, right) => policy.authorizeFeed(credentials, right === 'push' ? 'write' : 'read'),
     onRequest(record) {
       metrics.record(record);
-      if (!wantsSubject()) return;
+      if (!wantsDetails()) return;
       const { traceId, spanId } = record;
       const line = traceId === undefined ? log : log.with({ trace_id: traceId, span_id: spanId });
       line.debug(
@@ -28,6 +28,6 @@ export function feedHooks(policy: AccessPolicy, metrics: RequestMetrics, logger:
         record.peer,
       );
     },
-    wantsSubject,
+    wantsDetails,
   };
 }

@@ -25,7 +25,7 @@ export function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger:
           record.peer,
         );
     },
-    wantsSubject: () => log.isEnabled('debug'),
+    wantsDetails: () => log.isEnabled('debug'),
   };
 }
 

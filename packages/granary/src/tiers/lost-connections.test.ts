@@ -10,7 +10,7 @@ afterEach(async () => {
   for (const end of ended.splice(0).reverse()) await end();
 });
 
-/** A tier behind a proxy, with connections that are made. */
+/** A tier behind a proxy, with connections that are made, however long that takes. */
 async function start(settings: Partial<ConstructorParameters<typeof GrpcTier>[0]> = {}) {
   const back = await startTestServer();
   ended.push(() => back[Symbol.asyncDispose]());
@@ -24,9 +24,12 @@ async function start(settings: Partial<ConstructorParameters<typeof GrpcTier>[0]
     ...settings,
   });
   ended.push(() => tier.close());
+  const client = clientOf(back);
+  ended.push(() => client.close());
   const blob = testBlob(2000);
-  await tier.blobs.write(blob.digest, blob.bytes);
-  return { proxy, tier, blob };
+  await client.blobs.write(blob.digest, blob.bytes);
+  await vi.waitFor(async () => expect(await tier.blobs.get(blob.digest)).toEqual(blob.bytes), 15_000);
+  return { proxy, tier, blob, client };
 }
 
 describe('a connection to a tier that is lost without a word', () => {
@@ -58,9 +61,9 @@ describe('a connection to a tier that is lost without a word', () => {
 
 describe('a download from a tier that breaks off once', () => {
   it.each(['reset', 'truncate', 'black-hole'] as const)('fails for whoever reads the tier alone: %s', async (kind) => {
-    const { proxy, tier } = await start({ timeoutMs: 500, keepaliveMs: 1000 });
+    const { proxy, tier, client } = await start({ timeoutMs: kind === 'black-hole' ? 1000 : 10_000 });
     const blob = testBlob(2 * 1024 * 1024);
-    await tier.blobs.write(blob.digest, blob.bytes);
+    await client.blobs.write(blob.digest, blob.bytes);
     await proxy.set({ effect: { kind }, point: { at: 'data', bytes: 1024 * 1024 }, times: 1 });
     const reader = await tier.blobs.read(blob.digest);
     if (!reader) throw new Error('it is not there');
@@ -71,7 +74,7 @@ describe('a download from a tier that breaks off once', () => {
   it.each(['reset', 'truncate', 'black-hole'] as const)('is taken up by a server in front of it: %s', async (kind) => {
     const back = await startTestServer();
     ended.push(() => back[Symbol.asyncDispose]());
-    const times = { attempt_timeout: '500ms', idle_timeout: '500ms', timeout: '2s' };
+    const times = { attempt_timeout: '500ms', idle_timeout: '500ms', timeout: '10s' };
     const front = await GuardedTier.start(back, times);
     ended.push(() => front[Symbol.asyncDispose]());
     const { proxy, client } = front;

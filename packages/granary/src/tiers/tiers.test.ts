@@ -1,12 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { actionKey, Digest } from '@granary/blobs';
 import { openRedisTier } from '@granary/blobs/redis';
 import { GrpcTier } from '@granary/reapi';
 import { parseExposition } from '@granary/telemetry/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { freePort } from '../../../cache/src/redis/testing/free-port.js';
 import { startRedis, whyNoRedis } from '../../../cache/src/redis/testing/redis-server.js';
 import { startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
 
@@ -69,15 +68,6 @@ async function metric(running: TestServer, name: string, labels: Readonly<Record
     .flatMap(({ samples }) => samples)
     .filter((one) => one.name === name && Object.entries(labels).every(([key, value]) => one.labels[key] === value))
     .reduce((sum, { value }) => sum + value, 0);
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, 'close');
-  return port;
 }
 
 describe('a server in front of another', () => {
@@ -212,7 +202,8 @@ describe('a server in front of another', () => {
     await vi.waitFor(async () => expect(await clientOf(back).actionResults.get(key)).toBeDefined(), 20_000);
     for (const { digest, bytes } of blobs)
       await vi.waitFor(async () => expect((await read(clientOf(back), digest))?.equals(bytes)).toBe(true), 20_000);
-    expect(await metric(front, 'granary_queue_depth', { layer: 'grpc' })).toBe(0);
+    // What the other has already may still be on its way here as its answer.
+    await vi.waitFor(async () => expect(await metric(front, 'granary_queue_depth', { layer: 'grpc' })).toBe(0));
     expect(await metric(front, 'granary_async_writes_total', { layer: 'grpc', status: 'success' })).toBe(3);
   });
 
@@ -266,5 +257,28 @@ describe('a server in front of another', () => {
     const labels = { method: 'FindMissingBlobs', code: 'FAILED_PRECONDITION' };
     expect(await metric(one, 'granary_grpc_requests_total', labels)).toBe(1);
     expect(await metric(one, 'granary_grpc_requests_total', { method: 'FindMissingBlobs' })).toBe(2);
+  });
+
+  it('refuses that over HTTP, too, where blobs are asked for by their hash alone', async () => {
+    const [first, second] = [await freePort(), await freePort()];
+    const settings = (own: number, other: number) => ({
+      'listen.http': `127.0.0.1:${own}`,
+      tiers: [{ type: 'http', url: `http://127.0.0.1:${other}`, retries: 0 }],
+    });
+    const one = await server(settings(first, second));
+    await server(settings(second, first));
+    const { digest } = blob(1000);
+    const response = await fetch(`http://127.0.0.1:${first}/cas/${digest.hash}`);
+    expect(response.status).toBe(404);
+    const asked = { route: 'cas', method: 'HEAD' };
+    expect(await metric(one, 'granary_http_server_requests_total', { ...asked, code: '508' })).toBe(1);
+    expect(await metric(one, 'granary_http_server_requests_total', asked)).toBe(1);
+  });
+
+  it('answers 503 over HTTP when a tier that is required can not be asked', async () => {
+    const tier = { type: 'http', url: `http://127.0.0.1:${await freePort()}`, retries: 0, required: true };
+    const office = await server({ tiers: [tier] });
+    const url = `http://${office.address('listen.http')}/cas/${blob(10).digest.hash}`;
+    for (const method of ['GET', 'HEAD']) expect((await fetch(url, { method })).status).toBe(503);
   });
 });

@@ -10,17 +10,23 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-it('reads the token again after a minute, and not for every request', async () => {
+it('reads the token again after a second, and not for every request, and goes on with it while there is no file', async () => {
   let now = 0;
   const path = join(folder, 'token');
   await writeFile(path, 'first\n');
   const file = new TokenFile(path, () => now);
   expect(await file.read()).toBe('first');
   await writeFile(path, 'second\n');
-  now = 59_999;
+  now = 999;
   expect(await file.read()).toBe('first');
-  now = 60_000;
+  now = 1000;
   expect(await file.read()).toBe('second');
+  await rm(path);
+  now = 2000;
+  expect(await file.read()).toBe('second');
+  await writeFile(path, 'third\n');
+  now = 3000;
+  expect(await file.read()).toBe('third');
 });
 
 it('fails while there is no file, and works as soon as there is one', async () => {

@@ -21,6 +21,7 @@ export function parseSpec(text: string): PackageSpec {
  * `latest`, the highest one that is listed.
  *
  * @throws PackageNotFoundError when there is none
+ * @throws Error when none is listed, and none is named
  */
 export async function chooseVersion(
   { id, version }: PackageSpec,
@@ -35,6 +36,9 @@ export async function chooseVersion(
     const stable = listed.filter(({ isPrerelease }) => includePrerelease || !isPrerelease);
     // A package that has nothing else is meant with its prereleases.
     const newest = stable.at(-1) ?? listed.at(-1);
+    const hidden = all.at(-1)?.version;
+    if (newest === undefined && hidden !== undefined)
+      throw new Error(`all versions of ${id} in ${where} are unlisted: say which one, such as ${hidden}`);
     if (newest === undefined) throw new PackageNotFoundError(id, undefined, where);
     return newest;
   }

@@ -125,6 +125,17 @@ describe('granary nuget versions', () => {
 });
 
 describe('granary nuget info', () => {
+  it('does not say of a package whose versions are all unlisted that it is not there', async () => {
+    for (const version of ['0.9.0', '1.0.0'])
+      await feed.packages.add({ content: buildPackage({ id: 'Hidden', version }), listed: false });
+    const failed = {
+      exitCode: 1,
+      err: 'granary: all versions of Hidden in feed are unlisted: say which one, such as 1.0.0\n',
+    };
+    expect(await nuget(['info', 'Hidden'])).toMatchObject(failed);
+    expect((await nuget(['info', 'Hidden', '1.0'])).exitCode).toBe(0);
+  });
+
   it('shows the newest that is listed, else the one that is named', async () => {
     const { out } = await nuget(['info', 'My.Json']);
     expect(out).toContain('version      2.0.0\n');

@@ -101,7 +101,7 @@ function addWarm(nuget: Command, run: Run): void {
   const description = 'have a feed proxy fetch ahead what a restore of these files asks it for';
   withSource(
     nuget.command('warm <file...>').description(description),
-    'URL of the proxy (default: the one on port 8080 here)',
+    'URL of the proxy, or its name in nuget.config (default: the one on port 8080 here)',
   )
     .option('--concurrency <count>', 'how many at the same time (default: 8)')
     .addHelpText('after', WARM_HELP)

@@ -104,6 +104,18 @@ describe('granary nuget warm', () => {
     expect(new Set(downloaded())).toEqual(new Set(['app.1.0.0', 'app.1.1.0', 'base.1.0.0', 'base.1.5.0']));
   });
 
+  it('fetches what is pinned in place of what packages ask for', async () => {
+    await write(
+      'Directory.Packages.props',
+      `<Project><PropertyGroup><ManagePackageVersionsCentrally>true</ManagePackageVersionsCentrally>
+      <CentralPackageTransitivePinningEnabled>true</CentralPackageTransitivePinningEnabled></PropertyGroup><ItemGroup>
+      <PackageVersion Include="App" Version="1.0" /><PackageVersion Include="base" Version="[1.5]" /></ItemGroup></Project>`,
+    );
+    const { exitCode } = await warm([await write('p.csproj', project('<PackageReference Include="App"/>'))]);
+    expect(exitCode).toBe(0);
+    expect(downloaded()).toEqual(['app.1.0.0', 'base.1.5.0']);
+  });
+
   it('fetches what loses against others, too, since restores read it on their way', async () => {
     const references =
       '<PackageReference Include="App" Version="1.0"/><PackageReference Include="Other" Version="1.0"/>';
@@ -185,7 +197,7 @@ describe('granary nuget warm', () => {
   it('asks the proxy of this machine where nobody says another', async () => {
     const file = await write('packages.lock.json', lock({ Base: '1.0.0' }));
     const { out } = await runGranary(['nuget', 'warm', '--help'], { environment });
-    expect(out).toContain('the one on port 8080 here');
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('or its name in nuget.config (default: the one on port 8080 here)');
     const nobody = await runGranary(['nuget', 'warm', file, '--source', 'http://127.0.0.1:1/nuget/v3/index.json'], {
       environment,
     });

@@ -40,7 +40,7 @@ const DEFAULT_SOURCE = 'http://127.0.0.1:8080/nuget/v3/index.json';
  */
 export async function warm(files: readonly string[], options: WarmOptions, io: NuGetIo): Promise<ExitCode> {
   const maxParallel = concurrencyOf(options.concurrency);
-  const wanted = await Promise.all(files.map(readWantedPackages));
+  const wanted = await Promise.all(files.map((file) => readWantedPackages(file, io)));
   const problems = wanted.flatMap((each) => each.problems);
   for (const problem of problems) io.err(`granary: ${problem}\n`);
   await using opened = await openSession({ ...options, source: options.source ?? [DEFAULT_SOURCE] }, io);
@@ -80,15 +80,22 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
  * Restores read dependencies in the packages themselves, and so download those that lose against others, too: all that
  * were visited.
  */
-async function resolve({ framework, dependencies }: ProjectDependencies, maxParallel: number, session: Session) {
+async function resolve(project: ProjectDependencies, maxParallel: number, session: Session) {
+  const { framework, dependencies, pins = [] } = project;
   const { client, call } = session;
+  const pinned = new Map(pins.map(({ id, range }) => [id.toLowerCase(), range]));
   const from = clientDependencies(client, call);
   const visited: PackageIdentity[] = [];
   const provider: DependencyProvider = {
     listVersions: (id, options) => from.listVersions(id, options),
-    dependencies: (identity, target, options) => {
+    async dependencies(identity, target, options) {
       visited.push(identity);
-      return from.dependencies(identity, target, options);
+      const found = await from.dependencies(identity, target, options);
+      if (found === undefined || pinned.size === 0) return found;
+      const asPinned = found.dependencies.map((each) => {
+        return { ...each, range: pinned.get(each.id.toLowerCase()) ?? each.range };
+      });
+      return { ...found, dependencies: asPinned };
     },
   };
   const graph = await resolveDependencies({

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
 import { bind, type Listener, type ListenerOptions } from './listener.js';
 
@@ -11,6 +12,8 @@ export interface HttpListenerOptions extends ListenerOptions {
   readonly requestTimeoutMs: number;
   /** How long a connection may stay open without a request. */
   readonly idleTimeoutMs: number;
+  /** How long a connection may stand still while its client has yet to send a request or to take an answer. */
+  readonly stallTimeoutMs: number;
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
@@ -36,10 +39,19 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
   if (server instanceof HttpsServer) enforceClientAuth(server, clientAuth);
   server.maxConnections = options.maxConnections;
 
+  const latest = endStalledConnections(server, options.stallTimeoutMs);
+
   if (options.onConnection) server.on(tls ? 'secureConnection' : 'connection', options.onConnection);
 
   let draining = false;
   const handle = (request: IncomingMessage, response: ServerResponse) => {
+    // Node hands a pipelined request over while the one ahead of it is still at work, on whose effect it may depend.
+    if (response.socket === null) {
+      response.once('socket', () => handle(request, response));
+      return;
+    }
+    latest.set(request.socket, response);
+    if (!request.url?.startsWith('/')) toOriginForm(request);
     response.once('close', () => {
       if (draining) setImmediate(() => server.closeIdleConnections());
     });
@@ -73,4 +85,33 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
       server.closeAllConnections();
     },
   };
+}
+
+/**
+ * Ends connections over which nothing went for a while, unless it is this server that has yet to answer: a client that
+ * is gone, or does as if, would keep the room for its upload, or the blob that it reads, for hours.
+ *
+ * @returns to be told each connection's latest answer
+ */
+function endStalledConnections(server: Server, timeoutMs: number): WeakMap<Socket, ServerResponse> {
+  const latest = new WeakMap<Socket, ServerResponse>();
+  server.timeout = timeoutMs;
+  server.on('timeout', (socket: Socket) => {
+    const response = latest.get(socket);
+    const isOurTurn = response?.req.complete && !response.writableEnded && socket.writableLength === 0;
+    if (isOurTurn) socket.setTimeout(timeoutMs);
+    else socket.destroy();
+  });
+  return latest;
+}
+
+/**
+ * Takes a request for a whole URL, which clients send that take the server for a proxy, as one for its path; its host
+ * stands for that of the header (RFC 9112, section 3.2.2).
+ */
+function toOriginForm(request: IncomingMessage): void {
+  const [, host, target] = /^https?:\/\/([^/?#]*)(.*)$/is.exec(request.url ?? '') ?? [];
+  if (host === undefined || target === undefined) return;
+  request.headers.host = host;
+  request.url = target.startsWith('/') ? target : `/${target}`;
 }

@@ -54,6 +54,7 @@ export class Listeners {
         headersTimeoutMs: limits.header_timeout,
         requestTimeoutMs: limits.request_timeout,
         idleTimeoutMs: limits.idle_timeout,
+        stallTimeoutMs: limits.stream_idle_timeout,
         onConnection: httpConnections(this.#context.metrics, name),
         handle,
       }),

@@ -1,0 +1,135 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, describe, expect, it } from 'vitest';
+import { listenHttp } from './http-listener.js';
+import type { Listener } from './listener.js';
+
+let listener: Listener;
+afterEach(() => listener.destroy());
+
+async function serve(
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+  stallTimeoutMs = 10_000,
+): Promise<void> {
+  listener = await listenHttp({
+    key: 'listen.http',
+    address: { host: '127.0.0.1', port: 0 },
+    tls: undefined,
+    clientAuth: 'none',
+    maxConnections: 10,
+    handshakeTimeoutMs: 10_000,
+    maxHeaderBytes: 16_384,
+    headersTimeoutMs: 10_000,
+    requestTimeoutMs: 0,
+    idleTimeoutMs: stallTimeoutMs,
+    stallTimeoutMs,
+    handle,
+  });
+}
+
+/** Sends requests one behind the other, without waiting, and answers with what comes back until the last one's end. */
+async function send(...requests: string[]): Promise<string> {
+  const socket = connect(listener.address.port, '127.0.0.1');
+  const last = requests.pop()?.replace('\r\n', '\r\nConnection: close\r\n');
+  socket.write([...requests, last].join(''));
+  return text(socket);
+}
+
+const get = (target: string) => `GET ${target} HTTP/1.1\r\nHost: header.example\r\n\r\n`;
+
+describe('an HTTP listener', () => {
+  it.each([
+    ['http://cache.example:8080/cas/00?a=http://b/', 'cache.example:8080', '/cas/00?a=http://b/'],
+    ['HTTPS://user:secret@cache.example/status', 'user:secret@cache.example', '/status'],
+    ['http://cache.example', 'cache.example', '/'],
+    ['http://cache.example?a', 'cache.example', '/?a'],
+    ['/http://cache.example/', 'header.example', '/http://cache.example/'],
+    ['*', 'header.example', '*'],
+  ])('takes a request for %s as one of %s for %s', async (target, host, url) => {
+    await serve(({ headers, url: seen }, response) => response.end(`${headers.host} ${seen}`));
+    const method = target === '*' ? 'OPTIONS' : 'GET';
+    expect(await send(get(target).replace('GET', method))).toContain(`\r\n\r\n${host} ${url}`);
+  });
+
+  it('lets a pipelined request wait for the answer to the one before', async () => {
+    const log: string[] = [];
+    await serve(async (request, response) => {
+      log.push(`${request.url} begins`);
+      const body = await text(request);
+      if (request.url === '/1') await new Promise(setImmediate);
+      log.push(`${request.url} ends`);
+      response.end(`<${request.url} ${body}>`);
+    });
+    const put = 'PUT /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody';
+    const answers = await send(put, get('/2'), get('/3'));
+    expect(answers.match(/<.*?>/g)).toEqual(['</1 body>', '</2 >', '</3 >']);
+    expect(log).toEqual(['1', '2', '3'].flatMap((n) => [`/${n} begins`, `/${n} ends`]));
+  });
+
+  it('never begins a pipelined request whose client went away before its turn', async () => {
+    const begun: (string | undefined)[] = [];
+    let first: ServerResponse | undefined;
+    await serve((request, response) => {
+      begun.push(request.url);
+      first = response;
+    });
+    const socket = connect(listener.address.port, '127.0.0.1');
+    socket.write(get('/1') + get('/2'));
+    await expect.poll(() => first).toBeDefined();
+    socket.destroy();
+    await once(first as ServerResponse, 'close');
+    expect(begun).toEqual(['/1']);
+  });
+
+  describe('whose clients stand still', () => {
+    /** Opens a connection, and closes the test's end of it when the server has closed its own. */
+    const begin = (request: string) => {
+      const socket = connect(listener.address.port, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.write(request);
+      return socket;
+    };
+
+    it('ends a download that is not taken', async () => {
+      let response: ServerResponse | undefined;
+      await serve((_, answer) => {
+        response = answer;
+        answer.end(Buffer.alloc(64 * 1024 * 1024));
+      }, 50);
+      const socket = begin(get('/')).pause();
+      await expect.poll(() => response?.destroyed).toBe(true);
+      socket.resume();
+      await once(socket, 'close');
+      expect(socket.bytesRead).toBeLessThan(64 * 1024 * 1024);
+    });
+
+    it('ends an upload that does not go on', async () => {
+      let aborted: Promise<unknown> | undefined;
+      await serve((request) => {
+        aborted = text(request).catch((error: NodeJS.ErrnoException) => error.code);
+      }, 50);
+      const socket = begin('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsome');
+      await once(socket, 'close');
+      expect(await aborted).toBe('ECONNRESET');
+    });
+
+    it('goes on when it is the server that takes its time', async () => {
+      let idle: Promise<unknown> | undefined;
+      await serve(async (request, response) => {
+        await text(request);
+        // Twice: the time begins anew.
+        idle = once(request.socket, 'timeout').then(() => once(request.socket, 'timeout'));
+        await idle;
+        response.setHeader('Connection', 'close').end('late');
+      }, 50);
+      expect(await text(begin('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody'))).toMatch(/late$/);
+    });
+
+    it('closes a connection without a request when its time is over', async () => {
+      await serve((_, response) => response.end('here'), 50);
+      await once(begin(get('/')).resume(), 'close');
+    });
+  });
+});

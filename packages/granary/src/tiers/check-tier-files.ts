@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises';
+import { ConfigError, type ConfigMistake } from '../config/mistake.js';
+import type { TierConfig } from '../config/tier-schema.js';
+
+/**
+ * Looks into the files that tiers name. Some are only read when the tier is first asked, so a wrong path would show as a
+ * tier that never answers.
+ *
+ * @throws ConfigError with every mistake in them
+ */
+export async function checkTierFiles(tiers: readonly TierConfig[]): Promise<void> {
+  const files = tiers.flatMap((tier, i) =>
+    Object.entries(tier).flatMap(([key, file]) =>
+      key.endsWith('_file') && typeof file === 'string' ? [{ key: `tiers[${i}].${key}`, file }] : [],
+    ),
+  );
+  const found = await Promise.all(files.map(({ key, file }) => mistakeIn(key, file)));
+  const mistakes = found.filter((mistake) => mistake !== undefined);
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+}
+
+async function mistakeIn(key: string, origin: string): Promise<ConfigMistake | undefined> {
+  try {
+    return (await readFile(origin, 'utf8')).trim() === '' ? { origin, key, message: 'is empty' } : undefined;
+  } catch (error) {
+    return { origin, key, message: `can't be read: ${(error as Error).message}` };
+  }
+}
