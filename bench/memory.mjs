@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freshLargeBlob, largeBlob } from './src/corpus.mjs';
+import { largeBlob } from './src/corpus.mjs';
 import { call, openSession } from './src/h2-client.mjs';
 import { freePort, runToEnd, startServer } from './src/process.mjs';
-import { findMissing, read, write } from './src/requests.mjs';
+import { findMissing, read, write, writeVariant } from './src/requests.mjs';
 
 const MIB = 2 ** 20;
 const MANY = Number(process.env.BENCH_BLOBS ?? 1_000_000);
@@ -24,28 +24,35 @@ try {
 mkdirSync(here('results'), { recursive: true });
 writeFileSync(here('results/memory.json'), `${JSON.stringify({ node: process.version, figures }, null, 2)}\n`);
 
-/** 64 reads, then 64 writes, of 64 MiB at once. */
+/** 64 reads, then 64 writes, then both, of 64 MiB at once. */
 async function streams() {
   const server = await startGranary(join(scratch, 'streams'));
-  const session = await openSession(server.grpc);
+  const [session, other] = [await openSession(server.grpc), await openSession(server.grpc)];
   const seeded = write(largeBlob(), 'seed');
   await call(session, seeded.path, seeded.frames);
-  server.resetPeak();
   const { path, frames } = read(largeBlob());
-  await Promise.all(Array.from({ length: 64 }, () => call(session, path, frames)));
-  report('peak MiB with 64 reads of 64 MiB at once', server.memory().peak / MIB, 300);
+  const reads = () => Array.from({ length: 64 }, () => call(other, path, frames));
+  const writes = (uploads) => uploads.map((upload) => call(session, upload.path, upload.frames));
+
   server.resetPeak();
-  // Two different blobs in turn: their frames are shared, so the load fits beside the server.
-  const blobs = [1, 2].map((n) => freshLargeBlob(n));
-  await Promise.all(
-    Array.from({ length: 64 }, (_, i) => {
-      const upload = write(blobs[i % 2], `upload-${i}`);
-      return call(session, upload.path, upload.frames);
-    }),
-  );
+  await Promise.all(reads());
+  report('peak MiB with 64 reads of 64 MiB at once', server.memory().peak / MIB, 300);
+  const first = freshUploads(1);
+  server.resetPeak();
+  await Promise.all(writes(first));
   report('peak MiB with 64 writes of 64 MiB at once', server.memory().peak / MIB, 300);
+  const second = freshUploads(2);
+  server.resetPeak();
+  await Promise.all([...writes(second), ...reads()]);
+  report('peak MiB with 64 reads and 64 writes of 64 MiB at once', server.memory().peak / MIB, 300);
   session.close();
+  other.close();
   await server.stop();
+}
+
+/** 64 uploads of different blobs. Only what differs has memory of its own, so that the load fits beside the server. */
+function freshUploads(round) {
+  return Array.from({ length: 64 }, (_, i) => writeVariant(largeBlob(), round * 64 + i));
 }
 
 /** An empty server beside one with a million small blobs: memory, and the time until the first answer. */

@@ -1,8 +1,8 @@
 // npm run bench -- nuget-proxy [--rounds N --seconds S --parts restores,fetches,gets,memory --clients granary,dotnet
 // --delay MS]: what restores through the feed proxy take, in turn with the same from the feed itself (which answers after a
-// delay), from a server of static files and from memory. Restores are those of real clients; fetches are bare requests for
-// the same documents, by a client that does nothing with what it gets. Each server and each client is a process of its own.
-// Writes bench/results/nuget-proxy.json.
+// delay), through a proxy that only passes on, from a server of static files and from memory. Restores are those of real
+// clients; fetches are bare requests for the same documents, by a client that does nothing with what it gets. Each server
+// and each client is a process of its own. Writes bench/results/nuget-proxy.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -52,15 +52,16 @@ async function restores() {
 }
 
 async function restoresOf(client) {
-  const { measured } = await eachRound(async ({ feed, statics, packages, source }) => {
+  const { measured } = await eachRound(async ({ feed, passing, statics, packages, source }) => {
     const restore = (from) => restoreIn(scratch, client, from, packages);
     const direct = await restore(`http://127.0.0.1:${feed.port}/index.json`);
+    const passed = await restore(`http://127.0.0.1:${passing.port}/index.json`);
     const cold = await restore(source);
     const files = await statics();
     const fromFiles = await restore(`http://127.0.0.1:${files.port}/index.json`);
     const warm = await restore(source);
     await files.stop();
-    return { direct, cold, beside: [{ fromFiles, warm }] };
+    return { direct, passed, cold, beside: [{ fromFiles, warm }] };
   });
   figures[client] = measured;
   addRows(`restore by ${client}`, measured);
@@ -68,8 +69,9 @@ async function restoresOf(client) {
 
 /** The same documents, asked for by bare undici, which throws them away: what the servers cost, and nothing else. */
 async function fetches() {
-  const { measured } = await eachRound(async ({ feed, proxy, statics, paths }) => {
+  const { measured } = await eachRound(async ({ feed, passing, proxy, statics, paths }) => {
     const direct = (await fetchPaths(feed.port, '/flat/', paths)).ms;
+    const passed = (await fetchPaths(passing.port, '/flat/', paths)).ms;
     const cold = (await fetchPaths(proxy.port, proxy.flat, paths)).ms;
     const beside = [];
     const files = await statics();
@@ -78,7 +80,7 @@ async function fetches() {
       beside.push({ fromFiles, warm: (await fetchPaths(proxy.port, proxy.flat, paths)).ms });
     }
     await files.stop();
-    return { direct, cold, beside };
+    return { direct, passed, cold, beside };
   });
   figures.fetches = measured;
   addRows('bare fetch', measured);
@@ -88,6 +90,7 @@ async function fetches() {
 async function eachRound(measure) {
   const prefixes = Array.from({ length: rounds + 1 }, (_, round) => `Round${round}`);
   const feed = await start('src/nuget/feed.mjs', [options.delay, ...prefixes]);
+  const passing = await start('src/nuget-proxy/pass-through.mjs', [`${feed.port}`]);
   const proxy = await startProxy(feed.port);
   const source = `http://127.0.0.1:${proxy.port}/nuget/v3/index.json`;
   const measured = [];
@@ -98,7 +101,7 @@ async function eachRound(measure) {
       return [`${name}/index.json`, `${name}/${version}/${name}.${version}.nupkg`];
     });
     const statics = () => startStatic(feed.port, paths, join(scratch, prefix));
-    measured.push(await measure({ feed, proxy, statics, packages, paths, source }));
+    measured.push(await measure({ feed, passing, proxy, statics, packages, paths, source }));
   }
   measured.shift();
   await stopAll();
@@ -107,7 +110,9 @@ async function eachRound(measure) {
 
 function addRows(what, measured) {
   const cold = median(measured.map(({ direct, cold: ms }) => ms / direct));
+  const passed = median(measured.map(({ direct, passed: ms }) => ms / direct));
   const warm = median(measured.flatMap(({ beside }) => beside.map((each) => each.warm / each.fromFiles)));
+  console.log(`Cold ${what} through a proxy that only passes on: ${passed.toFixed(2)} of the time of asking the feed.`);
   rows.push(
     row(`cold ${what} of 150 packages, of the time of asking the feed`, '×', cold, 1.1),
     row(`warm ${what} of 150 packages, of the time of static files`, '×', warm, 1),

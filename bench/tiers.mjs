@@ -122,15 +122,11 @@ async function existence() {
     (await Promise.all(peers.map((peer) => peer.counts()))).map((each) => each.FindMissingBlobs);
   const before = await calls();
   const measured = [];
+  await inTurns([local, front], 'FindMissingBlobs 1000', 1);
   for (let round = 0; round < rounds; round++) {
-    const cost = new Map();
-    for (const server of round % 2 ? [front, local] : [local, front]) {
-      const cpu = server.cpuSeconds();
-      const done = await load(server, { row: 'FindMissingBlobs 1000', seconds: 2 });
-      cost.set(server, { rate: rateOf(done), cpuMicros: ((server.cpuSeconds() - cpu) * 1e6) / done.operations });
-    }
-    const [here, there] = [cost.get(local), cost.get(front)];
-    measured.push({ here, there, rate: there.rate / here.rate, cpu: here.cpuMicros / there.cpuMicros });
+    const [here, there] = await inTurns([local, front], 'FindMissingBlobs 1000', 4);
+    const rate = median(there.rates.map((each, turn) => each / here.rates[turn]));
+    measured.push({ here, there, rate, cpu: here.cpuMicros / there.cpuMicros });
   }
   const after = await calls();
   figures.existence = { measured, before, after };
@@ -206,6 +202,19 @@ function row(name, unit, value, atMost) {
 
 function rateOf({ operations, seconds }) {
   return operations / seconds;
+}
+
+/** The same load on several servers in turns that are too short for the machine to change its speed. */
+async function inTurns(servers, rowName, seconds) {
+  const turnMs = 100;
+  const turns = (seconds * 1000) / turnMs / servers.length;
+  const job = { row: rowName, servers: servers.map(({ grpc }) => ({ grpc })), turns, turnMs };
+  const before = servers.map((server) => server.cpuSeconds());
+  const sides = JSON.parse(await runToEnd(process.execPath, [here('src/paired-load.mjs'), JSON.stringify(job)]));
+  return sides.map(({ operations, seconds }, i) => ({
+    rates: operations.map((count, turn) => count / seconds[turn]),
+    cpuMicros: ((servers[i].cpuSeconds() - before[i]) * 1e6) / operations.reduce((sum, count) => sum + count, 0),
+  }));
 }
 
 async function load({ grpc }, job) {

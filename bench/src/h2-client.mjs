@@ -3,10 +3,15 @@
 import { connect, constants } from 'node:http2';
 
 const WINDOW = 8 * 1024 * 1024;
+/** In MB. Node resets a stream whose answer comes while more than this is buffered, and its own 10 are few for uploads. */
+const SESSION_MEMORY = 1024;
 
 /** @returns {Promise<import('node:http2').ClientHttp2Session>} */
 export async function openSession(port) {
-  const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: WINDOW } });
+  const session = connect(`http://127.0.0.1:${port}`, {
+    maxSessionMemory: SESSION_MEMORY,
+    settings: { initialWindowSize: WINDOW },
+  });
   await new Promise((resolve, reject) => {
     session.once('connect', resolve);
     session.once('error', reject);
@@ -30,16 +35,17 @@ export function frame(message) {
  * @param {import('node:http2').ClientHttp2Session} session
  * @param {string} path
  * @param {Iterable<Buffer>} frames
- * @param {{ keep?: boolean }} [options] keep: answer with the bytes, not just their number
+ * @param {{ keep?: boolean, headers?: object }} [options] keep: answer with the bytes, not just their number
  * @returns {Promise<{ bytes: number, body?: Buffer }>}
  */
-export function call(session, path, frames, { keep = false } = {}) {
+export function call(session, path, frames, { keep = false, headers } = {}) {
   return new Promise((resolve, reject) => {
     const stream = session.request({
       [constants.HTTP2_HEADER_METHOD]: 'POST',
       [constants.HTTP2_HEADER_PATH]: path,
       [constants.HTTP2_HEADER_TE]: 'trailers',
       [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/grpc',
+      ...headers,
     });
     let bytes = 0;
     let status;

@@ -6,21 +6,22 @@ import { call, openSession } from './h2-client.mjs';
  * Opens what the row's operations need, and makes their requests.
  *
  * @param {import('./requests.mjs').Row} row
- * @param {{ grpc?: number, http?: number, first?: number }} target  ports, and the number of the first upload
+ * @param {{ grpc?: number, http?: number, first?: number, headers?: object }} target  ports, the number of the first
+ *   upload, and headers of every request
  * @returns {Promise<{ once: () => Promise<number>, close: () => void }>} `once` answers with the bytes that came
  */
 export function openOperation(row, target) {
   return row.http ? httpOperation(row, target) : grpcOperation(row, target);
 }
 
-async function grpcOperation(row, { grpc, first = 0 }) {
+async function grpcOperation(row, { grpc, first = 0, headers }) {
   const session = await openSession(grpc);
   const requests = Array.from({ length: row.operations ?? 1 }, (_, i) => row.grpc(first + i));
   let next = 0;
   return {
     async once() {
       const { path, frames } = requests[next++ % requests.length];
-      const { bytes } = await call(session, path, frames);
+      const { bytes } = await call(session, path, frames, { headers });
       if (bytes < row.minBytes) throw new Error(`${row.name}: an answer of ${bytes} bytes`);
       return bytes;
     },
@@ -28,12 +29,12 @@ async function grpcOperation(row, { grpc, first = 0 }) {
   };
 }
 
-async function httpOperation(row, { http }) {
+async function httpOperation(row, { http, headers }) {
   const agent = new Agent({ keepAlive: true, maxSockets: row.concurrency });
   const { path } = row.http();
   const once = () =>
     new Promise((resolve, reject) => {
-      get({ host: '127.0.0.1', port: http, path, agent }, (response) => {
+      get({ host: '127.0.0.1', port: http, path, agent, headers }, (response) => {
         let bytes = 0;
         response.on('data', (chunk) => {
           bytes += chunk.length;

@@ -49,20 +49,29 @@ export function read(blob) {
   return { path: `${STREAM}/Read`, frames: [message(bytestream.ReadRequestSchema, { resourceName })] };
 }
 
-export function write(blob, id) {
-  const frames = [];
-  for (let offset = 0; offset < blob.sizeBytes; offset += WRITE_MESSAGE_BYTES) {
-    const end = Math.min(offset + WRITE_MESSAGE_BYTES, blob.sizeBytes);
-    frames.push(
-      message(bytestream.WriteRequestSchema, {
-        resourceName: offset === 0 ? `uploads/${id}/blobs/${blob.hash}/${blob.sizeBytes}` : '',
-        writeOffset: BigInt(offset),
-        finishWrite: end === blob.sizeBytes,
-        data: blob.data.subarray(offset, end),
-      }),
-    );
+export function write({ hash, sizeBytes, data }, id) {
+  return { path: `${STREAM}/Write`, frames: [...uploadFrames(`uploads/${id}/blobs/${hash}/${sizeBytes}`, data)] };
+}
+
+/** An upload of a blob that differs from another in its first bytes; `n` says how. Its messages are made when they are sent. */
+export function writeVariant({ sizeBytes, data }, n) {
+  const begin = Buffer.from(data.subarray(0, WRITE_MESSAGE_BYTES));
+  begin.writeUInt32LE(n, 0);
+  const hash = createHash('sha256').update(begin).update(data.subarray(WRITE_MESSAGE_BYTES)).digest('hex');
+  const name = `uploads/variant-${n}/blobs/${hash}/${sizeBytes}`;
+  return { path: `${STREAM}/Write`, frames: uploadFrames(name, data, begin) };
+}
+
+function* uploadFrames(resourceName, data, begin = data.subarray(0, WRITE_MESSAGE_BYTES)) {
+  for (let offset = 0; offset < data.length; offset += WRITE_MESSAGE_BYTES) {
+    const end = Math.min(offset + WRITE_MESSAGE_BYTES, data.length);
+    yield message(bytestream.WriteRequestSchema, {
+      resourceName: offset === 0 ? resourceName : '',
+      writeOffset: BigInt(offset),
+      finishWrite: end === data.length,
+      data: offset === 0 ? begin : data.subarray(offset, end),
+    });
   }
-  return { path: `${STREAM}/Write`, frames };
 }
 
 export function getActionResult() {
