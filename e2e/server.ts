@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../packages/cache/src/redis/testing/free-port.js';
+
+export { freePort };
 
 const MAIN = fileURLToPath(new URL('../packages/granary/dist/main.js', import.meta.url));
 const START_TIMEOUT_MS = 20_000;
@@ -71,24 +72,4 @@ async function untilReady(child: ChildProcess, adminPort: number, said: () => st
     if (Date.now() > deadline) throw new Error(`the server is not ready:\n${said()}`);
     await sleep(25);
   }
-}
-
-/** Below those that the system gives to connections, and each process of tests begins somewhere else. */
-let nextPort = randomInt(10_000, 30_000);
-
-/** A port of loopback that nothing listens on now. */
-export async function freePort(): Promise<number> {
-  while (nextPort < 32_768) {
-    const port = nextPort++;
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
-  throw new Error('no port');
 }

@@ -35,7 +35,9 @@ describe('a tally', () => {
   });
 
   it('names what passed only when it was tried again', () => {
-    const assertionResults = [{ status: 'passed', fullName: 'one', failureMessages: ['expected 1\n    at one.ts:1:1'] }];
+    const assertionResults = [
+      { status: 'passed', fullName: 'one', failureMessages: ['expected 1\n    at one.ts:1:1'] },
+    ];
     const testResults = [{ name: file, status: 'passed', assertionResults }];
     const tally = readTally(report(JSON.stringify({ ...counts, testResults })));
     expect(tally).toMatchObject({ passed: 3, failures: [], unsteady: ['scripts/some.test.mjs > one: expected 1'] });

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../packages/granary/src/cli/run.js';
 
@@ -5,11 +7,10 @@ const certificate = (name: string) =>
   fileURLToPath(new URL(`../../packages/granary/src/testing/certificates/${name}`, import.meta.url));
 
 /**
- * What `granary config check` says of a file, with files of this machine in place of those that it names for TLS and
- * credentials. `tokens` is one with a token.
+ * What `granary config check` says of a configuration, with files of this machine in place of those that it names for TLS
+ * and credentials. `tokens` is one with a token, in a folder that may be written to.
  */
 export async function checkConfig(
-  file: string,
   text: string,
   tokens: string,
 ): Promise<{ readonly exitCode: number; readonly said: string }> {
@@ -19,6 +20,8 @@ export async function checkConfig(
     environment['GRANARY_TLS_KEY_FILE'] = certificate('server.key');
   }
   if (text.includes('tokens_file')) environment['GRANARY_AUTH_TOKENS_FILE'] = tokens;
+  const file = join(dirname(tokens), 'checked.yaml');
+  writeFileSync(file, text.replaceAll(/\/etc\/granary\/secrets\/[\w./-]+/g, tokens));
   let said = '';
   const say = (more: string) => {
     said += more;
