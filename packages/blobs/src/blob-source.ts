@@ -27,25 +27,28 @@ export async function consumeSource(
   signal?.addEventListener('abort', abort);
   let seen = 0;
   let ended = false;
-  try {
-    for (;;) {
-      const step = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
-        stop = reject;
-        iterator.next().then(resolve, (error: unknown) => {
-          ended = true;
-          reject(error);
-        });
-      });
-      if (step.done) {
+  // A call of its own for each chunk, since what waits for the next one would hold on to the last.
+  const takeChunk = async (): Promise<boolean> => {
+    const step = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+      stop = reject;
+      iterator.next().then(resolve, (error: unknown) => {
         ended = true;
-        break;
-      }
-      seen += step.value.length;
-      if (seen > size) throw wrongSize(size, seen);
-      const busy = consume(step.value);
-      if (busy) await busy;
-      signal?.throwIfAborted();
+        reject(error);
+      });
+    });
+    if (step.done) {
+      ended = true;
+      return false;
     }
+    seen += step.value.length;
+    if (seen > size) throw wrongSize(size, seen);
+    const busy = consume(step.value);
+    if (busy) await busy;
+    signal?.throwIfAborted();
+    return true;
+  };
+  try {
+    while (await takeChunk());
     if (seen < size) throw wrongSize(size, seen);
   } finally {
     signal?.removeEventListener('abort', abort);
