@@ -126,7 +126,7 @@ class Verification {
     let checked = 0;
     let after: Buffer | undefined;
     for (;;) {
-      const batch = this.#database.recordsAfter(after, BATCH);
+      const batch = [...this.#database.recordsAfter(after, BATCH)];
       for (const { key, record } of batch) {
         this.#options.signal?.throwIfAborted();
         await this.#checkRecord(key, record);

@@ -144,9 +144,8 @@ export class Catalog {
   }
 
   /** Takes what the database has of an entry into the table, unless it is there or being changed. */
-  load(bytes: Buffer, record: EntryRecord): void {
-    const key = keyFrom(bytes);
-    if (this.table.find(key.kind, key.words, key.at) !== -1 || this.locks.isHeld(keyText(key))) return;
+  load(key: EntryKey, record: EntryRecord): void {
+    if (this.table.find(key.kind, key.words, key.at) !== -1 || this.#isLocked(key)) return;
     this.#insert(key, record, 0);
     this.#lastUse = Math.max(this.#lastUse, record.lastUse);
   }
@@ -187,12 +186,16 @@ export class Catalog {
     return dropped;
   }
 
+  #isLocked(key: EntryKey): boolean {
+    return this.locks.anyHeld && this.locks.isHeld(keyText(key));
+  }
+
   /** Looks in the database for an entry that the table does not know yet. */
   #adopt(key: EntryKey): number {
-    if (this.locks.isHeld(keyText(key))) return -1;
+    if (this.#isLocked(key)) return -1;
     const record = this.record(key);
     if (!record) return -1;
-    this.load(keyBytes(key), record);
+    this.load(key, record);
     return this.table.find(key.kind, key.words, key.at);
   }
 

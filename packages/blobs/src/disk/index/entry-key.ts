@@ -67,42 +67,60 @@ export function keyBytes(key: EntryKey): Buffer {
 }
 
 /**
- * Keys for looking values up, each in the memory of the one before: buffers for every blob of a batch would keep the
- * collector busy (benchmark `BatchReadBlobs 100x4KiB`).
+ * Keys, each in the memory of the one before: buffers for every blob of a batch would keep the collector busy
+ * (benchmark `BatchReadBlobs 100x4KiB`), and those for every blob of the store would never all be given back
+ * (benchmark `memory`).
  */
-export class LookUpKeys {
-  readonly #byKind: LookUpKey[] = [];
+export class ReusedKeys {
+  readonly #byKind: ReusedKey[] = [];
 
   /** To be used before the next one is asked for. */
-  of(key: EntryKey): LookUpKey {
-    let reused = this.#byKind[key.kind];
+  of(key: EntryKey): ReusedKey {
+    return this.#ofKind(key.kind).set(key);
+  }
+
+  /** As {@link parseKey}, to be used before the next one is asked for. */
+  parse(bytes: Uint8Array): EntryKey | undefined {
+    return isKey(bytes) ? this.#ofKind(bytes[0] as number).read(bytes) : undefined;
+  }
+
+  #ofKind(kind: number): ReusedKey {
+    let reused = this.#byKind[kind];
     if (!reused) {
-      reused = new LookUpKey(key.kind);
-      this.#byKind[key.kind] = reused;
+      reused = new ReusedKey(kind);
+      this.#byKind[kind] = reused;
     }
-    return reused.set(key);
+    return reused;
   }
 }
 
-class LookUpKey {
+class ReusedKey implements EntryKey {
+  readonly kind: number;
+  /** The hash within `entry`, in whole words: what comes before it ends at the border of one. */
+  readonly words: Int32Array;
+  readonly at = 0;
   /** As {@link keyBytes}. */
   readonly entry: Buffer;
   readonly #piece: Buffer;
-  /** The hash within `entry`, in whole words: what comes before it ends at the border of one. */
-  readonly #words: Int32Array;
 
   constructor(kind: number) {
     const length = wordsOf(kind) * 4;
+    this.kind = kind;
     const memory = new ArrayBuffer(4 + length + PIECE_NUMBER_BYTES);
     this.entry = Buffer.from(memory, 3, 1 + length);
     this.#piece = Buffer.from(memory, 3);
-    this.#words = new Int32Array(memory, 4, length / 4);
+    this.words = new Int32Array(memory, 4, length / 4);
     this.entry[0] = kind;
   }
 
   set({ words, at }: EntryKey): this {
-    const own = this.#words;
+    const own = this.words;
     for (let i = 0; i < own.length; i++) own[i] = words[at + i] as number;
+    return this;
+  }
+
+  read(bytes: Uint8Array): this {
+    this.entry.set(bytes);
     return this;
   }
 
@@ -131,11 +149,16 @@ export function parsePieceKey(piece: Buffer): { readonly entry: Buffer; readonly
 
 /** The inverse of {@link keyBytes}; undefined when these bytes are no key. */
 export function parseKey(bytes: Uint8Array): EntryKey | undefined {
-  const kind = bytes[0] ?? 0;
-  if (kind < 1 || kind > ACTION_RESULT || bytes.length !== 1 + wordsOf(kind) * 4) return undefined;
+  if (!isKey(bytes)) return undefined;
+  const kind = bytes[0] as number;
   const words = new Int32Array(wordsOf(kind));
   new Uint8Array(words.buffer).set(bytes.subarray(1));
   return { kind, words, at: 0 };
+}
+
+function isKey(bytes: Uint8Array): boolean {
+  const kind = bytes[0] ?? 0;
+  return kind >= 1 && kind <= ACTION_RESULT && bytes.length === 1 + wordsOf(kind) * 4;
 }
 
 /** The key as a string, for maps of the few entries that something is being done to. */

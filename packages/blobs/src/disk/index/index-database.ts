@@ -7,7 +7,7 @@ import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
 import { isNotFound, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
-import { type EntryKey, keyBytes, LookUpKeys, parseKey, parsePieceKey, pieceKey } from './entry-key.js';
+import { type EntryKey, keyBytes, ReusedKeys, parseKey, parsePieceKey, pieceKey } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
 
 /** What is known without a look at every entry. */
@@ -51,7 +51,7 @@ export class IndexDatabase {
   readonly #meta: Database<Buffer, Buffer>;
   readonly #commits: GroupCommit;
   readonly #file: string;
-  readonly #keys = new LookUpKeys();
+  readonly #keys = new ReusedKeys();
   #fullPiece: Uint8Array | undefined;
 
   private constructor(directory: string, root: RootDatabase<Buffer, Buffer>) {
@@ -152,11 +152,12 @@ export class IndexDatabase {
   }
 
   /** Up to `limit` records whose keys come after `after`, in the order of keys. */
-  recordsAfter(after: Buffer | undefined, limit: number): { key: Buffer; record: EntryRecord | undefined }[] {
-    const found: { key: Buffer; record: EntryRecord | undefined }[] = [];
+  *recordsAfter(
+    after: Buffer | undefined,
+    limit: number,
+  ): Generator<{ readonly key: Buffer; readonly record: EntryRecord | undefined }, void> {
     const range = this.#records.getRange({ ...this.#after(after, limit), snapshot: false });
-    for (const { key, value } of range) found.push({ key: Buffer.from(key), record: decodeRecord(value) });
-    return found;
+    for (const { key, value } of range) yield { key, record: decodeRecord(value) };
   }
 
   /** Up to `limit` keys of pieces of values that come after `after`; see {@link parsePiece}. */

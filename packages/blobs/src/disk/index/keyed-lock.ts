@@ -5,6 +5,10 @@
 export class KeyedLock {
   readonly #held = new Map<string, Promise<void>>();
 
+  get anyHeld(): boolean {
+    return this.#held.size > 0;
+  }
+
   /** Whether somebody is changing the entry. */
   isHeld(key: string): boolean {
     return this.#held.has(key);

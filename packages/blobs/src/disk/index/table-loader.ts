@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Logger } from '@granary/telemetry';
 import { Yielder } from '../yielding.js';
 import type { Catalog } from './catalog.js';
+import { ReusedKeys } from './entry-key.js';
 
 const BATCH = 256;
 
@@ -16,16 +17,19 @@ export async function loadTable(catalog: Catalog, signal: AbortSignal, logger: L
   await setImmediate();
   const yielder = new Yielder();
   let malformed = 0;
+  const keys = new ReusedKeys();
   let after: Buffer | undefined;
   for (;;) {
     if (signal.aborted) return false;
-    const batch = catalog.database.recordsAfter(after, BATCH);
-    for (const { key, record } of batch) {
-      if (record) catalog.load(key, record);
+    let last: Buffer | undefined;
+    for (const { key: bytes, record } of catalog.database.recordsAfter(after, BATCH)) {
+      const key = keys.parse(bytes);
+      if (key && record) catalog.load(key, record);
       else malformed++;
+      last = bytes;
     }
-    after = batch.at(-1)?.key;
-    if (!after) break;
+    if (!last) break;
+    after = last;
     await yielder.pause();
   }
   if (malformed > 0) logger.warning('The index has {Malformed} malformed records, which count as missing', malformed);
