@@ -92,7 +92,8 @@ export class Housekeeping {
     const { logger } = this.#options;
     const start = performance.now();
     try {
-      if (!(await loadTable(catalog, this.#stop.signal, logger))) return;
+      const inOtherProcess = this.#options.tableLoading === 'process';
+      if (!(await loadTable(catalog, { signal: this.#stop.signal, logger, inOtherProcess }))) return;
     } catch (error) {
       logger.error('The table could not be loaded; lookups go on in the index', error);
       return;

@@ -41,6 +41,12 @@ export interface DiskBlobStoreOptions {
    * 011). Default 16 MiB; 0 for none.
    */
   readonly directBytes?: number;
+  /**
+   * Who reads the index when the store is opened. `process`: another Node process, where there are 50 000 entries or more,
+   * so that the pages of the index that it maps don't count as this one's memory (decision 003); where it can't be started,
+   * this one reads. Default `here`.
+   */
+  readonly tableLoading?: 'here' | 'process';
   /** How long an upload waits for the janitor to make room before it fails. Default 2 000. */
   readonly spaceWaitMs?: number;
   /** Time between looks at the free space and between writes of what was used. Default 2 000; 0 switches them off. */
@@ -75,6 +81,7 @@ export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
     durability: 'data',
     smallBlobBytes: 32 * 1024,
     directBytes: 16 * MIB,
+    tableLoading: 'here',
     spaceWaitMs: 2_000,
     housekeepingMs: 2_000,
     name: 'disk',
@@ -90,6 +97,8 @@ export function resolveOptions(options: DiskBlobStoreOptions): ResolvedOptions {
   if (!resolved.directory) throw wrong('directory', 'a path', resolved.directory);
   if (!['none', 'data', 'full'].includes(resolved.durability))
     throw wrong('durability', 'none, data or full', resolved.durability);
+  if (!['here', 'process'].includes(resolved.tableLoading))
+    throw wrong('tableLoading', 'here or process', resolved.tableLoading);
   wholeNumber('maxBytes', resolved.maxBytes, MIB);
   wholeNumber('minFreeBytes', resolved.minFreeBytes, 0);
   wholeNumber('minAgeMs', resolved.minAgeMs, 0);

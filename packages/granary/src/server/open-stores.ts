@@ -53,6 +53,7 @@ export async function openStores(context: ServerContext): Promise<ServerStores> 
     minAgeMs: config.storage.min_age,
     durability: config.storage.durability,
     directBytes: config.storage.direct_io,
+    tableLoading: 'process',
     pins,
     logger: logger.forContext('component', 'store'),
     tracer,

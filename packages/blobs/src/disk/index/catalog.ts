@@ -41,6 +41,8 @@ export class Catalog {
   readonly #actionResultsBefore: number;
   #lastUse: number;
   #loaded = false;
+  /** Keys of what was removed while the table is filled from records that were read before. */
+  #removed: Set<string> | undefined;
 
   constructor(database: IndexDatabase, ledger: SpaceLedger, clock: () => number, pins: EntryPins) {
     const totals = database.totals();
@@ -117,6 +119,7 @@ export class Catalog {
     const space = this.#ledger.retire(dropped.bytes);
     try {
       await this.database.remove(keyBytes(key), dropped.place === 'file' ? undefined : dropped.size);
+      this.#removed?.add(keyText(key));
     } catch (error) {
       space.release();
       throw error;
@@ -143,11 +146,22 @@ export class Catalog {
     return whole?.subarray(0, prefix.length).equals(prefix) ? keyFrom(whole) : undefined;
   }
 
-  /** Takes what the database has of an entry into the table, unless it is there or being changed. */
+  /** Takes what the database has of an entry into the table, unless it is there, being changed, or removed. */
   load(key: EntryKey, record: EntryRecord): void {
     if (this.table.find(key.kind, key.words, key.at) !== -1 || this.#isLocked(key)) return;
+    if (this.#removed?.size && this.#removed.has(keyText(key))) return;
     this.#insert(key, record, 0);
     this.#lastUse = Math.max(this.#lastUse, record.lastUse);
+  }
+
+  /** Entries removed since {@link expectOldRecords}. */
+  get removedMeanwhile(): number {
+    return this.#removed?.size ?? 0;
+  }
+
+  /** From now on {@link load} is given records that may be older than what happens meanwhile; or no longer. */
+  expectOldRecords(are: boolean): void {
+    this.#removed = are ? new Set() : undefined;
   }
 
   /** The table is complete: from now on it alone says what is there. */

@@ -157,8 +157,12 @@ export function parseKey(bytes: Uint8Array): EntryKey | undefined {
 }
 
 function isKey(bytes: Uint8Array): boolean {
-  const kind = bytes[0] ?? 0;
-  return kind >= 1 && kind <= ACTION_RESULT && bytes.length === 1 + wordsOf(kind) * 4;
+  return bytes.length > 0 && bytes.length === keyLength(bytes[0] as number);
+}
+
+/** Bytes of a key of this kind; undefined when there is no such kind. */
+export function keyLength(kind: number): number | undefined {
+  return kind >= 1 && kind <= ACTION_RESULT ? 1 + wordsOf(kind) * 4 : undefined;
 }
 
 /** The key as a string, for maps of the few entries that something is being done to. */

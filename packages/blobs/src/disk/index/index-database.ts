@@ -7,8 +7,9 @@ import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
 import { isNotFound, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
-import { type EntryKey, keyBytes, ReusedKeys, parseKey, parsePieceKey, pieceKey } from './entry-key.js';
+import { type EntryKey, keyBytes, parseKey, parsePieceKey, pieceKey, ReusedKeys } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
+import type { RawEntry } from './record-stream.js';
 
 /** What is known without a look at every entry. */
 export interface Totals {
@@ -50,11 +51,15 @@ export class IndexDatabase {
   readonly #values: Database<Buffer, Buffer>;
   readonly #meta: Database<Buffer, Buffer>;
   readonly #commits: GroupCommit;
+  readonly directory: string;
   readonly #file: string;
   readonly #keys = new ReusedKeys();
   #fullPiece: Uint8Array | undefined;
+  /** Records that there were when it was closed. */
+  #closedWith: number | undefined;
 
   private constructor(directory: string, root: RootDatabase<Buffer, Buffer>) {
+    this.directory = directory;
     this.#file = join(directory, 'data.mdb');
     this.#root = root;
     this.#commits = new GroupCommit(root, (cause) => storeFailure(cause, 'cannot write to the index'));
@@ -77,7 +82,7 @@ export class IndexDatabase {
 
   /** Records in the database. */
   get recordCount(): number {
-    return (this.#records.getStats() as { entryCount: number }).entryCount;
+    return this.#closedWith ?? (this.#records.getStats() as { entryCount: number }).entryCount;
   }
 
   record(key: Buffer): EntryRecord | undefined {
@@ -190,6 +195,11 @@ export class IndexDatabase {
     return this.#commits.add(() => this.#meta.put(CLEAN, Buffer.of(closed ? 1 : 0)));
   }
 
+  /** Lets go of what processes that were killed while they read here held on to. */
+  forgetGoneReaders(): void {
+    this.#root.readerCheck();
+  }
+
   /** Brings the database's file to the disk, also when it is opened without syncing. */
   async sync(): Promise<void> {
     await syncFile(this.#file);
@@ -197,6 +207,7 @@ export class IndexDatabase {
 
   async close(): Promise<void> {
     await this.#commits.idle();
+    this.#closedWith ??= this.recordCount;
     const closed = this.#root.close();
     // After a failed commit LMDB waits for a sync that never comes.
     if (this.#commits.failed) await Promise.race([closed, delay(CLOSE_WAIT_MS)]);
@@ -226,6 +237,16 @@ export class IndexDatabase {
 
   #removePieces(key: Buffer, from: number, to: number): void {
     for (let i = from; i < to; i++) this.#values.remove(pieceKey(key, i));
+  }
+}
+
+/** Every record of the index in a folder, as it is at the first, also while somebody else has it open. */
+export function* readEntries(directory: string): Generator<RawEntry, void> {
+  const root = open<Buffer, Buffer>({ path: directory, ...BINARY, readOnly: true, ...OPTIONS });
+  try {
+    yield* root.openDB({ name: 'records', ...BINARY }).getRange();
+  } finally {
+    void root.close();
   }
 }
 

@@ -26,10 +26,16 @@ export function encodeRecord(record: EntryRecord): Buffer {
   return bytes;
 }
 
+/** Bytes of a record that begins with this byte; undefined when none does. */
+export function recordLength(place: number): number | undefined {
+  if (PLACES[place] === undefined) return undefined;
+  return PLACES[place] === 'file' ? LONG : SHORT;
+}
+
 /** @returns undefined when these bytes are no record */
 export function decodeRecord(bytes: Buffer): EntryRecord | undefined {
   const place = PLACES[bytes[0] ?? PLACES.length];
-  if (!place || bytes.length !== (place === 'file' ? LONG : SHORT)) return undefined;
+  if (!place || bytes.length !== recordLength(bytes[0] as number)) return undefined;
   const size = bytes.readDoubleLE(1);
   const lastUse = bytes.readDoubleLE(9);
   if (!Number.isSafeInteger(size) || size < 0 || !Number.isFinite(lastUse)) return undefined;

@@ -1,26 +1,61 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { Logger } from '@granary/telemetry';
 import { Yielder } from '../yielding.js';
 import type { Catalog } from './catalog.js';
 import { ReusedKeys } from './entry-key.js';
+import { EntryDecoder } from './record-stream.js';
 
 const BATCH = 256;
+/** Fewer entries than these are read faster than a process starts. */
+const MANY = 50_000;
+/** How long the other process may be silent. */
+const SILENT_MS = 10_000;
+/** More that is removed while the other process reads is not remembered. */
+const MOST_REMOVED = 100_000;
+const SCRIPT = fileURLToPath(new URL('./records-process.js', import.meta.url));
+
+export interface LoadOptions {
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  /** Whether another process may read the index. */
+  readonly inOtherProcess: boolean;
+}
 
 /**
  * Fills the table from the database while the store serves already, in slices of a few milliseconds, then lets
- * the table alone answer. Decision 003 says what that costs.
+ * the table alone answer. Decision 003 says what that costs, and what another process is for.
  *
  * @returns false when the signal ended it
  */
-export async function loadTable(catalog: Catalog, signal: AbortSignal, logger: Logger): Promise<boolean> {
+export async function loadTable(catalog: Catalog, options: LoadOptions): Promise<boolean> {
+  const { signal, logger } = options;
   // The answers that wait for the store to be open come first.
   await setImmediate();
+  let malformed: number | undefined;
+  if (options.inOtherProcess && catalog.database.recordCount >= MANY) {
+    try {
+      malformed = await loadFromProcess(catalog, signal);
+    } catch (error) {
+      if (!signal.aborted) logger.debug('Another process could not read the index, so this one does', error);
+    }
+  }
+  malformed ??= await loadHere(catalog, signal);
+  if (signal.aborted) return false;
+  if (malformed > 0) logger.warning('The index has {Malformed} malformed records, which count as missing', malformed);
+  catalog.finishLoading();
+  return true;
+}
+
+/** Returns how many records are malformed. */
+async function loadHere(catalog: Catalog, signal: AbortSignal): Promise<number> {
   const yielder = new Yielder();
-  let malformed = 0;
   const keys = new ReusedKeys();
+  let malformed = 0;
   let after: Buffer | undefined;
-  for (;;) {
-    if (signal.aborted) return false;
+  while (!signal.aborted) {
     let last: Buffer | undefined;
     for (const { key: bytes, record } of catalog.database.recordsAfter(after, BATCH)) {
       const key = keys.parse(bytes);
@@ -32,7 +67,53 @@ export async function loadTable(catalog: Catalog, signal: AbortSignal, logger: L
     after = last;
     await yielder.pause();
   }
-  if (malformed > 0) logger.warning('The index has {Malformed} malformed records, which count as missing', malformed);
-  catalog.finishLoading();
-  return true;
+  return malformed;
+}
+
+/**
+ * The same, read by a process of its own: the pages of the index that it maps to read all of it are not counted as this
+ * one's, and this one has little to do.
+ *
+ * @throws Error when the process can't be started, fails or is silent for too long
+ */
+async function loadFromProcess(catalog: Catalog, signal: AbortSignal): Promise<number> {
+  const { stdout, ...child } = startReading(catalog.database.directory);
+  // The process notices at its next write, and so never dies while it holds one of the index's locks.
+  const stop = () => stdout.destroy();
+  signal.addEventListener('abort', stop);
+  catalog.expectOldRecords(true);
+  const yielder = new Yielder();
+  const decoder = new EntryDecoder();
+  try {
+    signal.throwIfAborted();
+    for await (const chunk of stdout as AsyncIterable<Buffer>) {
+      child.patience.refresh();
+      decoder.decode(chunk, (key, record) => catalog.load(key, record));
+      if (catalog.removedMeanwhile > MOST_REMOVED) throw new Error('too much is being removed');
+      await yielder.pause();
+    }
+    if (decoder.malformed === undefined) throw new Error('the process that reads the index ended early');
+    return decoder.malformed;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    stop();
+    await child.ended;
+    catalog.database.forgetGoneReaders();
+    catalog.expectOldRecords(false);
+  }
+}
+
+/** @returns what the process says, when it has ended, and the timer that ends it */
+function startReading(directory: string) {
+  const child = spawn(process.execPath, [SCRIPT, directory], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    // Whatever watches this process has nothing to do with the other.
+    env: { ...process.env, NODE_OPTIONS: '' },
+    windowsHide: true,
+  });
+  const patience = setTimeout(() => child.kill('SIGKILL'), SILENT_MS);
+  const ended = once(child, 'close')
+    .catch(() => {})
+    .finally(() => clearTimeout(patience));
+  return { stdout: child.stdout, ended, patience };
 }
