@@ -20,6 +20,7 @@ import { checkSize, IncomingMessages } from './incoming-messages.js';
 import { OutgoingMessages } from './outgoing-messages.js';
 import { type Edge, RunningCall } from './running-call.js';
 import type { MethodName, ServerCall } from './server-call.js';
+import { splitLargeWrites } from './upload-decoder.js';
 
 /** A method with how its messages are read and written. */
 export interface Method<Request> extends MethodName {
@@ -140,6 +141,7 @@ export function clientStream(edge: Edge, method: MethodName, handler: UploadHand
     };
     try {
       await call.authorize();
+      splitLargeWrites(serverCall, edge.maxMessageBytes);
       messages = new IncomingMessages(serverCall, edge);
       const response = await handler(messages, call);
       stop();

@@ -27,7 +27,7 @@ export function sendAsItLies(call: object, { bytes, release }: FramedResponse): 
   for (let layer: Layer | undefined = call; layer; layer = layer.call ?? layer.nextCall) {
     const { serializeMessage, sendMessage } = layer;
     if (typeof serializeMessage !== 'function' || typeof sendMessage !== 'function') continue;
-    writeHeader(bytes);
+    writeFrameHeader(bytes);
     layer.serializeMessage = () => bytes;
     layer.sendMessage = (message, callback) =>
       sendMessage.call(layer, message, () => {
@@ -67,7 +67,7 @@ export class FramedMessages {
    * @param bytes begin with {@link FRAME_HEADER_BYTES} bytes to be overwritten
    */
   next(bytes: Buffer): Buffer {
-    writeHeader(bytes);
+    writeFrameHeader(bytes);
     this.#bytes = bytes;
     this.#message = bytes.subarray(FRAME_HEADER_BYTES);
     return this.#message;
@@ -82,7 +82,8 @@ export class FramedMessages {
   }
 }
 
-function writeHeader(frame: Buffer): void {
+/** Writes the header of a message that is not compressed before it. */
+export function writeFrameHeader(frame: Buffer): void {
   frame[0] = 0; // not compressed
   frame.writeUInt32BE(frame.length - FRAME_HEADER_BYTES, 1);
 }

@@ -5,6 +5,7 @@ import type {
   WriteRequest,
   WriteResponse,
 } from './messages.js';
+import { WireFormatError } from './wire-format-error.js';
 import { NO_BYTES, WireReader } from './wire-reader.js';
 import { numberSize, optionalSize, varintSize, WireWriter } from './wire-writer.js';
 
@@ -111,6 +112,60 @@ export function encodeWriteRequest({ resourceName, writeOffset, finishWrite, dat
   writer.number(WRITE_OFFSET, writeOffset);
   writer.number(FINISH_WRITE, finish);
   writer.data(DATA, data);
+  return writer.finish();
+}
+
+/** What a WriteRequest begins with when its data comes last. */
+export interface WriteRequestHead extends Omit<WriteRequest, 'data'> {
+  /** Where the data begins. */
+  readonly dataAt: number;
+  readonly dataLength: number;
+}
+
+/** The head of a WriteRequest of which only the beginning is there; undefined where it is not to be seen yet or at all. */
+export function decodeWriteRequestHead(bytes: Buffer): WriteRequestHead | undefined {
+  const reader = new WireReader(bytes);
+  let resourceName = NO_BYTES;
+  let writeOffset = 0;
+  let finishWrite = false;
+  try {
+    for (;;) {
+      const tag = reader.tag();
+      if (tag === DATA) {
+        const dataLength = reader.int32();
+        return { resourceName, writeOffset, finishWrite, dataAt: reader.pos, dataLength };
+      }
+      if (tag === WRITE_OFFSET) writeOffset = reader.int64();
+      else if (tag === RESOURCE_NAME) resourceName = reader.view();
+      else if (tag === FINISH_WRITE) finishWrite = reader.bool();
+      else return undefined;
+    }
+  } catch (error) {
+    if (error instanceof WireFormatError) return undefined;
+    throw error;
+  }
+}
+
+/** A WriteRequest up to where its data begins, behind `room` bytes for the header of its frame. */
+export function encodeWriteRequestHead(
+  { resourceName, writeOffset, finishWrite }: Omit<WriteRequest, 'data'>,
+  dataLength: number,
+  room: number,
+): Buffer {
+  const finish = finishWrite ? 1 : 0;
+  const writer = new WireWriter(
+    room +
+      optionalSize(resourceName.length) +
+      numberSize(writeOffset) +
+      numberSize(finish) +
+      1 +
+      varintSize(dataLength),
+  );
+  writer.pos = room;
+  writer.data(RESOURCE_NAME, resourceName);
+  writer.number(WRITE_OFFSET, writeOffset);
+  writer.number(FINISH_WRITE, finish);
+  writer.header(DATA, dataLength);
   return writer.finish();
 }
 
