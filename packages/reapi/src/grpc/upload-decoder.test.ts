@@ -1,7 +1,16 @@
+import { promisify } from 'node:util';
+import {
+  Client,
+  credentials,
+  Server,
+  ServerCredentials,
+  type ServerReadableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeWriteRequest, encodeWriteRequest, type WriteRequest } from '../wire/index.js';
-import { UploadDecoder } from './upload-decoder.js';
+import { splitLargeWrites, UploadDecoder } from './upload-decoder.js';
 
 const KIB = 1024;
 const MAX_BYTES = 600 * KIB;
@@ -126,6 +135,48 @@ describe('UploadDecoder', () => {
     expect(messages.map((message) => message.equals(whole))).toEqual([false, true, false]);
     expect(messages[0]).toEqual(small);
     expect(messages[2]).toEqual(small);
+  });
+});
+
+describe('splitLargeWrites', () => {
+  it('finds the decoder of a call of the grpc-js that is installed', async () => {
+    const same = (bytes: Buffer) => bytes;
+    const method = {
+      path: '/test/Write',
+      requestStream: true,
+      responseStream: false,
+      requestSerialize: same,
+      requestDeserialize: same,
+      responseSerialize: same,
+      responseDeserialize: same,
+    } as const;
+    const server = new Server();
+    const parts: number[] = [];
+    server.addService(
+      { write: method },
+      {
+        write(call: ServerReadableStream<Buffer, Buffer>, callback: sendUnaryData<Buffer>) {
+          splitLargeWrites(call, MAX_BYTES);
+          call.on('data', (message: Buffer) => parts.push(decodeWriteRequest(message).data.length));
+          call.on('end', () => callback(null, Buffer.from('done')));
+        },
+      },
+    );
+    const port = await promisify(server.bindAsync.bind(server))('127.0.0.1:0', ServerCredentials.createInsecure());
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    try {
+      const answer = await new Promise<Buffer | undefined>((resolve, reject) => {
+        const call = client.makeClientStreamRequest(method.path, same, same, (error, bytes) =>
+          error ? reject(error) : resolve(bytes),
+        );
+        call.end(encodeWriteRequest({ ...large(), data: Buffer.alloc(300 * KIB) }));
+      });
+      expect(answer).toEqual(Buffer.from('done'));
+      expect(parts).toEqual([PART_BYTES, PART_BYTES, 44 * KIB]);
+    } finally {
+      client.close();
+      server.forceShutdown();
+    }
   });
 });
 
