@@ -10,9 +10,11 @@ import { PackagesFolder } from './packages-folder.js';
 export function installedDependencies(folder: string, provider: DependencyProvider): DependencyProvider {
   const packages = new PackagesFolder(folder);
   const sources = provider.sources?.bind(provider);
+  const triesLowest = provider.triesLowest?.bind(provider);
   return {
     listVersions: (id, options) => provider.listVersions(id, options),
     ...(sources === undefined ? {} : { sources }),
+    ...(triesLowest === undefined ? {} : { triesLowest }),
     dependencies: async (identity, framework, options) => {
       const paths = packages.locate(identity);
       try {

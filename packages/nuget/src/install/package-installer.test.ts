@@ -272,6 +272,7 @@ describe('what installed packages need', () => {
     installedDependencies(folder, {
       listVersions: async () => [NuGetVersion.parse('1.0.0')],
       sources: () => ['feed'],
+      triesLowest: (id) => id === 'A',
       dependencies: async ({ id }) => {
         asked.push(id);
         return { id, dependencies: [], fit: 'compatible' };
@@ -290,6 +291,7 @@ describe('what installed packages need', () => {
     await ask(identity('Nobody', '1.0.0'));
     expect(asked).toEqual(['A', 'Nobody']);
     expect(provider().sources?.('A')).toEqual(['feed']);
+    expect(['A', 'B'].map((id) => provider().triesLowest?.(id))).toEqual([true, false]);
   });
 });
 

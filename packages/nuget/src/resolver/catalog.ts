@@ -24,8 +24,7 @@ export class Catalog {
   readonly #bits = new Map<string, IdSet>();
   readonly #answers = new Map<string, Promise<Answer>>();
   readonly #versions = new Map<string, Promise<readonly NuGetVersion[]>>();
-  readonly #byIdentity = new Map<string, PackageNode>();
-  readonly #loads = new Map<PackageNode, Promise<void>>();
+  readonly #loads = new Map<string, Promise<PackageNode | undefined>>();
 
   constructor(options: CatalogOptions) {
     this.#options = options;
@@ -55,14 +54,18 @@ export class Catalog {
   }
 
   async #find(id: string, range: VersionRange): Promise<Answer> {
-    const sources = this.#options.provider.sources?.(id);
+    const { provider } = this.#options;
+    const sources = provider.sources?.(id);
     if (sources?.length === 0) return { kind: 'missing', versions: [], sources };
+    const lowest = provider.triesLowest?.(id) ? lowestOf(range) : undefined;
+    const found = lowest && (await this.#load(id, lowest));
+    if (found !== undefined) return { kind: 'package', pkg: found };
     const versions = await this.#listVersions(id);
     const version = range.findBestMatch(versions);
     if (version === undefined) return { kind: 'missing', versions, sources };
-    const pkg = this.#package(id, version);
-    await this.#load(pkg);
-    return { kind: 'package', pkg };
+    const pkg = await this.#load(id, version);
+    if (pkg !== undefined) return { kind: 'package', pkg };
+    throw new PackageNotFoundError(id, version.toNormalizedString(), 'the source that lists it');
   }
 
   #listVersions(id: string): Promise<readonly NuGetVersion[]> {
@@ -76,33 +79,23 @@ export class Catalog {
     return versions;
   }
 
-  #package(id: string, version: NuGetVersion): PackageNode {
+  /** A version with its dependencies; undefined when it isn't there. */
+  #load(id: string, version: NuGetVersion): Promise<PackageNode | undefined> {
     const key = `${id} ${version.toNormalizedString()}`.toLowerCase();
-    let pkg = this.#byIdentity.get(key);
-    if (pkg === undefined) {
-      if (this.#byIdentity.size >= this.#options.maxPackages) throw new TooManyPackagesError(this.#options.maxPackages);
-      pkg = this.#add(id, this.#bitOf(id), version);
-      this.#byIdentity.set(key, pkg);
-    }
-    return pkg;
-  }
-
-  #load(pkg: PackageNode): Promise<void> {
-    let load = this.#loads.get(pkg);
+    let load = this.#loads.get(key);
     if (load === undefined) {
-      const { provider, framework, signal, fallbacks } = this.#options;
-      const identity = { id: pkg.id, version: pkg.version };
+      const { provider, framework, signal, fallbacks, maxPackages } = this.#options;
+      if (this.#loads.size >= maxPackages) throw new TooManyPackagesError(maxPackages);
       load = this.#slots
-        .run(() => provider.dependencies(identity, framework, { signal, fallbacks }), { signal })
+        .run(() => provider.dependencies({ id, version }, framework, { signal, fallbacks }), { signal })
         .then((selected) => {
-          if (selected === undefined) {
-            throw new PackageNotFoundError(pkg.id, pkg.version.toNormalizedString(), 'the source that lists it');
-          }
-          pkg.id = selected.id;
+          if (selected === undefined) return undefined;
+          const pkg = this.#add(selected.id, this.#bitOf(id), version);
           pkg.fit = selected.fit;
           this.#setDependencies(pkg, selected.dependencies);
+          return pkg;
         });
-      this.#loads.set(pkg, load);
+      this.#loads.set(key, load);
     }
     return load;
   }
@@ -137,6 +130,13 @@ export class Catalog {
     }
     return bit;
   }
+}
+
+/** The version of a range that no other one is wanted rather than, as lists of versions have it. */
+function lowestOf(range: VersionRange): NuGetVersion | undefined {
+  const { minVersion, isFloating } = range;
+  if (minVersion === undefined || isFloating || !range.isBetter(undefined, minVersion)) return undefined;
+  return NuGetVersion.parse(minVersion.toNormalizedString());
 }
 
 /** Ids are looked up more often than packages are loaded, and some are depended on where nobody asks for them. */

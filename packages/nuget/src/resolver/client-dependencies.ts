@@ -18,7 +18,8 @@ export interface ClientDependenciesOptions {
   /**
    * Where dependencies are read. `metadata`: what is small, and nothing is downloaded that isn't needed. `package`: in
    * the packages themselves, which then are in the cache, together with those that lose against others; for whoever
-   * installs them that saves a request for each package. Default `metadata`.
+   * installs them that saves a request for each package, and where one source has them, a list of versions for each
+   * whose lowest version is there. Default `metadata`.
    */
   readonly read?: 'metadata' | 'package' | undefined;
 }
@@ -42,6 +43,11 @@ class ClientDependencies implements DependencyProvider {
     const mapped = this.#options.mapping?.sourcesFor(id)?.map((name) => name.toLowerCase());
     const names = this.#client.sources.map(({ name }) => name);
     return mapped === undefined ? names : names.filter((name) => mapped.includes(name.toLowerCase()));
+  }
+
+  /** Which of several sources has a version is found out from their lists. */
+  triesLowest(id: string): boolean {
+    return this.#options.read === 'package' && this.sources(id).length === 1;
   }
 
   async listVersions(id: string, { signal }: DependencyCallOptions): Promise<readonly NuGetVersion[]> {

@@ -36,4 +36,9 @@ export interface DependencyProvider {
   ): Promise<SelectedDependencies | undefined>;
   /** Names of the sources that are asked for an id; none means that package source mapping leaves no source for it. */
   sources?(id: string): readonly string[];
+  /**
+   * Whether the lowest version of a range is asked for straight away, and versions are listed only where it isn't there:
+   * for whom to look for a version costs no more than that. Default: they are listed first.
+   */
+  triesLowest?(id: string): boolean;
 }

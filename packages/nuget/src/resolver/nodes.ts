@@ -32,8 +32,8 @@ export interface PackageNode {
   readonly index: number;
   readonly bit: IdSet;
   readonly version: NuGetVersion;
-  /** As the package writes it; as whoever depends on it does until it is there. */
-  id: string;
+  /** As the package writes it. */
+  readonly id: string;
   edges: readonly Edge[];
   /** The ids of its edges. */
   needs: IdSet;

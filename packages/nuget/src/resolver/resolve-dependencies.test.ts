@@ -333,6 +333,23 @@ describe('what is asked for', () => {
     expect(rounds).toBe(6);
   });
 
+  it('is for no list of versions where the lowest one is tried first and is there', async () => {
+    const world = { 'A 1.0.0': ['B 2.0', 'C 1.0', 'D *'], 'B 3.0.0': [], 'C 1.0.0': [], 'D 1.0.0': [] };
+    const provider = Object.assign(new WorldProvider(world), { triesLowest: (id: string) => id !== 'C' });
+    const graph = await resolve({}, ['A 1.0+built'], { provider });
+    expect(used(graph)).toEqual(['A 1.0.0', 'B 3.0.0', 'C 1.0.0', 'D 1.0.0']);
+    expect(graph.packages[0]?.version.toFullString()).toBe('1.0.0');
+    expect(codes(graph)).toEqual(['NU1603 B']);
+    expect(provider.asked.sort()).toEqual(['A 1.0.0', 'B', 'B 2.0.0', 'B 3.0.0', 'C', 'C 1.0.0', 'D', 'D 1.0.0']);
+  });
+
+  it('is told to have failed where the lowest version could not be asked for', async () => {
+    const provider = Object.assign(new WorldProvider({ 'A 1.0.0': [] }), { triesLowest: () => true });
+    provider.dependencies = () => Promise.reject(new Error('feed is down'));
+    expect(codes(await resolve({}, ['A 1.0'], { provider }))).toEqual(['NU1301 A']);
+    expect(provider.asked).toEqual([]);
+  });
+
   it('is never more at the same time than may be', async () => {
     let active = 0;
     let most = 0;
@@ -494,6 +511,9 @@ describe('a graph from sources', () => {
     const graph = await resolve({}, ['App.Core 1.2', 'Missing 1.0'], { provider });
     expect(used(graph)).toEqual(['App.Core 1.2.0', 'Logging 2.0.0', 'Base 1.0.0']);
     expect(feed.requests.all().filter(({ path }) => path.endsWith('.nuspec'))).toEqual([]);
+    // Lists of versions are for what isn't there.
+    const lists = feed.requests.all().filter(({ path }) => path.includes('flat') && path.endsWith('/index.json'));
+    expect(lists.map(({ path }) => path.split('/').at(-2))).toEqual(['missing']);
     const before = feed.requests.all().length;
     for (const { id, version } of graph.packages) (await client.downloadPackage(id, version)).destroy();
     expect(feed.requests.all()).toHaveLength(before);
@@ -505,6 +525,19 @@ describe('a graph from sources', () => {
       },
     });
     expect(codes(gone)).toContain('NU1301 Base');
+  });
+
+  it('is that of their packages where several may have them', async () => {
+    const first = own(await startFeedServer({ packages: packages.slice(0, 2) }));
+    const second = own(await startFeedServer({ packages: packages.slice(2) }));
+    const sources = [first, second].map(({ v3Url }, i) => ({ name: `feed ${i}`, sourceUrl: v3Url }));
+    const provider = clientDependencies(own(new NuGetClient({ sources })), { read: 'package' });
+    const graph = await resolve({}, ['App.Core 1.2', 'Missing 1.0'], { provider });
+    expect(used(graph)).toEqual(['App.Core 1.2.0', 'Logging 2.0.0', 'Base 1.0.0']);
+    expect(codes(graph)).toEqual(['NU1101 Missing']);
+    // None is asked for a package that it doesn't list.
+    const asked = first.requests.all().filter(({ path }) => path.endsWith('.nupkg'));
+    expect(asked.map(({ path }) => path.split('/').at(-3)).sort()).toEqual(['app.core', 'logging']);
   });
 
   it('has no package that the mapping leaves without a source', async () => {

@@ -103,4 +103,20 @@ describe('a resolved graph', () => {
       { numRuns: 300 },
     );
   });
+
+  it('is the same whether versions are listed first or only where the lowest one is not there', async () => {
+    await fc.assert(
+      fc.asyncProperty(world, roots, async (packages, wanted) => {
+        const provider = Object.assign(new WorldProvider(packages), { triesLowest: () => true });
+        const graph = await resolveDependencies({
+          provider,
+          dependencies: wanted.map(wish),
+          framework,
+          maxParallel: 3,
+        });
+        expect(print(graph)).toBe(print(await resolve(packages, wanted)));
+      }),
+      { numRuns: 1000 },
+    );
+  });
 });
