@@ -50,6 +50,8 @@ export class MetadataReader {
   readonly #logger: Logger;
   readonly #ranges = new Map<string, VersionRange | undefined>();
   readonly #frameworks = new Map<string, NuGetFramework>();
+  /** What the version before needs: that of the next one is mostly the same, and then shared. */
+  #before: readonly DependencyGroup[] = [];
 
   constructor(pages: PackagePages, logger: Logger) {
     this.#pages = pages;
@@ -98,16 +100,32 @@ export class MetadataReader {
     const groups: DependencyGroup[] = [];
     for (const value of asArray(entry['dependencyGroups'])) {
       const group = asObject(value);
-      if (group === undefined) continue;
-      const dependencies: PackageDependency[] = [];
-      for (const each of asArray(group['dependencies'])) {
-        const dependency = this.#dependency(asObject(each));
-        if (dependency !== undefined) dependencies.push(dependency);
-        else this.#logger.debug('A dependency of {PackageId} is left out: it makes no sense', id);
-      }
-      groups.push({ targetFramework: this.#framework(asText(group['targetFramework'])), dependencies });
+      if (group !== undefined) groups.push(this.#group(group, this.#before[groups.length], id));
     }
+    this.#before = groups;
     return groups;
+  }
+
+  #group(group: JsonObject, before: DependencyGroup | undefined, id: string): DependencyGroup {
+    const targetFramework = this.#framework(asText(group['targetFramework']));
+    const needed = asArray(group['dependencies']);
+    if (before?.targetFramework === targetFramework && this.#areSame(needed, before.dependencies)) return before;
+    const dependencies: PackageDependency[] = [];
+    for (const each of needed) {
+      const dependency = this.#dependency(asObject(each));
+      if (dependency !== undefined) dependencies.push(dependency);
+      else this.#logger.debug('A dependency of {PackageId} is left out: it makes no sense', id);
+    }
+    return { targetFramework, dependencies };
+  }
+
+  #areSame(needed: readonly unknown[], before: readonly PackageDependency[]): boolean {
+    if (needed.length !== before.length) return false;
+    for (let i = 0; i < needed.length; i++) {
+      const dependency = asObject(needed[i]);
+      if (dependency?.['id'] !== before[i]?.id || this.#range(dependency?.['range']) !== before[i]?.range) return false;
+    }
+    return true;
   }
 
   #dependency(dependency: JsonObject | undefined): PackageDependency | undefined {

@@ -362,6 +362,38 @@ describe('dependencies', () => {
     expect(dependencyGroups.flatMap(({ dependencies }) => dependencies)).toHaveLength(4);
   });
 
+  it('that several versions have in common are kept once, and others are not', async () => {
+    const needs = (...dependencies: unknown[]) => ({ targetFramework: 'net8.0', dependencies });
+    const versions = [
+      [needs({ id: 'A', range: '1.0' })],
+      [needs({ id: 'A', range: '1.0' }), needs({ id: 'A', range: '1.0' })],
+      [needs({ id: 'A', range: '2.0' }), { targetFramework: 'net6.0', dependencies: [{ id: 'A', range: '1.0' }] }],
+      [needs({ id: 'B', range: '2.0' })],
+      [needs({ id: 'B', range: '2.0' }, { id: 'C' })],
+      [needs(null, { id: 'B', range: '2.0' })],
+      [needs({ id: 'B', range: '2.0' })],
+    ].map((dependencyGroups, i) =>
+      inlined({ ...leaf(`${i}.0.0`), catalogEntry: { version: `${i}.0.0`, dependencyGroups } }),
+    );
+    const all = (await list(feedOf({ items: versions }))).map(({ dependencyGroups }) => dependencyGroups);
+    expect(
+      all.map((groups) =>
+        groups.map(({ dependencies }) => dependencies.map(({ id, range }) => `${id} ${range.minVersion ?? 'any'}`)),
+      ),
+    ).toEqual([
+      [['A 1.0']],
+      [['A 1.0'], ['A 1.0']],
+      [['A 2.0'], ['A 1.0']],
+      [['B 2.0']],
+      [['B 2.0', 'C any']],
+      [['B 2.0']],
+      [['B 2.0']],
+    ]);
+    expect(all[1]?.[0]).toBe(all[0]?.[0]);
+    expect(all[6]?.[0]).toBe(all[5]?.[0]);
+    expect(all[2]?.[1]?.targetFramework.shortFolderName).toBe('net6.0');
+  });
+
   it('are left out where they make no sense', async () => {
     const dependencies = [
       null,
