@@ -1,5 +1,5 @@
 import type { Answer, CacheState, FeedCall, FeedContent } from './feed-content.js';
-import { unavailable } from './upstream-failures.js';
+import { isUnoffered, unavailable } from './upstream-failures.js';
 
 /** What one of several sources said: an answer, nothing, or that it can't tell. */
 export interface Heard<T> {
@@ -37,7 +37,7 @@ export async function askAll<T>(
  * @throws FeedUnavailableError when one of them couldn't tell: what it may have had would be missing
  */
 export function complete<T, R>(heard: readonly Heard<T>[], merge: (values: readonly T[]) => R): Answer<R> | undefined {
-  const failed = heard.find(({ error }) => error !== undefined);
+  const failed = offering(heard).find(({ error }) => error !== undefined);
   const isOurs = heard.some(({ source, answer }) => source.isOwn === true && answer !== undefined);
   if (failed !== undefined && !isOurs) throw unavailable(failed.source.name, failed.error);
   return combined(heard, merge);
@@ -51,7 +51,7 @@ export function complete<T, R>(heard: readonly Heard<T>[], merge: (values: reado
  */
 export function combined<T, R>(heard: readonly Heard<T>[], merge: (values: readonly T[]) => R): Answer<R> | undefined {
   const answers = heard.map(({ answer }) => answer).filter((answer) => answer !== undefined);
-  const failed = heard.find(({ error }) => error !== undefined);
+  const failed = offering(heard).find(({ error }) => error !== undefined);
   const [first] = answers;
   if (first === undefined) {
     if (failed === undefined) return undefined;
@@ -64,4 +64,10 @@ export function combined<T, R>(heard: readonly Heard<T>[], merge: (values: reado
     asOf = Math.min(asOf, answer.asOf);
   }
   return { value: merge(answers.map(({ value }) => value)), state, asOf };
+}
+
+/** Without those that have no such service, which NuGet's clients leave out, too; all where none has. */
+function offering<T>(heard: readonly Heard<T>[]): readonly Heard<T>[] {
+  const others = heard.filter(({ error }) => !isUnoffered(error));
+  return others.length > 0 ? others : heard;
 }

@@ -1,11 +1,12 @@
-import { PackageSourceMapping, type SearchOptions } from '@granary/nuget';
+import { HttpClient } from '@granary/http';
+import { PackageSourceMapping, type SearchOptions, SourceError } from '@granary/nuget';
 import { describe, expect, it, vi } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
 import { MemoryFeed, record } from '../http/testing/memory-feed.js';
 import { bytesOf } from '../packages/testing/store-under-test.js';
 import type { PackageContent, Vulnerability } from './feed-content.js';
 import { MergedFeed } from './merged-feed.js';
-import { identityOf } from './testing/feed-under-test.js';
+import { FeedUnderTest, identityOf } from './testing/feed-under-test.js';
 
 const DOWN = new FeedUnavailableError('a', 'it is down', { retryAfterMs: 7000 });
 
@@ -205,6 +206,74 @@ describe('when one of several can not tell', () => {
     const a = feedWith('a');
     vi.spyOn(a, 'versions').mockRejectedValue(undefined);
     await expect(new MergedFeed({ sources: [a] }).versions('X')).rejects.toThrow('a: it failed');
+  });
+});
+
+describe('a source without a service', () => {
+  const WITHOUT = new SourceError('UNSUPPORTED', 'a', "it doesn't offer metadata of packages");
+  const unoffered = (name = 'a') => {
+    const feed = feedWith(name);
+    feed.failure = new FeedUnavailableError('a', "it doesn't offer this", { cause: WITHOUT });
+    return feed;
+  };
+
+  it('is left out of what the others say, as clients leave it out', async () => {
+    for (const sources of [
+      [unoffered(), feedWith('b', '1.0.0')],
+      [feedWith('b', '1.0.0'), unoffered()],
+    ]) {
+      const all = new MergedFeed({ sources });
+      expect(await all.versions('X')).toMatchObject({ value: [{ version: '1.0.0' }], state: 'hit' });
+      expect(await all.records('X')).toMatchObject({ value: [{ version: '1.0.0' }], state: 'hit' });
+      expect(await all.search('x', {})).toMatchObject({ state: 'hit', value: { total: 1 } });
+      expect(await text(await all.package(identityOf('X', '1.0.0')))).toBe('b 1.0.0');
+      expect(await all.records('Y')).toBeUndefined();
+      expect(await all.package(identityOf('Y'))).toBeUndefined();
+      expect(await all.nuspec(identityOf('Y'))).toBeUndefined();
+    }
+  });
+
+  it('is what they say when none of them has it', async () => {
+    const all = new MergedFeed({ sources: [unoffered('a'), unoffered('b')] });
+    for (const asked of [all.versions('X'), all.records('X'), all.search('x', {}), all.package(identityOf('X'))]) {
+      await expect(asked).rejects.toMatchObject({ cause: WITHOUT });
+    }
+  });
+
+  it('does not hide that another one can not tell', async () => {
+    const down = feedWith('b');
+    down.failure = DOWN;
+    for (const sources of [
+      [unoffered(), down, feedWith('c', '1.0.0')],
+      [down, unoffered(), feedWith('c', '1.0.0')],
+    ]) {
+      const all = new MergedFeed({ sources });
+      await expect(all.records('X')).rejects.toBe(DOWN);
+      await expect(all.package(identityOf('Y'))).rejects.toBe(DOWN);
+    }
+  });
+
+  it('is another thing than one that refused to answer', async () => {
+    const refusing = feedWith('a');
+    refusing.failure = new SourceError('UNSUPPORTED', 'a', 'it answered 405', { statusCode: 405 });
+    const all = new MergedFeed({ sources: [refusing, feedWith('b', '1.0.0')] });
+    await expect(all.versions('X')).rejects.toBeInstanceOf(FeedUnavailableError);
+  });
+
+  it('has its packages served, though no registration', async () => {
+    const start = async (id: string, withoutResources?: RegExp) =>
+      FeedUnderTest.start((options) => new HttpClient(options), {
+        packages: [{ id, version: '1.0.0' }],
+        withoutResources,
+      });
+    await using bare = await start('X', /^RegistrationsBaseUrl/);
+    await using full = await start('Y');
+    const all = new MergedFeed({ sources: [bare.feed({ name: 'bare' }), full.feed({ name: 'full' })] });
+    expect((await all.records('Y'))?.value).toMatchObject([{ id: 'Y', version: '1.0.0' }]);
+    expect(await all.records('X')).toBeUndefined();
+    expect((await all.versions('X'))?.value).toEqual([{ version: '1.0.0' }]);
+    const content = await all.package(identityOf('X'));
+    expect((await bytesOf((content as PackageContent).open())).length).toBeGreaterThan(0);
   });
 });
 

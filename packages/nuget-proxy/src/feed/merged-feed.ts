@@ -23,7 +23,7 @@ import { MergedOnce, mergedVersions } from './merged-lists.js';
 import { mergedHits, mergedIds } from './merged-searches.js';
 import { mergedVulnerabilities } from './merged-vulnerabilities.js';
 import type { PackageRecord } from './package-record.js';
-import { unavailable } from './upstream-failures.js';
+import { isUnoffered, unavailable } from './upstream-failures.js';
 
 export interface MergedFeedOptions {
   /** The first one that has a version gives it. The feed closes them. */
@@ -47,7 +47,7 @@ const NOTHING: SearchAnswer = { total: 0, hits: [] };
  * lacks those of a source that is down would have them take another one, or the same id of a stranger. Only a package that
  * was pushed here is served all the same, with the versions that are known of it. A version that is asked for by its number
  * comes from the first source that can give it, and isn't there when all say so; searches and vulnerabilities are what
- * those know that can be asked.
+ * those know that can be asked. A source that has no such service at all is left out, as NuGet's clients do.
  */
 export class MergedFeed implements FeedContent {
   readonly name = 'all';
@@ -181,16 +181,19 @@ export class MergedFeed implements FeedContent {
     call: FeedCall | undefined,
   ): Promise<T | undefined> {
     const failures: unknown[] = [];
+    let isAnswered = false;
     for await (const source of likelyFirst(this.#sourcesFor(id), id, version, call)) {
       try {
         const found = await ask(source);
         if (found !== undefined) return found;
+        isAnswered = true;
       } catch (error) {
         call?.signal?.throwIfAborted();
         failures.push(unavailable(source.name, error));
       }
     }
-    if (failures.length > 0) throw failures[0];
+    const failure = failures.find((each) => !isUnoffered(each)) ?? (isAnswered ? undefined : failures[0]);
+    if (failure !== undefined) throw failure;
     return undefined;
   }
 

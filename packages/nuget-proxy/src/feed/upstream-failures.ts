@@ -1,4 +1,4 @@
-import { isNuGetError, NuGetError, type NuGetErrorCode } from '@granary/nuget';
+import { isNuGetError, NuGetError, type NuGetErrorCode, type SourceError } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 
 /** Causes that are looked through: an error of the source, of the HTTP client, and of one of its policies. */
@@ -45,6 +45,17 @@ const USELESS: ReadonlySet<NuGetErrorCode> = new Set([
 /** Whether the source did answer, and the operator of this server has to know why that is of no use. */
 export function isUseless(error: unknown): error is NuGetError {
   return isNuGetError(error) && USELESS.has(error.code) && ('source' in error || error.code === 'INVALID_OPTION');
+}
+
+/**
+ * Whether the source has no such service, as it says of itself: not that it refused this one request, which it may answer
+ * another time.
+ */
+export function isUnoffered(error: unknown): boolean {
+  const cause = error instanceof FeedUnavailableError ? error.cause : error;
+  return (
+    isNuGetError(cause) && cause.code === 'UNSUPPORTED' && (cause as Partial<SourceError>).statusCode === undefined
+  );
 }
 
 /** Whether the source itself couldn't answer, which says something about its other answers, too. */
