@@ -55,7 +55,15 @@ export { type VerifyPackageOptions, verifyPackage } from './packages/verify-pack
 export type { PackageLimits } from './packages/zip-directory.js';
 export { readWantedPackages, type WantedPackagesOptions } from './projects/read-wanted-packages.js';
 export type { ProjectDependencies, WantedPackages } from './projects/wanted-packages.js';
-export type { CallOptions, DocumentRequest, Feed, PackageStream, SendRequest } from './protocol/feed.js';
+export type {
+  CallOptions,
+  DocumentRequest,
+  Feed,
+  PackageRest,
+  PackageStream,
+  SendRequest,
+  StreamOptions,
+} from './protocol/feed.js';
 export type {
   DependencyGroup,
   KnownVulnerability,

@@ -1,6 +1,7 @@
 import type { ChainOptions, Layer } from '@granary/cache';
-import type { CallOptions, PackageIdentity, PackageStream, Provider, RandomAccessSource } from '@granary/nuget';
+import type { CallOptions, PackageIdentity, Provider, RandomAccessSource } from '@granary/nuget';
 import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
+import type { OpenUpstream } from '../packages/package-store.js';
 import type { FeedCall, PackageContent } from './feed-content.js';
 import type { Kept } from './kept-values.js';
 import type { PackageRecord } from './package-record.js';
@@ -30,7 +31,7 @@ export interface PackageKeeper {
   fetch(
     source: string,
     identity: PackageIdentity,
-    open: (signal: AbortSignal) => Promise<PackageStream | undefined>,
+    open: OpenUpstream,
     expected?: { readonly hash?: PackageRecord['packageHash']; readonly size?: number | undefined },
     call?: FeedCall,
   ): Promise<PackageContent | undefined>;

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
@@ -17,6 +18,7 @@ const makeClient: MakeClient = (options) => new HttpClient(options);
 const FLAT = /\/flat[^/]*\/.*index\.json/;
 const REGISTRATION = /\/registration/;
 const PACKAGE = /\.nupkg$/;
+const EITHER = /\.nupkg$|\/package\//;
 const OLD = buildPackage({ id: 'Some.Package', version: '1.0.0' });
 const NEW = buildPackage({ id: 'Some.Package', version: '2.0.0-beta' });
 
@@ -302,6 +304,38 @@ describe('short failures', () => {
     expect(await feed.records('some.package')).toMatchObject({ state: 'miss' });
   });
 
+  it.each([
+    ['v3', 'both', { kind: 'truncate', afterBytes: 300_000 }],
+    ['v3', 'none', { kind: 'truncate', afterBytes: 300_000 }],
+    ['v3', 'both', { kind: 'reset', afterBytes: 300_000 }],
+    ['v3', 'both', { kind: 'reset' }],
+    ['v2', 'both', { kind: 'truncate', afterBytes: 300_000 }],
+  ] as const)(
+    'in the middle of a package are not seen by clients: %s, validators %s, %o',
+    async (protocol, validators, fault) => {
+      const large = buildPackage({
+        id: 'Large',
+        version: '1.0.0',
+        files: { 'lib/net8.0/L.dll': randomBytes(700_000) },
+      });
+      local.server.settings.validators = validators;
+      await local.server.packages.add(large);
+      const from = protocol === 'v3' ? local.server.v3Url : local.server.v2Url;
+      feed = local.feed({ upstream: local.repository({ sourceUrl: from }), name: `${protocol} ${validators}` });
+      local.server.fault(EITHER, fault, { times: 2 });
+      expect((await bytesOf((await feed.package(identityOf('large')))!.open())).equals(large)).toBe(true);
+      const requests = local.server.requests.all(EITHER);
+      expect(requests).toHaveLength(3);
+      if (!('afterBytes' in fault) || fault.kind === 'reset') return;
+      const offsets = requests.map(({ headers }) => headers.range);
+      expect(offsets).toEqual(
+        validators === 'none'
+          ? [undefined, undefined, undefined]
+          : [undefined, `bytes=${fault.afterBytes}-`, `bytes=${2 * fault.afterBytes}-`],
+      );
+    },
+  );
+
   it('that hit many requests at once open no circuit', async () => {
     await feed.autocomplete('x', {});
     const tries = new Map<string, number>();
@@ -565,6 +599,16 @@ describe('a lying upstream', () => {
     const body = await (await fetch(`${local.server.url}${target}`)).text();
     local.server.fault(REGISTRATION, { kind: 'replace', body, contentType: 'application/json' });
     await failure(feed.records('some.package'));
+  });
+
+  it('gives no package of protocol 2 whose hash is another than its list says', async () => {
+    feed = local.feed({ upstream: local.repository({ sourceUrl: local.server.v2Url }) });
+    const body = buildPackage({ id: 'Some.Package', version: '1.0.0', files: { 'lib/net8.0/evil.dll': 'evil' } });
+    const stop = local.server.fault(EITHER, { kind: 'replace', body });
+    const error = await failure(feed.package(identityOf('some.package')));
+    expect(error.cause).toMatchObject({ code: 'INVALID_PACKAGE', message: expect.stringContaining('SHA512 hash') });
+    stop();
+    expect((await bytesOf((await feed.package(identityOf('some.package')))!.open())).equals(OLD)).toBe(true);
   });
 
   it.each([

@@ -8,6 +8,7 @@ import {
   parseNuspec,
 } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
+import type { OpenUpstream } from '../packages/package-store.js';
 import type { Answer, FeedCall, PackageContent } from './feed-content.js';
 import type { KeptAnswers } from './kept-answers.js';
 import type { PackageRecord } from './package-record.js';
@@ -80,8 +81,10 @@ export class UpstreamPackages {
     const expected = await this.#expected(identity);
     let content: PackageContent | undefined;
     try {
-      const open = (signal: AbortSignal) =>
-        calls.run({ signal, span: call.span }, (provider, options) => provider.downloadPackage(identity, options));
+      const open: OpenUpstream = (signal, _, rest) =>
+        calls.run({ signal, span: call.span }, (provider, options) =>
+          provider.downloadPackage(identity, { ...options, rest }),
+        );
       content = await packages.fetch(source, identity, open, expected, call);
     } catch (error) {
       call.signal?.throwIfAborted();

@@ -1,4 +1,4 @@
-import type { PackageStream } from '@granary/nuget';
+import type { PackageRest, PackageStream } from '@granary/nuget';
 import type { Deferred } from './backlog.js';
 import type { PackageEntry } from './package-entry.js';
 import { type ReceiveOptions, receivePackage } from './receive-package.js';
@@ -15,8 +15,6 @@ export interface ArrivalOptions extends Omit<ReceiveOptions, 'signal' | 'onChunk
   readonly find: () => Promise<PackageEntry | undefined>;
   /** Waits for its turn. What it returns is called when the package has come. */
   readonly takeTurn: (signal: AbortSignal) => Promise<() => void>;
-  /** Asks upstream; undefined when it hasn't got the package. */
-  readonly open: (signal: AbortSignal) => Promise<PackageStream | undefined>;
   /** Stores what is verified; never rejects, since that it can't be stored is no reason not to give it to who waits. */
   readonly store: (entry: PackageEntry, spool: Spool) => Promise<void>;
   /** Puts off what can wait. */
@@ -141,13 +139,14 @@ export class Arrival {
     const endTurn = await takeTurn(signal);
     let entry: PackageEntry;
     try {
-      const stream = await this.#open(signal);
+      const stream = await this.#open(signal, undefined);
       if (stream === undefined) return { name: 'absent' };
       if (stream.length !== undefined) this.#spool.stayInMemory(stream.length);
       const content = await receivePackage(stream, this.#spool, {
         ...this.#options,
         signal,
-        onChunk: () => this.#onChunk(stream),
+        open: (_, rest) => this.#open(signal, rest),
+        onChunk: (length) => this.#onChunk(length),
       });
       entry = { ...content, storedAt: clock() };
       this.#length = this.#spool.size;
@@ -166,8 +165,8 @@ export class Arrival {
   }
 
   /** Doesn't wait for an answer that nobody wants any more; when it comes, it is thrown away. */
-  async #open(signal: AbortSignal): Promise<PackageStream | undefined> {
-    const asked = this.#options.open(signal);
+  async #open(signal: AbortSignal, rest: PackageRest | undefined): Promise<PackageStream | undefined> {
+    const asked = this.#options.open(signal, rest);
     let abort = () => {};
     const aborted = new Promise<never>((_, reject) => {
       abort = () => reject(signal.reason);
@@ -185,7 +184,7 @@ export class Arrival {
   }
 
   /** Who asked gets an answer with the first bytes that may be handed out, and of a small package with a verified one. */
-  #onChunk({ length }: PackageStream): void {
+  #onChunk(length: number | undefined): void {
     this.#length = length;
     if (this.#state.name === 'asking' && this.readableTo > 0) this.#settle({ name: 'arriving' });
     else this.#wakeAll();

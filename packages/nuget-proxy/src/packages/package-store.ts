@@ -1,4 +1,4 @@
-import { NuGetError, type PackageIdentity, type PackageStream, verifyPackage } from '@granary/nuget';
+import { NuGetError, type PackageIdentity, type PackageRest, type PackageStream, verifyPackage } from '@granary/nuget';
 import { noopSpan, type Span } from '@granary/telemetry';
 import type { FeedCall, PackageContent } from '../feed/feed-content.js';
 import { Arrival } from './arrival.js';
@@ -15,8 +15,12 @@ import { Spool } from './spool.js';
 import { SpoolFolder } from './spool-folder.js';
 import { StoredPackage } from './stored-package.js';
 
-/** Asks upstream for a package; undefined when it hasn't got it. */
-export type OpenUpstream = (signal: AbortSignal, span: Span | undefined) => Promise<PackageStream | undefined>;
+/** Asks upstream for a package, or for what is missing of it; undefined when it hasn't got it. */
+export type OpenUpstream = (
+  signal: AbortSignal,
+  span: Span | undefined,
+  rest: PackageRest | undefined,
+) => Promise<PackageStream | undefined>;
 
 export interface FetchCall extends FeedCall {
   /** For traces. */
@@ -89,9 +93,10 @@ export class PackageStore implements AsyncDisposable {
    * The package from upstream, unless it has come meanwhile; undefined when upstream hasn't got it. Resolves when there are
    * bytes that can be handed out: the first ones of a large package, a small one as soon as it was verified.
    *
-   * @param open called at most once for all who ask at the same time, with a signal that aborts when nobody does any more.
+   * @param open called once for all who ask at the same time, with a signal that aborts when nobody does any more; and
+   * again when what it gave breaks off
    * @param expected What the package has to be, taken of whoever asks first
-   * @throws SourceError `SOURCE_UNAVAILABLE` when the package breaks off or upstream falls silent, `INVALID_PACKAGE` when
+   * @throws SourceError `SOURCE_UNAVAILABLE` when the package breaks off or upstream falls silent too often, `INVALID_PACKAGE` when
    * it is none or another one, `LIMIT` when it is too long; what `open` throws; NuGetError `CLOSED`;
    * FeedUnavailableError when too many wait
    */
@@ -249,7 +254,16 @@ export class PackageStore implements AsyncDisposable {
         await slots.take(signal);
         return () => slots.release();
       },
-      open: (signal) => open(signal, passedOn.span),
+      open: (signal, rest) => open(signal, passedOn.span, rest),
+      onBreak: ({ message }) => {
+        logger.information(
+          'Asking {Source} again for {PackageId} {Version}: {Error}',
+          source,
+          packageId,
+          version,
+          message,
+        );
+      },
       store: (entry, spool) => this.#storeArrived(source, identity, entry, spool, passedOn),
       later: (work) => this.#backlog.add(work),
       onVerified: (bytes) => {

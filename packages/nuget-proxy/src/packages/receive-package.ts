@@ -1,17 +1,19 @@
-import { createHash } from 'node:crypto';
 import { Digest, NoSpaceError } from '@granary/blobs';
 import {
   isNuGetError,
   type NuGetErrorCode,
   type PackageHash,
   type PackageIdentity,
+  type PackageRest,
   type PackageStream,
   SourceError,
   verifyPackage,
 } from '@granary/nuget';
+import { BeginningAgain } from './beginning-again.js';
 import { BrokenStream, eachChunk } from './each-chunk.js';
 import type { FreeSpace } from './free-space.js';
 import { type IdleTimers, IdleWatch } from './idle-watch.js';
+import { PackageHashes } from './package-hashes.js';
 import type { Spool } from './spool.js';
 
 /** Every package begins with the header of its first file; a page in HTML doesn't. */
@@ -19,6 +21,9 @@ const BEGINNING = Buffer.from('PK\x03\x04', 'latin1');
 
 /** Bytes that come between two looks at the free space. */
 const LOOK_AT_SPACE_EVERY_BYTES = 64 * 1024 * 1024;
+
+/** How often a package may break off and be asked for again: who waits for it waits meanwhile. */
+const MAX_BREAKS = 2;
 
 /** What is known of a package before it comes. */
 export interface ExpectedPackage {
@@ -39,8 +44,12 @@ export interface ReceiveOptions {
   readonly idleTimeoutMs: number;
   readonly timers: IdleTimers;
   readonly signal: AbortSignal;
-  /** Told of every chunk, when it can be read from the spool. */
-  readonly onChunk: () => void;
+  /** Asks upstream again, for the rest where that is given; undefined when it hasn't got the package any more. */
+  readonly open: (signal: AbortSignal, rest: PackageRest | undefined) => Promise<PackageStream | undefined>;
+  /** Told of every chunk, when it can be read from the spool, and how long the package will be. */
+  readonly onChunk: (length: number | undefined) => void;
+  /** Told when the package broke off, and upstream is asked again. */
+  readonly onBreak: (error: SourceError) => void;
 }
 
 export interface ReceivedContent {
@@ -49,20 +58,55 @@ export interface ReceivedContent {
   readonly sha512: string;
 }
 
+/** What has come of a package, and what was said of it when it began to come. */
+interface Progress {
+  readonly spool: Spool;
+  readonly hashes: PackageHashes;
+  /** Bytes of all of it. */
+  readonly length: number | undefined;
+  /** What its end has to bear out. */
+  readonly told: readonly PackageHash[];
+}
+
 /**
- * Takes what upstream sends into a spool, and makes sure that it is the whole package, and the right one. The stream's
- * body is over when this settles.
+ * Takes what upstream sends into a spool, and makes sure that it is the whole package, and the right one. When it breaks
+ * off, upstream is asked for the rest: by a strong validator, or for the whole again, whose beginning must be what is here.
+ * The bodies of all streams are over when this settles.
  *
- * @throws SourceError `SOURCE_UNAVAILABLE` when it breaks off or falls silent, `INVALID_PACKAGE`, `LIMIT`
+ * @throws SourceError `SOURCE_UNAVAILABLE` when it breaks off or falls silent once too often, `INVALID_PACKAGE`, `LIMIT`
  * @throws NoSpaceError when the disk is too full
  */
 export async function receivePackage(
-  stream: PackageStream,
+  first: PackageStream,
   spool: Spool,
   options: ReceiveOptions,
 ): Promise<ReceivedContent> {
+  const told = [options.expected.hash, first.hash].filter((hash) => hash !== undefined);
+  const progress = { spool, hashes: new PackageHashes(told), length: first.length, told };
+  let stream = first;
+  for (let breaks = 0; ; breaks++) {
+    const broken = await receive(stream, progress, options);
+    if (broken === undefined) break;
+    if (breaks === MAX_BREAKS) throw broken;
+    stream = await askedAgain(first, broken, progress, options);
+  }
+  checkSize(spool.size, options);
+  checkHashes(progress, options);
+  await verify(progress, options);
+  return {
+    digest: Digest.fromBytes('sha256', progress.hashes.now('sha256'), spool.size),
+    sha512: progress.hashes.now('sha512').toString('base64'),
+  };
+}
+
+/** Takes what a stream has. What it gives is what that broke off with. */
+async function receive(
+  stream: PackageStream,
+  progress: Progress,
+  options: ReceiveOptions,
+): Promise<SourceError | undefined> {
   const { signal, idleTimeoutMs, timers } = options;
-  const { body, length } = stream;
+  const { body } = stream;
   // What happens to it before it is read or after it was given up is nobody's business.
   body.on('error', () => {});
   const abort = () => body.destroy(errorOf(signal.reason));
@@ -72,14 +116,9 @@ export async function receivePackage(
   );
   try {
     signal.throwIfAborted();
-    checkSize(length, options);
-    await admit(length ?? 0, options);
-    const received = await receive(stream, spool, watch, options);
-    watch.stop();
-    if (length !== undefined && spool.size !== length) throw brokeOff(spool, length, options);
-    checkSize(spool.size, options);
-    await verify(spool, received.sha512, options);
-    return received;
+    checkSize(stream.length, options);
+    await admit((stream.length ?? 0) - progress.spool.size, options);
+    return await takeAll(stream, progress, watch, options);
   } finally {
     watch.stop();
     signal.removeEventListener('abort', abort);
@@ -87,50 +126,85 @@ export async function receivePackage(
   }
 }
 
-async function receive(
-  { body, length }: PackageStream,
-  spool: Spool,
+async function takeAll(
+  stream: PackageStream,
+  { spool, hashes, length: announced }: Progress,
   watch: IdleWatch,
   options: ReceiveOptions,
-): Promise<ReceivedContent> {
+): Promise<SourceError | undefined> {
   const { signal, maxPackageBytes } = options;
+  const length = announced ?? stream.length;
   const most = Math.min(length ?? maxPackageBytes, maxPackageBytes);
-  const sha256 = createHash('sha256');
-  const sha512 = createHash('sha512');
-  let lookAt = LOOK_AT_SPACE_EVERY_BYTES;
-  const take = (chunk: Buffer): Promise<void> | undefined => {
+  const isAgain = spool.size > 0 && (stream.offset ?? 0) === 0;
+  const again = isAgain ? new BeginningAgain(spool.size, hashes.now('sha256')) : undefined;
+  let lookAt = spool.size + LOOK_AT_SPACE_EVERY_BYTES;
+  const take = (taken: Buffer): Promise<void> | undefined => {
     signal.throwIfAborted();
     watch.heard();
+    const chunk = again === undefined ? taken : again.newOf(taken);
+    if (chunk === undefined) throw becameAnother(options);
+    if (chunk.length === 0) return undefined;
     if (spool.size + chunk.length > most) throw tooLong(length, options);
     if (spool.size < BEGINNING.length) checkBeginning(chunk, spool.size, options);
-    sha256.update(chunk);
-    sha512.update(chunk);
+    hashes.update(chunk);
     const busy = spool.append(chunk);
-    options.onChunk();
+    options.onChunk(announced);
     if (spool.size < lookAt) return busy;
     lookAt += LOOK_AT_SPACE_EVERY_BYTES;
     return Promise.all([busy, checkSpace((length ?? spool.size) - spool.size, options)]).then(() => {});
   };
   try {
     // While the disk was slow, upstream was not listened to.
-    await eachChunk(body, take, () => watch.heard());
+    await eachChunk(stream.body, take, () => watch.heard());
   } catch (error) {
     if (!(error instanceof BrokenStream)) throw error;
     signal.throwIfAborted();
-    throw isNuGetError(error.cause) ? error.cause : brokeOff(spool, length, options, error.cause);
+    return error.cause instanceof SourceError ? error.cause : brokeOff(spool, length, options, error.cause);
   }
   signal.throwIfAborted();
-  return { digest: Digest.fromBytes('sha256', sha256.digest(), spool.size), sha512: sha512.digest('base64') };
+  const isWhole = again?.isOver !== false && (length === undefined || spool.size === length);
+  return isWhole ? undefined : brokeOff(spool, length, options);
 }
 
-async function verify(spool: Spool, sha512: string, options: ReceiveOptions): Promise<void> {
-  const { identity, expected, signal } = options;
-  const { hash } = expected;
-  const isSha512 = hash !== undefined && /^sha-?512$/i.test(hash.algorithm);
-  if (isSha512 && hash.value.trim() !== sha512)
-    throw failure(options, 'INVALID_PACKAGE', `has the ${hash.algorithm} hash ${sha512}, not ${hash.value}`);
+/**
+ * What upstream gives after a package broke off: the rest of it, or the whole again.
+ *
+ * @throws what it broke off with, when there is nothing more
+ */
+async function askedAgain(
+  { etag }: PackageStream,
+  broken: SourceError,
+  { spool, length }: Progress,
+  options: ReceiveOptions,
+): Promise<PackageStream> {
+  options.onBreak(broken);
+  const rest = etag === undefined || spool.size === 0 ? undefined : { offset: spool.size, etag };
+  let stream: PackageStream | undefined;
   try {
-    await verifyPackage(spool.source(), identity, { hash: isSha512 ? undefined : hash, signal });
+    stream = await options.open(options.signal, rest);
+  } catch {
+    options.signal.throwIfAborted();
+  }
+  if (stream === undefined) throw broken;
+  const { offset = 0 } = stream;
+  const isOther = length !== undefined && stream.length !== undefined && stream.length !== length;
+  if (!isOther && (offset === 0 || (offset === spool.size && stream.etag === etag))) return stream;
+  stream.body.on('error', () => {}).destroy();
+  throw becameAnother(options);
+}
+
+function checkHashes({ hashes, told }: Progress, options: ReceiveOptions): void {
+  for (const hash of told) {
+    const actual = hashes.insteadOf(hash);
+    if (actual === undefined) continue;
+    throw failure(options, 'INVALID_PACKAGE', `has the ${hash.algorithm} hash ${actual}, not ${hash.value}`);
+  }
+}
+
+async function verify({ spool }: Progress, options: ReceiveOptions): Promise<void> {
+  const { identity, signal } = options;
+  try {
+    await verifyPackage(spool.source(), identity, { signal });
   } catch (error) {
     if (!isNuGetError(error)) throw error;
     throw new SourceError(error.code, options.source, error.message, { cause: error });
@@ -146,7 +220,8 @@ function checkSize(size: number | undefined, options: ReceiveOptions): void {
 }
 
 async function admit(bytes: number, { minFreeBytes, freeSpace }: ReceiveOptions): Promise<void> {
-  if (minFreeBytes !== 0 && !(await freeSpace.admits(bytes, minFreeBytes))) throw nearlyFull(bytes, minFreeBytes);
+  if (minFreeBytes !== 0 && !(await freeSpace.admits(Math.max(0, bytes), minFreeBytes)))
+    throw nearlyFull(bytes, minFreeBytes);
 }
 
 async function checkSpace(bytes: number, { minFreeBytes, freeSpace }: ReceiveOptions): Promise<void> {
@@ -174,6 +249,10 @@ function tooLong(size: number | undefined, options: ReceiveOptions): SourceError
 function brokeOff(spool: Spool, length: number | undefined, options: ReceiveOptions, cause?: unknown): SourceError {
   const all = length === undefined ? '' : ` of ${length}`;
   return failure(options, 'SOURCE_UNAVAILABLE', `broke off after ${spool.size}${all} bytes`, cause);
+}
+
+function becameAnother(options: ReceiveOptions): SourceError {
+  return failure(options, 'SOURCE_UNAVAILABLE', 'became another one while it came');
 }
 
 function failure(options: ReceiveOptions, code: NuGetErrorCode, what: string, cause?: unknown): SourceError {

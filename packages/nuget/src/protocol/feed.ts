@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Span } from '@granary/telemetry';
+import type { PackageHash } from '../source/packages/package-hash.js';
 import type { SourceCacheContext } from '../source/source-cache-context.js';
 
 /** What goes with every call. */
@@ -35,12 +36,32 @@ export interface SendRequest extends CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** What is missing of a package that broke off on the way. */
+export interface PackageRest {
+  /** Where it begins: how many bytes are here. */
+  readonly offset: number;
+  /** What these are part of: {@link PackageStream.etag}. */
+  readonly etag: string;
+}
+
+/** What goes with a question for a package. */
+export interface StreamOptions extends CallOptions {
+  /** Asks for that only. A source that can't, or that has another package by now, gives the whole. */
+  readonly rest?: PackageRest | undefined;
+}
+
 /** What comes when a package is asked for: read it to its end or destroy it. */
 export interface PackageStream {
   readonly body: Readable;
-  /** Bytes, where the source says so. */
+  /** Bytes of the whole package, where the source says so. */
   readonly length: number | undefined;
   readonly url: string;
+  /** Where in the package the body begins. Default 0. */
+  readonly offset?: number | undefined;
+  /** Tells these bytes from all others that the source ever gives in their place; undefined where it doesn't say. */
+  readonly etag?: string | undefined;
+  /** Of the whole package, where the source says it along with it. */
+  readonly hash?: PackageHash | undefined;
 }
 
 /**
@@ -55,7 +76,7 @@ export interface Feed {
   readonly url: string;
   document<T>(url: string, request: DocumentRequest<T>): Promise<T | undefined>;
   /** Neither cached nor verified. */
-  stream(url: string, options?: CallOptions): Promise<PackageStream | undefined>;
+  stream(url: string, options?: StreamOptions): Promise<PackageStream | undefined>;
   /** Answers with the status where it is 2xx or 404, and throws otherwise. */
   send(url: string, request: SendRequest): Promise<number>;
 }

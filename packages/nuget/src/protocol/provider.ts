@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { PackageIdentity } from '../package-identity.js';
 import type { NuGetVersion } from '../versions/nuget-version.js';
-import type { CallOptions, PackageStream } from './feed.js';
+import type { CallOptions, PackageStream, StreamOptions } from './feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from './model.js';
 import type { RepositoryCertificate, RepositorySignatures } from './v3/repository-signatures.js';
 
@@ -33,7 +33,7 @@ export interface Provider {
   search(query: string, search?: SearchOptions, options?: CallOptions): Promise<SearchPage>;
   /** Ids that begin with a text. */
   autocomplete(prefix: string, search?: SearchOptions, options?: CallOptions): Promise<readonly string[]>;
-  downloadPackage(identity: PackageIdentity, options?: CallOptions): Promise<PackageStream | undefined>;
+  downloadPackage(identity: PackageIdentity, options?: StreamOptions): Promise<PackageStream | undefined>;
   /** The nuspec's bytes. */
   getNuspec(identity: PackageIdentity, options?: CallOptions): Promise<Buffer | undefined>;
   push(pkg: PushedPackage, options?: PushOptions): Promise<void>;

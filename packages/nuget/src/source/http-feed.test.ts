@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
 import { MemoryLayer } from '@granary/cache';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Authenticator } from '../auth/authenticator.js';
@@ -579,6 +581,78 @@ describe('a stream', () => {
     expect(await feed.stream(`${source.url}/p.nupkg`)).toBeUndefined();
     source.answer = statusAnswer(500);
     expect(await rejection(feed.stream(`${source.url}/p.nupkg`))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+  });
+
+  it.each([
+    ['"tag"', '"tag"'],
+    ['W/"tag"', undefined],
+    ['tag', undefined],
+  ])('has a tag where that is a strong one: %s', async (etag, told) => {
+    source.answer = (_, res) => res.writeHead(200, { 'content-length': '5', etag }).end('bytes');
+    const stream = await feed.stream(`${source.url}/p.nupkg`);
+    expect(stream?.etag).toBe(told);
+    stream?.body.destroy();
+  });
+
+  const digest = (algorithm: string, encoding: 'base64' | 'hex') =>
+    createHash(algorithm).update('bytes').digest(encoding);
+  it.each([
+    ['SHA512', { 'x-ms-meta-sha512': digest('sha512', 'base64'), 'content-md5': digest('md5', 'base64') }],
+    ['SHA512', { 'repr-digest': `sha-256=:AAAA:, sha-512=:${digest('sha512', 'base64')}:` }],
+    ['SHA512', { 'x-checksum-sha512': digest('sha512', 'hex'), 'x-checksum-sha1': digest('sha1', 'hex') }],
+    ['SHA256', { 'repr-digest': `sha-256=:${digest('sha256', 'base64')}:` }],
+    ['SHA256', { 'x-checksum-sha256': digest('sha256', 'hex').toUpperCase() }],
+    ['SHA1', { 'x-checksum-sha256': 'soon', 'x-checksum-sha1': digest('sha1', 'hex') }],
+    ['MD5', { 'content-md5': digest('md5', 'base64') }],
+  ] as const)('has the best hash that came with it: %s', async (algorithm, headers) => {
+    source.answer = (_, res) => res.writeHead(200, { 'content-length': '5', ...headers }).end('bytes');
+    const stream = await feed.stream(`${source.url}/p.nupkg`);
+    expect(stream?.hash).toEqual({ algorithm, value: digest(algorithm.toLowerCase(), 'base64') });
+    stream?.body.destroy();
+  });
+
+  it('has neither where it came compressed, or where it makes no sense', async () => {
+    const headers = { etag: '"tag"', 'content-md5': digest('md5', 'base64') };
+    source.answer = (_, res) => res.writeHead(200, { ...headers, 'content-encoding': 'gzip' }).end(gzipSync('bytes'));
+    const stream = await feed.stream(`${source.url}/p.nupkg`);
+    expect([stream?.length, stream?.etag, stream?.hash]).toEqual([undefined, undefined, undefined]);
+    expect(await text(stream?.body as Readable)).toBe('bytes');
+    source.answer = (_, res) => res.writeHead(200, { 'content-length': '5', 'content-md5': 'none' }).end('bytes');
+    const other = await feed.stream(`${source.url}/p.nupkg`);
+    expect(other?.hash).toBeUndefined();
+    other?.body.destroy();
+  });
+
+  it('can be its rest', async () => {
+    source.answer = (_, res) => {
+      res.writeHead(206, { 'content-length': '3', 'content-range': 'bytes 2-4/5', etag: '"tag"' }).end('tes');
+    };
+    const stream = await feed.stream(`${source.url}/p.nupkg`, { rest: { offset: 2, etag: '"tag"' } });
+    expect(stream).toMatchObject({ offset: 2, length: 5, etag: '"tag"' });
+    expect(await text(stream?.body as Readable)).toBe('tes');
+    expect(source.requests.at(-1)?.headers).toMatchObject({
+      range: 'bytes=2-',
+      'if-range': '"tag"',
+      'accept-encoding': 'identity',
+    });
+    source.answer = (_, res) => res.writeHead(200, { 'content-length': '5', etag: '"new"' }).end('whole');
+    const whole = await feed.stream(`${source.url}/p.nupkg`, { rest: { offset: 2, etag: '"tag"' } });
+    expect(whole).toMatchObject({ length: 5, etag: '"new"' });
+    expect(whole?.offset).toBeUndefined();
+    whole?.body.destroy();
+  });
+
+  it.each([
+    ['of another part', { 'content-range': 'bytes 1-4/5' }],
+    ['of less than all of it', { 'content-range': 'bytes 2-3/5' }],
+    ['of what has no known length', { 'content-range': 'bytes 2-4/*' }],
+    ['that does not say of what', {}],
+    ['of another package', { 'content-range': 'bytes 2-4/5', etag: '"other"' }],
+  ])('is no rest that it was not asked for: one %s', async (_, headers) => {
+    source.answer = (_, res) => res.writeHead(206, { 'content-length': '3', ...headers }).end('tes');
+    const rest = { offset: 2, etag: '"tag"' };
+    expect(await rejection(feed.stream(`${source.url}/p.nupkg`, { rest }))).toMatchObject({ code: 'PROTOCOL' });
+    expect(await rejection(feed.stream(`${source.url}/p.nupkg`))).toMatchObject({ code: 'PROTOCOL' });
   });
 });
 

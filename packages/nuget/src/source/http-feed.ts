@@ -4,14 +4,23 @@ import { type Logger, nullLogger } from '@granary/telemetry';
 import { Authenticator } from '../auth/authenticator.js';
 import { NuGetError, SourceError } from '../errors.js';
 import { type NuGetMetrics, noopNuGetMetrics } from '../metrics.js';
-import type { CallOptions, DocumentRequest, Feed, PackageStream, SendRequest } from '../protocol/feed.js';
+import type {
+  CallOptions,
+  DocumentRequest,
+  Feed,
+  PackageStream,
+  SendRequest,
+  StreamOptions,
+} from '../protocol/feed.js';
+import { shownUrl } from '../protocol/v3/endpoint-url.js';
 import { DocumentRequests } from './documents/document-requests.js';
 import { FeedDocuments } from './documents/feed-documents.js';
+import { headersFor, restOfPackage, wholePackage } from './packages/package-answer.js';
 import { oneLine, refusalReason, secretsIn } from './refusal-reason.js';
 import type { SourceCache } from './source-cache.js';
 import { SourceCacheContext } from './source-cache-context.js';
 import { statusFailure } from './source-failures.js';
-import { drain, SourceRequests, textOf } from './source-requests.js';
+import { drain, SourceRequests } from './source-requests.js';
 
 /** A source for `HttpFeed`, what it is reached and cached by, and how long answers count. */
 export interface HttpFeedOptions {
@@ -90,17 +99,24 @@ export class HttpFeed implements Feed, AsyncDisposable {
     return this.#documents.get({ url, request, context: request.cacheContext ?? this.#context });
   }
 
-  async stream(url: string, options: CallOptions = {}): Promise<PackageStream | undefined> {
+  async stream(url: string, options: StreamOptions = {}): Promise<PackageStream | undefined> {
     this.#check(options);
+    const { rest } = options;
     const { response, url: from } = await this.#requests.send(url, {
       method: 'GET',
-      headers: { accept: 'application/octet-stream, */*;q=0.5' },
+      headers: { accept: 'application/octet-stream, */*;q=0.5', ...(rest && headersFor(rest)) },
       sessionId: (options.cacheContext ?? this.#context).sessionId,
       signal: options.signal,
       span: options.span,
       timeoutMs: this.#downloadTimeoutMs,
     });
-    if (response.statusCode === 200) return { body: response.body, length: lengthOf(response), url: from };
+    if (response.statusCode === 200) return { ...wholePackage(response), url: from };
+    if (response.statusCode === 206 && rest !== undefined) {
+      const part = restOfPackage(response, rest);
+      if (part !== undefined) return { ...part, url: from };
+      response.body.destroy();
+      throw new SourceError('PROTOCOL', this.name, `${shownUrl(from)} gave another part than was asked for`);
+    }
     await drain(response);
     if (response.statusCode === 404 || response.statusCode === NO_CONTENT) return undefined;
     throw statusFailure(this.name, from, response, this.#clock());
@@ -146,11 +162,4 @@ export class HttpFeed implements Feed, AsyncDisposable {
     signal?.throwIfAborted();
     if (this.#closed) throw new SourceError('CLOSED', this.name, 'it is closed');
   }
-}
-
-/** Bytes of the body as it will be read: what was decompressed on the way has another length than it was sent with. */
-function lengthOf({ headers }: HttpResponse): number | undefined {
-  if (headers['content-encoding'] !== undefined) return undefined;
-  const length = Number(textOf(headers['content-length']) ?? Number.NaN);
-  return Number.isSafeInteger(length) && length >= 0 ? length : undefined;
 }

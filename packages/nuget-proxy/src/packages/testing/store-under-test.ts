@@ -49,8 +49,8 @@ export class Upstream {
     return upstream;
   }
 
-  answer(): PackageStream {
-    return { body: this.body, length: this.#length, url: 'https://feed.test/package' };
+  answer(more: Partial<PackageStream> = {}): PackageStream {
+    return { body: this.body, length: this.#length, url: 'https://feed.test/package', ...more };
   }
 
   /** Sends so many bytes, or what is left, which ends it. */

@@ -23,10 +23,15 @@ export function isListed(entry: FeedEntry): boolean {
   return entry.properties.get('Listed')?.toLowerCase() !== 'false';
 }
 
+/** Of the whole package; undefined where the feed doesn't say. */
+export function entryHash({ properties }: FeedEntry): PackageMetadata['packageHash'] {
+  const value = properties.get('PackageHash');
+  return value === undefined ? undefined : { algorithm: properties.get('PackageHashAlgorithm') ?? 'SHA512', value };
+}
+
 /** @param leftOut is told each dependency that makes no sense: the others, and all else, are as good as ever. */
 export function entryMetadata(entry: FeedEntry, leftOut: (dependency: string) => void): PackageMetadata {
   const { properties } = entry;
-  const hash = properties.get('PackageHash');
   return {
     ...described(entry),
     releaseNotes: properties.get('ReleaseNotes'),
@@ -41,8 +46,7 @@ export function entryMetadata(entry: FeedEntry, leftOut: (dependency: string) =>
     vulnerabilities: [],
     packageUrl: entry.contentUrl,
     packageSize: count(properties.get('PackageSize')),
-    packageHash:
-      hash === undefined ? undefined : { algorithm: properties.get('PackageHashAlgorithm') ?? 'SHA512', value: hash },
+    packageHash: entryHash(entry),
     detailsUrl: url(properties.get('GalleryDetailsUrl')),
     reportAbuseUrl: url(properties.get('ReportAbuseUrl')),
   };

@@ -4,12 +4,12 @@ import { NuGetFramework } from '../../frameworks/nuget-framework.js';
 import { checkPackageId, lowerId, type PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import type { VersionRange } from '../../versions/version-range.js';
-import type { CallOptions, Feed, PackageStream } from '../feed.js';
+import type { CallOptions, Feed, PackageStream, StreamOptions } from '../feed.js';
 import { type GalleryRequest, refusal, sendToGallery } from '../gallery-requests.js';
 import type { PackageMetadata, SearchOptions, SearchPage } from '../model.js';
 import { packageForm } from '../package-form.js';
 import type { Provider, PushedPackage, PushOptions } from '../provider.js';
-import { entryMetadata, entrySearchResult, type FeedEntry, isListed } from './feed-entry.js';
+import { entryHash, entryMetadata, entrySearchResult, type FeedEntry, isListed } from './feed-entry.js';
 import type { V2Capabilities } from './odata-metadata.js';
 import * as query from './odata-query.js';
 import { nuspecOf } from './spooled-nuspec.js';
@@ -158,11 +158,13 @@ export class V2Provider implements Provider {
     return found.map((entry) => this.#metadata(entry));
   }
 
-  async downloadPackage(identity: PackageIdentity, options: CallOptions = {}): Promise<PackageStream | undefined> {
+  async downloadPackage(identity: PackageIdentity, options: StreamOptions = {}): Promise<PackageStream | undefined> {
     // Whoever downloads has mostly seen all versions just before, so the list is there and costs nothing.
     const entry = (await this.#amongAll(identity, options)) ?? (await this.#exactly(identity, options));
     if (entry === undefined) return undefined;
-    return this.#source.feed.stream(entry.contentUrl ?? `${this.#source.base}/package/${pathOf(entry)}`, options);
+    const url = entry.contentUrl ?? `${this.#source.base}/package/${pathOf(entry)}`;
+    const stream = await this.#source.feed.stream(url, options);
+    return stream && { ...stream, hash: entryHash(entry) ?? stream.hash };
   }
 
   /** Fetches the whole package, since this protocol has no other way; it lies in a temporary file meanwhile. */

@@ -1,6 +1,6 @@
 import { lowerId, type PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
-import type { CallOptions, PackageStream } from '../feed.js';
+import type { CallOptions, PackageStream, StreamOptions } from '../feed.js';
 import { firstToAnswer } from './bounded.js';
 import { below } from './endpoint-url.js';
 import { parseJsonObject } from './json.js';
@@ -42,7 +42,7 @@ export class FlatContainer {
   }
 
   /** The package as it is; undefined when the source hasn't got it. */
-  async download(identity: PackageIdentity, options: CallOptions = {}): Promise<PackageStream | undefined> {
+  async download(identity: PackageIdentity, options: StreamOptions = {}): Promise<PackageStream | undefined> {
     const { id, version } = inLowerCase(identity);
     return await firstToAnswer(this.#endpoints, options.signal, (endpoint) =>
       this.#source.feed.stream(below(endpoint, id, version, `${id}.${version}.nupkg`), options),

@@ -2,7 +2,7 @@ import { type Logger, nullLogger } from '@granary/telemetry';
 import { NuGetError } from '../../errors.js';
 import type { PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
-import type { CallOptions, Feed, PackageStream } from '../feed.js';
+import type { CallOptions, Feed, PackageStream, StreamOptions } from '../feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from '../model.js';
 import type { Provider, PushedPackage, PushOptions } from '../provider.js';
 import { httpUrl } from './endpoint-url.js';
@@ -99,7 +99,7 @@ export class V3Provider implements Provider {
   }
 
   /** From the flat container, or, where a source has none, from where its metadata says that the package lies. */
-  async downloadPackage(identity: PackageIdentity, options?: CallOptions): Promise<PackageStream | undefined> {
+  async downloadPackage(identity: PackageIdentity, options?: StreamOptions): Promise<PackageStream | undefined> {
     const content = await this.#content(options);
     if (content !== undefined) return await content.download(identity, options);
     const url = httpUrl((await this.#registration.get(identity, options))?.packageUrl, this.#source.feed.url);

@@ -1,0 +1,45 @@
+import type { HttpResponse } from '@granary/http';
+import type { PackageRest, PackageStream } from '../../protocol/feed.js';
+import { textOf } from '../source-requests.js';
+import { announcedHash } from './announced-hash.js';
+
+type Headers = HttpResponse['headers'];
+
+/** Asks for the rest of a package, or for the whole where that isn't the same any more (RFC 9110, section 13.1.5). */
+export function headersFor({ offset, etag }: PackageRest): Readonly<Record<string, string>> {
+  return { range: `bytes=${offset}-`, 'if-range': etag };
+}
+
+/** What an answer with status 200 is. */
+export function wholePackage({ headers, body }: HttpResponse): Omit<PackageStream, 'url'> {
+  const length = lengthOf(headers);
+  // What else is said may be about what was decompressed on the way, which has no length any more.
+  if (length === undefined) return { body, length };
+  return { body, length, etag: strongTag(headers), hash: announcedHash(headers) };
+}
+
+/** What an answer with status 206 is; undefined when it is another part, or one of another package. */
+export function restOfPackage(
+  { headers, body }: HttpResponse,
+  { offset, etag }: PackageRest,
+): Omit<PackageStream, 'url'> | undefined {
+  const range = /^bytes (\d+)-(\d+)\/(\d+)$/i.exec(textOf(headers['content-range'])?.trim() ?? '');
+  if (range === null || headers['content-encoding'] !== undefined) return undefined;
+  const [start, end, length] = range.slice(1).map(Number) as [number, number, number];
+  const said = textOf(headers['etag']);
+  const isRest = start === offset && end === length - 1 && Number.isSafeInteger(length);
+  return isRest && (said === undefined || said === etag) ? { body, offset, length, etag } : undefined;
+}
+
+/** Bytes of the body as it will be read: what was decompressed on the way has another length than it was sent with. */
+function lengthOf(headers: Headers): number | undefined {
+  if (headers['content-encoding'] !== undefined) return undefined;
+  const length = Number(textOf(headers['content-length']) ?? Number.NaN);
+  return Number.isSafeInteger(length) && length >= 0 ? length : undefined;
+}
+
+/** A weak one is that of other bytes, too. */
+function strongTag(headers: Headers): string | undefined {
+  const tag = textOf(headers['etag']);
+  return tag !== undefined && /^"[\x21\x23-\x7e]*"$/.test(tag) ? tag : undefined;
+}
