@@ -26,9 +26,9 @@ export function restOfPackage(
   const range = /^bytes (\d+)-(\d+)\/(\d+)$/i.exec(textOf(headers['content-range'])?.trim() ?? '');
   if (range === null || headers['content-encoding'] !== undefined) return undefined;
   const [start, end, length] = range.slice(1).map(Number) as [number, number, number];
-  const said = textOf(headers['etag']);
   const isRest = start === offset && end === length - 1 && Number.isSafeInteger(length);
-  return isRest && (said === undefined || said === etag) ? { body, offset, length, etag } : undefined;
+  // It must be there (RFC 9110, section 15.3.7): who leaves it out may have ignored that it was asked for, too.
+  return isRest && textOf(headers['etag']) === etag ? { body, offset, length, etag } : undefined;
 }
 
 /** Bytes of the body as it will be read: what was decompressed on the way has another length than it was sent with. */
