@@ -12,6 +12,7 @@ import type { RunningServer } from '../server/running-server.js';
 import { startServer } from '../server/start-server.js';
 import { granaryVersion } from '../version.js';
 import { checkFiles } from './check-files.js';
+import { exportBreaker } from './export-breaker.js';
 import type { CommandIo, ExitCode } from './io.js';
 import { reloadLogLevel } from './reload-level.js';
 
@@ -64,6 +65,7 @@ function telemetryOptions({ telemetry: config }: Config): TelemetryOptions {
       serviceVersion: granaryVersion(),
       resourceAttributes: config.resource_attributes,
       followsActive: ASYNC_CONTEXT_IS_CHEAP,
+      exportPolicy: exportBreaker(),
     },
   };
 }

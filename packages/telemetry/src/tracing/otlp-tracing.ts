@@ -7,7 +7,7 @@ import { b3Propagation } from './b3-propagation.js';
 import { HeadSampler } from './head-sampler.js';
 import { openTelemetryTracer } from './open-telemetry-tracer.js';
 import { OTLP_ENDPOINT_ALLOWED, type OtlpProtocol, parseOtlpEndpoint, tracesUrl } from './otlp-endpoint.js';
-import { ReportingExporter } from './reporting-exporter.js';
+import { type ExportPolicy, ReportingExporter } from './reporting-exporter.js';
 import type { Tracer } from './tracer.js';
 import { w3cPropagation } from './w3c-propagation.js';
 
@@ -37,6 +37,8 @@ export interface OtlpTracingOptions {
   readonly exportIntervalMs?: number | undefined;
   /** For one export. Default: `OTEL_EXPORTER_OTLP_TIMEOUT`, else 10,000. */
   readonly exportTimeoutMs?: number | undefined;
+  /** What every export goes through, such as the `execute` of a circuit breaker. Default: nothing. */
+  readonly exportPolicy?: ExportPolicy | undefined;
 }
 
 /** A tracer and what sends its spans. */
@@ -73,7 +75,7 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
   ]);
   const maxQueueSize = options.maxQueuedSpans ?? 2048;
   const processor = new sdk.BatchSpanProcessor({
-    exporter: new ReportingExporter(exporter, endpoint.origin, logger),
+    exporter: new ReportingExporter(exporter, endpoint.origin, logger, options.exportPolicy),
     maxQueueSize,
     maxExportBatchSize: Math.min(MAX_BATCH, maxQueueSize),
     scheduledDelayMillis: options.exportIntervalMs ?? 1000,

@@ -1,14 +1,14 @@
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { describe, expect, it } from 'vitest';
 import { type Logger, nullLogger } from '../logger.js';
-import { ReportingExporter } from './reporting-exporter.js';
+import { type ExportPolicy, ReportingExporter } from './reporting-exporter.js';
 
 type Export = SpanExporter['export'];
 
 const SPANS = [{}, {}] as never[];
 
 /** An exporter that does this with each export, and what it logged. */
-function reporting(...outcomes: Export[]) {
+function reporting(outcomes: Export[], policy?: ExportPolicy) {
   const said: unknown[][] = [];
   const tell = (...record: unknown[]) => {
     said.push(record);
@@ -20,7 +20,9 @@ function reporting(...outcomes: Export[]) {
     export: (spans, done) => outcomes[exports++]?.(spans, done),
     shutdown: async () => {},
   };
-  return { exporter: new ReportingExporter(inner, 'http://collector:4317', logger), said };
+  const exporter = new ReportingExporter(inner, 'http://collector:4317', logger, policy);
+  const exported = () => new Promise<number>((resolve) => exporter.export(SPANS, ({ code }) => resolve(code)));
+  return { exporter, exported, said, exports: () => exports };
 }
 
 const succeeds: Export = (_spans, done) => done({ code: 0 });
@@ -31,10 +33,10 @@ const throws: Export = () => {
 };
 
 describe('an exporter that reports to a logger, even one that throws', () => {
-  it('says once that it fails, and once that it no longer does, without secrets', () => {
-    const { exporter, said } = reporting(succeeds, fails, fails, throws, succeeds, succeeds, failsWithoutReason);
+  it('says once that it fails, and once that it no longer does, without secrets', async () => {
+    const { exported, said } = reporting([succeeds, fails, fails, throws, succeeds, succeeds, failsWithoutReason]);
     const codes: number[] = [];
-    for (let i = 0; i < 7; i++) exporter.export(SPANS, ({ code }) => codes.push(code));
+    for (let i = 0; i < 7; i++) codes.push(await exported());
     expect(codes).toEqual([0, 0, 0, 0, 0, 0, 0]);
     expect(said.map(([template]) => template)).toEqual([
       expect.stringMatching(/^Spans can not be exported/),
@@ -46,8 +48,25 @@ describe('an exporter that reports to a logger, even one that throws', () => {
     expect(JSON.stringify(said)).not.toContain('s3cret');
   });
 
+  it('exports nothing that its policy refuses, and says that it is lost', async () => {
+    let open = false;
+    const { exported, said, exports } = reporting([fails, succeeds], async (send) => {
+      if (open) throw new Error('the circuit is open');
+      await send();
+    });
+    await exported();
+    open = true;
+    await exported();
+    await exported();
+    expect(exports()).toBe(1);
+    open = false;
+    await exported();
+    expect(exports()).toBe(2);
+    expect(said.map((record) => record.at(-1))).toEqual([expect.stringContaining('connect to'), 6]);
+  });
+
   it('flushes and closes what it stands in front of', async () => {
-    const { exporter } = reporting();
+    const { exporter } = reporting([]);
     await exporter.forceFlush();
     await exporter.shutdown();
   });

@@ -7,6 +7,12 @@ type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0];
 const SUCCESS: Result = { code: 0 };
 
 /**
+ * What each export goes through, such as the `execute` of a circuit breaker. `send` is called at most once and rejects
+ * when the collector didn't take the spans; where the policy refuses to call it, they are lost as well.
+ */
+export type ExportPolicy = (send: () => Promise<void>) => Promise<unknown>;
+
+/**
  * Says in the log when spans can't be exported, once until they can again. Whoever gives it spans hears only of
  * successes: what failed has been said, there is nobody else to tell, and a processor that hears of a failure at the end
  * would leave the exporter open.
@@ -15,31 +21,30 @@ export class ReportingExporter implements SpanExporter {
   readonly #exporter: SpanExporter;
   readonly #target: string;
   readonly #logger: Logger;
+  readonly #policy: ExportPolicy;
   #failing = false;
   #lost = 0;
 
-  /** @param target where the spans go, for the log */
-  constructor(exporter: SpanExporter, target: string, logger: Logger) {
+  /**
+   * @param target where the spans go, for the log
+   * @param policy default: none
+   */
+  constructor(exporter: SpanExporter, target: string, logger: Logger, policy: ExportPolicy = (send) => send()) {
     this.#exporter = exporter;
     this.#target = target;
     this.#logger = logger;
+    this.#policy = policy;
   }
 
   export(spans: ReadableSpan[], done: (result: Result) => void): void {
-    const finish = (result: Result) => {
-      try {
-        if (result.code === SUCCESS.code) this.#succeeded();
-        else this.#failed(spans.length, result.error);
-      } catch {
-        // A logger that fails must not stop the export.
-      }
-      done(SUCCESS);
-    };
-    try {
-      this.#exporter.export(spans, finish);
-    } catch (error) {
-      finish({ code: 1, error: error as Error });
-    }
+    this.#send(spans)
+      .then(
+        () => this.#succeeded(),
+        (error: unknown) => this.#failed(spans.length, error),
+      )
+      // A logger that fails must not stop the export.
+      .catch(() => {})
+      .then(() => done(SUCCESS));
   }
 
   forceFlush(): Promise<void> {
@@ -50,11 +55,20 @@ export class ReportingExporter implements SpanExporter {
     return this.#exporter.shutdown();
   }
 
-  #failed(spans: number, error: Error | undefined): void {
+  async #send(spans: ReadableSpan[]): Promise<void> {
+    await this.#policy(
+      () =>
+        new Promise((resolve, reject) => {
+          this.#exporter.export(spans, ({ code, error }) => (code === SUCCESS.code ? resolve() : reject(error)));
+        }),
+    );
+  }
+
+  #failed(spans: number, error: unknown): void {
     this.#lost += spans;
     if (this.#failing) return;
     this.#failing = true;
-    const reason = shown(error?.message || 'no reason was given');
+    const reason = shown((error instanceof Error && error.message) || 'no reason was given');
     this.#logger.warning(
       'Spans can not be exported to {Endpoint} and are lost until they can: {Reason}',
       this.#target,
