@@ -1,6 +1,6 @@
 import type { Span } from '@granary/telemetry';
 import type { Digest } from './digest.js';
-import type { DigestFunction } from './digest-function.js';
+import { type DigestFunction, isDigestFunction } from './digest-function.js';
 import type { OpenFile } from './disk/files/file-system.js';
 
 /** A value now, or a promise of it: what is in memory is answered without the cost of a promise. */
@@ -169,13 +169,32 @@ export interface SizeLookup {
 export interface ActionResultStore {
   readonly name: string;
   get(key: string, options?: OperationOptions): MaybePromise<Buffer | undefined>;
+  /**
+   * For who found what {@link get} gave to be of no use: the first value of another place that is, which takes the place
+   * of the other. Only a store that is made of several places has it.
+   */
+  getElsewhere?(key: string, isUsable: IsUsable, options?: OperationOptions): MaybePromise<Buffer | undefined>;
   /** Resolves when the value is durable as configured. */
   set(key: string, value: Buffer, options?: OperationOptions): Promise<void>;
   delete(key: string): Promise<boolean>;
   close(): MaybePromise<void>;
 }
 
+/** Whether who asked for a result can do something with this one. One function is one question: who asks it joins others. */
+export type IsUsable = (key: string, value: Buffer, options: OperationOptions | undefined) => MaybePromise<boolean>;
+
 /** The key of an action's result: one result for each instance name and action digest. */
 export function actionKey(instance: string, action: { readonly function: string; readonly hash: string }): string {
   return `${action.function}/${action.hash}/${instance}`;
+}
+
+/**
+ * The digest function of the action whose result has this key.
+ *
+ * @throws RangeError when the key is none
+ */
+export function digestFunctionOfKey(key: string): DigestFunction {
+  const fn = key.slice(0, key.indexOf('/'));
+  if (!isDigestFunction(fn)) throw new RangeError('this is no key of an action result');
+  return fn;
 }

@@ -94,6 +94,73 @@ actionResultStoreContract(runner, 'tiered results in front of tiers', async () =
 const { bytes, digest } = blobOf(1000);
 const value = resultOf(digest);
 
+describe('a result that is of no use', () => {
+  const garbage = Buffer.from('garbage');
+  const isUsable = async (_: string, found: Buffer) => !found.equals(garbage);
+
+  it('is asked for elsewhere, once however many ask, and is replaced by the first that is of use', async () => {
+    const [wrong, fixed, right] = [tierOf('wrong'), tierOf('fixed', 'read-only'), tierOf('right')];
+    const { store, local } = tieredOver([wrong, fixed, right], { referencesOf: () => [] });
+    for (const { actionResults } of [wrong, fixed]) await actionResults.set('key', garbage);
+    await right.actionResults.set('key', value);
+    expect((await store.get('key'))?.equals(garbage)).toBe(true);
+    await vi.waitFor(() => expect(local.get('key')).toBeDefined());
+    const answers = await Promise.all(Array.from({ length: 10 }, () => store.getElsewhere('key', isUsable)));
+    for (const answer of answers) expect(answer?.equals(value)).toBe(true);
+    expect(right.actionResults.asked).toEqual(['set key', 'get key']);
+    await vi.waitFor(() => expect(local.get('key')?.equals(value)).toBe(true));
+    await vi.waitFor(() => expect(wrong.actionResults.asked.at(-1)).toBe('set key'));
+    expect((await wrong.actionResults.get('key'))?.equals(value)).toBe(true);
+    expect((await fixed.actionResults.get('key'))?.equals(garbage)).toBe(true);
+  });
+
+  it('stays where nobody has another', async () => {
+    const [wrong, empty] = [tierOf('wrong'), tierOf('empty')];
+    const { store, local } = tieredOver([wrong, empty], { negativeTtlMs: 1000 });
+    await wrong.actionResults.set('key', garbage);
+    local.set('key', garbage);
+    for (let i = 0; i < 3; i++) expect(await store.getElsewhere('key', isUsable)).toBeUndefined();
+    expect(empty.actionResults.asked).toEqual(['get key']);
+    expect((await store.get('key'))?.equals(garbage)).toBe(true);
+    // A result that is written here corrects it.
+    await store.set('key', value);
+    expect((await store.get('key'))?.equals(value)).toBe(true);
+  });
+
+  it('fails as the question whether it is of use does', async () => {
+    const tier = tierOf('tier');
+    const { store } = tieredOver([tier]);
+    await tier.actionResults.set('key', value);
+    const failing = () => Promise.reject(new TierUnavailableError('other', 'nobody listens'));
+    await expect(store.getElsewhere('key', failing)).rejects.toThrow(TierUnavailableError);
+  });
+
+  it('is another question than that for any', async () => {
+    const tier = tierOf('tier');
+    const { store } = tieredOver([tier]);
+    await tier.actionResults.set('key', garbage);
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    tier.actionResults.before = () => gate;
+    const any = store.get('key');
+    const usable = store.getElsewhere('key', isUsable);
+    open();
+    expect((await any)?.equals(garbage)).toBe(true);
+    expect(await usable).toBeUndefined();
+  });
+
+  it('is not waited for by a store that is closed', async () => {
+    const tier = tierOf('tier');
+    const { store } = tieredOver([tier]);
+    tier.actionResults.before = () => new Promise(() => {});
+    const asked = [store.get('key'), store.getElsewhere('key', isUsable)];
+    await store.close();
+    for (const one of asked) await expect(one).rejects.toThrow(StoreClosedError);
+  });
+});
+
 describe('a result that is not here', () => {
   it('comes from the tiers in turn, once however many ask, and is kept', async () => {
     const [first, second] = [tierOf('first'), tierOf('second')];
@@ -125,16 +192,6 @@ describe('a result that is not here', () => {
       await Promise.resolve(store.get('absent')).catch(() => {});
       expect(other.actionResults.asked.length).toBe(asked + 1);
     }
-  });
-
-  it('is passed over where a tier delivers what is none', async () => {
-    const [wrong, right] = [tierOf('wrong', 'read-only'), tierOf('right')];
-    const { store, local } = tieredOver([wrong, right], { isValid: (_, bytes) => bytes[0] !== 0 });
-    await wrong.actionResults.set('key', Buffer.from([0]));
-    expect(await store.get('key')).toBeUndefined();
-    expect(local.get('key')).toBeUndefined();
-    await right.actionResults.set('key', value);
-    expect((await store.get('key'))?.equals(value)).toBe(true);
   });
 
   it('is not asked for again for a while, where that was chosen', async () => {

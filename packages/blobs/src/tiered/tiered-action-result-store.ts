@@ -1,6 +1,6 @@
 import { type Clock, Flight, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
-import type { ActionResultStore, MaybePromise, OperationOptions } from '../blob-store.js';
+import type { ActionResultStore, IsUsable, MaybePromise, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
 import { KeyedLock } from '../disk/index/keyed-lock.js';
 import { isStoreError, StoreClosedError } from '../errors.js';
@@ -30,8 +30,6 @@ export interface TieredActionResultStoreOptions {
     value: Buffer,
     options: OperationOptions | undefined,
   ) => MaybePromise<readonly Digest[]>;
-  /** Whether what a tier delivered can be the result for the key; what can't counts as missing. Default: everything can. */
-  readonly isValid?: ((key: string, value: Buffer) => boolean) | undefined;
   /** Needed where a tier's mode is `write-behind`. */
   readonly writeBehind?: WriteBehind | undefined;
   /**
@@ -62,7 +60,9 @@ export class TieredActionResultStore implements ActionResultStore {
   readonly #tracer: Tracer;
   readonly #logger: Logger;
   readonly #absent: NegativeAnswers;
-  readonly #flights = new Map<string, Flight<Buffer | undefined>>();
+  /** Those that may be joined, by key. */
+  readonly #flights = new Map<string, ResultFlight>();
+  readonly #running = new Set<ResultFlight>();
   /** Held while a result is being written, so that the last one is the last one everywhere. */
   readonly #locks = new KeyedLock();
   readonly #promotions = new SemaphoreThrottle(MOST_PROMOTIONS, { maxQueue: MOST_PROMOTIONS_WAITING });
@@ -91,6 +91,11 @@ export class TieredActionResultStore implements ActionResultStore {
     const here = this.#local.get(key, options);
     if (here instanceof Promise) return here.then((late) => late ?? this.#ask(key, options));
     return here ?? this.#ask(key, options);
+  }
+
+  getElsewhere(key: string, isUsable: IsUsable, options?: OperationOptions): MaybePromise<Buffer | undefined> {
+    this.#assertOpen();
+    return this.#ask(key, options, isUsable);
   }
 
   /** @throws TierUnavailableError when a tier that is required did not take the result or its blobs; it is kept here */
@@ -135,7 +140,7 @@ export class TieredActionResultStore implements ActionResultStore {
   async close(): Promise<void> {
     const reason = new StoreClosedError();
     this.#closed.abort(reason);
-    for (const flight of this.#flights.values()) {
+    for (const flight of this.#running) {
       flight.stop(reason);
       flight.fail(reason);
     }
@@ -165,16 +170,18 @@ export class TieredActionResultStore implements ActionResultStore {
     }
   }
 
-  /** Asks the tiers, once for all who ask at the same time. */
-  #ask(key: string, options: OperationOptions | undefined): MaybePromise<Buffer | undefined> {
+  /** Asks the tiers, once for all who ask the same at the same time. */
+  #ask(key: string, options: OperationOptions | undefined, isUsable?: IsUsable): MaybePromise<Buffer | undefined> {
     if (this.tiers.length === 0 || this.#absent.has(key)) return undefined;
     this.#assertOpen();
     const running = this.#flights.get(key);
-    if (running && !running.isStopped) return this.#join(running, options);
-    const flight = new Flight<Buffer | undefined>();
+    if (running && running.isUsable === isUsable && !running.isStopped) return this.#join(running, options);
+    const flight = new ResultFlight(isUsable);
     this.#flights.set(key, flight);
+    this.#running.add(flight);
     // Who asks after the answer is there asks anew.
     const land = () => {
+      this.#running.delete(flight);
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
     void this.#askTiers(key, flight, options).then(
@@ -191,31 +198,28 @@ export class TieredActionResultStore implements ActionResultStore {
   }
 
   /** Each caller may write into what it gets. */
-  async #join(flight: Flight<Buffer | undefined>, options: OperationOptions | undefined): Promise<Buffer | undefined> {
+  async #join(flight: ResultFlight, options: OperationOptions | undefined): Promise<Buffer | undefined> {
     const shared = await flight.join(options?.signal);
     return shared && Buffer.from(shared);
   }
 
-  async #askTiers(
-    key: string,
-    flight: Flight<Buffer | undefined>,
-    asked: OperationOptions | undefined,
-  ): Promise<Buffer | undefined> {
+  async #askTiers(key: string, flight: ResultFlight, asked: OperationOptions | undefined): Promise<Buffer | undefined> {
     const options = { signal: flight.signal, span: asked?.span, via: asked?.via };
     let failure: unknown;
     let failed = false;
     for (const tier of this.tiers) {
+      let value: Buffer | undefined;
       try {
-        const value = await this.#getFrom(tier, key, options);
-        if (value === undefined) continue;
-        await this.#keep(key, Buffer.from(value), flight);
-        this.#promote(key, Buffer.from(value), tier);
-        return value;
+        value = await this.#getFrom(tier, key, options);
       } catch (error) {
         if (flight.isStopped) throw error;
         failed = true;
         if (tier.required) failure ??= tier.unavailable(error);
       }
+      if (value === undefined || (await flight.isUsable?.(key, value, options)) === false) continue;
+      await this.#keep(key, Buffer.from(value), flight);
+      this.#promote(key, Buffer.from(value), tier);
+      return value;
     }
     if (failure !== undefined) throw failure;
     if (!failed && this.#flights.get(key) === flight) this.#absent.add(key);
@@ -223,25 +227,18 @@ export class TieredActionResultStore implements ActionResultStore {
   }
 
   async #getFrom(tier: ResultTier, key: string, options: OperationOptions): Promise<Buffer | undefined> {
-    const { isValid } = this.#options;
-    const get = async (passed: OperationOptions) => {
-      const value = await tier.results.get(key, passed);
-      if (value === undefined || !isValid || isValid(key, value)) return value;
-      this.#logger.warning('{Tier} delivered what is no result for {Key}', tier.name, key);
-      return undefined;
-    };
     const parent = options.span;
-    if (!parent?.recording) return get(options);
+    if (!parent?.recording) return tier.results.get(key, options);
     const attributes = { 'cache.tier': tier.name };
     return withSpan(this.#tracer, 'proxy.GetActionResult.RemoteFetch', { parent, attributes }, async (span) => {
-      const value = await get({ ...options, span });
+      const value = await tier.results.get(key, { ...options, span });
       span.setAttribute('cache.hit', value !== undefined);
       return value;
     });
   }
 
   /** Keeps what a tier had, unless something newer has been written since it was asked. */
-  async #keep(key: string, value: Buffer, flight: Flight<Buffer | undefined>): Promise<void> {
+  async #keep(key: string, value: Buffer, flight: ResultFlight): Promise<void> {
     if (this.#flights.get(key) !== flight || this.#locks.isHeld(key)) return;
     const keeping = this.#inBackground(() => this.#locks.run(key, () => this.#local.set(key, value)), key);
     if (this.#background.size > MOST_BACKGROUND_WRITES) await keeping;
@@ -267,6 +264,17 @@ export class TieredActionResultStore implements ActionResultStore {
       .finally(() => this.#background.delete(running));
     this.#background.add(running);
     return running;
+  }
+}
+
+/** One question to the tiers, and all who wait for its answer. */
+class ResultFlight extends Flight<Buffer | undefined> {
+  /** Which values count; undefined: all. */
+  readonly isUsable: IsUsable | undefined;
+
+  constructor(isUsable: IsUsable | undefined) {
+    super();
+    this.isUsable = isUsable;
   }
 }
 

@@ -164,6 +164,29 @@ describe('a server in front of another', () => {
     expect(await client.actionResults.get(incomplete)).toBeUndefined();
   });
 
+  it('looks further where one has what is no result, or one that is not complete', async () => {
+    const near = await server();
+    const middle = await server({ 'ac.completeness_check': false });
+    const far = await server();
+    const urls = [near, middle].map((one) => `http://${one.address('listen.http')}`);
+    const tiers = [
+      ...urls.map((url, i) => ({ type: 'http', name: `http${i}`, url, mode: 'read-through' })),
+      { type: 'grpc', target: far.address('listen.grpc') },
+    ];
+    const front = await server({ tiers });
+    const [output, gone] = [blob(100), blob(101)];
+    const key = actionKey('main', output.digest);
+    await fetch(`${urls[0]}/main/ac/${output.digest.hash}`, { method: 'PUT', body: 'garbage' });
+    await clientOf(middle).actionResults.set(key, resultWith(gone.digest));
+    await clientOf(far).blobs.write(output.digest, output.bytes);
+    const client = clientOf(front);
+    expect(await client.actionResults.get(key)).toBeUndefined();
+    await clientOf(far).actionResults.set(key, resultWith(output.digest));
+    expect(await client.actionResults.get(key)).toEqual(resultWith(output.digest));
+    for (const one of [near, middle]) await one.server.stop();
+    expect(await client.actionResults.get(key)).toEqual(resultWith(output.digest));
+  });
+
   it('brings results to the other with all that they name, also what was here before', async () => {
     const back = await server();
     const storage = await temporaryFolder();

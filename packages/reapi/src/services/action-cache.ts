@@ -3,6 +3,8 @@ import {
   actionKey,
   type BlobStore,
   type Digest,
+  digestFunctionOfKey,
+  type IsUsable,
   type MaybePromise,
   type OperationOptions,
   optionsInSpan,
@@ -61,6 +63,8 @@ export class ActionCache {
   readonly #maxTreeDirectories: number;
   readonly #logger: Logger;
   readonly #tracer: Tracer;
+  readonly #isUsable: IsUsable = (key, value, options) => this.#check(key, value, false, options);
+  readonly #isUsableOrOpaque: IsUsable = (key, value, options) => this.#check(key, value, true, options);
 
   constructor(options: ActionCacheOptions) {
     this.#results = options.results;
@@ -154,44 +158,48 @@ export class ActionCache {
     opaque: boolean,
     options: OperationOptions | undefined,
   ): MaybePromise<Buffer | undefined> {
-    const value = this.#results.get(actionKey(instance, action), options);
+    const key = actionKey(instance, action);
+    const value = this.#results.get(key, options);
     return isPending(value)
-      ? value.then((found) => this.#checked(found, action, opaque, options))
-      : this.#checked(value, action, opaque, options);
+      ? value.then((found) => this.#checked(key, found, opaque, options))
+      : this.#checked(key, value, opaque, options);
   }
 
   #checked(
+    key: string,
     value: Buffer | undefined,
-    action: Digest,
     opaque: boolean,
     options: OperationOptions | undefined,
   ): MaybePromise<Buffer | undefined> {
-    if (!value || (opaque && !this.#complete)) return value;
-    let named: ActionResultContents;
-    try {
-      named = scanActionResult(value, action.function);
-    } catch (error) {
-      if (opaque) return value;
-      this.#logger.debug('The value of action {Action} is no action result', action.hash, error);
-      return undefined;
-    }
-    if (!this.#complete) return value;
-    const present = this.#present(named, options);
-    if (isPending(present)) return present.then((complete) => this.#ifComplete(complete, value, action, options));
-    return this.#ifComplete(present, value, action, options);
+    if (!value) return value;
+    const isUsable = opaque ? this.#isUsableOrOpaque : this.#isUsable;
+    const usable = isUsable(key, value, options);
+    if (isPending(usable))
+      return usable.then((is) => (is ? value : this.#results.getElsewhere?.(key, isUsable, options)));
+    return usable ? value : this.#results.getElsewhere?.(key, isUsable, options);
   }
 
-  #ifComplete(
-    complete: boolean,
-    value: Buffer,
-    action: Digest,
-    options: OperationOptions | undefined,
-  ): Buffer | undefined {
+  /** Whether the value of an action can be handed out: where something is missing that it names, it can't. */
+  #check(key: string, value: Buffer, opaque: boolean, options: OperationOptions | undefined): MaybePromise<boolean> {
+    if (opaque && !this.#complete) return true;
+    let named: ActionResultContents;
+    try {
+      named = scanActionResult(value, digestFunctionOfKey(key));
+    } catch (error) {
+      if (!opaque) this.#logger.debug('The value of {Key} is no action result', key, error);
+      return opaque;
+    }
+    if (!this.#complete) return true;
+    const present = this.#present(named, options);
+    if (isPending(present)) return present.then((complete) => this.#noted(complete, key, options));
+    return this.#noted(present, key, options);
+  }
+
+  #noted(complete: boolean, key: string, options: OperationOptions | undefined): boolean {
     const span = options?.span;
     if (span?.recording) span.setAttribute('cache.complete', complete);
-    if (complete) return value;
-    this.#logger.debug('The result of action {Action} names what is not here, and counts as a miss', action.hash);
-    return undefined;
+    if (!complete) this.#logger.debug('The result of {Key} names what is not here, and counts as a miss', key);
+    return complete;
   }
 
   /** Whether all of them are here; answers at once when the store does and there are no directories. */
