@@ -3,7 +3,7 @@ import type { MemoryLayer } from '../layers/memory-layer.js';
 import type { Recorder } from './recorder.js';
 
 /** Of so many look-ups one is timed, where metrics are on. */
-const TIMED_EVERY = 64;
+const TIMED_EVERY = 256;
 
 /** Look-ups until the next that is looked at, where nobody wants to know. */
 const NEVER_TIMED = 2 ** 30;

@@ -61,6 +61,8 @@ export class Lookups<V> {
   readonly #options: LookupsOptions<V>;
   readonly #storeys: readonly Storey<V>[];
   readonly #clock: () => number;
+  /** By which a layer's answer is judged that has just come. */
+  readonly #judgedAt: () => number;
   readonly #flights = new Map<string, Flight<Found<V>>>();
   /** What is waited for, for when the chain is closed. */
   readonly #all = new Set<Pick<Flight<never>, 'stop' | 'fail'>>();
@@ -70,6 +72,8 @@ export class Lookups<V> {
     this.#options = options;
     this.#storeys = options.storeys;
     this.#clock = options.clock;
+    const { recorder } = options;
+    this.#judgedAt = recorder === undefined ? options.clock : () => recorder.judgedAt;
   }
 
   /** What the layers have, from layer `from` on. */
@@ -206,7 +210,7 @@ export class Lookups<V> {
   }
 
   #take(found: Found<V>, entry: Entry<V> | undefined, layer: number): boolean {
-    const isHit = found.take(entry, layer, this.#clock);
+    const isHit = found.take(entry, layer, this.#judgedAt);
     if (found.span !== undefined) {
       const name = (this.#storeys[layer] as Storey<V>).name;
       addEvent(found.span, 'cache.lookup', { 'cache.layer': name, 'cache.hit': isHit });

@@ -11,6 +11,8 @@ export class Recorder {
    * when the next began, too: a look costs as much as all else that is told of a get.
    */
   at = 0;
+  /** The chain's clock as a layer's last answer was judged by, so that nobody need look at it for the same answer again. */
+  judgedAt = 0;
 
   constructor(collector: MetricsCollector) {
     this.#collector = collector;

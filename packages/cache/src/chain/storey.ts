@@ -319,7 +319,8 @@ export class Storey<V> {
   #found(entry: Entry<V> | undefined, start: number): Entry<V> | undefined {
     if (this.#recorder !== undefined) {
       // A look at the clock shows beside a layer that answers at once.
-      const hit = entry !== undefined && (entry.expiresAt === undefined || isFresh(entry, this.#clock()));
+      if (entry?.expiresAt !== undefined) this.#recorder.judgedAt = this.#clock();
+      const hit = entry !== undefined && isFresh(entry, this.#recorder.judgedAt);
       this.#recorder.get(this.name, hit, this.#recorder.now() - start);
     }
     return entry;
