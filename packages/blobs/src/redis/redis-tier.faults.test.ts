@@ -288,7 +288,8 @@ describe.skipIf(missing)('a network', () => {
   });
 });
 
-describe.skipIf(missing)('a cluster', () => {
+/** A cluster for the tests of one chapter, and how it is found. */
+function ownCluster(): { readonly servers: RedisServer[]; readonly address: () => RedisAddress } {
   const servers: RedisServer[] = [];
   beforeAll(() => startCluster(servers, { config: ['cluster-require-full-coverage no'] }), START_MS);
   afterAll(() => Promise.all(servers.map((server) => server.stop())));
@@ -296,6 +297,11 @@ describe.skipIf(missing)('a cluster', () => {
     const [first = '', ...others] = servers.map(({ url }) => url);
     return { urls: [first, ...others], topology: 'cluster' };
   };
+  return { servers, address };
+}
+
+describe.skipIf(missing)('a cluster', () => {
+  const { servers, address } = ownCluster();
 
   it('answers for thousands of blobs on all its nodes, in their order', async () => {
     const { blobs } = await tierOn(address());
@@ -326,8 +332,12 @@ describe.skipIf(missing)('a cluster', () => {
     await expect.poll(missing, { timeout: BACK_MS }).toEqual([]);
     await change('');
   });
+});
 
-  it('that lost a node fails for what that node has, and for nothing else', async () => {
+describe.skipIf(missing)('a cluster that loses a node', () => {
+  const { servers, address } = ownCluster();
+
+  it('fails for what that node has, and for nothing else', async () => {
     const { blobs } = await tierOn(address(), { timeoutMs: 500 });
     const all = Array.from({ length: 100 }, (_, i) => blobOf(30, i));
     await Promise.all(all.map(({ digest, bytes }) => blobs.write(digest, bytes)));

@@ -188,6 +188,12 @@ describe('access, by port, method and identity', () => {
   });
 
   it('counts what it refuses', async () => {
+    const client = grpcClient(running.address('listen.grpc'), undefined, {
+      'grpc.default_authority': 'reader:r@cache.example:9092',
+    });
+    expect((await call(client, GRPC_CALLS.write)).code).toBe('PERMISSION_DENIED');
+    client.close();
+    expect((await fetch(`http://${running.address('listen.http')}/status`)).status).toBe(401);
     const metrics = (await refusals()).join('\n');
     expect(metrics).toMatch(/^granary_auth_refusals_total\{reason="unauthenticated"\} [1-9]/m);
     expect(metrics).toMatch(/^granary_auth_refusals_total\{reason="permission_denied"\} [1-9]/m);

@@ -1,5 +1,5 @@
 import { Client, credentials, Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FRAME_HEADER_BYTES, FramedMessages, sendAsItLies } from './framed-response.js';
 
 const asIs = (bytes: Buffer) => bytes;
@@ -14,8 +14,11 @@ const method = {
 } as const;
 
 describe('a response that is sent as it lies', () => {
-  const server = new Server();
+  let server: Server;
   let client: Client | undefined;
+  beforeEach(() => {
+    server = new Server();
+  });
   afterEach(() => {
     client?.close();
     server.forceShutdown();
@@ -58,8 +61,11 @@ describe('a response that is sent as it lies', () => {
 });
 
 describe('messages of a stream that are sent as they lie', () => {
-  const server = new Server();
+  let server: Server;
   let client: Client | undefined;
+  beforeEach(() => {
+    server = new Server();
+  });
   afterEach(() => {
     client?.close();
     server.forceShutdown();

@@ -90,6 +90,11 @@ describe('(5) resource names', () => {
   const size = data.length;
   const blake = digestOf(data, 'blake3');
 
+  beforeAll(async () => {
+    const resourceName = `uploads/u/blobs/${hash}/${size}`;
+    await loopback.client.clientStream(write, [{ resourceName, data, finishWrite: true }]);
+  });
+
   it.each([
     `uploads/u/blobs/${hash}/${size}`,
     `uploads/u/blobs/sha256/${hash}/${size}`,
