@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { nullLogger } from '@granary/telemetry';
@@ -300,6 +300,20 @@ describe('a folder', () => {
     await writeFile(index, good);
     await stores.open({ directory });
     await chmod(index, 0o644);
+  });
+});
+
+it('is refused clearly when its index was cut off', async () => {
+  const directory = await stores.folder();
+  const store = await stores.open({ directory });
+  for (const { digest, bytes } of Array.from({ length: 50 }, (_, i) => blobOf(5000, i)))
+    await store.write(digest, bytes);
+  await store.close();
+  const index = join(directory, 'index', 'data.mdb');
+  await truncate(index, (await stat(index)).size / 2);
+  await expect(stores.open({ directory })).rejects.toMatchObject({
+    code: 'STORE_FAILED',
+    message: expect.stringContaining('is damaged'),
   });
 });
 

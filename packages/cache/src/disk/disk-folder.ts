@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { open, type RootDatabase } from 'lmdb';
 import { CacheClosedError, LayerUnavailableError } from '../errors.js';
-import { checkMagic } from '../lmdb/check-magic.js';
+import { checkDatabaseFile } from '../lmdb/check-database-file.js';
 import { createDatabase, DATABASE_FILE } from '../lmdb/create-database.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import { DiskLayer, type DiskLayerOptions } from './disk-layer.js';
@@ -87,7 +87,7 @@ export class DiskFolder {
     try {
       mkdirSync(directory, { recursive: true });
       lock = await FolderLock.acquire(directory);
-      checkMagic(join(directory, DATABASE_FILE));
+      checkDatabaseFile(join(directory, DATABASE_FILE));
       await createDatabase(directory);
       const root = open<Buffer, Buffer>({ path: directory, noSubdir: false, maxDbs: maxNamespaces, ...BINARY });
       return new DiskFolder(root, lock, { directory, maxNamespaces, maxPendingBytes, gatherMs, closeWithLayers });

@@ -1,4 +1,4 @@
 export { FolderLock } from '../disk/folder-lock.js';
-export { checkMagic } from './check-magic.js';
+export { checkDatabaseFile } from './check-database-file.js';
 export { createDatabase, DATABASE_FILE } from './create-database.js';
 export { GroupCommit } from './group-commit.js';

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { storeFailure } from '@granary/blobs';
-import { checkMagic, createDatabase, DATABASE_FILE, FolderLock, GroupCommit } from '@granary/cache/lmdb';
+import { checkDatabaseFile, createDatabase, DATABASE_FILE, FolderLock, GroupCommit } from '@granary/cache/lmdb';
 import { NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import { open, type RootDatabase } from 'lmdb';
 import type { PackageRecord } from '../feed/package-record.js';
@@ -50,7 +50,7 @@ export class HostedIndex {
     mkdirSync(directory, { recursive: true });
     const lock = await FolderLock.acquire(directory);
     try {
-      checkMagic(join(directory, DATABASE_FILE));
+      checkDatabaseFile(join(directory, DATABASE_FILE));
       await createDatabase(directory);
       const index = new HostedIndex(open<Buffer, Buffer>({ path: directory, noSubdir: false, ...OPTIONS }), lock);
       await index.#checkFormat(directory);

@@ -1,11 +1,10 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { GroupCommit } from '@granary/cache/lmdb';
+import { checkDatabaseFile, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
-import { isNotFound, storeFailure } from '../failure.js';
+import { storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
 import { type EntryKey, keyBytes, parseKey, parsePieceKey, pieceKey, ReusedKeys } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
@@ -31,9 +30,6 @@ const PIECE_BYTES = 4072;
 const SHORT_BYTES = 64;
 /** Pieces that a value is given room for when it turns out longer than expected. */
 const PIECES_MORE = 256;
-/** What LMDB's file begins with, after a page's header. */
-const MAGIC = Buffer.from('dec0efbe', 'hex');
-const MAGIC_WITHIN = 64;
 const CLOSE_WAIT_MS = 500;
 // With syncs that overlap a commit may resolve before LMDB's thread has let go of the database: see GroupCommit.
 const OPTIONS = { maxDbs: 4, eventTurnBatching: false, overlappingSync: false } as const;
@@ -70,8 +66,8 @@ export class IndexDatabase {
 
   /** @throws StoreError when the folder can't be used or what lies in it is no database */
   static open(directory: string, durability: Durability): IndexDatabase {
-    checkMagic(join(directory, 'data.mdb'));
     try {
+      checkDatabaseFile(join(directory, DATABASE_FILE));
       const noSync = durability === 'none';
       const root = open<Buffer, Buffer>({ path: directory, ...BINARY, noSync, ...OPTIONS });
       return new IndexDatabase(directory, root);
@@ -258,29 +254,6 @@ function pieceCount(size: number): number {
 export function parsePiece(piece: Buffer): { readonly key: Buffer; readonly isPartOf: (size: number) => boolean } {
   const { entry, number } = parsePieceKey(piece);
   return { key: entry, isPartOf: (size) => number < pieceCount(size) };
-}
-
-/**
- * LMDB takes the process down when it opens a file that is no database of its own.
- *
- * @throws StoreError when this is such a file
- */
-export function checkMagic(path: string): void {
-  const start = Buffer.alloc(MAGIC_WITHIN);
-  let length: number;
-  try {
-    const file = openSync(path, 'r');
-    try {
-      length = readSync(file, start);
-    } finally {
-      closeSync(file);
-    }
-  } catch (error) {
-    if (isNotFound(error)) return;
-    throw storeFailure(error, `cannot read ${path}`);
-  }
-  if (length === 0 || start.includes(MAGIC)) return;
-  throw new StoreError('STORE_FAILED', `${path} is damaged: remove the folder it is in to start with an empty store`);
 }
 
 /** Brings a file's content to the disk, whoever wrote it. */

@@ -1,11 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createDatabase, type FolderLock, GroupCommit } from '@granary/cache/lmdb';
+import { checkDatabaseFile, createDatabase, DATABASE_FILE, type FolderLock, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { orFail, storeFailure } from '../../disk/failure.js';
 import { lockStore } from '../../disk/files/store-lock.js';
-import { checkMagic } from '../../disk/index/index-database.js';
 import { StoreClosedError } from '../../errors.js';
 import { QueuedWrite } from './queued-write.js';
 
@@ -39,7 +38,7 @@ export class WriteJournal {
     await orFail(mkdir(directory, { recursive: true }), `cannot use ${directory}`);
     const lock = await lockStore(directory);
     try {
-      checkMagic(join(directory, 'data.mdb'));
+      checkDatabaseFile(join(directory, DATABASE_FILE));
       await createDatabase(directory);
       const root = open<Buffer, Buffer>({
         path: directory,
