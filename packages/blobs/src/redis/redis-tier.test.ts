@@ -115,6 +115,24 @@ describe('what lies in Redis', () => {
     }
   });
 
+  it('is removed when it was delivered damaged and is so, unless nothing may be written', async () => {
+    const redis = new FakeRedis();
+    const { digest, bytes } = blobOf(300);
+    const name = `granary:cas/sha256/${digest.hash}`;
+    await redis.set(name, Buffer.alloc(300));
+    const reader = await tierOn(redis, { mode: 'read-only' });
+    reader.tier.onDamaged(digest);
+    await reader.tier.close();
+    const { tier, blobs } = await tierOn(redis);
+    expect(await blobs.findMissing([digest])).toEqual([]);
+    tier.onDamaged(digest);
+    await vi.waitFor(async () => expect(await blobs.findMissing([digest])).toEqual([digest]));
+    await blobs.write(digest, bytes);
+    tier.onDamaged(digest);
+    await tier.close();
+    expect((await redis.getBuffer(name))?.equals(bytes)).toBe(true);
+  });
+
   it('is never read beyond the limit, whatever it is', async () => {
     const redis = new FakeRedis();
     const { blobs, results } = await tierOn(redis, { maxBlobBytes: 400, maxActionResultBytes: 400 });

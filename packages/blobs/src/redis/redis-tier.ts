@@ -1,5 +1,8 @@
 import type { RedisClient } from '@granary/cache/redis';
 import { InvalidOptionError, type Timers, wholeNumber } from '@granary/resilience';
+import { type Logger, nullLogger } from '@granary/telemetry';
+import type { Digest } from '../digest.js';
+import { DamagedBlobs } from '../remote/damaged-blobs.js';
 import type { Tier, TierMode } from '../tiered/tier.js';
 import { CommandBatches } from './command-batches.js';
 import type { Lifetime } from './lifetime.js';
@@ -43,6 +46,8 @@ export interface RedisTierOptions {
   readonly maxPendingBytes?: number | undefined;
   /** What the time is measured with. Default: timers that all timeouts share, never early and at most 10 ms late. */
   readonly timers?: Timers | undefined;
+  /** Told when a blob was removed because it is damaged. Default: nobody. */
+  readonly logger?: Logger | undefined;
 }
 
 /**
@@ -59,6 +64,7 @@ export class RedisTier implements Tier, AsyncDisposable {
   readonly sizes: RedisBlobStore | undefined;
   readonly actionResults: RedisActionResultStore;
   readonly #batches: CommandBatches;
+  readonly #damaged: DamagedBlobs | undefined;
   readonly #probe: string;
   readonly #password: PasswordFile | undefined;
 
@@ -74,6 +80,7 @@ export class RedisTier implements Tier, AsyncDisposable {
     this.blobs =
       this.maxBlobBytes === 0 ? undefined : new RedisBlobStore({ ...parts, maxBlobBytes: this.maxBlobBytes });
     this.sizes = this.blobs;
+    this.#damaged = this.blobs && new DamagedBlobs(this.blobs, options.logger ?? nullLogger);
     const maxBytes = bounded('maxActionResultBytes', options.maxActionResultBytes ?? 4 * MIB, 1, MOST_BLOB_BYTES);
     this.actionResults = new RedisActionResultStore({ ...parts, maxBytes });
     this.#batches = batches;
@@ -91,8 +98,14 @@ export class RedisTier implements Tier, AsyncDisposable {
     await this.#batches.send([['exists', this.#probe]], this.#probe.length, signal);
   }
 
+  /** Removes the blob from Redis if it is damaged there, unless nothing may be written. */
+  onDamaged(digest: Digest): void {
+    if (this.mode !== 'read-only') this.#damaged?.report(digest);
+  }
+
   /** Waits for what is under way, `timeoutMs` at most, and ends the connection unless it is the caller's. */
   async close(): Promise<void> {
+    await this.#damaged?.close();
     await this.blobs?.close();
     await this.actionResults.close();
     this.#password?.close();

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { actionKey } from '../blob-store.js';
 import { Digest } from '../digest.js';
 import { blobOf, inChunks } from '../testing/content.js';
@@ -168,6 +168,17 @@ describe('a blob in a bucket', () => {
     const other = blobOf(5);
     await blobs.write(other.digest, other.bytes);
     expect(await blobs.get(other.digest)).toEqual(other.bytes);
+  });
+
+  it('is removed when it was delivered damaged and is so', async () => {
+    const { tier, blobs, prefix } = open();
+    await blobs.write(digest, bytes);
+    const [name = ''] = await keysUnder(prefix);
+    await bucket.put(name, Buffer.alloc(1000));
+    tier.onDamaged(digest);
+    await vi.waitFor(async () => expect(await blobs.findMissing([digest])).toEqual([digest]));
+    await blobs.write(digest, bytes);
+    expect((await blobs.get(digest))?.equals(bytes)).toBe(true);
   });
 
   it('that somebody else writes at the same moment may be tried again, if it is not there by then', async () => {

@@ -1,4 +1,6 @@
 import type { ActionResultStore, BlobStore, SizeLookup } from '../blob-store.js';
+import type { Digest } from '../digest.js';
+import { DamagedBlobs } from '../remote/damaged-blobs.js';
 import type { Tier, TierMode } from '../tiered/tier.js';
 import { Bucket } from './bucket.js';
 import { type ResolvedS3Options, resolveS3Options, type S3TierOptions } from './options.js';
@@ -20,6 +22,7 @@ export class S3Tier implements Tier, AsyncDisposable {
   readonly sizes: SizeLookup;
   readonly actionResults: ActionResultStore;
   readonly #bucket: Bucket;
+  readonly #damaged: DamagedBlobs;
 
   /** @throws RangeError that names the option which is wrong, and never quotes credentials */
   constructor(options: S3TierOptions, resolved: ResolvedS3Options = resolveS3Options(options)) {
@@ -30,6 +33,7 @@ export class S3Tier implements Tier, AsyncDisposable {
     const blobs = new S3BlobStore(this.#bucket, resolved);
     this.blobs = blobs;
     this.sizes = blobs;
+    this.#damaged = new DamagedBlobs(blobs, resolved.logger);
     this.actionResults = new S3ActionResultStore(this.#bucket, resolved);
   }
 
@@ -39,8 +43,14 @@ export class S3Tier implements Tier, AsyncDisposable {
     await this.#bucket.check(AbortSignal.any([signal, late]));
   }
 
+  /** Removes the blob from the bucket if it is damaged there, unless nothing may be written. */
+  onDamaged(digest: Digest): void {
+    if (this.mode !== 'read-only') this.#damaged.report(digest);
+  }
+
   /** Ends what is under way, which fails with `STORE_CLOSED`, throws parts away and closes the connections. */
   async close(): Promise<void> {
+    await this.#damaged.close();
     await this.blobs.close();
     await this.actionResults.close();
     this.#bucket.close();

@@ -38,7 +38,7 @@ function open(config: TierConfig, place: string, logger: Logger): Promise<Tier> 
     case 's3':
       return openS3(config, place, logger);
     case 'redis':
-      return openRedis(config, place);
+      return openRedis(config, place, logger);
   }
 }
 
@@ -102,7 +102,7 @@ async function openS3(config: S3TierConfig, place: string, logger: Logger): Prom
   });
 }
 
-async function openRedis(config: RedisTierConfig, place: string): Promise<Tier> {
+async function openRedis(config: RedisTierConfig, place: string, logger: Logger): Promise<Tier> {
   const { openRedisTier } = await import('@granary/blobs/redis');
   const [first = '', ...others] = config.urls;
   const sentinelPassword = await read(`${place}.sentinel_password_file`, config.sentinel_password_file);
@@ -121,6 +121,7 @@ async function openRedis(config: RedisTierConfig, place: string): Promise<Tier> 
     maxBlobBytes: config.max_blob_size,
     ttlMs: config.ttl || undefined,
     timeoutMs: config.attempt_timeout || undefined,
+    logger,
   });
 }
 

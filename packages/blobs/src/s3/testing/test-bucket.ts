@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { buildApp } from 'fauxqs';
 import { type ResolvedS3Options, resolveS3Options, type S3TierOptions } from '../options.js';
 import { S3Tier } from '../s3-tier.js';
@@ -79,6 +79,10 @@ export class TestBucket implements AsyncDisposable {
   async keys(): Promise<string[]> {
     const { Contents = [] } = await this.#client.send(new ListObjectsV2Command({ Bucket: BUCKET }));
     return Contents.map(({ Key = '' }) => Key);
+  }
+
+  async put(key: string, bytes: Buffer): Promise<void> {
+    await this.#client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: bytes }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
