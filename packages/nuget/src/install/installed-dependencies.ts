@@ -3,6 +3,8 @@ import { isNuGetError } from '../errors.js';
 import { parseNuspec } from '../packages/nuspec.js';
 import type { DependencyProvider } from '../resolver/dependency-provider.js';
 import { selectDependencies } from '../resolver/select-dependencies.js';
+import { assetFit } from './asset-fit.js';
+import { inspect } from './inspect.js';
 import { readMarker } from './marker.js';
 import { PackagesFolder } from './packages-folder.js';
 
@@ -20,8 +22,13 @@ export function installedDependencies(folder: string, provider: DependencyProvid
       try {
         if ((await readMarker(paths.marker)) !== undefined) {
           const { id, version, dependencyGroups } = parseNuspec(await readFile(paths.nuspec));
-          if (version.equals(identity.version))
-            return selectDependencies(id, dependencyGroups, framework, options.fallbacks);
+          if (version.equals(identity.version)) {
+            const selected = selectDependencies(id, dependencyGroups, framework, options.fallbacks);
+            if (selected.fit === 'compatible') return selected;
+            const state = await inspect(paths);
+            if (state.kind === 'whole')
+              return { ...selected, fit: assetFit(state.files, framework, options.fallbacks) };
+          }
         }
       } catch (error) {
         // What is damaged is installed anew.

@@ -1,10 +1,13 @@
 import { isNuGetError } from '../errors.js';
 import type { NuGetFramework } from '../frameworks/nuget-framework.js';
+import { assetFit } from '../install/asset-fit.js';
 import type { PackageIdentity } from '../package-identity.js';
-import { type Nuspec, parseNuspec } from '../packages/nuspec.js';
+import { NupkgReader } from '../packages/nupkg-reader.js';
+import { parseNuspec } from '../packages/nuspec.js';
 import type { CallOptions } from '../protocol/feed.js';
 import type { DependencyGroup } from '../protocol/model.js';
 import type { NuGetClient, SourceMapping } from '../source/nuget-client.js';
+import type { PackageDownload } from '../source/packages/package-download.js';
 import type { SourceCacheContext } from '../source/source-cache-context.js';
 import type { NuGetVersion } from '../versions/nuget-version.js';
 import type { DependencyCallOptions, DependencyProvider, SelectedDependencies } from './dependency-provider.js';
@@ -16,7 +19,8 @@ export interface ClientDependenciesOptions {
   /** That of the client, so that the resolver can tell what it leaves without a source. Default: there is none. */
   readonly mapping?: SourceMapping | undefined;
   /**
-   * Where dependencies are read. `metadata`: what is small, and nothing is downloaded that isn't needed. `package`: in
+   * Where dependencies are read. `metadata`: what is small, and packages only where no group is for the target framework,
+   * to see whether their assemblies are. `package`: in
    * the packages themselves, which then are in the cache, together with those that lose against others; for whoever
    * installs them that saves a request for each package, and where one source has them, a list of versions for each
    * whose lowest version is there. Default `metadata`.
@@ -62,21 +66,30 @@ class ClientDependencies implements DependencyProvider {
     const call = { signal, cacheContext: this.#options.cacheContext };
     let found: { readonly id: string; readonly dependencyGroups: readonly DependencyGroup[] } | undefined;
     if (this.#options.read === 'package') {
-      found = await this.#readPackage(id, version, call);
+      found = await this.#readPackage(id, version, call, (download) => download.nuspec());
     } else if (await this.#metadataIsAtHand(signal)) {
       found = await this.#client.getMetadata(id, version, call);
     } else {
       const nuspec = await this.#client.getNuspec(id, version, call);
       found = nuspec && parseNuspec(nuspec);
     }
-    return found && selectDependencies(found.id, found.dependencyGroups, framework, fallbacks);
+    if (found === undefined) return undefined;
+    const selected = selectDependencies(found.id, found.dependencyGroups, framework, fallbacks);
+    if (selected.fit === 'compatible') return selected;
+    const files = await this.#readPackage(id, version, call, filesOf);
+    return files === undefined ? selected : { ...selected, fit: assetFit(files, framework, fallbacks) };
   }
 
-  async #readPackage(id: string, version: NuGetVersion, call: CallOptions): Promise<Nuspec | undefined> {
+  async #readPackage<T>(
+    id: string,
+    version: NuGetVersion,
+    call: CallOptions,
+    read: (download: PackageDownload) => Promise<T>,
+  ): Promise<T | undefined> {
     try {
       const download = await this.#client.downloadPackage(id, version, call);
       try {
-        return await download.nuspec();
+        return await read(download);
       } finally {
         download.destroy();
       }
@@ -97,4 +110,9 @@ class ClientDependencies implements DependencyProvider {
     ).then((all) => all.some((each) => each.status === 'fulfilled' && each.value.protocol === 'v2'));
     return this.#hasMetadataAtHand;
   }
+}
+
+async function filesOf(download: PackageDownload): Promise<readonly string[]> {
+  await using reader = await NupkgReader.open(download.bytes);
+  return reader.files().map(({ path }) => path);
 }

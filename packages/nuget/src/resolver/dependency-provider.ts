@@ -3,11 +3,11 @@ import type { PackageIdentity } from '../package-identity.js';
 import type { PackageDependency } from '../protocol/model.js';
 import type { NuGetVersion } from '../versions/nuget-version.js';
 
-/** How well a package's dependency groups fit the target framework. */
+/** How well a package fits the target framework, by its dependency groups, and by its assemblies where none of those fits. */
 export type GroupFit =
-  | 'compatible' // a group fits, or the package has none, so that nothing speaks against it
-  | 'fallback' // only a framework that is taken for want of a better one has a group
-  | 'incompatible'; // it has groups, and none is for this framework
+  | 'compatible' // it has something for it, or nothing that speaks against it
+  | 'fallback' // it has something only for a framework that is taken for want of a better one
+  | 'incompatible'; // all that it has is for other frameworks
 
 /** What a version of a package needs when it is used for a framework. */
 export interface SelectedDependencies {

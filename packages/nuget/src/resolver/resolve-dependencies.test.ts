@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NuGetFramework } from '../frameworks/nuget-framework.js';
+import { clientPackages } from '../install/client-packages.js';
+import { installedDependencies } from '../install/installed-dependencies.js';
+import { PackageInstaller } from '../install/package-installer.js';
 import { NuGetClient } from '../source/nuget-client.js';
 import { PackageSourceMapping } from '../source/package-source-mapping.js';
 import { type PackageInit, startFeedServer } from '../testing/index.js';
@@ -525,6 +528,34 @@ describe('a graph from sources', () => {
       },
     });
     expect(codes(gone)).toContain('NU1301 Base');
+  });
+
+  it.each(['metadata', 'package'] as const)('goes by assemblies where no group fits, read in %s', async (read) => {
+    const groups = (...names: string[]) => names.map((targetFramework) => ({ targetFramework, dependencies: [] }));
+    const odd: PackageInit[] = [
+      { id: 'Lib', version: '1.0.0', dependencyGroups: groups('net40'), files: { 'lib/netstandard2.0/Lib.dll': 'x' } },
+      { id: 'Meta', version: '1.0.0', dependencyGroups: groups('uap10.0'), files: { 'readme.md': 'x' } },
+      { id: 'Phone', version: '1.0.0', dependencyGroups: groups('wp8'), files: { 'lib/wp8/Phone.dll': 'x' } },
+      { id: 'Old', version: '1.0.0', dependencyGroups: groups('net45'), files: { 'lib/net45/Old.dll': 'x' } },
+      { id: 'New', version: '1.0.0', dependencyGroups: groups('net45'), files: { 'lib/net6.0/New.dll': 'x' } },
+    ];
+    const feed = own(await startFeedServer({ packages: odd }));
+    const client = own(new NuGetClient({ sources: [{ name: 'feed', sourceUrl: feed.v3Url }] }));
+    const wanted = ['Lib 1.0', 'Meta 1.0', 'Phone 1.0', 'Old 1.0', 'New 1.0'];
+    const provider = clientDependencies(client, { read });
+    const graph = await resolve({}, wanted, { provider, fallbacks: sdkFallbacks(framework) });
+    expect(codes(graph)).toEqual(['NU1202 Phone', 'NU1701 Old']);
+
+    const folder = await mkdtemp(join(tmpdir(), 'granary-resolve-'));
+    own({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) });
+    await new PackageInstaller({ folder, packages: clientPackages(client) }).install(graph.packages);
+    feed.requests.clear();
+    const again = await resolve({}, wanted, {
+      provider: installedDependencies(folder, provider),
+      fallbacks: sdkFallbacks(framework),
+    });
+    expect(codes(again)).toEqual(['NU1202 Phone', 'NU1701 Old']);
+    expect(feed.requests.targets(/\.nupkg$/)).toEqual([]);
   });
 
   it('is that of their packages where several may have them', async () => {
