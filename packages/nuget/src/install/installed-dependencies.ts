@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isNuGetError } from '../errors.js';
+import type { PackageIdentity } from '../package-identity.js';
 import { parseNuspec } from '../packages/nuspec.js';
 import type { DependencyProvider } from '../resolver/dependency-provider.js';
 import { selectDependencies } from '../resolver/select-dependencies.js';
@@ -8,19 +9,24 @@ import { inspect } from './inspect.js';
 import { readMarker } from './marker.js';
 import { PackagesFolder } from './packages-folder.js';
 
-/** Reads what installed packages need in their nuspecs, and asks a provider about all others, and for versions. */
+/**
+ * Reads what installed packages need in their nuspecs, and asks a provider about all others, and for versions where the
+ * lowest one isn't installed: as for restores, what is there needs no source.
+ */
 export function installedDependencies(folder: string, provider: DependencyProvider): DependencyProvider {
   const packages = new PackagesFolder(folder);
   const sources = provider.sources?.bind(provider);
-  const triesLowest = provider.triesLowest?.bind(provider);
+  const isInstalled = async (identity: PackageIdentity) =>
+    (await readMarker(packages.locate(identity).marker)) !== undefined;
   return {
     listVersions: (id, options) => provider.listVersions(id, options),
     ...(sources === undefined ? {} : { sources }),
-    ...(triesLowest === undefined ? {} : { triesLowest }),
+    triesLowest: async (id, version) =>
+      (await isInstalled({ id, version })) || ((await provider.triesLowest?.(id, version)) ?? false),
     dependencies: async (identity, framework, options) => {
       const paths = packages.locate(identity);
       try {
-        if ((await readMarker(paths.marker)) !== undefined) {
+        if (await isInstalled(identity)) {
           const { id, version, dependencyGroups } = parseNuspec(await readFile(paths.nuspec));
           if (version.equals(identity.version)) {
             const selected = selectDependencies(id, dependencyGroups, framework, options.fallbacks);

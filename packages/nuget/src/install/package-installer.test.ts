@@ -6,8 +6,10 @@ import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NuGetFramework } from '../frameworks/nuget-framework.js';
 import type { PackageIdentity } from '../package-identity.js';
+import { resolveDependencies } from '../resolver/resolve-dependencies.js';
 import { buildPackage, type PackageInit } from '../testing/index.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
+import { VersionRange } from '../versions/version-range.js';
 import { assetFit } from './asset-fit.js';
 import { installedDependencies } from './installed-dependencies.js';
 import { type InstallEvent, PackageInstaller, type PackageInstallerOptions } from './package-installer.js';
@@ -291,7 +293,22 @@ describe('what installed packages need', () => {
     await ask(identity('Nobody', '1.0.0'));
     expect(asked).toEqual(['A', 'Nobody']);
     expect(provider().sources?.('A')).toEqual(['feed']);
-    expect(['A', 'B'].map((id) => provider().triesLowest?.(id))).toEqual([true, false]);
+    const version = NuGetVersion.parse('1.0.0');
+    const tried = ['A', 'B'].map((id) => provider().triesLowest?.(id, version));
+    expect(await Promise.all(tried)).toEqual([true, false]);
+  });
+
+  it('needs no source where all that is wanted is there', async () => {
+    const wanted = packages.add({ id: 'A', version: '1.0.0', dependencies: [{ id: 'B', version: '2.0' }] });
+    await installer().install([wanted, packages.add({ id: 'B', version: '2.0.0' })]);
+    const down = async () => Promise.reject(new Error('feeds are down'));
+    const graph = await resolveDependencies({
+      provider: installedDependencies(folder, { listVersions: down, dependencies: down }),
+      dependencies: [{ id: 'A', range: VersionRange.parse('1.0') }],
+      framework,
+    });
+    expect(graph.packages.map(({ id }) => id)).toEqual(['A', 'B']);
+    expect(graph.diagnostics).toEqual([]);
   });
 });
 

@@ -57,8 +57,9 @@ export class Catalog {
     const { provider } = this.#options;
     const sources = provider.sources?.(id);
     if (sources?.length === 0) return { kind: 'missing', versions: [], sources };
-    const lowest = provider.triesLowest?.(id) ? lowestOf(range) : undefined;
-    const found = lowest && (await this.#load(id, lowest));
+    const lowest = lowestOf(range);
+    const isTried = lowest !== undefined && (await provider.triesLowest?.(id, lowest));
+    const found = isTried ? await this.#load(id, lowest) : undefined;
     if (found !== undefined) return { kind: 'package', pkg: found };
     const versions = await this.#listVersions(id);
     const version = range.findBestMatch(versions);

@@ -40,5 +40,5 @@ export interface DependencyProvider {
    * Whether the lowest version of a range is asked for straight away, and versions are listed only where it isn't there:
    * for whom to look for a version costs no more than that. Default: they are listed first.
    */
-  triesLowest?(id: string): boolean;
+  triesLowest?(id: string, lowest: NuGetVersion): boolean | Promise<boolean>;
 }
