@@ -61,6 +61,14 @@ const down = (server: FeedServer) => server.fault(/./, { kind: 'status', status:
 const hanging = (server: FeedServer) => server.fault(/./, { kind: 'hang' });
 
 describe('a client of several sources', () => {
+  it('refuses what is no id before it asks any of them', async () => {
+    const nuget = client();
+    for (const ask of [nuget.listVersions('../x'), nuget.listMetadata('../x'), nuget.downloadPackage('../x', '1.0')]) {
+      await expect(ask).rejects.toMatchObject({ code: 'INVALID_PACKAGE_ID', message: '"../x" is no package id' });
+    }
+    expect([...one.requests.all(), ...two.requests.all()]).toEqual([]);
+  });
+
   it('merges what they have', async () => {
     const nuget = client();
     expect((await nuget.listVersions('common')).map(String)).toEqual(['1.0.0', '2.0.0']);

@@ -253,7 +253,8 @@ export class NuGetClient implements AsyncDisposable {
   }
 
   #sourcesFor(id: string): readonly SourceRepository[] {
-    const names = this.#mapping?.sourcesFor(checkPackageId(id))?.map((name) => name.toLowerCase());
+    checkPackageId(id);
+    const names = this.#mapping?.sourcesFor(id)?.map((name) => name.toLowerCase());
     if (names === undefined) return this.sources;
     return this.sources.filter(({ name }) => names.includes(name.toLowerCase()));
   }

@@ -1,4 +1,4 @@
-import { NuGetVersion, PackageNotFoundError, VersionRange } from '@granary/nuget';
+import { checkPackageId, NuGetVersion, PackageNotFoundError, VersionRange } from '@granary/nuget';
 import { UsageError } from './run-command.js';
 import type { Session } from './session.js';
 
@@ -10,10 +10,10 @@ export interface PackageSpec {
 
 export function parseSpec(text: string): PackageSpec {
   const at = text.indexOf('@');
-  if (at < 0) return { id: text, version: undefined };
+  if (at < 0) return { id: checkPackageId(text), version: undefined };
   const version = text.slice(at + 1);
   if (version === '') throw new UsageError(`found "${text}"; allowed: ID or ID@VERSION`);
-  return { id: text.slice(0, at), version };
+  return { id: checkPackageId(text.slice(0, at)), version };
 }
 
 /**

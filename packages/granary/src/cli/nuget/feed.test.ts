@@ -120,7 +120,7 @@ describe('granary nuget versions', () => {
       out: '',
       err: 'granary: Missing is not in feed; granary nuget sources shows which sources are asked, granary nuget search finds ids\n',
     });
-    expect((await nuget(['versions', '../x'])).exitCode).toBe(2);
+    expect(await nuget(['versions', '../x'])).toMatchObject({ exitCode: 2, err: 'granary: "../x" is no package id\n' });
   });
 });
 
@@ -233,6 +233,8 @@ describe('granary nuget download', () => {
   it.each([
     [['my.json', '--concurrency', '0'], '--concurrency: found "0"; allowed: a whole number from 1 to 64'],
     [['my.json@'], 'found "my.json@"; allowed: ID or ID@VERSION'],
+    [['@1.0'], '"" is no package id'],
+    [['my.json', '../x@1.0'], '"../x" is no package id'],
     [[], "error: missing required argument 'id[@version]'"],
   ])('wants to be called rightly: %j', async (words, message) => {
     const { exitCode, err } = await into(...words);
