@@ -20,7 +20,7 @@ import {
 
 /** Where an `HttpCache` lies, and how much may be in it. */
 export interface HttpCacheOptions {
-  /** Made when something is written. That of NuGet.Client (`defaultHttpCacheFolder()`) or any other. */
+  /** Made when something is written. That of NuGet.Client (`nugetLocations().httpCache`) or any other. */
   readonly folder: string;
   /** Most bytes, those that other programs wrote included; what wasn't used for longest goes first. Default 4 GiB. */
   readonly maxBytes?: number | undefined;

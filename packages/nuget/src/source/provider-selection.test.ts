@@ -117,3 +117,30 @@ describe('the protocol of a source', () => {
     expect((await selection.provider()).protocol).toBe('v3');
   });
 });
+
+describe('the protocol in which a source takes packages', () => {
+  const publisherOf = async (feed: FakeFeed) => (await new ProviderSelection(feed).publisher()).protocol;
+
+  it('is that of the source', async () => {
+    expect(await publisherOf(fakeFeed({ [V3]: INDEX }, { url: V3 }))).toBe('v3');
+    expect(await publisherOf(fakeFeed({ [V2]: INDEX }, { url: V2 }))).toBe('v3');
+    expect(await publisherOf(fakeFeed({ [`${V2}/$metadata`]: EDMX }, { url: V2 }))).toBe('v2');
+  });
+
+  it.each([404, 401, 403])('is 2 at a URL that gives none (%i), and that is remembered', async (status) => {
+    const url = `${V2}/package`;
+    const feed = fakeFeed({ [`${url}/$metadata`]: status, [url]: status }, { url });
+    const selection = new ProviderSelection(feed);
+    expect((await selection.publisher()).protocol).toBe('v2');
+    const { length } = feed.urls;
+    expect((await selection.publisher()).protocol).toBe('v2');
+    expect(feed.urls).toHaveLength(length);
+    await expect(selection.provider()).rejects.toThrow();
+  });
+
+  it('is not known where the URL is a service index, or where the source fails', async () => {
+    await expect(publisherOf(fakeFeed({ [V3]: 404 }, { url: V3 }))).rejects.toMatchObject({ code: 'PROTOCOL' });
+    const failing = fakeFeed({ [`${V2}/$metadata`]: 503, [V2]: 503 }, { url: V2 });
+    await expect(publisherOf(failing)).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+  });
+});

@@ -27,6 +27,7 @@ export class ProviderSelection {
   readonly #v3: V3Provider;
   readonly #logger: Logger;
   #provider: Provider | undefined;
+  #publisher: Provider | undefined;
   #selecting: Flight<Provider> | undefined;
 
   constructor(feed: Feed, { protocol, logger = nullLogger }: ProviderSelectionOptions = {}) {
@@ -52,6 +53,28 @@ export class ProviderSelection {
     return this.#selecting.join(options.signal);
   }
 
+  /**
+   * The provider that packages are pushed with. As for NuGet.Client that needs no feed behind the URL: `…/api/v2/package`
+   * is one for pushes alone, and others give nothing to those who may only push.
+   *
+   * @throws {@link SourceError} as {@link provider} does, but for what is no service index, and answers and refuses
+   */
+  async publisher(options: CallOptions = {}): Promise<Provider> {
+    const known = this.#provider ?? this.#publisher;
+    if (known !== undefined) return known;
+    try {
+      return await this.provider(options);
+    } catch (error) {
+      if (this.#looksLikeV3 || !isRefusal(error)) throw error;
+      this.#publisher = this.#v2;
+      return this.#v2;
+    }
+  }
+
+  get #looksLikeV3(): boolean {
+    return /\.json$/i.test(new URL(this.#feed.url).pathname);
+  }
+
   async #run(flight: Flight<Provider>, options: CallOptions): Promise<void> {
     try {
       const provider = await this.#select({ ...options, signal: flight.signal });
@@ -66,8 +89,7 @@ export class ProviderSelection {
   }
 
   async #select(options: CallOptions): Promise<Provider> {
-    const looksLikeV3 = /\.json$/i.test(new URL(this.#feed.url).pathname);
-    const provider = looksLikeV3
+    const provider = this.#looksLikeV3
       ? ((await this.#speaksV3(options)) ?? (await this.#speaksV2(options)))
       : ((await this.#speaksV2(options)) ?? (await this.#speaksV3(options)) ?? (await this.#isV2Service(options)));
     if (provider !== undefined) return provider;
@@ -126,5 +148,12 @@ async function unlessOther(ask: () => Promise<Provider | undefined>): Promise<Pr
 function isFailure(error: unknown): boolean {
   return (
     isNuGetError(error) && error instanceof SourceError && error.statusCode !== undefined && error.statusCode >= 500
+  );
+}
+
+/** Whether a source answers, and gives nothing to this caller. */
+function isRefusal(error: unknown): boolean {
+  return (
+    isNuGetError(error) && (error.code === 'PROTOCOL' || error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN')
   );
 }

@@ -151,6 +151,19 @@ describe.each(['v3', 'v2'] as const)('a source of protocol %s', (protocol) => {
   });
 });
 
+it.each(['/api/v2/package', '/api/v2/package/'])(
+  'a source may be nothing but where packages are pushed to: %s',
+  async (path) => {
+    const source = repository({ sourceUrl: server.url + path });
+    const file = join(local.folder, 'other.nupkg');
+    writeFileSync(file, buildPackage({ id: 'Other', version: '1.0.0' }));
+    await source.push(file);
+    await expect(source.push(file)).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await source.delete('Other', '1.0.0')).toBe(true);
+    await expect(source.listVersions('Other')).rejects.toMatchObject({ code: 'PROTOCOL' });
+  },
+);
+
 describe('a package', () => {
   it('that is not there is undefined, which is remembered for 30 s', async () => {
     const source = repository();

@@ -196,7 +196,7 @@ export class SourceRepository implements AsyncDisposable {
   /** Pushes a file, or what a caller can read anew for each attempt. */
   async push(pkg: string | PushedPackage, options: PushOptions = {}): Promise<void> {
     const pushed = typeof pkg === 'string' ? await pushedFile(pkg) : pkg;
-    const provider = await this.provider(options);
+    const provider = await this.#selection.publisher(options);
     this.#logger.information('Pushing {File} to {Source}', pushed.name, this.name);
     await provider.push(pushed, options);
     this.#downloads.forgetMissing();
@@ -205,7 +205,7 @@ export class SourceRepository implements AsyncDisposable {
   /** Deletes or unlists, as the source has it; false when it isn't there. */
   async delete(id: string, version: VersionLike, options: PushOptions = {}): Promise<boolean> {
     const identity = { id: checkPackageId(id), version: versionOf(version) };
-    const provider = await this.provider(options);
+    const provider = await this.#selection.publisher(options);
     this.#logger.information('Deleting {PackageId} {Version} from {Source}', id, identity.version, this.name);
     return provider.delete(identity, options);
   }
