@@ -153,6 +153,20 @@ describe('granary nuget info', () => {
     });
   });
 
+  it('calls frameworks as folders of packages do, and by their full names where they have no other', async () => {
+    const names = ['.NETFramework4.7.2', 'netstandard2.0', '.NETPortable,Version=v4.5,Profile=Profile999', undefined];
+    const dependencyGroups = names.map((targetFramework) => ({ targetFramework }));
+    const registration = { items: [{ items: [{ catalogEntry: { id: 'Many', version: '1.0.0', dependencyGroups } }] }] };
+    feed.fault(/\/many\/index\.json$/, { kind: 'replace', body: JSON.stringify(registration) });
+    await feed.packages.add(buildPackage({ id: 'Many', version: '1.0.0' }));
+    const shown = ['net472', 'netstandard2.0', '.NETPortable,Version=v4.5,Profile=Profile999', 'any'];
+    const json = JSON.parse((await nuget(['info', 'Many', '--json'])).out);
+    expect(json.dependencyGroups.map((group: { targetFramework: string }) => group.targetFramework)).toEqual(shown);
+    const { out } = await nuget(['info', 'Many']);
+    expect(out.match(/(?<=depends +)\S+(?=: nothing)/g)).toEqual(shown);
+    expect(JSON.parse((await nuget(['deps', 'Other', '-f', 'net48', '--json'])).out).framework).toBe('net48');
+  });
+
   it.each([
     [['info', 'My.Json', '9.9'], 1, 'My.Json 9.9.0 is not in feed'],
     [['info', 'My.Json', '[9.0,)'], 1, 'My.Json [9.0,) is not in feed'],
