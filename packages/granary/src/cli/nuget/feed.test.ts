@@ -305,6 +305,18 @@ describe('granary nuget push', () => {
     });
   });
 
+  it('finds the files that a pattern means, in whatever shell', async () => {
+    await packageFile('one.nupkg', { id: 'One', version: '1.0.0' });
+    await packageFile('two.nupkg', { id: 'Two', version: '1.0.0' });
+    expect(await nuget(['push', join(folder, '*.nupkg'), '--source', 'feed'])).toEqual({
+      exitCode: 0,
+      out: 'One 1.0.0 is pushed to feed\nTwo 1.0.0 is pushed to feed\n',
+      err: '',
+    });
+    const { exitCode, err } = await nuget(['push', join(folder, '*.zip'), '--source', 'feed']);
+    expect([exitCode, err]).toEqual([1, `granary: ${join(folder, '*.zip')}: there is no such file\n`]);
+  });
+
   it('looks at all files before it pushes any', async () => {
     const file = await packageFile('new.nupkg', { id: 'New', version: '1.0.0' });
     const broken = join(folder, 'broken.nupkg');
@@ -312,6 +324,9 @@ describe('granary nuget push', () => {
     const { exitCode, err } = await nuget(['push', file, broken, '--source', 'feed']);
     expect(exitCode).toBe(1);
     expect(err).toMatch(/^granary: .+\n$/);
+    expect(err).toContain(`${broken}: the package is no whole ZIP archive`);
+    const { out } = await nuget(['push', file, broken, '--source', 'feed', '--json']);
+    expect(JSON.parse(out)).toMatchObject({ source: 'feed', packages: [{ file: broken, status: 'failed' }] });
     expect(feed.requests.all(({ method }) => method === 'PUT')).toEqual([]);
   });
 

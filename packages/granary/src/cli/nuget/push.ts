@@ -14,6 +14,7 @@ import {
 } from '@granary/nuget';
 import type { ExitCode } from '../io.js';
 import { Progress } from '../terminal/progress.js';
+import { filesOf } from './file-patterns.js';
 import { toJson } from './json.js';
 import { explain, type NuGetIo, UsageError } from './run-command.js';
 import { openSession, pushOptions, type Session, type SessionOptions } from './session.js';
@@ -41,8 +42,18 @@ export async function push(files: readonly string[], options: PushCommandOptions
   await using session = await openPushSession(options, io);
   const [source] = session.sources;
   const checked: { file: string; identity: PackageIdentity; size: number }[] = [];
-  for (const file of files) checked.push({ file, ...(await check(file, io.signal)) });
-  const progress = new Progress({ write: io.err, columns: io.errColumns, total: files.length });
+  for (const file of await filesOf(files)) {
+    try {
+      checked.push({ file, ...(await check(file, io.signal)) });
+    } catch (error) {
+      io.signal.throwIfAborted();
+      const outcome: Outcome = { file, status: 'failed', error: explain(error) };
+      if (options.json) io.out(toJson({ source: source?.name, packages: [outcome] }));
+      else report(outcome, source?.name ?? '', io);
+      return 1;
+    }
+  }
+  const progress = new Progress({ write: io.err, columns: io.errColumns, total: checked.length });
   const outcomes: Outcome[] = [];
   for (const { file, identity, size } of checked) {
     const version = identity.version.toNormalizedString();

@@ -1,5 +1,6 @@
 import { NupkgReader, verifyPackage } from '@granary/nuget';
 import type { ExitCode } from '../io.js';
+import { filesOf } from './file-patterns.js';
 import { explain, type NuGetIo } from './run-command.js';
 
 interface Checked {
@@ -20,7 +21,7 @@ export async function verifyPackages(
   io: NuGetIo,
 ): Promise<ExitCode> {
   const results: Checked[] = [];
-  for (const file of files) {
+  for (const file of await filesOf(files)) {
     const checked = await check(file, io.signal);
     results.push(checked);
     if (json) continue;
