@@ -331,6 +331,8 @@ describe('the assemblies of a package', () => {
     ['compatible', ['lib/net472/A.dll', 'ref/netstandard1.0/A.dll']],
     ['compatible', ['tools/net472/A.exe', 'content/a.txt', 'build/A.targets']],
     ['compatible', ['lib/net6.0/_._']],
+    ['compatible', ['lib/net6.0/de/A.resources.dll']],
+    ['compatible', ['LIB/NET6.0/A.DLL']],
     ['compatible', ['lib/wp8/A.dll', 'contentFiles/any/any/a.txt']],
     ['compatible', ['lib/wp8/A.dll', 'contentFiles/cs/netstandard1.0/a.cs']],
     ['compatible', ['lib/wp8/A.dll', 'build/A.props']],
@@ -339,6 +341,9 @@ describe('the assemblies of a package', () => {
     ['fallback', ['lib/net45/A.dll']],
     ['fallback', ['lib/A.dll']],
     ['incompatible', ['lib/uap10.0/A.winmd']],
+    ['incompatible', ['lib/portable-win+net-cf/A.dll']],
+    ['incompatible', ['lib/native/A.lib', 'build/native/A.targets']],
+    ['incompatible', ['lib/net6.0/plugins/A.dll', 'lib/net6.0/A.xml']],
     ['incompatible', ['lib/monoandroid9.0/de/A.resources.dll']],
     ['incompatible', ['lib/wp8/A.dll', 'build/wp8/A.props', 'contentFiles/any/wp8/a.txt', 'build/net6.0/other.txt']],
   ])('are %s: %s', (fit, files) => {
