@@ -76,8 +76,18 @@ class ClientDependencies implements DependencyProvider {
     if (found === undefined) return undefined;
     const selected = selectDependencies(found.id, found.dependencyGroups, framework, fallbacks);
     if (selected.fit === 'compatible') return selected;
-    const files = await this.#readPackage(id, version, call, filesOf);
+    const files = await this.#filesOf(id, version, call);
     return files === undefined ? selected : { ...selected, fit: assetFit(files, framework, fallbacks) };
+  }
+
+  /** Undefined when they can't be had: then the groups have the last word. */
+  async #filesOf(id: string, version: NuGetVersion, call: CallOptions): Promise<readonly string[] | undefined> {
+    try {
+      return await this.#readPackage(id, version, call, filesOf);
+    } catch (error) {
+      if (isNuGetError(error)) return undefined;
+      throw error;
+    }
   }
 
   async #readPackage<T>(

@@ -558,6 +558,15 @@ describe('a graph from sources', () => {
     expect(feed.requests.targets(/\.nupkg$/)).toEqual([]);
   });
 
+  it('goes by groups where packages can not be had', async () => {
+    const dependencyGroups = [{ targetFramework: 'net45', dependencies: [] }];
+    const feed = own(await startFeedServer({ packages: [{ id: 'A', version: '1.0.0', dependencyGroups }] }));
+    feed.fault(/\.nupkg$/, { kind: 'status', status: 403 });
+    const provider = clientDependencies(own(new NuGetClient({ sources: [{ name: 'feed', sourceUrl: feed.v3Url }] })));
+    expect(codes(await resolve({}, ['A 1.0'], { provider }))).toEqual(['NU1202 A']);
+    expect(codes(await resolve({}, ['A 1.0'], { provider, fallbacks: sdkFallbacks(framework) }))).toEqual(['NU1701 A']);
+  });
+
   it('is that of their packages where several may have them', async () => {
     const first = own(await startFeedServer({ packages: packages.slice(0, 2) }));
     const second = own(await startFeedServer({ packages: packages.slice(2) }));
