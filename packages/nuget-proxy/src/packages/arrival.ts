@@ -145,7 +145,7 @@ export class Arrival {
       const content = await receivePackage(stream, this.#spool, {
         ...this.#options,
         signal,
-        open: (_, rest) => this.#open(signal, rest),
+        open: (asking, rest) => this.#open(asking, rest),
         onChunk: (length) => this.#onChunk(length),
       });
       entry = { ...content, storedAt: clock() };

@@ -47,6 +47,8 @@ function upTo(sent: Buffer, bytesBefore: number, more: Partial<PackageStream> = 
     return upstream.answer({ length: sent.length, etag: TAG, ...more });
   };
 }
+/** Of an answer in chunks. */
+const UNKNOWN = { etag: undefined, length: undefined };
 const whole = (sent: Buffer, more?: Partial<PackageStream>): Part => upTo(sent, sent.length, more);
 const restOf = (sent: Buffer, more: Partial<PackageStream> = {}): Part => {
   return (rest) => {
@@ -133,7 +135,74 @@ describe('a package that breaks off', () => {
     expectBytes(await client.whole, bytes);
   });
 
+  it('that falls silent a second time is given up, whatever came in between', async () => {
+    await using t = await StoreUnderTest.open({ idleTimeoutMs: 1000 });
+    const [first, second] = [new Upstream(bytes), new Upstream(bytes)];
+    const source = new Source(
+      () => first.answer({ etag: TAG }),
+      () => second.answer({ etag: TAG }),
+      restOf(bytes),
+    );
+    const fetching = t.store.fetch('feed', A, source.open);
+    first.send(300 * KIB);
+    const client = new Client(await fetching);
+    await until(() => client.received === 300 * KIB);
+    await t.time.advance(1250);
+    await until(() => source.given.length === 2);
+    second.send(400 * KIB);
+    await until(() => client.received === 400 * KIB);
+    await t.time.advance(1250);
+    await expect(client.whole).rejects.toMatchObject({ message: expect.stringMatching(/sent nothing for 1000 ms$/) });
+    expect(source.asked).toHaveLength(2);
+    expect(second.body.destroyed).toBe(true);
+    expect(t.time.pending).toBe(0);
+  });
+
+  it('is not waited for longer when the source does not even answer any more', async () => {
+    await using t = await StoreUnderTest.open({ idleTimeoutMs: 1000 });
+    const first = new Upstream(bytes);
+    const late = Upstream.whole(bytes);
+    let answer = (_: PackageStream) => {};
+    const signals: AbortSignal[] = [];
+    const open = async (signal: AbortSignal) => {
+      signals.push(signal);
+      if (signals.length === 1) return first.answer();
+      return new Promise<PackageStream>((resolve) => {
+        answer = resolve;
+      });
+    };
+    const fetching = t.store.fetch('feed', A, open);
+    first.send(300 * KIB);
+    const client = new Client(await fetching);
+    await until(() => client.received === 300 * KIB);
+    first.body.destroy(new Error('read ECONNRESET'));
+    await until(() => signals.length === 2);
+    await t.time.advance(1250);
+    await expect(client.whole).rejects.toMatchObject({ message: expect.stringMatching(/broke off after 307200 of/) });
+    expect(signals[1]?.aborted).toBe(true);
+    answer(late.answer());
+    await until(() => late.body.destroyed);
+    expect(t.time.pending).toBe(0);
+  });
+
+  it.each([
+    ['in its middle', 500 * KIB],
+    ['a byte before its end', bytes.length - 1],
+  ])('is asked for again when it ends %s, though nobody said how long it is', async (_, end) => {
+    await using t = await StoreUnderTest.open();
+    const source = new Source(upTo(bytes, end, UNKNOWN), upTo(bytes, 600 * KIB, UNKNOWN), whole(bytes, UNKNOWN));
+    expectBytes(await new Client(await t.store.fetch('feed', A, source.open)).whole, bytes);
+    expect(source.asked).toEqual([undefined, undefined, undefined]);
+    expectBytes(await new Client(await t.store.find('feed', A)).whole, bytes);
+    expect(t.logs.filter((line) => /again/.test(line))).toHaveLength(2);
+  });
+
   it.each<[string, Part[], RegExp]>([
+    [
+      'ends too early each time, and nobody said how long it is',
+      Array<Part>(9).fill(upTo(bytes, 300 * KIB, UNKNOWN)),
+      /broke off after 307200 bytes$/,
+    ],
     ['breaks off each time', Array<Part>(9).fill(upTo(bytes, 300 * KIB)), /broke off after 307200 of \d+ bytes$/],
     ['is not there any more', [upTo(bytes, 300 * KIB), () => undefined], /broke off after 307200 of/],
     [

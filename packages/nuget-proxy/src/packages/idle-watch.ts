@@ -8,8 +8,8 @@ export interface IdleTimers {
 const PARTS = 4;
 
 /**
- * Notices that nothing was heard for a time, at the latest a quarter of it later: one timer in a while, and none for each
- * thing that is heard.
+ * Notices each time that nothing was heard for a time, at the latest a quarter of it later: one timer in a while, and none
+ * for each thing that is heard.
  */
 export class IdleWatch {
   readonly #partMs: number;
@@ -35,9 +35,11 @@ export class IdleWatch {
 
   #wait(): void {
     this.#timer = this.#timers.setTimeout(() => {
+      this.#wait();
       // The part in which something was heard counts as silent when it ends, however short the rest of it was.
-      if (++this.#silentParts > PARTS) this.#onIdle();
-      else this.#wait();
+      if (++this.#silentParts <= PARTS) return;
+      this.#silentParts = 0;
+      this.#onIdle();
     }, this.#partMs);
   }
 }

@@ -29,7 +29,7 @@ export interface PackageStoreOptions {
   readonly maxArrivals?: number | ((source: string) => number) | undefined;
   /** Packages that wait for their turn, for each source; from there on they are refused. Default 2000. */
   readonly maxWaiting?: number | undefined;
-  /** How long upstream may send nothing in the middle of a package. Default 30,000. */
+  /** How long upstream may send nothing in the middle of a package; a second time is the last. Default 30,000. */
   readonly idleTimeoutMs?: number | undefined;
   readonly metrics?: NuGetMetrics | undefined;
   readonly logger?: Logger | undefined;

@@ -9,11 +9,13 @@ import {
   SourceError,
   verifyPackage,
 } from '@granary/nuget';
+import { hasArchiveEnd } from './archive-end.js';
 import { BeginningAgain } from './beginning-again.js';
 import { BrokenStream, eachChunk } from './each-chunk.js';
 import type { FreeSpace } from './free-space.js';
-import { type IdleTimers, IdleWatch } from './idle-watch.js';
+import type { IdleTimers } from './idle-watch.js';
 import { PackageHashes } from './package-hashes.js';
+import { Patience } from './patience.js';
 import type { Spool } from './spool.js';
 
 /** Every package begins with the header of its first file; a page in HTML doesn't. */
@@ -41,6 +43,7 @@ export interface ReceiveOptions {
   /** Bytes that stay free; 0 looks at nothing. */
   readonly minFreeBytes: number;
   readonly freeSpace: FreeSpace;
+  /** How long upstream may send nothing in the middle of a package; twice at most. */
   readonly idleTimeoutMs: number;
   readonly timers: IdleTimers;
   readonly signal: AbortSignal;
@@ -66,6 +69,7 @@ interface Progress {
   readonly length: number | undefined;
   /** What its end has to bear out. */
   readonly told: readonly PackageHash[];
+  readonly patience: Patience;
 }
 
 /**
@@ -82,13 +86,12 @@ export async function receivePackage(
   options: ReceiveOptions,
 ): Promise<ReceivedContent> {
   const told = [options.expected.hash, first.hash].filter((hash) => hash !== undefined);
-  const progress = { spool, hashes: new PackageHashes(told), length: first.length, told };
-  let stream = first;
-  for (let breaks = 0; ; breaks++) {
-    const broken = await receive(stream, progress, options);
-    if (broken === undefined) break;
-    if (breaks === MAX_BREAKS) throw broken;
-    stream = await askedAgain(first, broken, progress, options);
+  const patience = new Patience(options.idleTimeoutMs, options.timers);
+  const progress = { spool, hashes: new PackageHashes(told), length: first.length, told, patience };
+  try {
+    await receiveAll(first, progress, options);
+  } finally {
+    patience.stop();
   }
   checkSize(spool.size, options);
   checkHashes(progress, options);
@@ -99,28 +102,38 @@ export async function receivePackage(
   };
 }
 
+/** Takes what a stream has, and where that isn't all of it what others give then. */
+async function receiveAll(first: PackageStream, progress: Progress, options: ReceiveOptions): Promise<void> {
+  let stream = first;
+  for (let breaks = 0; ; breaks++) {
+    const broken = await receive(stream, progress, options);
+    if (broken === undefined) return;
+    if (breaks === MAX_BREAKS || progress.patience.isOver) throw broken;
+    stream = await askedAgain(first, broken, progress, options);
+  }
+}
+
 /** Takes what a stream has. What it gives is what that broke off with. */
 async function receive(
   stream: PackageStream,
   progress: Progress,
   options: ReceiveOptions,
 ): Promise<SourceError | undefined> {
-  const { signal, idleTimeoutMs, timers } = options;
+  const { signal, idleTimeoutMs } = options;
   const { body } = stream;
   // What happens to it before it is read or after it was given up is nobody's business.
   body.on('error', () => {});
   const abort = () => body.destroy(errorOf(signal.reason));
   signal.addEventListener('abort', abort, { once: true });
-  const watch = new IdleWatch(idleTimeoutMs, timers, () =>
+  progress.patience.whenSilent(() =>
     body.destroy(failure(options, 'SOURCE_UNAVAILABLE', `sent nothing for ${idleTimeoutMs} ms`)),
   );
   try {
     signal.throwIfAborted();
     checkSize(stream.length, options);
     await admit((stream.length ?? 0) - progress.spool.size, options);
-    return await takeAll(stream, progress, watch, options);
+    return await takeAll(stream, progress, options);
   } finally {
-    watch.stop();
     signal.removeEventListener('abort', abort);
     body.destroy();
   }
@@ -128,8 +141,7 @@ async function receive(
 
 async function takeAll(
   stream: PackageStream,
-  { spool, hashes, length: announced }: Progress,
-  watch: IdleWatch,
+  { spool, hashes, length: announced, patience }: Progress,
   options: ReceiveOptions,
 ): Promise<SourceError | undefined> {
   const { signal, maxPackageBytes } = options;
@@ -140,7 +152,7 @@ async function takeAll(
   let lookAt = spool.size + LOOK_AT_SPACE_EVERY_BYTES;
   const take = (taken: Buffer): Promise<void> | undefined => {
     signal.throwIfAborted();
-    watch.heard();
+    patience.heard();
     const chunk = again === undefined ? taken : again.newOf(taken);
     if (chunk === undefined) throw becameAnother(options);
     if (chunk.length === 0) return undefined;
@@ -155,15 +167,15 @@ async function takeAll(
   };
   try {
     // While the disk was slow, upstream was not listened to.
-    await eachChunk(stream.body, take, () => watch.heard());
+    await eachChunk(stream.body, take, () => patience.heard());
   } catch (error) {
     if (!(error instanceof BrokenStream)) throw error;
     signal.throwIfAborted();
     return error.cause instanceof SourceError ? error.cause : brokeOff(spool, length, options, error.cause);
   }
   signal.throwIfAborted();
-  const isWhole = again?.isOver !== false && (length === undefined || spool.size === length);
-  return isWhole ? undefined : brokeOff(spool, length, options);
+  const isWhole = length === undefined ? await hasArchiveEnd(spool.source()) : spool.size === length;
+  return isWhole && again?.isOver !== false ? undefined : brokeOff(spool, length, options);
 }
 
 /**
@@ -174,14 +186,16 @@ async function takeAll(
 async function askedAgain(
   { etag }: PackageStream,
   broken: SourceError,
-  { spool, length }: Progress,
+  { spool, length, patience }: Progress,
   options: ReceiveOptions,
 ): Promise<PackageStream> {
   options.onBreak(broken);
+  const waiting = new AbortController();
+  patience.whenSilent(() => waiting.abort(broken));
   const rest = etag === undefined || spool.size === 0 ? undefined : { offset: spool.size, etag };
   let stream: PackageStream | undefined;
   try {
-    stream = await options.open(options.signal, rest);
+    stream = await options.open(AbortSignal.any([options.signal, waiting.signal]), rest);
   } catch {
     options.signal.throwIfAborted();
   }

@@ -46,17 +46,18 @@ const refusals: Readonly<Record<string, Refusal>> = {
     code: 'SOURCE_UNAVAILABLE',
     says: /^feed: Contoso.A 1.0.0 broke off after 204800 of \d+ bytes$/,
   },
+  'a package without its last byte': { bytes: large.subarray(0, -1), code: 'INVALID_PACKAGE', says: /^feed: / },
   'a package without its last byte, of unknown length': {
     bytes: large.subarray(0, -1),
     length: undefined,
-    code: 'INVALID_PACKAGE',
-    says: /^feed: /,
+    code: 'SOURCE_UNAVAILABLE',
+    says: /^feed: Contoso.A 1.0.0 broke off after \d+ bytes$/,
   },
   'a small package that is cut in the middle, of unknown length': {
     bytes: small.subarray(0, 2000),
     length: undefined,
-    code: 'INVALID_PACKAGE',
-    says: /^feed: /,
+    code: 'SOURCE_UNAVAILABLE',
+    says: /^feed: Contoso.A 1.0.0 broke off after \d+ bytes$/,
   },
   'a package that is longer than announced': {
     bytes: Buffer.concat([large, Buffer.alloc(1)]),
@@ -145,7 +146,8 @@ describe('what upstream sends instead of a package', () => {
   it.each(Object.entries(refusals))('is never stored, nor given as a whole: %s', async (_, refusal) => {
     const { bytes, expected, options, code, says } = refusal;
     await using t = await StoreUnderTest.open(options);
-    const upstream = new Upstream(bytes, 'length' in refusal ? refusal.length : bytes.length);
+    const { length = 'length' in refusal ? undefined : bytes.length } = refusal;
+    const upstream = length === undefined ? Upstream.withoutLength(bytes) : new Upstream(bytes, length);
     const open = async () => upstream.answer();
     const clients = Promise.allSettled(
       [1, 2, 3].map(async () => {
