@@ -61,6 +61,8 @@ export interface NuGetService {
 const DOCUMENT_BYTES = 32 * 1024 * 1024;
 /** Part of a source's requests at once that may be packages. */
 const PACKAGE_SHARE = 0.75;
+/** For packages that are pushed here, which nobody waits for. */
+const DEFAULT_IDLE_MS = 30_000;
 /** Sources that the folder may ever have had. */
 const MAX_SOURCES = 1000;
 
@@ -98,6 +100,7 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
     incomingDirectory: options.incomingDirectory,
     kept,
     maxArrivals: (source) => maxArrivalsOf(config, source),
+    idleTimeoutMs: (source) => sourceNamed(config, source)?.idle_timeout ?? DEFAULT_IDLE_MS,
     maxPackageBytes: config.max_package_size,
     minFreeBytes: options.minFreeBytes,
     metrics: counters.nuget,
@@ -176,9 +179,13 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
 }
 
 /** Large packages leave a part of the requests that may run at once to metadata, which restores wait for first. */
-function maxArrivalsOf({ sources }: Config['nuget'], name: string): number {
-  const connections = sources.find((source) => source.name === name)?.connections ?? 1;
+function maxArrivalsOf(config: Config['nuget'], name: string): number {
+  const connections = sourceNamed(config, name)?.connections ?? 1;
   return Math.max(1, Math.floor(connections * PACKAGE_SHARE));
+}
+
+function sourceNamed({ sources }: Config['nuget'], name: string): Config['nuget']['sources'][number] | undefined {
+  return sources.find((source) => source.name === name);
 }
 
 interface Source {

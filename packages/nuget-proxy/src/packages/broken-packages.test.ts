@@ -136,7 +136,7 @@ describe('a package that breaks off', () => {
   });
 
   it('that falls silent a second time is given up, whatever came in between', async () => {
-    await using t = await StoreUnderTest.open({ idleTimeoutMs: 1000 });
+    await using t = await StoreUnderTest.open({ idleTimeoutMs: (source) => (source === 'feed' ? 1000 : 60_000) });
     const [first, second] = [new Upstream(bytes), new Upstream(bytes)];
     const source = new Source(
       () => first.answer({ etag: TAG }),
@@ -156,6 +156,28 @@ describe('a package that breaks off', () => {
     expect(source.asked).toHaveLength(2);
     expect(second.body.destroyed).toBe(true);
     expect(t.time.pending).toBe(0);
+  });
+
+  it('that falls silent is given up the second time, too, when its client has noticed first', async () => {
+    await using t = await StoreUnderTest.open({ idleTimeoutMs: 1000 });
+    const [first, second] = [new Upstream(bytes), new Upstream(bytes)];
+    const source = new Source(
+      () => first.answer(),
+      () => second.answer(),
+      whole(bytes),
+    );
+    const fetching = t.store.fetch('feed', A, source.open);
+    first.send(300 * KIB);
+    const client = new Client(await fetching);
+    await until(() => client.received === 300 * KIB);
+    await t.time.advance(1000);
+    first.body.destroy(new Error('body timeout'));
+    await until(() => source.given.length === 2);
+    await t.time.advance(990);
+    expect(second.body.destroyed).toBe(false);
+    second.body.destroy(new Error('body timeout'));
+    await expect(client.whole).rejects.toMatchObject({ message: expect.stringMatching(/broke off after 307200 of/) });
+    expect(source.asked).toHaveLength(2);
   });
 
   it('is not waited for longer when the source does not even answer any more', async () => {

@@ -8,8 +8,8 @@ export interface IdleTimers {
 const PARTS = 4;
 
 /**
- * Notices each time that nothing was heard for a time, at the latest a quarter of it later: one timer in a while, and none
- * for each thing that is heard.
+ * Notices that nothing was heard for a time, at the latest a quarter of it later: one timer in a while, and none for each
+ * thing that is heard. When something is heard again, it begins anew.
  */
 export class IdleWatch {
   readonly #partMs: number;
@@ -25,6 +25,11 @@ export class IdleWatch {
     this.#wait();
   }
 
+  /** Whether it has been silent for most of the time, so that somebody who measures it himself may have noticed first. */
+  get isNearlyIdle(): boolean {
+    return this.#silentParts >= PARTS - 1;
+  }
+
   heard(): void {
     this.#silentParts = 0;
   }
@@ -37,9 +42,7 @@ export class IdleWatch {
     this.#timer = this.#timers.setTimeout(() => {
       this.#wait();
       // The part in which something was heard counts as silent when it ends, however short the rest of it was.
-      if (++this.#silentParts <= PARTS) return;
-      this.#silentParts = 0;
-      this.#onIdle();
+      if (++this.#silentParts === PARTS + 1) this.#onIdle();
     }, this.#partMs);
   }
 }

@@ -29,8 +29,11 @@ export interface PackageStoreOptions {
   readonly maxArrivals?: number | ((source: string) => number) | undefined;
   /** Packages that wait for their turn, for each source; from there on they are refused. Default 2000. */
   readonly maxWaiting?: number | undefined;
-  /** How long upstream may send nothing in the middle of a package; a second time is the last. Default 30,000. */
-  readonly idleTimeoutMs?: number | undefined;
+  /**
+   * How long upstream may send nothing in the middle of a package, for all sources or by the source's name; a second time is
+   * the last. Default 30,000.
+   */
+  readonly idleTimeoutMs?: number | ((source: string) => number) | undefined;
   readonly metrics?: NuGetMetrics | undefined;
   readonly logger?: Logger | undefined;
   readonly tracer?: Tracer | undefined;
@@ -68,7 +71,7 @@ export function resolveOptions(options: PackageStoreOptions): ResolvedOptions {
   wholeNumber('minFreeBytes', resolved.minFreeBytes, 0);
   if (typeof resolved.maxArrivals === 'number') wholeNumber('maxArrivals', resolved.maxArrivals, 1);
   wholeNumber('maxWaiting', resolved.maxWaiting, 0);
-  wholeNumber('idleTimeoutMs', resolved.idleTimeoutMs, 1);
+  if (typeof resolved.idleTimeoutMs === 'number') wholeNumber('idleTimeoutMs', resolved.idleTimeoutMs, 1);
   return resolved;
 }
 

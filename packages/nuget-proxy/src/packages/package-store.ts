@@ -240,12 +240,14 @@ export class PackageStore implements AsyncDisposable {
       : noopSpan;
     const passedOn = { span: span.recording ? span : parent };
     const slots = this.#slotsOf(source);
+    const { idleTimeoutMs } = this.#options;
     const arrival = new Arrival(new Spool(this.#folder), {
       ...this.#options,
       source,
       identity,
       expected,
       freeSpace: this.#freeSpace,
+      idleTimeoutMs: typeof idleTimeoutMs === 'number' ? idleTimeoutMs : idleTimeoutMs(source),
       find: async () => {
         const entry = await this.#entries.find(source, identity, passedOn);
         return entry && isExpected(entry, expected) ? entry : undefined;

@@ -1,11 +1,11 @@
 import { type IdleTimers, IdleWatch } from './idle-watch.js';
 
-/** A source that fell silent is asked once more: clients have time limits, too, and wait for both. */
+/** Whoever waits has a time limit, too, and waits for all of them. */
 const MAX_SILENCES = 2;
 
 /**
- * How long a source may send nothing of a package, in the middle of it or before it goes on: so often in all, whatever
- * comes in between, and however often it is asked again.
+ * How long a source may send nothing of a package, in the middle of it or before it goes on there; and how often, whatever
+ * comes in between.
  */
 export class Patience {
   readonly #watch: IdleWatch;
@@ -13,10 +13,7 @@ export class Patience {
   #giveUp = (): void => {};
 
   constructor(idleTimeoutMs: number, timers: IdleTimers) {
-    this.#watch = new IdleWatch(idleTimeoutMs, timers, () => {
-      this.#silences++;
-      this.#giveUp();
-    });
+    this.#watch = new IdleWatch(idleTimeoutMs, timers, () => this.#giveUp());
   }
 
   get isOver(): boolean {
@@ -24,6 +21,13 @@ export class Patience {
   }
 
   heard(): void {
+    this.#watch.heard();
+  }
+
+  /** It broke off: if it had been silent, the next answer has time anew. */
+  broke(): void {
+    if (!this.#watch.isNearlyIdle) return;
+    this.#silences++;
     this.#watch.heard();
   }
 

@@ -108,6 +108,7 @@ async function receiveAll(first: PackageStream, progress: Progress, options: Rec
   for (let breaks = 0; ; breaks++) {
     const broken = await receive(stream, progress, options);
     if (broken === undefined) return;
+    progress.patience.broke();
     if (breaks === MAX_BREAKS || progress.patience.isOver) throw broken;
     stream = await askedAgain(first, broken, progress, options);
   }
