@@ -101,11 +101,6 @@ export class KeptAnswers {
     return answer.state === 'hit' ? answer : undefined;
   }
 
-  /** An answer that is fresh, without asking for one. */
-  async fresh<T>(place: Place): Promise<T | undefined> {
-    return ((await this.#values.fresh(place))?.value ?? undefined) as T | undefined;
-  }
-
   /** What was answered last, however long ago. */
   last(place: Place): Promise<Kept | undefined> {
     return this.#values.last(place);

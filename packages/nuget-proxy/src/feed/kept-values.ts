@@ -88,12 +88,6 @@ export class KeptValues {
     return undefined;
   }
 
-  /** What is fresh. */
-  async fresh({ key, shape }: Place): Promise<Kept | undefined> {
-    const kept = await this.chain.get(key);
-    return kept !== undefined && this.makesSense(kept, shape) ? kept : undefined;
-  }
-
   /** The newest that there is, however old. */
   async last({ key, shape }: Place): Promise<Kept | undefined> {
     let best: Kept | undefined;

@@ -2,9 +2,9 @@ import type { ChainOptions, Layer } from '@granary/cache';
 import type { CallOptions, PackageIdentity, Provider, RandomAccessSource } from '@granary/nuget';
 import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
 import type { OpenUpstream } from '../packages/package-store.js';
+import type { ExpectedPackage } from '../packages/receive-package.js';
 import type { FeedCall, PackageContent } from './feed-content.js';
 import type { Kept } from './kept-values.js';
-import type { PackageRecord } from './package-record.js';
 
 /** The source itself: a `SourceRepository`, made with {@link upstreamSourceOptions}. */
 export interface Upstream {
@@ -32,7 +32,7 @@ export interface PackageKeeper {
     source: string,
     identity: PackageIdentity,
     open: OpenUpstream,
-    expected?: { readonly hash?: PackageRecord['packageHash']; readonly size?: number | undefined },
+    expected?: ExpectedPackage,
     call?: FeedCall,
   ): Promise<PackageContent | undefined>;
 }

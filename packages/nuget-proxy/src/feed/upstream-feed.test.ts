@@ -430,18 +430,6 @@ describe('packages', () => {
   const bytes = buildPackage({ id: 'A', version: '1.0.0' });
   const stream = () => ({ body: Readable.from([bytes]), length: bytes.length, url: 'http://feed.test/a' });
 
-  it('must be what the source has said of them lately', async () => {
-    const packageHash = { algorithm: 'SHA512', value: 'bm90IHRoaXM=' };
-    upstream.play = {
-      listMetadata: async () => [metadataOf('A', '1.0.0', { packageHash })],
-      downloadPackage: async () => stream(),
-    };
-    await feed.records('a');
-    await unavailable(feed.package(identityOf('a')));
-    await local.time.advance(10 * MINUTE);
-    expect(await feed.package(identityOf('a'))).toBeDefined();
-  });
-
   it('have their nuspec in them where the source has none apart', async () => {
     upstream.play = {
       getNuspec: () => Promise.reject(new SourceError('UNSUPPORTED', 'up', 'no nuspecs')),

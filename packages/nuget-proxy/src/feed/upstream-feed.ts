@@ -77,7 +77,14 @@ export class UpstreamFeed implements FeedContent {
     this.#health = health;
     this.#calls = new UpstreamCalls({ ...waits, upstream });
     this.#answers = new KeptAnswers({ ...waits, layers, logger, collector, tracer });
-    this.#packages = new UpstreamPackages({ source, packages, answers: this.#answers, calls: this.#calls, offline });
+    this.#packages = new UpstreamPackages({
+      source,
+      packages,
+      answers: this.#answers,
+      calls: this.#calls,
+      offline,
+      records: (id, call) => this.#records(id, call),
+    });
     const patience = { staleAfterMs, timers: timers ?? nodeTimers };
     this.signatures = new UpstreamSignatures({ answers: this.#answers, calls: this.#calls, ...patience });
     this.#seen = new SeenPackages({
@@ -110,20 +117,11 @@ export class UpstreamFeed implements FeedContent {
   }
 
   async records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined> {
-    const ask = this.#asking(async (provider, asked) => {
-      const listed = await provider.listMetadata(id, asked);
-      if (listed.length === 0) return undefined;
-      const isOwn = await this.#isOwn(provider, asked);
-      const records = listed.map((metadata) => recordOf(metadata, isOwn));
-      this.#seen.noteRecords(records);
-      return records;
-    });
-    const ttlMs = this.#options.recordsTtlMs ?? 10 * MINUTE_MS;
     const known = async () => {
       const kept = await this.#answers.last(versionsOf(id));
       return kept?.value === null ? null : undefined;
     };
-    return this.#unlessDead(() => this.#answers.ask({ ...recordsOf(id), ttlMs, ask }, call), known);
+    return this.#unlessDead(() => this.#records(id, call), known);
   }
 
   package(identity: PackageIdentity, call: FeedCall = {}): Promise<PackageContent | undefined> {
@@ -199,6 +197,19 @@ export class UpstreamFeed implements FeedContent {
   close(): Promise<void> {
     this.#closing ??= this.#seen.flush().then(() => this.#answers.close());
     return this.#closing;
+  }
+
+  #records(id: string, call: FeedCall | undefined): Promise<Answer<readonly PackageRecord[]> | undefined> {
+    const ask = this.#asking(async (provider, asked) => {
+      const listed = await provider.listMetadata(id, asked);
+      if (listed.length === 0) return undefined;
+      const isOwn = await this.#isOwn(provider, asked);
+      const records = listed.map((metadata) => recordOf(metadata, isOwn));
+      this.#seen.noteRecords(records);
+      return records;
+    });
+    const ttlMs = this.#options.recordsTtlMs ?? 10 * MINUTE_MS;
+    return this.#answers.ask({ ...recordsOf(id), ttlMs, ask }, call);
   }
 
   #asking<T>(work: (provider: Provider, call: ProviderCall) => Promise<T>): Question<T>['ask'] {

@@ -9,6 +9,7 @@ import {
 } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 import type { OpenUpstream } from '../packages/package-store.js';
+import type { ExpectedPackage } from '../packages/receive-package.js';
 import type { Answer, FeedCall, PackageContent } from './feed-content.js';
 import type { KeptAnswers } from './kept-answers.js';
 import type { PackageRecord } from './package-record.js';
@@ -23,6 +24,8 @@ export interface UpstreamPackagesOptions {
   readonly answers: KeptAnswers;
   readonly calls: UpstreamCalls;
   readonly offline: boolean;
+  /** What is known of all versions of a package: fresh, or what was known before. */
+  readonly records: (id: string, call: FeedCall) => Promise<Answer<readonly PackageRecord[]> | undefined>;
 }
 
 /** Nuspecs don't change; they are asked for again after so long, in case one did. */
@@ -95,12 +98,20 @@ export class UpstreamPackages {
     return content;
   }
 
-  /** What the package must be, as far as the source has said so lately: it isn't asked only for that. */
-  async #expected({ id, version }: PackageIdentity) {
-    const records = await this.#options.answers.fresh<readonly PackageRecord[]>(recordsOf(id));
-    const name = nameOf(version);
-    const record = records?.find((each) => each.version.split('+', 1)[0]?.toLowerCase() === name);
-    return record?.packageHash === undefined ? undefined : { hash: record.packageHash };
+  /**
+   * What the package must be, as far as the source has ever said so. It isn't asked only for that (docs/decisions/014), but
+   * before a package is refused for what it said once.
+   */
+  async #expected(identity: PackageIdentity): Promise<ExpectedPackage | undefined> {
+    const { answers, records } = this.#options;
+    const { id } = identity;
+    const hash = hashIn((await answers.last(recordsOf(id)))?.value as readonly PackageRecord[] | null, identity);
+    if (hash === undefined) return undefined;
+    const hashNow = async (signal: AbortSignal) => {
+      await answers.forget([recordsOf(id)]);
+      return hashIn((await records(id, { signal }))?.value, identity);
+    };
+    return { hash, hashNow };
   }
 
   async #storedNuspec(identity: PackageIdentity): Promise<Answer<Buffer> | undefined> {
@@ -127,6 +138,11 @@ export class UpstreamPackages {
     if (stored === undefined) throw new FeedUnavailableError(source, 'the package was there, but could not be kept');
     return { ...stored, state: 'miss' };
   }
+}
+
+function hashIn(records: readonly PackageRecord[] | null | undefined, { version }: PackageIdentity) {
+  const name = nameOf(version);
+  return records?.find((each) => each.version.split('+', 1)[0]?.toLowerCase() === name)?.packageHash;
 }
 
 async function isListed(provider: Provider, { id, version }: PackageIdentity, call: ProviderCall): Promise<boolean> {

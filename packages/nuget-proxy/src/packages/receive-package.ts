@@ -29,8 +29,10 @@ const MAX_BREAKS = 2;
 
 /** What is known of a package before it comes. */
 export interface ExpectedPackage {
-  /** As the source tells it. */
+  /** As the source told it at some time. */
   readonly hash?: PackageHash | undefined;
+  /** What it tells when it is asked anew, for a package that has another hash: that may have been replaced. */
+  readonly hashNow?: ((signal: AbortSignal) => Promise<PackageHash | undefined>) | undefined;
   /** In bytes. */
   readonly size?: number | undefined;
 }
@@ -94,7 +96,7 @@ export async function receivePackage(
     patience.stop();
   }
   checkSize(spool.size, options);
-  checkHashes(progress, options);
+  await checkHashes(progress, options);
   await verify(progress, options);
   return {
     digest: Digest.fromBytes('sha256', progress.hashes.now('sha256'), spool.size),
@@ -208,10 +210,13 @@ async function askedAgain(
   throw becameAnother(options);
 }
 
-function checkHashes({ hashes, told }: Progress, options: ReceiveOptions): void {
-  for (const hash of told) {
-    const actual = hashes.insteadOf(hash);
-    if (actual === undefined) continue;
+async function checkHashes({ hashes, told }: Progress, options: ReceiveOptions): Promise<void> {
+  const { expected, signal } = options;
+  for (const each of told) {
+    if (hashes.insteadOf(each) === undefined) continue;
+    const hash = each === expected.hash && expected.hashNow ? await expected.hashNow(signal) : each;
+    const actual = hash && hashes.insteadOf(hash);
+    if (hash === undefined || actual === undefined) continue;
     throw failure(options, 'INVALID_PACKAGE', `has the ${hash.algorithm} hash ${actual}, not ${hash.value}`);
   }
 }
