@@ -23,6 +23,13 @@ describe('the coding that a client likes best', () => {
     ['deflate', 'identity'],
     ['*', 'identity'],
     ['*;q=0', 'identity'],
+    ['identity;q=0', 'identity'],
+    ['identity;q=0, gzip;q=0.1', 'gzip'],
+    ['identity;q=0, *', 'br'],
+    ['*;q=0.1, identity;q=0', 'br'],
+    ['identity;q=0, gzip;q=0, *;q=0.5', 'br'],
+    ['identity;q=0, x-gzip;q=0, br;q=0, *', 'identity'],
+    ['gzip;q=0, *', 'identity'],
     ['brotli, gzipped', 'identity'],
   ])('of %j is %s', (header, coding) => {
     expect(preferredCoding(header)).toBe(coding);

@@ -89,6 +89,8 @@ async function readResource(
   if (resource === undefined || answer === undefined || rest.length > (isCount ? 1 : 0)) throw nothing();
   const key = isCount ? undefined : keyIn(resource);
   if (key !== undefined) return await answerPackage(request, key);
+  // Half of a key names no package, and by no means all of them.
+  if (resource.name === 'packages' && resource.parameters.size > 0) throw nothing();
   await answer(request, new ODataQuery(request.query, resource.parameters, request.urls), isCount);
 }
 
