@@ -416,7 +416,7 @@ describe('credentials', () => {
     [basic('ann', ''), { kind: 'basic', user: 'ann', password: '' }],
     [basic('änn', 'ü'), { kind: 'basic', user: 'änn', password: 'ü' }],
     ['BEARER abc', { kind: 'bearer', token: 'abc' }],
-    [basic('', 'x'), { kind: 'malformed' }],
+    [basic('', 'x'), { kind: 'basic', user: '', password: 'x' }],
     [`Basic ${Buffer.from('no colon').toString('base64')}`, { kind: 'malformed' }],
     ['Basic', { kind: 'malformed' }],
     ['', { kind: 'malformed' }],

@@ -39,7 +39,8 @@ function fromUserinfo(userinfo: string): Presented {
 
 function userAndPassword(text: string): Presented {
   const colon = text.indexOf(':');
-  return colon < 1
+  // Who shows a token as a password may leave the user out.
+  return colon < 0
     ? { kind: 'malformed' }
     : { kind: 'basic', user: text.slice(0, colon), password: text.slice(colon + 1) };
 }

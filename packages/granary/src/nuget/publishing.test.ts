@@ -163,6 +163,8 @@ describe('clients of feeds', () => {
     expect(await get(running, basic('ann', 'wrong'))).toBe(401);
     expect(await get(running, { authorization: `Bearer ${READER}` })).toBe(200);
     expect(await get(running, basic('anything', READER))).toBe(200);
+    expect(await get(running, basic('', READER))).toBe(200);
+    expect(await get(running, basic('', 'secret'))).toBe(401);
     expect(await get(running, basic('anything', 'no-such-token-0123456789'))).toBe(401);
     expect(await get(running, { 'x-nuget-apikey': READER })).toBe(200);
   });
