@@ -20,7 +20,7 @@ export type CacheState = 'hit' | 'miss' | 'revalidated' | 'stale';
 export interface Answer<T> {
   readonly value: T;
   readonly state: CacheState;
-  /** When it was asked of upstream last, in milliseconds since 1970. */
+  /** When it was asked of upstream last, in milliseconds since 1970; 0 when nobody knows. */
   readonly asOf: number;
 }
 

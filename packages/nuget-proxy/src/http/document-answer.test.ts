@@ -93,6 +93,9 @@ describe('a document', () => {
     expect(Number(headers.age)).toBeGreaterThanOrEqual(90);
     server.feed.asOf = Date.now() + 60_000;
     expect((await server.ask(VERSIONS)).headers.age).toBe('0');
+    // Put together of what was seen at some time.
+    server.feed.asOf = 0;
+    expect((await server.ask(VERSIONS)).headers).not.toHaveProperty('age');
   });
 
   it('is a manifest where one is asked for, which never changes', async () => {

@@ -145,8 +145,8 @@ export class Exchange {
   cacheHeaders({ state, asOf }: Pick<Answer<unknown>, 'state' | 'asOf'>): HeaderList {
     this.state = state;
     if (state !== 'stale') return ['X-Cache', state];
-    const age = Math.max(0, Math.floor((Date.now() - asOf) / 1000));
-    return ['X-Cache', state, 'Age', age, 'Warning', '110 - "Response is Stale"'];
+    const stale = ['X-Cache', state, 'Warning', '110 - "Response is Stale"'];
+    return asOf === 0 ? stale : [...stale, 'Age', Math.max(0, Math.floor((Date.now() - asOf) / 1000))];
   }
 
   /** How long something may be kept: what was asked for with credentials not by proxies that others ask, too. */
