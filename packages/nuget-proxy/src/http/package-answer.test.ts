@@ -200,6 +200,16 @@ describe('a package that still arrives', () => {
     expect((await server.recorded(2)).map((each) => each.code)).toEqual([code, code]);
   });
 
+  it('and breaks before anything of it was sent is an error', async () => {
+    const broken = async () => {
+      throw new FeedUnavailableError('feed', 'it broke');
+    };
+    server.feed.reader = { next: broken, close: async () => {} };
+    const { status, headers } = await ask({ Range: 'bytes=-2' });
+    expect([status, headers['cache-control'], headers['content-range']]).toEqual([503, 'no-store', undefined]);
+    expect((await server.recorded(1))[0]).toMatchObject({ code: '503', state: 'hit' });
+  });
+
   it.each([
     ['too short', BYTES.subarray(1)],
     ['too long', Buffer.concat([BYTES, BYTES])],

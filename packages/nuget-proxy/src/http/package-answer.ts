@@ -28,8 +28,8 @@ export async function sendPackage(exchange: Exchange, feed: FeedContent, identit
     isOpened = true;
     const part = { offset: head.offset, limit: head.limit };
     const reader = content.read?.(part) ?? readerOf(content.open(part));
-    exchange.begin(head.status, head.headers);
-    await sendChunks(exchange, reader, head.length);
+    // What breaks before anything of it is here can still be answered with an error.
+    await sendChunks(exchange, reader, head.length, () => exchange.begin(head.status, head.headers));
   } finally {
     if (!isOpened) content.release();
   }

@@ -10,9 +10,15 @@ const PIECE_BYTES = 256 * 1024;
  * Sends a body at the client's pace, each chunk when the one before has left the process, and ends the answer only when all
  * of it was there. Closes the reader.
  *
+ * @param begin sends the headers: called when the first chunk is there
  * @throws HttpError 499 when the client goes away, 408 when it takes nothing for too long; what the body fails with
  */
-export async function sendChunks(exchange: Exchange, reader: PackageReader, length: number | undefined): Promise<void> {
+export async function sendChunks(
+  exchange: Exchange,
+  reader: PackageReader,
+  length: number | undefined,
+  begin: () => void,
+): Promise<void> {
   const { response, edge } = exchange;
   let closing: Promise<void> | undefined;
   const close = () => {
@@ -45,6 +51,7 @@ export async function sendChunks(exchange: Exchange, reader: PackageReader, leng
     while (exchange.bytesOut !== length) {
       const chunk = await reader.next();
       if (chunk === undefined) break;
+      if (!response.headersSent) begin();
       for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
         const piece = chunk.subarray(at, at + PIECE_BYTES);
         exchange.bytesOut += piece.length;
@@ -53,6 +60,7 @@ export async function sendChunks(exchange: Exchange, reader: PackageReader, leng
         await taken((done) => response.write(piece, done));
       }
     }
+    if (!response.headersSent) begin();
     if (exchange.bytesOut === length) {
       response.end();
       return;
