@@ -84,6 +84,7 @@ describe('an error', () => {
     expect(answer('INVALID_PACKAGE')).toMatchObject(nonsense);
     expect(answer('PROTOCOL')).toMatchObject(nonsense);
     expect(answer('UNAUTHORIZED')).toMatchObject({ status: 502, message: 'feed refuses this server' });
+    expect(answer('FORBIDDEN')).toMatchObject({ status: 502, message: 'feed refuses this server' });
     expect(answer('UNSUPPORTED')).toMatchObject({ status: 501, message: "feed doesn't offer this" });
     expect(answer('SOURCE_UNAVAILABLE').status).toBe(503);
   });

@@ -36,6 +36,7 @@ type Answer = readonly [status: number, sentence?: string];
 const BUSY: Answer = [503, 'the source of this package can not be asked now'];
 const NONSENSE: Answer = [502, 'the source of this package gave no answer that makes sense'];
 const UNTRUSTED: Answer = [502, 'the source of this package refuses this server'];
+const FORBIDDEN: Answer = [403, 'the source of this package refuses it'];
 const UNOFFERED: Answer = [501, 'no source offers this'];
 const REFUSED: Answer = [403, 'the feed that this goes to refuses it for who sends it'];
 
@@ -53,7 +54,7 @@ const READING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
   CLOSED: [503, 'the server is shutting down'],
   // The client has nothing to do with the credentials that an upstream wants: a 401 would make it ask for some.
   UNAUTHORIZED: UNTRUSTED,
-  FORBIDDEN: [403, 'the source of this package refuses it'],
+  FORBIDDEN: FORBIDDEN,
   UNSUPPORTED: UNOFFERED,
 };
 
@@ -104,6 +105,7 @@ function ofFeed({ source, cause, retryAfterMs }: FeedUnavailableError): HttpErro
       // Waiting doesn't help.
       return new HttpError(501, `${source} doesn't offer this`);
     case UNTRUSTED:
+    case FORBIDDEN:
       return new HttpError(502, `${source} refuses this server`, wait);
     default:
       return new HttpError(503, `${source} can not be asked now`, wait);
