@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
@@ -80,6 +81,17 @@ describe('a server with an upstream feed', () => {
       packages: { hits: 24, misses: 1 },
       savedBytes: 24 * A1.length,
     });
+  });
+
+  it('gives up a source that falls silent in the middle of a package, after twice the time set for it', async () => {
+    const content = randomBytes(300_000);
+    await upstream.packages.add(buildPackage({ id: 'Big', version: '1.0.0', files: { 'lib/net8.0/a.dll': content } }));
+    upstream.fault(/\.nupkg/, { kind: 'hang', afterBytes: 100_000 });
+    await using running = await start({ 'nuget.sources': [sourceOf(upstream, { idle_timeout: '200ms' })] });
+    await expect(outcomeOf(askFeed(running, packagePath('Big', '1.0.0')))).rejects.toThrow();
+    expect(upstream.requests.targets(/\.nupkg/)).toHaveLength(2);
+    upstream.clearFaults();
+    expect(await outcomeOf(askFeed(running, packagePath('Big', '1.0.0')))).toEqual([200, 'miss']);
   });
 
   it('gets metadata while as many packages arrive as may at once', async () => {
