@@ -36,6 +36,7 @@ describe('a record', () => {
             ],
           },
           { targetFramework: NuGetFramework.parse('any'), dependencies: [] },
+          { targetFramework: NuGetFramework.parse('.NETPortable,Version=v0.0,Profile=Profile999'), dependencies: [] },
         ],
         published: new Date('2020-02-03T04:05:06.789Z'),
         listed: false,
@@ -88,6 +89,7 @@ describe('a record', () => {
           ],
         },
         { targetFramework: undefined, dependencies: [] },
+        { targetFramework: '.NETPortable,Version=v0.0,Profile=Profile999', dependencies: [] },
       ],
       deprecation: {
         reasons: ['Legacy', 'Other'],

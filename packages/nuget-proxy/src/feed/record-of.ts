@@ -80,7 +80,7 @@ function groupOf({
   dependencies,
 }: PackageMetadata['dependencyGroups'][number]): DependencyGroupRecord {
   return {
-    targetFramework: targetFramework.isAny ? undefined : targetFramework.shortFolderName,
+    targetFramework: targetFramework.isAny ? undefined : targetFramework.shortName,
     dependencies: dependencies.map(({ id, range }) => ({ id, range: range.toNormalizedString() })),
   };
 }

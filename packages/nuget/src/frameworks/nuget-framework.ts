@@ -104,6 +104,15 @@ export class NuGetFramework implements FrameworkParts {
     return this.isSpecific ? shortFolderName(this) : this.framework.toLowerCase();
   }
 
+  /** The {@link shortFolderName}, or the {@link fullName} of one that no folder can be called after. Never throws. */
+  get shortName(): string {
+    try {
+      return this.shortFolderName;
+    } catch {
+      return this.fullName;
+    }
+  }
+
   /** What .NET calls it: `.NETFramework,Version=v4.7.2`. Platforms are no part of it. */
   get fullName(): string {
     if (!this.isSpecific) return `${this.framework},Version=v0.0`;

@@ -5,19 +5,10 @@ export function toJson(value: unknown): string {
   return `${JSON.stringify(value, written, 2)}\n`;
 }
 
-/** A framework as folders of packages call it; one that no folder can be called after has its full name. */
-export function frameworkName(framework: NuGetFramework): string {
-  try {
-    return framework.shortFolderName;
-  } catch {
-    return framework.fullName;
-  }
-}
-
 /** What it is given has become a text already, so it looks itself at what that was. */
 function written(this: Readonly<Record<string, unknown>>, key: string, text: unknown): unknown {
   const value = this[key];
   if (value instanceof NuGetVersion) return value.toFullString();
   if (value instanceof VersionRange) return value.toNormalizedString();
-  return value instanceof NuGetFramework ? frameworkName(value) : text;
+  return value instanceof NuGetFramework ? value.shortName : text;
 }

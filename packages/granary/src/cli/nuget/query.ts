@@ -2,7 +2,7 @@ import { type DependencyGroup, type PackageMetadata, PackageNotFoundError, type 
 import type { ExitCode } from '../io.js';
 import { list, table } from '../terminal/table.js';
 import { chooseVersion } from './choose-version.js';
-import { frameworkName, toJson } from './json.js';
+import { toJson } from './json.js';
 import { type NuGetIo, UsageError } from './run-command.js';
 import { openSession, type SessionOptions } from './session.js';
 
@@ -111,7 +111,7 @@ function describe(metadata: PackageMetadata, io: NuGetIo): string {
 
 function dependenciesOf({ targetFramework, dependencies }: DependencyGroup): string {
   const needed = dependencies.map(({ id, range }) => `${id} ${range.toNormalizedString()}`).join(', ') || 'nothing';
-  return `${frameworkName(targetFramework)}: ${needed}`;
+  return `${targetFramework.shortName}: ${needed}`;
 }
 
 function count(number: number | undefined): string {

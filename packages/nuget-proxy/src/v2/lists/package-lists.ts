@@ -85,7 +85,7 @@ async function answerSearch(request: V2Request, query: ODataQuery, isCount: bool
   await sendFound(request, 'Search', query, isCount, {
     text,
     includePrerelease: query.flag('includePrerelease'),
-    frameworks: frameworks.map(({ shortFolderName }) => shortFolderName),
+    frameworks: frameworks.map(({ shortName }) => shortName),
   });
 }
 
