@@ -63,7 +63,7 @@ export { type OpenTelemetryTracerOptions, openTelemetryTracer } from './tracing/
 export type { OpenTelemetryApi } from './tracing/otel-context.js';
 export { OTLP_ENDPOINT_ALLOWED, type OtlpProtocol, parseOtlpEndpoint } from './tracing/otlp-endpoint.js';
 export { type OtlpTracing, type OtlpTracingOptions, startOtlpTracing } from './tracing/otlp-tracing.js';
-export type { IncomingContext, TracePropagation } from './tracing/propagation.js';
+export type { IncomingContext, IncomingDecision, TracePropagation } from './tracing/propagation.js';
 export type { ExportPolicy } from './tracing/reporting-exporter.js';
 export type {
   Attributes,

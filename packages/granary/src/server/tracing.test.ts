@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createLogger, MetricRegistry } from '@granary/telemetry';
-import { RecordingTracer } from '@granary/telemetry/testing';
+import { createLogger, MetricRegistry, setupTelemetry } from '@granary/telemetry';
+import { OtlpCollector, RecordingTracer } from '@granary/telemetry/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { call, findMissingRequest, GRPC_CALLS, grpcClient } from '../testing/grpc-calls.js';
 import { startTestServer, type TestServer } from '../testing/test-server.js';
@@ -109,4 +109,47 @@ describe('a server with a tracer', () => {
     const runs = tracer.named('janitor.Run').map(({ attributes }) => Number(attributes['janitor.evicted'] ?? 0));
     expect(runs.reduce((sum, evicted) => sum + evicted, 0)).toBe(evictions);
   });
+});
+
+describe('a server that reads B3, whose clients only say whether they want a trace', () => {
+  const FIND_MISSING = 'build.bazel.remote.execution.v2.ContentAddressableStorage/FindMissingBlobs';
+
+  /** A question by gRPC and one by HTTP with these headers, and one of each with ids, which are always recorded. */
+  async function spansOf(sampleRatio: number, headers: Record<string, string>) {
+    await using collector = await OtlpCollector.start();
+    await using telemetry = await setupTelemetry({
+      tracing: { endpoint: collector.endpoint, sampleRatio, propagation: 'b3', followsActive: false },
+      logger: { level: 'none' },
+      metrics: { process: false },
+    });
+    await using running = await startTestServer({}, { tracer: telemetry.tracer });
+    const hash = sha256(Buffer.from('nothing'));
+    const client = grpcClient(running.address('listen.grpc'));
+    for (const each of [headers, { b3: `${TRACE}-${'cd'.repeat(8)}-1` }]) {
+      await call(client, GRPC_CALLS.read, each, findMissingRequest(hash, 7));
+      await fetch(`http://${running.address('listen.http')}/cas/${hash}`, { headers: each });
+    }
+    client.close();
+    await running.server.stop();
+    await telemetry.shutdown();
+    expect(collector.spans.filter(({ traceId, kind }) => traceId === TRACE && kind === 'server')).toHaveLength(2);
+    return collector.spans.filter(({ traceId }) => traceId !== TRACE);
+  }
+
+  it.each<Record<string, string>>([{ b3: '1' }, { b3: 'd' }, { 'X-B3-Sampled': '1' }, { 'X-B3-Flags': '1' }])(
+    'begins a trace for each of their requests: %j',
+    async (headers) => {
+      const spans = await spansOf(0, headers);
+      expect(spans.filter(({ parentSpanId }) => parentSpanId === undefined).map(({ name }) => name)).toEqual([
+        FIND_MISSING,
+        'GET /cas/{hash}',
+      ]);
+      expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(2);
+    },
+  );
+
+  it.each<Record<string, string>>([{ b3: '0' }, { 'X-B3-Sampled': '0' }])(
+    'records nothing of their requests: %j',
+    async (headers) => expect(await spansOf(1, headers)).toEqual([]),
+  );
 });

@@ -1,5 +1,5 @@
 import type { OpenTelemetryApi, OtelContexts } from './otel-context.js';
-import type { IncomingContext, TracePropagation } from './propagation.js';
+import type { IncomingContext, IncomingDecision, TracePropagation } from './propagation.js';
 import type { HeaderReader, HeaderWriter, SpanContext } from './tracer.js';
 import { w3cPropagation } from './w3c-propagation.js';
 
@@ -20,7 +20,7 @@ export class ApplicationPropagation implements TracePropagation {
     this.#contexts = contexts;
   }
 
-  extract(read: HeaderReader): IncomingContext | 'unsampled' | undefined {
+  extract(read: HeaderReader): IncomingContext | IncomingDecision | undefined {
     if (!this.#registered()) return w3cPropagation.extract(read);
     // Not in the active context: a span in it is not the caller's.
     return this.#contexts.placeIn(this.#api.propagation.extract(this.#api.ROOT_CONTEXT, read, READER));

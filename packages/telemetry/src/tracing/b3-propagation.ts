@@ -1,4 +1,4 @@
-import type { IncomingContext, TracePropagation } from './propagation.js';
+import type { IncomingContext, IncomingDecision, TracePropagation } from './propagation.js';
 import { isId } from './trace-ids.js';
 import type { HeaderReader } from './tracer.js';
 
@@ -17,6 +17,13 @@ const DECISIONS: ReadonlyMap<string, boolean> = new Map([
 ]);
 const DEBUG = 'd';
 
+/** What stands in `b3` where there are no ids: the decision for a trace that begins with the request. */
+const BARE: ReadonlyMap<string, IncomingDecision> = new Map([
+  ['1', 'sampled'],
+  ['0', 'unsampled'],
+  [DEBUG, 'debug'],
+]);
+
 /**
  * Zipkin's B3. Read are the header `b3` and, where there is none, the headers `x-b3-*`; written is `b3`, which everyone
  * reads who reads B3 at all. Trace ids of 64 bits get zeros in front.
@@ -33,8 +40,9 @@ export const b3Propagation: TracePropagation = {
 };
 
 /** `TRACE-SPAN`, `TRACE-SPAN-DECISION`, `TRACE-SPAN-DECISION-PARENT`, or the decision alone. */
-function fromOne(header: string): IncomingContext | 'unsampled' | undefined {
-  if (header === '0') return 'unsampled';
+function fromOne(header: string): IncomingContext | IncomingDecision | undefined {
+  const bare = BARE.get(header);
+  if (bare !== undefined) return bare;
   const [traceId = '', spanId = '', decision, parentId, ...more] = header.split('-', 5);
   if (more.length > 0 || (parentId !== undefined && !isId(parentId, 16))) return undefined;
   if (decision === undefined) return contextOf(traceId, spanId, undefined, false);
@@ -43,12 +51,17 @@ function fromOne(header: string): IncomingContext | 'unsampled' | undefined {
   return contextOf(traceId, spanId, decision === '1', false);
 }
 
-function fromMany(read: HeaderReader): IncomingContext | 'unsampled' | undefined {
+function fromMany(read: HeaderReader): IncomingContext | IncomingDecision | undefined {
   const traceId = read(TRACE_ID);
   const decision = DECISIONS.get(read(SAMPLED)?.toLowerCase() ?? '');
-  if (traceId === undefined) return decision === false ? 'unsampled' : undefined;
   const debug = read(FLAGS) === '1';
+  if (traceId === undefined) return debug ? 'debug' : bareDecision(decision);
   return contextOf(traceId, read(SPAN_ID) ?? '', debug || decision, debug);
+}
+
+function bareDecision(sampled: boolean | undefined): IncomingDecision | undefined {
+  if (sampled === undefined) return undefined;
+  return sampled ? 'sampled' : 'unsampled';
 }
 
 function contextOf(

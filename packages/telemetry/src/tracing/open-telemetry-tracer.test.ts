@@ -247,6 +247,30 @@ describe('the sampler at the head', () => {
     delete headers['b3'];
     expect(tracer.extract(read)).toBeUndefined();
   });
+
+  it.each([
+    [{ b3: '1' }, '1'],
+    [{ 'x-b3-sampled': '1' }, '1'],
+    [{ b3: 'd' }, 'd'],
+    [{ 'x-b3-flags': '1' }, 'd'],
+  ])('follows a caller who only said yes, and begins the trace: %j', (headers: Record<string, string>, decision) => {
+    const tracer = ownTracer(0, b3Propagation);
+    const active = tracer.startSpan('active', { parent: REMOTE });
+    const parent = tracer.extract((name) => headers[name]);
+    const [span, other] = tracer.runWith(active, () => [
+      tracer.startSpan('work', { parent }),
+      tracer.startSpan('work', { parent }),
+    ]);
+    expect([span.recording, span.sampled]).toEqual([true, true]);
+    expect(span.traceId).toMatch(/^(?!0{32})[0-9a-f]{32}$/);
+    expect(new Set([span.traceId, other.traceId, active.traceId]).size).toBe(3);
+    const child = tracer.startSpan('child', { parent: span });
+    expect(headersOf(child)).toEqual({ b3: `${span.traceId}-${child.spanId}-${decision}` });
+    for (const each of [child, span]) each.end();
+    const [ofChild, ofSpan] = exporter.getFinishedSpans();
+    expect(ofSpan?.parentSpanContext).toBeUndefined();
+    expect(ofChild?.parentSpanContext).toMatchObject({ spanId: span.spanId });
+  });
 });
 
 describe('a tracer that follows nothing', () => {

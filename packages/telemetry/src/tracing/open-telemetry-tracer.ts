@@ -26,6 +26,9 @@ export interface OpenTelemetryTracerOptions {
   readonly activeSpans?: 'application' | 'own' | 'none' | undefined;
 }
 
+/** Of a caller who is in no trace, and wants the one recorded that begins here. */
+const NO_PLACE: SpanContext = { traceId: noopSpan.traceId, spanId: noopSpan.spanId, sampled: true };
+
 /**
  * Fits OpenTelemetry to {@link Tracer}. A span costs what the SDK takes for it; one that the `sampler` turns down costs
  * some ten nanoseconds.
@@ -79,6 +82,7 @@ class OpenTelemetryTracer implements Tracer {
       const found = this.#propagation.extract(read);
       if (found === undefined) return undefined;
       if (found === 'unsampled') return new UnsampledSpan(undefined, this.#propagation);
+      if (typeof found === 'string') return { ...NO_PLACE, debug: found === 'debug' };
       if (found.sampled !== undefined) return found as SpanContext;
       // The decision is ours, and holds for all that is asked of us about this trace.
       return { ...found, sampled: this.#sampler?.decide(undefined) ?? true };

@@ -1,4 +1,5 @@
 import type { Context, SpanContext as OtelSpanContext, TraceState } from '@opentelemetry/api';
+import { noopSpan } from './noop-tracer.js';
 import type { SpanContext } from './tracer.js';
 
 /** The part of `import * as api from '@opentelemetry/api'` that is used here. */
@@ -77,7 +78,7 @@ export class OtelContexts {
   /** The context to start a span in. */
   of(parent: SpanContext | undefined): Context {
     if (parent instanceof OtelPlace) return parent.context;
-    if (parent === undefined) return this.#api.trace.deleteSpan(this.#base());
+    if (parent === undefined || parent.traceId === noopSpan.traceId) return this.#api.trace.deleteSpan(this.#base());
     const { traceId, spanId, sampled, traceState } = parent;
     return this.#api.trace.setSpanContext(this.#base(), {
       traceId,

@@ -51,7 +51,7 @@ describe.each([
     fc.assert(
       fc.property(headers, (each) => {
         const found = extract(propagation, each as Record<string, string>);
-        if (found === undefined || found === 'unsampled') return;
+        if (found === undefined || typeof found === 'string') return;
         expect(found.traceId).toMatch(/^(?!0{32})[0-9a-f]{32}$/);
         expect(found.spanId).toMatch(/^(?!0{16})[0-9a-f]{16}$/);
         expect(found.traceState ?? '').not.toMatch(/[\r\n\0]/);
@@ -154,12 +154,17 @@ describe('b3', () => {
     [`${TRACE}-${SPAN}-1-05e3ac9a4f6e3b90`, { ...ids, sampled: true }],
     [`${SPAN}-${SPAN}-1`, { ...padded, sampled: true }],
     ['0', 'unsampled'],
+    ['1', 'sampled'],
+    ['d', 'debug'],
   ])('is read from %s', (b3, expected) => expect(extract(b3Propagation, { b3 })).toEqual(expected));
 
   it.each([
     '',
-    '1',
-    'd',
+    '2',
+    'D',
+    'true',
+    '1-',
+    '0-1',
     TRACE,
     `${TRACE}-${SPAN}-2`,
     `${TRACE}-${SPAN}-true`,
@@ -195,8 +200,18 @@ describe('b3', () => {
       { ...padded, sampled: true },
     ],
     [{ 'x-b3-sampled': '0' }, 'unsampled'],
-    [{ 'x-b3-sampled': '1' }, undefined],
+    [{ 'x-b3-sampled': 'FALSE' }, 'unsampled'],
+    [{ 'x-b3-sampled': '1' }, 'sampled'],
+    [{ 'x-b3-sampled': 'true' }, 'sampled'],
+    [{ 'x-b3-flags': '1' }, 'debug'],
+    [{ 'x-b3-flags': '1', 'x-b3-sampled': '0' }, 'debug'],
+    [{ 'x-b3-flags': '0' }, undefined],
+    [{ 'x-b3-flags': '0', 'x-b3-sampled': '1' }, 'sampled'],
+    [{ 'x-b3-sampled': 'yes' }, undefined],
+    [{ b3: '0', 'x-b3-flags': '1' }, 'unsampled'],
+    [{ b3: '1', ...many, 'x-b3-sampled': '0' }, 'sampled'],
     [{ 'x-b3-traceid': TRACE }, undefined],
+    [{ 'x-b3-traceid': TRACE, 'x-b3-sampled': '1' }, undefined],
     [{ ...many, b3: 'broken' }, undefined],
   ])('is read from many headers: %j', (headers, expected) => {
     expect(extract(b3Propagation, headers)).toEqual(expected);

@@ -63,7 +63,10 @@ export interface Tracer {
   /** False when no span will ever be recorded: then nothing need be asked of it. */
   readonly enabled: boolean;
   startSpan(name: string, options?: SpanOptions): Span;
-  /** The caller's place in a trace, from the headers of a request; undefined where they have none or a broken one. */
+  /**
+   * The caller's place in a trace, from the headers of a request; undefined where they have none or a broken one. Where
+   * they only say that the trace which begins here is to be recorded, its ids are zeros.
+   */
   extract(read: HeaderReader): SpanContext | undefined;
   /** The span that the running code is part of. */
   activeSpan(): SpanContext | undefined;
