@@ -156,6 +156,18 @@ describe('the metrics of the gRPC listener', () => {
     expect(value('grpc_bytes_total', { ...bytes, direction: 'sent' })).toBe(response?.length);
   });
 
+  it('count calls of methods that nobody knows as others, in one series however many there are', async () => {
+    await using running = await startTestServer();
+    const client = grpcClient(running.address('listen.grpc'));
+    for (let i = 0; i < 300; i++) expect((await call(client, `/made.up${i}/Method${i}`)).code).toBe('UNIMPLEMENTED');
+    client.close();
+    const value = await scrape(running);
+    const unknown = { service: 'other', method: 'other' };
+    expect(value('grpc_requests_total', { ...unknown, code: 'UNIMPLEMENTED' })).toBe(300);
+    expect(value('grpc_requests_total')).toBe(300);
+    expect(value('grpc_request_duration_seconds_count', unknown)).toBe(300);
+  });
+
   it('show the calls that run and the connections that are open', async () => {
     await using running = await startTestServer();
     const idle = await scrape(running);

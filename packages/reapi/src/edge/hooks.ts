@@ -27,9 +27,9 @@ export class AccessDeniedError extends Error {
 /** One finished request, for metrics and the access log. */
 export interface RequestRecord {
   readonly protocol: 'grpc' | 'http';
-  /** gRPC: the service's full name. HTTP: `cas`, `ac` or `status`. */
+  /** gRPC: the service's full name, or `other` for one that isn't here. HTTP: `cas`, `ac` or `status`. */
   readonly service: string;
-  /** gRPC: the method's name. HTTP: the verb. */
+  /** gRPC: the method's name, or `other` for one that isn't here. HTTP: the verb. */
   readonly method: string;
   /** gRPC: the code's name, such as `NOT_FOUND`. HTTP: the status, such as `404`. */
   readonly code: string;

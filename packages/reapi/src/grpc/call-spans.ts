@@ -1,4 +1,11 @@
-import { type Attributes, type HeaderReader, noopSpan, type Span, type Tracer } from '@granary/telemetry';
+import {
+  type Attributes,
+  type HeaderReader,
+  noopSpan,
+  OVERFLOW_LABEL,
+  type Span,
+  type Tracer,
+} from '@granary/telemetry';
 import { peerAttributes, serverAttributes } from '@granary/telemetry/server';
 import { status as CODES, type Metadata } from '@grpc/grpc-js';
 import { requestMetadataAttributes } from './request-metadata.js';
@@ -45,8 +52,9 @@ export class CallSpans {
   #named(method: MethodName): NamedSpan {
     let named = this.#names.get(method);
     if (!named) {
-      const name = `${method.service}/${method.name}`;
-      named = { name, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name } };
+      const isKnown = method.name !== OVERFLOW_LABEL;
+      const name = isKnown ? `${method.service}/${method.name}` : 'grpc';
+      named = { name, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': isKnown ? name : '_OTHER' } };
       this.#names.set(method, named);
     }
     return named;

@@ -21,6 +21,7 @@ import { addEndpoints } from './endpoint.js';
 import { Health, healthEndpoints } from './health.js';
 import { reflectionEndpoints } from './reflection.js';
 import type { Edge } from './running-call.js';
+import { answerUnknownMethods } from './unknown-methods.js';
 
 export interface RemoteCacheOptions {
   readonly blobs: BlobStore;
@@ -108,7 +109,9 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
       return edge.running.count;
     },
     addTo(server) {
-      addEndpoints(server, [...endpoints, ...healthEndpoints(edge, health), ...reflectionEndpoints(edge)]);
+      const all = [...endpoints, ...healthEndpoints(edge, health), ...reflectionEndpoints(edge)];
+      addEndpoints(server, all);
+      answerUnknownMethods(server, edge, new Set(all.map(({ service }) => service)));
     },
     grpcServerOptions: () => ({
       'grpc.max_receive_message_length': largestRequest(limits),

@@ -55,6 +55,16 @@ export class CallEndedError extends Error {
   }
 }
 
+/** A call of a method that the server doesn't have. */
+export class UnknownMethodError extends Error {
+  readonly code = 'UNIMPLEMENTED';
+
+  constructor(path: string) {
+    super(`The server does not implement the method ${path}`);
+    this.name = 'UnknownMethodError';
+  }
+}
+
 /**
  * The status for anything that a handler may throw: the only place where errors become gRPC codes. What is not known
  * here is our own fault and INTERNAL, without details that could show the inside of the server.
@@ -70,7 +80,8 @@ export function toStatus(error: unknown): GrpcStatus {
   if (error instanceof ResourceNameError || error instanceof ZstdError)
     return withDetails(CODES.INVALID_ARGUMENT, error.message);
   if (error instanceof AccessDeniedError) return withDetails(ACCESS[error.code], error.message);
-  if (error instanceof CallEndedError) return withDetails(CODES[error.code], error.message);
+  if (error instanceof CallEndedError || error instanceof UnknownMethodError)
+    return withDetails(CODES[error.code], error.message);
   if (error instanceof Error && error.name === 'AbortError') return withDetails(CODES.CANCELLED, error.message);
   if (error instanceof Error && error.name === 'TimeoutError')
     return withDetails(CODES.DEADLINE_EXCEEDED, error.message);
