@@ -1,5 +1,5 @@
 import { type LevelControl, LOG_LEVELS, type LogLevel, parseLogLevel } from '@granary/telemetry';
-import { DURATION_ALLOWED, parseDuration } from '../config/duration.js';
+import { parseDuration, TIME_ALLOWED } from '../config/duration.js';
 import { type AdminRequest, AnswerError, type AnswerTo, json, type Route } from './route.js';
 
 const MAX_BODY_BYTES = 1024;
@@ -40,7 +40,7 @@ async function wishOf(request: AdminRequest): Promise<Wish> {
   if (level === undefined) throw wrong(`${JSON.stringify(text)} is no level; those are ${LOG_LEVELS.join(', ')}`);
   if (time === null || time === undefined) return { level, forMs: undefined };
   const forMs = typeof time === 'string' || typeof time === 'number' ? parseDuration(time) : undefined;
-  if (!forMs) throw wrong(`${JSON.stringify(time)} is no time; allowed: ${DURATION_ALLOWED}`);
+  if (!forMs) throw wrong(`${JSON.stringify(time)} is no time; allowed: ${TIME_ALLOWED}`);
   return { level, forMs };
 }
 

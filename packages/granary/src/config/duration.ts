@@ -3,8 +3,9 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
 /** Longest duration that a timer can wait (2^31 − 1 ms), a little under 25 days. */
 const MAX_MS = 2 ** 31 - 1;
 
-export const DURATION_ALLOWED =
-  'numbers with ms, s, m, h or d, the larger unit first, up to 24 days, such as 30s or 1h30m; or 0';
+/** What a duration may be that is not 0, for error messages. */
+export const TIME_ALLOWED = 'numbers with ms, s, m, h or d, the larger unit first, up to 24 days, such as 30s or 1h30m';
+export const DURATION_ALLOWED = `${TIME_ALLOWED}; or 0`;
 
 /** Milliseconds from a duration such as `30s`, `250ms` or `1h30m`; undefined when the text is none or is too long. */
 export function parseDuration(text: string | number): number | undefined {

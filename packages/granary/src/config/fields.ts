@@ -1,7 +1,7 @@
 import { OTLP_ENDPOINT_ALLOWED, parseOtlpEndpoint } from '@granary/telemetry';
 import { z } from 'zod';
 import { ADDRESS_ALLOWED, type ListenAddress, parseAddress } from './address.js';
-import { DURATION_ALLOWED, parseDuration } from './duration.js';
+import { DURATION_ALLOWED, parseDuration, TIME_ALLOWED } from './duration.js';
 import { parseSize, SIZE_ALLOWED } from './size.js';
 
 /** What a key is for, how it is written and what is allowed, kept with its schema. */
@@ -64,8 +64,7 @@ export function duration(defaultValue: string, description: string) {
 /** Milliseconds, one at least: for what can't be without a limit. */
 export function timeLimit(defaultValue: string, description: string) {
   const schema = parsed(bounded(parseDuration, 1)).prefault(defaultValue);
-  const allowed = DURATION_ALLOWED.replace(/; or 0$/, '');
-  return described(schema, { description, allowed, shape: 'scalar' });
+  return described(schema, { description, allowed: TIME_ALLOWED, shape: 'scalar' });
 }
 
 /** An address to listen on, or undefined for `none`. */

@@ -172,15 +172,22 @@ describe('any call', () => {
   ])('takes %s for a template', (_what, value) => {
     const { logger, lines, last } = logging();
     logger.warning(value as never);
+    expect(last()).not.toHaveProperty('extra');
     logger.warning(value as never, 1, 'two');
     expect(lines).toHaveLength(2);
-    expect(last()).toMatchObject({ template: '{Value}' });
+    expect(last()).toMatchObject({ template: '{Value}', extra: [1, 'two'] });
   });
 
   it('keeps an error that is passed alone', () => {
     const { logger, last } = logging();
     logger.error(new TypeError('broken') as never);
     expect(last()).toMatchObject({ msg: 'TypeError: broken', err: { type: 'TypeError', message: 'broken' } });
+  });
+
+  it('keeps what comes behind an object that is passed first, as with other loggers', () => {
+    const { logger, last } = logging();
+    logger.error({ package: 'left-pad' } as never, 'broken', new TypeError('no'));
+    expect(last()).toMatchObject({ Value: { package: 'left-pad' }, extra: ['broken'], err: { type: 'TypeError' } });
   });
 
   it('is bounded, however much it is given', () => {

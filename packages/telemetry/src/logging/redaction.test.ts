@@ -46,6 +46,12 @@ describe('redaction of texts', () => {
     ['login --user ann --password hunter2 --now', 'login --user ann --password [redacted] --now'],
     ['authorization=Bearer abc next', 'authorization=[redacted] next'],
     ['token: 0123456789abcdef', 'token: [redacted]'],
+    // XML, such as a NuGet.Config.
+    ['<add key="ClearTextPassword" value="hunter 2" />', '<add key="ClearTextPassword" value="[redacted]" />'],
+    [`<add key='Password'\tvalue = 'hunter2'/>`, `<add key='Password'\tvalue = '[redacted]'/>`],
+    ['<apikey>hunter2</apikey><size>3</size>', '<apikey>[redacted]</apikey><size>3</size>'],
+    ['<Password kind="plain">hunter2</Password>', '<Password kind="plain">[redacted]</Password>'],
+    ['<token>hunter</token>', '<token>[redacted]</token>'],
     // What stands behind a name may be the next one.
     ['bad credentials: password: hunter2', 'bad credentials: password: [redacted]'],
     ['invalid token: Authorization: hunter', 'invalid token: Authorization: [redacted]'],
@@ -76,6 +82,9 @@ describe('redaction of texts', () => {
     'Unexpected token: end of file',
     'Unexpected token } in JSON at position 3',
     'unknown token: expired',
+    '<add key="Password" />\n<add key="Username" value="ann" />',
+    '<password/><user>ann</user>',
+    'a token > 3 characters, and passwords >= 8',
     'signature: mismatch',
     'auth.tokens_file: /etc/granary/tokens',
     'tokens=3 tokens: 4 refillRate=5',

@@ -1,4 +1,5 @@
 import { findUserinfo } from './userinfo.js';
+import { findXmlSecrets } from './xml-secrets.js';
 
 export const REDACTED = '[redacted]';
 /** Two do, the second of which finds nothing; few texts made to deceive need three. */
@@ -44,7 +45,7 @@ const SUSPICIOUS =
 
 /** Characters of which a text must have one before it is worth a look, by their codes. */
 const WORTH_A_LOOK = new Uint8Array(128);
-for (const character of '@=%:, _J\t\n') WORTH_A_LOOK[character.charCodeAt(0)] = 1;
+for (const character of '@=%:, <_J\t\n') WORTH_A_LOOK[character.charCodeAt(0)] = 1;
 const COLON = 58;
 const SLASH = 47;
 // eyJ, as JSON web tokens begin.
@@ -103,6 +104,7 @@ export function findSecrets(text: string): Range[] {
   findUserinfo(text, found);
   const masked = mask(text, found);
   findNamed(masked, found);
+  findXmlSecrets(masked, found);
   for (const { 0: match, 1: token = '', index } of masked.matchAll(SCHEME)) {
     const end = index + match.length;
     if (!PROSE.test(token)) found.push({ start: end - token.length, end });

@@ -178,7 +178,12 @@ export class TemplateLogger implements RootLogger {
       const record =
         typeof text === 'string'
           ? this.#record(level, core.templates.get(text), args, copier)
-          : this.#record(level, core.templates.get('{Value}'), isError(text) ? [text, text, ...args] : [text], copier);
+          : this.#record(
+              level,
+              core.templates.get('{Value}'),
+              [text, ...(isError(text) ? [text] : []), ...args],
+              copier,
+            );
       core.giveBack(copier);
       core.sink.write(record);
     } catch {

@@ -178,6 +178,21 @@ describe('several collectors together', () => {
     expect(composite.errors).toBe(1);
   });
 
+  it('may throw when they are asked whether they listen', () => {
+    const broken = Object.defineProperty({ ...noopCollector }, 'enabled', {
+      get() {
+        throw new Error('broken');
+      },
+    });
+    expect(new CompositeCollector([broken]).enabled).toBe(false);
+    const memory = new MemoryCollector();
+    const composite = new CompositeCollector([broken, memory]);
+    expect(composite.enabled).toBe(true);
+    composite.recordGet('L1', true, 1);
+    expect(memory.snapshot().layerMetrics['L1']?.hits).toBe(1);
+    expect(composite.errors).toBe(1);
+  });
+
   it('are counted when they throw, and called as methods', () => {
     class Own extends MemoryCollector {
       override recordWriteDropped(layer: string): never {

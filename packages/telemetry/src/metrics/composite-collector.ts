@@ -14,7 +14,7 @@ export class CompositeCollector implements MetricsCollector {
 
   /** Whether any of them listens. */
   get enabled(): boolean {
-    return this.#collectors.some(listens);
+    return this.#collectors.some(saysThatItListens);
   }
 
   /** How often one of them threw or rejected. */
@@ -82,3 +82,11 @@ export class CompositeCollector implements MetricsCollector {
 }
 
 const listens = (collector: MetricsCollector): boolean => collector.enabled !== false;
+
+function saysThatItListens(collector: MetricsCollector): boolean {
+  try {
+    return listens(collector);
+  } catch {
+    return false;
+  }
+}
