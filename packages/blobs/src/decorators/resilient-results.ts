@@ -17,13 +17,13 @@ class ResilientResults implements ActionResultStore {
   }
 
   get(key: string, options?: OperationOptions): Promise<Buffer | undefined> {
-    return this.#policies.whole('get of an action result', options?.signal, ({ signal }) =>
+    return this.#policies.whole('get of an action result', options, ({ signal }) =>
       this.#inner.get(key, underSignal(options, signal)),
     );
   }
 
   set(key: string, value: Buffer, options?: OperationOptions): Promise<void> {
-    return this.#policies.whole('set of an action result', options?.signal, ({ signal }) =>
+    return this.#policies.whole('set of an action result', options, ({ signal }) =>
       this.#inner.set(key, value, underSignal(options, signal)),
     );
   }

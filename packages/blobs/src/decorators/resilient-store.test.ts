@@ -1,5 +1,6 @@
 import { CircuitBreaker, isCircuitOpen, TokenBucket } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
+import { RecordingTracer } from '@granary/telemetry/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { BlobReader, BlobStore } from '../blob-store.js';
 import { BufferReader } from '../buffer-reader.js';
@@ -530,4 +531,74 @@ describe('a tier with policies', () => {
 it('readers of memory are handed on as they are', async () => {
   inner.read = async () => BufferReader.copyOf(Buffer.from('0123456789'));
   expect(String(await bytesOf(await resilient().read(blobOf(10).digest)))).toBe('0123456789');
+});
+
+describe('the span of a call', () => {
+  const call = () => {
+    const tracer = new RecordingTracer();
+    const span = tracer.startSpan('call');
+    return { span, events: () => tracer.only('call').events };
+  };
+  const retry = { maxRetries: 2, initialDelayMs: 10, jitter: 0 };
+
+  it('has an event for each attempt that was repeated, with what became of the one before', async () => {
+    const { bytes, digest } = blobOf(1000);
+    await inner.write(digest, bytes);
+    const failures = [() => Promise.reject(inner.gone()), never, () => {}];
+    inner.before = () => failures.shift()?.();
+    const { span, events } = call();
+    const got = Promise.resolve(resilient({ retry, timeoutMs: 5000 }).get(digest, { span }));
+    expect(await within(1000, got)).toEqual(bytes);
+    expect(events()).toEqual([
+      { name: 'retry', attributes: { 'retry.reason': 'unavailable', 'retry.attempt': 1 } },
+      { name: 'retry', attributes: { 'retry.reason': 'timeout', 'retry.attempt': 2 } },
+    ]);
+  });
+
+  it('has one for uploads, streams and action results, too', async () => {
+    const failOnce = () => {
+      let failed = false;
+      return () => {
+        if (failed) return;
+        failed = true;
+        throw inner.gone();
+      };
+    };
+    const store = resilient({ retry });
+    const names = async (work: (options: { span: ReturnType<typeof call>['span'] }) => Promise<unknown>) => {
+      inner.before = failOnce();
+      const { span, events } = call();
+      await within(100, work({ span }));
+      return events().map(({ name }) => name);
+    };
+    expect(await names((options) => store.write(large.digest, large.bytes, options))).toEqual(['retry']);
+    expect(await names((options) => store.read(large.digest, options).then(bytesOf))).toEqual(['retry']);
+    expect(await names((options) => Promise.resolve(store.findMissing([large.digest], options)))).toEqual(['retry']);
+    const results = new MemoryActionResultStore();
+    const get = results.get.bind(results);
+    const failing = failOnce();
+    results.get = (key) => {
+      failing();
+      return get(key);
+    };
+    const resilientResults = withResilientResults(results, { retry, timers: time, clock: time.clock });
+    expect(await names((options) => Promise.resolve(resilientResults.get('key', options)))).toEqual(['retry']);
+  });
+
+  it('says that a breaker let nothing through, each time', async () => {
+    for (let i = 0; i < 3; i++) breaker.recordFailure();
+    const store = resilient({ retry });
+    for (let i = 0; i < 2; i++) {
+      const { span, events } = call();
+      await expect(store.get(large.digest, { span })).rejects.toThrow(TierUnavailableError);
+      expect(events()).toEqual([{ name: 'circuit_breaker.rejected', attributes: { 'cache.tier': 'far' } }]);
+    }
+  });
+
+  it('has none where all went well, and needs none', async () => {
+    const { span, events } = call();
+    expect(await resilient({ retry }).get(large.digest, { span })).toBeUndefined();
+    expect(events()).toEqual([]);
+    expect(await resilient({ retry }).get(large.digest)).toBeUndefined();
+  });
 });

@@ -27,14 +27,14 @@ class ResilientStore extends StoreDecorator {
   }
 
   override findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
-    return this.#policies.whole('findMissing', options?.signal, ({ signal }) =>
+    return this.#policies.whole('findMissing', options, ({ signal }) =>
       this.inner.findMissing(digests, underSignal(options, signal)),
     );
   }
 
   override get(digest: Digest, options?: GetOptions): Promise<Buffer | undefined> {
     // Memory of the caller's is not handed on: an attempt that was given up might still write into it.
-    return this.#policies.whole(`get ${digest}`, options?.signal, ({ signal }) =>
+    return this.#policies.whole(`get ${digest}`, options, ({ signal }) =>
       this.inner.get(digest, underSignal(options, signal)),
     );
   }
@@ -44,7 +44,7 @@ class ResilientStore extends StoreDecorator {
     const caller = options?.signal;
     let opened: GuardedReader | undefined;
     try {
-      return await this.#policies.whole(what, caller, async (context) => {
+      return await this.#policies.whole(what, options, async (context) => {
         opened = await GuardedReader.open(this.#policies, what, context, caller, (signal) =>
           this.inner.read(digest, underSignal(options, signal)),
         );
@@ -59,14 +59,13 @@ class ResilientStore extends StoreDecorator {
 
   override write(digest: Digest, source: BlobSource, options?: WriteOptions): Promise<void> {
     const what = `write ${digest}`;
-    const caller = options?.signal;
     const inMemory = source instanceof Uint8Array;
     if (inMemory && source.length <= MOST_TIMED_BYTES) {
-      return this.#policies.whole(what, caller, ({ signal }) =>
+      return this.#policies.whole(what, options, ({ signal }) =>
         this.inner.write(digest, source, underSignal(options, signal)),
       );
     }
-    return this.#policies.upload(what, caller, inMemory, (context) =>
+    return this.#policies.upload(what, options, inMemory, (context) =>
       new Upload(source, this.#policies).run(context.signal, (content, signal, onProgress) =>
         this.inner.write(digest, content, { ...underSignal(options, signal), onProgress }),
       ),

@@ -341,6 +341,7 @@ export class Arrival implements WriteObserver {
     const parent = this.#asked?.span;
     if (!parent?.recording) return noopSpan;
     return this.#context.tracer.startSpan('proxy.Get.RemoteFetch', {
+      kind: 'client',
       parent,
       attributes: {
         'cache.tier': tier.name,

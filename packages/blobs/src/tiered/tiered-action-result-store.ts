@@ -230,11 +230,16 @@ export class TieredActionResultStore implements ActionResultStore {
     const parent = options.span;
     if (!parent?.recording) return tier.results.get(key, options);
     const attributes = { 'cache.tier': tier.name };
-    return withSpan(this.#tracer, 'proxy.GetActionResult.RemoteFetch', { parent, attributes }, async (span) => {
-      const value = await tier.results.get(key, { ...options, span });
-      span.setAttribute('cache.hit', value !== undefined);
-      return value;
-    });
+    return withSpan(
+      this.#tracer,
+      'proxy.GetActionResult.RemoteFetch',
+      { kind: 'client', parent, attributes },
+      async (span) => {
+        const value = await tier.results.get(key, { ...options, span });
+        span.setAttribute('cache.hit', value !== undefined);
+        return value;
+      },
+    );
   }
 
   /** Keeps what a tier had, unless something newer has been written since it was asked. */

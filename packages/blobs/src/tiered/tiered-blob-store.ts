@@ -344,7 +344,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
       return undefined;
     };
     if (!parent?.recording) return get(options);
-    return withSpan(this.#tracer, 'proxy.Get.RemoteFetch', { parent, attributes }, async (span) => {
+    return withSpan(this.#tracer, 'proxy.Get.RemoteFetch', { kind: 'client', parent, attributes }, async (span) => {
       const bytes = await get({ ...options, span });
       span.setAttribute('cache.hit', bytes !== undefined);
       return bytes;

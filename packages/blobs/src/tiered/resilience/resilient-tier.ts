@@ -26,7 +26,7 @@ export function resilientTier(tier: Tier, options: StoreResilienceOptions = {}):
     maxBlobBytes: tier.maxBlobBytes,
     sizes: sizes && {
       sizeOf: (fn, hash, asked) =>
-        policies.whole('sizeOf', asked?.signal, ({ signal }) => sizes.sizeOf(fn, hash, underSignal(asked, signal))),
+        policies.whole('sizeOf', asked, ({ signal }) => sizes.sizeOf(fn, hash, underSignal(asked, signal))),
     },
     actionResults: tier.actionResults && withResilientResults(tier.actionResults, options),
     onDamaged: (digest, reason) => {

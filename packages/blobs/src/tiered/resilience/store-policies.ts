@@ -1,5 +1,4 @@
 import {
-  type CallContext,
   type CircuitBreaker,
   type Clock,
   InvalidOptionError,
@@ -18,8 +17,10 @@ import {
   type Timers,
   timeoutPolicy,
 } from '@granary/resilience';
+import type { OperationOptions } from '../../blob-store.js';
 import { TierUnavailableError } from '../../errors.js';
 import { isRemoteStoreError, RemoteStoreError } from '../remote-error.js';
+import { type Attempt, addRejection, withRetryEvents } from './call-events.js';
 import { SourceFailedError } from './upload.js';
 
 export interface StoreResilienceOptions {
@@ -101,23 +102,14 @@ export class StorePolicies {
     this.#repeatedUpload = pipeline(retry, ...admission, ...counted);
   }
 
-  /** A call with one answer. */
-  whole<T>(
-    what: string,
-    signal: AbortSignal | undefined,
-    fn: (context: CallContext) => T | PromiseLike<T>,
-  ): Promise<T> {
-    return this.#run(this.#whole, what, signal, fn);
+  /** A call with one answer. Attempts that are repeated, and refusals of the breaker, are events on the caller's span. */
+  whole<T>(what: string, caller: OperationOptions | undefined, fn: Attempt<T>): Promise<T> {
+    return this.#run(this.#whole, what, caller, fn);
   }
 
   /** @param replayable whether `fn` can be called again after it has begun to read its source */
-  upload(
-    what: string,
-    signal: AbortSignal | undefined,
-    replayable: boolean,
-    fn: (context: CallContext) => Promise<void>,
-  ): Promise<void> {
-    return this.#run(replayable ? this.#repeatedUpload : this.#upload, what, signal, fn);
+  upload(what: string, caller: OperationOptions | undefined, replayable: boolean, fn: Attempt<void>): Promise<void> {
+    return this.#run(replayable ? this.#repeatedUpload : this.#upload, what, caller, fn);
   }
 
   /** What a caller is told of an error: timeouts and refusals of ours as failures of the tier, all else as it is. */
@@ -133,18 +125,19 @@ export class StorePolicies {
     return error;
   }
 
-  async #run<T>(
-    call: ProtectedCall,
-    what: string,
-    signal: AbortSignal | undefined,
-    fn: (context: CallContext) => T | PromiseLike<T>,
-  ): Promise<T> {
+  async #run<T>(call: ProtectedCall, what: string, caller: OperationOptions | undefined, fn: Attempt<T>): Promise<T> {
+    const span = caller?.span;
     // Errors with their stacks are dear, and while the breaker is open there would be one for each call.
     const refusal = this.#sharedRefusal();
-    if (refusal) throw refusal;
+    if (refusal) {
+      addRejection(span, this.tier);
+      throw refusal;
+    }
+    const signal = caller?.signal;
     try {
-      return await call(fn, { signal });
+      return await call(span?.recording ? withRetryEvents(span, fn) : fn, { signal });
     } catch (error) {
+      if (isCircuitOpen(error)) addRejection(span, this.tier);
       throw signal?.aborted ? error : this.explain(what, error);
     }
   }
