@@ -1,8 +1,12 @@
 import { noopSpan, type Span, type Tracer, withSpan } from '@granary/telemetry';
+import type { MaybePromise } from '../blob-store.js';
 import type { KeyedLock } from './index/keyed-lock.js';
 
-/** What an operation can wait for inside the store: room for a blob, another change of the same entry, turns to sync. */
-export type Wait = 'space' | 'lock' | 'sync';
+/**
+ * What an operation can wait for: room for a blob, another change of the same entry, turns to sync; in front of tiers the
+ * same fetch for somebody else, and turns to fetch.
+ */
+export type Wait = 'space' | 'lock' | 'sync' | 'singleflight' | 'queue';
 
 /**
  * Shows in a request's trace where the store spends its time: `store.Read`, `store.Write`, `store.Sync` and
@@ -34,7 +38,7 @@ export class StoreSpans {
   }
 
   /** Waits for what is being waited for. */
-  async waited<T>(reason: Wait, parent: Span | undefined, work: Promise<T>): Promise<T> {
+  async waited<T>(reason: Wait, parent: Span | undefined, work: MaybePromise<T>): Promise<T> {
     const span = this.wait(reason, parent);
     try {
       return await work;

@@ -10,7 +10,7 @@ import { resilientTier } from './resilience/resilient-tier.js';
 import { TierBreaker } from './resilience/tier-breaker.js';
 import type { Tier } from './tier.js';
 import { TieredActionResultStore } from './tiered-action-result-store.js';
-import { TieredBlobStore } from './tiered-blob-store.js';
+import { TieredBlobStore, type TieredBlobStoreOptions } from './tiered-blob-store.js';
 
 const large = blobOf(300_000, 'large');
 const small = blobOf(1000, 'small');
@@ -32,14 +32,31 @@ function tierOf(name: string, blobs = new ScriptedStore({ name, maxBytes: 2 ** 2
   return { name, mode: 'read-through', required: false, blobs, actionResults, check: async () => {}, close } as const;
 }
 
-async function tieredOver(tiers: readonly Tier[]) {
+async function tieredOver(tiers: readonly Tier[], options: Partial<TieredBlobStoreOptions> = {}) {
   const local = await stores.open({ durability: 'none', maxBytes: 2 ** 24 });
-  const store = new TieredBlobStore({ local, tiers, tracer });
+  const store = new TieredBlobStore({ local, tiers, tracer, ...options });
   opened.push(store);
   return store;
 }
 
 const tracedOver = async (tiers: readonly Tier[]) => withTracing(await tieredOver(tiers), tracer);
+
+async function resultsOver(tier: Tier, local = new MemoryActionResultStore()) {
+  const blobs = await tieredOver([tier]);
+  const results = new TieredActionResultStore({ local, tiers: [tier], blobs, referencesOf: () => [], tracer });
+  opened.push(results);
+  return results;
+}
+
+/** Holds back what a store is asked for until it is let go. */
+function hold(store: ScriptedStore): () => void {
+  let letGo = () => {};
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  store.before = (call) => (call === 'write' ? undefined : held);
+  return letGo;
+}
 
 async function drain(reader: BlobReader | undefined): Promise<number> {
   let bytes = 0;
@@ -106,14 +123,7 @@ describe('the span of a fetch from a tier', () => {
   it('is one for action results, too', async () => {
     const tier = tierOf('far');
     await tier.actionResults.set('key', Buffer.from('value'));
-    const results = new TieredActionResultStore({
-      local: new MemoryActionResultStore(),
-      tiers: [tier],
-      blobs: await tieredOver([tier]),
-      referencesOf: () => [],
-      tracer,
-    });
-    opened.push(results);
+    const results = await resultsOver(tier);
     const request = tracer.startSpan('request');
     expect(String(await results.get('key', { span: request }))).toBe('value');
     expect(tracer.only('proxy.GetActionResult.RemoteFetch')).toMatchObject({
@@ -121,5 +131,59 @@ describe('the span of a fetch from a tier', () => {
       parentId: request.spanId,
       attributes: { 'cache.tier': 'far', 'cache.hit': true },
     });
+  });
+});
+
+describe('a request that waits for another one', () => {
+  const waits = () => tracer.named('store.Wait').map(({ attributes }) => attributes['store.waits_for']);
+
+  it.each([
+    ['small', small],
+    ['large', large],
+  ])('shows that a %s blob was fetched for somebody else already', async (_size, { digest, bytes }) => {
+    const tier = tierOf('far');
+    await tier.blobs.write(digest, bytes);
+    const letGo = hold(tier.blobs);
+    const store = await tieredOver([tier]);
+    const [first, second] = [tracer.startSpan('first'), tracer.startSpan('second')];
+    const got = [store.get(digest, { span: first }), store.get(digest, { span: second })];
+    await expect.poll(waits).toEqual(['singleflight']);
+    expect(tracer.only('store.Wait')).toMatchObject({ parentId: second.spanId, ended: false });
+    letGo();
+    expect(await Promise.all(got)).toEqual([bytes, bytes]);
+    expect(tracer.only('store.Wait').ended).toBe(true);
+    expect(tracer.only('proxy.Get.RemoteFetch').parentId).toBe(first.spanId);
+  });
+
+  it('shows that too many blobs were arriving', async () => {
+    const tier = tierOf('far');
+    const other = blobOf(300_000, 'other');
+    for (const { digest, bytes } of [large, other]) await tier.blobs.write(digest, bytes);
+    const letGo = hold(tier.blobs);
+    const store = await tieredOver([tier], { maxArrivals: 1 });
+    const span = tracer.startSpan('second');
+    const first = store.get(large.digest);
+    const second = store.get(other.digest, { span });
+    await expect.poll(waits).toEqual(['queue']);
+    expect(tracer.only('store.Wait')).toMatchObject({ parentId: span.spanId, ended: false });
+    letGo();
+    expect([await first, await second]).toEqual([large.bytes, other.bytes]);
+    expect(tracer.only('store.Wait').ended).toBe(true);
+  });
+
+  it('shows it for action results, and that somebody else wrote the same one', async () => {
+    const tier = tierOf('far');
+    const got: (() => void)[] = [];
+    const get = () => new Promise<Buffer>((resolve) => got.push(() => resolve(Buffer.from('value'))));
+    const slow = Object.assign(tier.actionResults, { get });
+    const results = await resultsOver({ ...tier, actionResults: slow });
+    const span = tracer.startSpan('second');
+    const answers = [results.get('key'), results.get('key', { span })];
+    expect(waits()).toEqual(['singleflight']);
+    got[0]?.();
+    expect((await Promise.all(answers)).map(String)).toEqual(['value', 'value']);
+    await Promise.all([results.set('other', Buffer.from('1')), results.set('other', Buffer.from('2'), { span })]);
+    expect(waits()).toEqual(['singleflight', 'lock']);
+    expect(tracer.named('store.Wait').every(({ ended }) => ended)).toBe(true);
   });
 });

@@ -3,6 +3,7 @@ import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@gra
 import type { ActionResultStore, IsUsable, MaybePromise, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
 import { KeyedLock } from '../disk/index/keyed-lock.js';
+import { StoreSpans } from '../disk/store-spans.js';
 import { isStoreError, StoreClosedError } from '../errors.js';
 import { NegativeAnswers } from './negative-answers.js';
 import { orAborted } from './or-aborted.js';
@@ -58,6 +59,7 @@ export class TieredActionResultStore implements ActionResultStore {
   readonly #options: TieredActionResultStoreOptions;
   readonly #local: ActionResultStore;
   readonly #tracer: Tracer;
+  readonly #spans: StoreSpans;
   readonly #logger: Logger;
   readonly #absent: NegativeAnswers;
   /** Those that may be joined, by key. */
@@ -75,6 +77,7 @@ export class TieredActionResultStore implements ActionResultStore {
     this.#options = options;
     this.#local = local;
     this.#tracer = options.tracer ?? noopTracer;
+    this.#spans = new StoreSpans(this.#tracer);
     this.#logger = options.logger ?? nullLogger;
     this.#absent = new NegativeAnswers(negativeTtlMs, maxNegativeEntries, options.clock);
     this.tiers = tiers.flatMap((tier) =>
@@ -103,7 +106,7 @@ export class TieredActionResultStore implements ActionResultStore {
     this.#assertOpen();
     // Tiers may be slow, and the value is the caller's again when the call has returned its promise.
     const own = Buffer.from(value);
-    await this.#locks.run(key, async () => {
+    await this.#spans.locked(this.#locks, key, options?.span, async () => {
       this.#forgetAnswers(key);
       await this.#local.set(key, own, options);
       this.#forgetAnswers(key);
@@ -199,7 +202,7 @@ export class TieredActionResultStore implements ActionResultStore {
 
   /** Each caller may write into what it gets. */
   async #join(flight: ResultFlight, options: OperationOptions | undefined): Promise<Buffer | undefined> {
-    const shared = await flight.join(options?.signal);
+    const shared = await this.#spans.waited('singleflight', options?.span, flight.join(options?.signal));
     return shared && Buffer.from(shared);
   }
 

@@ -1,5 +1,5 @@
 import { coarseTimers, Flight, isQueueFull, SemaphoreThrottle, type Timers } from '@granary/resilience';
-import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
+import { type Logger, noopSpan, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import {
   type BlobReader,
   type BlobSource,
@@ -16,6 +16,7 @@ import { BufferReader, readRange } from '../buffer-reader.js';
 import { withVerification } from '../decorators/verified-store.js';
 import type { Digest } from '../digest.js';
 import { type DigestFunction, hashBytes } from '../digest-function.js';
+import { StoreSpans } from '../disk/store-spans.js';
 import { StoreClosedError, TierUnavailableError } from '../errors.js';
 import { Arrival } from './arrival.js';
 import { ExistenceCache, type ExistenceCacheOptions } from './existence-cache.js';
@@ -73,6 +74,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   readonly #local: BlobStore;
   readonly #sizes: SizeLookup | undefined;
   readonly #tracer: Tracer;
+  readonly #spans: StoreSpans;
   readonly #logger: Logger;
   readonly #arrivals = new Map<string, Arrival>();
   readonly #throttle: SemaphoreThrottle;
@@ -88,6 +90,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     this.#local = local;
     this.#sizes = options.sizes ?? ('sizeOf' in local ? (local as BlobStore & SizeLookup) : undefined);
     this.#tracer = tracer;
+    this.#spans = new StoreSpans(tracer);
     this.#logger = logger;
     this.#timers = options.timers ?? coarseTimers;
     this.#throttle = new SemaphoreThrottle(maxArrivals, { maxQueue: MOST_WAITING_ARRIVALS });
@@ -232,9 +235,11 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   async #follow(digest: Digest, options: ReadOptions | undefined): Promise<BlobReader | undefined> {
     this.#assertOpen();
     const key = keyOf(digest);
-    let arrival = this.#arrivals.get(key);
-    if (!arrival || arrival.isStopped) arrival = this.#begin(key, digest.compact(), options);
-    const reader = await arrival.follow(options);
+    const running = this.#arrivals.get(key);
+    const reader =
+      running && !running.isStopped
+        ? await this.#spans.waited('singleflight', options?.span, running.follow(options))
+        : await this.#begin(key, digest.compact(), options).follow(options);
     return reader === 'unstorable' ? this.#passOn(digest, options) : reader;
   }
 
@@ -254,10 +259,18 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
       options,
     );
     this.#arrivals.set(key, arrival);
+    const { active, max } = this.#throttle;
+    const wait = active < max ? noopSpan : this.#spans.wait('queue', options?.span);
+    const run = () => {
+      wait.end();
+      return arrival.run();
+    };
     const running = this.#throttle
-      .run(() => arrival.run(), { signal: arrival.signal })
+      .run(run, { signal: arrival.signal })
       .catch((error: unknown) => arrival.fail(isQueueFull(error) ? tooMany(error) : error))
       .finally(() => {
+        // Its turn may never have come.
+        wait.end();
         this.#background.delete(running);
         if (this.#arrivals.get(key) === arrival) this.#arrivals.delete(key);
       });
@@ -290,7 +303,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     const running = this.#flights.get(key);
     // Each caller may write into what it gets.
     if (running && !running.isStopped) {
-      const shared = await running.join(options?.signal);
+      const shared = await this.#spans.waited('singleflight', options?.span, running.join(options?.signal));
       return shared && Buffer.from(shared);
     }
     const flight = new Flight<Buffer | undefined>();
