@@ -11,6 +11,7 @@ import {
   type MaybePromise,
   type SizeLookup,
 } from '@granary/blobs';
+import type { Tracer } from '@granary/telemetry';
 import { isPending } from '../services/pending.js';
 import { compress, compressStream, zstdSupport } from '../zstd/index.js';
 import { type ByteRange, parseRange } from './byte-range.js';
@@ -35,6 +36,7 @@ export interface BlobsOptions {
   readonly sizes: SizeLookup;
   /** Told of a blob that was asked for and whose size nobody knows. */
   readonly onUnknown: ((asked: 'get' | 'find') => void) | undefined;
+  readonly tracer: Tracer;
   /** Functions that are on; a hash may be of any of them that has its length. */
   readonly digestFunctions: readonly DigestFunction[];
   readonly maxBlobBytes: number;
@@ -52,7 +54,14 @@ export class Blobs {
   /** Answers at once when the store does. */
   get(exchange: Exchange, path: BlobPath): MaybePromise<void> {
     const digest = this.#find(exchange, path);
-    return isPending(digest) ? digest.then((found) => this.#send(exchange, found)) : this.#send(exchange, digest);
+    return isPending(digest)
+      ? digest.then((found) => this.#answer(exchange, path, found))
+      : this.#answer(exchange, path, digest);
+  }
+
+  #answer(exchange: Exchange, path: BlobPath, digest: Digest | undefined): MaybePromise<void> {
+    if (!digest) throw this.#unknown(exchange, path, 'get');
+    return this.#send(exchange, digest);
   }
 
   /** Answers GET and HEAD with a blob that is known by its digest. */
@@ -61,11 +70,7 @@ export class Blobs {
     else await this.#send(exchange, digest);
   }
 
-  #send(exchange: Exchange, digest: Digest | undefined): MaybePromise<void> {
-    if (!digest) {
-      this.#options.onUnknown?.('get');
-      throw missing();
-    }
+  #send(exchange: Exchange, digest: Digest): MaybePromise<void> {
     if (digest.size === 0) return exchange.answer(200, TYPE);
     const { headers } = exchange.request;
     const range = headers.range === undefined ? undefined : parseRange(headers.range, digest.size);
@@ -82,10 +87,7 @@ export class Blobs {
 
   async head(exchange: Exchange, path: BlobPath): Promise<void> {
     const digest = await this.#find(exchange, path);
-    if (!digest) {
-      this.#options.onUnknown?.('find');
-      throw missing();
-    }
+    if (!digest) throw this.#unknown(exchange, path, 'find');
     await this.#head(exchange, digest);
   }
 
@@ -124,6 +126,21 @@ export class Blobs {
     } finally {
       await spooled.discard();
     }
+  }
+
+  /** No store is asked for such a blob, so that neither its metrics nor its spans would tell of it. */
+  #unknown({ span: parent }: Exchange, { hash }: BlobPath, asked: 'get' | 'find'): HttpError {
+    const { blobs, onUnknown, tracer } = this.#options;
+    onUnknown?.(asked);
+    if (parent.recording) {
+      const attributes = {
+        'cache.tier': blobs.name,
+        'cache.digest': Buffer.from(hash).toString('hex'),
+        'cache.hit': false,
+      };
+      tracer.startSpan(asked === 'get' ? 'proxy.Get' : 'proxy.FindMissing', { parent, attributes }).end();
+    }
+    return missing();
   }
 
   /** The digest behind a hash: of the function that its length stands for, or of another one with that length. */

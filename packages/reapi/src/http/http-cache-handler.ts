@@ -70,6 +70,7 @@ export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHand
     blobs: options.blobs,
     sizes: options.sizes,
     onUnknown: options.onUnknown,
+    tracer,
     digestFunctions,
     maxBlobBytes,
     spool: new Spool(options.spoolDirectory ?? tmpdir(), options.maxSpoolBytes ?? 16 * GIB),

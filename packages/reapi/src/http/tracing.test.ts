@@ -122,6 +122,27 @@ describe('an HTTP request of a sampled trace', () => {
     expect(tracer.only('GET /ac/{hash}').attributes['http.response.status_code']).toBe(404);
   });
 
+  it('shows that a blob was looked for whose size nobody knows', async () => {
+    await start();
+    const { hash } = digestOf(small);
+    expect(await ask('GET', `/cas/${hash}`, SAMPLED)).toBe(404);
+    expect(await ask('HEAD', `/cas/${hash}`, SAMPLED)).toBe(404);
+    expect(tracer.paths()).toEqual([
+      'GET /cas/{hash}',
+      'GET /cas/{hash} > proxy.Get',
+      'HEAD /cas/{hash}',
+      'HEAD /cas/{hash} > proxy.FindMissing',
+    ]);
+    for (const name of ['proxy.Get', 'proxy.FindMissing']) {
+      expect(tracer.only(name)).toMatchObject({ ended: true, status: 'unset' });
+      expect(tracer.only(name).attributes).toEqual({
+        'cache.tier': 'memory',
+        'cache.digest': hash,
+        'cache.hit': false,
+      });
+    }
+  });
+
   it('has few names, whatever is asked for', async () => {
     await start();
     await ask('GET', '/status', SAMPLED);
