@@ -57,6 +57,22 @@ describe('time under fake timers', () => {
     expect(breaker.canExecute()).toBe(true);
   });
 
+  it('never goes back where they begin anew when they are taken away, or are set back', async () => {
+    mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_800_000_000_000 });
+    expect(bucket.allowN(5)).toBe(true);
+    let last = monotonicClock();
+    mock.timers.tick(2000);
+    expect(monotonicClock()).toBe(last + 2000);
+    last += 2000;
+    mock.timers.setTime(5);
+    expect(monotonicClock()).toBe(last);
+    mock.timers.reset();
+    expect(monotonicClock()).toBeGreaterThanOrEqual(last);
+    expect(monotonicClock()).toBeLessThan(last + 1000);
+    expect(bucket.allowN(2)).toBe(true);
+    expect(await refusal(1)).toBe('no answer within 1 ms');
+  });
+
   it('goes on by itself where only the date is faked', () => {
     vi.setSystemTime(0);
     const before = monotonicClock();

@@ -23,6 +23,8 @@ let currentDate = Date;
 let read: Clock = () => inMs(hrtime());
 /** What is added to the time that is told, because fake timers begin anew and time never goes back. */
 let shiftMs = 0;
+/** What fake timers told last: some begin anew when they are taken away, or are set back by hand. */
+let latestMs = Number.NEGATIVE_INFINITY;
 
 /**
  * Milliseconds since a moment that is nobody's business: for durations. The same clock as `performance.now()`, read for
@@ -45,20 +47,22 @@ function nodesMs(): number {
 
 function shiftedMs(): number {
   if (Date !== currentDate) changeClocks();
-  return (currentDate === NodesDate ? nodesMs() : read()) + shiftMs;
+  if (currentDate === NodesDate) return nodesMs() + shiftMs;
+  latestMs = Math.max(latestMs, read() + shiftMs);
+  return latestMs;
 }
 
 const inMs = (time: readonly [seconds: number, nanoseconds: number]): number => time[0] * 1e3 + time[1] * 1e-6;
 
 function changeClocks(): void {
   const { hrtime: current } = process;
-  const before = read();
+  const before = Math.max(latestMs, read() + shiftMs);
   onlyDate = undefined;
   currentDate = Date;
   // Some fake the timers and the date alone, Node's own among them.
   read = current === hrtime && setTimeout !== nodesSetTimeout ? Date.now : () => inMs(current());
   // A fake `hrtime` began with 0: what it tells has passed already.
-  shiftMs += before - (current === hrtime ? read() : 0);
+  shiftMs = before - (current === hrtime ? read() : 0);
 }
 
 /** When {@link monotonicClock} was 0: a constant, because `timeOrigin` is computed at each reading. */
