@@ -309,6 +309,15 @@ describe('a half-open breaker', () => {
     expect(breaker.rejection().retryAfterMs).toBe(3000);
   });
 
+  it('goes on probing however often it failed quickly, where that needs no rest', () => {
+    const { breaker } = setup({ timeoutMs: 3000, quickTimeoutMs: 0 });
+    for (let i = 0; i < 2000; i++) {
+      const permit = breaker.acquire();
+      expect(permit).toBeGreaterThan(0);
+      breaker.failed(permit, true, true);
+    }
+  });
+
   it('rests as long after quick failures as after others, unless it is told otherwise', () => {
     const { breaker } = setup({ timeoutMs: 3000 });
     breaker.failed(breaker.acquire(), true, true);

@@ -242,7 +242,8 @@ export class CircuitBreaker {
 
   #open(now: number, isQuick: boolean): void {
     this.#openedAt = now;
-    const quickMs = this.#quickTimeoutMs * 2 ** this.#opensInARow++;
+    // What has grown beyond all numbers must still be a number: no rest at all, so many times, is no rest.
+    const quickMs = this.#quickTimeoutMs * Math.min(2 ** this.#opensInARow++, Number.MAX_VALUE);
     this.#restMs = isQuick ? Math.min(quickMs, this.#timeoutMs) : this.#timeoutMs;
     this.#opens++;
     this.#closedPermit = 0;
