@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { InvalidOptionError, isRateLimitExceeded } from '../errors.js';
 import { ManualTime } from '../testing/manual-time.js';
@@ -52,6 +53,20 @@ describe('a limiter per source', () => {
     await time.advance(100);
     expect(served).toEqual(['one', 'two']);
     expect(isRateLimitExceeded(await limiter.waitN(NUGET, 3).catch((error: unknown) => error))).toBe(true);
+  });
+
+  it('listens to a signal once, however many sources somebody waits for under it', async () => {
+    const limiter = limiterAt(new ManualTime(), { capacity: 1, initialTokens: 0, maxQueue: 2 });
+    const caller = new AbortController();
+    const { signal } = caller;
+    const waits = Array.from({ length: 40 }, (_, i) => limiter.wait(`${OTHER}?${i % 20}`, { signal }));
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    caller.abort('gone');
+    expect(new Set(await Promise.all(waits.map((wait) => wait.catch((reason: unknown) => reason))))).toEqual(
+      new Set(['gone']),
+    );
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    expect([...limiter.getAllStats().values()].every(({ waiting }) => waiting === 0)).toBe(true);
   });
 
   it('refuses wrong options when it is made', () => {

@@ -1,3 +1,4 @@
+import { type EndListener, listenForAbort, unlistenForAbort } from '../abort-listeners.js';
 import { QueueFullError } from '../errors.js';
 import { wholeNumber } from '../whole-number.js';
 
@@ -81,7 +82,7 @@ export class WaitQueue {
     this.#unlink(waiter);
     const { group } = waiter;
     if (group?.members.delete(waiter) && group.members.size === 0) {
-      group.signal.removeEventListener('abort', group);
+      unlistenForAbort(group.signal, group);
       this.#groups.delete(group.signal);
     }
     waiter.resolve();
@@ -92,14 +93,13 @@ export class WaitQueue {
     if (!group) {
       group = new SignalGroup(signal, (aborted) => this.#leave(aborted));
       this.#groups.set(signal, group);
-      signal.addEventListener('abort', group);
+      listenForAbort(signal, group);
     }
     group.members.add(waiter);
     waiter.group = group;
   }
 
   #leave(group: SignalGroup): void {
-    group.signal.removeEventListener('abort', group);
     this.#groups.delete(group.signal);
     for (const waiter of group.members) {
       this.#unlink(waiter);
@@ -128,11 +128,8 @@ interface Waiter {
   next: Waiter | undefined;
 }
 
-/**
- * Those in one queue who share a signal. They share one listener too: a signal walks through all its listeners when one
- * is added, which makes a thousand downloads under one signal slow, and Node warns of a leak from the eleventh on.
- */
-class SignalGroup {
+/** Those in one queue who share a signal: they leave together, and those behind them move up once. */
+class SignalGroup implements EndListener {
   readonly signal: AbortSignal;
   readonly members = new Set<Waiter>();
   readonly #onAbort: (group: SignalGroup) => void;
@@ -142,7 +139,7 @@ class SignalGroup {
     this.#onAbort = onAbort;
   }
 
-  handleEvent(): void {
+  end(): void {
     this.#onAbort(this);
   }
 }
