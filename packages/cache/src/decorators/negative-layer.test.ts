@@ -39,6 +39,18 @@ describe('a negative layer', () => {
     expect(layer.stats()).toEqual({ remembered: 1, avoided: 4 });
   });
 
+  it.each([0, 0.5, 1_800_000_000_000])('asks again when the time is over that began at %d', (start) => {
+    let now = start;
+    const { inner, layer } = setup({ clock: () => now, ttlMs: 1.5 });
+    layer.get('a');
+    now = start + 1;
+    layer.get('a');
+    expect(inner.calls.get).toBe(1);
+    now = start + 1.5;
+    layer.get('a');
+    expect(inner.calls.get).toBe(2);
+  });
+
   it('sees a write at once, be it of one or of many', () => {
     const { inner, layer } = setup();
     for (const key of ['a', 'b']) layer.get(key);

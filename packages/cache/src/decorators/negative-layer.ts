@@ -16,6 +16,11 @@ export interface NegativeLayerOptions {
 /** What is known of a key: that there is nothing fresh, or not even something within its grace. */
 type Absence = 'nothing fresh' | 'nothing';
 
+interface Remembered {
+  readonly absence: Absence;
+  readonly until: number;
+}
+
 /** Stands for those who look a key up at present, until somebody writes it. */
 interface Lookup {
   users: number;
@@ -27,7 +32,9 @@ interface Lookup {
  * when `ttlMs` is over: it sets how late that may be.
  */
 export class NegativeLayer<V> extends LayerDecorator<V> {
-  readonly #absent: LRUCache<string, Absence>;
+  readonly #absent: LRUCache<string, Remembered>;
+  readonly #ttlMs: number;
+  readonly #clock: () => number;
   readonly #lookups = new Map<string, Lookup>();
   #avoided = 0;
 
@@ -38,11 +45,13 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
     }
     wholeNumber('maxEntries', maxEntries);
     super(layer);
-    this.#absent = new LRUCache({ max: maxEntries, ttl: ttlMs, ttlResolution: 0, perf: { now: clock } });
+    this.#absent = new LRUCache({ max: maxEntries });
+    this.#ttlMs = ttlMs;
+    this.#clock = clock;
     const { getEntry, getMany, setMany, deleteMany, clear, clearPrefix } = layer;
     if (getEntry) {
       this.getEntry = (key, opts) => {
-        if (this.#absent.get(key) !== 'nothing')
+        if (this.#absence(key) !== 'nothing')
           return this.#lookUp(key, 'nothing', () => getEntry.call(layer, key, opts));
         this.#avoided++;
         return undefined;
@@ -58,7 +67,7 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
   }
 
   override get(key: string, options?: GetOptions): MaybePromise<V | undefined> {
-    if (this.#absent.get(key) === undefined) {
+    if (this.#absence(key) === undefined) {
       const absence = this.layer.getEntry ? 'nothing fresh' : 'nothing';
       return this.#lookUp(key, absence, () => this.layer.get(key, options));
     }
@@ -92,16 +101,28 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
     return this.layer.close();
   }
 
+  /** What is known of a key. Not left to lru-cache, to whom what is written at 0 never ends, and lifetimes are whole. */
+  #absence(key: string): Absence | undefined {
+    const known = this.#absent.get(key);
+    if (known === undefined || this.#clock() < known.until) return known?.absence;
+    this.#absent.delete(key);
+    return undefined;
+  }
+
+  #remember(key: string, absence: Absence): void {
+    this.#absent.set(key, { absence, until: this.#clock() + this.#ttlMs });
+  }
+
   #lookUp<T>(key: string, absence: Absence, ask: () => MaybePromise<T | undefined>): MaybePromise<T | undefined> {
     const answer = ask();
     if (!(answer instanceof Promise)) {
-      if (answer === undefined) this.#absent.set(key, absence);
+      if (answer === undefined) this.#remember(key, absence);
       return answer;
     }
     const lookup = this.#begin(key);
     return answer.then(
       (found) => {
-        if (this.#end(key, lookup) && found === undefined) this.#absent.set(key, absence);
+        if (this.#end(key, lookup) && found === undefined) this.#remember(key, absence);
         return found;
       },
       (error: unknown) => {
@@ -115,7 +136,7 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
     keys: readonly string[],
     ask: (rest: readonly string[]) => MaybePromise<Map<string, Entry<V>>>,
   ): MaybePromise<Map<string, Entry<V>>> {
-    const rest = keys.filter((key) => this.#absent.get(key) !== 'nothing');
+    const rest = keys.filter((key) => this.#absence(key) !== 'nothing');
     this.#avoided += keys.length - rest.length;
     if (rest.length === 0) return new Map();
     const lookups = rest.map((key) => [key, this.#begin(key)] as const);
@@ -128,7 +149,7 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
         }),
       () => {
         for (const [key, lookup] of lookups) {
-          if (this.#end(key, lookup) && found !== undefined && !found.has(key)) this.#absent.set(key, 'nothing');
+          if (this.#end(key, lookup) && found !== undefined && !found.has(key)) this.#remember(key, 'nothing');
         }
       },
     );
