@@ -9,7 +9,7 @@ import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { tell } from '../tell.js';
 import { AsyncWriter } from '../writer/async-writer.js';
-import type { AsyncWriterStats } from '../writer/async-writer-options.js';
+import { type AsyncWriterStats, MAX_TIMER_MS } from '../writer/async-writer-options.js';
 import { Background } from './background.js';
 import type { ChainOptions, ChainStats, LayerInChain } from './chain-options.js';
 import { ChainSpans } from './chain-spans.js';
@@ -214,7 +214,7 @@ function writerStats<V>(storeys: readonly Storey<V>[]): Record<string, AsyncWrit
 async function inTime(work: Promise<void>, timeoutMs: number, timers: Timers): Promise<boolean> {
   let timer: unknown;
   const late = new Promise<boolean>((resolve) => {
-    timer = timers.setTimeout(() => resolve(false), timeoutMs);
+    timer = timers.setTimeout(() => resolve(false), Math.min(timeoutMs, MAX_TIMER_MS));
   });
   try {
     return await Promise.race([work.then(() => true), late]);

@@ -1,3 +1,4 @@
+import { nodeTimers } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { nullLogger } from '@granary/telemetry';
 import { describe, expect, it, vi } from 'vitest';
@@ -33,6 +34,31 @@ describe('getOrLoad', () => {
     expect(memories.map((memory) => memory.get('key'))).toEqual(['key!', 'key!']);
     expect(chain.getOrLoad('key', () => expect.unreachable())).toBe('key!');
     expect(chain.stats()).toMatchObject({ loads: 1, hits: 1, misses: 1, loading: 0 });
+  });
+
+  it('waits for its loader as long as it takes where its timeouts are longer than timers can measure', async () => {
+    const longest = { softTimeoutMs: 2 ** 31, hardTimeoutMs: Number.POSITIVE_INFINITY };
+    const { time, chain, after } = setUp({ graceMs: 1000, ...longest, timers: nodeTimers });
+    await chain.set('key', 'old');
+    await time.advance(1500);
+    const answer = chain.getOrLoad('key', () => after(100, 'value'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await time.advance(100);
+    expect(await answer).toBe('value');
+    const loading = chain.getOrLoad('other', () => after(100, 'value'), { signal: new AbortController().signal });
+    expect(await Promise.all([loading, time.advance(100)])).toEqual(['value', undefined]);
+  });
+
+  it('fails with what looking at the loader’s answer throws, and loads anew then', () => {
+    const { chain } = setUp();
+    const fails = () => {
+      throw new Error('no such field');
+    };
+    const odd = () => Object.defineProperty({}, 'then', { get: fails }) as never;
+    const failed = rejection(chain.getOrLoad('key', odd));
+    expect(chain.stats().loading).toBe(0);
+    expect(chain.getOrLoad('key', () => 'value')).toBe('value');
+    return expect(failed).resolves.toMatchObject({ message: 'no such field' });
   });
 
   it('answers at once where neither layers nor loader give a promise', () => {

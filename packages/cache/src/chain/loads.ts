@@ -2,6 +2,7 @@ import { Flight, type Timers } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
 import { type CacheClosedError, CacheTimeoutError } from '../errors.js';
 import type { Entry, MaybePromise } from '../layer.js';
+import { MAX_TIMER_MS } from '../writer/async-writer-options.js';
 import type { Background } from './background.js';
 import { addEvent, type ChainSpans, endSpan } from './chain-spans.js';
 import type { Loader, LoadOptions } from './load-options.js';
@@ -151,14 +152,16 @@ export class Loads<V> {
     }
     this.started++;
     let result: V | undefined | PromiseLike<V | undefined>;
+    let isLater: boolean;
     try {
       result = this.#ask(load);
+      isLater = isThenable(result);
     } catch (error) {
       this.#failed(load, error);
       return;
     }
-    if (!isThenable(result)) {
-      this.#loaded(load, result);
+    if (!isLater) {
+      this.#loaded(load, result as V | undefined);
       return;
     }
     this.#startTimers(load);
@@ -218,9 +221,10 @@ export class Loads<V> {
     const softMs = staleWhileRevalidate ? 0 : softTimeoutMs;
     if (softMs !== undefined && load.stale !== undefined && load.isOpen) {
       if (softMs === 0) this.#answerStale(load, load.stale);
-      else load.soft = timers.setTimeout(() => load.stale && this.#answerStale(load, load.stale), softMs);
+      else if (softMs <= MAX_TIMER_MS)
+        load.soft = timers.setTimeout(() => load.stale && this.#answerStale(load, load.stale), softMs);
     }
-    if (hardTimeoutMs === undefined) return;
+    if (hardTimeoutMs === undefined || hardTimeoutMs > MAX_TIMER_MS) return;
     load.hard = timers.setTimeout(() => {
       const error = new CacheTimeoutError('the loader', hardTimeoutMs);
       this.#failed(load, error);

@@ -9,6 +9,9 @@ export interface WriteFailure {
   readonly error: unknown;
 }
 
+/** The longest time that Node's timers can measure, 24.8 days; set to more they ring at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export interface AsyncWriterOptions<V> {
   /** Most writes that are accepted and not yet done. Default 10,000. */
   readonly maxEntries?: number | undefined;
@@ -69,5 +72,10 @@ function count(option: string, value: number | undefined, least: number): void {
 
 function duration(option: string, value: number | undefined, least: number): void {
   if (value === undefined) return;
-  checkNumber(option, value, value >= least && value < 2 ** 31, `a number of milliseconds from ${least} to 2^31 - 1`);
+  checkNumber(
+    option,
+    value,
+    value >= least && value <= MAX_TIMER_MS,
+    `a number of milliseconds from ${least} to 2^31 - 1`,
+  );
 }

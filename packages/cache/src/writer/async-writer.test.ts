@@ -1,6 +1,8 @@
+import { nodeTimers } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { noopCollector } from '@granary/telemetry';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createChain } from '../chain/chain.js';
 import type { Layer, SetOptions } from '../layer.js';
 import { AsyncWriter } from './async-writer.js';
 import type { AsyncWriterOptions, WriteFailure } from './async-writer-options.js';
@@ -293,6 +295,20 @@ describe('an async writer', () => {
       await layer.end();
       expect(answered).toHaveBeenCalledWith(true);
       await layer.endAll();
+    });
+
+    it.each([Number.POSITIVE_INFINITY, 2 ** 31])('waits as long as it takes when it is given %d ms', async (ms) => {
+      const writer = writerTo({ timers: nodeTimers });
+      writer.set('a', '1');
+      const flushed = writer.flush(ms);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await layer.endAll();
+      expect(await flushed).toBe(true);
+      const chain = createChain<string>({ layers: [{ layer, writeBehind: true }], timers: nodeTimers });
+      chain.set('a', '2');
+      const all = chain.flush(ms);
+      await layer.endAll();
+      expect(await all).toBe(true);
     });
 
     it('answers false when a write failed, was dropped, or takes too long', async () => {

@@ -5,7 +5,12 @@ import type { MetricsCollector } from '@granary/telemetry';
 import { CacheClosedError } from '../errors.js';
 import type { Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { tell } from '../tell.js';
-import { type AsyncWriterOptions, type AsyncWriterStats, checkWriterOptions } from './async-writer-options.js';
+import {
+  type AsyncWriterOptions,
+  type AsyncWriterStats,
+  checkWriterOptions,
+  MAX_TIMER_MS,
+} from './async-writer-options.js';
 import type { Change, KeyLine } from './pending-write.js';
 import { WriteQueue } from './write-queue.js';
 
@@ -100,7 +105,8 @@ export class AsyncWriter<V> {
     const flush = this.#queue.startFlush();
     if (flush === undefined) return true;
     try {
-      return await withTimeout(() => flush.done, timeoutMs, { timers: this.#timers });
+      const waitMs = Math.min(timeoutMs, MAX_TIMER_MS);
+      return await withTimeout(() => flush.done, waitMs, { timers: this.#timers });
     } catch (error) {
       if (isTimeout(error)) return false;
       throw error;
