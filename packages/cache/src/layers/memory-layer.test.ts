@@ -46,6 +46,16 @@ describe('a memory layer', () => {
     expect(layer.getEntry('key')?.expiresAt).toBe(1_700_000_001_000.25);
   });
 
+  it.each([-10, 0, 0.5, 1])('ends what was written at %d, whatever the clock', (start) => {
+    let now = start;
+    const layer = new MemoryLayer<number>({ clock: () => now });
+    layer.set('short', 1, { ttlMs: 0.5 });
+    layer.set('long', 1, { ttlMs: 10 });
+    expect([layer.get('short'), layer.get('long')]).toEqual([1, 1]);
+    now = start + 10;
+    expect([layer.get('short'), layer.get('long')]).toEqual([undefined, undefined]);
+  });
+
   it('takes undefined for a removal', () => {
     const layer = new MemoryLayer<number | undefined>();
     layer.set('key', 1);

@@ -163,7 +163,8 @@ export class MemoryLayer<V> implements Layer<V> {
     const stored = this.#withGrace(value, expiresAt, options);
     // What is stale from the start is what was written a while ago, for lru-cache knows no lifetime of 0.
     const ttl = expiresAt === Number.POSITIVE_INFINITY ? 0 : Math.max(expiresAt - now, 1);
-    const start = ttl === 0 ? now : expiresAt - ttl - OLDER_MS;
+    // Nor does one end that began at 0.
+    const start = ttl === 0 ? now : expiresAt - ttl - OLDER_MS || Number.MIN_VALUE;
     this.#entries.set(key, stored, { ttl, start, size });
   }
 
