@@ -18,7 +18,7 @@ export class FoundEntries<V> {
 
   static of<V>(keys: readonly string[], entries: ReadonlyMap<string, Entry<V>>): FoundEntries<V> {
     const found = new FoundEntries<V>(keys.length);
-    for (let i = 0; i < keys.length; i++) found.putEntry(i, entries.get(keys[i] as string));
+    for (let i = 0; i < keys.length; i++) found.putEntry(i, entries.get(keys[i] as string) ?? undefined);
     return found;
   }
 

@@ -93,6 +93,36 @@ describe('get', () => {
     expect(() => chain.set('key', undefined)).toThrow(/undefined/);
   });
 
+  it.each(['at once', 'late'])(
+    'takes null for nothing where a layer that no compiler has seen answers it %s',
+    async (when) => {
+      const answer = (value: unknown): never => (when === 'late' ? Promise.resolve(value) : value) as never;
+      const untypedLayer = (): Layer<string> => ({
+        name: 'untyped',
+        get: () => answer(null),
+        getEntry: () => answer(null),
+        getMany: (keys) => answer(new Map(keys.map((key) => [key, null]))),
+        set: () => {},
+        delete: () => false,
+        close: () => {},
+      });
+      const metrics = new MemoryCollector();
+      for (const options of [{}, { metrics }]) {
+        const untyped = untypedLayer();
+        const chain = createChain<string>({ layers: [untyped, new MemoryLayer<string>()], ...options });
+        await chain.set('key', 'value');
+        expect(await chain.get('key')).toBe('value');
+        expect(await chain.getOrLoad('other', () => 'loaded')).toBe('loaded');
+        expect(await chain.getMany(['key', 'no'])).toEqual(new Map([['key', 'value']]));
+        for (const nothing of [undefined, null, {}]) {
+          untyped.getMany = () => answer(nothing);
+          expect(await chain.getMany(['key', 'no'])).toEqual(new Map([['key', 'value']]));
+        }
+      }
+      expect(metrics.snapshot().layerMetrics.untyped?.errors).toBe(3);
+    },
+  );
+
   it('gives the layers above the remaining lifetime of the entry', async () => {
     const { time, chain, memories } = setUp<string>(3, { ttlMs: 99_000 });
     memories[2]!.set('key', 'value', { ttlMs: 10_000 });

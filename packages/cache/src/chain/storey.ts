@@ -93,7 +93,8 @@ export class Storey<V> {
           : this.#found(entryOf(value), start);
       }
       const entry = layer.getEntry(key, options);
-      return entry instanceof Promise ? this.#late(entry, start, options) : this.#found(entry, start);
+      // Layers that no compiler has seen say null where there is nothing.
+      return entry instanceof Promise ? this.#late(entry, start, options) : this.#found(entry ?? undefined, start);
     } catch (error) {
       return this.#failed('get', error, options);
     }
@@ -333,7 +334,7 @@ export class Storey<V> {
   ): Promise<Entry<V> | undefined> {
     this.markLate();
     return entry.then(
-      (found) => this.#found(found, start),
+      (found) => this.#found(found ?? undefined, start),
       // That nobody wants the answer any more isn't the layer's failure.
       (error: unknown) => (options?.signal?.aborted ? undefined : this.#failed('get', error, options)),
     );
@@ -367,6 +368,7 @@ export class Storey<V> {
     const start = this.#recorder?.now() ?? 0;
     const done = (answer: FoundEntries<V> | Map<string, Entry<V>>) => {
       const found = answer instanceof Map ? FoundEntries.of(keys, answer) : answer;
+      if (typeof found?.fresh !== 'function') throw new TypeError('what it gave for many keys is no map');
       this.#recordMany(keys.length, found, start);
       return found;
     };
