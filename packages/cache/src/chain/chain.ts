@@ -324,7 +324,14 @@ export class Chain<V, K extends string = string> {
   #lookThenLoad(load: Load<V>, abortable: boolean, looked: boolean, held: Entry<V> | undefined): void {
     const { lookups, loads } = this.#parts;
     const options = abortable ? load : undefined;
-    const found = lookups.findFor(load.key, load.ticket, options, load.options.span, looked, held);
+    let found: MaybePromise<Found<V>>;
+    try {
+      found = lookups.findFor(load.key, load.ticket, options, load.options.span, looked, held);
+    } catch (error) {
+      // As from a TTL strategy: who comes next must not join a load that never ends.
+      loads.fail(load, error);
+      return;
+    }
     if (!(found instanceof Promise)) {
       this.#loadUnlessFound(load, found);
       return;

@@ -61,6 +61,22 @@ describe('getOrLoad', () => {
     return expect(failed).resolves.toMatchObject({ message: 'no such field' });
   });
 
+  it('fails with what a TTL strategy throws, as often as it does, and waits for nothing', async () => {
+    const ttlStrategy = vi.fn((ttlMs: number) => ttlMs);
+    const { chain, memories } = setUp({ ttlStrategy });
+    memories[1]?.set('key', 'below');
+    const error = new Error('no strategy');
+    ttlStrategy.mockImplementation(() => {
+      throw error;
+    });
+    for (let i = 0; i < 2; i++) {
+      expect(await rejection(chain.getOrLoad('key', () => expect.unreachable()))).toBe(error);
+      expect(chain.stats().loading).toBe(0);
+    }
+    ttlStrategy.mockImplementation((ttlMs) => ttlMs);
+    expect(await chain.getOrLoad('key', () => expect.unreachable())).toBe('below');
+  });
+
   it('answers at once where neither layers nor loader give a promise', () => {
     const { chain } = setUp();
     expect(chain.getOrLoad('key', () => 'value')).toBe('value');
