@@ -243,6 +243,11 @@ describe('a configuration', () => {
     expect(mistakes).toHaveLength(13);
   });
 
+  it('takes what an alias stands for', () => {
+    const { settings } = parseYaml('f', 'storage: { max_size: &size 3GiB }\nnuget: { keep_max_size: *size }\n');
+    expect(settings.map(({ value }) => value)).toEqual(['3GiB', '3GiB']);
+  });
+
   it('says what is wrong with a file that is no configuration', async () => {
     expect((await mistakesOf(() => loadConfig({ file: join(folder, 'absent.yaml') })))[0]).toContain(
       'there is no such file',
@@ -251,6 +256,10 @@ describe('a configuration', () => {
     expect(parseYaml('f', 'ac:\n---\nac:\n').mistakes[0]).toMatchObject({ message: 'holds a second document' });
     expect(parseYaml('f', 'a: [1').mistakes[0]?.message).toContain('is not YAML');
     expect(parseYaml('f', 'ac:\n  read_only: true\n  read_only: false\n').mistakes[0]?.origin).toBe('f:3');
+    expect(parseYaml('f', 'ac:\nstorage: { max_size: *size, bla: 1 }\n').mistakes).toEqual([
+      { origin: 'f:2', key: undefined, message: 'is not YAML: nothing before *size has that name' },
+    ]);
+    expect(parseYaml('f', 'tiers: &all [ *all ]\n').mistakes[0]?.message).toContain('aliases that name themselves');
     expect(parseYaml('f', '- a\n').mistakes[0]?.message).toContain('holds ["a"]');
     expect(parseYaml('f', '')).toEqual({ settings: [], mistakes: [] });
     expect(parseYaml('f', '# nothing\n---\n')).toEqual({ settings: [], mistakes: [] });

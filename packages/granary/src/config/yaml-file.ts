@@ -1,5 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
+import {
+  type Document,
+  isMap,
+  isPair,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+  type YAMLMap,
+} from 'yaml';
 import { CONFIG_KEYS, CONFIG_SECTIONS, type ConfigKey } from './keys.js';
 import type { ConfigMistake } from './mistake.js';
 import { type Setting, type SourceReading, show, unknownKey } from './source.js';
@@ -35,6 +45,7 @@ export function parseYaml(file: string, text: string): SourceReading {
     const message = error.code === 'MULTIPLE_DOCS' ? 'holds a second document' : `is not YAML: ${error.message}`;
     mistakes.push({ origin: at(error.pos[0]), key: undefined, message });
   }
+  if (mistakes.length === 0) checkAliases(document, add);
   if (mistakes.length > 0) return { settings, mistakes };
   const { contents } = document;
   if (contents === null || (isScalar(contents) && contents.value === null)) return { settings, mistakes };
@@ -65,6 +76,24 @@ export function parseYaml(file: string, text: string): SourceReading {
     }
   }
   return { settings, mistakes };
+}
+
+/** What aliases stand for is looked at only when values are asked for, which throws where that makes none. */
+function checkAliases(document: Document, add: (node: Node | null, key: undefined, message: string) => void): void {
+  let areKnown = true;
+  visit(document, {
+    Alias: (_, alias) => {
+      if (alias.resolve(document)) return;
+      areKnown = false;
+      add(alias, undefined, `is not YAML: nothing before *${alias.source} has that name`);
+    },
+  });
+  if (!areKnown) return;
+  try {
+    JSON.stringify(document.toJS());
+  } catch {
+    add(document.contents as Node | null, undefined, 'has aliases that name themselves, or far too many');
+  }
 }
 
 /** Whether there is a value: nothing, or null, is what stays of one that was commented out. */
