@@ -486,6 +486,18 @@ describe('the files', () => {
     expect(mistakes.join()).not.toContain(token);
   });
 
+  it('may begin with a byte order mark', async () => {
+    const folder = await temporaryFolder();
+    const [users, tokens] = [join(folder, 'users'), join(folder, 'tokens')];
+    await writeFile(users, `\ufeffann:${bcrypt('a')}\r\n`);
+    await writeFile(tokens, `\ufeff# machines\r\nci:${TOKENS.ci}\r\n`);
+    const { auth } = configFrom({ 'auth.htpasswd_file': users, 'auth.tokens_file': tokens });
+    const identities = await loadIdentities(auth, new SecretHash());
+    expect([...identities.users.keys()]).toEqual(['ann']);
+    expect(identities.tokens.map(({ owner }) => owner.name)).toEqual(['ci']);
+    await rm(folder, { recursive: true });
+  });
+
   it('that are missing are all named', async () => {
     const { auth } = configFrom({ 'auth.htpasswd_file': '/nowhere/users', 'auth.tokens_file': '/nowhere/tokens' });
     const error: ConfigError = await loadIdentities(auth, new SecretHash()).catch((e) => e);

@@ -27,7 +27,8 @@ export async function loadIdentities(auth: Config['auth'], hash: SecretHash): Pr
 async function readKeyFile(key: string, file: string | undefined, mistakes: ConfigMistake[]): Promise<string> {
   if (file === undefined) return '';
   try {
-    return await readFile(file, 'utf8');
+    // Some editors put a byte order mark first, which would become part of a name; the decoder leaves it out.
+    return new TextDecoder().decode(await readFile(file));
   } catch (error) {
     mistakes.push({ origin: file, key, message: `can't be read: ${(error as Error).message}` });
     return '';
