@@ -26,7 +26,7 @@ export {
   isDigestFunction,
 } from './digest-function.js';
 export { DiskBlobStore, type DiskBlobStoreStats } from './disk/disk-blob-store.js';
-export { storeFailure } from './disk/failure.js';
+export { commitFailure } from './disk/failure.js';
 export { type FileStatus, type FileSystem, nodeFileSystem, type OpenFile } from './disk/files/file-system.js';
 export { WRITE_BEHIND_FOLDER } from './disk/files/store-directory.js';
 export { actionResultPin, blobPin, EntryPins } from './disk/index/entry-pins.js';

@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { isStoreError, NoSpaceError, StoreError } from '../errors.js';
 
 /** As Node names them and as LMDB numbers them (Linux). */
@@ -14,6 +15,34 @@ export function storeFailure(error: unknown, what: string): StoreError {
   if (/ENOSPC|no space left|disk quota/i.test(message))
     return new NoSpaceError(`${what}: the file system is full`, { cause: error });
   return new StoreError('STORE_FAILED', `${what}: ${message}`, { cause: error });
+}
+
+/** As Node names it and as LMDB numbers it. */
+const FAILED_IO = new Set<unknown>(['EIO', 5]);
+/** With less than this free, a file system counts as full. */
+const FULL_BYTES = 1024 * 1024;
+
+/**
+ * What a commit threw, as the store's error. Where the system took only a part of what LMDB wrote, LMDB says that input or
+ * output failed; that is how a file system ends that has just become full.
+ *
+ * @param directory where the database is
+ */
+export function commitFailure(error: unknown, what: string, directory: string, freeBytes = freeBytesOf): StoreError {
+  const { code } = error as NodeJS.ErrnoException;
+  if (FAILED_IO.has(code) && freeBytes(directory) < FULL_BYTES)
+    return new NoSpaceError(`${what}: the file system is full`, { cause: error });
+  return storeFailure(error, what);
+}
+
+/** Of a file system that doesn't say, it is taken that there is room. */
+function freeBytesOf(directory: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(directory);
+    return bavail * bsize;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 /** Waits for the operating system and turns its failures into the store's. */

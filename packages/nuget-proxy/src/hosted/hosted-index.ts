@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
-import { storeFailure } from '@granary/blobs';
+import { commitFailure } from '@granary/blobs';
 import { checkDatabaseFile, createDatabase, DATABASE_FILE, FolderLock, GroupCommit } from '@granary/cache/lmdb';
 import { NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import { open, type RootDatabase } from 'lmdb';
@@ -34,11 +34,11 @@ export class HostedIndex {
   readonly #lock: FolderLock;
   readonly #commits: GroupCommit;
 
-  private constructor(root: RootDatabase<Buffer, Buffer>, lock: FolderLock) {
+  private constructor(directory: string, root: RootDatabase<Buffer, Buffer>, lock: FolderLock) {
     this.#root = root;
     this.#lock = lock;
     this.#commits = new GroupCommit(root, (cause) =>
-      storeFailure(cause, 'cannot write to the index of hosted packages'),
+      commitFailure(cause, 'cannot write to the index of hosted packages', directory),
     );
   }
 
@@ -52,7 +52,11 @@ export class HostedIndex {
     try {
       checkDatabaseFile(join(directory, DATABASE_FILE));
       await createDatabase(directory);
-      const index = new HostedIndex(open<Buffer, Buffer>({ path: directory, noSubdir: false, ...OPTIONS }), lock);
+      const index = new HostedIndex(
+        directory,
+        open<Buffer, Buffer>({ path: directory, noSubdir: false, ...OPTIONS }),
+        lock,
+      );
       await index.#checkFormat(directory);
       return index;
     } catch (error) {

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { checkDatabaseFile, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
-import { storeFailure } from '../failure.js';
+import { commitFailure, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
 import { type EntryKey, keyBytes, parseKey, parsePieceKey, pieceKey, ReusedKeys } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
@@ -58,7 +58,7 @@ export class IndexDatabase {
     this.directory = directory;
     this.#file = join(directory, 'data.mdb');
     this.#root = root;
-    this.#commits = new GroupCommit(root, (cause) => storeFailure(cause, 'cannot write to the index'));
+    this.#commits = new GroupCommit(root, (cause) => commitFailure(cause, 'cannot write to the index', directory));
     this.#records = root.openDB({ name: 'records', ...BINARY });
     this.#values = root.openDB({ name: 'values', ...BINARY });
     this.#meta = root.openDB({ name: 'meta', ...BINARY });

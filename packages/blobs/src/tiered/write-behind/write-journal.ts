@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkDatabaseFile, createDatabase, DATABASE_FILE, type FolderLock, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { orFail, storeFailure } from '../../disk/failure.js';
+import { commitFailure, orFail, storeFailure } from '../../disk/failure.js';
 import { lockStore } from '../../disk/files/store-lock.js';
 import { StoreClosedError } from '../../errors.js';
 import { QueuedWrite } from './queued-write.js';
@@ -23,10 +23,10 @@ export class WriteJournal {
   readonly #lock: FolderLock;
   #closed = false;
 
-  private constructor(root: RootDatabase<Buffer, Buffer>, lock: FolderLock) {
+  private constructor(directory: string, root: RootDatabase<Buffer, Buffer>, lock: FolderLock) {
     this.#root = root;
     this.#writes = root.openDB({ name: 'writes', ...BINARY });
-    this.#commits = new GroupCommit(root, (cause) => storeFailure(cause, 'cannot write to the index'));
+    this.#commits = new GroupCommit(root, (cause) => commitFailure(cause, 'cannot write to the index', directory));
     this.#lock = lock;
   }
 
@@ -48,7 +48,7 @@ export class WriteJournal {
         overlappingSync: false,
         eventTurnBatching: false,
       });
-      return new WriteJournal(root, lock);
+      return new WriteJournal(directory, root, lock);
     } catch (error) {
       await lock.release();
       throw storeFailure(error, `cannot open the queue of writes in ${directory}`);
