@@ -29,6 +29,8 @@ describe('the existence cache', () => {
           } else await time.advance(one.pass);
           const unknown = new Set(cache.unknown(digests));
           for (const digest of digests) {
+            const size = cache.sizeOf(digest.function, digest.bytes);
+            expect(size).toBe(unknown.has(digest) ? undefined : digest.size);
             if (unknown.has(digest)) continue;
             expect(time.clock() - (saidAt.get(digest) ?? Number.NEGATIVE_INFINITY)).toBeLessThan(1000);
           }

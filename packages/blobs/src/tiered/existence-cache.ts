@@ -1,5 +1,6 @@
 import { type Clock, steadyClock } from '@granary/resilience';
-import type { Digest } from '../digest.js';
+import { Digest } from '../digest.js';
+import type { DigestFunction } from '../digest-function.js';
 import { BlobIndex } from '../disk/index/blob-index.js';
 import { blobKey, kindOf } from '../disk/index/entry-key.js';
 
@@ -49,6 +50,17 @@ export class ExistenceCache {
     const unknown: Digest[] = [];
     for (const digest of digests) if (!isIn(young, digest) && !isIn(old, digest)) unknown.push(digest);
     return unknown;
+  }
+
+  /** The size of a blob that is known to be there. */
+  sizeOf(fn: DigestFunction, hash: Uint8Array): number | undefined {
+    this.#age();
+    const digest = Digest.fromBytes(fn, hash, 0);
+    for (const table of [this.#young, this.#old]) {
+      const handle = table.count === 0 ? -1 : find(table, digest);
+      if (handle !== -1) return table.size(handle);
+    }
+    return undefined;
   }
 
   /** Remembers that the blob is there, as of now. */

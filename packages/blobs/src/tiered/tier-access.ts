@@ -1,5 +1,6 @@
 import type { BlobReader, BlobStore, GetOptions, OperationOptions, ReadOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
+import type { DigestFunction } from '../digest-function.js';
 import { TierUnavailableError } from '../errors.js';
 import type { ExistenceCache } from './existence-cache.js';
 import type { Tier } from './tier.js';
@@ -28,6 +29,12 @@ export class TierAccess {
   /** Those that the tier is not known to have, in their order; nothing is asked. */
   unknown(digests: readonly Digest[]): Digest[] {
     return this.#known.unknown(digests);
+  }
+
+  /** The size of a blob, where the tier can say it, or has said to have the blob with its size. */
+  async sizeOf(fn: DigestFunction, hash: Uint8Array, options?: OperationOptions): Promise<number | undefined> {
+    const { sizes } = this.tier;
+    return sizes ? sizes.sizeOf(fn, hash, options) : this.#known.sizeOf(fn, hash);
   }
 
   /** Those that the tier doesn't have, in their order. Nothing is asked when all are known. */

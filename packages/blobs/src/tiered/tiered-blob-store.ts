@@ -126,7 +126,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     for (const access of this.tiers) {
       const { tier } = access;
       try {
-        const size = await tier.sizes?.sizeOf(fn, hash, options);
+        const size = await access.sizeOf(fn, hash, options);
         if (size !== undefined) return size;
       } catch (error) {
         if (options?.signal?.aborted) throw error;

@@ -107,6 +107,18 @@ describe('a server in front of another', () => {
     await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200));
   });
 
+  it('finds over HTTP what an action result names that it has handed out', async () => {
+    const back = await server();
+    const front = await inFrontOf([back.address('listen.grpc')]);
+    const { bytes, digest } = blob(100);
+    await clientOf(back).blobs.write(digest, bytes);
+    await clientOf(back).actionResults.set(actionKey('', digest), resultWith(digest));
+    const url = `http://${front.address('listen.http')}`;
+    expect((await fetch(`${url}/ac/${digest.hash}`)).status).toBe(200);
+    const answer = await fetch(`${url}/cas/${digest.hash}`);
+    expect(Buffer.from(await answer.arrayBuffer()).equals(bytes)).toBe(true);
+  });
+
   it('may speak HTTP to the other, whose blobs then need no sizes', async () => {
     const back = await server();
     const tiers = [{ type: 'http', url: `http://${back.address('listen.http')}`, mode: 'write-through' }];
