@@ -119,7 +119,7 @@ describe('get', () => {
           expect(await chain.getMany(['key', 'no'])).toEqual(new Map([['key', 'value']]));
         }
       }
-      expect(metrics.snapshot().layerMetrics.untyped?.errors).toBe(3);
+      expect(metrics.snapshot().layerMetrics['untyped']?.errors).toBe(3);
     },
   );
 

@@ -11,6 +11,9 @@ import { socketOf } from './peer-socket.js';
 import type { MethodName, ServerCall } from './server-call.js';
 import { CallEndedError, type GrpcStatus, isOurFault, toStatus } from './status.js';
 
+/** A timer may ring before the clock shows its time, and it is a timer that ends a call at its deadline. */
+const EARLY_MS = 2;
+
 /** What every call of a server has around it. */
 export interface Edge {
   readonly hooks: EdgeHooks;
@@ -160,7 +163,9 @@ export class RunningCall {
   }
 
   #ended(): CallEndedError {
-    return new CallEndedError(Number(this.#call.getDeadline()) <= Date.now() ? 'DEADLINE_EXCEEDED' : 'CANCELLED');
+    return new CallEndedError(
+      Number(this.#call.getDeadline()) <= Date.now() + EARLY_MS ? 'DEADLINE_EXCEEDED' : 'CANCELLED',
+    );
   }
 
   #credentials(): Credentials {
