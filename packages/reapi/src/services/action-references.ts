@@ -2,7 +2,7 @@ import {
   type BlobStore,
   type Digest,
   type DigestFunction,
-  isDigestFunction,
+  digestFunctionOfKey,
   type OperationOptions,
 } from '@granary/blobs';
 import { type ActionResultContents, scanActionResult, scanTree } from '../wire/index.js';
@@ -35,8 +35,7 @@ export async function referencesOf(
   limits: WalkLimits,
   options?: OperationOptions,
 ): Promise<Digest[]> {
-  const fn = key.slice(0, key.indexOf('/'));
-  const named = isDigestFunction(fn) ? contentsOf(value, fn) : undefined;
+  const named = contentsOf(key, value);
   if (!named) return [];
   const found = blobsOf(named);
   for (const { tree, rootDirectory } of named.directories) {
@@ -54,9 +53,9 @@ export async function referencesOf(
   return [...unique.values()].filter(({ size }) => size > 0);
 }
 
-function contentsOf(value: Buffer, fn: DigestFunction): ActionResultContents | undefined {
+function contentsOf(key: string, value: Buffer): ActionResultContents | undefined {
   try {
-    return scanActionResult(value, fn);
+    return scanActionResult(value, digestFunctionOfKey(key));
   } catch {
     return undefined;
   }
