@@ -3,6 +3,7 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
 import { bind, type Listener, type ListenerOptions } from './listener.js';
+import { useStreamTable } from './stream-table.js';
 import { UserinfoConnection } from './userinfo/userinfo-connection.js';
 
 /** Bytes that a client may send before it must wait for us: 64 KiB, HTTP/2's own, is one round trip per 64 KiB. */
@@ -21,7 +22,7 @@ export interface GrpcListenerOptions extends ListenerOptions {
 export async function listenGrpc(server: Server, options: GrpcListenerOptions): Promise<Listener> {
   const { tls, clientAuth, key } = options;
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  widenWindows(server);
+  tuneSessions(server);
 
   const connections = new Connections();
   let draining = false;
@@ -117,10 +118,11 @@ interface Http2Settings {
 }
 
 /**
- * grpc-js has no option for the windows of a server, only for those of a client. So this looks for its HTTP/2 servers;
- * where it doesn't find them, uploads over a slow network are slower and everything else is the same.
+ * Wide windows, and streams in a {@link useStreamTable table}. grpc-js has no option for the windows of a server, only for
+ * those of a client, and doesn't show its sessions. So this looks for its HTTP/2 servers; where it doesn't find them,
+ * uploads over a slow network are slower, calls cost more, and everything else is the same.
  */
-function widenWindows(server: Server): void {
+function tuneSessions(server: Server): void {
   const { http2Servers, options } = server as unknown as {
     readonly http2Servers?: ReadonlyMap<Http2Settings, unknown>;
     readonly options?: Readonly<Record<string, number | undefined>>;
@@ -132,6 +134,9 @@ function widenWindows(server: Server): void {
       initialWindowSize: STREAM_WINDOW_BYTES,
       ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }),
     });
-    http2.on('session', (session) => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+    http2.on('session', (session) => {
+      session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+      useStreamTable(session);
+    });
   }
 }
