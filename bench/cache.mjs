@@ -1,5 +1,5 @@
-// npm run bench -- cache [--rounds N --ms M]: a hit in memory through the chain, beside the caches of others; the memory
-// of an entry, beside lru-cache; and 10,000 keys at once from Redis, beside ioredis.
+// npm run bench -- cache [--rounds N --ms M]: a hit in memory through the chain, and loads for many callers at once, beside
+// the caches of others; the memory of an entry, beside lru-cache; and 10,000 keys at once from Redis, beside ioredis.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { freePort, runToEnd, startServer } from './src/process.mjs';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 await contest('cache-hits', CONTENDERS, ROWS);
-report('cache', [...(await entryMemory()), ...(await redisBatches())], {});
+report('cache', [...(await entryMemory()), ...(await manyLoads()), ...(await redisBatches())], {});
 
 async function entryMemory() {
   const bytes = { 'lru-cache': [], 'memory-layer': [], 'memory-layer-grace': [] };
@@ -27,6 +27,25 @@ async function entryMemory() {
     { row: `${row}, of lru-cache’s`, unit: '×', atMost: 1.2, value: ofLruCache('memory-layer') },
     { row: `${row} with a grace, of lru-cache’s`, unit: '×', atMost: 1.2, value: ofLruCache('memory-layer-grace') },
   ];
+}
+
+async function manyLoads() {
+  const peers = ['bentocache', 'cachified', 'async-cache-dedupe'];
+  const rounds = [];
+  for (let round = 0; round < 3; round++) {
+    const perSecond = {};
+    for (const name of ['chain', ...peers]) {
+      const out = await runToEnd(process.execPath, ['--expose-gc', here('src/many-loads.mjs'), name]);
+      perSecond[name] = JSON.parse(out).loadsPerSecond;
+    }
+    rounds.push(perSecond);
+  }
+  return peers.map((peer) => ({
+    row: `64 loads at once: as fast as ${peer}`,
+    unit: '×',
+    atLeast: 1,
+    value: median(rounds.map((perSecond) => perSecond.chain / perSecond[peer])),
+  }));
 }
 
 async function redisBatches() {

@@ -20,6 +20,7 @@ export { type ResilientCallOptions, resilientCall } from './pipeline/resilient-c
 export { Backoff, type BackoffOptions } from './retry/backoff.js';
 export { type RetryEvent, type RetryOptions, type RetryPolicyOptions, retry, retryPolicy } from './retry/retry.js';
 export { Flight } from './singleflight/flight.js';
+export { InFlight } from './singleflight/in-flight.js';
 export { SemaphoreThrottle } from './throttle/semaphore-throttle.js';
 export { nullThrottle, type Throttle } from './throttle/throttle.js';
 

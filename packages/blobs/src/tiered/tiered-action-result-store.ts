@@ -1,4 +1,4 @@
-import { type Clock, Flight, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
+import { type Clock, Flight, InFlight, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import type { ActionResultStore, IsUsable, MaybePromise, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
@@ -63,8 +63,9 @@ export class TieredActionResultStore implements ActionResultStore {
   readonly #logger: Logger;
   readonly #absent: NegativeAnswers;
   /** Those that may be joined, by key. */
-  readonly #flights = new Map<string, ResultFlight>();
-  readonly #running = new Set<ResultFlight>();
+  readonly #flights = new InFlight<string, ResultFlight>();
+  /** Those that were overtaken by a write, and that nobody can join any more. */
+  readonly #overtaken = new Set<ResultFlight>();
   /** Held while a result is being written, so that the last one is the last one everywhere. */
   readonly #locks = new KeyedLock();
   readonly #promotions = new SemaphoreThrottle(MOST_PROMOTIONS, { maxQueue: MOST_PROMOTIONS_WAITING });
@@ -143,7 +144,7 @@ export class TieredActionResultStore implements ActionResultStore {
   async close(): Promise<void> {
     const reason = new StoreClosedError();
     this.#closed.abort(reason);
-    for (const flight of this.#running) {
+    for (const flight of [...this.#flights.values(), ...this.#overtaken]) {
       flight.stop(reason);
       flight.fail(reason);
     }
@@ -157,7 +158,14 @@ export class TieredActionResultStore implements ActionResultStore {
   /** What was asked before the result was written says nothing about it any more. */
   #forgetAnswers(key: string): void {
     this.#absent.forget(key);
+    this.#overtake(key);
+  }
+
+  #overtake(key: string): void {
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return;
     this.#flights.delete(key);
+    this.#overtaken.add(flight);
   }
 
   async #setIn(tier: ResultTier, key: string, value: Buffer, options: OperationOptions | undefined): Promise<void> {
@@ -180,12 +188,12 @@ export class TieredActionResultStore implements ActionResultStore {
     const running = this.#flights.get(key);
     if (running && running.isUsable === isUsable && !running.isStopped) return this.#join(running, options);
     const flight = new ResultFlight(isUsable);
+    this.#overtake(key);
     this.#flights.set(key, flight);
-    this.#running.add(flight);
     // Who asks after the answer is there asks anew.
     const land = () => {
-      this.#running.delete(flight);
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
+      else this.#overtaken.delete(flight);
     };
     void this.#askTiers(key, flight, options).then(
       (value) => {

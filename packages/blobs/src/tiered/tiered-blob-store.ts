@@ -1,4 +1,4 @@
-import { coarseTimers, Flight, isQueueFull, SemaphoreThrottle, type Timers } from '@granary/resilience';
+import { coarseTimers, Flight, InFlight, isQueueFull, SemaphoreThrottle, type Timers } from '@granary/resilience';
 import { type Logger, noopSpan, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import {
   type BlobReader,
@@ -76,10 +76,10 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   readonly #tracer: Tracer;
   readonly #spans: StoreSpans;
   readonly #logger: Logger;
-  readonly #arrivals = new Map<string, Arrival>();
+  readonly #arrivals = new InFlight<string, Arrival>();
   readonly #throttle: SemaphoreThrottle;
   readonly #timers: Timers;
-  readonly #flights = new Map<string, Flight<Buffer | undefined>>();
+  readonly #flights = new InFlight<string, Flight<Buffer | undefined>>();
   readonly #background = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 

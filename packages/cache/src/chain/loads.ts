@@ -1,4 +1,4 @@
-import { Flight, type Timers } from '@granary/resilience';
+import { Flight, InFlight, type Timers } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
 import { type CacheClosedError, CacheTimeoutError } from '../errors.js';
 import type { Entry, MaybePromise } from '../layer.js';
@@ -102,9 +102,9 @@ export class Load<V> extends Flight<V | undefined> {
 export class Loads<V> {
   readonly #target: LoadTarget<V>;
   readonly #options: LoadsOptions;
-  readonly #byKey = new Map<string, Load<V>>();
-  /** All that aren't done, those among them that were overtaken by a write and that nobody can join any more. */
-  readonly #all = new Set<Load<V>>();
+  readonly #byKey = new InFlight<string, Load<V>>();
+  /** Those that were overtaken by a write, and that nobody can join any more. */
+  readonly #overtaken = new Set<Load<V>>();
   readonly #errors: RememberedErrors;
   started = 0;
   failures = 0;
@@ -117,7 +117,7 @@ export class Loads<V> {
   }
 
   get size(): number {
-    return this.#all.size;
+    return this.#byKey.size + this.#overtaken.size;
   }
 
   get(key: string): Load<V> | undefined {
@@ -129,7 +129,6 @@ export class Loads<V> {
     const ticket = this.#options.tickets.take(key);
     const load = new Load(key, loader, options, ticket, this.#target.mark(), this.#finish);
     this.#byKey.set(key, load);
-    this.#all.add(load);
     return load;
   }
 
@@ -190,18 +189,23 @@ export class Loads<V> {
 
   /** The key is being written: who comes now doesn't want what is being loaded. */
   supersede(key: string): void {
-    if (this.#byKey.size > 0) this.#byKey.delete(key);
+    const load = this.#byKey.size > 0 ? this.#byKey.get(key) : undefined;
+    if (load !== undefined) {
+      this.#byKey.delete(key);
+      this.#overtaken.add(load);
+    }
     this.#errors.delete(key);
   }
 
   supersedeAll(): void {
+    for (const load of this.#byKey.values()) this.#overtaken.add(load);
     this.#byKey.clear();
     this.#errors.clear();
   }
 
   /** Ends everything: those who wait are told so. */
   close(error: CacheClosedError): void {
-    for (const load of this.#all) {
+    for (const load of [...this.#byKey.values(), ...this.#overtaken]) {
       load.stop(error);
       load.fail(error);
       this.#finish(load);
@@ -291,7 +295,7 @@ export class Loads<V> {
     if (load.soft !== undefined) timers.clearTimeout(load.soft);
     if (load.hard !== undefined) timers.clearTimeout(load.hard);
     if (this.#byKey.get(load.key) === load) this.#byKey.delete(load.key);
-    this.#all.delete(load);
+    else this.#overtaken.delete(load);
     tickets.giveBack(load.key, load.ticket);
   };
 }

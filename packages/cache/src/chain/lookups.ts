@@ -1,4 +1,4 @@
-import { Flight } from '@granary/resilience';
+import { Flight, InFlight } from '@granary/resilience';
 import type { Span, SpanContext } from '@granary/telemetry';
 import type { FoundEntries } from '../found-entries.js';
 import type { Entry, GetOptions, MaybePromise } from '../layer.js';
@@ -11,6 +11,9 @@ import type { Recorder } from './recorder.js';
 import type { Storey } from './storey.js';
 import type { BatchTicket, Ticket, Tickets } from './tickets.js';
 import type { WarmingStrategy } from './warming-strategy.js';
+
+/** What is waited for until the chain is closed. */
+type Endable = Pick<Flight<never>, 'stop' | 'fail'>;
 
 /** What a look through the layers has found so far. */
 export class Found<V> {
@@ -63,9 +66,12 @@ export class Lookups<V> {
   readonly #clock: () => number;
   /** By which a layer's answer is judged that has just come. */
   readonly #judgedAt: () => number;
-  readonly #flights = new Map<string, Flight<Found<V>>>();
-  /** What is waited for, for when the chain is closed. */
-  readonly #all = new Set<Pick<Flight<never>, 'stop' | 'fail'>>();
+  readonly #flights = new InFlight<string, Flight<Found<V>>>();
+  /** Those that were overtaken by a write, and that nobody can join any more. */
+  readonly #overtaken = new Set<Endable>();
+  /** Look-ups of many keys by their number, for when the chain is closed. */
+  readonly #batches = new InFlight<number, Endable>();
+  #lastBatch = 0;
   droppedWarmUps = 0;
 
   constructor(options: LookupsOptions<V>) {
@@ -144,15 +150,19 @@ export class Lookups<V> {
 
   /** Who looks for the key from now on begins anew. */
   supersede(key: string): void {
-    if (this.#flights.size > 0) this.#flights.delete(key);
+    const flight = this.#flights.size > 0 ? this.#flights.get(key) : undefined;
+    if (flight === undefined) return;
+    this.#flights.delete(key);
+    this.#overtaken.add(flight);
   }
 
   supersedeAll(): void {
+    for (const flight of this.#flights.values()) this.#overtaken.add(flight);
     this.#flights.clear();
   }
 
   close(error: Error): void {
-    for (const flight of this.#all) {
+    for (const flight of [...this.#flights.values(), ...this.#overtaken, ...this.#batches.values()]) {
       flight.stop(error);
       flight.fail(error);
     }
@@ -161,14 +171,15 @@ export class Lookups<V> {
   /** What a layer answers, for as long as its caller and the chain are there. */
   #unlessEnded<T>(answer: Promise<T>, signal: AbortSignal | undefined): MaybePromise<T> {
     const flight = new Flight<T>();
-    this.#all.add(flight);
+    const number = ++this.#lastBatch;
+    this.#batches.set(number, flight);
     answer.then(
       (value) => {
-        this.#all.delete(flight);
+        this.#batches.delete(number);
         flight.answer(value);
       },
       (error: unknown) => {
-        this.#all.delete(flight);
+        this.#batches.delete(number);
         flight.fail(error);
       },
     );
@@ -238,17 +249,17 @@ export class Lookups<V> {
     // A caller without a signal never goes, so nothing can be aborted.
     const options = signal === undefined ? undefined : flight;
     const done = () => {
-      this.#all.delete(flight);
       tickets.giveBack(key, ticket);
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
+      else this.#overtaken.delete(flight);
     };
     const first = waiting ?? this.#scan(key, found, from, options, given?.span);
     if (first === undefined) {
       done();
       return this.#bringUp(key, found);
     }
+    this.supersede(key);
     this.#flights.set(key, flight);
-    this.#all.add(flight);
     this.#goOn(key, found, first, ticket, options).then(
       (result) => {
         done();

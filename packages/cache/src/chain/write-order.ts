@@ -1,3 +1,4 @@
+import { InFlight } from '@granary/resilience';
 import type { MaybePromise } from '../layer.js';
 
 /** What a key will be when a write is done: a value, or absent. */
@@ -33,7 +34,7 @@ class Lane<V> {
  * there before. Layers that answer at once pass through without leaving anything.
  */
 export class WriteOrder<V> {
-  #lanes = new Map<string, Lane<V>>();
+  #lanes = new InFlight<string, Lane<V>>();
   #clearing: Promise<void> | undefined;
 
   /** Whether the layer has answered everything. */
@@ -84,7 +85,7 @@ export class WriteOrder<V> {
   clear(perform: () => MaybePromise<unknown>): Promise<void> {
     const before = [...this.#lanes.values()].map((lane) => lane.done);
     if (this.#clearing !== undefined) before.push(this.#clearing);
-    this.#lanes = new Map();
+    this.#lanes = new InFlight();
     const cleared = Promise.all(before).then(async () => {
       await perform();
     });
@@ -104,7 +105,7 @@ export class WriteOrder<V> {
     return lane;
   }
 
-  async #drain(lanes: Map<string, Lane<V>>, key: string, lane: Lane<V>, running: Promise<unknown>): Promise<void> {
+  async #drain(lanes: InFlight<string, Lane<V>>, key: string, lane: Lane<V>, running: Promise<unknown>): Promise<void> {
     await running.catch(() => {});
     for (let next = lane.queued; next !== undefined; next = lane.queued) {
       lane.queued = undefined;

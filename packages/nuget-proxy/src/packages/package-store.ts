@@ -1,4 +1,5 @@
 import { NuGetError, type PackageIdentity, type PackageRest, type PackageStream, verifyPackage } from '@granary/nuget';
+import { InFlight } from '@granary/resilience';
 import { noopSpan, type Span } from '@granary/telemetry';
 import type { FeedCall, PackageContent } from '../feed/feed-content.js';
 import { Arrival } from './arrival.js';
@@ -45,7 +46,7 @@ export class PackageStore implements AsyncDisposable {
   readonly #folder: SpoolFolder;
   readonly #backlog: Backlog;
   readonly #freeSpace: FreeSpace;
-  readonly #arrivals = new Map<string, Arrival>();
+  readonly #arrivals = new InFlight<string, Arrival>();
   readonly #slots = new Map<string, ArrivalSlots>();
   /** What is under way; waited for when the store is closed. */
   readonly #running = new Set<Promise<void>>();

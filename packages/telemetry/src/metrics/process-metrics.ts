@@ -23,11 +23,14 @@ interface PromFamily {
   readonly values: readonly PromSample[];
 }
 
+/** How often prom-client looks at the event loop: each look wakes an idle process, and `EventLoopWatch` looks, too. */
+const LOOK_EVERY_MS = 100;
+
 /** prom-client's metrics of Node and of the process, in a registry of their own. */
 export async function loadProcessMetrics(prefix: string): Promise<ProcessMetrics> {
   const { collectDefaultMetrics, Registry } = await import('prom-client');
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix });
+  collectDefaultMetrics({ register: registry, prefix, eventLoopMonitoringPrecision: LOOK_EVERY_MS });
   const metrics = new ProcessMetrics(registry);
   await metrics.read();
   return metrics;
