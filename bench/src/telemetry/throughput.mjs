@@ -15,11 +15,11 @@ const AT_LEAST = 0.95;
 const SERVER_ROWS = ['FindMissingBlobs 1', 'GetActionResult 20 outputs', 'HTTP GET 4KiB'];
 /** So short that the machine is as fast in one turn as in the next. */
 const TURN_MS = 100;
-const PAIRS = 5;
-const WARM_UP_SECONDS = 4;
+const PAIRS = 9;
+const WARM_UP_SECONDS = 3;
 /** What one request in a hundred needs is compiled sooner when every request needs it: the caller has it traced. */
 const TRACED = { traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` };
-const TRACED_SECONDS = 4;
+const TRACED_SECONDS = 3;
 const KEYS = Array.from({ length: 1000 }, (_, i) => `package/newtonsoft.json/13.0.${i}`);
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -37,7 +37,7 @@ export const ROWS = ['hit in memory', 'hit on the disk'].map((name) => ({
 }));
 
 /**
- * Two servers are compiled differently from one start to the next, which makes a tenth of a difference: several pairs are
+ * Two servers are compiled differently from one start to the next, which makes a tenth of a difference: many pairs are
  * started, and rows are medians of them.
  *
  * @param {{ rounds: number, seconds: number }} options  the servers of each row are loaded for so many rounds of so many

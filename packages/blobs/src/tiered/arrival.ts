@@ -86,6 +86,7 @@ export class Arrival implements WriteObserver {
   #generation = 0;
   #resumes = 0;
   #intake: Intake | undefined;
+  #from: string | undefined;
   /** Counts what {@link progress} waits for. */
   #news = 0;
 
@@ -99,6 +100,11 @@ export class Arrival implements WriteObserver {
 
   get state(): ArrivalState {
     return this.#state;
+  }
+
+  /** The tier that it comes from, the last one where one took over from another. */
+  get from(): string | undefined {
+    return this.#from;
   }
 
   /** Why it failed, or what came before turned out to be of no use. */
@@ -317,7 +323,10 @@ export class Arrival implements WriteObserver {
         const reading = tier.read(this.digest, { offset, signal, span: passedOn, via: this.#asked?.via });
         const reader = await orAborted(reading, signal, (late) => void late?.close().catch(() => {}));
         span.setAttribute('cache.hit', reader !== undefined);
-        if (reader?.length === this.digest.size - offset) return { from: tier, reader, span };
+        if (reader?.length === this.digest.size - offset) {
+          this.#from = tier.name;
+          return { from: tier, reader, span };
+        }
         this.#excluded.add(tier);
         if (reader) {
           void reader.close().catch(() => {});

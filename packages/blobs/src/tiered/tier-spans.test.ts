@@ -14,6 +14,7 @@ import { TieredBlobStore, type TieredBlobStoreOptions } from './tiered-blob-stor
 
 const large = blobOf(300_000, 'large');
 const small = blobOf(1000, 'small');
+const own = blobOf(1000, 'own');
 
 const stores = new TemporaryStores();
 const opened: { close(): unknown }[] = [];
@@ -91,6 +92,26 @@ describe('the span of a fetch from a tier', () => {
     expect(asked.map(({ options }) => (options as { span?: { spanId: string } }).span?.spanId)).toEqual(
       expect.arrayContaining(fetches.map(({ spanId }) => spanId)),
     );
+  });
+
+  it('tells all who asked for the blob or the result which tier had it', async () => {
+    const tier = tierOf('far');
+    for (const { digest, bytes } of [large, small]) await tier.blobs.write(digest, bytes);
+    await tier.actionResults.set('key', Buffer.from('value'));
+    const store = await tracedOver([tier]);
+    const results = await resultsOver(tier);
+    const request = tracer.startSpan('request');
+    const options = { span: request };
+    await Promise.all([1, 2].map(async () => drain(await store.read(large.digest, options))));
+    await Promise.all([1, 2].map(() => store.get(small.digest, options)));
+    await store.get(blobOf(10, 'nobody has it').digest, options);
+    await store.write(own.digest, own.bytes);
+    await store.get(own.digest, options);
+    const tiers = tracer.named('proxy.Get').map(({ attributes }) => attributes['cache.tier']);
+    expect(tiers).toEqual(['far', 'far', 'far', 'far', 'disk', 'disk']);
+    const askers = [1, 2].map((n) => tracer.startSpan(`asks for a result ${n}`));
+    await Promise.all(askers.map((span) => results.get('key', { span })));
+    expect(askers.map(({ attributes }) => attributes['cache.tier'])).toEqual(['far', 'far']);
   });
 
   it('is one for each tier that is asked, in error for one that fails', async () => {

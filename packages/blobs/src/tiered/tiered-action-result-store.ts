@@ -1,4 +1,4 @@
-import { type Clock, Flight, InFlight, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
+import { type Clock, InFlight, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import type { ActionResultStore, IsUsable, MaybePromise, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
@@ -8,6 +8,7 @@ import { isStoreError, StoreClosedError } from '../errors.js';
 import { NegativeAnswers } from './negative-answers.js';
 import { orAborted } from './or-aborted.js';
 import { ResultTier } from './result-tier.js';
+import { TierFlight, tellTier } from './tell-tier.js';
 import type { Tier } from './tier.js';
 import { checkWriteBehind, type WriteBehind } from './tier-writes.js';
 import type { TieredBlobStore } from './tiered-blob-store.js';
@@ -205,13 +206,24 @@ export class TieredActionResultStore implements ActionResultStore {
         flight.fail(error);
       },
     );
-    return flight.join(options?.signal);
+    return this.#answerOf(flight, flight.join(options?.signal), options);
   }
 
   /** Each caller may write into what it gets. */
   async #join(flight: ResultFlight, options: OperationOptions | undefined): Promise<Buffer | undefined> {
-    const shared = await this.#spans.waited('singleflight', options?.span, flight.join(options?.signal));
+    const joined = this.#spans.waited('singleflight', options?.span, flight.join(options?.signal));
+    const shared = await this.#answerOf(flight, joined, options);
     return shared && Buffer.from(shared);
+  }
+
+  async #answerOf(
+    flight: ResultFlight,
+    joined: MaybePromise<Buffer | undefined>,
+    options: OperationOptions | undefined,
+  ): Promise<Buffer | undefined> {
+    const value = await joined;
+    tellTier(options?.span, flight.from);
+    return value;
   }
 
   async #askTiers(key: string, flight: ResultFlight, asked: OperationOptions | undefined): Promise<Buffer | undefined> {
@@ -228,6 +240,7 @@ export class TieredActionResultStore implements ActionResultStore {
         if (tier.required) failure ??= tier.unavailable(error);
       }
       if (value === undefined || (await flight.isUsable?.(key, value, options)) === false) continue;
+      flight.from = tier.name;
       await this.#keep(key, Buffer.from(value), flight);
       this.#promote(key, Buffer.from(value), tier);
       return value;
@@ -284,7 +297,7 @@ export class TieredActionResultStore implements ActionResultStore {
 }
 
 /** One question to the tiers, and all who wait for its answer. */
-class ResultFlight extends Flight<Buffer | undefined> {
+class ResultFlight extends TierFlight<Buffer> {
   /** Which values count; undefined: all. */
   readonly isUsable: IsUsable | undefined;
 

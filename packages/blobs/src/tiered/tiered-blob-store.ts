@@ -1,4 +1,4 @@
-import { coarseTimers, Flight, InFlight, isQueueFull, SemaphoreThrottle, type Timers } from '@granary/resilience';
+import { coarseTimers, InFlight, isQueueFull, SemaphoreThrottle, type Timers } from '@granary/resilience';
 import { type Logger, noopSpan, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import {
   type BlobReader,
@@ -20,6 +20,7 @@ import { StoreSpans } from '../disk/store-spans.js';
 import { StoreClosedError, TierUnavailableError } from '../errors.js';
 import { Arrival } from './arrival.js';
 import { ExistenceCache, type ExistenceCacheOptions } from './existence-cache.js';
+import { TierFlight, tellTier } from './tell-tier.js';
 import type { Tier } from './tier.js';
 import { TierAccess } from './tier-access.js';
 import { checkWriteBehind, TierWrites, type WriteBehind } from './tier-writes.js';
@@ -79,7 +80,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   readonly #arrivals = new InFlight<string, Arrival>();
   readonly #throttle: SemaphoreThrottle;
   readonly #timers: Timers;
-  readonly #flights = new InFlight<string, Flight<Buffer | undefined>>();
+  readonly #flights = new InFlight<string, TierFlight<Buffer>>();
   readonly #background = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
@@ -236,11 +237,13 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     this.#assertOpen();
     const key = keyOf(digest);
     const running = this.#arrivals.get(key);
-    const reader =
-      running && !running.isStopped
-        ? await this.#spans.waited('singleflight', options?.span, running.follow(options))
-        : await this.#begin(key, digest.compact(), options).follow(options);
-    return reader === 'unstorable' ? this.#passOn(digest, options) : reader;
+    const isUnderWay = running !== undefined && !running.isStopped;
+    const arrival = isUnderWay ? running : this.#begin(key, digest.compact(), options);
+    const following = arrival.follow(options);
+    const reader = await (isUnderWay ? this.#spans.waited('singleflight', options?.span, following) : following);
+    if (reader === 'unstorable') return this.#passOn(digest, options);
+    tellTier(options?.span, arrival.from);
+    return reader;
   }
 
   #begin(key: string, digest: Digest, options: OperationOptions | undefined): Arrival {
@@ -286,7 +289,9 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
       const verified = withVerification(blobs, (_, reason) => tier.damaged(digest, reason));
       try {
         const reader = await verified.read(digest, options);
-        if (reader) return reader;
+        if (!reader) continue;
+        tellTier(options?.span, tier.name);
+        return reader;
       } catch (error) {
         if (options?.signal?.aborted) throw error;
         if (tier.tier.required) failure ??= tier.unavailable(error);
@@ -304,9 +309,10 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     // Each caller may write into what it gets.
     if (running && !running.isStopped) {
       const shared = await this.#spans.waited('singleflight', options?.span, running.join(options?.signal));
+      tellTier(options?.span, running.from);
       return shared && Buffer.from(shared);
     }
-    const flight = new Flight<Buffer | undefined>();
+    const flight = new TierFlight<Buffer>();
     this.#flights.set(key, flight);
     // Who asks after the answer is there asks anew.
     const land = () => {
@@ -322,12 +328,14 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
         flight.fail(error);
       },
     );
-    return flight.join(options?.signal);
+    const bytes = await flight.join(options?.signal);
+    tellTier(options?.span, flight.from);
+    return bytes;
   }
 
   async #askForWhole(
     digest: Digest,
-    flight: Flight<Buffer | undefined>,
+    flight: TierFlight<Buffer>,
     asked: OperationOptions | undefined,
   ): Promise<Buffer | undefined> {
     const options = { signal: flight.signal, span: asked?.span, via: asked?.via };
@@ -336,6 +344,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
       try {
         const bytes = await this.#getFrom(tier, digest, options);
         if (!bytes) continue;
+        flight.from = tier.name;
         await this.#keep(digest, bytes, tier);
         return bytes;
       } catch (error) {
