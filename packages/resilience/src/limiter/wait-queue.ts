@@ -114,6 +114,9 @@ export class WaitQueue {
     else this.#first = next;
     if (next) next.previous = previous;
     else this.#last = previous;
+    // Else one that has become old keeps all that came after it, until the next full collection of garbage.
+    waiter.previous = undefined;
+    waiter.next = undefined;
     this.#size--;
     this.#amount -= waiter.amount;
   }

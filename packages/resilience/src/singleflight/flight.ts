@@ -49,10 +49,12 @@ export class Flight<T> {
       this.#shared().then(
         (value) => {
           unlistenForAbort(signal, caller);
+          caller.left();
           resolve(value);
         },
         (error: unknown) => {
           unlistenForAbort(signal, caller);
+          caller.left();
           reject(error);
         },
       );
@@ -113,8 +115,8 @@ interface Leavable {
 }
 
 class Caller implements EndListener {
-  readonly #flight: Leavable;
-  readonly #reject: (reason: unknown) => void;
+  #flight: Leavable | undefined;
+  #reject: ((reason: unknown) => void) | undefined;
 
   constructor(flight: Leavable, reject: (reason: unknown) => void) {
     this.#flight = flight;
@@ -122,7 +124,13 @@ class Caller implements EndListener {
   }
 
   end(reason: unknown): void {
-    this.#reject(reason);
-    this.#flight.leave(reason);
+    this.#reject?.(reason);
+    this.#flight?.leave(reason);
+  }
+
+  /** Its signal may live long, and remainders of what that remembers with it: nothing is kept for them. */
+  left(): void {
+    this.#flight = undefined;
+    this.#reject = undefined;
   }
 }
