@@ -133,7 +133,7 @@ describe('a stop', () => {
   };
 
   it('ends what still arrives when the time is over, so that nobody takes it for the whole', async () => {
-    const running = await startTestServer(values());
+    await using running = await startTestServer(values());
     const { answer } = await slow(running);
     const body = answer.arrayBuffer();
     body.catch(() => {});
@@ -143,7 +143,7 @@ describe('a stop', () => {
 
   it('lets what arrives come to its end', async () => {
     upstream = await replaced(upstream);
-    const running = await startTestServer(values());
+    await using running = await startTestServer(values());
     upstream.fault(/\.nupkg/, { kind: 'delay', ms: 1 });
     const answer = askFeed(running, PATH);
     await upstream.waitForRequest(/\.nupkg/);
