@@ -149,6 +149,8 @@ describe('a client of several sources', () => {
     const nuget = client();
     expect(await rejection(nuget.getMetadata('Only.One', '1.0.0'))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
     expect(await rejection(nuget.downloadPackage('Only.One', '1.0.0'))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect(await rejection(nuget.listVersions('Only.One'))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect(await rejection(nuget.listMetadata('Only.One'))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
   });
 
   it('fails with the causes of all when nobody answers', async () => {

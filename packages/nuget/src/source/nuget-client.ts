@@ -111,18 +111,12 @@ export class NuGetClient implements AsyncDisposable {
 
   /** The versions that any source has, in ascending order. */
   async listVersions(id: string, options: CallOptions = {}): Promise<readonly NuGetVersion[]> {
-    const all = await this.#all(`versions of ${id}`, this.#sourcesFor(id), options, (source, call) =>
-      source.listVersions(id, call),
-    );
-    return mergeVersions(all);
+    return this.#list(`versions of ${id}`, id, options, mergeVersions, (source, call) => source.listVersions(id, call));
   }
 
   /** What sources say of all versions, in ascending order; of one that several have, what the preferred one says. */
   async listMetadata(id: string, options: CallOptions = {}): Promise<readonly PackageMetadata[]> {
-    const all = await this.#all(`metadata of ${id}`, this.#sourcesFor(id), options, (source, call) =>
-      source.listMetadata(id, call),
-    );
-    return mergeMetadata(all);
+    return this.#list(`metadata of ${id}`, id, options, mergeMetadata, (source, call) => source.listMetadata(id, call));
   }
 
   /**
@@ -294,16 +288,30 @@ export class NuGetClient implements AsyncDisposable {
     return undefined;
   }
 
+  /** What all sources together have of a package; none only where no source has failed that might have it. */
+  async #list<T>(
+    what: string,
+    id: string,
+    options: CallOptions,
+    merge: (lists: readonly (readonly T[])[]) => readonly T[],
+    ask: (source: SourceRepository, call: CallOptions) => Promise<readonly T[]>,
+  ): Promise<readonly T[]> {
+    const errors: unknown[] = [];
+    const merged = merge(await this.#all(what, this.#sourcesFor(id), options, ask, errors));
+    if (merged.length === 0 && errors.length > 0) throw failureOfAll(`no source that answers has any: ${what}`, errors);
+    return merged;
+  }
+
   /** What every source answers that does. */
   async #all<T>(
     what: string,
     sources: readonly SourceRepository[],
     options: CallOptions,
     ask: (source: SourceRepository, call: CallOptions) => Promise<T>,
+    errors: unknown[] = [],
   ): Promise<readonly T[]> {
     const call = { signal: options.signal, span: options.span, cacheContext: options.cacheContext };
     const outcomes = await Promise.allSettled(sources.map((source) => ask(source, call)));
-    const errors: unknown[] = [];
     const answers: T[] = [];
     for (const outcome of outcomes) {
       if (outcome.status === 'fulfilled') answers.push(outcome.value);
