@@ -16,8 +16,12 @@ Buffer.poolSize = 64 * 1024;
 setFlagsFromString('--heap-growing-percent=200');
 
 const streams = [process.stdout, process.stderr];
-// Whoever reads what we say may stop to; that is no reason to end.
-for (const stream of streams) stream.on('error', () => {});
+// Whoever reads what we say may stop to; that is no reason to end. What a full disk didn't take is lost, though.
+let lost: NodeJS.ErrnoException | undefined;
+for (const stream of streams)
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (stream === process.stdout && error.code !== 'EPIPE') lost ??= error;
+  });
 const exitCode = await run(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
@@ -28,4 +32,5 @@ const exitCode = await run(process.argv.slice(2), {
 });
 // On some platforms a pipe is written in the background, and what is not written yet would be lost.
 for (const stream of streams) await new Promise((resolve) => stream.write('', resolve));
-process.exit(exitCode);
+if (lost !== undefined) process.stderr.write(`granary: can't write to standard output: ${lost.message}\n`);
+process.exit(exitCode === 0 && lost !== undefined ? 1 : exitCode);

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { buildPackage, startFeedServer } from '@granary/nuget/testing';
@@ -66,6 +67,23 @@ describe.skipIf(!existsSync(MAIN))('the process', () => {
     const { out, err, ended } = start(['nuget', 'versions', 'A', '--json', '--source', feed.v2Url]);
     expect(await ended).toEqual([0, null]);
     expect(JSON.parse(await out)).toEqual({ id: 'A', versions: ['1.0.0'] });
+    expect(await err).toBe('');
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('fails when what it says does not fit on the disk', async () => {
+    await using full = await open('/dev/full', 'w');
+    const started = spawn(process.execPath, [MAIN, 'config', 'print'], { stdio: ['ignore', full.fd, 'pipe'] });
+    child = started;
+    const err = text(started.stderr as Readable);
+    expect(await once(started, 'close')).toEqual([1, null]);
+    expect(await err).toMatch(/^granary: can't write to standard output: ENOSPC: .*\n$/);
+  });
+
+  it('ends well when nobody reads on', async () => {
+    const { started, out, err, ended } = start(['config', 'print']);
+    out.catch(() => {});
+    started.stdout.destroy();
+    expect(await ended).toEqual([0, null]);
     expect(await err).toBe('');
   });
 
