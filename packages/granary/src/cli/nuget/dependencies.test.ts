@@ -61,6 +61,14 @@ const nuget = (words: readonly string[], io: Partial<CommandIo> = {}) =>
   runGranary(['nuget', ...words, '--config-file', config], { environment, ...io });
 
 describe('granary nuget deps', () => {
+  it('says once of a source that it fails, however many packages it is asked for', async () => {
+    const wrong = `${feed.url}/nothing/index.json`;
+    const from = ['--source', feed.v3Url, '--source', wrong];
+    const { exitCode, err } = await nuget(['deps', 'App', '1.0', '-f', 'net472', ...from]);
+    expect(exitCode).toBe(0);
+    expect(err.split('\n').filter((line) => line.includes('A source of several failed'))).toHaveLength(1);
+  });
+
   it('shows the tree, and what is wrong with it on the other stream', async () => {
     expect(await nuget(['deps', 'app', '1.0', '--framework', 'net8.0'])).toEqual({
       exitCode: 0,

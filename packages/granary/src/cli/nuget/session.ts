@@ -162,15 +162,21 @@ function warnOfPlainHttp(sources: readonly Source[], io: NuGetIo): void {
 
 /** What only one source failed with, the command fails with. */
 const REPEATED = 'A source of several failed';
+const MAX_REMEMBERED = 1000;
 
 function warningsTo(io: NuGetIo, sources: number): LeveledLogger {
+  // A source that is down fails anew with each package of a graph.
+  const said = new Set<string>();
   return loggerFor(
     {
       write(record) {
         if (sources === 1 && record.template === REPEATED) return;
         const { message } = record.toError() ?? { message: '' };
         const reason = message === '' ? '' : `: ${plain(redactText(message))}`;
-        io.err(`granary: ${plain(record.message)}${reason}\n`);
+        const line = `granary: ${plain(record.message)}${reason}\n`;
+        if (said.has(line)) return;
+        if (said.size < MAX_REMEMBERED) said.add(line);
+        io.err(line);
       },
     },
     { level: 'warning' },
