@@ -84,7 +84,8 @@ export function reportDiagnostics(diagnostics: readonly Diagnostic[], io: NuGetI
 
 const MAX_PATHS = 5;
 
-function withoutCause({ cause: _, ...diagnostic }: Diagnostic) {
+/** As it is printed as JSON. */
+export function withoutCause({ cause: _, ...diagnostic }: Diagnostic) {
   return diagnostic;
 }
 

@@ -15,7 +15,7 @@ import {
 import type { ExitCode } from '../io.js';
 import { Progress } from '../terminal/progress.js';
 import { concurrencyOf } from './concurrency.js';
-import { auditOf, type DepsOptions, frameworkOf, mappingOf, reportDiagnostics } from './deps.js';
+import { auditOf, type DepsOptions, frameworkOf, mappingOf, reportDiagnostics, withoutCause } from './deps.js';
 import { toJson } from './json.js';
 import { explain, type NuGetIo } from './run-command.js';
 import { openSession } from './session.js';
@@ -56,7 +56,7 @@ export async function install(
   });
   reportDiagnostics(graph.diagnostics, io);
   if (!graph.success) {
-    if (options.json) io.out(toJson({ folder, packages: [], diagnostics: graph.diagnostics.map(summaryOf) }));
+    if (options.json) io.out(toJson({ folder, packages: [], diagnostics: graph.diagnostics.map(withoutCause) }));
     else io.err('granary: nothing was installed\n');
     return 1;
   }
@@ -73,7 +73,7 @@ export async function install(
   const failed = results.filter(({ outcome }) => outcome === 'failed');
   for (const { identity, error } of failed) io.err(`granary: ${nameOf({ identity })}: ${explain(error)}\n`);
   if (options.json) {
-    const diagnostics = [...graph.diagnostics, ...news].map(summaryOf);
+    const diagnostics = [...graph.diagnostics, ...news].map(withoutCause);
     io.out(toJson({ folder, packages: results.map(resultOf), diagnostics }));
   } else {
     for (const result of results)
@@ -142,10 +142,6 @@ function summary(results: readonly InstallResult[], folder: string): string {
 function resultOf({ identity, outcome, folder, source, error }: InstallResult) {
   const { id, version } = identity;
   return { id, version, outcome, folder, source, ...(error === undefined ? {} : { error: explain(error) }) };
-}
-
-function summaryOf({ cause: _, ...diagnostic }: Diagnostic) {
-  return diagnostic;
 }
 
 function nameOf({ identity }: Pick<InstallResult, 'identity'>): string {

@@ -163,9 +163,13 @@ describe('granary nuget warm', () => {
   it('fails with the codes of a restore where references lead nowhere, and fetches the rest', async () => {
     const references =
       '<PackageReference Include="App" Version="1.0"/><PackageReference Include="Gone" Version="1.0"/>';
-    const { exitCode, err } = await warm([await write('p.csproj', project(references))]);
+    const { exitCode, out, err } = await warm([await write('p.csproj', project(references)), '--json']);
     expect(exitCode).toBe(1);
     expect(err).toContain('error NU1101');
+    expect(JSON.parse(out)).toMatchObject({
+      problems: [],
+      diagnostics: [{ code: 'NU1101', level: 'error', id: 'Gone' }],
+    });
     expect(downloaded()).toContain('app.1.0.0');
   });
 

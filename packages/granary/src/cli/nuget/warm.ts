@@ -2,6 +2,7 @@ import { finished } from 'node:stream/promises';
 import {
   clientDependencies,
   type DependencyProvider,
+  type Diagnostic,
   type NuGetVersion,
   type PackageIdentity,
   type ProjectDependencies,
@@ -15,7 +16,7 @@ import { formatSize } from '../../config/size.js';
 import type { ExitCode } from '../io.js';
 import { Progress } from '../terminal/progress.js';
 import { concurrencyOf } from './concurrency.js';
-import { reportDiagnostics } from './deps.js';
+import { reportDiagnostics, withoutCause } from './deps.js';
 import { toJson } from './json.js';
 import { explain, type NuGetIo } from './run-command.js';
 import { openSession, type Session, type SessionOptions } from './session.js';
@@ -49,6 +50,7 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
   const session = { ...opened, call: { ...opened.call, cacheContext } };
 
   const packages = new PackageSet(wanted.flatMap((each) => each.packages));
+  const errors: Diagnostic[] = [];
   let isResolved = true;
   for (const project of wanted.flatMap((each) => each.restored)) {
     const { visited } = await resolve(project, maxParallel, session);
@@ -59,19 +61,18 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
     packages.add(visited);
     // As they write their ids themselves.
     packages.add(graph.packages);
-    reportDiagnostics(
-      graph.diagnostics.filter(({ level }) => level === 'error'),
-      io,
-    );
+    errors.push(...graph.diagnostics.filter(({ level }) => level === 'error'));
     isResolved &&= graph.success;
   }
+
+  reportDiagnostics(errors, io);
 
   const outcomes = await fetchAll(packages, maxParallel, session, io);
   const failed = outcomes.filter(({ error }) => error !== undefined);
   for (const { id, version, error } of failed) io.err(`granary: ${`${id} ${version}`.trim()}: ${error}\n`);
   const fetched = outcomes.filter(({ size }) => size !== undefined);
   const bytes = fetched.reduce((sum, { size = 0 }) => sum + size, 0);
-  if (options.json) io.out(toJson({ packages: outcomes, problems }));
+  if (options.json) io.out(toJson({ packages: outcomes, problems, diagnostics: errors.map(withoutCause) }));
   else io.out(`${fetched.length} of ${packages.size} packages fetched, ${formatSize(bytes)}\n`);
   return isResolved && failed.length + problems.length === 0 ? 0 : 1;
 }
