@@ -29,7 +29,7 @@ export async function chooseVersion(
   session: Session,
 ): Promise<NuGetVersion> {
   const { client, call } = session;
-  const where = session.sources.map(({ name }) => name).join(', ');
+  const where = session.sourcesFor(id);
   if (version === undefined || version === 'latest') {
     const all = await client.listMetadata(id, call);
     const listed = all.filter((metadata) => metadata.listed).map((metadata) => metadata.version);

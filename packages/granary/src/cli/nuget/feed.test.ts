@@ -380,6 +380,20 @@ describe('the sources that are asked', () => {
     expect((await nuget(['versions', 'Other'])).err).toContain('nuget.config has no source that is enabled');
   });
 
+  it('do not have what they are not asked for', async () => {
+    const mapping =
+      '<packageSourceMapping><packageSource key="feed"><package pattern="My.*"/></packageSource></packageSourceMapping>';
+    await configure(`<add key="feed" value="${feed.v3Url}"/>`, mapping);
+    const err = /^granary: Other( 1\.5\.0)? is not in any source that the package source mapping gives it; /;
+    for (const words of [
+      ['versions', 'Other'],
+      ['info', 'Other'],
+      ['info', 'Other', '1.5.0'],
+    ])
+      expect(await nuget(words)).toMatchObject({ exitCode: 1, err: expect.stringMatching(err) });
+    expect((await nuget(['versions', 'My.Missing'])).err).toContain('My.Missing is not in feed;');
+  });
+
   it('may be any URL, of protocol 2 too, and the mapping is for those of nuget.config', async () => {
     await configure(
       `<add key="feed" value="${feed.v3Url}"/>`,

@@ -53,8 +53,7 @@ export async function versions(id: string, options: QueryOptions, io: NuGetIo): 
   const take = wholeNumber('--take', options.take);
   await using session = await openSession(options, io);
   const all = await session.client.listVersions(id, session.call);
-  if (all.length === 0)
-    throw new PackageNotFoundError(id, undefined, session.sources.map(({ name }) => name).join(', '));
+  if (all.length === 0) throw new PackageNotFoundError(id, undefined, session.sourcesFor(id));
   const wanted = all.filter(({ isPrerelease }) => options.prerelease || !isPrerelease);
   const shown = take === undefined ? wanted : wanted.slice(Math.max(0, wanted.length - take));
   if (options.json) io.out(toJson({ id, versions: shown }));
@@ -74,8 +73,7 @@ export async function info(
   const version = await chooseVersion({ id, version: text }, options.prerelease ?? false, session);
   const metadata = await session.client.getMetadata(id, version, session.call);
   if (metadata === undefined) {
-    const where = session.sources.map(({ name }) => name).join(', ');
-    throw new PackageNotFoundError(id, version.toNormalizedString(), where);
+    throw new PackageNotFoundError(id, version.toNormalizedString(), session.sourcesFor(id));
   }
   io.out(options.json ? toJson(metadata) : describe(metadata, io));
   return 0;

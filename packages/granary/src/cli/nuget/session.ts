@@ -35,6 +35,8 @@ export interface Session extends AsyncDisposable {
   readonly config: NuGetConfig;
   readonly sources: readonly Source[];
   readonly client: NuGetClient;
+  /** Names of the sources that are asked for a package, for who reads that they don't have it. */
+  readonly sourcesFor: (id: string) => string;
   readonly call: { readonly signal: AbortSignal; readonly cacheContext: SourceCacheContext };
 }
 
@@ -76,6 +78,11 @@ export async function openSession(options: SessionOptions, io: NuGetIo): Promise
     config,
     sources,
     client,
+    sourcesFor(id) {
+      const mapped = mapping?.sourcesFor(id)?.map((name) => name.toLowerCase());
+      const asked = sources.filter(({ name }) => mapped === undefined || mapped.includes(name.toLowerCase()));
+      return asked.map(({ name }) => name).join(', ') || 'any source that the package source mapping gives it';
+    },
     call: { signal: io.signal, cacheContext: new SourceCacheContext({ noCache: options.cache === false }) },
     async [Symbol.asyncDispose]() {
       for (const resource of owned) await resource[Symbol.asyncDispose]();
