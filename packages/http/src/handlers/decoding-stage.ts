@@ -15,6 +15,8 @@ export class DecodingStage implements Controller {
   readonly #maxBytes: number;
   readonly #errors: DecodingErrors;
   #decoder: Decoder | undefined;
+  /** The encoding has come to its end; its source may still say more, or not have said yet that this was all. */
+  #decoded = false;
   #sourceEnded = false;
   #over = false;
   #bytes = 0;
@@ -68,7 +70,8 @@ export class DecodingStage implements Controller {
   }
 
   write(chunk: Buffer): void {
-    if (this.#over || chunk.length === 0) return;
+    // What follows the end of an encoding is padding, and the decoder would never take it.
+    if (this.#over || this.#decoded || chunk.length === 0) return;
     this.#decoder ??= this.#start(chunk);
     this.#decoder.frames?.push(chunk);
     if (!this.#decoder.stream.write(chunk)) this.#source.pause();
@@ -77,7 +80,7 @@ export class DecodingStage implements Controller {
   end(trailers: Trailers): void {
     this.#sourceEnded = true;
     if (this.#over) return;
-    if (this.#decoder === undefined) {
+    if (this.#decoder === undefined || this.#decoded) {
       this.#finish(trailers);
     } else if (this.#decoder.frames?.complete === false) {
       this.abort(this.#errors.error('DECODE_FAILED', 'the body is cut off'));
@@ -109,6 +112,10 @@ export class DecodingStage implements Controller {
     stream.on('error', (error) =>
       this.abort(this.#errors.error('DECODE_FAILED', "the body can't be decompressed", error)),
     );
+    stream.once('end', () => {
+      this.#decoded = true;
+      if (!this.#sourceEnded) this.#source.resume();
+    });
     if (this.#paused) stream.pause();
     return decoder;
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import * as zlib from 'node:zlib';
 import { Agent, type Dispatcher, request } from 'undici';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -63,6 +64,27 @@ describe('decompression', () => {
       res.end(small.length === 0 ? data : undefined);
     };
     expect((await read((await get()).body)).equals(TEXT)).toBe(true);
+  });
+
+  it.each([
+    ['gzip', zlib.gzipSync(TEXT)],
+    ['deflate', zlib.deflateSync(TEXT)],
+    ['br', zlib.brotliCompressSync(TEXT)],
+  ])('ends where %s does, however much padding follows however late', async (encoding, data) => {
+    let tail: (() => void) | undefined;
+    answer = (_, res) => {
+      res.writeHead(200, { 'content-encoding': encoding }).write(Buffer.concat([data, Buffer.alloc(5)]));
+      tail = () => res.write(Buffer.alloc(200_000), () => res.end(Buffer.alloc(5)));
+    };
+    const body = (await get()).body;
+    const chunks: Buffer[] = [];
+    body.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      // All of it has been decoded now, and the server goes on.
+      if (Buffer.concat(chunks).length === TEXT.length) setImmediate(() => tail?.());
+    });
+    await once(body, 'end');
+    expect(Buffer.concat(chunks).equals(TEXT)).toBe(true);
   });
 
   it.each(ENCODINGS)('reports %s that is cut off', async (_, encoding, data) => {
