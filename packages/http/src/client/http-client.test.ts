@@ -327,6 +327,39 @@ describe('time', () => {
     expect(await holder).toMatchObject({ code: 'CLOSED' });
   });
 
+  it.each<[string, HttpClientOptions]>([
+    ['a token', { rateLimiter: { capacity: 2, refillRate: 50 } }],
+    ['a place', { throttle: { max: 2 } }],
+  ])('is limited while a call waits for a connection that has waited for %s before', async (_, options) => {
+    const time = new ManualTime();
+    const answers: (() => void)[] = [];
+    let arrived = () => {};
+    answer = (_, res) => {
+      answers.push(() => res.end('hello'));
+      arrived();
+    };
+    const arrival = () =>
+      new Promise<void>((resolve) => {
+        arrived = resolve;
+      });
+    clientWith({ ...options, maxConnectionsPerHost: 1, timeoutMs: 0, clock: time.clock, timers: time });
+    const firstArrived = arrival();
+    const first = client.buffer(server.url);
+    const holder = rejection(client.buffer(server.url));
+    const waiting = rejection(client.buffer(server.url, { timeoutMs: 50 }));
+    await firstArrived;
+    const holderArrived = arrival();
+    answers[0]?.();
+    await first;
+    await holderArrived;
+    await time.advance(20);
+    await time.advance(30);
+    expect(await waiting).toMatchObject({ code: 'TIMEOUT' });
+    await client.close({ graceMs: 0 });
+    expect(await holder).toMatchObject({ code: 'CLOSED' });
+    expect(answers).toHaveLength(2);
+  });
+
   it('is not limited where it is infinite, and may be a fraction', async () => {
     clientWith({ timeoutMs: Infinity, connectTimeoutMs: Infinity, headersTimeoutMs: 1000.5, bodyTimeoutMs: 0 });
     expect((await client.buffer(server.url)).toString()).toBe('hello');

@@ -21,11 +21,12 @@ export function rateLimit(limiter: PerSourceLimiter, { onDecision }: RateLimitOp
     if (onDecision !== undefined) quietly(() => onDecision(source, allowed));
     if (allowed) return dispatch(options, handler);
     addCallEvent(options, 'rate_limit.waiting');
-    const send = () => {
+    waitForTurn(handler, async (signal, admit) => {
+      await limiter.wait(source, { signal });
+      const admitted = admit();
       addCallEvent(options, 'rate_limit.admitted');
-      return dispatch(options, handler);
-    };
-    waitForTurn(handler, (signal) => limiter.wait(source, { signal }).then(send));
+      dispatch(options, admitted);
+    });
     return true;
   });
 }

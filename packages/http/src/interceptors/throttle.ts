@@ -14,17 +14,21 @@ export function throttle(limit: Throttle): HttpInterceptor {
   return interceptor(
     (dispatch: Dispatch): Dispatch =>
       (options, handler) => {
-        const send = () => new Promise<void>((done) => void dispatch(options, new ThrottledHandler(handler, done)));
+        const send = (next: Handler) =>
+          new Promise<void>((done) => void dispatch(options, new ThrottledHandler(next, done)));
         // Who finds a place needs nothing to be told of an abort with.
         if (limit instanceof SemaphoreThrottle && limit.active < limit.max) {
-          limit.run(send).catch((error) => handler.onResponseError?.(NO_CONTROLLER, error));
+          limit.run(() => send(handler)).catch((error) => handler.onResponseError?.(NO_CONTROLLER, error));
         } else {
           addCallEvent(options, 'throttle.waiting');
-          const sendAtLast = () => {
-            addCallEvent(options, 'throttle.admitted');
-            return send();
-          };
-          waitForTurn(handler, (signal) => limit.run(sendAtLast, { signal }));
+          waitForTurn(handler, (signal, admit) => {
+            const sendAtLast = async () => {
+              const admitted = admit();
+              addCallEvent(options, 'throttle.admitted');
+              await send(admitted);
+            };
+            return limit.run(sendAtLast, { signal });
+          });
         }
         return true;
       },
