@@ -54,9 +54,9 @@ class LimitingHandler extends ForwardingHandler {
       return;
     }
     this.#bytes = 0;
-    // The length of a response to HEAD is that of a body which doesn't come.
-    const announced = this.#options.method === 'HEAD' ? 0 : Number(firstValue(headers['content-length']) ?? 0);
-    if (announced > this.#maxBodyBytes) {
+    // The length of a response to HEAD, or of one that says 304, is that of a body which doesn't come.
+    const hasBody = this.#options.method !== 'HEAD' && status !== 304;
+    if (hasBody && Number(firstValue(headers['content-length']) ?? 0) > this.#maxBodyBytes) {
       controller.abort(this.#tooLong());
       return;
     }

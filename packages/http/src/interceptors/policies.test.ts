@@ -161,6 +161,16 @@ describe('limits', () => {
     expect(await rejection(text(dispatcher))).toMatchObject({ code: 'BODY_TOO_LARGE' });
     expect(await text(alone(limits()))).toBe('hello');
   });
+
+  it.each([
+    ['HEAD', 200],
+    ['GET', 304],
+  ])('do not count a length that is announced of a body which does not come: %s, %i', async (method, statusCode) => {
+    answer = (_, res) => res.writeHead(statusCode, { 'content-length': 5000 }).end();
+    const response = await get(alone(limits({ maxBodyBytes: 4 })), { method });
+    expect(response.statusCode).toBe(statusCode);
+    await response.body.dump();
+  });
 });
 
 describe('a deadline', () => {
