@@ -8,6 +8,7 @@ import {
   hostOf,
   type Trailers,
 } from './dispatch.js';
+import { failureCode, isHostFailure } from './failure.js';
 import { ForwardingHandler } from './handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from './handlers/waiting.js';
 import { HttpError, type HttpErrorDetails } from './http-error.js';
@@ -24,9 +25,12 @@ const isBytes = (body: unknown): boolean => typeof body === 'string' || body ins
 /**
  * Makes the stream of a body that is a function, for a dispatcher that knows streams only. It is made when the request is
  * sent, not before: one that waits for its turn has no open file yet, and one that is refused never has.
+ *
+ * What a stream itself fails with is told from what the server does.
  */
 export function makingBodies(dispatch: Dispatch): Dispatch {
   return (options, handler) => {
+    if (options.body instanceof Readable) return dispatch(options, new BodyWatch(handler, options.body, options));
     if (typeof options.body !== 'function') return dispatch(options, handler);
     let body: Readable;
     try {
@@ -36,28 +40,62 @@ export function makingBodies(dispatch: Dispatch): Dispatch {
       handler.onResponseError?.(NO_CONTROLLER, error as Error);
       return true;
     }
-    return dispatch({ ...options, body }, new BodyOwner(handler, body));
+    return dispatch({ ...options, body }, new BodyOwner(handler, body, options));
   };
 }
 
-/** Ends the stream that was made for a request with it: undici leaves one alone that it has not begun to send. */
-class BodyOwner extends ForwardingHandler {
-  readonly #body: Readable;
+/**
+ * Says of a stream's own error that it is one. It can look like the server's: a body that comes from another connection
+ * breaks off with `ECONNRESET`, and neither is the host to blame for it nor would another attempt help.
+ */
+class BodyWatch extends ForwardingHandler {
+  protected readonly body: Readable;
+  readonly #request: HttpDispatchOptions;
 
-  constructor(next: Handler, body: Readable) {
+  constructor(next: Handler, body: Readable, request: HttpDispatchOptions) {
     super(next);
-    this.#body = body;
+    this.body = body;
+    this.#request = request;
+  }
+
+  override onResponseError(controller: Controller, error: Error): void {
+    const isOwn = !controller?.aborted && brokeOff(this.body, error) && isHostFailure(failureCode(error));
+    super.onResponseError(controller, isOwn ? this.#failed(error) : error);
+  }
+
+  #failed(cause: Error): HttpError {
+    const { method, progress } = this.#request;
+    const details = { method, host: hostOf(this.#request), attempts: progress?.attempts, cause };
+    return new HttpError('FAILED', 'the request body broke off', details);
+  }
+}
+
+/** Whether this error began with the stream, as far as that can be told. */
+function brokeOff(body: Readable, error: Error): boolean {
+  const code = 'code' in error ? String(error.code) : '';
+  // What undici says of a stream that was destroyed without an error.
+  if (code === 'UND_ERR_ABORTED') return body.destroyed && !body.readableEnded;
+  // A connection of HTTP/2 that breaks takes the stream with it before anybody is told, by the same error.
+  return body.errored === error && !('syscall' in error) && !OF_CONNECTION.test(code);
+}
+
+const OF_CONNECTION = /^(ERR_HTTP2|ERR_STREAM_PREMATURE|UND_ERR)/;
+
+/** Ends the stream that was made for a request with it: undici leaves one alone that it has not begun to send. */
+class BodyOwner extends BodyWatch {
+  constructor(next: Handler, body: Readable, request: HttpDispatchOptions) {
+    super(next, body, request);
     hush(body);
   }
 
   override onResponseEnd(controller: Controller, trailers: Trailers): void {
-    leave(this.#body);
+    leave(this.body);
     super.onResponseEnd(controller, trailers);
   }
 
   override onResponseError(controller: Controller, error: Error): void {
-    leave(this.#body);
     super.onResponseError(controller, error);
+    leave(this.body);
   }
 }
 

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HttpError } from '../http-error.js';
 import {
@@ -157,6 +158,23 @@ describe('HTTP/2', () => {
     clientWith({ tls: { ca: CA }, retry: { initialDelayMs: 0 } });
     const response = await client.request(server.url, { method: 'PUT', body: Buffer.alloc(size, 'x') });
     expect((await read(response.body)).length).toBe(size);
+    expect(calls).toBe(2);
+  });
+
+  it('repeats a stream whose connection broke while it was sent', async () => {
+    let calls = 0;
+    await using server = await serveHttp2((req, res) => {
+      if (calls++ === 0) req.once('data', () => server.sockets.forEach((socket) => void socket.resetAndDestroy()));
+      else req.pipe(res as never);
+    });
+    clientWith({ tls: { ca: CA }, retry: { initialDelayMs: 0 } });
+    const body = () => {
+      const stream = new Readable({ read() {} });
+      stream.push('data');
+      if (calls > 0) stream.push(null);
+      return stream;
+    };
+    expect((await client.buffer(server.url, { method: 'PUT', body })).toString()).toBe('data');
     expect(calls).toBe(2);
   });
 });

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HttpError } from '../http-error.js';
 import {
   type Answer,
   closed,
@@ -125,6 +126,44 @@ describe('a body that is a stream', () => {
     await closed(body);
     await read(first.body);
     expect(await second).toMatchObject({ code: 'FAILED', cause: { code: 'ENOENT' } });
+  });
+
+  it.each<[string, Error | undefined, Partial<HttpError>]>([
+    [
+      'as connections do',
+      Object.assign(new Error('aborted'), { code: 'ECONNRESET' }),
+      { cause: { message: 'aborted' } },
+    ],
+    ['as the answer of another host does', new HttpError('NETWORK', 'it broke'), { cause: { code: 'NETWORK' } }],
+    ['without a word', undefined, {}],
+  ])('is not held against the host when it breaks off %s, nor sent again', async (_, error, details) => {
+    let failures = 0;
+    let made = 0;
+    const metrics = { hostFailed: () => void failures++ };
+    clientWith({ retry: { timers: new InstantTimers() }, metrics });
+    const breaksOff = () => {
+      made++;
+      const body = silent();
+      body.push('the beginning');
+      answer = (req) => void req.once('data', () => body.destroy(error));
+      return body;
+    };
+    for (const body of [breaksOff(), breaksOff]) {
+      const failed = await rejection(client.buffer(server.url, { method: 'PUT', body }));
+      expect(failed).toMatchObject({ code: 'FAILED', host: server.host, attempts: 1, ...details });
+    }
+    expect([made, failures]).toEqual([2, 0]);
+  });
+
+  it('does not hide that the connection broke', async () => {
+    let failures = 0;
+    const metrics = { hostFailed: () => void failures++ };
+    answer = (req) => void req.once('data', () => req.socket.resetAndDestroy());
+    const body = silent();
+    body.push('the beginning');
+    const failed = await rejection(clientWith({ metrics }).buffer(server.url, { method: 'PUT', body }));
+    expect(failed).toMatchObject({ code: 'NETWORK' });
+    expect(failures).toBe(1);
   });
 
   it('that a server has received is left to that server', async () => {
