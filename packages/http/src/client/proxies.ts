@@ -36,7 +36,7 @@ export function proxiesOf(proxy: ProxyOptions | boolean): Proxies | undefined {
   return {
     ...(httpProxy && { httpProxy: proxyUrl('httpProxy (HTTP_PROXY)', httpProxy) }),
     ...(httpsProxy && { httpsProxy: proxyUrl('httpsProxy (HTTPS_PROXY)', httpsProxy) }),
-    noProxy: direct.map((entry) => (isIP(entry) === 6 ? `[${entry}]` : entry)).join(','),
+    noProxy: direct.map(asInUrl).join(','),
     directRanges: rangesOf(direct),
   };
 }
@@ -46,6 +46,12 @@ export function isDirect(ranges: BlockList, origin: string | URL | undefined): b
   const host = new URL(origin ?? '').hostname.replace(/^\[|\]$/g, '');
   const family = isIP(host);
   return family !== 0 && ranges.check(host, family === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** undici compares what URLs say, where an address of IPv6 has brackets and is as short as it can be. */
+function asInUrl(entry: string): string {
+  const url = `http://[${entry}]`;
+  return isIP(entry) === 6 && URL.canParse(url) ? new URL(url).hostname : entry;
 }
 
 /** Whoever writes `proxy:3128` means a proxy of HTTP, as for other programs. */
