@@ -11,6 +11,8 @@ const PRIORITY = 0x20;
 /** What every peer takes (RFC 9113, section 4.2), and what we announce. */
 const MAX_FRAME_BYTES = 16_384;
 const MAX_BLOCK_BYTES = 256 * 1024;
+/** A header may come in more frames than it needs, but each of them takes memory, the empty ones too. */
+const MAX_BLOCK_FRAMES = 64;
 
 /**
  * Reads what a client sends over HTTP/2 and moves `user:password@` from the authority of its requests into an
@@ -72,6 +74,8 @@ export class HeaderRewriter {
     this.#header.parts.push(part);
     this.#header.bytes += part.length;
     if (this.#header.bytes > MAX_BLOCK_BYTES) throw new HpackError(`a header is larger than ${MAX_BLOCK_BYTES} bytes`);
+    if (this.#header.parts.length > MAX_BLOCK_FRAMES)
+      throw new HpackError(`a header comes in more than ${MAX_BLOCK_FRAMES} frames`);
     if (!(flags & END_HEADERS)) return [];
     const { parts, flags: firstFlags } = this.#header;
     this.#header = undefined;

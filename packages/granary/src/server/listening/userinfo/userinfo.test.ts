@@ -327,6 +327,10 @@ describe('a rewriter', () => {
       'a header without end',
       Buffer.concat([frame(1, 0, 1, block), ...Array(20).fill(frame(9, 0, 1, Buffer.alloc(16_000)))]),
     ],
+    [
+      'a header in empty frames without end',
+      Buffer.concat([frame(1, 0, 1, block), ...Array(64).fill(frame(9, 0, 1, Buffer.alloc(0)))]),
+    ],
   ])('refuses %s', (_, bytes) => {
     expect(() => new HeaderRewriter().rewrite(Buffer.concat([PREFACE, bytes]))).toThrow(HpackError);
   });
