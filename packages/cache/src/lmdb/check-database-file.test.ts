@@ -8,6 +8,9 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { checkDatabaseFile } from './check-database-file.js';
 import { createDatabase, DATABASE_FILE } from './create-database.js';
 
+/** Where the first page of LMDB's file says how large pages are. */
+const PAGE_BYTES_AT = 48;
+
 let directory: string;
 let file: string;
 
@@ -49,6 +52,20 @@ it('has nothing against a database at any moment, and refuses one that was cut o
     copyFileSync(file, cut);
     truncateSync(cut, left);
     expect(() => checkDatabaseFile(cut), `${left} bytes of ${size}`).toThrow('is damaged');
+  }
+});
+
+it('refuses a database that has no size of a page, or two', async () => {
+  await createDatabase(directory);
+  const bytes = readFileSync(file);
+  const pageBytes = bytes.readUInt32LE(PAGE_BYTES_AT);
+  for (const at of [PAGE_BYTES_AT, pageBytes + PAGE_BYTES_AT]) {
+    for (const wrong of [0, 1, pageBytes * 2, 131_072, 0x1000_0000, 0xffff_ffff]) {
+      const damaged = Buffer.from(bytes);
+      damaged.writeUInt32LE(wrong, at);
+      writeFileSync(file, damaged);
+      expect(() => checkDatabaseFile(file), `${wrong} at ${at}`).toThrow('is damaged');
+    }
   }
 });
 

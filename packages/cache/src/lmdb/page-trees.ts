@@ -19,6 +19,8 @@ const TREE_DEPTH_AT = 6;
 const TREE_ROOT_AT = 40;
 const NO_PAGE = 0xffff_ffff_ffff_ffffn;
 const PAGE_BYTES_AT = 24;
+const LEAST_PAGE_BYTES = 256;
+const MOST_PAGE_BYTES = 65_536;
 /** Of the free pages, and of all else. */
 const TREES_AT = [24, 72] as const;
 const TRANSACTION_AT = 128;
@@ -57,13 +59,20 @@ export function isCutOff(file: number): boolean {
   return false;
 }
 
-/** Undefined where not even they are all there. */
+/** Undefined where not even they are all there, or don't agree on how large a page is: LMDB divides by that. */
 function readStates(file: number): readonly Buffer[] | 'unknown' | undefined {
   const first = read(file, PAGE_HEADER_BYTES, STATE_BYTES);
   if (first === undefined) return undefined;
-  if (first.readUInt32LE(0) !== MAGIC || first.readUInt32LE(4) !== VERSION) return 'unknown';
-  const second = read(file, first.readUInt32LE(PAGE_BYTES_AT) + PAGE_HEADER_BYTES, STATE_BYTES);
-  return second && [first, second];
+  if (!isState(first)) return 'unknown';
+  const pageBytes = first.readUInt32LE(PAGE_BYTES_AT);
+  if (pageBytes < LEAST_PAGE_BYTES || pageBytes > MOST_PAGE_BYTES) return undefined;
+  const second = read(file, pageBytes + PAGE_HEADER_BYTES, STATE_BYTES);
+  if (second === undefined || !isState(second)) return undefined;
+  return second.readUInt32LE(PAGE_BYTES_AT) === pageBytes ? [first, second] : undefined;
+}
+
+function isState(bytes: Buffer): boolean {
+  return bytes.readUInt32LE(0) === MAGIC && bytes.readUInt32LE(4) === VERSION;
 }
 
 function transactionOf(state: Buffer): bigint {
