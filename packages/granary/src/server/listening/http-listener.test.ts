@@ -12,6 +12,7 @@ afterEach(() => listener.destroy());
 async function serve(
   handle: (request: IncomingMessage, response: ServerResponse) => void,
   stallTimeoutMs = 10_000,
+  requestTimeoutMs = 0,
 ): Promise<void> {
   listener = await listenHttp({
     key: 'listen.http',
@@ -22,7 +23,7 @@ async function serve(
     handshakeTimeoutMs: 10_000,
     maxHeaderBytes: 16_384,
     headersTimeoutMs: 10_000,
-    requestTimeoutMs: 0,
+    requestTimeoutMs,
     idleTimeoutMs: stallTimeoutMs,
     stallTimeoutMs,
     handle,
@@ -51,6 +52,11 @@ describe('an HTTP listener', () => {
     await serve(({ headers, url: seen }, response) => response.end(`${headers.host} ${seen}`));
     const method = target === '*' ? 'OPTIONS' : 'GET';
     expect(await send(get(target).replace('GET', method))).toContain(`\r\n\r\n${host} ${url}`);
+  });
+
+  it('may wait less for a whole request than for a header', async () => {
+    await serve((_, response) => response.end('here'), 10_000, 5_000);
+    expect(await send(get('/status'))).toContain('here');
   });
 
   it('lets a pipelined request wait for the answer to the one before', async () => {

@@ -22,7 +22,7 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
   const { tls, clientAuth, key } = options;
   const serverOptions: ServerOptions = {
     maxHeaderSize: options.maxHeaderBytes,
-    headersTimeout: options.headersTimeoutMs,
+    headersTimeout: headerTimeout(options),
     requestTimeout: options.requestTimeoutMs,
     keepAliveTimeout: options.idleTimeoutMs,
     connectionsCheckingInterval: Math.min(5_000, Math.max(100, options.headersTimeoutMs / 4)),
@@ -85,6 +85,11 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
       server.closeAllConnections();
     },
   };
+}
+
+/** A header is a part of its request, and Node refuses to wait longer for it than for the whole. */
+function headerTimeout({ headersTimeoutMs, requestTimeoutMs }: HttpListenerOptions): number {
+  return requestTimeoutMs === 0 ? headersTimeoutMs : Math.min(headersTimeoutMs, requestTimeoutMs);
 }
 
 /**
