@@ -39,6 +39,7 @@ export class ServerLifecycle implements RunningServer {
   readonly #parts: LifecycleParts;
   readonly #startedAt = performance.now();
   #stopping: Promise<boolean> | undefined;
+  #reloading: Promise<void> = Promise.resolve();
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts;
@@ -60,8 +61,11 @@ export class ServerLifecycle implements RunningServer {
     return this.#parts.stats();
   }
 
+  /** One after the other: of two at once, the one that read what is older could be the last to take effect. */
   reload(): Promise<void> {
-    return this.#parts.reload();
+    const reloaded = this.#reloading.then(() => this.#parts.reload());
+    this.#reloading = reloaded.catch(() => {});
+    return reloaded;
   }
 
   stop(graceMs = 0): Promise<boolean> {

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -165,20 +166,20 @@ describe('reading the files again', () => {
     expect((await call(client, GRPC_CALLS.write)).code).toBe('OK');
     const peers = new Set<string>();
     const [host, port] = running.address('listen.http').split(':') as [string, string];
-    const open = connect({ host, port: Number(port), ca: await pem('ca.pem') });
-    await new Promise((resolve) => open.once('secureConnect', resolve));
+    const opened = connect({ host, port: Number(port), ca: await pem('ca.pem') });
+    await new Promise((resolve) => opened.once('secureConnect', resolve));
 
     await install('server2');
     await running.server.reload();
     expect(await names(running)).toEqual(['server two', 'server two', 'server two']);
     expect((await call(client, GRPC_CALLS.write)).code).toBe('OK');
     expect(client.getChannel().getConnectivityState(false)).toBe(2);
-    peers.add(String(open.getPeerCertificate().subject.CN));
-    open.write('GET /status HTTP/1.1\r\nHost: x\r\n\r\n');
-    const answer = await new Promise<string>((resolve) => open.once('data', (data) => resolve(String(data))));
+    peers.add(String(opened.getPeerCertificate().subject.CN));
+    opened.write('GET /status HTTP/1.1\r\nHost: x\r\n\r\n');
+    const answer = await new Promise<string>((resolve) => opened.once('data', (data) => resolve(String(data))));
     expect(answer).toContain('200 OK');
     expect([...peers]).toEqual(['server one']);
-    open.destroy();
+    opened.destroy();
     client.close();
   });
 
@@ -212,6 +213,31 @@ describe('reading the files again', () => {
     expect(await names(running)).toEqual(['server two', 'server two', 'server two']);
     expect(await login('bob')).toBe('OK');
     expect(await login('ann')).toBe('UNAUTHENTICATED');
+  });
+
+  it('goes by what it was asked last to read, however long the one before takes', async () => {
+    await writeFile(file('tokens'), `ann:${'a'.repeat(16)}\n`);
+    await using running = await startTestServer({ 'auth.tokens_file': file('tokens') });
+    const login = async (letter: string) => {
+      const headers = { Authorization: `Bearer ${letter.repeat(16)}` };
+      return (await fetch(`http://${running.address('listen.http')}/status`, { headers })).status;
+    };
+    expect(await login('a')).toBe(200);
+
+    // Who reads a pipe waits until somebody has written to it.
+    await rm(file('tokens'));
+    execFileSync('mkfifo', [file('tokens')]);
+    const slow = running.server.reload();
+    const pipe = await open(file('tokens'), 'w');
+    await writeFile(file('new tokens'), `bob:${'b'.repeat(16)}\n`);
+    await rename(file('new tokens'), file('tokens'));
+    const last = running.server.reload();
+    // Time enough for it to overtake the other, if it could.
+    await Promise.race([last, Promise.all([login('a'), login('a'), login('a')])]);
+    await pipe.write(`ann:${'a'.repeat(16)}\n`);
+    await pipe.close();
+    await Promise.all([slow, last]);
+    expect([await login('a'), await login('b')]).toEqual([401, 200]);
   });
 });
 
