@@ -2,6 +2,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { enableCompileCache } from './compile-cache.js';
 
+// A hang-up asks a server to read its files again. While it is being loaded it has yet to read them, but without a
+// listener it would be ended; so would one that is about to end well.
+if (process.argv.includes('serve')) process.on('SIGHUP', () => {});
+
 enableCompileCache();
 const { run } = await import('./cli/run.js');
 

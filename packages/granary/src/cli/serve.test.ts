@@ -390,4 +390,25 @@ describe('granary serve, within a process', () => {
     expect(await ended).toBe(0);
     expect(count()).toEqual(before);
   });
+
+  it('is not ended by SIGHUP while it starts', async () => {
+    const listened = new Promise<boolean>((resolve) => {
+      // Emits it a turn after the server began to listen to signals, long before it serves.
+      const look = (event: string | symbol) => {
+        if (event !== 'SIGTERM') return;
+        process.off('newListener', look);
+        setImmediate(() => resolve(process.emit('SIGHUP')));
+      };
+      process.on('newListener', look);
+    });
+    let announce: () => void = () => {};
+    const ready = new Promise<void>((resolve) => {
+      announce = resolve;
+    });
+    const ended = run(flags('--telemetry.log_level', 'none'), { out: announce, err: () => {}, environment: {} });
+    expect(await listened).toBe(true);
+    await ready;
+    process.emit('SIGTERM');
+    expect(await ended).toBe(0);
+  });
 });

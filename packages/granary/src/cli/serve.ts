@@ -31,8 +31,10 @@ export async function serve(config: Config, io: CommandIo, load: () => Promise<C
   const end = endSignal(events, logger);
   dieOfWhatNobodyCaught(events, logger, io);
   try {
-    const server = await startServer(config, { ...telemetry, logLevel });
-    reloadOnHangup(events, server, () => reloadLogLevel(load, logLevel), logger);
+    const starting = startServer(config, { ...telemetry, logLevel });
+    // From the start on, too: a hang-up that nobody listens to ends the process.
+    reloadOnHangup(events, starting, () => reloadLogLevel(load, logLevel), logger);
+    const server = await starting;
     io.out(server.message);
     await metrics.prepare();
     const signal = await end;
@@ -111,15 +113,18 @@ function endSignal(events: ProcessEvents, logger: RootLogger): Promise<NodeJS.Si
 /** What can be read again is, each by itself: a mistake in one of them keeps no other from being renewed. */
 function reloadOnHangup(
   events: ProcessEvents,
-  server: RunningServer,
+  starting: Promise<RunningServer>,
   reloadLevel: () => Promise<LogLevel>,
   logger: RootLogger,
 ): void {
   events.on('SIGHUP', () => {
-    server.reload().then(
-      () => logger.information('Certificates, users and tokens were read again'),
-      (error: unknown) => logger.error('Certificates, users and tokens stay as they were', error),
-    );
+    const reload = (server: RunningServer) =>
+      server.reload().then(
+        () => logger.information('Certificates, users and tokens were read again'),
+        (error: unknown) => logger.error('Certificates, users and tokens stay as they were', error),
+      );
+    // Where the server could not start there is nothing to renew, and who started it is told.
+    starting.then(reload, () => {});
     reloadLevel().then(
       (level) => logger.information('The level of the log is {LogLevel}, as the configuration says', level),
       (error: unknown) => logger.error('The level of the log stays {LogLevel}', logger.level, error),
