@@ -187,6 +187,17 @@ describe('a damaged blob', () => {
     expect(store.stats().quarantined).toBe(0);
   });
 
+  it('is no failure of the store where who asked goes while it is compared', async () => {
+    const { store } = await reopened((path) => utimes(path, 1, 1));
+    const gone = new AbortController();
+    const reading = store.read(large.digest, { signal: gone.signal });
+    const reason = new Error('gone');
+    gone.abort(reason);
+    await expect(reading).rejects.toBe(reason);
+    expect((await store.get(large.digest))?.equals(large.bytes)).toBe(true);
+    expect(store.stats().quarantined).toBe(0);
+  });
+
   it('ends a stream when the file shrinks meanwhile or cannot be read', async () => {
     for (const code of ['EIO', 'EMFILE']) {
       const fileSystem = new FaultyFileSystem();

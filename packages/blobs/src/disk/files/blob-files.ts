@@ -182,6 +182,8 @@ export class BlobFiles {
       }
     } catch (error) {
       await file.close().catch(() => {});
+      // Who has gone meanwhile is no failure of the store.
+      signal?.throwIfAborted();
       throw storeFailure(error, `cannot open ${digest}`);
     }
     const verify = range.length === digest.size && !this.#isVerified(key);
