@@ -231,7 +231,7 @@ describe('a configuration', () => {
       `${file}:6 | ac | found 7; allowed: a section with keys such as ac.read_only`,
       `${file}:8 | cas.digest_functions | found ["sha256","crc32"]; allowed: a list of at least one of sha256, blake3, sha1, md5, sha384, sha512`,
       `${file}:10 | auth.rights | found {"ann":"root"}; allowed: user names, token names or certificate subjects with none, read, write or admin each`,
-      `${file}:11 | storage.min_free | there is no such key; did you mean storage.min_free?`,
+      `${file}:11 | storage.min_free | stands outside of its section; write min_free below storage:`,
       'GRANARY_STORAG_DIR |  | there is no such variable; did you mean GRANARY_STORAGE_DIR?',
       'GRANARY_STORAGE_MIN_AGE | storage.min_age | found "soon"; allowed: numbers with ms, s, m, h or d, the larger unit first, up to 24 days, such as 30s or 1h30m; or 0',
       '--listen.http | listen.http | found "nowhere"; allowed: HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:9092 or [::1]:9092; or none',

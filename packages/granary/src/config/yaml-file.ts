@@ -54,7 +54,10 @@ export function parseYaml(file: string, text: string): SourceReading {
     return { settings, mistakes };
   }
   for (const [section, value, node] of entries(contents)) {
-    if (!CONFIG_SECTIONS.includes(section))
+    const written = CONFIG_KEYS.get(section);
+    if (written && written.name !== '')
+      add(node, section, `stands outside of its section; write ${written.name} below ${written.section}:`);
+    else if (!CONFIG_SECTIONS.includes(section))
       add(node, section, unknownKey(section, [...CONFIG_SECTIONS, ...CONFIG_KEYS.keys()]));
     else if (CONFIG_KEYS.has(section)) {
       if (isSet(value))
