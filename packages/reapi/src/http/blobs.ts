@@ -8,6 +8,7 @@ import {
   emptyDigest,
   HASH_BYTES,
   type Hasher,
+  isEmptyDigest,
   type MaybePromise,
   type SizeLookup,
 } from '@granary/blobs';
@@ -71,9 +72,10 @@ export class Blobs {
   }
 
   #send(exchange: Exchange, digest: Digest): MaybePromise<void> {
-    if (digest.size === 0) return exchange.answer(200, TYPE);
+    if (isEmptyDigest(digest)) return exchange.answer(200, TYPE);
     const { headers } = exchange.request;
-    const range = headers.range === undefined ? undefined : parseRange(headers.range, digest.size);
+    // A store may say that another blob has no bytes: it lost them, and finds that out when it is asked for the blob.
+    const range = headers.range === undefined || digest.size === 0 ? undefined : parseRange(headers.range, digest.size);
     if (range) return this.#sendRange(exchange, digest, range);
     const coding = headers['accept-encoding'];
     const compressed = coding !== undefined && acceptsCoding(coding, 'zstd') && zstdSupport().compress;
@@ -93,8 +95,10 @@ export class Blobs {
 
   async #head(exchange: Exchange, digest: Digest): Promise<void> {
     // Asking for a blob is a use of it: a client that hears that it is here will not upload it.
-    const isMissing = digest.size > 0 && (await this.#options.blobs.findMissing([digest], exchange)).length > 0;
-    if (isMissing) throw missing();
+    if (!isEmptyDigest(digest)) {
+      const isMissing = digest.size === 0 || (await this.#options.blobs.findMissing([digest], exchange)).length > 0;
+      if (isMissing) throw missing();
+    }
     exchange.answerHead(200, [...RANGED, 'Content-Length', digest.size]);
   }
 

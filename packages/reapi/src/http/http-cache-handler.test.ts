@@ -348,6 +348,18 @@ describe('/ac/', () => {
   });
 });
 
+describe('a blob that a store has lost the bytes of', () => {
+  it('is missing, and not the empty one', async () => {
+    await start({}, { sizes: { sizeOf: () => 0 } });
+    const path = `/cas/${ACTION}`;
+    expect(await ask('GET', path)).toMatchObject({ status: 404 });
+    expect(await ask('GET', path, { headers: { Range: 'bytes=0-9' } })).toMatchObject({ status: 404 });
+    expect(await ask('HEAD', path)).toMatchObject({ status: 404 });
+    const empty = Digest.of('sha256', Buffer.alloc(0));
+    expect(await ask('GET', `/cas/${empty.hash}`)).toMatchObject({ status: 200, body: Buffer.alloc(0) });
+  });
+});
+
 describe('every request', () => {
   it('has a method that is allowed there', async () => {
     await start();
