@@ -128,6 +128,7 @@ export class Loads<V> {
   begin(key: string, loader: Loader<V>, options: LoadOptions): Load<V> {
     const ticket = this.#options.tickets.take(key);
     const load = new Load(key, loader, options, ticket, this.#target.mark(), this.#finish);
+    this.#overtake(key);
     this.#byKey.set(key, load);
     return load;
   }
@@ -189,11 +190,7 @@ export class Loads<V> {
 
   /** The key is being written: who comes now doesn't want what is being loaded. */
   supersede(key: string): void {
-    const load = this.#byKey.size > 0 ? this.#byKey.get(key) : undefined;
-    if (load !== undefined) {
-      this.#byKey.delete(key);
-      this.#overtaken.add(load);
-    }
+    this.#overtake(key);
     this.#errors.delete(key);
   }
 
@@ -210,6 +207,13 @@ export class Loads<V> {
       load.fail(error);
       this.#finish(load);
     }
+  }
+
+  #overtake(key: string): void {
+    const load = this.#byKey.size > 0 ? this.#byKey.get(key) : undefined;
+    if (load === undefined) return;
+    this.#byKey.delete(key);
+    this.#overtaken.add(load);
   }
 
   #ask(load: Load<V>): V | undefined | PromiseLike<V | undefined> {
