@@ -64,7 +64,7 @@ async function onePair(seconds) {
     const observed = await startWatched(join(scratch, 'watched'), collector.endpoint);
     servers.push(observed);
     for (const server of servers) await load(server, { seed: true });
-    // All of it before the first row: that had the worst of it, since a server compiles longest just after its start.
+    // All of it before the first row, so that this isn't compared while both servers are still being compiled.
     for (const name of SERVER_ROWS) await warmUp(name, servers);
     const rows = [];
     for (const name of SERVER_ROWS) rows.push(await compare(name, unwatched, observed, seconds));
