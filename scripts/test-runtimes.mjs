@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from './run.mjs';
 import { ROOT, setUp } from './setup.mjs';
-import { readTally, sum, summary } from './tally.mjs';
+import { sum, summary } from './tally.mjs';
+import { runTests } from './vitest.mjs';
 
 /** Not a workspace: the `node` of these packages would stand in for the user's own in every npm script. */
 const RUNTIMES = join(ROOT, 'e2e/runtimes');
@@ -27,7 +28,6 @@ const ELSEWHERE = [
   'packages/resilience/**',
 ];
 
-const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
 const reports = mkdtempSync(join(tmpdir(), 'granary-runtimes-'));
 const tallies = [];
 let code = 0;
@@ -38,18 +38,9 @@ for (const version of [22, 24]) {
     tallies.push({ passed: 0, failures: [], unsteady: [], skipped: 1 });
     continue;
   }
-  console.log(`\n── Node ${version}`);
-  const report = join(reports, `${version}.json`);
-  const args = [
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-    ...ELSEWHERE.flatMap((pattern) => ['--exclude', pattern]),
-    ...process.argv.slice(2),
-  ];
-  const ended = await run(`Node ${version}`, node, [vitest, ...args], { cwd: ROOT });
-  tallies.push(readTally(report));
+  const args = [...ELSEWHERE.flatMap((pattern) => ['--exclude', pattern]), ...process.argv.slice(2)];
+  const ended = await runTests(`Node ${version}`, args, { node, reports });
+  tallies.push(ended.tally);
   code ||= ended.code;
 }
 rmSync(reports, { recursive: true, force: true });

@@ -2,15 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { run } from './run.mjs';
-import { ROOT, setUp } from './setup.mjs';
-import { readTally, sum, summary } from './tally.mjs';
+import { setUp } from './setup.mjs';
+import { sum, summary } from './tally.mjs';
+import { runTests } from './vitest.mjs';
 
 await setUp('everything');
 
 const patterns = process.argv.slice(2);
 const reports = mkdtempSync(join(tmpdir(), 'granary-test-'));
-const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
 const suites = [
   { title: 'packages', config: 'vitest.config.ts' },
   { title: 'e2e', config: 'vitest.e2e.config.ts' },
@@ -19,11 +18,8 @@ const suites = [
 const tallies = [];
 let code = 0;
 for (const { title, config } of suites) {
-  console.log(`\n── ${title}`);
-  const report = join(reports, `${title}.json`);
-  const args = ['run', '--config', config, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const ended = await run(title, process.execPath, [vitest, ...args, '--passWithNoTests', ...patterns], { cwd: ROOT });
-  tallies.push(readTally(report));
+  const ended = await runTests(title, ['--config', config, '--passWithNoTests', ...patterns], { reports });
+  tallies.push(ended.tally);
   code ||= ended.code;
 }
 rmSync(reports, { recursive: true, force: true });

@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import { run } from './run.mjs';
+import { ROOT } from './setup.mjs';
+import { readTally } from './tally.mjs';
+
+const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs');
+const STALLED_FILES = join(ROOT, 'scripts/stalled-files.mjs');
+
+/**
+ * Runs tests, and ends those that stand still.
+ *
+ * @param {string} title
+ * @param {readonly string[]} args of `vitest run`
+ * @param {{ node?: string, reports: string }} options the runtime, and the folder for the report that is counted
+ * @returns {Promise<{ code: number, tally: import('./tally.mjs').Tally }>}
+ */
+export async function runTests(title, args, { node = process.execPath, reports }) {
+  console.log(`\n── ${title}`);
+  const report = join(reports, `${title.replaceAll(' ', '-')}.json`);
+  const reporters = ['--reporter=default', '--reporter=json', `--reporter=${STALLED_FILES}`];
+  const { code } = await run(title, node, [VITEST, 'run', ...reporters, `--outputFile.json=${report}`, ...args], {
+    cwd: ROOT,
+  });
+  return { code, tally: readTally(report) };
+}
