@@ -306,6 +306,7 @@ describe('a logger to a standard stream', () => {
       process.exit(0);`;
     const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
       encoding: 'utf8',
+      timeout: 20_000,
     });
     expect(stderr).toBe('');
     expect(stdout.trim().split('\n')).toHaveLength(100);
