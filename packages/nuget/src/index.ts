@@ -71,6 +71,7 @@ export type {
   PackageDeprecation,
   PackageMetadata,
   PackageVulnerability,
+  RegistrationPagePlace,
   SearchOptions,
   SearchPage,
   SearchResult,

@@ -18,6 +18,12 @@ const isDependencyGroup: Shape = (value) =>
   isObject(value) &&
   Array.isArray(value['dependencies']) &&
   value['dependencies'].every((needed) => isObject(needed) && isText(needed['id']) && isText(needed['range']));
+const isPage: Shape = (value) =>
+  isObject(value) && typeof value['number'] === 'number' && typeof value['isInlined'] === 'boolean';
+const isMissingOr =
+  (shape: Shape): Shape =>
+  (value) =>
+    value === undefined || shape(value);
 const isRecord: Shape = (value) =>
   isObject(value) &&
   isText(value['id']) &&
@@ -26,16 +32,13 @@ const isRecord: Shape = (value) =>
   isTexts(value['authors']) &&
   isTexts(value['owners']) &&
   isTexts(value['tags']) &&
-  listOf(isDependencyGroup)(value['dependencyGroups']);
+  listOf(isDependencyGroup)(value['dependencyGroups']) &&
+  isMissingOr(isPage)(value['page']);
 const isVersion: Shape = (value) => isObject(value) && isText(value['version']);
 const isHit: Shape = (value) => isObject(value) && isRecord(value['record']) && listOf(isVersion)(value['versions']);
 const isVulnerability: Shape = (value) =>
   isObject(value) && isText(value['advisoryUrl']) && typeof value['severity'] === 'number' && isText(value['versions']);
 
-const isMissingOr =
-  (shape: Shape): Shape =>
-  (value) =>
-    value === undefined || shape(value);
 const isSeen: Shape = (value) =>
   isObject(value) &&
   isText(value['id']) &&

@@ -38,6 +38,23 @@ describe('several feeds as one', () => {
     expect(all.name).toBe('all');
   });
 
+  it('have pages of a registration where one alone tells of a package', async () => {
+    const [a, b] = [feedWith('a', '1.0.0'), feedWith('b')];
+    a.add(record('X', '2.0.0', { page: { number: 7, isInlined: false } }));
+    const all = new MergedFeed({ sources: [a, b] });
+    const pages = async () => (await all.records('X'))?.value.map(({ version, page }) => [version, page?.number]);
+    expect(await pages()).toEqual([
+      ['1.0.0', undefined],
+      ['2.0.0', 7],
+    ]);
+    b.add(record('X', '3.0.0', { page: { number: 7, isInlined: true } }));
+    expect(await pages()).toEqual([
+      ['1.0.0', undefined],
+      ['2.0.0', undefined],
+      ['3.0.0', undefined],
+    ]);
+  });
+
   it('are as fresh as the worst of them', async () => {
     const [a, b] = [feedWith('a', '1.0.0'), feedWith('b', '1.0.0')];
     const all = new MergedFeed({ sources: [a, b] });

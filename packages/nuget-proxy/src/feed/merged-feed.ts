@@ -19,7 +19,7 @@ import type {
   Vulnerability,
 } from './feed-content.js';
 import { askAll, combined, complete, type Heard } from './heard.js';
-import { MergedOnce, mergedVersions } from './merged-lists.js';
+import { MergedOnce, mergedRecords, mergedVersions } from './merged-lists.js';
 import { mergedHits, mergedIds } from './merged-searches.js';
 import { mergedVulnerabilities } from './merged-vulnerabilities.js';
 import type { PackageRecord } from './package-record.js';
@@ -55,7 +55,7 @@ export class MergedFeed implements FeedContent {
   readonly #mapping: PackageSourceMapping;
   readonly #pushTo: FeedContent | undefined;
   readonly #versions = new MergedOnce(mergedVersions<ListedVersion>);
-  readonly #records = new MergedOnce(mergedVersions<PackageRecord>);
+  readonly #records = new MergedOnce(mergedRecords);
   readonly #vulnerabilities = new MergedOnce(mergedVulnerabilities);
   #closing: Promise<void> | undefined;
 

@@ -1,4 +1,5 @@
 import { NuGetVersion } from '@granary/nuget';
+import type { PackageRecord } from './package-record.js';
 
 /** Something that lists in a certain order are merged to. */
 type Merge<T, R> = (parts: readonly T[]) => R;
@@ -35,4 +36,10 @@ export function mergedVersions<T extends { readonly version: string }>(lists: re
   // The sort is stable, so that of equal ones the first list's comes first.
   all.sort((a, b) => NuGetVersion.compare(a.version, b.version));
   return all.filter(({ version }, i) => !version.equals(all[i - 1]?.version)).map(({ item }) => item);
+}
+
+/** What is told of all versions. The pages of several registrations have nothing to do with each other. */
+export function mergedRecords(lists: readonly (readonly PackageRecord[])[]): readonly PackageRecord[] {
+  const merged = mergedVersions(lists);
+  return lists.length === 1 ? merged : merged.map((record) => ({ ...record, page: undefined }));
 }

@@ -53,4 +53,6 @@ export interface PackageRecord {
     | undefined;
   /** Empty where that is a page of the feed. Severity: 0 low, 1 moderate, 2 high, 3 critical. */
   readonly vulnerabilities?: readonly { readonly advisoryUrl: string; readonly severity: number }[] | undefined;
+  /** The page of the source's registration that it is in, where one source alone tells of the package. */
+  readonly page?: { readonly number: number; readonly isInlined: boolean } | undefined;
 }

@@ -103,6 +103,9 @@ describe('a record', () => {
     });
     expect(JSON.stringify(record)).not.toContain('feed.test');
     expect(shapes.records([record])).toBe(true);
+    for (const page of [null, 1, {}, { number: '1', isInlined: true }, { number: 1 }]) {
+      expect(shapes.records([{ ...record, page }])).toBe(false);
+    }
   });
 
   it('is little where little is said', () => {
@@ -169,6 +172,7 @@ describe('a record', () => {
           authors: fc.array(fc.string()),
           downloads: fc.option(fc.nat(), { nil: undefined }),
           listed: fc.boolean(),
+          page: fc.option(fc.record({ number: fc.nat(), isInlined: fc.boolean() }), { nil: undefined }),
         }),
         (init) => {
           const record = recordOf(metadataOf('A', '1.0.0', init));

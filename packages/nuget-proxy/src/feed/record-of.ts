@@ -40,6 +40,7 @@ export function recordOf(metadata: PackageMetadata, isOwn: IsOwnUrl = isNone): P
     dependencyGroups: metadata.dependencyGroups.map(groupOf),
     deprecation: deprecationOf(deprecation),
     vulnerabilities: vulnerabilitiesOf(metadata.vulnerabilities, isOwn),
+    page: metadata.page,
   };
 }
 

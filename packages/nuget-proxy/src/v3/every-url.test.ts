@@ -66,11 +66,11 @@ async function walk(server: TestServer, roots: readonly string[], upstream: stri
 }
 
 describe('every URL in every document leads to something here, and to no upstream', () => {
-  it.each<[string, ProxiedUpstreamOptions]>([
-    ['of protocol 3', {}],
-    ['of protocol 3 with pages', { registration: 'paged', registrationPageSize: 2, gzip: true }],
-    ['of protocol 2', { protocol: 'v2' }],
-  ])('over an upstream %s', async (_, options) => {
+  it.each<[string, ProxiedUpstreamOptions, page: string]>([
+    ['of protocol 3', {}, '1.0.0/2.1.0'],
+    ['of protocol 3 with pages', { registration: 'paged', registrationPageSize: 2, gzip: true }, '1.2.0-beta.1/2.0.0'],
+    ['of protocol 2', { protocol: 'v2' }, '1.0.0/2.1.0'],
+  ])('over an upstream %s', async (_, options, page) => {
     await using proxied = await ProxiedUpstream.start(options);
     const { server, upstream } = proxied;
     for (const init of packagesOf(upstream.url)) await upstream.packages.add(init);
@@ -89,7 +89,7 @@ describe('every URL in every document leads to something here, and to no upstrea
           `${folder}/registration/other.one/1.0.0.json`,
           `${folder}/registration-gz/my.package/index.json`,
           `${folder}/registration-gz-semver2/my.package/1.2.0-beta.1.json`,
-          `${folder}/registration-gz-semver2/my.package/page/1.0.0/2.1.0.json`,
+          `${folder}/registration-gz-semver2/my.package/page/${page}.json`,
           `${folder}/details/My.Package/1.0.0`,
           `${folder}/vulnerabilities/all.json`,
         ]),

@@ -201,6 +201,7 @@ describe('the package manager of Visual Studio', () => {
 
 describe('Rider', () => {
   it('reads registrations, page by page where they have many, and then the package', async () => {
+    proxied.upstream.settings.registration = 'paged';
     for (let i = 0; i < 130; i++) await proxied.upstream.packages.add({ id: 'Many', version: `1.0.${i}` });
     const client = new Recorded(RIDER);
     await client.open();

@@ -196,6 +196,44 @@ describe('the pages of a registration', () => {
     }
   });
 
+  const inPage = (number: number, isInlined: boolean, ...versions: readonly string[]) =>
+    versions.map((each) => record('A', each, { page: { number, isInlined } }));
+  const pagesOf = (records: readonly PackageRecord[], hive?: RegistrationHive) =>
+    plain(registration(records, hive).index()).items.map((page: Record<string, unknown>) => {
+      return [page['lower'], page['upper'], page['count'], 'items' in page];
+    });
+
+  it('are those of the source, and in the index where it has them there', () => {
+    const records = [...inPage(0, true, '1.0.0', '1.1.0'), ...inPage(1, false, '2.0.0-a.1', '2.0.0', '3.0.0')];
+    expect(pagesOf(records)).toEqual([
+      ['1.0.0', '1.1.0', 2, true],
+      ['2.0.0-a.1', '3.0.0', 3, false],
+    ]);
+    expect(pagesOf(records, 'registration-gz')).toEqual([
+      ['1.0.0', '1.1.0', 2, true],
+      ['2.0.0', '3.0.0', 2, false],
+    ]);
+    const one = Array.from({ length: 1000 }, (_, i) => `1.0.${i}`);
+    expect(pagesOf(inPage(0, true, ...one))).toEqual([['1.0.0', '1.0.999', 1000, true]]);
+    const all = registration(inPage(0, true, ...one));
+    expect(all.page(version('1.0.0'), version('1.0.999'))).toMatchObject({ count: 1000 });
+  });
+
+  it('hold each version once where those of the source lie across each other', () => {
+    const records = [...inPage(3, false, '1.0.0'), ...inPage(0, true, '2.0.0'), ...inPage(3, false, '3.0.0', '4.0.0')];
+    expect(pagesOf(records)).toEqual([
+      ['1.0.0', '1.0.0', 1, false],
+      ['2.0.0', '2.0.0', 1, true],
+      ['3.0.0', '4.0.0', 2, false],
+    ]);
+  });
+
+  it('are made here where the source has not put every version in one', () => {
+    expect(pagesOf([...inPage(0, false, '1.0.0'), ...inPage(1, false, '2.0.0'), record('A', '3.0.0')])).toEqual([
+      ['1.0.0', '3.0.0', 3, true],
+    ]);
+  });
+
   it('stay where an index of before named them when versions come in between and at the end', () => {
     const before = plain(registration(many(200)).index());
     const after = registration([record('A', '0.9.0'), ...many(210)]);

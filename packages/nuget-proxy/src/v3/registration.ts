@@ -2,11 +2,11 @@ import { NuGetVersion, VersionRange } from '@granary/nuget';
 import type { DependencyGroupRecord, PackageRecord } from '../feed/package-record.js';
 import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
 
-/** Versions of a page. */
+/** Versions of a page where the source has none, or several sources tell of the package. */
 const PAGE_VERSIONS = 64;
-/** Up to so many pages are in the index itself. */
+/** Up to so many pages of that kind are in the index itself. */
 const INLINED_PAGES = 2;
-/** Most versions of a page whose bounds are from an older index. */
+/** Most versions between bounds that are from an older index, unless a page has more today. */
 const MAX_PAGE_VERSIONS = 4 * PAGE_VERSIONS;
 
 /** A record with its version parsed once. */
@@ -17,9 +17,16 @@ interface Entry {
   readonly version: string;
 }
 
+interface Page {
+  /** At least one. */
+  readonly entries: readonly Entry[];
+  readonly isInlined: boolean;
+}
+
 /**
  * The documents of one package in one hive (NuGet's registration resource, 3.0.0 to 3.6.0). Hives older than 3.6.0 are
- * for clients that don't understand SemVer 2, and leave such versions out.
+ * for clients that don't understand SemVer 2, and leave such versions out. Its pages are those of the one source that tells
+ * of the package, with the same ones in the index; what isn't in such pages gets pages of its own.
  */
 export class Registration {
   readonly #urls: FeedUrls;
@@ -37,14 +44,13 @@ export class Registration {
 
   /** Undefined when the hive has no version of it. */
   index(): object | undefined {
-    const pages = inPages(this.#entries);
+    const pages = this.#pages;
     if (pages.length === 0) return undefined;
-    const inlined = pages.length <= INLINED_PAGES;
     return {
       '@id': this.#index,
       '@type': ['catalog:CatalogRoot', 'PackageRegistration', 'catalog:Permalink'],
       count: pages.length,
-      items: pages.map((page) => this.#page(page, inlined)),
+      items: pages.map(({ entries, isInlined }) => this.#page(entries, isInlined)),
     };
   }
 
@@ -56,7 +62,8 @@ export class Registration {
     const entries = this.#entries.filter(({ parsed }) => {
       return NuGetVersion.compare(parsed, lower) >= 0 && NuGetVersion.compare(parsed, upper) <= 0;
     });
-    return entries.length === 0 || entries.length > MAX_PAGE_VERSIONS ? undefined : this.#page(entries, true);
+    const most = this.#pages.reduce((most, page) => Math.max(most, page.entries.length), MAX_PAGE_VERSIONS);
+    return entries.length === 0 || entries.length > most ? undefined : this.#page(entries, true);
   }
 
   leaf(version: NuGetVersion): object | undefined {
@@ -71,6 +78,10 @@ export class Registration {
       published: publishedOf(record),
       registration: this.#index,
     };
+  }
+
+  get #pages(): readonly Page[] {
+    return pagesOfSource(this.#entries) ?? pagesOf(this.#entries);
   }
 
   get #index(): string {
@@ -186,8 +197,25 @@ function isSemVer2Range(text: string): boolean {
   return range?.minVersion?.isSemVer2 === true || range?.maxVersion?.isSemVer2 === true;
 }
 
-function inPages(entries: readonly Entry[]): Entry[][] {
-  const pages: Entry[][] = [];
-  for (let i = 0; i < entries.length; i += PAGE_VERSIONS) pages.push(entries.slice(i, i + PAGE_VERSIONS));
+/** Undefined where it isn't known of every version. Pages that lie across each other are taken apart: a range is one page. */
+function pagesOfSource(entries: readonly Entry[]): readonly Page[] | undefined {
+  const pages: { readonly entries: Entry[]; readonly isInlined: boolean }[] = [];
+  let before: number | undefined;
+  for (const entry of entries) {
+    const { page } = entry.record;
+    if (page === undefined) return undefined;
+    if (page.number === before) pages.at(-1)?.entries.push(entry);
+    else pages.push({ entries: [entry], isInlined: page.isInlined });
+    before = page.number;
+  }
+  return pages;
+}
+
+function pagesOf(entries: readonly Entry[]): readonly Page[] {
+  const isInlined = entries.length <= INLINED_PAGES * PAGE_VERSIONS;
+  const pages: Page[] = [];
+  for (let i = 0; i < entries.length; i += PAGE_VERSIONS) {
+    pages.push({ entries: entries.slice(i, i + PAGE_VERSIONS), isInlined });
+  }
   return pages;
 }

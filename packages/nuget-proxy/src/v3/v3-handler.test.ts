@@ -2,6 +2,7 @@ import { RecordingTracer } from '@granary/telemetry/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { record } from '../http/testing/memory-feed.js';
 import { TestServer } from '../http/testing/test-server.js';
+import { ProxiedUpstream } from './testing/proxied-upstream.js';
 
 let server: TestServer;
 
@@ -69,6 +70,26 @@ describe('what lies in hives of registrations', () => {
     ['', 400],
   ])('%s is answered with %i', async (path, expected) => {
     expect(await status(`registration-gz-semver2/${path}`)).toBe(expected);
+  });
+
+  it.each([
+    ['inlined', 2],
+    ['inlined', 100],
+    ['paged', 2],
+    ['paged', 100],
+  ] as const)('is %s as upstream has it, by %i', async (registration, registrationPageSize) => {
+    const packages = ['1.0.0', '1.1.0', '2.0.0-beta.1', '2.0.0', '3.0.0'].map((each) => ({ id: 'A', version: each }));
+    await using proxied = await ProxiedUpstream.start({ registration, registrationPageSize, packages });
+    const shapeOf = (index: { readonly items: readonly Record<string, unknown>[] }) =>
+      index.items.map(({ lower, upper, count, items }) => ({ lower, upper, count, isInlined: Array.isArray(items) }));
+    const fetched = async (url: string) => JSON.parse(await (await fetch(url)).text());
+    const { resources } = await fetched(proxied.upstream.v3Url);
+    const hive = resources.find((each: Record<string, unknown>) => each['@type'] === 'RegistrationsBaseUrl/3.6.0');
+    const theirs = shapeOf(await fetched(`${hive['@id']}a/index.json`));
+    expect(theirs.map(({ count }) => count)).toEqual(registrationPageSize === 2 ? [2, 2, 1] : [5]);
+    for (const path of ['v3', 'up/v3']) {
+      expect(shapeOf(await proxied.server.json(`/${path}/registration-gz-semver2/a/index.json`))).toEqual(theirs);
+    }
   });
 
   it('is written once, and again when the feed says something else', async () => {

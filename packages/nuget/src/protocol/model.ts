@@ -75,6 +75,16 @@ export interface PackageMetadata extends PackageIdentity {
   readonly packageHash?: { readonly algorithm: string; readonly value: string } | undefined;
   readonly detailsUrl?: string | undefined;
   readonly reportAbuseUrl?: string | undefined;
+  /** The page of the package's registration that it was read from. Lists of protocol 3 only. */
+  readonly page?: RegistrationPagePlace | undefined;
+}
+
+/** One of the pages that the index of a registration has. */
+export interface RegistrationPagePlace {
+  /** In the order of the index, from 0. */
+  readonly number: number;
+  /** Whether the index has its items in it, too. */
+  readonly isInlined: boolean;
 }
 
 /** Which packages a search finds, and which page of them it gives. */

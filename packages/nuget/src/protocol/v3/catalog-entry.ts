@@ -9,6 +9,7 @@ import type {
   PackageDeprecation,
   PackageMetadata,
   PackageVulnerability,
+  RegistrationPagePlace,
   VulnerabilitySeverity,
 } from '../model.js';
 import { httpUrl } from './endpoint-url.js';
@@ -59,7 +60,12 @@ export class MetadataReader {
   }
 
   /** @param id what the package is called when the entry doesn't say it. */
-  read(source: RegistrationEntry, version: NuGetVersion, id: string): PackageMetadata {
+  read(
+    source: RegistrationEntry,
+    version: NuGetVersion,
+    id: string,
+    page: RegistrationPagePlace | undefined,
+  ): PackageMetadata {
     const { entry, leaf, url } = source;
     const identity = { id: asText(entry['id']) ?? id, version };
     const published = asDate(entry['published'] ?? leaf['published']);
@@ -93,6 +99,7 @@ export class MetadataReader {
       packageHash: readHash(entry),
       detailsUrl: this.#pages.details(identity),
       reportAbuseUrl: this.#pages.reportAbuse(identity),
+      page,
     };
   }
 

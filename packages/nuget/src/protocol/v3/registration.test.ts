@@ -63,6 +63,22 @@ describe('a registration', () => {
     ]);
   });
 
+  it('says in which page of the index each version is, and whether the index has that in it', async () => {
+    const pages = [inlined(leaf('2.0.0'), leaf('2.1.0')), page('1.json', '1.0.0', '1.9.0'), leaf('3.0.0')];
+    const within = { items: [inlined(leaf('1.0.0')), inlined({ '@id': `${BASE}leaf.json` })] };
+    const feed = feedOf(
+      { items: pages },
+      { 'registration/my.package/1.json': within, 'registration/leaf.json': leaf('1.1.0') },
+    );
+    expect((await list(feed)).map(({ version, page }) => [version.toFullString(), page])).toEqual([
+      ['1.0.0', { number: 1, isInlined: false }],
+      ['1.1.0', { number: 1, isInlined: false }],
+      ['2.0.0', { number: 0, isInlined: true }],
+      ['2.1.0', { number: 0, isInlined: true }],
+      ['3.0.0', undefined],
+    ]);
+  });
+
   it('fetches only pages that may hold the version that is asked for', async () => {
     const pages = [
       page('1.json', '1.0.0', '1.9.0'),

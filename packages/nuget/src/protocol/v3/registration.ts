@@ -4,7 +4,7 @@ import type { PackageIdentity } from '../../package-identity.js';
 import { lowerId } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import type { CallOptions } from '../feed.js';
-import type { PackageMetadata } from '../model.js';
+import type { PackageMetadata, RegistrationPagePlace } from '../model.js';
 import { firstToAnswer, mapBounded } from './bounded.js';
 import { entryVersion, isEntryOf, MetadataReader, type RegistrationEntry } from './catalog-entry.js';
 import { below, httpUrl, shownUrl } from './endpoint-url.js';
@@ -64,7 +64,7 @@ export class Registration {
       const walk = new RegistrationWalk(this.#source, this.#limits, name, wanted, options);
       const found = await walk.from(below(endpoint, name, 'index.json'));
       const reader = new MetadataReader(pages, this.#source.logger);
-      return found.map(({ entry, version }) => reader.read(entry, version, id));
+      return found.map(({ entry, version, page }) => reader.read(entry, version, id, page));
     });
   }
 }
@@ -74,11 +74,14 @@ interface Place {
   /** Addresses of the documents that led there. */
   readonly above: readonly string[];
   readonly depth: number;
+  /** The page of the index that led there. */
+  readonly page: RegistrationPagePlace | undefined;
 }
 
 interface FoundEntry {
   readonly entry: RegistrationEntry;
   readonly version: NuGetVersion;
+  readonly page: RegistrationPagePlace | undefined;
 }
 
 /** One way through the documents of a package. It sees no document twice and ends, whatever they point to. */
@@ -111,7 +114,7 @@ class RegistrationWalk {
   async from(indexUrl: string): Promise<readonly FoundEntry[]> {
     const index = await this.#document(indexUrl, `list_${this.#lowerId}_index`);
     if (index === undefined) return [];
-    await this.#take(index, { above: [indexUrl], depth: 0 });
+    await this.#take(index, { above: [indexUrl], depth: 0, page: undefined });
     if (this.#skipped > 0) {
       const text = '{Count} entries about {PackageId} in the registration of {Source} are left out: they make no sense';
       this.#source.logger.debug(text, this.#skipped, this.#lowerId, this.#source.feed.name);
@@ -127,18 +130,24 @@ class RegistrationWalk {
     if (place.depth > MAX_DEPTH) throw this.#endless(url, 'is too deep');
     const { pages, entries, pointers, skipped } = readItems(items, url);
     this.#skipped += skipped;
-    for (const entry of entries) this.#takeEntry(entry);
+    for (const entry of entries) this.#takeEntry(entry, place.page);
     const wanted = this.#wanted;
-    const candidates = wanted === undefined ? pages : pages.filter((page) => mayHold(page, wanted));
+    const candidates = [...pages.entries()].filter(([, page]) => wanted === undefined || mayHold(page, wanted));
     const { concurrency } = this.#limits;
-    await mapBounded(candidates, concurrency, (page) => this.#takePage(page, url, place));
-    await mapBounded(pointers, concurrency, (pointer) => this.#follow(pointer));
+    await mapBounded(candidates, concurrency, ([number, page]) => {
+      const first = place.page ?? { number, isInlined: page.items !== undefined };
+      return this.#takePage(page, url, { ...place, page: first });
+    });
+    await mapBounded(pointers, concurrency, (pointer) => this.#follow(pointer, place.page));
   }
 
-  async #takePage(page: RegistrationPage, documentUrl: string, { above, depth }: Place): Promise<void> {
+  /** @param place of the document that has the page in it, or says where it is */
+  async #takePage(page: RegistrationPage, documentUrl: string, place: Place): Promise<void> {
     if (this.#isDone()) return;
     const { url, items } = page;
-    if (items !== undefined) return await this.#take({ items, url: documentUrl }, { above, depth: depth + 1 });
+    const { above } = place;
+    const depth = place.depth + 1;
+    if (items !== undefined) return await this.#take({ items, url: documentUrl }, { ...place, depth });
     if (url === undefined) {
       this.#skipped++;
       return;
@@ -151,7 +160,7 @@ class RegistrationWalk {
     if (document === undefined) {
       throw this.#source.error('PROTOCOL', `${shownUrl(url)} isn't there, though the registration has it as a page`);
     }
-    await this.#take(document, { above: [...above, address], depth: depth + 1 });
+    await this.#take(document, { ...place, above: [...above, address], depth });
   }
 
   #pageKey({ lower, upper }: RegistrationPage): string | undefined {
@@ -164,14 +173,17 @@ class RegistrationWalk {
     return `list_${this.#lowerId}_entry_${createHash('sha256').update(url).digest('hex').slice(0, 32)}`;
   }
 
-  #takeEntry(entry: RegistrationEntry): void {
+  #takeEntry(entry: RegistrationEntry, page: RegistrationPagePlace | undefined): void {
     const version = isEntryOf(entry, this.#lowerId) ? entryVersion(entry) : undefined;
     if (version === undefined) this.#skipped++;
-    else if (this.#wanted === undefined || version.equals(this.#wanted)) this.#found.push({ entry, version });
+    else if (this.#wanted === undefined || version.equals(this.#wanted)) this.#found.push({ entry, version, page });
   }
 
   /** Takes the entry that is in a document of its own, or in one that the leaf's own document points to. */
-  async #follow({ leaf, entryUrl, leafUrl }: RegistrationPointer): Promise<void> {
+  async #follow(
+    { leaf, entryUrl, leafUrl }: RegistrationPointer,
+    page: RegistrationPagePlace | undefined,
+  ): Promise<void> {
     if (this.#isDone()) return;
     let url = entryUrl;
     let beside = leaf;
@@ -179,12 +191,12 @@ class RegistrationWalk {
       const document = await this.#fetchEntry(leafUrl);
       const inline = asObject(document?.['catalogEntry']);
       if (document !== undefined) beside = document;
-      if (inline !== undefined) return this.#takeEntry({ entry: inline, leaf: beside, url: leafUrl });
+      if (inline !== undefined) return this.#takeEntry({ entry: inline, leaf: beside, url: leafUrl }, page);
       url = httpUrl(document?.['catalogEntry'], leafUrl);
     }
     const entry = url === undefined ? undefined : await this.#fetchEntry(url);
     if (entry === undefined || url === undefined) this.#skipped++;
-    else this.#takeEntry({ entry, leaf: beside, url });
+    else this.#takeEntry({ entry, leaf: beside, url }, page);
   }
 
   /** A document about one version; undefined when there is none, or it makes no sense. */
