@@ -63,10 +63,8 @@ export class TieredActionResultStore implements ActionResultStore {
   readonly #spans: StoreSpans;
   readonly #logger: Logger;
   readonly #absent: NegativeAnswers;
-  /** Those that may be joined, by key. */
+  /** By key. A write overtakes those that ask for what it writes. */
   readonly #flights = new InFlight<string, ResultFlight>();
-  /** Those that were overtaken by a write, and that nobody can join any more. */
-  readonly #overtaken = new Set<ResultFlight>();
   /** Held while a result is being written, so that the last one is the last one everywhere. */
   readonly #locks = new KeyedLock();
   readonly #promotions = new SemaphoreThrottle(MOST_PROMOTIONS, { maxQueue: MOST_PROMOTIONS_WAITING });
@@ -145,7 +143,7 @@ export class TieredActionResultStore implements ActionResultStore {
   async close(): Promise<void> {
     const reason = new StoreClosedError();
     this.#closed.abort(reason);
-    for (const flight of [...this.#flights.values(), ...this.#overtaken]) {
+    for (const flight of this.#flights.all()) {
       flight.stop(reason);
       flight.fail(reason);
     }
@@ -159,14 +157,7 @@ export class TieredActionResultStore implements ActionResultStore {
   /** What was asked before the result was written says nothing about it any more. */
   #forgetAnswers(key: string): void {
     this.#absent.forget(key);
-    this.#overtake(key);
-  }
-
-  #overtake(key: string): void {
-    const flight = this.#flights.get(key);
-    if (flight === undefined) return;
-    this.#flights.delete(key);
-    this.#overtaken.add(flight);
+    this.#flights.overtake(key);
   }
 
   async #setIn(tier: ResultTier, key: string, value: Buffer, options: OperationOptions | undefined): Promise<void> {
@@ -189,13 +180,10 @@ export class TieredActionResultStore implements ActionResultStore {
     const running = this.#flights.get(key);
     if (running && running.isUsable === isUsable && !running.isStopped) return this.#join(running, options);
     const flight = new ResultFlight(isUsable);
-    this.#overtake(key);
+    this.#flights.overtake(key);
     this.#flights.set(key, flight);
     // Who asks after the answer is there asks anew.
-    const land = () => {
-      if (this.#flights.get(key) === flight) this.#flights.delete(key);
-      else this.#overtaken.delete(flight);
-    };
+    const land = () => this.#flights.end(key, flight);
     void this.#askTiers(key, flight, options).then(
       (value) => {
         land();

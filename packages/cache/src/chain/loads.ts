@@ -103,8 +103,6 @@ export class Loads<V> {
   readonly #target: LoadTarget<V>;
   readonly #options: LoadsOptions;
   readonly #byKey = new InFlight<string, Load<V>>();
-  /** Those that were overtaken by a write, and that nobody can join any more. */
-  readonly #overtaken = new Set<Load<V>>();
   readonly #errors: RememberedErrors;
   started = 0;
   failures = 0;
@@ -117,7 +115,7 @@ export class Loads<V> {
   }
 
   get size(): number {
-    return this.#byKey.size + this.#overtaken.size;
+    return this.#byKey.total;
   }
 
   get(key: string): Load<V> | undefined {
@@ -128,7 +126,7 @@ export class Loads<V> {
   begin(key: string, loader: Loader<V>, options: LoadOptions): Load<V> {
     const ticket = this.#options.tickets.take(key);
     const load = new Load(key, loader, options, ticket, this.#target.mark(), this.#finish);
-    this.#overtake(key);
+    this.#byKey.overtake(key);
     this.#byKey.set(key, load);
     return load;
   }
@@ -190,30 +188,22 @@ export class Loads<V> {
 
   /** The key is being written: who comes now doesn't want what is being loaded. */
   supersede(key: string): void {
-    this.#overtake(key);
+    this.#byKey.overtake(key);
     this.#errors.delete(key);
   }
 
   supersedeAll(): void {
-    for (const load of this.#byKey.values()) this.#overtaken.add(load);
-    this.#byKey.clear();
+    this.#byKey.overtakeAll();
     this.#errors.clear();
   }
 
   /** Ends everything: those who wait are told so. */
   close(error: CacheClosedError): void {
-    for (const load of [...this.#byKey.values(), ...this.#overtaken]) {
+    for (const load of this.#byKey.all()) {
       load.stop(error);
       load.fail(error);
       this.#finish(load);
     }
-  }
-
-  #overtake(key: string): void {
-    const load = this.#byKey.size > 0 ? this.#byKey.get(key) : undefined;
-    if (load === undefined) return;
-    this.#byKey.delete(key);
-    this.#overtaken.add(load);
   }
 
   #ask(load: Load<V>): V | undefined | PromiseLike<V | undefined> {
@@ -298,8 +288,7 @@ export class Loads<V> {
     const { timers, tickets } = this.#options;
     if (load.soft !== undefined) timers.clearTimeout(load.soft);
     if (load.hard !== undefined) timers.clearTimeout(load.hard);
-    if (this.#byKey.get(load.key) === load) this.#byKey.delete(load.key);
-    else this.#overtaken.delete(load);
+    this.#byKey.end(load.key, load);
     tickets.giveBack(load.key, load.ticket);
   };
 }

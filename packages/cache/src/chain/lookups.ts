@@ -67,8 +67,6 @@ export class Lookups<V> {
   /** By which a layer's answer is judged that has just come. */
   readonly #judgedAt: () => number;
   readonly #flights = new InFlight<string, Flight<Found<V>>>();
-  /** Those that were overtaken by a write, and that nobody can join any more. */
-  readonly #overtaken = new Set<Endable>();
   /** Look-ups of many keys by their number, for when the chain is closed. */
   readonly #batches = new InFlight<number, Endable>();
   #lastBatch = 0;
@@ -150,19 +148,15 @@ export class Lookups<V> {
 
   /** Who looks for the key from now on begins anew. */
   supersede(key: string): void {
-    const flight = this.#flights.size > 0 ? this.#flights.get(key) : undefined;
-    if (flight === undefined) return;
-    this.#flights.delete(key);
-    this.#overtaken.add(flight);
+    this.#flights.overtake(key);
   }
 
   supersedeAll(): void {
-    for (const flight of this.#flights.values()) this.#overtaken.add(flight);
-    this.#flights.clear();
+    this.#flights.overtakeAll();
   }
 
   close(error: Error): void {
-    for (const flight of [...this.#flights.values(), ...this.#overtaken, ...this.#batches.values()]) {
+    for (const flight of [...this.#flights.all(), ...this.#batches.values()]) {
       flight.stop(error);
       flight.fail(error);
     }
@@ -250,8 +244,7 @@ export class Lookups<V> {
     const options = signal === undefined ? undefined : flight;
     const done = () => {
       tickets.giveBack(key, ticket);
-      if (this.#flights.get(key) === flight) this.#flights.delete(key);
-      else this.#overtaken.delete(flight);
+      this.#flights.end(key, flight);
     };
     const first = waiting ?? this.#scan(key, found, from, options, given?.span);
     if (first === undefined) {
