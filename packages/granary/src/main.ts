@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { setFlagsFromString } from 'node:v8';
 import { enableCompileCache } from './compile-cache.js';
+import { tuneProcess } from './tune-process.js';
 
 // A hang-up asks a server to read its files again. While it is being loaded it has yet to read them, but without a
 // listener it would be ended; so would one that is about to end well.
@@ -9,15 +9,7 @@ if (process.argv.includes('serve')) process.on('SIGHUP', () => {});
 enableCompileCache();
 const { run } = await import('./cli/run.js');
 
-// Buffers of half a pool and more are allocated one by one, and by default that is 4 KiB: just the size of the blobs
-// that batches are full of, which then keep the collector busy (benchmark `BatchReadBlobs 100x4KiB`: 0.45 → 0.7).
-Buffer.poolSize = 64 * 1024;
-
-// By itself V8 lets a heap grow the less the slower objects fill it, and doesn't count as such what fills buffers, which is
-// most of what goes through here: it looked through the whole heap for every 27 MiB of them, where dropping the young ones
-// does (benchmark `tiers`, one cold reader: a fifth of those collections, half of the processor time). The price: up to twice
-// of what is alive may wait for a collection.
-setFlagsFromString('--heap-growing-percent=200');
+tuneProcess();
 
 const streams = [process.stdout, process.stderr];
 // Whoever reads what we say may stop to; that is no reason to end. What a full disk didn't take is lost, though.
