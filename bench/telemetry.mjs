@@ -22,7 +22,7 @@ for (const file of readdirSync(parts).sort()) {
   if (!part.includes(options.only)) continue;
   const { CONTENDERS, ROWS, scrapeRows, throughputRows } = await import(new URL(file, parts));
   console.log(`\n${part}`);
-  await contest(`telemetry-${part}`, CONTENDERS, ROWS);
+  if (CONTENDERS) await contest(`telemetry-${part}`, CONTENDERS, ROWS);
   if (scrapeRows) report(`telemetry-${part}-scrape`, await scrapeRows(), {});
-  if (throughputRows) report(`telemetry-${part}-server`, await throughputRows({ rounds, seconds }), {});
+  if (throughputRows) report(`telemetry-${part}`, await throughputRows({ rounds, seconds }), {});
 }

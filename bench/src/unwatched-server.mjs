@@ -1,6 +1,7 @@
 // The server's own parts with nobody who watches them: no metrics, no log, no traces, and no time taken for any of them.
+// Everything else is as a server has it, the settings of its process too.
 // node unwatched-server.mjs GRPC_PORT HTTP_PORT FOLDER
-import { DiskBlobStore, withSizeLimit } from '@granary/blobs';
+import { DiskBlobStore, EntryPins, withSizeLimit } from '@granary/blobs';
 import { createHttpCacheHandler, createRemoteCache } from '@granary/reapi';
 import { Server } from '@grpc/grpc-js';
 import { loadIdentities } from '../../packages/granary/dist/access/load-identities.js';
@@ -9,6 +10,9 @@ import { SecretHash } from '../../packages/granary/dist/access/secret-hash.js';
 import { configFrom } from '../../packages/granary/dist/index.js';
 import { listenGrpc } from '../../packages/granary/dist/server/listening/grpc-listener.js';
 import { listenHttp } from '../../packages/granary/dist/server/listening/http-listener.js';
+import { tuneProcess } from '../../packages/granary/dist/tune-process.js';
+
+tuneProcess();
 
 const [grpc, http, directory] = process.argv.slice(2);
 const { limits, storage, auth, cas } = configFrom({
@@ -22,6 +26,9 @@ const store = await DiskBlobStore.open({
   minFreeBytes: storage.min_free,
   minAgeMs: storage.min_age,
   durability: storage.durability,
+  directBytes: storage.direct_io,
+  tableLoading: 'process',
+  pins: new EntryPins(),
 });
 const hash = new SecretHash();
 const policy = new AccessPolicy({

@@ -1,40 +1,25 @@
-// What is left of the throughput with metrics, logs at information and tracing at 1 % on: a server, and a cache chain,
-// each beside the same with nobody who watches it.
+// What is left of a server's throughput with metrics, logs at information and tracing at 1 % on, beside the same server with
+// nobody who watches it.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createChain, MemoryLayer } from '@granary/cache';
-import { openDiskLayer } from '@granary/cache/disk';
-import { createLogger, PrometheusCollector } from '@granary/telemetry';
 import { OtlpCollector } from '@granary/telemetry/testing';
-import { asFastAs, median } from '../contest.mjs';
+import { median } from '../contest.mjs';
 import { freePort, runToEnd, startServer } from '../process.mjs';
 
 const AT_LEAST = 0.95;
 const SERVER_ROWS = ['FindMissingBlobs 1', 'GetActionResult 20 outputs', 'HTTP GET 4KiB'];
 /** So short that the machine is as fast in one turn as in the next. */
 const TURN_MS = 100;
-const PAIRS = 9;
+/** An even number: which of the two is started first takes turns, since the first one is some hundredths faster. */
+const PAIRS = 10;
 const WARM_UP_SECONDS = 2;
 /** What one request in a hundred needs is compiled sooner when every request needs it: the caller has it traced. */
 const TRACED = { traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` };
 const TRACED_SECONDS = 3;
-const KEYS = Array.from({ length: 1000 }, (_, i) => `package/newtonsoft.json/13.0.${i}`);
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-
-export const CONTENDERS = {
-  'hit in memory': () => memoryHit({}),
-  'hit in memory, watched': () => memoryHit(watched()),
-  'hit on the disk': () => diskHit({}),
-  'hit on the disk, watched': () => diskHit(watched()),
-};
-
-export const ROWS = ['hit in memory', 'hit on the disk'].map((name) => ({
-  row: `chain, ${name}, awaited: throughput that is left`,
-  ...asFastAs(name, `${name}, watched`, AT_LEAST),
-}));
 
 /**
  * Two servers are compiled differently from one start to the next, which makes a tenth of a difference: many pairs are
@@ -45,7 +30,7 @@ export const ROWS = ['hit in memory', 'hit on the disk'].map((name) => ({
  */
 export async function throughputRows({ rounds, seconds }) {
   const pairs = [];
-  for (let i = 0; i < PAIRS; i++) pairs.push(await onePair((rounds * seconds) / PAIRS));
+  for (let i = 0; i < PAIRS; i++) pairs.push(await onePair((rounds * seconds) / PAIRS, i % 2 === 1));
   return SERVER_ROWS.map((name, i) => {
     const values = pairs.map((rows) => rows[i].value);
     const byProcessorTime = median(pairs.map((rows) => rows[i].byProcessorTime));
@@ -54,20 +39,21 @@ export async function throughputRows({ rounds, seconds }) {
   });
 }
 
-async function onePair(seconds) {
+async function onePair(seconds, isObservedFirst) {
   const scratch = mkdtempSync(join(tmpdir(), 'granary-bench-'));
   const collector = await OtlpCollector.start();
   const servers = [];
   try {
-    const unwatched = await startUnwatched(join(scratch, 'unwatched'));
-    servers.push(unwatched);
-    const observed = await startWatched(join(scratch, 'watched'), collector.endpoint);
-    servers.push(observed);
+    const startObserved = () => startWatched(join(scratch, 'watched'), collector.endpoint);
+    const startOther = () => startUnwatched(join(scratch, 'unwatched'));
+    for (const start of isObservedFirst ? [startObserved, startOther] : [startOther, startObserved]) {
+      servers.push(await start());
+    }
     for (const server of servers) await load(server, { seed: true });
     // All of it before the first row, so that this isn't compared while both servers are still being compiled.
     for (const name of SERVER_ROWS) await warmUp(name, servers);
     const rows = [];
-    for (const name of SERVER_ROWS) rows.push(await compare(name, unwatched, observed, seconds));
+    for (const name of SERVER_ROWS) rows.push(await compare(name, servers, seconds));
     if (collector.spans.length === 0) throw new Error('no span came: the server was not traced');
     return rows;
   } finally {
@@ -101,52 +87,28 @@ async function warmUp(row, servers) {
 }
 
 /** Both servers in turns of a tenth of a second; the watched one is scraped meanwhile. */
-async function compare(row, unwatched, observed, seconds) {
-  const servers = [unwatched, { ...observed, scrape: `http://127.0.0.1:${observed.admin}/metrics` }];
+async function compare(row, pair, seconds) {
+  const servers = pair.map((server) => ({
+    ...server,
+    scrape: server.admin && `http://127.0.0.1:${server.admin}/metrics`,
+  }));
   const inTurns = async (turns) => {
     const job = JSON.stringify({ row, servers, turns, turnMs: TURN_MS });
     return JSON.parse(await runToEnd(process.execPath, [here('../paired-load.mjs'), job]));
   };
   await inTurns((WARM_UP_SECONDS * 1000) / TURN_MS);
   const before = servers.map((server) => server.cpuSeconds());
-  const sides = await inTurns((seconds * 1000) / TURN_MS);
-  const [unwatchedCpu, observedCpu] = servers.map(
-    (server, i) => (server.cpuSeconds() - before[i]) / sides[i].operations.reduce((sum, count) => sum + count, 0),
-  );
-  const [unwatchedRates, observedRates] = sides.map(({ operations, seconds: taken }) =>
-    operations.map((count, turn) => count / taken[turn]),
-  );
+  const loaded = await inTurns((seconds * 1000) / TURN_MS);
+  const sides = servers.map((server, i) => {
+    const { operations, seconds: taken } = loaded[i];
+    const cpu = (server.cpuSeconds() - before[i]) / operations.reduce((sum, count) => sum + count, 0);
+    return { cpu, rates: operations.map((count, turn) => count / taken[turn]) };
+  });
+  const observed = sides[servers.findIndex(({ admin }) => admin)];
+  const unwatched = sides[servers.findIndex(({ admin }) => !admin)];
   return {
-    value: median(observedRates.map((rate, turn) => rate / unwatchedRates[turn])),
+    value: median(observed.rates.map((rate, turn) => rate / unwatched.rates[turn])),
     // The same by the processor time of the server, with less noise.
-    byProcessorTime: unwatchedCpu / observedCpu,
+    byProcessorTime: unwatched.cpu / observed.cpu,
   };
-}
-
-/** What a program has on that watches its cache. A chain makes spans only of loads, so hits have none. */
-function watched() {
-  return { metrics: new PrometheusCollector(), logger: createLogger({ level: 'information', destination: 'stderr' }) };
-}
-
-async function memoryHit(options) {
-  const chain = createChain({ layers: [new MemoryLayer({ name: 'L1', maxEntries: 10_000 })], ...options });
-  for (const key of KEYS) await chain.set(key, { id: key, listed: true });
-  return hits(chain);
-}
-
-/** Without a layer in memory above, which would have it after the first time. */
-async function diskHit(options) {
-  const directory = mkdtempSync(join(tmpdir(), 'granary-bench-layer-'));
-  const chain = createChain({ layers: [await openDiskLayer({ directory, maxBytes: 64 * 2 ** 20 })], ...options });
-  for (const key of KEYS) await chain.set(key, { id: key, listed: true });
-  return hits(chain, () => rmSync(directory, { recursive: true, force: true }));
-}
-
-function hits(chain, cleanUp = () => {}) {
-  let turn = 0;
-  const run = async () => {
-    turn = (turn + 1) % KEYS.length;
-    return chain.get(KEYS[turn]);
-  };
-  return Object.assign(run, { close: () => chain.close().finally(cleanUp) });
 }
