@@ -219,13 +219,14 @@ describe('the pages of a registration', () => {
     expect(all.page(version('1.0.0'), version('1.0.999'))).toMatchObject({ count: 1000 });
   });
 
-  it('hold each version once where those of the source lie across each other', () => {
+  it('are made here where those of the source lie across each other, whatever number of them there would be', () => {
     const records = [...inPage(3, false, '1.0.0'), ...inPage(0, true, '2.0.0'), ...inPage(3, false, '3.0.0', '4.0.0')];
-    expect(pagesOf(records)).toEqual([
-      ['1.0.0', '1.0.0', 1, false],
-      ['2.0.0', '2.0.0', 1, true],
-      ['3.0.0', '4.0.0', 2, false],
-    ]);
+    expect(pagesOf(records)).toEqual([['1.0.0', '4.0.0', 4, true]]);
+    const inTurns = many(1000).map((each, i) => ({ ...each, page: { number: i % 2, isInlined: false } }));
+    expect(pagesOf(inTurns)).toEqual(pagesOf(many(1000)));
+    // What a hive leaves out may be all that lay across.
+    const apart = [...inPage(0, false, '1.0.0'), ...inPage(1, false, '2.0.0-a.1'), ...inPage(0, false, '3.0.0')];
+    expect(pagesOf(apart, 'registration-gz')).toEqual([['1.0.0', '3.0.0', 2, false]]);
   });
 
   it('are made here where the source has not put every version in one', () => {

@@ -197,18 +197,23 @@ function isSemVer2Range(text: string): boolean {
   return range?.minVersion?.isSemVer2 === true || range?.maxVersion?.isSemVer2 === true;
 }
 
-/** Undefined where it isn't known of every version. Pages that lie across each other are taken apart: a range is one page. */
+/**
+ * Undefined where it isn't known of every version, or where pages lie across each other. A page is a range of versions here:
+ * two pages that take turns would become as many as there are versions, and clients ask for each.
+ */
 function pagesOfSource(entries: readonly Entry[]): readonly Page[] | undefined {
-  const pages: { readonly entries: Entry[]; readonly isInlined: boolean }[] = [];
+  const pages = new Map<number, { readonly entries: Entry[]; readonly isInlined: boolean }>();
   let before: number | undefined;
   for (const entry of entries) {
     const { page } = entry.record;
     if (page === undefined) return undefined;
-    if (page.number === before) pages.at(-1)?.entries.push(entry);
-    else pages.push({ entries: [entry], isInlined: page.isInlined });
+    const known = pages.get(page.number);
+    if (known === undefined) pages.set(page.number, { entries: [entry], isInlined: page.isInlined });
+    else if (page.number === before) known.entries.push(entry);
+    else return undefined;
     before = page.number;
   }
-  return pages;
+  return [...pages.values()];
 }
 
 function pagesOf(entries: readonly Entry[]): readonly Page[] {
