@@ -243,6 +243,19 @@ describe('the pages of a registration', () => {
     }
   });
 
+  it('that are larger at the source are there under the bounds of today and of before, and under no others', () => {
+    const all = registration(many(1000).map((each) => ({ ...each, page: { number: 0, isInlined: false } })));
+    expect(all.page(version('1.0.0'), version('1.0.999'))).toMatchObject({ count: 1000 });
+    expect(all.page(version('1.0.0'), version('1.0.900'))).toMatchObject({ count: 901 });
+    // Anybody may make up any number of those.
+    expect(all.page(version('0.0.0'), version('1.0.999'))).toBeUndefined();
+    expect(all.page(version('1.0.0'), version('1.0.999.1'))).toBeUndefined();
+    expect(all.page(version('1.0.1'), version('1.0.999'))).toBeUndefined();
+    expect(all.page(version('1.0.1'), version('1.0.256'))).toMatchObject({ count: 256 });
+    const two = many(1000).map((each, i) => ({ ...each, page: { number: i < 500 ? 0 : 1, isInlined: true } }));
+    expect(registration(two).page(version('1.0.0'), version('1.0.500'))).toBeUndefined();
+  });
+
   it('have a version, and not too many', () => {
     const all = registration(many(1000));
     expect(all.page(version('2.0.0'), version('3.0.0'))).toBeUndefined();

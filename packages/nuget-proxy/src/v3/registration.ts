@@ -6,7 +6,7 @@ import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
 const PAGE_VERSIONS = 64;
 /** Up to so many pages of that kind are in the index itself. */
 const INLINED_PAGES = 2;
-/** Most versions between bounds that are from an older index, unless a page has more today. */
+/** Most versions between bounds that are from an older index, or made up, where no page of today has them at its beginning. */
 const MAX_PAGE_VERSIONS = 4 * PAGE_VERSIONS;
 
 /** A record with its version parsed once. */
@@ -62,8 +62,11 @@ export class Registration {
     const entries = this.#entries.filter(({ parsed }) => {
       return NuGetVersion.compare(parsed, lower) >= 0 && NuGetVersion.compare(parsed, upper) <= 0;
     });
-    const most = this.#pages.reduce((most, page) => Math.max(most, page.entries.length), MAX_PAGE_VERSIONS);
-    return entries.length === 0 || entries.length > most ? undefined : this.#page(entries, true);
+    const [first, last] = [entries[0], entries.at(-1)];
+    if (first === undefined || last === undefined) return undefined;
+    const isNamed = first.parsed.equals(lower) && last.parsed.equals(upper);
+    const isSmall = entries.length <= MAX_PAGE_VERSIONS;
+    return isSmall || (isNamed && this.#isBeginningOfPage(entries)) ? this.#page(entries, true) : undefined;
   }
 
   leaf(version: NuGetVersion): object | undefined {
@@ -82,6 +85,11 @@ export class Registration {
 
   get #pages(): readonly Page[] {
     return pagesOfSource(this.#entries) ?? pagesOf(this.#entries);
+  }
+
+  /** Or a whole page. */
+  #isBeginningOfPage(entries: readonly Entry[]): boolean {
+    return this.#pages.some((page) => page.entries[0] === entries[0] && page.entries.length >= entries.length);
   }
 
   get #index(): string {
