@@ -79,6 +79,28 @@ describe('a registration', () => {
     ]);
   });
 
+  it('has what several pages have from the first of them, whichever comes first', async () => {
+    const pages = [page('0.json', '1.0.0', '2.0.0'), page('1.json', '2.0.0', '3.0.0')];
+    for (const late of [0, 1]) {
+      const answer = async (number: number, ...versions: readonly string[]) => {
+        if (number === late) for (let i = 0; i < 50; i++) await new Promise(setImmediate);
+        return inlined(...versions.map((each) => leaf(each, { title: `${number}` })));
+      };
+      const feed = feedOf(
+        { items: pages },
+        {
+          'registration/my.package/0.json': () => answer(0, '1.0.0', '2.0.0'),
+          'registration/my.package/1.json': () => answer(1, '2.0.0', '3.0.0'),
+        },
+      );
+      expect((await list(feed)).map(({ title, page }) => [title, page?.number])).toEqual([
+        ['0', 0],
+        ['0', 0],
+        ['1', 1],
+      ]);
+    }
+  });
+
   it('fetches only pages that may hold the version that is asked for', async () => {
     const pages = [
       page('1.json', '1.0.0', '1.9.0'),

@@ -253,8 +253,10 @@ function parseRegistration(body: Buffer, source: string, url: string): Registrat
   throw new SourceError('PROTOCOL', source, `${shownUrl(url)} is no registration: it has no items`);
 }
 
+/** Each version from the first page that has it: pages arrive in any order, and what is told mustn't depend on it. */
 function inOrder(found: readonly FoundEntry[]): readonly FoundEntry[] {
-  const sorted = found.toSorted((a, b) => NuGetVersion.compare(a.version, b.version));
+  const place = ({ page }: FoundEntry) => page?.number ?? -1;
+  const sorted = found.toSorted((a, b) => NuGetVersion.compare(a.version, b.version) || place(a) - place(b));
   return sorted.filter(({ version }, i) => i === 0 || !version.equals((sorted[i - 1] as FoundEntry).version));
 }
 
