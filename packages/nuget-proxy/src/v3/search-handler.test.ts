@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FeedUnavailableError } from '../errors.js';
+import { MergedFeed } from '../feed/merged-feed.js';
 import { MemoryFeed, record } from '../http/testing/memory-feed.js';
 import { TestServer } from '../http/testing/test-server.js';
 
@@ -118,6 +120,17 @@ describe('a search', () => {
     });
     expect(JSON.stringify(found)).not.toContain('semver2');
     expect(ids(await server.json('/v3/search?prerelease=true&semVerLevel=2.0.0')).length).toBe(4);
+  });
+
+  it('shows what can be shown while a source that may know more of the rest can not be asked', async () => {
+    const [there, gone] = [new MemoryFeed('there'), new MemoryFeed('gone')];
+    there.add(record('Plain', '1.0.0'));
+    there.add(record('Older', '1.0.0'));
+    there.add(record('Older', '2.0.0-a.1'));
+    gone.failure = new FeedUnavailableError('gone', 'it is down');
+    await using other = await TestServer.start({ all: new MergedFeed({ sources: [there, gone] }) });
+    expect(ids(await other.json('/v3/search'))).toEqual(['Plain 1.0.0']);
+    expect(ids(await other.json('/v3/search?prerelease=true&semVerLevel=2.0.0'))).toHaveLength(2);
   });
 
   it('is asked of the feed each time, which has it', async () => {

@@ -1,4 +1,5 @@
 import { checkPackageId, isPackageId, NuGetVersion, type SearchOptions } from '@granary/nuget';
+import { FeedUnavailableError } from '../errors.js';
 import type { FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { sendDocument } from '../http/document-answer.js';
@@ -123,11 +124,21 @@ async function visibleHit(
   if (isVisible(hit.record, options)) {
     return { ...hit, versions: hit.versions.filter(({ version }) => !isSemVer2Version(version)) };
   }
-  const records = (await feed.records(hit.record.id, exchange.call))?.value ?? [];
+  const records = await recordsOf(exchange, feed, hit.record.id);
   const visible = records.filter((each) => isVisible(each, options));
   const record = visible.at(-1);
   const names = new Set(visible.map(({ version }) => nameOf(version)));
   return record && { ...hit, record, versions: hit.versions.filter(({ version }) => names.has(nameOf(version))) };
+}
+
+/** A hit that nothing more can be told of isn't shown; that is no reason to show nothing at all. */
+async function recordsOf(exchange: Exchange, feed: FeedContent, id: string): Promise<readonly PackageRecord[]> {
+  try {
+    return (await feed.records(id, exchange.call))?.value ?? [];
+  } catch (error) {
+    if (error instanceof FeedUnavailableError) return [];
+    throw error;
+  }
 }
 
 function isVisible(record: PackageRecord, { includePrerelease, semVer2 }: AskedOptions): boolean {
