@@ -112,6 +112,32 @@ describe('packages that were seen', () => {
     expect(await ids('')).toEqual([]);
   });
 
+  it('are not found any more when none of their versions is listed any more, until one is', async () => {
+    const hidden = [record('Pulled', '1.0.0', { listed: false })];
+    const versions = [NuGetVersion.parse('1.0.0')];
+    seen.noteRecords([record('Pulled', '1.0.0', { description: 'it was good' })]);
+    expect(await ids('')).toEqual(['Pulled']);
+    seen.noteRecords(hidden);
+    expect(await ids('')).toEqual([]);
+    // Lists of versions have those that aren't listed, too.
+    seen.noteVersions('Pulled', versions);
+    expect(await ids('')).toEqual([]);
+    await seen.flush();
+    seen = open();
+    expect(await seen.complete('pul')).toEqual([]);
+    seen.note({ id: 'Pulled', version: '0.9.0' });
+    expect((await seen.search('')).hits.map((hit) => hit.record.version)).toEqual(['0.9.0']);
+    seen.noteVersions('Only.Listed', versions);
+    seen.noteRecords([record('Only.Listed', '1.0.0', { listed: false })]);
+    expect(await ids('only')).toEqual([]);
+    seen.noteRecords([record('Only.Listed', '1.0.0')]);
+    expect(await ids('only')).toEqual(['Only.Listed']);
+    // What is said at the same time.
+    seen.noteRecords([record('Only.Listed', '1.0.0', { listed: false })]);
+    seen.noteVersions('Only.Listed', versions);
+    expect(await ids('only')).toEqual([]);
+  });
+
   it('survive a restart, and are written down together and only when there is something new', async () => {
     for (let i = 0; i < 1000; i++) seen.note({ id: `Package.${i}`, version: '1.0.0', description: 'x'.repeat(1000) });
     await seen.flush();

@@ -17,6 +17,8 @@ interface Seen {
   readonly description?: string | undefined;
   readonly tags?: readonly string[] | undefined;
   readonly packageTypes?: readonly string[] | undefined;
+  /** None of its versions is listed: remembered, since lists of versions don't tell that. */
+  readonly isHidden?: true | undefined;
 }
 
 export interface SeenPackagesOptions {
@@ -58,10 +60,13 @@ export class SeenPackages {
   /** Records of one package, ascending. */
   noteRecords(records: readonly PackageRecord[]): void {
     const listed = records.filter((record) => record.listed);
-    const newest = listed.at(-1);
+    const newest = listed.at(-1) ?? records.at(-1);
     if (newest === undefined) return;
     const stable = listed.findLast(({ version }) => !isPrerelease(version))?.version;
-    this.#add({ seen: { ...seenOf(newest), stable }, isAll: true });
+    const isHidden = listed.length === 0 || undefined;
+    // Also one that is empty tells it from what lists of versions say.
+    const description = newest.description ?? '';
+    this.#add({ seen: { ...seenOf({ ...newest, description }), stable, isHidden }, isAll: true });
   }
 
   /** All versions of one package, ascending; whether they are listed isn't known. */
@@ -229,6 +234,7 @@ function seenOf({
 
 /** A version list alone knows less of a package than its records do, not even what is listed; a search less of its versions. */
 function together(known: Seen, { seen, isAll }: Noted): Seen {
+  if (known.isHidden && !isAll) return seen;
   if (seen.description === undefined && known.description !== undefined) return known;
   if (isAll) return seen;
   const version = isBefore(seen.version, known.version) ? known.version : seen.version;
@@ -245,7 +251,9 @@ function isBefore(a: string, b: string): boolean {
 }
 
 /** The version of a package that such a search shows. */
-function versionFor({ version, stable, packageTypes }: Seen, options: SearchOptions): string | undefined {
+function versionFor(seen: Seen, options: SearchOptions): string | undefined {
+  const { version, stable, packageTypes, isHidden } = seen;
+  if (isHidden) return undefined;
   const { includePrerelease, packageType, semVer2 } = options;
   const isOfType = (type: string) => type.toLowerCase() === packageType?.toLowerCase();
   if (packageType !== undefined && !(packageTypes ?? ['Dependency']).some(isOfType)) return undefined;
