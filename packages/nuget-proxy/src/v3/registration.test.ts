@@ -229,6 +229,26 @@ describe('the pages of a registration', () => {
     expect(pagesOf(apart, 'registration-gz')).toEqual([['1.0.0', '3.0.0', 2, false]]);
   });
 
+  it('are made here where those of the source make one document of more than 4096 versions', () => {
+    const inPages = (count: number, of: number, isInlined: boolean) =>
+      many(count).map((each, i) => ({ ...each, page: { number: Math.floor(i / of), isInlined } }));
+    for (const [of, isInlined] of [
+      [4096, true],
+      [4096, false],
+      [64, true],
+    ] as const) {
+      expect(pagesOf(inPages(4096, of, isInlined))).toHaveLength(4096 / of);
+    }
+    for (const [of, isInlined] of [
+      [4097, true],
+      [4097, false],
+      [1, true],
+    ] as const) {
+      expect(pagesOf(inPages(4097, of, isInlined))).toEqual(pagesOf(many(4097)));
+    }
+    expect(pagesOf(inPages(4097, 100, false))).toHaveLength(41);
+  });
+
   it('are made here where the source has not put every version in one', () => {
     expect(pagesOf([...inPage(0, false, '1.0.0'), ...inPage(1, false, '2.0.0'), record('A', '3.0.0')])).toEqual([
       ['1.0.0', '3.0.0', 3, true],

@@ -9,6 +9,12 @@ const INLINED_PAGES = 2;
 /** Most versions between bounds that are from an older index, or made up, where no page of today has them at its beginning. */
 const MAX_PAGE_VERSIONS = 4 * PAGE_VERSIONS;
 
+/**
+ * Most versions of a page of the source, and of all those that are in its index: some 10 MB with their dependencies, whose
+ * writing keeps all other requests waiting.
+ */
+const MAX_DOCUMENT_VERSIONS = 4096;
+
 /** A record with its version parsed once. */
 interface Entry {
   readonly record: PackageRecord;
@@ -206,8 +212,9 @@ function isSemVer2Range(text: string): boolean {
 }
 
 /**
- * Undefined where it isn't known of every version, or where pages lie across each other. A page is a range of versions here:
- * two pages that take turns would become as many as there are versions, and clients ask for each.
+ * Undefined where it isn't known of every version, where a document would be too large, or where pages lie across each
+ * other. A page is a range of versions here: two pages that take turns would become as many as there are versions, and
+ * clients ask for each.
  */
 function pagesOfSource(entries: readonly Entry[]): readonly Page[] | undefined {
   const pages = new Map<number, { readonly entries: Entry[]; readonly isInlined: boolean }>();
@@ -221,7 +228,18 @@ function pagesOfSource(entries: readonly Entry[]): readonly Page[] | undefined {
     else return undefined;
     before = page.number;
   }
-  return [...pages.values()];
+  const all = [...pages.values()];
+  return mostInDocument(all) > MAX_DOCUMENT_VERSIONS ? undefined : all;
+}
+
+function mostInDocument(pages: readonly Page[]): number {
+  let most = 0;
+  let inlined = 0;
+  for (const { entries, isInlined } of pages) {
+    if (isInlined) inlined += entries.length;
+    most = Math.max(most, inlined, entries.length);
+  }
+  return most;
 }
 
 function pagesOf(entries: readonly Entry[]): readonly Page[] {
