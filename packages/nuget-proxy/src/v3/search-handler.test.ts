@@ -133,6 +133,26 @@ describe('a search', () => {
     expect(ids(await other.json('/v3/search?prerelease=true&semVerLevel=2.0.0'))).toHaveLength(2);
   });
 
+  it('looks into several hits at a time, but not into all', async () => {
+    const feed = new MemoryFeed();
+    for (let i = 0; i < 30; i++) {
+      feed.add(record(`P${i}`, '1.0.0'));
+      feed.add(record(`P${i}`, '2.0.0-a.1'));
+    }
+    let running = 0;
+    let most = 0;
+    const records = feed.records.bind(feed);
+    feed.records = async (id) => {
+      most = Math.max(most, ++running);
+      await new Promise(setImmediate);
+      running--;
+      return records(id);
+    };
+    await using other = await TestServer.start({ all: feed });
+    expect(ids(await other.json('/v3/search'))).toEqual(Array.from({ length: 30 }, (_, i) => `P${i} 1.0.0`));
+    expect(most).toBe(8);
+  });
+
   it('is asked of the feed each time, which has it', async () => {
     server.feed.add(record('A', '1.0.0'));
     expect(await server.json('/v3/search?q=a')).toMatchObject({ totalHits: 1 });

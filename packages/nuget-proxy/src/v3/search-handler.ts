@@ -1,5 +1,6 @@
 import { checkPackageId, isPackageId, NuGetVersion, type SearchOptions } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
+import { mapAtOnce } from '../feed/batches.js';
 import type { FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { sendDocument } from '../http/document-answer.js';
@@ -100,11 +101,10 @@ async function visibleHits(
   options: AskedOptions,
 ): Promise<SearchAnswer> {
   if (answer.hits.every((hit) => isPlain(hit, options))) return answer;
-  const hits: SearchHit[] = [];
-  for (const hit of answer.hits) {
-    const visible = isPlain(hit, options) ? hit : await visibleHit(exchange, feed, hit, options);
-    if (visible !== undefined) hits.push(visible);
-  }
+  const shown = await mapAtOnce(answer.hits, async (hit) => {
+    return isPlain(hit, options) ? hit : visibleHit(exchange, feed, hit, options);
+  });
+  const hits = shown.filter((hit) => hit !== undefined);
   return { total: answer.total - (answer.hits.length - hits.length), hits };
 }
 

@@ -1,8 +1,8 @@
 import { isPackageId } from '@granary/nuget';
+import { mapAtOnce } from '../../feed/batches.js';
 import type { Answer, CacheState, FeedCall, FeedContent } from '../../feed/feed-content.js';
 import type { PackageRecord } from '../../feed/package-record.js';
 import { HttpError } from '../../http/http-error.js';
-import { mapAtOnce } from './batches.js';
 
 /** Most packages that one request may name. */
 const MAX_IDS = 500;

@@ -1,10 +1,10 @@
 import { isNuGetError, NuGetVersion, type SearchOptions } from '@granary/nuget';
 import { FeedUnavailableError } from '../../errors.js';
+import { AT_ONCE, mapAtOnce } from '../../feed/batches.js';
 import type { Answer, CacheState, FeedCall, FeedContent, SearchAnswer, SearchHit } from '../../feed/feed-content.js';
 import type { PackageRecord } from '../../feed/package-record.js';
 import { HttpError } from '../../http/http-error.js';
 import type { Continuation, ODataQuery } from '../odata-query.js';
-import { AT_ONCE, mapAtOnce } from './batches.js';
 import { countOf, PAGE_SIZE, type Page } from './list-page.js';
 import { historyOf, type PackageEntry } from './package-history.js';
 
