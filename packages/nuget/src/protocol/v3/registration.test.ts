@@ -165,6 +165,29 @@ describe('a registration', () => {
     await expect(provider.getMetadata(identity('2.0.0'))).rejects.toMatchObject({ code: 'PROTOCOL' });
   });
 
+  it('is read again when a page is not there any more: the index may be older than its pages', async () => {
+    const before = { items: [page('1-2.json', '1.0.0', '2.0.0')] };
+    const after = { items: [page('1-3.json', '1.0.0', '3.0.0')] };
+    const asked: (number | undefined)[] = [];
+    const feed = feedOf(
+      (request) => {
+        asked.push(request.options.cacheContext?.effectiveMaxAgeMs);
+        return asked.length % 2 === 1 ? before : after;
+      },
+      { 'registration/my.package/1-3.json': inlined(leaf('1.0.0'), leaf('3.0.0')) },
+    );
+    expect(texts(await list(feed))).toEqual(['1.0.0', '3.0.0']);
+    // Not from a cache the second time.
+    expect(asked).toEqual([undefined, 0]);
+    expect((await new V3Provider(feed).getMetadata(identity('1.0.0')))?.version.toFullString()).toBe('1.0.0');
+    const gone = feedOf(before);
+    await expect(list(gone)).rejects.toMatchObject({ code: 'PROTOCOL' });
+    expect(pagesAsked(gone)).toHaveLength(3);
+    const failing = feedOf(before, { 'registration/my.package/1-2.json': 503 });
+    await expect(list(failing)).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect(pagesAsked(failing)).toHaveLength(1);
+  });
+
   it('knows nothing of a package that is not there', async () => {
     const provider = new V3Provider(fakeV3Feed());
     expect(await provider.listMetadata('Nothing')).toEqual([]);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { isNuGetError, SourceError } from '../../errors.js';
 import type { PackageIdentity } from '../../package-identity.js';
 import { lowerId } from '../../package-identity.js';
+import { SourceCacheContext } from '../../source/source-cache-context.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import type { CallOptions } from '../feed.js';
 import type { PackageMetadata, RegistrationPagePlace } from '../model.js';
@@ -61,8 +62,15 @@ export class Registration {
     const endpoints = this.#source.endpoints(index, 'registration');
     const pages = new PackagePages(index, this.#source.clientVersion);
     return await firstToAnswer(endpoints, options.signal, async (endpoint) => {
-      const walk = new RegistrationWalk(this.#source, this.#limits, name, wanted, options);
-      const found = await walk.from(below(endpoint, name, 'index.json'));
+      const indexUrl = below(endpoint, name, 'index.json');
+      const walk = (call: CallOptions) => new RegistrationWalk(this.#source, this.#limits, name, wanted, call);
+      const first = walk(options);
+      const found = await first.from(indexUrl).catch((error: unknown) => {
+        if (!first.isOutdated) throw error;
+        // The index is from a cache, or was there a moment before its pages were changed.
+        const { cacheContext = new SourceCacheContext() } = options;
+        return walk({ ...options, cacheContext: cacheContext.with({ maxAgeMs: 0 }) }).from(indexUrl);
+      });
       const reader = new MetadataReader(pages, this.#source.logger);
       return found.map(({ entry, version, page }) => reader.read(entry, version, id, page));
     });
@@ -95,6 +103,7 @@ class RegistrationWalk {
   readonly #seen = new Set<string>();
   #documents = 0;
   #skipped = 0;
+  #isOutdated = false;
 
   constructor(
     source: V3Source,
@@ -108,6 +117,11 @@ class RegistrationWalk {
     this.#lowerId = lowerId;
     this.#wanted = wanted;
     this.#options = options;
+  }
+
+  /** Whether a page wasn't where the registration said. */
+  get isOutdated(): boolean {
+    return this.#isOutdated;
   }
 
   /** The entries of all versions in ascending order, or of the wanted one. Each version is there once. */
@@ -158,6 +172,7 @@ class RegistrationWalk {
     const document = await this.#document(address, this.#pageKey(page));
     // Its versions would seem not to exist.
     if (document === undefined) {
+      this.#isOutdated = true;
       throw this.#source.error('PROTOCOL', `${shownUrl(url)} isn't there, though the registration has it as a page`);
     }
     await this.#take(document, { ...place, above: [...above, address], depth });
