@@ -1,4 +1,5 @@
 import { HttpError, type HttpErrorCode, type HttpErrorDetails, isHttpError } from './http-error.js';
+import { ProxyError } from './proxy-error.js';
 
 interface Kind {
   readonly code: HttpErrorCode;
@@ -19,7 +20,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['UND_ERR_HEADERS_OVERFLOW', { code: 'HEADERS_TOO_LARGE', what: 'the response headers are too large' }],
   ['UND_ERR_SOCKET', { code: 'NETWORK', what: 'the server closed the connection' }],
   ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', { code: 'NETWORK', what: 'the response body is cut off' }],
-  // Proxies: what undici calls aborted here was ended by no caller, but refused by the proxy.
+  // undici's agent for proxies: what it calls aborted was ended by no caller, but refused by the proxy.
   ['UND_ERR_ABORTED', NETWORK],
   ['UND_ERR_INFO', NETWORK],
   ['UND_ERR_PRX_TLS', CERTIFICATE],
@@ -41,6 +42,7 @@ const NETWORK_CODE =
 const CERTIFICATE_CODE = /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)/;
 
 function kindOf(error: unknown): Kind {
+  if (error instanceof ProxyError) return { code: error.code, what: error.message };
   // The one error of undici whose code can be missing.
   if (error instanceof Error && error.name === 'HTTPParserError') return NETWORK;
   if (typeof error !== 'object' || error === null || !('code' in error) || typeof error.code !== 'string')

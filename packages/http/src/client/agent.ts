@@ -1,7 +1,12 @@
+import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { Agent, type buildConnector, EnvHttpProxyAgent } from 'undici';
+import { Agent, buildConnector } from 'undici';
 import type { Dispatch } from '../dispatch.js';
-import { isDirect, type ProxyOptions, proxiesOf } from './proxies.js';
+import { headerRecord } from '../headers.js';
+import { HttpError } from '../http-error.js';
+import { type ProxyOf, type ProxyOptions, proxiesOf } from './proxies.js';
+import { forwards, proxyConnector } from './proxy-connector.js';
+import { basic } from './tunnels.js';
 
 export interface ConnectionSettings {
   readonly connectTimeoutMs: number;
@@ -23,51 +28,40 @@ export interface ConnectionOwner {
 
 /** The connections of a client: by way of a proxy where one is configured. */
 export function createAgent(settings: ConnectionSettings): { agent: ConnectionOwner; dispatch: Dispatch } {
-  const { http2 } = settings;
+  const { http2, maxHeaderBytes } = settings;
+  const timeoutMs = undiciMs(settings.connectTimeoutMs);
   // undici's types leave out `undefined` where Node's have it.
-  const connect = {
-    ...settings.tls,
-    timeout: undiciMs(settings.connectTimeoutMs),
-  } as Partial<buildConnector.BuildOptions>;
-  const options = {
-    connect,
+  const connect = { ...settings.tls, timeout: timeoutMs } as Partial<buildConnector.BuildOptions>;
+  const proxyOf = proxiesOf(settings.proxy);
+  const opening = new Set<Socket>();
+  const agent = new Agent({
+    connect:
+      proxyOf === undefined
+        ? connect
+        : proxyConnector({
+            proxyOf,
+            opening,
+            timeoutMs,
+            maxAnswerBytes: maxHeaderBytes,
+            connect: buildConnector({ ...connect, allowH2: http2 } as buildConnector.BuildOptions),
+          }),
     allowH2: http2,
     connections: settings.maxConnectionsPerHost,
     headersTimeout: undiciMs(settings.headersTimeoutMs),
     bodyTimeout: undiciMs(settings.bodyTimeoutMs),
     keepAliveTimeout: settings.keepAliveMs,
-    maxHeaderSize: settings.maxHeaderBytes,
-  };
-  const proxies = proxiesOf(settings.proxy);
-  if (proxies === undefined) {
-    const agent = new Agent(options);
-    return { agent, dispatch: counted(agent.dispatch.bind(agent) as Dispatch) };
-  }
-  const { directRanges, ...environment } = proxies;
-  const agent = new EnvHttpProxyAgent({
-    ...options,
-    ...environment,
-    // Plain HTTP goes to the proxy as it is: many let no tunnel through but to port 443.
-    proxyTunnel: false,
-    requestTls: { ...connect, allowH2: http2 } as never,
-    proxyTls: { timeout: undiciMs(settings.connectTimeoutMs) } as never,
+    maxHeaderSize: maxHeaderBytes,
   });
   const dispatch = counted(agent.dispatch.bind(agent) as Dispatch);
-  // undici writes into the headers of what it sends through a proxy.
-  const copied: Dispatch = (request, handler) =>
-    dispatch({ ...request, headers: { ...request.headers } as never }, handler);
-  if (directRanges === undefined) return { agent, dispatch: copied };
-  // undici knows no ranges, and takes them for names.
-  const direct = createAgent({ ...settings, proxy: false });
-  const both = [agent, direct.agent];
-  return {
-    agent: {
-      close: () => Promise.all(both.map((one) => one.close())),
-      destroy: () => Promise.all(both.map((one) => one.destroy())),
+  if (proxyOf === undefined) return { agent, dispatch };
+  const owner = {
+    close: () => agent.close(),
+    async destroy() {
+      await agent.destroy();
+      for (const socket of opening) socket.destroy();
     },
-    dispatch: (request, handler) =>
-      isDirect(directRanges, request.origin) ? direct.dispatch(request, handler) : copied(request, handler),
   };
+  return { agent: owner, dispatch: addressed(dispatch, proxyOf) };
 }
 
 /** undici takes whole milliseconds, and 0 for none. */
@@ -78,5 +72,26 @@ function counted(dispatch: Dispatch): Dispatch {
   return (request, handler) => {
     if (request.progress !== undefined) request.progress.attempts++;
     return dispatch(request, handler);
+  };
+}
+
+const AUTHORIZATION = 'proxy-authorization';
+
+/** What a proxy passes on names the server and not only the path, and has the credentials for the proxy. */
+function addressed(dispatch: Dispatch, proxyOf: ProxyOf): Dispatch {
+  return (request, handler) => {
+    const origin = new URL(request.origin ?? '');
+    const proxy = proxyOf(origin);
+    if (proxy === undefined) return dispatch(request, handler);
+    const headers = headerRecord(request.headers);
+    // Through a tunnel, the server would get them.
+    if (headers[AUTHORIZATION] !== undefined)
+      throw new HttpError('INVALID_REQUEST', 'credentials for a proxy belong into its URL', {
+        host: origin.host,
+        method: request.method,
+      });
+    if (!forwards(proxy, origin)) return dispatch(request, handler);
+    if (proxy.credentials !== undefined) headers[AUTHORIZATION] = basic(proxy.credentials);
+    return dispatch({ ...request, path: origin.origin + request.path, headers }, handler);
   };
 }

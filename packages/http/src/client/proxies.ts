@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { InvalidOptionError } from '@granary/resilience';
 
-/** Proxies by the URL's scheme. What is not given is taken from the environment. */
+/** Proxies by the URL's scheme: of HTTP, with or without TLS, or of SOCKS 5. What is not given is taken from the environment. */
 export interface ProxyOptions {
   /** A URL, or `host:port`. Default `HTTP_PROXY`. */
   readonly httpProxy?: string | undefined;
@@ -14,54 +14,98 @@ export interface ProxyOptions {
   readonly noProxy?: string | undefined;
 }
 
-export interface Proxies {
-  readonly httpProxy?: string;
-  readonly httpsProxy?: string;
-  /** The names and addresses that are asked directly. */
-  readonly noProxy: string;
-  /** The ranges that are asked directly, where there are any. */
-  readonly directRanges: BlockList | undefined;
+/** Where connections go that don't go to the server itself. */
+export interface ProxyServer {
+  readonly protocol: 'http:' | 'https:' | 'socks5:';
+  /** An address of IPv6 has no brackets here. */
+  readonly hostname: string;
+  readonly port: string;
+  readonly credentials: ProxyCredentials | undefined;
 }
 
-/** Undefined when nothing goes through a proxy, which spares every request the look at the environment. */
-export function proxiesOf(proxy: ProxyOptions | boolean): Proxies | undefined {
+export interface ProxyCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** The proxy of an origin; undefined where the server is asked directly. */
+export type ProxyOf = (origin: URL) => ProxyServer | undefined;
+
+/** Undefined when nothing goes through a proxy, which spares every request the look at its origin. */
+export function proxiesOf(proxy: ProxyOptions | boolean): ProxyOf | undefined {
   if (proxy === false) return undefined;
   const { env } = process;
   const given = proxy === true ? {} : proxy;
-  const httpProxy = given.httpProxy ?? env['http_proxy'] ?? env['HTTP_PROXY'];
-  const httpsProxy = given.httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
-  if (!httpProxy && !httpsProxy) return undefined;
-  const direct = (given.noProxy ?? env['no_proxy'] ?? env['NO_PROXY'] ?? '').split(/[,\s]+/).filter(Boolean);
-  if (direct.includes('*')) return undefined;
-  return {
-    ...(httpProxy && { httpProxy: proxyUrl('httpProxy (HTTP_PROXY)', httpProxy) }),
-    ...(httpsProxy && { httpsProxy: proxyUrl('httpsProxy (HTTPS_PROXY)', httpsProxy) }),
-    noProxy: direct.map(asInUrl).join(','),
-    directRanges: rangesOf(direct),
+  const http = given.httpProxy ?? env['http_proxy'] ?? env['HTTP_PROXY'];
+  const https = given.httpsProxy ?? env['https_proxy'] ?? env['HTTPS_PROXY'];
+  if (!http && !https) return undefined;
+  const exceptions = (given.noProxy ?? env['no_proxy'] ?? env['NO_PROXY'] ?? '').split(/[,\s]+/).filter(Boolean);
+  if (exceptions.includes('*')) return undefined;
+  const httpProxy = http ? parseProxy('httpProxy (HTTP_PROXY)', http) : undefined;
+  const httpsProxy = https ? parseProxy('httpsProxy (HTTPS_PROXY)', https) : httpProxy;
+  const isDirect = directOrigins(exceptions);
+  return (origin) => {
+    const found = origin.protocol === 'https:' ? httpsProxy : httpProxy;
+    return found === undefined || isDirect(origin) ? undefined : found;
   };
 }
 
-/** Whether this origin is an address in one of the ranges. */
-export function isDirect(ranges: BlockList, origin: string | URL | undefined): boolean {
-  const host = new URL(origin ?? '').hostname.replace(/^\[|\]$/g, '');
-  const family = isIP(host);
-  return family !== 0 && ranges.check(host, family === 6 ? 'ipv6' : 'ipv4');
+const DEFAULT_PORTS = { 'http:': '80', 'https:': '443', 'socks5:': '1080' };
+
+/** Whoever writes `proxy:3128` means a proxy of HTTP, as for other programs. */
+function parseProxy(option: string, value: string): ProxyServer {
+  const text = value.includes('://') ? value : `http://${value}`;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  // Names are always looked up by the proxy, which some programs call socks5h.
+  const protocol = url?.protocol.replace(/^socks.*/, 'socks5:') as ProxyServer['protocol'];
+  if (!url?.hostname || !/^(https?|socks5?h?):$/.test(url.protocol))
+    throw new InvalidOptionError(option, 'a URL such as http://proxy:3128', text.replace(/\/\/.*@/, '//'));
+  const { username, password } = url;
+  return {
+    protocol,
+    hostname: withoutBrackets(url.hostname),
+    port: url.port || DEFAULT_PORTS[protocol],
+    credentials: username || password ? { username: decoded(username), password: decoded(password) } : undefined,
+  };
 }
 
-/** undici compares what URLs say, where an address of IPv6 has brackets and is as short as it can be. */
+/** A percent sign that nobody has encoded stands for itself, as with other programs. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+const withoutBrackets = (hostname: string): string => hostname.replace(/^\[|\]$/g, '');
+
+/** Whether the servers of an origin are asked directly. */
+function directOrigins(exceptions: readonly string[]): (origin: URL) => boolean {
+  const ranges = rangesOf(exceptions);
+  const names = exceptions.map((entry) => {
+    const [, name = '', port] = /^(.+?)(?::(\d+))?$/.exec(asInUrl(entry)) ?? [];
+    return { name: name.replace(/^\*?\./, '').toLowerCase(), port: port && Number(port) };
+  });
+  return ({ protocol, hostname, port }) => {
+    const address = withoutBrackets(hostname);
+    const family = isIP(address);
+    if (family !== 0 && ranges.check(address, family === 6 ? 'ipv6' : 'ipv4')) return true;
+    const ownPort = Number(port || DEFAULT_PORTS[protocol as 'http:']);
+    return names.some(
+      (entry) =>
+        (!entry.port || entry.port === ownPort) && (hostname === entry.name || hostname.endsWith(`.${entry.name}`)),
+    );
+  };
+}
+
+/** In URLs an address of IPv6 has brackets and is as short as it can be. */
 function asInUrl(entry: string): string {
   const url = `http://[${entry}]`;
   return isIP(entry) === 6 && URL.canParse(url) ? new URL(url).hostname : entry;
 }
 
-/** Whoever writes `proxy:3128` means a proxy of HTTP, as for other programs. */
-function proxyUrl(option: string, value: string): string {
-  const url = value.includes('://') ? value : `http://${value}`;
-  if (URL.canParse(url) && /^(https?|socks5?):$/.test(new URL(url).protocol)) return url;
-  throw new InvalidOptionError(option, 'a URL such as http://proxy:3128', url.replace(/\/\/.*@/, '//'));
-}
-
-function rangesOf(entries: readonly string[]): BlockList | undefined {
+function rangesOf(entries: readonly string[]): BlockList {
   const ranges = new BlockList();
   for (const entry of entries) {
     const [, address = '', bits] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
@@ -70,5 +114,5 @@ function rangesOf(entries: readonly string[]): BlockList | undefined {
     if (family === 0 || Number(bits) > (family === 6 ? 128 : 32)) continue;
     ranges.addSubnet(address, Number(bits), family === 6 ? 'ipv6' : 'ipv4');
   }
-  return ranges.rules.length > 0 ? ranges : undefined;
+  return ranges;
 }
