@@ -484,10 +484,21 @@ describe('the section config', () => {
     const encrypted = await load('project', { P: 'AQAAANCMnd8BFdERjHoAwEx' });
     expect(() => encrypted.proxy).toThrow('nuget.config:3: http_proxy.password is encrypted');
     expect((await load('home')).proxy).toBeUndefined();
-    await write('project/nuget.config', section(add('http_proxy', 'proxy')));
+    await write('project/nuget.config', section(add('http_proxy', 'http://')));
     const wrong = await load();
     expect(() => wrong.proxy).toThrow('nuget.config:3: http_proxy is no URL');
   });
+
+  it.each(['proxy', 'proxy:3128', '10.0.0.1:3128'])(
+    'names a proxy without a scheme, and its user: %s',
+    async (proxy) => {
+      await write('project/nuget.config', section(add('http_proxy', proxy), add('http_proxy.user', 'ann')));
+      expect((await load()).proxy).toMatchObject({
+        httpProxy: `http://ann@${proxy}/`,
+        httpsProxy: `http://ann@${proxy}/`,
+      });
+    },
+  );
 });
 
 describe('the mapping of packages to sources', () => {

@@ -153,8 +153,10 @@ export class NuGetConfig {
    */
   get proxy(): ProxyOptions | undefined {
     const setting = this.#setting('http_proxy');
-    const text = this.value('http_proxy');
-    if (setting === undefined || text === undefined) return undefined;
+    const value = this.value('http_proxy');
+    if (setting === undefined || value === undefined) return undefined;
+    // A host and a port alone would be read as a scheme, which has no place for a user.
+    const text = value.includes('://') ? value : `http://${value}`;
     const at = (message: string) => configError(setting.file.path, setting.element.line, message);
     if (!URL.canParse(text)) throw at('http_proxy is no URL');
     const url = new URL(text);
