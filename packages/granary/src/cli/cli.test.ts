@@ -149,13 +149,18 @@ describe('the command line', () => {
       { type: 'http', url: 'http://cache', token_file: '/nowhere/token' },
       { type: 'grpc', target: 'cache:9092', token_file: empty, ca_file: certificate('ca.pem') },
       { type: 'redis', urls: ['redis://cache'], password_file: '/nowhere/password' },
+      {
+        ...{ name: 'secure', type: 'http', url: 'https://cache' },
+        ...{ cert_file: certificate('client.pem'), key_file: certificate('server.key') },
+      },
     ];
     const { exitCode, err } = await granary(['config', 'check', '--tiers', JSON.stringify(tiers)]);
     expect(exitCode).toBe(2);
-    expect(err).toContain('the configuration has 3 mistakes');
+    expect(err).toContain('the configuration has 4 mistakes');
     expect(err).toContain("/nowhere/token: tiers[0].token_file: can't be read");
     expect(err).toContain(`${empty}: tiers[1].token_file: is empty`);
     expect(err).toContain("/nowhere/password: tiers[2].password_file: can't be read");
+    expect(err).toContain(`${certificate('client.pem')}: tiers[3]: can't be used`);
   });
 });
 

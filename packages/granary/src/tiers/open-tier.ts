@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Tier } from '@granary/blobs';
 import type { Logger } from '@granary/telemetry';
 import { ConfigError } from '../config/mistake.js';
@@ -10,6 +9,7 @@ import {
   type TierConfig,
   tierName,
 } from '../config/tier-schema.js';
+import { readTierFile, readTierTls } from './tier-tls.js';
 import { TokenFile } from './token-file.js';
 
 /**
@@ -53,19 +53,19 @@ async function openGrpc(config: GrpcTierConfig, place: string): Promise<Tier> {
     connections: config.connections,
     compression: config.compression,
     maxMessageBytes: config.max_message_size,
-    tls: await tlsOf(config, place),
+    tls: await readTierTls(config, place),
   });
 }
 
 async function openHttp(config: HttpTierConfig, place: string): Promise<Tier> {
   const { HttpTier } = await import('@granary/blobs/http');
   const { token_file: tokenFile } = config;
-  const tls = await tlsOf(config, place);
+  const tls = await readTierTls(config, place);
   return new HttpTier({
     ...commonOf(config),
     url: config.url,
     username: config.username,
-    password: (await read(`${place}.password_file`, config.password_file))?.toString().trim(),
+    password: (await readTierFile(`${place}.password_file`, config.password_file))?.toString().trim(),
     token: tokenFile === undefined ? undefined : new TokenFile(tokenFile).read,
     headers: config.headers,
     tls: tls && { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName },
@@ -80,8 +80,8 @@ async function openHttp(config: HttpTierConfig, place: string): Promise<Tier> {
 async function openS3(config: S3TierConfig, place: string, logger: Logger): Promise<Tier> {
   const { S3Tier } = await import('@granary/blobs/s3');
   const [accessKeyId, secretAccessKey] =
-    (await read(`${place}.credentials_file`, config.credentials_file))?.toString().trim().split(/\s+/) ?? [];
-  const tls = await tlsOf(config, place);
+    (await readTierFile(`${place}.credentials_file`, config.credentials_file))?.toString().trim().split(/\s+/) ?? [];
+  const tls = await readTierTls(config, place);
   const { encryption } = config;
   return new S3Tier({
     ...commonOf(config),
@@ -105,7 +105,7 @@ async function openS3(config: S3TierConfig, place: string, logger: Logger): Prom
 async function openRedis(config: RedisTierConfig, place: string, logger: Logger): Promise<Tier> {
   const { openRedisTier } = await import('@granary/blobs/redis');
   const [first = '', ...others] = config.urls;
-  const sentinelPassword = await read(`${place}.sentinel_password_file`, config.sentinel_password_file);
+  const sentinelPassword = await readTierFile(`${place}.sentinel_password_file`, config.sentinel_password_file);
   return openRedisTier({
     ...commonOf(config),
     connection: {
@@ -115,7 +115,7 @@ async function openRedis(config: RedisTierConfig, place: string, logger: Logger)
       username: config.username,
       passwordFile: config.password_file,
       sentinelPassword: sentinelPassword?.toString().trim(),
-      tls: await tlsOf(config, place),
+      tls: await readTierTls(config, place),
     },
     prefix: config.prefix,
     maxBlobBytes: config.max_blob_size,
@@ -127,24 +127,4 @@ async function openRedis(config: RedisTierConfig, place: string, logger: Logger)
 
 function commonOf(config: TierConfig) {
   return { name: tierName(config), mode: config.mode, required: config.required };
-}
-
-/** The files of a tier's TLS settings; undefined when there are none. */
-async function tlsOf({ ca_file, cert_file, key_file, server_name }: TierConfig, place: string) {
-  if (!(ca_file || cert_file || key_file || server_name)) return undefined;
-  const [ca, cert, key] = await Promise.all([
-    read(`${place}.ca_file`, ca_file),
-    read(`${place}.cert_file`, cert_file),
-    read(`${place}.key_file`, key_file),
-  ]);
-  return { ca, cert, key, serverName: server_name };
-}
-
-async function read(key: string, file: string | undefined): Promise<Buffer | undefined> {
-  if (file === undefined) return undefined;
-  try {
-    return await readFile(file);
-  } catch (error) {
-    throw new ConfigError([{ origin: file, key, message: `can't be read: ${(error as Error).message}` }]);
-  }
 }

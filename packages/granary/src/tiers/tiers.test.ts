@@ -7,7 +7,7 @@ import { parseExposition } from '@granary/telemetry/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../../../cache/src/redis/testing/free-port.js';
 import { startRedis, whyNoRedis } from '../../../cache/src/redis/testing/redis-server.js';
-import { startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
+import { certificate, startTestServer, type TestServer, temporaryFolder } from '../testing/test-server.js';
 
 const MIB = 1024 * 1024;
 const ended: (() => Promise<unknown>)[] = [];
@@ -245,6 +245,14 @@ describe('a server in front of another', () => {
   it('is not started when a file of a tier is missing, and names its key', async () => {
     const tiers = [{ type: 'http', url: 'http://127.0.0.1:1', username: 'u', password_file: '/nowhere/password' }];
     await expect(server({ tiers })).rejects.toThrow("tiers[0].password_file: can't be read");
+  });
+
+  it.each([
+    ['tiers[0].ca_file: holds no certificate in PEM', { ca_file: certificate('make.sh') }],
+    ["tiers[0]: can't be used", { cert_file: certificate('client.pem'), key_file: certificate('server.key') }],
+  ])('is not started when the TLS files of a tier are of no use: %s', async (mistake, files) => {
+    const tiers = [{ type: 'http', url: 'https://127.0.0.1:1', ...files }];
+    await expect(server({ tiers })).rejects.toThrow(mistake);
   });
 
   it('starts and serves while the other is not there, says so, and uses it as soon as it is', async () => {
