@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { ConfigError, type ConfigMistake } from '../config/mistake.js';
 import type { NuGetSourceConfig } from '../config/nuget-config.js';
+import { mistakeInCertificates } from '../tls/certificates-in.js';
 
 /** What the files say that the configuration of a source names. */
 export interface SourceFiles {
@@ -58,8 +59,9 @@ async function readFiles(source: NuGetSourceConfig, place: string, mistakes: Con
     read('key_file', key_file),
   ]);
   if (ca === undefined && cert === undefined) return { password, token, apiKey, tls: undefined };
-  if (ca !== undefined && !ca.includes('-----BEGIN '))
-    mistakes.push({ origin: ca_file ?? place, key: `${place}.ca_file`, message: 'holds no certificate in PEM' });
+  const mistakeInCa = ca === undefined ? undefined : mistakeInCertificates(ca);
+  if (mistakeInCa !== undefined)
+    mistakes.push({ origin: ca_file ?? place, key: `${place}.ca_file`, message: mistakeInCa });
   const tls = { ...(ca !== undefined && { ca }), ...(cert !== undefined && key !== undefined && { cert, key }) };
   try {
     createSecureContext(tls);

@@ -215,6 +215,19 @@ describe('reading the files again', () => {
     expect(await login('ann')).toBe('UNAUTHENTICATED');
   });
 
+  it('goes on to trust the authorities that it has when the file of the new ones is cut off', async () => {
+    await copyFile(certificate('ca.pem'), file('ca.pem'));
+    await using running = await startTestServer({
+      ...SERVER,
+      'tls.ca_file': file('ca.pem'),
+      'tls.client_auth': 'require_and_verify',
+    });
+    const whole = await pem('ca.pem');
+    await writeFile(file('ca.pem'), whole.subarray(0, whole.length / 2));
+    await expect(running.server.reload()).rejects.toThrow(ConfigError);
+    expect(await httpsStatus(running.address('listen.admin'), 'client', '/stats')).toBe(200);
+  });
+
   it('goes by what it was asked last to read, however long the one before takes', async () => {
     await writeFile(file('tokens'), `ann:${'a'.repeat(16)}\n`);
     await using running = await startTestServer({ 'auth.tokens_file': file('tokens') });

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { ConfigError, type ConfigMistake } from '../config/mistake.js';
 import type { Config } from '../config/schema.js';
+import { mistakeInCertificates } from './certificates-in.js';
 
 /** Certificates and key as a TLS server takes them. */
 export type TlsMaterial = Readonly<Required<Pick<SecureContextOptions, 'cert' | 'key' | 'ca' | 'minVersion'>>>;
@@ -36,9 +37,10 @@ export async function loadTls(tls: Config['tls']): Promise<TlsMaterial | undefin
   };
   check('tls.cert_file', tls.cert_file, { cert });
   check('tls.key_file', tls.key_file, { cert, key });
-  if (tls.ca_file !== undefined && !ca.some((pem) => pem.includes('-----BEGIN ')))
-    mistakes.push({ origin: tls.ca_file, key: 'tls.ca_file', message: 'holds no certificate in PEM' });
-  if (tls.ca_file !== undefined) check('tls.ca_file', tls.ca_file, { ca });
+  if (tls.ca_file !== undefined && !mistakes.some(({ key }) => key === 'tls.ca_file')) {
+    const message = mistakeInCertificates(String(ca[0]));
+    if (message !== undefined) mistakes.push({ origin: tls.ca_file, key: 'tls.ca_file', message });
+  }
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   return { cert, key, ca, minVersion: 'TLSv1.2' };
 }
