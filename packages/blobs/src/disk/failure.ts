@@ -54,8 +54,10 @@ export async function orFail<T>(work: Promise<T>, what: string): Promise<T> {
   }
 }
 
+/** Whether nothing is there, or nothing can be: what should be the folder above it is a file. */
 export function isNotFound(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
 /** Whether the failure means that the file's bytes are lost, not that the system is short of something. */

@@ -201,6 +201,7 @@ describe('DiskBlobStore', () => {
     await mkdir(join(directory, 'blobs', 'sha256', 'ab'), { recursive: true });
     await writeFile(stray, 'stray');
     await writeFile(other, 'not ours');
+    await writeFile(join(directory, 'blobs', 'sha256', '.DS_Store'), 'not even in a folder of blobs');
 
     const clean = await stores.open({ directory });
     await clean.maintain();

@@ -1,10 +1,10 @@
-import { mkdir, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { blobOf } from '../testing/content.js';
 import { TemporaryStores } from '../testing/temporary-stores.js';
 import { encodeActionRecord } from './action-record.js';
-import { actionResultKey, blobKey, keyBytes } from './index/entry-key.js';
+import { actionResultKey, blobKey, keyBytes, MOST_VALUE_BYTES } from './index/entry-key.js';
 import { IndexDatabase } from './index/index-database.js';
 import { type VerifyFinding, verifyStore } from './verify.js';
 
@@ -108,6 +108,62 @@ describe('verifyStore', () => {
     const all = [...small, ...large].map(({ digest }) => digest);
     expect(store.findMissing(all)).toEqual([...all.slice(0, 3), ...all.slice(4, 7)]);
     expect(String(await store.actionResults.get('c'))).toBe('result c');
+  });
+
+  it('repairs what it was told, so that nothing is left to find, whatever a record says', async () => {
+    const directory = await closedStore();
+    const [first, second, third] = small.map(({ digest }) => blobKey(digest));
+    const long = encodeActionRecord('long', Buffer.alloc(20 * KIB));
+    await damageIndex(directory, async (database) => {
+      await database.putRecord(keyBytes(first!), record('value', 2 ** 51));
+      await database.putRecord(keyBytes(second!), record('action', small[1]!.bytes.length));
+      await database.putRecord(keyBytes(third!), record('value', MOST_VALUE_BYTES));
+      await database.put(actionResultKey('long'), record('action', 50), long);
+      await database.put(actionResultKey('another'), record('action', long.length), long);
+      const a = actionResultKey('a');
+      await database.putRecord(keyBytes(a), { ...record('action', 10), place: 'file' });
+      await database.put(actionResultKey('b'), record('action', 2 ** 40), Buffer.alloc(5 * KIB));
+      // No kind of entry has this number.
+      const nobodys = { kind: 0, words: new Int32Array(8), at: 0 };
+      await database.put(nobodys, record('value', 1), Buffer.of(1));
+      await database.remove(keyBytes(nobodys), undefined);
+    });
+    const before = await verifyStore({ directory });
+    expect(before).toMatchObject({ damaged: 7, missing: 0, repaired: 0 });
+    expect(before.stray).toBeGreaterThan(0);
+    await verifyStore({ directory, repair: true });
+    const after = await verifyStore({ directory });
+    expect(after).toMatchObject({ blobs: 5, actionResults: 1, damaged: 0, missing: 0, stray: 0 });
+    const store = await stores.open({ directory });
+    expect(await store.get(small[3]!.digest)).toEqual(small[3]!.bytes);
+  });
+
+  it('goes on where a folder of blobs is no folder, which then is a stray', async () => {
+    const directory = await closedStore();
+    const folder = join(directory, 'blobs', 'sha256');
+    const shard = join(folder, large[0]!.digest.hash.slice(0, 2));
+    const others = large.slice(1).filter(({ digest }) => join(folder, digest.hash.slice(0, 2)) !== shard);
+    await rm(shard, { recursive: true });
+    await writeFile(shard, 'a file');
+    await writeFile(join(folder, '.DS_Store'), 'from a file manager');
+    await symlink('nowhere', join(folder, 'zz'));
+    const counts = { damaged: 0, missing: large.length - others.length, stray: 3 };
+    expect(await verifyStore({ directory })).toMatchObject({ ...counts, repaired: 0 });
+    expect(await verifyStore({ directory, repair: true })).toMatchObject(counts);
+    expect(await verifyStore({ directory })).toMatchObject({ damaged: 0, missing: 0, stray: 0 });
+    const store = await stores.open({ directory });
+    await store.write(large[0]!.digest, large[0]!.bytes);
+    expect(store.findMissing([large[0]!.digest, ...others.map(({ digest }) => digest)])).toEqual([]);
+  });
+
+  it('only looks at a store whose index went down unsynced', async () => {
+    const directory = await closedStore();
+    const marker = join(directory, 'UNSYNCED');
+    await writeFile(marker, 'another boot');
+    await expect(verifyStore({ directory })).rejects.toThrow("can't be trusted");
+    expect(await readdir(directory)).toContain('UNSYNCED');
+    expect(await verifyStore({ directory, repair: true })).toMatchObject({ blobs: 0, stray: large.length });
+    expect(await verifyStore({ directory })).toMatchObject({ blobs: 0, damaged: 0, missing: 0, stray: 0 });
   });
 
   it('refuses a store that is in use, a folder without a store, and stops when it is aborted', async () => {

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { Digest } from '../digest.js';
@@ -11,7 +11,7 @@ import { nodeFileSystem } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
 import { lockStore } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
-import { blobKey, type EntryKey, functionOf, keyBytes, parseKey } from './index/entry-key.js';
+import { actionResultKey, blobKey, type EntryKey, functionOf, keyBytes, parseKey } from './index/entry-key.js';
 import { IndexDatabase, parsePiece } from './index/index-database.js';
 import type { EntryRecord } from './index/record.js';
 
@@ -64,15 +64,21 @@ export interface VerifyReport {
  * directions. Reads everything, so it takes as long as the disk needs.
  *
  * @throws StoreLockedError when a server has the folder
- * @throws StoreError (`STORE_FAILED`) when the folder holds no store
+ * @throws StoreError (`STORE_FAILED`) when the folder holds no store, or one that can only be emptied and isn't to be
+ *   repaired
  */
 export async function verifyStore(options: VerifyOptions): Promise<VerifyReport> {
   const directory = new StoreDirectory(options.directory, nodeFileSystem);
   if (!(await directory.exists())) throw new StoreError('STORE_FAILED', `${options.directory} holds no store`);
   const lock = await lockStore(directory.path);
   try {
-    await directory.prepare();
     const marker = new UnsyncedMarker(directory.path, directory.index);
+    if (!options.repair && (await marker.isStale()))
+      throw new StoreError(
+        'STORE_FAILED',
+        `${options.directory} ran with durability none when the machine went down, so its index can't be trusted: a repair or the next start empties the store`,
+      );
+    await directory.prepare();
     await marker.settle('data', options.logger ?? nullLogger);
     const database = IndexDatabase.open(directory.index, 'data');
     try {
@@ -146,6 +152,10 @@ class Verification {
       return;
     }
     const fn = functionOf(key.kind);
+    if ((record.place === 'action') !== (fn === undefined)) {
+      await this.#found('damaged', bytes.toString('hex'), 'its record in the index is of another kind', removeRecord);
+      return;
+    }
     if (!fn) {
       this.#actionResults++;
       await this.#checkActionResult(key, record.size);
@@ -166,6 +176,8 @@ class Verification {
     const remove = () => this.#database.remove(bytes, size);
     if (!value) await this.#found('missing', subject, 'the index has no bytes for it', remove);
     else if (!record || !isIntact(value)) await this.#found('damaged', subject, 'its checksum is wrong', remove);
+    else if (value.length !== size || !keyBytes(actionResultKey(record.key)).equals(bytes))
+      await this.#found('damaged', subject, 'its record in the index is that of another', remove);
   }
 
   async #checkValue(key: EntryKey, digest: Digest): Promise<void> {
@@ -229,6 +241,10 @@ class Verification {
   async #findStrayFiles(): Promise<void> {
     for await (const { fn, path } of this.#directory.shards()) {
       this.#options.signal?.throwIfAborted();
+      if (!(await isFolder(path))) {
+        await this.#found('stray', path, 'no folder of blobs', () => rm(path, { force: true }));
+        continue;
+      }
       for (const name of await this.#directory.list(path)) {
         if (this.#isKnownFile(fn, name, path)) continue;
         const file = join(path, name);
@@ -256,5 +272,15 @@ class Verification {
       this.#repaired++;
     }
     this.#options.onFinding?.({ kind, subject, detail, repaired: this.#options.repair ?? false });
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    // A link to nothing.
+    if (isNotFound(error)) return false;
+    throw storeFailure(error, `cannot check ${path}`);
   }
 }

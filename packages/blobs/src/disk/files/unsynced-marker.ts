@@ -22,6 +22,12 @@ export class UnsyncedMarker {
     this.#index = index;
   }
 
+  /** Whether the machine went down while the index was unsynced, so that {@link settle} will drop it. */
+  async isStale(boot = bootId()): Promise<boolean> {
+    const before = await this.#read();
+    return before !== undefined && before !== boot;
+  }
+
   /** Before the index is opened: drops it when the machine went down while it was unsynced, else makes it safe. */
   async settle(durability: Durability, logger: Logger, boot = bootId()): Promise<void> {
     const before = await this.#read();

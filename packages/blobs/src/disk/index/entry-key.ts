@@ -11,7 +11,15 @@ export const ACTION_RESULT = 7;
 
 const FUNCTIONS = new Map(Object.entries(KINDS).map(([fn, kind]) => [kind, fn as DigestFunction]));
 
+/**
+ * Values are cut into pieces that fill one page each. LMDB looks for the pages of a larger value side by side, in all
+ * of its free pages one after the other, which takes milliseconds once entries have come and gone for a while.
+ */
+export const PIECE_BYTES = 4072;
 const PIECE_NUMBER_BYTES = 2;
+
+/** More pieces than these have no number. */
+export const MOST_VALUE_BYTES = PIECE_BYTES * 256 ** PIECE_NUMBER_BYTES;
 
 /** Words of the hash that the table compares; longer hashes are told apart by the database. */
 const TABLE_WORDS = 8;
@@ -140,9 +148,9 @@ export function pieceKey(entry: Buffer, number: number): Buffer {
   return bytes;
 }
 
-/** The inverse of {@link pieceKey}. */
+/** The inverse of {@link pieceKey}; what is no such key is taken for an entry's own. */
 export function parsePieceKey(piece: Buffer): { readonly entry: Buffer; readonly number: number } {
-  const length = 1 + wordsOf(piece[0] ?? 0) * 4;
+  const length = keyLength(piece[0] ?? 0) ?? piece.length;
   const number = piece.length === length + PIECE_NUMBER_BYTES ? piece.readUInt16BE(length) : 0;
   return { entry: piece.subarray(0, length), number };
 }

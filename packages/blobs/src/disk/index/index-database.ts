@@ -6,7 +6,7 @@ import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
 import { commitFailure, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
-import { type EntryKey, keyBytes, parseKey, parsePieceKey, pieceKey, ReusedKeys } from './entry-key.js';
+import { type EntryKey, keyBytes, PIECE_BYTES, parseKey, parsePieceKey, pieceKey, ReusedKeys } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
 import type { RawEntry } from './record-stream.js';
 
@@ -21,11 +21,6 @@ export interface Totals {
 const TOTALS = Buffer.from('totals');
 const CLEAN = Buffer.from('clean');
 const TOTALS_BYTES = 24;
-/**
- * Values are cut into pieces that fill one page each. LMDB looks for the pages of a larger value side by side, in all
- * of its free pages one after the other, which takes milliseconds once entries have come and gone for a while.
- */
-const PIECE_BYTES = 4072;
 /** Bytes that are copied one by one. */
 const SHORT_BYTES = 64;
 /** Pieces that a value is given room for when it turns out longer than expected. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Digest } from '../../digest.js';
 import { DIGEST_FUNCTIONS } from '../../digest-function.js';
-import { actionResultKey, blobKey, keyBytes, keyText } from './entry-key.js';
+import { actionResultKey, blobKey, keyBytes, keyText, MOST_VALUE_BYTES } from './entry-key.js';
 import { encodeRecord } from './record.js';
 import { EntryDecoder, encodeEntries } from './record-stream.js';
 
@@ -10,12 +10,18 @@ const digests = fc
   .tuple(fc.constantFrom(...DIGEST_FUNCTIONS), fc.uint8Array({ maxLength: 8 }))
   .map(([fn, bytes]) => blobKey(Digest.of(fn, Buffer.from(bytes))));
 const keys = fc.oneof(digests, fc.string().map(actionResultKey));
-const records = fc.record({
-  place: fc.constantFrom('file' as const, 'value' as const, 'action' as const),
-  size: fc.maxSafeNat(),
+const times = {
   lastUse: fc.double({ min: 0, max: 2 ** 42, noNaN: true }),
   mtimeMs: fc.double({ min: 0, max: 2 ** 42, noNaN: true }),
-});
+};
+const records = fc.oneof(
+  fc.record({ place: fc.constant('file' as const), size: fc.maxSafeNat(), ...times }),
+  fc.record({
+    place: fc.constantFrom('value' as const, 'action' as const),
+    size: fc.nat({ max: MOST_VALUE_BYTES }),
+    ...times,
+  }),
+);
 const entries = fc.array(fc.tuple(keys, records), { maxLength: 50 });
 const raw = entries.map((list) =>
   list.map(([key, record]) => ({ key: keyBytes(key) as Uint8Array, value: encodeRecord(record) })),

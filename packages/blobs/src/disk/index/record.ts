@@ -1,3 +1,5 @@
+import { MOST_VALUE_BYTES } from './entry-key.js';
+
 /** Where an entry's bytes are. */
 export type Place = 'file' | 'value' | 'action';
 
@@ -39,5 +41,6 @@ export function decodeRecord(bytes: Buffer): EntryRecord | undefined {
   const size = bytes.readDoubleLE(1);
   const lastUse = bytes.readDoubleLE(9);
   if (!Number.isSafeInteger(size) || size < 0 || !Number.isFinite(lastUse)) return undefined;
+  if (place !== 'file' && size > MOST_VALUE_BYTES) return undefined;
   return { place, size, lastUse, mtimeMs: place === 'file' ? bytes.readDoubleLE(17) : 0 };
 }
