@@ -145,6 +145,7 @@ describe('the command line', () => {
   it('checks the files of every tier, also those that are read later', async () => {
     const empty = join(folder, 'token');
     await writeFile(empty, '\n');
+    const key = certificate('server.key');
     const tiers = [
       { type: 'http', url: 'http://cache', token_file: '/nowhere/token' },
       { type: 'grpc', target: 'cache:9092', token_file: empty, ca_file: certificate('ca.pem') },
@@ -153,10 +154,12 @@ describe('the command line', () => {
         ...{ name: 'secure', type: 'http', url: 'https://cache' },
         ...{ cert_file: certificate('client.pem'), key_file: certificate('server.key') },
       },
+      { name: 'strangers', type: 'redis', urls: ['rediss://cache'], ca_file: key },
     ];
     const { exitCode, err } = await granary(['config', 'check', '--tiers', JSON.stringify(tiers)]);
     expect(exitCode).toBe(2);
-    expect(err).toContain('the configuration has 4 mistakes');
+    expect(err).toContain('the configuration has 5 mistakes');
+    expect(err).toContain(`${key}: tiers[4].ca_file: holds no certificate in PEM`);
     expect(err).toContain("/nowhere/token: tiers[0].token_file: can't be read");
     expect(err).toContain(`${empty}: tiers[1].token_file: is empty`);
     expect(err).toContain("/nowhere/password: tiers[2].password_file: can't be read");

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { ConfigError } from '../config/mistake.js';
 import type { TierConfig } from '../config/tier-schema.js';
+import { mistakeInCertificates } from '../tls/certificates-in.js';
 
 export interface TierTls {
   readonly ca: Buffer | undefined;
@@ -25,8 +26,9 @@ export async function readTierTls(config: TierConfig, place: string): Promise<Ti
     readTierFile(`${place}.cert_file`, certFile),
     readTierFile(`${place}.key_file`, keyFile),
   ]);
-  if (caFile !== undefined && !ca?.includes('-----BEGIN '))
-    throw new ConfigError([{ origin: caFile, key: `${place}.ca_file`, message: 'holds no certificate in PEM' }]);
+  const message = ca && mistakeInCertificates(ca.toString());
+  if (caFile !== undefined && message !== undefined)
+    throw new ConfigError([{ origin: caFile, key: `${place}.ca_file`, message }]);
   try {
     createSecureContext({ ca, cert, key });
   } catch (error) {
