@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { blobOf } from '../testing/content.js';
 import { TemporaryStores } from '../testing/temporary-stores.js';
 import { encodeActionRecord } from './action-record.js';
@@ -136,6 +136,24 @@ describe('verifyStore', () => {
     expect(after).toMatchObject({ blobs: 5, actionResults: 1, damaged: 0, missing: 0, stray: 0 });
     const store = await stores.open({ directory });
     expect(await store.get(small[3]!.digest)).toEqual(small[3]!.bytes);
+  });
+
+  it('repairs many together, and tells of each when it is done', async () => {
+    const directory = await closedStore();
+    const lost = Array.from({ length: 600 }, (_, i) => blobOf(10, `lost ${i}`).digest);
+    await damageIndex(directory, async (database) => {
+      const file = { place: 'file', size: 50 * KIB, lastUse: 1, mtimeMs: 0 } as const;
+      await Promise.all(lost.map((digest) => database.putRecord(keyBytes(blobKey(digest)), file)));
+    });
+    const remove = vi.spyOn(IndexDatabase.prototype, 'remove');
+    onTestFinished(() => remove.mockRestore());
+    const findings: VerifyFinding[] = [];
+    const onFinding = (finding: VerifyFinding) => findings.push(finding);
+    expect(await verifyStore({ directory, repair: true, onFinding })).toMatchObject({ missing: 600, repaired: 600 });
+    expect(findings.filter(({ repaired }) => repaired)).toHaveLength(600);
+    // What is removed in one transaction waits for the same promise.
+    expect(new Set(remove.mock.results.map(({ value }) => value)).size).toBeLessThan(10);
+    expect(await verifyStore({ directory })).toMatchObject({ blobs: 8, missing: 0, stray: 0 });
   });
 
   it('goes on where a folder of blobs is no folder, which then is a stray', async () => {

@@ -91,7 +91,7 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifyReport>
   }
 }
 
-/** Records that are read from the index at once. */
+/** Records that are read from the index, or repaired, at once. */
 const BATCH = 256;
 const READ_BYTES = 1024 * 1024;
 
@@ -104,6 +104,7 @@ class Verification {
   #actionResults = 0;
   #bytes = 0;
   #repaired = 0;
+  readonly #repairs: (() => Promise<void>)[] = [];
 
   constructor(directory: StoreDirectory, database: IndexDatabase, options: VerifyOptions) {
     this.#directory = directory;
@@ -113,9 +114,10 @@ class Verification {
 
   async run(): Promise<VerifyReport> {
     const start = performance.now();
-    await this.#checkRecords();
-    await this.#findStrayValues();
-    await this.#findStrayFiles();
+    for (const check of [this.#checkRecords, this.#findStrayValues, this.#findStrayFiles]) {
+      await check.call(this);
+      await this.#repair();
+    }
     return {
       blobs: this.#blobs,
       actionResults: this.#actionResults,
@@ -267,11 +269,22 @@ class Verification {
     repair: () => Promise<void>,
   ): Promise<void> {
     this.#counts[kind]++;
-    if (this.#options.repair) {
+    const tell = (repaired: boolean) => this.#options.onFinding?.({ kind, subject, detail, repaired });
+    if (!this.#options.repair) {
+      tell(false);
+      return;
+    }
+    const repairAndTell = async () => {
       await repair();
       this.#repaired++;
-    }
-    this.#options.onFinding?.({ kind, subject, detail, repaired: this.#options.repair ?? false });
+      tell(true);
+    };
+    if (this.#repairs.push(repairAndTell) >= BATCH) await this.#repair();
+  }
+
+  /** What was found since the last time, together: each by itself would wait for a sync of the index. */
+  async #repair(): Promise<void> {
+    await Promise.all(this.#repairs.splice(0).map((repair) => repair()));
   }
 }
 
