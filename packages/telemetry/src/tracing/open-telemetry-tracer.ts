@@ -2,12 +2,12 @@ import type { Tracer as OtelTracer } from '@opentelemetry/api';
 import { type ActiveSpans, ApplicationActiveSpans, noActiveSpans, OwnActiveSpans } from './active-spans.js';
 import { ApplicationPropagation } from './application-propagation.js';
 import type { HeadSampler } from './head-sampler.js';
+import { HeadSamplingTracer } from './head-sampling-tracer.js';
 import { noopSpan } from './noop-tracer.js';
 import { OpenTelemetrySpan, type SpanParts } from './open-telemetry-span.js';
 import { type OpenTelemetryApi, OtelContexts } from './otel-context.js';
 import type { TracePropagation } from './propagation.js';
-import type { HeaderReader, Span, SpanContext, SpanKind, SpanOptions, Tracer } from './tracer.js';
-import { UnsampledSpan } from './unsampled-span.js';
+import type { Span, SpanContext, SpanKind, SpanOptions, Tracer } from './tracer.js';
 
 export interface OpenTelemetryTracerOptions {
   /** `import * as api from '@opentelemetry/api'`: the one that the application uses. */
@@ -26,86 +26,50 @@ export interface OpenTelemetryTracerOptions {
   readonly activeSpans?: 'application' | 'own' | 'none' | undefined;
 }
 
-/** Of a caller who is in no trace, and wants the one recorded that begins here. */
-const NO_PLACE: SpanContext = { traceId: noopSpan.traceId, spanId: noopSpan.spanId, sampled: true };
-
 /**
  * Fits OpenTelemetry to {@link Tracer}. A span costs what the SDK takes for it; one that the `sampler` turns down costs
  * some ten nanoseconds.
  */
 export function openTelemetryTracer(options: OpenTelemetryTracerOptions): Tracer {
-  return new OpenTelemetryTracer(options);
+  const { api, activeSpans = 'application' } = options;
+  const contexts = new OtelContexts(
+    api,
+    activeSpans === 'application' ? () => api.context.active() : () => api.ROOT_CONTEXT,
+  );
+  return new OpenTelemetryTracer(options, contexts, activeSpansOf(activeSpans, api, contexts));
 }
 
-class OpenTelemetryTracer implements Tracer {
-  readonly enabled = true;
+function activeSpansOf(
+  kind: 'application' | 'own' | 'none',
+  api: OpenTelemetryApi,
+  contexts: OtelContexts,
+): ActiveSpans {
+  if (kind === 'application') return new ApplicationActiveSpans(api, contexts);
+  return kind === 'own' ? new OwnActiveSpans() : noActiveSpans;
+}
+
+class OpenTelemetryTracer extends HeadSamplingTracer {
   readonly #tracer: OtelTracer;
-  readonly #sampler: HeadSampler | undefined;
-  readonly #propagation: TracePropagation;
-  readonly #active: ActiveSpans;
   readonly #contexts: OtelContexts;
   readonly #kinds: Readonly<Record<SpanKind, number>>;
   readonly #parts: SpanParts;
   readonly #api: OpenTelemetryApi;
 
-  constructor({ api, tracer, sampler, propagation, activeSpans = 'application' }: OpenTelemetryTracerOptions) {
+  constructor(
+    { api, tracer, sampler, propagation }: OpenTelemetryTracerOptions,
+    contexts: OtelContexts,
+    activeSpans: ActiveSpans,
+  ) {
+    super({ sampler, propagation: propagation ?? new ApplicationPropagation(api, contexts), activeSpans });
     this.#api = api;
     this.#tracer = tracer ?? api.trace.getTracer('granary');
-    this.#sampler = sampler;
-    this.#contexts = new OtelContexts(
-      api,
-      activeSpans === 'application' ? () => api.context.active() : () => api.ROOT_CONTEXT,
-    );
-    this.#propagation = propagation ?? new ApplicationPropagation(api, this.#contexts);
-    this.#active = {
-      application: () => new ApplicationActiveSpans(api, this.#contexts),
-      own: () => new OwnActiveSpans(),
-      none: () => noActiveSpans,
-    }[activeSpans]();
+    this.#contexts = contexts;
     const { INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER } = api.SpanKind;
     this.#kinds = { internal: INTERNAL, server: SERVER, client: CLIENT, producer: PRODUCER, consumer: CONSUMER };
-    this.#parts = { propagation: this.#propagation, status: api.SpanStatusCode };
+    this.#parts = { propagation: this.propagation, status: api.SpanStatusCode };
   }
 
-  startSpan(name: string, options?: SpanOptions): Span {
-    const parent = this.#parentOf(options?.parent);
-    // Nobody sees the children of a span that nobody sees: it stands for them all.
-    if (parent instanceof UnsampledSpan) return parent;
-    if (this.#sampler !== undefined && !this.#sampler.decide(parent)) {
-      return new UnsampledSpan(parent, this.#propagation);
-    }
-    return this.#start(name, options, parent);
-  }
-
-  extract(read: HeaderReader): SpanContext | undefined {
-    try {
-      const found = this.#propagation.extract(read);
-      if (found === undefined) return undefined;
-      if (found === 'unsampled') return new UnsampledSpan(undefined, this.#propagation);
-      if (typeof found === 'string') return { ...NO_PLACE, debug: found === 'debug' };
-      if (found.sampled !== undefined) return found as SpanContext;
-      // The decision is ours, and holds for all that is asked of us about this trace.
-      return { ...found, sampled: this.#sampler?.decide(undefined) ?? true };
-    } catch {
-      return undefined;
-    }
-  }
-
-  activeSpan(): SpanContext | undefined {
-    return this.#active.active();
-  }
-
-  runWith<T>(span: Span, work: () => T): T {
-    return span === noopSpan ? work() : this.#active.runWith(span, work);
-  }
-
-  #parentOf(given: SpanContext | null | undefined): SpanContext | undefined {
-    if (given === null) return undefined;
-    // A span that traces nothing comes from a part that has no tracer, and says nothing about the caller.
-    return given === undefined || given === noopSpan ? this.#active.active() : given;
-  }
-
-  #start(name: string, options: SpanOptions | undefined, parent: SpanContext | undefined): Span {
+  protected override record(name: string, options: SpanOptions | undefined, parent: SpanContext | undefined): Span {
     try {
       const context = this.#contexts.of(parent);
       const span = this.#tracer.startSpan(
@@ -115,7 +79,6 @@ class OpenTelemetryTracer implements Tracer {
       );
       return new OpenTelemetrySpan(span, this.#api.trace.setSpan(context, span), this.#parts, parent?.debug);
     } catch {
-      // A tracer that fails must not fail what it watches.
       return noopSpan;
     }
   }
