@@ -1,5 +1,6 @@
-import type { Context, SpanContext as OtelSpanContext, TraceState } from '@opentelemetry/api';
+import type { Context, SpanContext as OtelSpanContext } from '@opentelemetry/api';
 import { noopSpan } from './noop-tracer.js';
+import { ReceivedState } from './received-state.js';
 import type { SpanContext } from './tracer.js';
 
 /** The part of `import * as api from '@opentelemetry/api'` that is used here. */
@@ -30,37 +31,6 @@ export class OtelPlace implements SpanContext {
 
   get traceState(): string | undefined {
     return this.#spanContext.traceState?.serialize();
-  }
-}
-
-/** A `tracestate` as it came: OpenTelemetry's own gives up a header of more than 512 characters. */
-class ReceivedState implements TraceState {
-  readonly #header: string;
-  readonly #api: OpenTelemetryApi;
-
-  constructor(header: string, api: OpenTelemetryApi) {
-    this.#header = header;
-    this.#api = api;
-  }
-
-  serialize(): string {
-    return this.#header;
-  }
-
-  get(key: string): string | undefined {
-    return this.#parsed.get(key);
-  }
-
-  set(key: string, value: string): TraceState {
-    return this.#parsed.set(key, value);
-  }
-
-  unset(key: string): TraceState {
-    return this.#parsed.unset(key);
-  }
-
-  get #parsed(): TraceState {
-    return this.#api.createTraceState(this.#header);
   }
 }
 

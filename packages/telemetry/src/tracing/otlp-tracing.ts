@@ -3,9 +3,10 @@ import { hostname } from 'node:os';
 import type { Resource } from '@opentelemetry/resources';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { type Logger, nullLogger } from '../logger.js';
+import { noActiveSpans, OwnActiveSpans } from './active-spans.js';
 import { b3Propagation } from './b3-propagation.js';
+import { ExportingTracer } from './exporting-tracer.js';
 import { HeadSampler } from './head-sampler.js';
-import { openTelemetryTracer } from './open-telemetry-tracer.js';
 import { OTLP_ENDPOINT_ALLOWED, type OtlpProtocol, parseOtlpEndpoint, tracesUrl } from './otlp-endpoint.js';
 import { type ExportPolicy, ReportingExporter } from './reporting-exporter.js';
 import type { Tracer } from './tracer.js';
@@ -50,8 +51,6 @@ export interface OtlpTracing {
 
 const DEFAULT_SERVICE_NAME = 'granary';
 const MAX_BATCH = 512;
-/** Attributes are for people to read. */
-const MAX_VALUE_LENGTH = 4096;
 
 /**
  * Loads OpenTelemetry's SDK and sends spans to a collector. Nothing global is registered. Batches wait in a bounded
@@ -66,6 +65,7 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
   if (options.protocol !== 'http' && endpoint.pathname !== '/') {
     throw new TypeError('the tracing endpoint has a path, which means something only with the protocol http');
   }
+  const { serviceVersion } = options;
   const sampler = new HeadSampler(options.sampleRatio ?? 1);
   const [api, sdk, resource, exporter] = await Promise.all([
     import('@opentelemetry/api'),
@@ -80,21 +80,18 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
     maxExportBatchSize: Math.min(MAX_BATCH, maxQueueSize),
     scheduledDelayMillis: options.exportIntervalMs ?? 1000,
   });
-  const provider = new sdk.TracerProvider({
-    resource,
-    // What comes here has been sampled already.
-    sampler: new sdk.AlwaysOnSampler(),
-    spanLimits: { attributeValueLengthLimit: MAX_VALUE_LENGTH },
-    spanProcessors: [processor],
-  });
-  const tracer = openTelemetryTracer({
-    api,
-    tracer: provider.getTracer('granary', options.serviceVersion),
+  const tracer = new ExportingTracer({
     sampler,
     propagation: options.propagation === 'b3' ? b3Propagation : w3cPropagation,
-    activeSpans: (options.followsActive ?? true) ? 'own' : 'none',
+    activeSpans: (options.followsActive ?? true) ? new OwnActiveSpans() : noActiveSpans,
+    sink: {
+      api,
+      resource,
+      instrumentationScope: { name: 'granary', ...(serviceVersion !== undefined && { version: serviceVersion }) },
+      onEnd: (span) => processor.onEnd(span),
+    },
   });
-  return { tracer, close: () => provider.shutdown().catch(() => {}) };
+  return { tracer, close: () => processor.shutdown().catch(() => {}) };
 }
 
 async function createExporter(endpoint: URL, { protocol, exportTimeoutMs }: OtlpTracingOptions): Promise<SpanExporter> {
