@@ -12,7 +12,7 @@ const { values: options } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     rounds: { type: 'string', default: '7' },
-    seconds: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '4' },
   },
 });
 const [rounds, seconds] = [Number(options.rounds), Number(options.seconds)];

@@ -72,6 +72,11 @@ function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS;
 }
 
+/** What the main thread of a process has taken of a processor: to the nanosecond, and to be asked before and after a turn. */
+export function mainThreadSeconds(pid) {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
+}
+
 /** Resident memory in bytes: peak, now, and the part that is the process's own rather than pages of files. */
 function memory(pid) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');

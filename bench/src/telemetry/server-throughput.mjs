@@ -10,10 +10,8 @@ import { freePort, runToEnd, startServer } from '../process.mjs';
 
 const AT_LEAST = 0.95;
 const SERVER_ROWS = ['FindMissingBlobs 1', 'GetActionResult 20 outputs', 'HTTP GET 4KiB'];
-/** So short that the machine is as fast in one turn as in the next. */
-const TURN_MS = 100;
-/** An even number: which of the two is started first takes turns, since the first one is some hundredths faster. */
-const PAIRS = 10;
+/** So short that the machine is as fast in one turn as in the next: with 100 ms the same two servers differ four times as much. */
+const TURN_MS = 10;
 const WARM_UP_SECONDS = 2;
 /** What one request in a hundred needs is compiled sooner when every request needs it: the caller has it traced. */
 const TRACED = { traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` };
@@ -22,15 +20,15 @@ const TRACED_SECONDS = 3;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /**
- * Two servers are compiled differently from one start to the next, which makes a tenth of a difference: many pairs are
- * started, and rows are medians of them.
+ * Two servers are compiled differently from one start to the next, which makes some hundredths of a difference: several
+ * pairs are started, and rows are medians of them.
  *
- * @param {{ rounds: number, seconds: number }} options  the servers of each row are loaded for so many rounds of so many
- *   seconds, all pairs together
+ * @param {{ rounds: number, seconds: number }} options  so many pairs, one less if that is odd, since which of the two is
+ *   started first takes turns; each server is loaded for so many seconds by each row
  */
 export async function throughputRows({ rounds, seconds }) {
   const pairs = [];
-  for (let i = 0; i < PAIRS; i++) pairs.push(await onePair((rounds * seconds) / PAIRS, i % 2 === 1));
+  for (let i = 0; i < rounds - (rounds % 2); i++) pairs.push(await onePair(seconds, i % 2 === 1));
   return SERVER_ROWS.map((name, i) => {
     const values = pairs.map((rows) => rows[i].value);
     const byProcessorTime = median(pairs.map((rows) => rows[i].byProcessorTime));
@@ -97,18 +95,21 @@ async function compare(row, pair, seconds) {
     return JSON.parse(await runToEnd(process.execPath, [here('../paired-load.mjs'), job]));
   };
   await inTurns((WARM_UP_SECONDS * 1000) / TURN_MS);
-  const before = servers.map((server) => server.cpuSeconds());
   const loaded = await inTurns((seconds * 1000) / TURN_MS);
-  const sides = servers.map((server, i) => {
-    const { operations, seconds: taken } = loaded[i];
-    const cpu = (server.cpuSeconds() - before[i]) / operations.reduce((sum, count) => sum + count, 0);
-    return { cpu, rates: operations.map((count, turn) => count / taken[turn]) };
-  });
+  const sides = loaded.map(({ operations, seconds: taken, cpu }) => ({
+    cpu: sum(cpu) / sum(operations),
+    rates: operations.map((count, turn) => count / taken[turn]),
+  }));
   const observed = sides[servers.findIndex(({ admin }) => admin)];
   const unwatched = sides[servers.findIndex(({ admin }) => !admin)];
   return {
+    // What happens in few turns isn't in their median: garbage that is collected, spans that are sent, scrapes.
     value: median(observed.rates.map((rate, turn) => rate / unwatched.rates[turn])),
-    // The same by the processor time of the server, with less noise.
+    // That is all in here, and nothing that the client takes.
     byProcessorTime: unwatched.cpu / observed.cpu,
   };
+}
+
+function sum(numbers) {
+  return numbers.reduce((total, each) => total + each, 0);
 }

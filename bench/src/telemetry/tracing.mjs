@@ -4,6 +4,8 @@ import { HeadSampler, noopTracer, openTelemetryTracer, w3cPropagation } from '@g
 import * as api from '@opentelemetry/api';
 import { NoopSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import { do_not_optimize } from 'mitata';
+import { OwnActiveSpans } from '../../../packages/telemetry/dist/tracing/active-spans.js';
+import { ExportingTracer } from '../../../packages/telemetry/dist/tracing/exporting-tracer.js';
 import { costs } from '../contest.mjs';
 
 const IDS = '4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7';
@@ -16,6 +18,7 @@ export const CONTENDERS = {
   'request, the caller is not sampled': () => request(tracerOf(1), `00-${IDS}-00`),
   'request, the caller is not sampled, ids for a log line': () => request(tracerOf(1), `00-${IDS}-00`, true),
   'request, recorded': () => request(tracerOf(1), `00-${IDS}-01`),
+  "request, recorded in an SDK's spans": () => request(sdkTracer(), `00-${IDS}-01`),
   extract: () => {
     const tracer = tracerOf(1);
     const read = (name) => (name === 'traceparent' ? `00-${IDS}-01` : undefined);
@@ -29,12 +32,28 @@ export const ROWS = [
   { row: 'request whose caller is not sampled', ...costs('request, the caller is not sampled', 1000) },
 ];
 
+/** As servers have it. */
 function tracerOf(ratio) {
+  const processor = new NoopSpanProcessor();
+  return new ExportingTracer({
+    sampler: new HeadSampler(ratio),
+    propagation: w3cPropagation,
+    activeSpans: new OwnActiveSpans(),
+    sink: {
+      api,
+      resource: undefined,
+      instrumentationScope: { name: 'bench' },
+      onEnd: (span) => processor.onEnd(span),
+    },
+  });
+}
+
+function sdkTracer() {
   const provider = new TracerProvider({ spanProcessors: [new NoopSpanProcessor()] });
   return openTelemetryTracer({
     api,
     tracer: provider.getTracer('bench'),
-    sampler: new HeadSampler(ratio),
+    sampler: new HeadSampler(1),
     propagation: w3cPropagation,
     activeSpans: 'own',
   });
