@@ -1,7 +1,7 @@
 import type { Context, Span as OtelSpan } from '@opentelemetry/api';
 import { OtelPlace } from './otel-context.js';
 import type { TracePropagation } from './propagation.js';
-import { recordedError, shown } from './recorded-error.js';
+import { shown, tellError } from './recorded-error.js';
 import type { Attributes, AttributeValue, HeaderWriter, Span } from './tracer.js';
 
 /** What spans of one tracer share. */
@@ -40,11 +40,7 @@ export class OpenTelemetrySpan extends OtelPlace implements Span {
   }
 
   recordError(error: unknown): void {
-    if (!this.recording) return;
-    const { name, type, message } = recordedError(error);
-    this.addEvent('exception', { 'exception.type': name, 'exception.message': message });
-    this.setAttribute('error.type', type);
-    this.setStatus('error', message);
+    if (this.recording) tellError(this, error);
   }
 
   setStatus(status: 'ok' | 'error', message?: string): void {

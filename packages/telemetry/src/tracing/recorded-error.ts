@@ -1,11 +1,12 @@
 import { redactText } from '../logging/redaction.js';
+import type { Span } from './tracer.js';
 
 const MAX_MESSAGE_LENGTH = 1024;
 /** Codes as Node and we have them: few, and fit for a search. */
 const CODE = /^[A-Z][A-Z0-9_]{1,63}$/;
 
 /** What a span says of an error. */
-export interface RecordedError {
+interface RecordedError {
   /** The class of the error. */
   readonly name: string;
   /** Its stable code where it has one, else its class. */
@@ -15,7 +16,7 @@ export interface RecordedError {
 }
 
 /** Anything thrown, as a span says it. Never throws. */
-export function recordedError(error: unknown): RecordedError {
+function recordedError(error: unknown): RecordedError {
   try {
     if (!(error instanceof Error)) return { name: typeof error, type: typeof error, message: shown(String(error)) };
     // Many classes don't name their errors.
@@ -25,6 +26,14 @@ export function recordedError(error: unknown): RecordedError {
   } catch {
     return { name: 'Error', type: 'Error', message: 'an error that cannot be shown' };
   }
+}
+
+/** Tells a span of an error: by an event, an attribute and its status. */
+export function tellError(span: Pick<Span, 'addEvent' | 'setAttribute' | 'setStatus'>, error: unknown): void {
+  const { name, type, message } = recordedError(error);
+  span.addEvent('exception', { 'exception.type': name, 'exception.message': message });
+  span.setAttribute('error.type', type);
+  span.setStatus('error', message);
 }
 
 /** A message without secrets, and cut where it is long. */

@@ -5,7 +5,7 @@ import { noopSpan } from './noop-tracer.js';
 import type { OpenTelemetryApi } from './otel-context.js';
 import type { TracePropagation } from './propagation.js';
 import { ReceivedState } from './received-state.js';
-import { recordedError, shown } from './recorded-error.js';
+import { shown, tellError } from './recorded-error.js';
 import { SpanAttributes } from './span-attributes.js';
 import { randomId } from './trace-ids.js';
 import type { Attributes, AttributeValue, HeaderWriter, Span, SpanContext, SpanKind, SpanOptions } from './tracer.js';
@@ -97,11 +97,7 @@ export class RecordedSpan implements Span, ReadableSpan {
   }
 
   recordError(error: unknown): void {
-    if (!this.recording) return;
-    const { name, type, message } = recordedError(error);
-    this.addEvent('exception', { 'exception.type': name, 'exception.message': message });
-    this.setAttribute('error.type', type);
-    this.setStatus('error', message);
+    if (this.recording) tellError(this, error);
   }
 
   /** What went well stays so: `ok` is somebody's last word. */
