@@ -23,7 +23,7 @@ export interface SpanSink {
 interface SpanEvent {
   readonly name: string;
   readonly timeMs: number;
-  readonly attributes: SpanAttributes | undefined;
+  readonly attributes: SpanAttributes;
 }
 
 /** Later events push out earlier ones, so that one that goes on and on shows how it ended. */
@@ -91,8 +91,8 @@ export class RecordedSpan implements Span, ReadableSpan {
       this.#events.shift();
       this.#droppedEvents++;
     }
-    const told = attributes && new SpanAttributes();
-    if (attributes) told?.setAll(attributes);
+    const told = new SpanAttributes();
+    if (attributes) told.setAll(attributes);
     this.#events.push({ name, timeMs: this.#now(), attributes: told });
   }
 
@@ -163,8 +163,8 @@ export class RecordedSpan implements Span, ReadableSpan {
     return (this.#events ?? []).map(({ name, timeMs, attributes }) => ({
       name,
       time: timeOf(timeMs),
-      attributes: attributes?.read() ?? {},
-      droppedAttributesCount: attributes?.dropped ?? 0,
+      attributes: attributes.read(),
+      droppedAttributesCount: attributes.dropped,
     }));
   }
 
