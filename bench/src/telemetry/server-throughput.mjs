@@ -10,7 +10,7 @@ import { freePort, runToEnd, startServer } from '../process.mjs';
 
 const AT_LEAST = 0.95;
 const SERVER_ROWS = ['FindMissingBlobs 1', 'GetActionResult 20 outputs', 'HTTP GET 4KiB'];
-/** So short that the machine is as fast in one turn as in the next: with 100 ms the same two servers differ four times as much. */
+/** So short that the machine is as fast in one turn as in the next: in turns of 100 ms two equal servers differ far more. */
 const TURN_MS = 10;
 const WARM_UP_SECONDS = 2;
 /** What one request in a hundred needs is compiled sooner when every request needs it: the caller has it traced. */
