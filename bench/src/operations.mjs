@@ -6,22 +6,23 @@ import { call, openSession } from './h2-client.mjs';
  * Opens what the row's operations need, and makes their requests.
  *
  * @param {import('./requests.mjs').Row} row
- * @param {{ grpc?: number, http?: number, first?: number, headers?: object }} target  ports, the number of the first
- *   upload, and headers of every request
+ * @param {{ grpc?: number, http?: number, first?: number, headers?: object, headersEvery?: number }} target  ports, the
+ *   number of the first upload, and headers for one request in so many, by default for each
  * @returns {Promise<{ once: () => Promise<number>, close: () => void }>} `once` answers with the bytes that came
  */
 export function openOperation(row, target) {
   return row.http ? httpOperation(row, target) : grpcOperation(row, target);
 }
 
-async function grpcOperation(row, { grpc, first = 0, headers }) {
+async function grpcOperation(row, { grpc, first = 0, headers, headersEvery = 1 }) {
   const session = await openSession(grpc);
   const requests = Array.from({ length: row.operations ?? 1 }, (_, i) => row.grpc(first + i));
   let next = 0;
   return {
     async once() {
-      const { path, frames } = requests[next++ % requests.length];
-      const { bytes } = await call(session, path, frames, { headers });
+      const { path, frames } = requests[next % requests.length];
+      const options = { headers: next++ % headersEvery ? undefined : headers };
+      const { bytes } = await call(session, path, frames, options);
       if (bytes < row.minBytes) throw new Error(`${row.name}: an answer of ${bytes} bytes`);
       return bytes;
     },
@@ -29,12 +30,14 @@ async function grpcOperation(row, { grpc, first = 0, headers }) {
   };
 }
 
-async function httpOperation(row, { http, headers }) {
+async function httpOperation(row, { http, headers, headersEvery = 1 }) {
   const agent = new Agent({ keepAlive: true, maxSockets: row.concurrency });
   const { path } = row.http();
+  let next = 0;
   const once = () =>
     new Promise((resolve, reject) => {
-      get({ host: '127.0.0.1', port: http, path, agent, headers }, (response) => {
+      const options = { host: '127.0.0.1', port: http, path, agent };
+      get(next++ % headersEvery ? options : { ...options, headers }, (response) => {
         let bytes = 0;
         response.on('data', (chunk) => {
           bytes += chunk.length;

@@ -84,7 +84,7 @@ async function warmUp(row, servers) {
   for (const server of servers) await load(server, { row, seconds: TRACED_SECONDS, headers: TRACED });
 }
 
-/** Both servers in turns of a tenth of a second; the watched one is scraped meanwhile. */
+/** Both servers in turns; the watched one is scraped meanwhile. */
 async function compare(row, pair, seconds) {
   const servers = pair.map((server) => ({
     ...server,

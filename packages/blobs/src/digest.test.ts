@@ -66,6 +66,7 @@ describe('a digest', () => {
     const second = Digest.readHex('sha256', text, 64, 0, words, 8);
     expect([first.hash, second.hash]).toEqual([SHA256_OF_NOTHING, BLAKE3_OF_NOTHING]);
     const own = second.compact();
+    expect(own.compact()).toBe(own);
     words.fill(0);
     expect(own.hash).toBe(BLAKE3_OF_NOTHING);
     expect(second.equals(own)).toBe(false);

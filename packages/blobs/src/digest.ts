@@ -130,8 +130,9 @@ export class Digest {
     return this.size === other.size && this.function === other.function && this.bytes.equals(other.bytes);
   }
 
-  /** The same digest in memory of its own. */
+  /** The same digest in memory of its own: itself, where that is so already. */
   compact(): Digest {
+    if (this.words.length === HASH_BYTES[this.function] / 4) return this;
     return Digest.fromBytes(this.function, this.bytes, this.size);
   }
 

@@ -66,6 +66,7 @@ export { type OtlpTracing, type OtlpTracingOptions, startOtlpTracing } from './t
 export type { IncomingContext, IncomingDecision, TracePropagation } from './tracing/propagation.js';
 export type { ExportPolicy } from './tracing/reporting-exporter.js';
 export type {
+  AttributeSource,
   Attributes,
   AttributeValue,
   HeaderReader,

@@ -32,11 +32,7 @@ class TracedStore extends StoreDecorator {
   override findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
     const parent = options?.span;
     if (!parent?.recording) return this.inner.findMissing(digests, options);
-    const attributes: Attributes = {
-      'cache.tier': this.name,
-      'cache.digests': digests.length,
-      'cache.digest': digests.length === 1 ? String(digests[0]) : undefined,
-    };
+    const attributes = describeAll(this.name, digests);
     return withSpan(this.#tracer, 'proxy.FindMissing', { parent, attributes }, (span) =>
       seen(this.inner.findMissing(digests, optionsInSpan(options, span)), (missing) =>
         span.setAttributes({ 'cache.missing': missing.length, 'cache.hit': missing.length === 0 }),
@@ -81,9 +77,18 @@ class TracedStore extends StoreDecorator {
     return readInSpan(span, () => this.#tracer.runWith(span, open));
   }
 
-  #describe(digest: Digest): Attributes {
-    return { 'cache.tier': this.name, 'cache.digest': String(digest), 'cache.size': digest.size };
+  #describe(digest: Digest): () => Attributes {
+    const { name } = this;
+    const kept = digest.compact();
+    return () => ({ 'cache.tier': name, 'cache.digest': String(kept), 'cache.size': kept.size });
   }
+}
+
+/** Keeps no digests but one until the span is exported. */
+function describeAll(tier: string, digests: readonly Digest[]): () => Attributes {
+  const count = digests.length;
+  const only = count === 1 ? digests[0]?.compact() : undefined;
+  return () => ({ 'cache.tier': tier, 'cache.digests': count, 'cache.digest': only?.toString() });
 }
 
 /** Tells of a value when it is there. */

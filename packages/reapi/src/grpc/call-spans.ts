@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import {
   type Attributes,
   type HeaderReader,
@@ -8,7 +9,8 @@ import {
 } from '@granary/telemetry';
 import { peerAttributes, serverAttributes } from '@granary/telemetry/server';
 import { status as CODES, type Metadata } from '@grpc/grpc-js';
-import { requestMetadataAttributes } from './request-metadata.js';
+import { socketOf } from './peer-socket.js';
+import { requestMetadataAttributes, requestMetadataOf } from './request-metadata.js';
 import type { MethodName, ServerCall } from './server-call.js';
 import { isServerError } from './status.js';
 
@@ -25,6 +27,7 @@ interface NamedSpan {
 export class CallSpans {
   readonly tracer: Tracer;
   readonly #names = new Map<MethodName, NamedSpan>();
+  readonly #peers = new WeakMap<Socket, Attributes>();
   /** Of the call whose headers are being read, so that no call needs a function of its own. */
   #metadata: Metadata | undefined;
   readonly #read: HeaderReader = (name) => {
@@ -45,8 +48,28 @@ export class CallSpans {
     this.#metadata = undefined;
     const { name, attributes } = this.#named(method);
     const span = tracer.startSpan(name, { kind: 'server', parent, attributes });
-    if (span.recording) describe(span, call);
+    if (span.recording) this.#describe(span, call);
     return span;
+  }
+
+  #describe(span: Span, call: ServerCall): void {
+    const peer = this.#peerOf(call);
+    const host = call.getHost();
+    const message = requestMetadataOf(call.metadata);
+    span.setAttributes(() => ({
+      ...peer,
+      ...serverAttributes(host),
+      ...(message && requestMetadataAttributes(message)),
+    }));
+  }
+
+  #peerOf(call: ServerCall): Attributes {
+    const socket = socketOf(call);
+    const known = socket && this.#peers.get(socket);
+    if (known) return known;
+    const attributes = parsePeer(call.getPeer());
+    if (socket) this.#peers.set(socket, attributes);
+    return attributes;
   }
 
   #named(method: MethodName): NamedSpan {
@@ -72,13 +95,8 @@ export function endCallSpan(span: Span, code: CODES, error: unknown): void {
   span.end();
 }
 
-function describe(span: Span, call: ServerCall): void {
-  const peer = call.getPeer();
+function parsePeer(peer: string): Attributes {
   const colon = peer.lastIndexOf(':');
   const port = Number(peer.slice(colon + 1));
-  span.setAttributes(
-    colon > 0 && port > 0 ? peerAttributes(peer.slice(0, colon), port) : peerAttributes(peer, undefined),
-  );
-  span.setAttributes(serverAttributes(call.getHost()));
-  span.setAttributes(requestMetadataAttributes(call.metadata));
+  return colon > 0 && port > 0 ? peerAttributes(peer.slice(0, colon), port) : peerAttributes(peer, undefined);
 }

@@ -9,15 +9,19 @@ const KEY = 'build.bazel.remote.execution.v2.requestmetadata-bin';
 /** Bazel's has some 300 bytes; what is much larger is not read. */
 const MAX_BYTES = 8 * 1024;
 
+/** The message of a call; undefined where there is none that is to be read. */
+export function requestMetadataOf(metadata: Metadata): Buffer | undefined {
+  const [bytes] = metadata.get(KEY);
+  return Buffer.isBuffer(bytes) && bytes.length <= MAX_BYTES ? bytes : undefined;
+}
+
 /**
  * What a client says of the build that a call belongs to (REAPI v2, `RequestMetadata`), under the names of its fields.
- * Nothing depends on it, so what is too large or no such message counts as not said.
+ * Nothing depends on it, so what is no such message counts as not said.
  */
-export function requestMetadataAttributes(metadata: Metadata): Attributes {
-  const [bytes] = metadata.get(KEY);
-  if (!Buffer.isBuffer(bytes) || bytes.length > MAX_BYTES) return {};
+export function requestMetadataAttributes(message: Buffer): Attributes {
   try {
-    const said = fromBinary(RequestMetadataSchema, bytes, { readUnknownFields: false });
+    const said = fromBinary(RequestMetadataSchema, message, { readUnknownFields: false });
     return {
       'request_metadata.tool_details.tool_name': boundedText(said.toolDetails?.toolName),
       'request_metadata.tool_details.tool_version': boundedText(said.toolDetails?.toolVersion),

@@ -149,7 +149,9 @@ export class ActionCache {
   }
 
   #spanOptions(action: Digest, parent: Span): SpanOptions {
-    return { parent, attributes: { 'cache.tier': this.#results.name, 'cache.digest': action.hash } };
+    const { name } = this.#results;
+    const kept = action.compact();
+    return { parent, attributes: () => ({ 'cache.tier': name, 'cache.digest': kept.hash }) };
   }
 
   #find(

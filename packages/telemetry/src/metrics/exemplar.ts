@@ -1,3 +1,5 @@
+import { isId } from '../tracing/trace-ids.js';
+
 /** A request that a number stands for: the way from a slow bucket to the trace of one that was slow. */
 export interface Exemplar {
   readonly traceId: string;
@@ -7,16 +9,17 @@ export interface Exemplar {
   readonly timestampMs: number;
 }
 
-const TRACE_ID = /^[0-9a-f]{32}$/;
-const SPAN_ID = /^[0-9a-f]{16}$/;
+const TRACE_ID_DIGITS = 32;
+const SPAN_ID_DIGITS = 16;
 
-/** Undefined where the trace has no id that a backend would find. */
+/** Undefined where the trace has no id that a backend would find: there is no such id of another length. */
 export function exemplarOf(value: number, traceId: string, spanId: string | undefined): Exemplar | undefined {
-  if (!TRACE_ID.test(traceId)) return undefined;
-  return {
-    traceId,
-    spanId: spanId !== undefined && SPAN_ID.test(spanId) ? spanId : undefined,
-    value,
-    timestampMs: Date.now(),
-  };
+  return traceId.length === TRACE_ID_DIGITS ? { traceId, spanId, value, timestampMs: Date.now() } : undefined;
+}
+
+/** The labels that name a trace, for whoever reads it: ids are looked at here, and not with each request. */
+export function exemplarLabels({ traceId, spanId }: Exemplar): string | undefined {
+  if (!isId(traceId, TRACE_ID_DIGITS)) return undefined;
+  const span = spanId !== undefined && isId(spanId, SPAN_ID_DIGITS) ? `,span_id="${spanId}"` : '';
+  return `trace_id="${traceId}"${span}`;
 }

@@ -73,16 +73,19 @@ export function endHttpServerSpan(span: Span, response: ServerResponse, failure:
 }
 
 function describe(span: Span, request: IncomingMessage): void {
-  const { headers, socket, method = '', url = '' } = request;
-  span.setAttributes({
+  const { headers, socket, method = '', url = '', httpVersion } = request;
+  const { remoteAddress, remotePort } = socket;
+  const { host, 'user-agent': userAgent } = headers;
+  const scheme = socket instanceof TLSSocket ? 'https' : 'http';
+  span.setAttributes(() => ({
     'http.request.method_original': KNOWN.has(method) ? undefined : boundedText(method),
-    'url.scheme': socket instanceof TLSSocket ? 'https' : 'http',
+    'url.scheme': scheme,
     'url.path': boundedText(pathOf(url)),
-    'network.protocol.version': request.httpVersion,
-    'user_agent.original': boundedText(headers['user-agent']),
-  });
-  span.setAttributes(serverAttributes(headers.host));
-  span.setAttributes(peerAttributes(socket.remoteAddress, socket.remotePort));
+    'network.protocol.version': httpVersion,
+    'user_agent.original': boundedText(userAgent),
+    ...serverAttributes(host),
+    ...peerAttributes(remoteAddress, remotePort),
+  }));
 }
 
 /** Of a whole URL, as proxies are asked, what comes after its host: before it there may be a password. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type {
+  AttributeSource,
   Attributes,
   AttributeValue,
   HeaderReader,
@@ -137,7 +138,8 @@ class MemorySpan implements Span, RecordedSpan {
     if (this.recording) this.attributes[name] = value;
   }
 
-  setAttributes(attributes: Attributes): void {
+  setAttributes(source: AttributeSource): void {
+    const attributes = typeof source === 'function' ? source() : source;
     for (const [name, value] of Object.entries(attributes)) if (value !== undefined) this.setAttribute(name, value);
   }
 

@@ -2,7 +2,7 @@ import type { Context, Span as OtelSpan } from '@opentelemetry/api';
 import { OtelPlace } from './otel-context.js';
 import type { TracePropagation } from './propagation.js';
 import { shown, tellError } from './recorded-error.js';
-import type { Attributes, AttributeValue, HeaderWriter, Span } from './tracer.js';
+import type { AttributeSource, Attributes, AttributeValue, HeaderWriter, Span } from './tracer.js';
 
 /** What spans of one tracer share. */
 export interface SpanParts {
@@ -31,8 +31,8 @@ export class OpenTelemetrySpan extends OtelPlace implements Span {
     quietly(() => this.#span.setAttribute(name, value as never));
   }
 
-  setAttributes(attributes: Attributes): void {
-    quietly(() => this.#span.setAttributes(attributes as never));
+  setAttributes(attributes: AttributeSource): void {
+    quietly(() => this.#span.setAttributes(attributesOf(attributes) as never));
   }
 
   addEvent(name: string, attributes?: Attributes): void {
@@ -55,6 +55,11 @@ export class OpenTelemetrySpan extends OtelPlace implements Span {
   end(): void {
     quietly(() => this.#span.end());
   }
+}
+
+/** An SDK takes no functions: they are asked now. */
+export function attributesOf(source: AttributeSource): Attributes {
+  return typeof source === 'function' ? (quietly(source) ?? {}) : source;
 }
 
 /** Without the attributes that have no value: in events an SDK would export them as empty ones. */

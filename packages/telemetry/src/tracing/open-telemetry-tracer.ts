@@ -4,7 +4,7 @@ import { ApplicationPropagation } from './application-propagation.js';
 import type { HeadSampler } from './head-sampler.js';
 import { HeadSamplingTracer } from './head-sampling-tracer.js';
 import { noopSpan } from './noop-tracer.js';
-import { OpenTelemetrySpan, type SpanParts } from './open-telemetry-span.js';
+import { attributesOf, OpenTelemetrySpan, type SpanParts } from './open-telemetry-span.js';
 import { type OpenTelemetryApi, OtelContexts } from './otel-context.js';
 import type { TracePropagation } from './propagation.js';
 import type { Span, SpanContext, SpanKind, SpanOptions, Tracer } from './tracer.js';
@@ -72,11 +72,9 @@ class OpenTelemetryTracer extends HeadSamplingTracer {
   protected override record(name: string, options: SpanOptions | undefined, parent: SpanContext | undefined): Span {
     try {
       const context = this.#contexts.of(parent);
-      const span = this.#tracer.startSpan(
-        name,
-        { kind: this.#kinds[options?.kind ?? 'internal'], attributes: options?.attributes as never },
-        context,
-      );
+      const kind = this.#kinds[options?.kind ?? 'internal'];
+      const attributes = attributesOf(options?.attributes ?? {}) as never;
+      const span = this.#tracer.startSpan(name, { kind, attributes }, context);
       return new OpenTelemetrySpan(span, this.#api.trace.setSpan(context, span), this.#parts, parent?.debug);
     } catch {
       return noopSpan;

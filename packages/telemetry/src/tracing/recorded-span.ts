@@ -8,7 +8,16 @@ import { ReceivedState } from './received-state.js';
 import { shown, tellError } from './recorded-error.js';
 import { SpanAttributes } from './span-attributes.js';
 import { randomId } from './trace-ids.js';
-import type { Attributes, AttributeValue, HeaderWriter, Span, SpanContext, SpanKind, SpanOptions } from './tracer.js';
+import type {
+  AttributeSource,
+  Attributes,
+  AttributeValue,
+  HeaderWriter,
+  Span,
+  SpanContext,
+  SpanKind,
+  SpanOptions,
+} from './tracer.js';
 
 /** What the spans of one tracer share. */
 export interface SpanSink {
@@ -80,7 +89,7 @@ export class RecordedSpan implements Span, ReadableSpan {
     if (this.recording) this.#attributes.set(name, value);
   }
 
-  setAttributes(attributes: Attributes): void {
+  setAttributes(attributes: AttributeSource): void {
     if (this.recording) this.#attributes.setAll(attributes);
   }
 
@@ -125,8 +134,8 @@ export class RecordedSpan implements Span, ReadableSpan {
 
   spanContext(): OtelSpanContext {
     const { traceId, spanId, traceState } = this;
-    const state = traceState && { traceState: new ReceivedState(traceState, this.#sink.api) };
-    return { traceId, spanId, traceFlags: SAMPLED, ...state };
+    const context = { traceId, spanId, traceFlags: SAMPLED };
+    return traceState ? { ...context, traceState: new ReceivedState(traceState, this.#sink.api) } : context;
   }
 
   get startTime(): HrTime {

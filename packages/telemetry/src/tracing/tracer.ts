@@ -5,6 +5,13 @@ export type AttributeValue = string | number | boolean | readonly string[] | rea
 
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
+/**
+ * What a span is told: attributes, or a function that gives them. The function is called when the span is exported, maybe
+ * seconds later and maybe never, so what it reads must stay as it is, and should be little. It is for what costs: of a
+ * process that records few of its requests, the code that records them is never warm.
+ */
+export type AttributeSource = Attributes | (() => Attributes);
+
 /** The place of a span in its trace: what is passed on from one process to the next. */
 export interface SpanContext {
   /** 32 hexadecimal digits in lower case. */
@@ -28,7 +35,7 @@ export type HeaderWriter = (name: string, value: string) => void;
 export interface SpanOptions {
   /** Default `internal`. */
   readonly kind?: SpanKind | undefined;
-  readonly attributes?: Attributes | undefined;
+  readonly attributes?: AttributeSource | undefined;
   /**
    * The span that this one is part of, or the place of one in another process. Default: the active span; `null` begins
    * a trace.
@@ -44,7 +51,7 @@ export interface Span extends SpanContext {
   /** Whether anybody will see what is told to this span. */
   readonly recording: boolean;
   setAttribute(name: string, value: AttributeValue): void;
-  setAttributes(attributes: Attributes): void;
+  setAttributes(attributes: AttributeSource): void;
   addEvent(name: string, attributes?: Attributes): void;
   /** Adds the error as an event, without secrets, and sets the status to `error`. */
   recordError(error: unknown): void;

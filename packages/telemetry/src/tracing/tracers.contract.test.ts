@@ -165,6 +165,26 @@ describe.each(Object.entries(tracers))('%s', (_name, createTracer) => {
       expect(only().status).toEqual({ code: api.SpanStatusCode.UNSET });
     });
 
+    it('asks a function for attributes, which come in the order in which they were told', () => {
+      const span = ownTracer().startSpan('work', { attributes: () => ({ a: 1, b: 1, none: undefined }) });
+      span.setAttributes({ a: 2, c: 1 });
+      span.setAttributes(() => ({ c: 2, d: ['x'] }));
+      span.setAttribute('d', 3);
+      span.setAttributes(() => {
+        throw new Error('gives nothing');
+      });
+      span.end();
+      span.setAttributes(() => ({ late: 1 }));
+      expect(only().attributes).toEqual({ a: 2, b: 1, c: 2, d: 3 });
+    });
+
+    it('has no more attributes than it may have of functions either', () => {
+      const span = ownTracer().startSpan('work');
+      for (let i = 0; i < 100; i++) span.setAttributes(() => ({ [`name ${i}`]: i, [`other ${i}`]: i }));
+      span.end();
+      expect([Object.keys(only().attributes).length, only().droppedAttributesCount]).toEqual([128, 72]);
+    });
+
     it('went well when somebody said so, whatever is said afterwards', () => {
       const span = ownTracer().startSpan('work');
       span.setStatus('error', 'at first');

@@ -1,4 +1,4 @@
-import type { Exemplar } from '../exemplar.js';
+import { type Exemplar, exemplarLabels } from '../exemplar.js';
 import type { LineSink, Series } from '../family.js';
 import type { ExpositionFormat } from './format.js';
 import { escapeHelp, numberText, unitOf, withoutTotal } from './text.js';
@@ -73,7 +73,8 @@ export class ExpositionWriter implements LineSink {
   }
 }
 
-function exemplarText({ traceId, spanId, value, timestampMs }: Exemplar): string {
-  const span = spanId === undefined ? '' : `,span_id="${spanId}"`;
-  return ` # {trace_id="${traceId}"${span}} ${numberText(value)} ${(timestampMs / 1000).toFixed(3)}`;
+function exemplarText(exemplar: Exemplar): string {
+  const labels = exemplarLabels(exemplar);
+  if (labels === undefined) return '';
+  return ` # {${labels}} ${numberText(exemplar.value)} ${(exemplar.timestampMs / 1000).toFixed(3)}`;
 }
