@@ -71,6 +71,7 @@ export type {
   AttributeValue,
   HeaderReader,
   HeaderWriter,
+  ServerSpanDescription,
   Span,
   SpanContext,
   SpanKind,

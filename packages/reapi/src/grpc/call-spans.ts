@@ -4,20 +4,16 @@ import {
   type HeaderReader,
   noopSpan,
   OVERFLOW_LABEL,
+  type ServerSpanDescription,
   type Span,
   type Tracer,
 } from '@granary/telemetry';
 import { peerAttributes, serverAttributes } from '@granary/telemetry/server';
-import { status as CODES, type Metadata } from '@grpc/grpc-js';
+import { status as CODES } from '@grpc/grpc-js';
 import { socketOf } from './peer-socket.js';
 import { requestMetadataAttributes, requestMetadataOf } from './request-metadata.js';
 import type { MethodName, ServerCall } from './server-call.js';
 import { isServerError } from './status.js';
-
-interface NamedSpan {
-  readonly name: string;
-  readonly attributes: Attributes;
-}
 
 /**
  * The spans of calls, as a server sees them. Names and attributes are those of OpenTelemetry's conventions for RPC since
@@ -26,14 +22,10 @@ interface NamedSpan {
  */
 export class CallSpans {
   readonly tracer: Tracer;
-  readonly #names = new Map<MethodName, NamedSpan>();
   readonly #peers = new WeakMap<Socket, Attributes>();
-  /** Of the call whose headers are being read, so that no call needs a function of its own. */
-  #metadata: Metadata | undefined;
-  readonly #read: HeaderReader = (name) => {
-    const value = this.#metadata?.get(name)[0];
-    return typeof value === 'string' ? value : undefined;
-  };
+  /** Of the call whose span is being started, so that no call needs functions of its own. */
+  #method: MethodName | undefined;
+  #call: ServerCall | undefined;
 
   constructor(tracer: Tracer) {
     this.tracer = tracer;
@@ -43,25 +35,36 @@ export class CallSpans {
   start(method: MethodName, call: ServerCall): Span {
     const { tracer } = this;
     if (!tracer.enabled) return noopSpan;
-    this.#metadata = call.metadata;
-    const parent = tracer.extract(this.#read) ?? null;
-    this.#metadata = undefined;
-    const { name, attributes } = this.#named(method);
-    const span = tracer.startSpan(name, { kind: 'server', parent, attributes });
-    if (span.recording) this.#describe(span, call);
+    this.#method = method;
+    this.#call = call;
+    const span = tracer.startServerSpan(this.#read, this.#describe);
+    this.#method = undefined;
+    this.#call = undefined;
     return span;
   }
 
-  #describe(span: Span, call: ServerCall): void {
+  readonly #read: HeaderReader = (name) => {
+    const value = this.#call?.metadata.get(name)[0];
+    return typeof value === 'string' ? value : undefined;
+  };
+
+  readonly #describe = (): ServerSpanDescription => {
+    const call = this.#call as ServerCall;
+    const { service, name: method } = this.#method as MethodName;
+    const isKnown = method !== OVERFLOW_LABEL;
+    const name = isKnown ? `${service}/${method}` : 'grpc';
     const peer = this.#peerOf(call);
     const host = call.getHost();
     const message = requestMetadataOf(call.metadata);
-    span.setAttributes(() => ({
+    const attributes = () => ({
+      'rpc.system.name': 'grpc',
+      'rpc.method': isKnown ? name : '_OTHER',
       ...peer,
       ...serverAttributes(host),
       ...(message && requestMetadataAttributes(message)),
-    }));
-  }
+    });
+    return { name, attributes };
+  };
 
   #peerOf(call: ServerCall): Attributes {
     const socket = socketOf(call);
@@ -70,17 +73,6 @@ export class CallSpans {
     const attributes = parsePeer(call.getPeer());
     if (socket) this.#peers.set(socket, attributes);
     return attributes;
-  }
-
-  #named(method: MethodName): NamedSpan {
-    let named = this.#names.get(method);
-    if (!named) {
-      const isKnown = method.name !== OVERFLOW_LABEL;
-      const name = isKnown ? `${method.service}/${method.name}` : 'grpc';
-      named = { name, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': isKnown ? name : '_OTHER' } };
-      this.#names.set(method, named);
-    }
-    return named;
   }
 }
 

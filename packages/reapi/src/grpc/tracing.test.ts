@@ -190,7 +190,14 @@ describe('a call of no trace', () => {
 
   it('costs no question when tracing is off', async () => {
     const ask = () => expect.fail('asked');
-    const off: Tracer = { enabled: false, startSpan: ask, extract: ask, activeSpan: ask, runWith: ask };
+    const off: Tracer = {
+      enabled: false,
+      startSpan: ask,
+      startServerSpan: ask,
+      extract: ask,
+      activeSpan: ask,
+      runWith: ask,
+    };
     await start({ tracer: off });
     await loopback.client.unary(findMissingBlobs, { blobDigests: [x] }, { metadata: SAMPLED });
     expect(records).toHaveLength(1);
@@ -224,7 +231,7 @@ describe('a call of a trace that is not sampled', () => {
 
   it('has no trace in its record where the tracer gives it none', async () => {
     await start(
-      { tracer: Object.assign(new RecordingTracer(), { startSpan: () => noopSpan }) },
+      { tracer: Object.assign(new RecordingTracer(), { startServerSpan: () => noopSpan }) },
       { wantsDetails: () => true },
     );
     await findMissing();

@@ -226,7 +226,14 @@ describe('an HTTP request that is not sampled', () => {
 
   it('costs no question when tracing is off', async () => {
     const never = () => expect.fail('asked');
-    const off: Tracer = { enabled: false, startSpan: never, extract: never, activeSpan: never, runWith: never };
+    const off: Tracer = {
+      enabled: false,
+      startSpan: never,
+      startServerSpan: never,
+      extract: never,
+      activeSpan: never,
+      runWith: never,
+    };
     await start({ tracer: off });
     expect(await ask('GET', '/status', SAMPLED)).toBe(200);
   });

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { noopSpan } from '../tracing/noop-tracer.js';
-import type { HeaderReader, Span, Tracer } from '../tracing/tracer.js';
+import type { HeaderReader, ServerSpanDescription, Span, Tracer } from '../tracing/tracer.js';
 import { boundedText, peerAttributes, serverAttributes } from './connection-attributes.js';
 
 /** Methods that OpenTelemetry's conventions for HTTP know: those of RFC 9110 and PATCH. */
@@ -19,12 +19,8 @@ export class HttpServerSpans {
   readonly #tracer: Tracer;
   readonly #routeOf: HttpServerSpansOptions['routeOf'];
   readonly #name: string | undefined;
-  /** Of the request whose headers are being read, so that no request needs a function of its own. */
+  /** The one whose span is being started, so that no request needs functions of its own. */
   #request: IncomingMessage | undefined;
-  readonly #read: HeaderReader = (name) => {
-    const value = this.#request?.headers[name];
-    return Array.isArray(value) ? value.join(', ') : value;
-  };
 
   constructor(tracer: Tracer, { routeOf, name }: HttpServerSpansOptions = {}) {
     this.#tracer = tracer;
@@ -39,19 +35,37 @@ export class HttpServerSpans {
   start(request: IncomingMessage): Span {
     if (!this.#tracer.enabled) return noopSpan;
     this.#request = request;
-    const parent = this.#tracer.extract(this.#read) ?? null;
+    const span = this.#tracer.startServerSpan(this.#read, this.#describe);
     this.#request = undefined;
-    const route = this.#routeOf?.(request.url ?? '');
-    const method = KNOWN.has(request.method ?? '') ? request.method : undefined;
-    const name = route ?? this.#name;
-    const span = this.#tracer.startSpan(name ? `${method ?? 'HTTP'} ${name}` : (method ?? 'HTTP'), {
-      kind: 'server',
-      parent,
-      attributes: { 'http.request.method': method ?? '_OTHER', 'http.route': route },
-    });
-    if (span.recording) describe(span, request);
     return span;
   }
+
+  readonly #read: HeaderReader = (name) => {
+    const value = this.#request?.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  };
+
+  readonly #describe = (): ServerSpanDescription => {
+    const { headers, socket, method = '', url = '', httpVersion } = this.#request as IncomingMessage;
+    const known = KNOWN.has(method) ? method : undefined;
+    const route = this.#routeOf?.(url);
+    const name = route ?? this.#name;
+    const { remoteAddress, remotePort } = socket;
+    const { host, 'user-agent': userAgent } = headers;
+    const scheme = socket instanceof TLSSocket ? 'https' : 'http';
+    const attributes = () => ({
+      'http.request.method': known ?? '_OTHER',
+      'http.request.method_original': known ? undefined : boundedText(method),
+      'http.route': route,
+      'url.scheme': scheme,
+      'url.path': boundedText(pathOf(url)),
+      'network.protocol.version': httpVersion,
+      'user_agent.original': boundedText(userAgent),
+      ...serverAttributes(host),
+      ...peerAttributes(remoteAddress, remotePort),
+    });
+    return { name: name ? `${known ?? 'HTTP'} ${name}` : (known ?? 'HTTP'), attributes };
+  };
 }
 
 /**
@@ -70,22 +84,6 @@ export function endHttpServerSpan(span: Span, response: ServerResponse, failure:
     span.setAttribute('error.type', String(statusCode));
   }
   span.end();
-}
-
-function describe(span: Span, request: IncomingMessage): void {
-  const { headers, socket, method = '', url = '', httpVersion } = request;
-  const { remoteAddress, remotePort } = socket;
-  const { host, 'user-agent': userAgent } = headers;
-  const scheme = socket instanceof TLSSocket ? 'https' : 'http';
-  span.setAttributes(() => ({
-    'http.request.method_original': KNOWN.has(method) ? undefined : boundedText(method),
-    'url.scheme': scheme,
-    'url.path': boundedText(pathOf(url)),
-    'network.protocol.version': httpVersion,
-    'user_agent.original': boundedText(userAgent),
-    ...serverAttributes(host),
-    ...peerAttributes(remoteAddress, remotePort),
-  }));
 }
 
 /** Of a whole URL, as proxies are asked, what comes after its host: before it there may be a password. */

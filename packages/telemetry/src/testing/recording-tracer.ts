@@ -5,6 +5,7 @@ import type {
   AttributeValue,
   HeaderReader,
   HeaderWriter,
+  ServerSpanDescription,
   Span,
   SpanContext,
   SpanKind,
@@ -34,6 +35,9 @@ export interface RecordedSpan extends SpanContext {
 
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 
+/** What a span is called that isn't recorded. */
+const NOBODY_SEES: ServerSpanDescription = { name: '' };
+
 /**
  * Keeps every span in memory, for tests of what traces. Ids are counted, the context of W3C is read and written, and a
  * caller that is not sampled is followed.
@@ -61,6 +65,12 @@ export class RecordingTracer implements Tracer {
     });
     if (span.sampled) this.spans.push(span);
     return span;
+  }
+
+  startServerSpan(read: HeaderReader, describe: () => ServerSpanDescription): Span {
+    const parent = this.extract(read) ?? null;
+    const { name, attributes } = (parent?.sampled ?? this.sampled) ? describe() : NOBODY_SEES;
+    return this.startSpan(name, { kind: 'server', parent, attributes });
   }
 
   extract(read: HeaderReader): SpanContext | undefined {

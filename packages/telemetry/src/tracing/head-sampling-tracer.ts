@@ -2,7 +2,7 @@ import type { ActiveSpans } from './active-spans.js';
 import type { HeadSampler } from './head-sampler.js';
 import { noopSpan } from './noop-tracer.js';
 import type { TracePropagation } from './propagation.js';
-import type { HeaderReader, Span, SpanContext, SpanOptions, Tracer } from './tracer.js';
+import type { HeaderReader, ServerSpanDescription, Span, SpanContext, SpanOptions, Tracer } from './tracer.js';
 import { UnsampledSpan } from './unsampled-span.js';
 
 export interface HeadSamplingTracerParts {
@@ -33,12 +33,15 @@ export abstract class HeadSamplingTracer implements Tracer {
 
   startSpan(name: string, options?: SpanOptions): Span {
     const parent = this.#parentOf(options?.parent);
-    // Nobody sees the children of a span that nobody sees: it stands for them all.
-    if (parent instanceof UnsampledSpan) return parent;
-    if (this.#sampler !== undefined && !this.#sampler.decide(parent)) {
-      return new UnsampledSpan(parent, this.propagation);
-    }
-    return this.record(name, options, parent);
+    return this.#unseen(parent) ?? this.record(name, options, parent);
+  }
+
+  startServerSpan(read: HeaderReader, describe: () => ServerSpanDescription): Span {
+    const caller = this.extract(read);
+    const unseen = this.#unseen(caller);
+    if (unseen) return unseen;
+    const { name, attributes } = describe();
+    return this.record(name, { kind: 'server', parent: caller ?? null, attributes }, caller);
   }
 
   extract(read: HeaderReader): SpanContext | undefined {
@@ -65,6 +68,14 @@ export abstract class HeadSamplingTracer implements Tracer {
 
   /** Starts a span that somebody will see. Must not throw: a tracer that fails must not fail what it watches. */
   protected abstract record(name: string, options: SpanOptions | undefined, parent: SpanContext | undefined): Span;
+
+  /** What stands for a span that nobody will see; undefined for one that is recorded. */
+  #unseen(parent: SpanContext | undefined): Span | undefined {
+    // Nobody sees the children of a span that nobody sees: it stands for them all.
+    if (parent instanceof UnsampledSpan) return parent;
+    if (this.#sampler === undefined || this.#sampler.decide(parent)) return undefined;
+    return new UnsampledSpan(parent, this.propagation);
+  }
 
   #parentOf(given: SpanContext | null | undefined): SpanContext | undefined {
     if (given === null) return undefined;

@@ -21,6 +21,7 @@ export const noopSpan: Span = {
 export const noopTracer: Tracer = {
   enabled: false,
   startSpan: () => noopSpan,
+  startServerSpan: () => noopSpan,
   extract: () => undefined,
   activeSpan: () => undefined,
   runWith: (_span, work) => work(),

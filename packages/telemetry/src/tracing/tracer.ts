@@ -43,6 +43,12 @@ export interface SpanOptions {
   readonly parent?: SpanContext | null | undefined;
 }
 
+/** What a server's span is called and told of its request. */
+export interface ServerSpanDescription {
+  readonly name: string;
+  readonly attributes?: AttributeSource | undefined;
+}
+
 /**
  * One piece of work in a trace, from its start to {@link end}. Nothing of it throws, and nothing happens when it isn't
  * {@link recording}: ask for that before working out what an attribute would say.
@@ -70,6 +76,13 @@ export interface Tracer {
   /** False when no span will ever be recorded: then nothing need be asked of it. */
   readonly enabled: boolean;
   startSpan(name: string, options?: SpanOptions): Span;
+  /**
+   * Starts the span of a request that came in: in the trace of its caller, as {@link extract} finds it, or at the
+   * beginning of one. Costs next to nothing where nobody will see it.
+   *
+   * @param describe is asked at once, and only for a span that is recorded
+   */
+  startServerSpan(read: HeaderReader, describe: () => ServerSpanDescription): Span;
   /**
    * The caller's place in a trace, from the headers of a request; undefined where they have none or a broken one. Where
    * they only say that the trace which begins here is to be recorded, its ids are zeros.

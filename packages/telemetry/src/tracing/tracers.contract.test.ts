@@ -236,6 +236,52 @@ describe.each(Object.entries(tracers))('%s', (_name, createTracer) => {
     });
   });
 
+  describe("a server's span", () => {
+    const headersFrom = (flags: string): Record<string, string> => ({
+      traceparent: `00-${REMOTE.traceId}-${REMOTE.spanId}-${flags}`,
+      tracestate: 'vendor=1',
+    });
+    const start = (tracer: Tracer, headers: Record<string, string>) => {
+      let asked = 0;
+      const span = tracer.startServerSpan(
+        (name) => headers[name],
+        () => {
+          asked++;
+          return { name: 'GET /', attributes: () => ({ a: 1 }) };
+        },
+      );
+      return { span, asked: () => asked };
+    };
+
+    it('is in the trace of its caller, and described once', () => {
+      const { span, asked } = start(ownTracer(0), headersFrom('01'));
+      expect(span).toMatchObject({ traceId: REMOTE.traceId, traceState: 'vendor=1', recording: true });
+      span.end();
+      expect(asked()).toBe(1);
+      expect(only()).toMatchObject({ name: 'GET /', kind: api.SpanKind.SERVER, attributes: { a: 1 } });
+      expect(only().parentSpanContext).toMatchObject({ spanId: REMOTE.spanId, isRemote: true });
+    });
+
+    it('begins a trace where it has no caller, also within another span', () => {
+      const tracer = ownTracer();
+      const active = tracer.startSpan('active');
+      const { span } = tracer.runWith(active, () => start(tracer, {}));
+      span.end();
+      expect(span.traceId).not.toBe(active.traceId);
+      expect(only().parentSpanContext).toBeUndefined();
+    });
+
+    it.each([
+      ['for a caller who is not sampled', 1, headersFrom('00'), REMOTE.traceId],
+      ['where no trace begins here', 0, {}, /^[0-9a-f]{32}$/],
+    ] as const)('is not described %s, but passed on', (_when, ratio, headers, traceId) => {
+      const { span, asked } = start(ownTracer(ratio), headers);
+      expect([span.recording, span.sampled, asked()]).toEqual([false, false, 0]);
+      expect(span.traceId).toMatch(traceId);
+      expect(headersOf(span)['traceparent']).toBe(`00-${span.traceId}-${span.spanId}-00`);
+    });
+  });
+
   describe('an error that a span records', () => {
     it('is an event and the status, by class, code and message', () => {
       const span = ownTracer().startSpan('work');
