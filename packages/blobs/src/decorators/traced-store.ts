@@ -35,7 +35,7 @@ class TracedStore extends StoreDecorator {
     const attributes = describeAll(this.name, digests);
     return withSpan(this.#tracer, 'proxy.FindMissing', { parent, attributes }, (span) =>
       seen(this.inner.findMissing(digests, optionsInSpan(options, span)), (missing) =>
-        span.setAttributes({ 'cache.missing': missing.length, 'cache.hit': missing.length === 0 }),
+        span.setAttributes(attributesOfAnswer(missing.length)),
       ),
     );
   }
@@ -89,6 +89,10 @@ function describeAll(tier: string, digests: readonly Digest[]): () => Attributes
   const count = digests.length;
   const only = count === 1 ? digests[0]?.compact() : undefined;
   return () => ({ 'cache.tier': tier, 'cache.digests': count, 'cache.digest': only?.toString() });
+}
+
+function attributesOfAnswer(missing: number): () => Attributes {
+  return () => ({ 'cache.missing': missing, 'cache.hit': missing === 0 });
 }
 
 /** Tells of a value when it is there. */

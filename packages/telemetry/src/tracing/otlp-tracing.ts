@@ -5,6 +5,7 @@ import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { type Logger, nullLogger } from '../logger.js';
 import { noActiveSpans, OwnActiveSpans } from './active-spans.js';
 import { b3Propagation } from './b3-propagation.js';
+import { EndedSpans } from './ended-spans.js';
 import { ExportingTracer } from './exporting-tracer.js';
 import { HeadSampler } from './head-sampler.js';
 import { OTLP_ENDPOINT_ALLOWED, type OtlpProtocol, parseOtlpEndpoint, tracesUrl } from './otlp-endpoint.js';
@@ -80,6 +81,7 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
     maxExportBatchSize: Math.min(MAX_BATCH, maxQueueSize),
     scheduledDelayMillis: options.exportIntervalMs ?? 1000,
   });
+  const ended = new EndedSpans((span) => processor.onEnd(span));
   const tracer = new ExportingTracer({
     sampler,
     propagation: options.propagation === 'b3' ? b3Propagation : w3cPropagation,
@@ -88,10 +90,14 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
       api,
       resource,
       instrumentationScope: { name: 'granary', ...(serviceVersion !== undefined && { version: serviceVersion }) },
-      onEnd: (span) => processor.onEnd(span),
+      onEnd: (span) => ended.add(span),
     },
   });
-  return { tracer, close: () => processor.shutdown().catch(() => {}) };
+  const close = () => {
+    ended.flush();
+    return processor.shutdown().catch(() => {});
+  };
+  return { tracer, close };
 }
 
 async function createExporter(endpoint: URL, { protocol, exportTimeoutMs }: OtlpTracingOptions): Promise<SpanExporter> {

@@ -41,18 +41,19 @@ const SAMPLED = 1;
 
 /**
  * A span that is kept as it was told, and becomes what an exporter of OpenTelemetry's SDK reads when it is read. The SDK's
- * own spans take four times as long (benchmark `request, recorded`).
+ * own spans take four times as long (benchmark `request, recorded`). Its ids, too, are made when they are asked for.
  */
-export class RecordedSpan implements Span, ReadableSpan {
+export class RecordedSpan implements Span, Omit<ReadableSpan, 'parentSpanContext'> {
   readonly name: string;
-  readonly traceId: string;
-  readonly spanId = randomId(2);
   readonly sampled = true;
-  readonly traceState: string | undefined;
-  readonly debug: boolean | undefined;
-  readonly parentSpanContext?: OtelSpanContext;
   readonly #kind: SpanKind;
   readonly #sink: SpanSink;
+  /** Undefined for a span that begins a trace. */
+  readonly #parent: SpanContext | undefined;
+  /** The caller's word, passed on by all spans of the trace. */
+  readonly #debug: boolean | undefined;
+  #traceId: string | undefined;
+  #spanId: string | undefined;
   /** What makes of this process's time that of the day: the same for all spans of a trace, so that they fit together. */
   readonly #epochMs: number;
   readonly #startedAt = performance.now();
@@ -67,18 +68,34 @@ export class RecordedSpan implements Span, ReadableSpan {
     this.#sink = sink;
     this.name = name;
     this.#kind = options?.kind ?? 'internal';
-    // The zeros of somebody who is in no trace.
-    const isRoot = parent === undefined || parent.traceId === noopSpan.traceId;
-    this.traceId = isRoot ? randomId(4) : parent.traceId;
-    this.traceState = parent?.traceState;
-    this.debug = parent?.debug;
-    const isLocal = parent instanceof RecordedSpan;
-    if (!isRoot) {
-      const { traceId, spanId } = parent;
-      this.parentSpanContext = { traceId, spanId, traceFlags: SAMPLED, isRemote: !isLocal };
+    this.#debug = parent?.debug;
+    if (parent instanceof RecordedSpan) {
+      this.#parent = parent;
+      this.#epochMs = parent.#epochMs;
+    } else {
+      // Zeros are somebody's who is in no trace.
+      this.#parent = parent?.traceId === noopSpan.traceId ? undefined : parent;
+      this.#epochMs = Date.now() - this.#startedAt;
     }
-    this.#epochMs = isLocal ? parent.#epochMs : Date.now() - this.#startedAt;
     if (options?.attributes) this.#attributes.setAll(options.attributes);
+  }
+
+  get traceId(): string {
+    this.#traceId ??= this.#parent?.traceId ?? randomId(4);
+    return this.#traceId;
+  }
+
+  get spanId(): string {
+    this.#spanId ??= randomId(2);
+    return this.#spanId;
+  }
+
+  get traceState(): string | undefined {
+    return this.#parent?.traceState;
+  }
+
+  get debug(): boolean | undefined {
+    return this.#debug;
   }
 
   get recording(): boolean {
@@ -123,13 +140,20 @@ export class RecordedSpan implements Span, ReadableSpan {
   end(): void {
     if (!this.recording) return;
     this.#endedAt = performance.now();
-    this.#sink.onEnd(this);
+    // A property that may be missing may be undefined as well, for whoever reads it.
+    this.#sink.onEnd(this as ReadableSpan);
   }
 
   // What follows is for exporters.
 
   get kind(): ReadableSpan['kind'] {
     return this.#sink.api.SpanKind[this.#kind.toUpperCase() as Uppercase<SpanKind>];
+  }
+
+  get parentSpanContext(): OtelSpanContext | undefined {
+    if (this.#parent === undefined) return undefined;
+    const { traceId, spanId } = this.#parent;
+    return { traceId, spanId, traceFlags: SAMPLED, isRemote: !(this.#parent instanceof RecordedSpan) };
   }
 
   spanContext(): OtelSpanContext {

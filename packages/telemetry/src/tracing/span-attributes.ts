@@ -4,60 +4,50 @@ import type { AttributeSource, Attributes, AttributeValue } from './tracer.js';
 const MAX_ATTRIBUTES = 128;
 /** Attributes are for people to read. */
 const MAX_VALUE_LENGTH = 4096;
+/** What is kept as it came; more is put in order before anybody asks for it. */
+const MAX_TOLD = 4 * MAX_ATTRIBUTES;
 
-/** The name in whose place a function stands that gives attributes; no attribute has it. */
-const LATER = '';
+/** As an exporter takes it. */
+type ReadableValue = string | number | boolean | string[] | number[];
 
 /**
- * What a span was told, in two short lists: to search one of ten names takes less than to make a table for them. Values
- * are looked at when they are read, which is when somebody exports them.
+ * What a span was told. To tell it something is to put that on a list, for all else that has to be done about it is done
+ * when somebody exports the span, for many spans at once.
  */
 export class SpanAttributes {
-  #names: string[] = [];
-  #values: (AttributeValue | (() => Attributes))[] = [];
-  /** Behind the last function: what is told now overrules what it gives. */
-  #searchFrom = 0;
+  /** By turns a name and its value, and in between functions that give several. */
+  #told: unknown[] = [];
+  /** What was told before that, in order; made when it is needed. */
+  #values: Map<string, unknown> | undefined;
   #dropped = 0;
 
   /** How many were lost because there were too many. */
   get dropped(): number {
-    this.#askFunctions();
+    this.#putInOrder();
     return this.#dropped;
   }
 
   set(name: string, value: AttributeValue | undefined): void {
-    if (value === undefined || value === null || name === '') return;
     // Lists are their owners', who may go on with them.
-    const kept = Array.isArray(value) ? value.slice() : value;
-    const place = this.#names.indexOf(name, this.#searchFrom);
-    if (place === -1) this.#add(name, kept);
-    else this.#values[place] = kept;
+    this.#told.push(name, Array.isArray(value) ? value.slice() : value);
+    if (this.#told.length >= MAX_TOLD) this.#putInOrder();
   }
 
   setAll(attributes: AttributeSource): void {
-    if (typeof attributes === 'function') {
-      this.#add(LATER, attributes);
-      this.#searchFrom = this.#names.length;
-    } else this.#setEach(attributes);
+    if (typeof attributes === 'function') this.#told.push(attributes);
+    else this.#setEach(attributes);
+    if (this.#told.length >= MAX_TOLD) this.#putInOrder();
   }
 
   /** Without what is no value for OpenTelemetry, and cut where it is long. */
-  read(): Record<string, string | number | boolean | string[] | number[]> {
-    this.#askFunctions();
-    const read: Record<string, string | number | boolean | string[] | number[]> = Object.create(null);
-    this.#names.forEach((name, i) => {
-      const value = readable(this.#values[i]);
-      if (value !== undefined) read[name] = value;
-    });
-    return read;
-  }
-
-  #add(name: string, value: AttributeValue | (() => Attributes)): void {
-    if (this.#names.length === MAX_ATTRIBUTES) this.#dropped++;
-    else {
-      this.#names.push(name);
-      this.#values.push(value);
+  read(): Record<string, ReadableValue> {
+    this.#putInOrder();
+    const read: Record<string, ReadableValue> = Object.create(null);
+    for (const [name, value] of this.#values ?? []) {
+      const shown = readable(value);
+      if (shown !== undefined) read[name] = shown;
     }
+    return read;
   }
 
   #setEach(attributes: Attributes): void {
@@ -66,25 +56,37 @@ export class SpanAttributes {
     }
   }
 
-  /** Puts what functions give where they stood. One that throws gives nothing. */
-  #askFunctions(): void {
-    if (this.#searchFrom === 0) return;
-    const [names, values] = [this.#names, this.#values];
-    this.#names = [];
-    this.#values = [];
-    this.#searchFrom = 0;
-    for (const [i, name] of names.entries()) {
-      const value = values[i];
-      if (typeof value !== 'function') this.set(name, value);
-      else
-        try {
-          this.#setEach(value());
-        } catch {}
+  #putInOrder(): void {
+    const told = this.#told;
+    if (told.length === 0) return;
+    this.#told = [];
+    for (let i = 0; i < told.length; i++) {
+      const each = told[i];
+      if (typeof each === 'function') this.#ask(each as () => Attributes);
+      else this.#keep(each as string, told[++i]);
     }
+  }
+
+  /** A function that throws gives nothing. */
+  #ask(attributes: () => Attributes): void {
+    let given: Attributes;
+    try {
+      given = { ...attributes() };
+    } catch {
+      return;
+    }
+    for (const [name, value] of Object.entries(given)) this.#keep(name, value);
+  }
+
+  #keep(name: string, value: unknown): void {
+    if (value === undefined || value === null || name === '') return;
+    this.#values ??= new Map();
+    if (this.#values.size < MAX_ATTRIBUTES || this.#values.has(name)) this.#values.set(name, value);
+    else this.#dropped++;
   }
 }
 
-function readable(value: unknown): string | number | boolean | string[] | number[] | undefined {
+function readable(value: unknown): ReadableValue | undefined {
   if (typeof value === 'number' || typeof value === 'boolean') return value;
   if (typeof value === 'string') return cut(value);
   if (!Array.isArray(value)) return undefined;
