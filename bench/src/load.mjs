@@ -1,6 +1,6 @@
 // The load, in a process of its own: node load.mjs '{"row": NAME, "grpc": PORT, "http": PORT, "seconds": S, "first": N}'
-// ("headers" go with every request, or with one in "headersEvery"), or '{"seed": true, …}' to fill a server, or '{"get": PATH, "minBytes": B,
-// "concurrency": C, "http": PORT, "seconds": S}' for any other GET. Prints one line of JSON.
+// ("headers" go with every request, or with one in "headersEvery"), or '{"seed": true, …}' to fill a server, or
+// '{"get": PATH, "minBytes": B, "concurrency": C, "http": PORT, "seconds": S}' for any other GET. Prints one line of JSON.
 import { largeBlob, smallBlobs } from './corpus.mjs';
 import { call, openSession } from './h2-client.mjs';
 import { openOperation, run } from './operations.mjs';
