@@ -1,4 +1,4 @@
-import { REDACTED, redactText } from '../logging/redaction.js';
+import { REDACTED, redactStart } from '../logging/redaction.js';
 import type { SecretNames } from '../logging/secret-names.js';
 import type { HealthDetail, HealthFinding, HealthStatus } from './health-check.js';
 
@@ -33,8 +33,7 @@ function messageOf(error: unknown): string {
 }
 
 function publicText(value: string): string {
-  const text = redactText(String(value).slice(0, 4 * MAX_TEXT));
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  return redactStart(String(value), MAX_TEXT);
 }
 
 function publicDetails(

@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import { type LoggedError, loggedError } from './logged-error.js';
-import { isSuspicious, REDACTED, redactText } from './redaction.js';
+import { isSuspicious, REDACTED, redactStart, redactText } from './redaction.js';
 import type { SecretNames } from './secret-names.js';
 
 const MAX_DEPTH = 5;
@@ -85,10 +85,9 @@ export class ValueCopier {
   text(value: string): string {
     this.#characters += Math.min(value.length, MAX_TEXT);
     if (this.#characters > MAX_CHARACTERS) return '…';
-    const bounded = value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value;
-    if (!isSuspicious(bounded)) return bounded;
+    if (value.length <= MAX_TEXT && !isSuspicious(value)) return value;
     this.suspicious = true;
-    return redactText(bounded);
+    return value.length <= MAX_TEXT ? redactText(value) : redactStart(value, MAX_TEXT);
   }
 
   error(error: unknown): LoggedError {
@@ -165,7 +164,7 @@ export class ValueCopier {
 
   #name(key: unknown): string {
     const name = typeof key === 'string' ? key : String(this.value(key));
-    return name.length > MAX_NAME ? `${this.text(name.slice(0, MAX_NAME))}…` : this.text(name);
+    return this.text(name.length > MAX_NAME ? redactStart(name, MAX_NAME) : name);
   }
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { redactText } from './redaction.js';
+import { redactStart, redactText } from './redaction.js';
 
 describe('redaction of texts', () => {
   it.each([
@@ -184,5 +184,31 @@ describe('redaction of texts', () => {
       ratio = Math.min(ratio, time(long) / Math.max(time(short), 0.05));
     }
     expect(ratio).toBeLessThan(160);
+  });
+});
+
+describe('redaction of the beginning of a text', () => {
+  it.each([10, 100, 8192])('never shows a part of a password, wherever a text is cut at %i characters', (maxLength) => {
+    for (let before = 0; before < 40; before++) {
+      const padding = 'x'.repeat(Math.max(0, maxLength - before - 1));
+      for (const after of ['', ' and so on', 'y'.repeat(5000)]) {
+        const shown = redactStart(`${padding} https://ann:s3cretPassword@host/${after}`, maxLength);
+        expect(shown).not.toContain('s3');
+        expect(shown.length).toBeLessThanOrEqual(maxLength + 1);
+      }
+    }
+  });
+
+  it('shows nothing that was cut where the look ended, however much of what is before is hidden', () => {
+    const text = `password=${'x'.repeat(1092)} https://ann:s3cretPassword@host/`;
+    expect(redactText(text.slice(0, 1124))).toContain('s3cret');
+    expect(redactStart(text, 100)).not.toContain('s3');
+  });
+
+  it('is the whole text where that is not longer, and says where it ends otherwise', () => {
+    expect(redactStart('token=abc', 100)).toBe('token=[redacted]');
+    expect(redactStart(`password=${'x'.repeat(200)} wrong`, 100)).toBe('password=[redacted] wrong');
+    expect(redactStart('x'.repeat(101), 100)).toBe(`${'x'.repeat(100)}…`);
+    expect(redactStart('x'.repeat(1e6), 100)).toBe(`${'x'.repeat(100)}…`);
   });
 });

@@ -92,6 +92,19 @@ export function hide(text: string, ranges: readonly Range[]): string {
   return shown + text.slice(end);
 }
 
+/** Longest secret that a cut may go through: what is behind the cut says that it is one, such as the `@` of a URL. */
+const MAX_SECRET_CHARACTERS = 1024;
+
+/** The beginning of a text, as {@link redactText} shows it: with `…` behind it where more than `maxLength` is left out. */
+export function redactStart(text: string, maxLength: number): string {
+  const seen = text.slice(0, maxLength + MAX_SECRET_CHARACTERS);
+  const shown = redactText(seen);
+  // Where the look ended a secret may have been cut, that nobody knows as one any more.
+  const sure = seen.length < text.length ? Math.max(0, shown.length - MAX_SECRET_CHARACTERS) : shown.length;
+  if (seen.length === text.length && sure <= maxLength) return shown;
+  return `${shown.slice(0, Math.min(maxLength, sure))}…`;
+}
+
 /** A part of a text, from `start` to before `end`. */
 export interface Range {
   readonly start: number;

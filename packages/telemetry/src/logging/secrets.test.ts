@@ -150,6 +150,16 @@ describe('a secret', () => {
     );
   });
 
+  it.each([10, 16, 20, 40])('does not come out in part of a text that is cut %i characters behind it', (characters) => {
+    const text = `${'x'.repeat(8192 - characters - 1)} https://ann:S3cr3tPassword@feed.example/`;
+    const name = `${'x'.repeat(200 - characters - 1)} https://ann:S3cr3tPassword@feed.example/`;
+    for (const [sink, logger, written] of sinks()) {
+      logger.error('{Text}', text, new Error(text));
+      logger.error('{@Value}', { [name]: [text] });
+      expect(written(), sink).not.toContain('S3c');
+    }
+  });
+
   it('takes nothing with it that tells what happened', () => {
     const lines: string[] = [];
     const logger = createLogger({ destination: { write: (line: string) => lines.push(line) }, format: 'json' });

@@ -1,4 +1,4 @@
-import { redactText } from '../logging/redaction.js';
+import { redactStart } from '../logging/redaction.js';
 import type { Span } from './tracer.js';
 
 const MAX_MESSAGE_LENGTH = 1024;
@@ -38,7 +38,5 @@ export function tellError(span: Pick<Span, 'addEvent' | 'setAttribute' | 'setSta
 
 /** A message without secrets, and cut where it is long. */
 export function shown(message: string): string {
-  // What is cut off could have been what makes a secret known as one, so that some room is left for it.
-  const clean = redactText(message.slice(0, 4 * MAX_MESSAGE_LENGTH));
-  return clean.length > MAX_MESSAGE_LENGTH ? `${clean.slice(0, MAX_MESSAGE_LENGTH)}…` : clean;
+  return redactStart(message, MAX_MESSAGE_LENGTH);
 }
