@@ -13,6 +13,9 @@ const MAX_NAME = 200;
 
 const UNREADABLE = '[unreadable]';
 
+const NAMES_VALUE = /^(?:name|key|header)$/i;
+const VALUE = /^values?$/i;
+
 /**
  * Copies values for one record, so that they can be written as JSON at any time: bounded in depth, width, length and
  * number, free of cycles and secrets. Nothing of it throws, whatever getters, proxies and `toJSON` do.
@@ -131,7 +134,7 @@ export class ValueCopier {
     return this.#entries(properties(value));
   }
 
-  /** Lists of headers have names and values in turn. */
+  /** Lists of headers have names and values in turn; where a header came more than once, its values are a list. */
   #items(values: Iterable<unknown>): unknown[] {
     const copied: unknown[] = [];
     let isSecret = false;
@@ -140,15 +143,15 @@ export class ValueCopier {
         copied.push('[…]');
         break;
       }
-      copied.push(isSecret && typeof value === 'string' ? REDACTED : this.value(value));
+      const hidden = isSecret && (typeof value === 'string' || Array.isArray(value));
+      copied.push(hidden ? REDACTED : this.value(value));
       isSecret = typeof value === 'string' && this.#secrets.has(value);
     }
     return copied;
   }
 
   #entries(pairs: Iterable<readonly [unknown, unknown]>): Record<string, unknown> {
-    const copied: [string, unknown][] = [];
-    // What is listed as { name: 'Authorization', value: '…' } is named by its value.
+    const copied: [name: string, value: unknown][] = [];
     let isSecret = false;
     for (const [key, value] of pairs) {
       if (copied.length === MAX_ENTRIES) {
@@ -156,9 +159,11 @@ export class ValueCopier {
         break;
       }
       const name = this.#name(key);
-      copied.push([name, isSecret && name === 'value' ? REDACTED : this.property(name, value)]);
-      if ((name === 'name' || name === 'key') && typeof value === 'string') isSecret = this.#secrets.has(value);
+      copied.push([name, this.property(name, value)]);
+      if (NAMES_VALUE.test(name) && typeof value === 'string' && this.#secrets.has(value)) isSecret = true;
     }
+    // What is listed as { name: 'Authorization', value: '…' } is named by its value, wherever that stands.
+    if (isSecret) for (const pair of copied) if (VALUE.test(pair[0])) pair[1] = REDACTED;
     return Object.fromEntries(copied);
   }
 

@@ -15,16 +15,28 @@ describe('names of secrets', () => {
       'tokenValue',
     ],
     ...['privateKey', 'PinCode', '--password'],
+    ...['apiKeys', 'AccessKeys', 'AuthorizationHeader', 'cookie_header', 'authHeaders', 'signatures'],
   ])('%s is one, whatever its case and separators', (name) => {
     expect(new SecretNames(['pin-code']).has(name)).toBe(true);
   });
 
-  it.each(['tokens', 'path', 'key', 'Digest', 'cacheKey', 'config', 'tokens_file', 'author', 'pinCode', ''])(
-    '%s is none',
-    (name) => {
-      expect(new SecretNames(['', '-']).has(name)).toBe(false);
-    },
-  );
+  it.each([
+    'tokens',
+    'path',
+    'key',
+    'keys',
+    'headers',
+    'CacheKeyHeader',
+    'Digest',
+    'cacheKey',
+    'config',
+    'tokens_file',
+    'author',
+    'pinCode',
+    '',
+  ])('%s is none', (name) => {
+    expect(new SecretNames(['', '-']).has(name)).toBe(false);
+  });
 
   it('stay right when more names were asked than are remembered', () => {
     const names = new SecretNames();

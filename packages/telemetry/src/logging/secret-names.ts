@@ -4,20 +4,27 @@ const ENDINGS = [
   'passwords',
   'passwd',
   'passphrase',
+  'passphrases',
   'secret',
   'secrets',
   'token',
   'authorization',
   'apikey',
+  'apikeys',
   'accesskey',
+  'accesskeys',
   'privatekey',
+  'privatekeys',
   'secretkey',
+  'secretkeys',
   'accountkey',
+  'accountkeys',
   'cookie',
   'cookies',
   'credential',
   'credentials',
   'signature',
+  'signatures',
 ];
 /** Names that are secrets as a whole, and too short to be looked for in others. */
 const WHOLE = new Set(['pwd', 'pass', 'sig', 'auth', 'jwt']);
@@ -38,7 +45,7 @@ export class SecretNames {
   has(name: string): boolean {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
-    const plain = normalize(name.slice(-MAX_LENGTH)).replace(/(?:value|hash)?\d{0,9}$/, '');
+    const plain = normalize(name.slice(-MAX_LENGTH)).replace(/(?:value|hash|headers?)?\d{0,9}$/, '');
     const secret = WHOLE.has(plain) || this.#endings.some((ending) => plain.endsWith(ending));
     if (this.#known.size < MAX_CACHED && name.length <= MAX_LENGTH) this.#known.set(name, secret);
     return secret;
