@@ -61,7 +61,13 @@ export { HeadSampler } from './tracing/head-sampler.js';
 export { noopSpan, noopTracer } from './tracing/noop-tracer.js';
 export { type OpenTelemetryTracerOptions, openTelemetryTracer } from './tracing/open-telemetry-tracer.js';
 export type { OpenTelemetryApi } from './tracing/otel-context.js';
-export { OTLP_ENDPOINT_ALLOWED, type OtlpProtocol, parseOtlpEndpoint } from './tracing/otlp-endpoint.js';
+export {
+  isPortKnownToGrpc,
+  OTLP_ENDPOINT_ALLOWED,
+  type OtlpProtocol,
+  PORT_UNKNOWN_TO_GRPC,
+  parseOtlpEndpoint,
+} from './tracing/otlp-endpoint.js';
 export { type OtlpTracing, type OtlpTracingOptions, startOtlpTracing } from './tracing/otlp-tracing.js';
 export type { IncomingContext, IncomingDecision, TracePropagation } from './tracing/propagation.js';
 export type { ExportPolicy } from './tracing/reporting-exporter.js';

@@ -278,6 +278,7 @@ describe('a configuration', () => {
     [{ 'limits.max_message_size': '1MiB' }, '(limits.max_batch_total_size); allowed: 1 to 983040'],
     [{ 'telemetry.metrics_addr': '127.0.0.1:9090' }, 'is the same address as listen.admin'],
     [{ 'telemetry.tracing_endpoint': 'http://collector.example:4318/otlp' }, 'has a path'],
+    [{ 'telemetry.tracing_endpoint': 'collector.example:80' }, 'has no port, or 80'],
   ])('refuses what does not go together: %j', async (values, message) => {
     const flags = Object.entries(values).map(([name, text]) => flag(name, text));
     const mistakes = await mistakesOf(() => loadConfig({ flags }));

@@ -1,4 +1,4 @@
-import { parseOtlpEndpoint } from '@granary/telemetry';
+import { isPortKnownToGrpc, PORT_UNKNOWN_TO_GRPC, parseOtlpEndpoint } from '@granary/telemetry';
 import { breachesOfNuGet } from './nuget-config.js';
 import type { Config } from './schema.js';
 import { BACKING_CACHE, tierName } from './tier-schema.js';
@@ -53,11 +53,13 @@ export function checkTogether(config: Config): RuleBreach[] {
   ) {
     breaches.push({ keys: ['telemetry.metrics_addr', 'listen.admin'], message: 'is the same address as listen.admin' });
   }
-  if (telemetry.tracing_protocol === 'grpc' && hasPath(telemetry.tracing_endpoint)) {
-    breaches.push({
-      keys: ['telemetry.tracing_endpoint', 'telemetry.tracing_protocol'],
-      message: 'has a path, which means something only with telemetry.tracing_protocol: http',
-    });
+  const collector = telemetry.tracing_endpoint && parseOtlpEndpoint(telemetry.tracing_endpoint);
+  if (telemetry.tracing_protocol === 'grpc' && collector) {
+    const keys = ['telemetry.tracing_endpoint', 'telemetry.tracing_protocol'] as const;
+    if (collector.pathname !== '/') {
+      breaches.push({ keys, message: 'has a path, which means something only with telemetry.tracing_protocol: http' });
+    }
+    if (!isPortKnownToGrpc(collector)) breaches.push({ keys, message: PORT_UNKNOWN_TO_GRPC });
   }
   return [...breaches, ...breachesOfTiers(config), ...breachesOfNuGet(config.nuget)];
 }
@@ -77,11 +79,6 @@ function breachesOfTiers({ tiers, backing_cache: { target } }: Config): RuleBrea
       breaches.push({ keys: ['tiers'], message: `tiers[${i}] needs both of cert_file and key_file, or none` });
   }
   return breaches;
-}
-
-function hasPath(endpoint: string | undefined): boolean {
-  const path = endpoint && parseOtlpEndpoint(endpoint)?.pathname;
-  return path !== undefined && path !== '' && path !== '/';
 }
 
 /** Whether there is any way for a client to say who it is. */

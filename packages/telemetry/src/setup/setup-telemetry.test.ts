@@ -286,6 +286,8 @@ describe('setupTelemetry', () => {
     [{ endpoint: 'http://ann:s3cret@collector:4317' }, /without credentials/],
     [{ endpoint: 'collector:4317', sampleRatio: 2 }, /allowed: 0 to 1/],
     [{ endpoint: 'http://collector/v1/traces' }, /has a path/],
+    [{ endpoint: 'http://collector' }, /has no port/],
+    [{ endpoint: 'collector:80' }, /has no port, or 80/],
   ])('refuses %j, without showing secrets', async (tracing, message) => {
     const failure = telemetryWith(tracing);
     await expect(failure).rejects.toThrow(message);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseOtlpEndpoint, tracesUrl } from './otlp-endpoint.js';
+import { isPortKnownToGrpc, parseOtlpEndpoint, tracesUrl } from './otlp-endpoint.js';
 
 describe('the endpoint of a collector', () => {
   it.each([
@@ -36,4 +36,15 @@ describe('the endpoint of a collector', () => {
     ['https://collector/otlp/', 'https://collector/otlp/v1/traces'],
     ['https://collector/otlp/v1/traces', 'https://collector/otlp/v1/traces'],
   ])('%s takes traces by HTTP at %s', (text, url) => expect(tracesUrl(parseOtlpEndpoint(text)!)).toBe(url));
+
+  it.each([
+    ['collector:4317', true],
+    ['collector:443', true],
+    ['https://collector', true],
+    ['https://collector:443', true],
+    ['https://collector:80', true],
+    ['http://collector', false],
+    ['collector:80', false],
+    ['http://[::1]:80', false],
+  ])('%s: gRPC reaches its port: %s', (text, known) => expect(isPortKnownToGrpc(parseOtlpEndpoint(text)!)).toBe(known));
 });

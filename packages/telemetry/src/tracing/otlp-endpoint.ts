@@ -4,6 +4,10 @@ export type OtlpProtocol = 'grpc' | 'http';
 export const OTLP_ENDPOINT_ALLOWED =
   'HOST:PORT or http://HOST:PORT for plain text, https://HOST:PORT for TLS, without credentials; or empty';
 
+/** Why an endpoint is refused whose port gRPC would not call, for error messages. */
+export const PORT_UNKNOWN_TO_GRPC =
+  'has no port, or 80, which gRPC without TLS does not call; name another, such as 4317, or use the protocol http';
+
 const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
 const PORTED_HOST = /^(?:\[[0-9a-f:.]+\]|[^\s:/?#@[\]]+):\d{1,5}$/i;
 const SIGNAL_PATH = '/v1/traces';
@@ -18,6 +22,14 @@ export function parseOtlpEndpoint(text: string): URL | undefined {
   const url = urlOf(SCHEME.test(endpoint) ? endpoint : `http://${endpoint}`);
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) return undefined;
   return url.username || url.password || url.search || url.hash ? undefined : url;
+}
+
+/**
+ * Whether gRPC reaches the endpoint's port. A URL doesn't say the port of its scheme (`http://collector:80` has none), and
+ * gRPC calls 443 where there is none, plain text or not.
+ */
+export function isPortKnownToGrpc({ protocol, port }: URL): boolean {
+  return protocol === 'https:' || port !== '';
 }
 
 /** Where spans are sent to by HTTP: an endpoint names the collector, and its signals are at known paths. */

@@ -8,7 +8,14 @@ import { b3Propagation } from './b3-propagation.js';
 import { EndedSpans } from './ended-spans.js';
 import { ExportingTracer } from './exporting-tracer.js';
 import { HeadSampler } from './head-sampler.js';
-import { OTLP_ENDPOINT_ALLOWED, type OtlpProtocol, parseOtlpEndpoint, tracesUrl } from './otlp-endpoint.js';
+import {
+  isPortKnownToGrpc,
+  OTLP_ENDPOINT_ALLOWED,
+  type OtlpProtocol,
+  PORT_UNKNOWN_TO_GRPC,
+  parseOtlpEndpoint,
+  tracesUrl,
+} from './otlp-endpoint.js';
 import { type ExportPolicy, ReportingExporter } from './reporting-exporter.js';
 import type { Tracer } from './tracer.js';
 import { w3cPropagation } from './w3c-propagation.js';
@@ -65,6 +72,9 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
   if (endpoint === undefined) throw new TypeError(`the tracing endpoint is not one; allowed: ${OTLP_ENDPOINT_ALLOWED}`);
   if (options.protocol !== 'http' && endpoint.pathname !== '/') {
     throw new TypeError('the tracing endpoint has a path, which means something only with the protocol http');
+  }
+  if (options.protocol !== 'http' && !isPortKnownToGrpc(endpoint)) {
+    throw new TypeError(`the tracing endpoint ${PORT_UNKNOWN_TO_GRPC}`);
   }
   const { serviceVersion } = options;
   const sampler = new HeadSampler(options.sampleRatio ?? 1);
