@@ -253,6 +253,15 @@ describe('any call', () => {
     expect(last()).toMatchObject({ msg: 'a before b, a again', '0': 'b', '1': 'a', extra: ['left over'] });
   });
 
+  it('loses no argument that holes of numbers leave out', () => {
+    const { logger, last } = logging();
+    logger.error('{1} of {3} failed', new TypeError('broken'), 'a', 'between', 'b', 'left over');
+    expect(last()).toMatchObject({ msg: 'a of b failed', '1': 'a', '3': 'b', extra: ['between', 'left over'] });
+    expect(last()['err']).toMatchObject({ type: 'TypeError', message: 'broken' });
+    logger.information('{99}', 'only');
+    expect(last()).toMatchObject({ msg: '{99}', extra: ['only'] });
+  });
+
   it('writes a name once, with the value that is nearest', () => {
     const { logger, lines, last } = logging();
     logger.with({ A: 'far', B: 'kept' }).with({ A: 'nearer' }).information('{A} {A}', 'near', 'nearest');

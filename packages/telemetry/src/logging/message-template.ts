@@ -33,6 +33,8 @@ export interface MessageTemplate {
   readonly holes: readonly Hole[];
   /** How many arguments the holes take. */
   readonly arity: number;
+  /** The first argument that no hole shows: as many as they take, unless numbers leave one out (`{1}`). */
+  readonly firstLeft: number;
   /** Whether its text and the values together may make a secret of what none of them is alone. */
   readonly suspicious: boolean;
   /** Whether no two holes have the same name in JSON lines. */
@@ -86,6 +88,9 @@ function finish(text: string, parsed: readonly (string | Hole)[]): MessageTempla
     return { ...part, index: numbered ? Number(part.name) : part.index, secret: secret.has(i) };
   });
   const holes = parts.filter((part) => typeof part !== 'string');
+  const shown = new Set(holes.map(({ index }) => index));
+  let firstLeft = 0;
+  while (shown.has(firstLeft)) firstLeft++;
   return {
     text,
     json: `,"template":${jsonString(text)}`,
@@ -94,6 +99,7 @@ function finish(text: string, parsed: readonly (string | Hole)[]): MessageTempla
     tracesItself: holes.some(({ name }) => name === 'trace_id'),
     holes,
     arity: holes.reduce((most, { index }) => Math.max(most, index + 1), 0),
+    firstLeft,
     suspicious: parts.some((part) => typeof part === 'string' && (isSuspicious(part) || /[:=@]/.test(part))),
   };
 }

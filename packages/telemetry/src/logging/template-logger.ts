@@ -192,7 +192,7 @@ export class TemplateLogger implements RootLogger {
   }
 
   #record(level: RecordLevel, template: MessageTemplate, args: readonly unknown[], copier: ValueCopier): LogRecord {
-    const { holes, arity } = template;
+    const { holes, arity, firstLeft } = template;
     const values: unknown[] = [];
     for (let i = 0; i < holes.length; i++) {
       const { name, index, operator, secret } = holes[i] as (typeof holes)[number];
@@ -202,7 +202,8 @@ export class TemplateLogger implements RootLogger {
     }
     let extra: unknown[] | undefined;
     let thrown: unknown;
-    for (let i = arity; i < args.length && i < arity + MAX_EXTRA; i++) {
+    for (let i = firstLeft; i < args.length && i < arity + MAX_EXTRA; i++) {
+      if (i < arity && holes.some(({ index }) => index === i)) continue;
       const value = args[i];
       if (thrown === undefined && isError(value)) {
         thrown = value;
