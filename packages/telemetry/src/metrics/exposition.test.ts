@@ -314,6 +314,24 @@ describe('names', () => {
 });
 
 describe('a gauge that is read', () => {
+  it('has room for what is new when what was there before is no longer told', async () => {
+    const registry = new MetricRegistry();
+    let hosts: string[] = [];
+    registry.gauge('open', 'Open circuits.', ['host'], {
+      maxSeries: 3,
+      read: () => hosts.map((host) => [[host], 1] as const),
+    });
+    const shown = async () => [...(await registry.expose()).matchAll(/host="(\w+)"/g)].map(([, host]) => host);
+    for (let i = 0; i < 20; i++) {
+      hosts = [`a${i}`, `b${i}`];
+      expect(await shown()).toEqual(hosts);
+    }
+    hosts = ['a', 'b', 'c', 'd', 'e'];
+    expect(await shown()).toEqual(['a', 'b', 'c', 'other']);
+    hosts = ['e'];
+    expect(await shown()).toEqual(['e']);
+  });
+
   it('shows no more what its reader no longer tells', async () => {
     const registry = new MetricRegistry({ namespace: '' });
     let values = [

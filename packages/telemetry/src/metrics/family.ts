@@ -88,6 +88,11 @@ export class SeriesTable<Handle> {
     return this.#handles.get(key) ?? this.#add(key, values);
   }
 
+  /** Whether there is room for no more label values. */
+  get isFull(): boolean {
+    return this.#handles.size >= this.#maxSeries;
+  }
+
   /** Has this called by {@link refresh}. */
   beforeRead(settle: () => void): void {
     this.#settles.push(settle);

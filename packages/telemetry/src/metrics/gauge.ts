@@ -34,13 +34,13 @@ export type GaugeReader = () => number | Iterable<readonly [labelValues: readonl
 export class GaugeFamily {
   readonly type = 'gauge';
   readonly definition: FamilyDefinition;
-  readonly #table: SeriesTable<Gauge>;
+  #table: SeriesTable<Gauge>;
   readonly #read: GaugeReader | undefined;
 
   constructor(definition: FamilyDefinition, read?: GaugeReader) {
     this.definition = definition;
     this.#read = read;
-    this.#table = new SeriesTable<Gauge>(definition, 1, (table, offset) => new Gauge(table, offset));
+    this.#table = tableOf(definition);
   }
 
   with(...labelValues: readonly string[]): Gauge {
@@ -62,13 +62,21 @@ export class GaugeFamily {
     try {
       const now = this.#read();
       if (now === undefined) return false;
-      this.#table.slots.fill(Number.NaN);
       if (typeof now === 'number') this.with().set(now);
-      else for (const [labelValues, value] of now) this.with(...labelValues).set(value);
+      else this.#tell([...now]);
       return true;
     } catch {
       return false;
     }
+  }
+
+  #tell(told: readonly (readonly [labelValues: readonly string[], value: number])[]): void {
+    this.#table.slots.fill(Number.NaN);
+    for (const [labelValues, value] of told) this.with(...labelValues).set(value);
+    // What is no longer told must not keep its place for ever: what is new would have none.
+    if (!this.#table.isFull || !this.#table.slots.subarray(0, this.seriesCount).some(Number.isNaN)) return;
+    this.#table = tableOf(this.definition);
+    for (const [labelValues, value] of told) this.with(...labelValues).set(value);
   }
 
   emit(index: number, sink: LineSink): void {
@@ -76,4 +84,8 @@ export class GaugeFamily {
     if (this.#read !== undefined && Number.isNaN(value)) return;
     sink.line(this.#table.series[index] as Series, '', undefined, value, undefined);
   }
+}
+
+function tableOf(definition: FamilyDefinition): SeriesTable<Gauge> {
+  return new SeriesTable<Gauge>(definition, 1, (table, offset) => new Gauge(table, offset));
 }
