@@ -223,6 +223,8 @@ describe('a console logger', () => {
     const { logger, lines } = pretty();
     logger.information('Asked for {Path}', 'a\n12:00:00.000 INF all is well\u001b[2J\tb');
     expect(lines).toEqual([`${clock}.067 INF Asked for a\\n12:00:00.000 INF all is well\\u001b[2J b\n`]);
+    logger.information('Asked for {Path}', '\u202etxt.exe\u2066');
+    expect(lines[1]).toBe(`${clock}.067 INF Asked for \\u202etxt.exe\\u2066\n`);
   });
 
   it('paints time, level and names when asked to', () => {

@@ -65,8 +65,9 @@ function stackLines(stack: string | undefined): string {
   return frames.map((frame) => `\n    ${printable(frame.trim())}`).join('');
 }
 
+/** Those that turn the direction of a text are among them: they show what stands behind them in another order. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Values come from outside: none may forge a line or steer the terminal. */
 function printable(text: string): string {
