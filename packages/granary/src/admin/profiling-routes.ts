@@ -1,5 +1,10 @@
 import { redactText } from '@granary/telemetry';
-import { type Profiler, ProfilerBusyError, ProfilerUnavailableError } from '@granary/telemetry/profiling';
+import {
+  type Profiler,
+  ProfilerBusyError,
+  ProfilerClosedError,
+  ProfilerUnavailableError,
+} from '@granary/telemetry/profiling';
 import { indexPage } from './index-page.js';
 import { type AdminRequest, type Answer, AnswerError, type Route, text } from './route.js';
 
@@ -85,6 +90,8 @@ async function orAnswer<T>(taken: Promise<T> | (() => Promise<T>)): Promise<T> {
     return await (typeof taken === 'function' ? taken() : taken);
   } catch (error) {
     if (error instanceof ProfilerUnavailableError) throw new AnswerError(501, error.message);
+    // As any server that ends does, whoever waits for a profile is told to go; nothing failed.
+    if (error instanceof ProfilerClosedError) throw new AnswerError(503, error.message);
     if (!(error instanceof ProfilerBusyError)) throw error;
     const { retryAfterMs } = error;
     throw new AnswerError(

@@ -6,7 +6,7 @@ import { Agent, get as httpsGet } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
-import { nullLogger } from '@granary/telemetry';
+import { type Logger, loggerFor, nullLogger } from '@granary/telemetry';
 import { Profiler, ProfilerUnavailableError } from '@granary/telemetry/profiling';
 import { Profile } from 'pprof-format';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -31,14 +31,14 @@ function functionsOf(bytes: Buffer): string[] {
 }
 
 /** What an admin listener with nothing but profiles answers with. */
-function handlerFor(profiler: Profiler, authorize: AdminSources['authorize'] = () => {}) {
+function handlerFor(profiler: Profiler, authorize: AdminSources['authorize'] = () => {}, logger: Logger = nullLogger) {
   const healthy = { status: 'healthy', checks: [], draining: false } as const;
   return createAdminHandler({
     health: { report: async () => healthy, last: () => healthy },
     metrics: async () => ({ contentType: 'text/plain', body: '' }),
     version: () => ({}),
     authorize,
-    logger: nullLogger,
+    logger,
     routes: profilingRoutes(profiler),
   });
 }
@@ -293,5 +293,19 @@ describe('the routes of profiles', () => {
       const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/debug/pprof/${name}`);
       expect([answer.status, await answer.text()]).toEqual([501, expect.stringContaining('@datadog/pprof')]);
     }
+  });
+
+  it('send away who waits for a profile when the server ends, and log no error', async () => {
+    const profiler = new Profiler();
+    const logged: string[] = [];
+    const logger = loggerFor({ write: ({ message }) => logged.push(message) });
+    server = createServer(handlerFor(profiler, undefined, logger)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const asked = fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/debug/pprof/profile`);
+    const { time } = await import('@datadog/pprof');
+    await vi.waitFor(() => expect(time.isStarted()).toBe(true));
+    await profiler.close();
+    const answer = await asked;
+    expect([answer.status, await answer.text(), logged]).toEqual([503, 'the profiler is closed\n', []]);
   });
 });

@@ -1,3 +1,3 @@
 export type { ProfilerTimers } from './pause.js';
 export { type ProfileOptions, Profiler, type ProfilerOptions } from './profiler.js';
-export { ProfilerBusyError, ProfilerUnavailableError } from './profiler-errors.js';
+export { ProfilerBusyError, ProfilerClosedError, ProfilerUnavailableError } from './profiler-errors.js';

@@ -23,3 +23,13 @@ export class ProfilerUnavailableError extends Error {
     this.name = 'ProfilerUnavailableError';
   }
 }
+
+/** The profiler was closed before the profile was there. */
+export class ProfilerClosedError extends Error {
+  readonly code = 'PROFILER_CLOSED';
+
+  constructor() {
+    super('the profiler is closed');
+    this.name = 'ProfilerClosedError';
+  }
+}

@@ -3,7 +3,7 @@ import { getHeapSnapshot } from 'node:v8';
 import type * as Pprof from '@datadog/pprof';
 import { nameFunctionsByPlace } from './function-names.js';
 import { nodeTimers, type ProfilerTimers, pause } from './pause.js';
-import { ProfilerBusyError, ProfilerUnavailableError } from './profiler-errors.js';
+import { ProfilerBusyError, ProfilerClosedError, ProfilerUnavailableError } from './profiler-errors.js';
 
 /** How often the CPU profile looks at the stack: a hundred times a second, as Go's does. */
 const CPU_INTERVAL_MICROS = 10_000;
@@ -46,6 +46,7 @@ export class Profiler {
    * @param durationMs how long to look
    * @throws ProfilerBusyError while another one is being taken, by whomever in this process
    * @throws ProfilerUnavailableError without the package
+   * @throws ProfilerClosedError when the profiler is closed
    */
   async cpu(durationMs: number, options: ProfileOptions = {}): Promise<Buffer> {
     return this.#alone('cpu', 'a CPU profile', durationMs, options, async ({ time, encode }, signal) => {
@@ -76,6 +77,7 @@ export class Profiler {
    * @param waitMs how long to wait before the profile is made. Default 0.
    * @throws ProfilerBusyError while another one waits
    * @throws ProfilerUnavailableError without the package
+   * @throws ProfilerClosedError when the profiler is closed
    */
   async heap(waitMs = 0, options: ProfileOptions = {}): Promise<Buffer> {
     return this.#alone('heap', 'a heap profile', waitMs, options, async (pprof, signal) => {
@@ -123,7 +125,7 @@ export class Profiler {
 
   /** Ends what is being taken and stops taking samples. May be called twice. */
   async close(): Promise<void> {
-    this.#ended.abort(new Error('the profiler is closed'));
+    this.#ended.abort(new ProfilerClosedError());
     this.#snapshot?.destroy();
     const pprof = await this.#pprof?.catch(() => undefined);
     if (this.#samplesHeap) pprof?.heap.stop();
