@@ -110,6 +110,7 @@ export { sdkFallbacks } from './resolver/sdk-fallbacks.js';
 export { selectDependencies } from './resolver/select-dependencies.js';
 export { HttpFeed, type HttpFeedOptions } from './source/http-feed.js';
 export {
+  type ListVersionsOptions,
   NuGetClient,
   type NuGetClientOptions,
   type NuGetClientSource,
@@ -119,6 +120,7 @@ export { type PackagePatterns, PackageSourceMapping } from './source/package-sou
 export type { PackageDownload } from './source/packages/package-download.js';
 export type { DownloadOptions } from './source/packages/package-downloads.js';
 export type { PackageHash } from './source/packages/package-hash.js';
+export { PartialVersionsError } from './source/partial-versions-error.js';
 export { type Protocol, ProviderSelection } from './source/provider-selection.js';
 export { SourceCache, type SourceCacheOptions } from './source/source-cache.js';
 export { SourceCacheContext, type SourceCacheContextOptions } from './source/source-cache-context.js';

@@ -2,6 +2,7 @@ import { SemaphoreThrottle } from '@granary/resilience';
 import { NuGetError, PackageNotFoundError } from '../errors.js';
 import type { NuGetFramework } from '../frameworks/nuget-framework.js';
 import type { PackageDependency } from '../protocol/model.js';
+import { PartialVersionsError } from '../source/partial-versions-error.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
 import type { VersionRange } from '../versions/version-range.js';
 import type { DependencyProvider } from './dependency-provider.js';
@@ -61,7 +62,12 @@ export class Catalog {
     const isTried = lowest !== undefined && (await provider.triesLowest?.(id, lowest));
     const found = isTried ? await this.#load(id, lowest) : undefined;
     if (found !== undefined) return { kind: 'package', pkg: found };
-    const versions = await this.#listVersions(id);
+    const versions = await this.#listVersions(id).catch((error: unknown) => {
+      // As for a restore, a source that fails matters only where it might have a version that is wanted rather.
+      const isThere = error instanceof PartialVersionsError && error.versions.some((each) => each.equals(lowest));
+      if (isThere) return error.versions;
+      throw error;
+    });
     const version = range.findBestMatch(versions);
     if (version === undefined) return { kind: 'missing', versions, sources };
     const pkg = await this.#load(id, version);

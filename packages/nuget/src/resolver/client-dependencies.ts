@@ -55,7 +55,7 @@ class ClientDependencies implements DependencyProvider {
   }
 
   async listVersions(id: string, { signal }: DependencyCallOptions): Promise<readonly NuGetVersion[]> {
-    return this.#client.listVersions(id, { signal, cacheContext: this.#options.cacheContext });
+    return this.#client.listVersions(id, { signal, cacheContext: this.#options.cacheContext, ofAll: true });
   }
 
   async dependencies(

@@ -26,7 +26,12 @@ export interface DependencyCallOptions {
 
 /** Where a resolver learns what there is. Each question is asked once for a graph, many at the same time. */
 export interface DependencyProvider {
-  /** All versions in any order, unlisted ones included; empty when there is no such package. */
+  /**
+   * All versions in any order, unlisted ones included; empty when there is no such package.
+   *
+   * @throws {@link PartialVersionsError} when it knows some of them only: the lowest that a range allows is certain to be
+   * the one that is wanted, and no other is
+   */
   listVersions(id: string, options: DependencyCallOptions): Promise<readonly NuGetVersion[]>;
   /** Undefined when that version isn't there after all. */
   dependencies(

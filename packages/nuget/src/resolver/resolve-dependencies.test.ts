@@ -580,6 +580,24 @@ describe('a graph from sources', () => {
     expect(asked.map(({ path }) => path.split('/').at(-3)).sort()).toEqual(['app.core', 'logging']);
   });
 
+  it('names no version that a source which fails might have a nearer one than, but for the lowest that is wanted', async () => {
+    const [failing, other] = [
+      own(await startFeedServer({ packages: [{ id: 'A', version: '1.0.0' }] })),
+      own(await startFeedServer({ packages: [{ id: 'A', version: '2.0.0' }] })),
+    ];
+    failing.fault(/./, { kind: 'status', status: 503 });
+    const sources = [failing, other].map(({ v3Url }, i) => ({ name: `feed ${i}`, sourceUrl: v3Url }));
+    const client = own(new NuGetClient({ sources, http: { retry: false, circuitBreaker: false } }));
+    const provider = clientDependencies(client);
+    for (const wanted of ['A 1.0', 'A *', 'A [1.0]', 'A (1.0,]', 'A']) {
+      const graph = await resolve({}, [wanted], { provider });
+      expect([wanted, ...used(graph)]).toEqual([wanted]);
+      expect(graph.diagnostics[0]).toMatchObject({ code: 'NU1301', message: expect.stringContaining('feed 0: ') });
+    }
+    const exact = await resolve({}, ['A 2.0'], { provider });
+    expect([used(exact), codes(exact)]).toEqual([['A 2.0.0'], []]);
+  });
+
   it('has no package that the mapping leaves without a source', async () => {
     const feed = own(await startFeedServer({ packages }));
     const mapping = new PackageSourceMapping([['feed', ['App.*', 'Base']]]);

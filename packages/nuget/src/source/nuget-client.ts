@@ -12,6 +12,7 @@ import type { NuGetVersion } from '../versions/nuget-version.js';
 import { mergeIds, mergeMetadata, mergeSearches, mergeVersions, mergeVulnerabilities } from './merged-answers.js';
 import type { PackageDownload } from './packages/package-download.js';
 import type { DownloadOptions } from './packages/package-downloads.js';
+import { PartialVersionsError } from './partial-versions-error.js';
 import { Enough, inOrderOfAnswers } from './race.js';
 import { SourceCache } from './source-cache.js';
 import {
@@ -59,6 +60,12 @@ export interface NuGetClientOptions {
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly clock?: (() => number) | undefined;
   readonly timers?: Timers | undefined;
+}
+
+/** What goes with `NuGetClient.listVersions`. */
+export interface ListVersionsOptions extends CallOptions {
+  /** Whether the answers of all sources are needed, for whom the highest or lowest version is chosen. Default false. */
+  readonly ofAll?: boolean | undefined;
 }
 
 /** Most results that one source is asked for, to give a page from the answers of several. */
@@ -109,9 +116,19 @@ export class NuGetClient implements AsyncDisposable {
     return this.#first(`metadata of ${id} ${wanted}`, this.#sourcesFor(id), options, of);
   }
 
-  /** The versions that any source has, in ascending order. */
-  async listVersions(id: string, options: CallOptions = {}): Promise<readonly NuGetVersion[]> {
-    return this.#list(`versions of ${id}`, id, options, mergeVersions, (source, call) => source.listVersions(id, call));
+  /**
+   * The versions that any source has, in ascending order.
+   *
+   * @throws {@link PartialVersionsError} with `ofAll`, when some sources answer and others fail
+   */
+  async listVersions(id: string, options: ListVersionsOptions = {}): Promise<readonly NuGetVersion[]> {
+    const what = `versions of ${id}`;
+    const ask = (source: SourceRepository, call: CallOptions) => source.listVersions(id, call);
+    const errors: unknown[] = [];
+    const versions = await this.#list(what, id, options, mergeVersions, ask, errors);
+    if (options.ofAll && errors.length > 0)
+      throw new PartialVersionsError(`not all ${what} are known`, versions, errors);
+    return versions;
   }
 
   /** What sources say of all versions, in ascending order; of one that several have, what the preferred one says. */
@@ -295,8 +312,8 @@ export class NuGetClient implements AsyncDisposable {
     options: CallOptions,
     merge: (lists: readonly (readonly T[])[]) => readonly T[],
     ask: (source: SourceRepository, call: CallOptions) => Promise<readonly T[]>,
+    errors: unknown[] = [],
   ): Promise<readonly T[]> {
-    const errors: unknown[] = [];
     const merged = merge(await this.#all(what, this.#sourcesFor(id), options, ask, errors));
     if (merged.length === 0 && errors.length > 0) throw failureOfAll(`no source that answers has any: ${what}`, errors);
     return merged;
