@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -276,6 +276,33 @@ describe('files that are written', () => {
     await write('my.config', '<configuration />');
     await expect(editor.save()).rejects.toThrow(`${file} has been changed meanwhile; try again`);
     expect(await read('my.config')).toBe('<configuration />');
+  });
+
+  it('take one change of several that are made at the same time, and say so of the others', async () => {
+    const file = await write('my.config', '<configuration/>');
+    const names = ['one', 'two', 'three', 'four'];
+    const editors = await Promise.all(names.map(async () => new SourceEditor(await load(file), environment)));
+    const saved = await Promise.allSettled(
+      editors.map((editor, i) => {
+        editor.add(names[i]!, { url: `https://${names[i]}.example/` });
+        return editor.save();
+      }),
+    );
+    const made = names.filter((_, i) => saved[i]?.status === 'fulfilled');
+    expect((await load(file)).sources.map(({ name }) => name)).toEqual(made);
+    for (const each of saved)
+      if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'INVALID_CONFIG' });
+    expect(await readdir(folder)).toEqual(['my.config']);
+  });
+
+  it('are left alone while somebody else writes them', async () => {
+    const file = await write('my.config', '<configuration/>');
+    await write('my.config.lock', '');
+    const adding = edit((editor) => editor.add('x', { url: 'https://x.example/' }), file);
+    await expect(adding).rejects.toThrow(
+      `${file} is being changed by somebody else; try again, or remove ${file}.lock`,
+    );
+    expect(await read('my.config')).toBe('<configuration/>');
   });
 
   it('say why they can not be written', async () => {

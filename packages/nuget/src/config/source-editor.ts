@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { NuGetError } from '../errors.js';
@@ -121,7 +120,8 @@ export class SourceEditor {
   }
 
   /**
-   * Writes the files that have changed, each as a whole or not at all, and answers with their paths.
+   * Writes the files that have changed, each as a whole or not at all, and answers with their paths. `{path}.lock` keeps
+   * others out meanwhile.
    *
    * @throws {@link NuGetError} `INVALID_CONFIG` for a file that can't be written, or that somebody else has changed meanwhile
    */
@@ -241,24 +241,28 @@ function checkedUrl(text: string): string {
 async function write(file: ConfigFile, before: Buffer | undefined): Promise<void> {
   try {
     const path = await realpath(file.path).catch(() => file.path);
-    const current = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
-    if (current !== undefined && before !== undefined && !current.equals(before))
-      throw new NuGetError('INVALID_CONFIG', `${path} has been changed meanwhile; try again`);
-    // It may come to hold passwords.
-    const mode = current === undefined ? 0o600 : (await stat(path)).mode & 0o777;
     await mkdir(dirname(path), { recursive: true });
-    const temporary = `${path}.${randomUUID()}.tmp`;
+    // Whoever has made it is the only one to look at the file and to replace it, which it becomes.
+    const lock = `${path}.lock`;
+    await using handle = await open(lock, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+      const message = `${path} is being changed by somebody else; try again, or remove ${lock} where nobody does that`;
+      throw new NuGetError('INVALID_CONFIG', message, { cause: error });
+    });
     try {
-      await using handle = await open(temporary, 'wx', mode);
+      const current = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined;
+        throw error;
+      });
+      if (current !== undefined && before !== undefined && !current.equals(before))
+        throw new NuGetError('INVALID_CONFIG', `${path} has been changed meanwhile; try again`);
       await handle.writeFile(encodeConfig(file.text, file.encoding));
-      await handle.chmod(mode);
+      // A new one may come to hold passwords.
+      if (current !== undefined) await handle.chmod((await stat(path)).mode & 0o777);
       await handle.sync();
-      await rename(temporary, path);
+      await rename(lock, path);
     } catch (error) {
-      await rm(temporary, { force: true });
+      await rm(lock, { force: true });
       throw error;
     }
   } catch (error) {
