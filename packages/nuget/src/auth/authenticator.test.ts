@@ -171,6 +171,15 @@ describe('an authenticator', () => {
     expect(requests).toHaveLength(4);
   });
 
+  it('tells the provider nothing of what others said and was refused', async () => {
+    const { provider, requests } = providerOf(bearerCredentials('a'), bearerCredentials('b'), bearerCredentials('c'));
+    const auth = authenticator({ provider, credentials: ANN });
+    for (let i = 0; i < 2; i++) expect(await auth.challenged(refused(auth.headers(URL_OF_SOURCE)))).toBe(true);
+    auth.replace(ANN);
+    expect(await auth.challenged(refused(auth.headers(URL_OF_SOURCE)))).toBe(true);
+    expect(requests.map(({ isRetry }) => isRetry)).toEqual([false, true, false]);
+  });
+
   it('may ask again and again for tokens that worked and ended', async () => {
     const tokens = Array.from({ length: 10 }, (_, i) => bearerCredentials(`token-${i}`));
     const { provider, requests } = providerOf(...tokens);

@@ -65,6 +65,8 @@ export class Authenticator {
   readonly #clock: Clock;
   #configured: (() => Credentials | undefined) | undefined;
   #headers: AuthHeaders | undefined;
+  /** The last that the provider said. */
+  #provided: AuthHeaders | undefined;
   #asking: Flight<boolean> | undefined;
   #attempts = 0;
   #quietUntil = Number.NEGATIVE_INFINITY;
@@ -151,15 +153,19 @@ export class Authenticator {
 
   async #ask(flight: Flight<boolean>, provider: CredentialProvider, refused: Challenge): Promise<void> {
     const { url, sent, challenge } = refused;
+    const isRetry = sent !== undefined && sent === this.#provided;
     try {
       const credentials = await withTimeout(
-        () => provider({ source: this.source, url, challenge, isRetry: sent !== undefined, signal: flight.signal }),
+        () => provider({ source: this.source, url, challenge, isRetry, signal: flight.signal }),
         this.#providerTimeoutMs,
       );
       // An answer that nobody waited for may be as old as it likes.
       if (flight !== this.#asking || flight.isStopped) return;
       const knowsMore = credentials !== undefined && this.#use(credentials);
-      if (knowsMore) this.#attempts++;
+      if (knowsMore) {
+        this.#attempts++;
+        this.#provided = this.#headers;
+      }
       flight.answer(knowsMore || this.#beQuiet());
     } catch (error) {
       if (flight === this.#asking && !flight.isStopped) this.#beQuiet();

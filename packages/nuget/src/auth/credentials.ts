@@ -14,7 +14,7 @@ export interface CredentialRequest {
   readonly url: string;
   /** Its `WWW-Authenticate`. */
   readonly challenge: string | undefined;
-  /** Whether credentials were sent and refused, so that what the provider remembers is of no use. */
+  /** Whether what the provider said was sent and refused, so that what it remembers is of no use. */
   readonly isRetry: boolean;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal?: AbortSignal | undefined;

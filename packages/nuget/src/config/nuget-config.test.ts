@@ -380,6 +380,17 @@ describe('credentials of sources', () => {
     expect(both.headers(url)).toEqual({ authorization: 'Bearer t' });
     expect(asked).toEqual(['other true']);
   });
+
+  it('of a build server count where those of a file were refused', async () => {
+    await write('project/nuget.config', section(`<feed>${plain('ann', 'ended')}</feed>`));
+    const url = 'https://feed.example/index.json';
+    const endpoints = JSON.stringify({ endpointCredentials: [{ endpoint: url, username: 'env', password: 'e' }] });
+    const environment = { VSS_NUGET_EXTERNAL_FEED_ENDPOINTS: endpoints };
+    const auth = configuredAuthenticator(await load(), { name: 'feed', url }, { environment });
+    expect(await auth.challenged({ url, sent: auth.headers(url), challenge: undefined })).toBe(true);
+    expect(auth.headers(url)).toEqual({ authorization: `Basic ${btoa('env:e')}` });
+    expect(await auth.challenged({ url, sent: auth.headers(url), challenge: undefined })).toBe(false);
+  });
 });
 
 describe('API keys', () => {
