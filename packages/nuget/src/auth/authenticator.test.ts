@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { ManualTime } from '@granary/resilience/testing';
+import { redactText } from '@granary/telemetry';
 import { describe, expect, it } from 'vitest';
 import { isNuGetError } from '../errors.js';
 import { Authenticator, type AuthHeaders } from './authenticator.js';
@@ -50,6 +51,7 @@ describe('credentials', () => {
       }
       expect(message).toMatch(/colon|visible ASCII/);
       expect(message).not.toContain('s3cret');
+      expect(redactText(message)).toBe(message);
     }
   });
 

@@ -72,7 +72,8 @@ export function authorizationOf(credentials: Credentials): string | undefined {
   switch (credentials.type) {
     case 'basic': {
       const { username, password } = credentials;
-      if (username.includes(':')) throw new NuGetError('INVALID_OPTION', 'a username for Basic can have no colon');
+      if (username.includes(':'))
+        throw new NuGetError('INVALID_OPTION', 'a username can have no colon with the scheme Basic');
       return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
     }
     case 'bearer':

@@ -1,3 +1,4 @@
+import { redactText } from '@granary/telemetry';
 import { describe, expect, it } from 'vitest';
 import { authorizationOf, type CredentialRequest } from './credentials.js';
 import { externalEndpointProvider } from './external-endpoints.js';
@@ -49,5 +50,6 @@ describe('VSS_NUGET_EXTERNAL_FEED_ENDPOINTS', () => {
     const failure = String(await ask(text)?.catch((error: unknown) => error));
     expect(failure).toContain('VSS_NUGET_EXTERNAL_FEED_ENDPOINTS: allowed: JSON');
     expect(failure).not.toContain('s3cret');
+    expect(redactText(failure)).toBe(failure);
   });
 });

@@ -3,7 +3,9 @@ import { NuGetError } from '../errors.js';
 import { basicCredentials, type CredentialProvider, type Credentials } from './credentials.js';
 
 const VARIABLE = 'VSS_NUGET_EXTERNAL_FEED_ENDPOINTS';
-const SHAPE = `{"endpointCredentials": [{"endpoint": "URL", "username": "NAME", "password": "TOKEN"}]}`;
+/** In words: written as JSON it would be taken for the secrets themselves, and hidden. */
+const SHAPE =
+  'JSON with the list endpointCredentials, whose entries have an endpoint (the URL of the source), a username and a password';
 
 /**
  * Takes credentials from `VSS_NUGET_EXTERNAL_FEED_ENDPOINTS`, the way build servers hand them to Azure Artifacts'
@@ -44,7 +46,7 @@ function parse(text: string): readonly unknown[] {
 
 /** Says nothing of what was found: it holds tokens. */
 function invalid(): NuGetError {
-  return new NuGetError('INVALID_CONFIG', `${VARIABLE}: allowed: JSON such as ${SHAPE}`);
+  return new NuGetError('INVALID_CONFIG', `${VARIABLE}: allowed: ${SHAPE}`);
 }
 
 function normalize(url: string): string {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { redactText } from '@granary/telemetry';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configuredAuthenticator } from '../auth/configured-authenticator.js';
 import { loadNuGetConfig } from './nuget-config.js';
@@ -339,7 +340,9 @@ describe('credentials of sources', () => {
       section(`<feed>${plain('ann', 'x')}${add('ValidAuthenticationTypes', 'negotiate, NTLM')}</feed>`),
     );
     const credentials = (await load()).credentials('feed');
-    expect(() => credentials?.toCredentials()).toThrow('they are for negotiate, ntlm only');
+    const needed = () => credentials?.toCredentials();
+    expect(needed).toThrow('they are for negotiate, ntlm only');
+    expect(needed).toThrow(expect.toSatisfy(({ message }: Error) => redactText(message) === message));
   });
 
   it.each([

@@ -37,7 +37,7 @@ export class ConfiguredCredentials {
   toCredentials(): Credentials {
     const types = this.validAuthenticationTypes;
     if (types.length > 0 && !types.includes('basic'))
-      throw this.#error(`they are for ${types.join(', ')} only, and of these there is only basic here`);
+      throw this.#error(`they are for ${types.join(', ')} only, and all that there is here is basic`);
     if (this.#password === undefined) {
       throw this.#error(
         'the password is encrypted for a user of Windows, and nobody else can read it; use ClearTextPassword with ' +
