@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream';
-import { type NuGetErrorCode, SourceError } from '../errors.js';
+import { NuGetError, type NuGetErrorCode, SourceError } from '../errors.js';
 import type { Feed, SendRequest } from './feed.js';
 import type { PushOptions } from './provider.js';
 
+const VISIBLE = /^[\x21-\x7e]+(?: +[\x21-\x7e]+)*$/;
 const DEFAULT_TIMEOUT_MS = 5 * 60_000;
 /** What gallery software asks of whoever pushes: clients of older protocols are refused. */
 const PROTOCOL_VERSION = '4.1.0';
@@ -32,6 +33,7 @@ export interface GalleryRequest {
  * Asks a source to change something, in the name of whoever has the API key.
  *
  * @returns the status: 2xx, or 404 or 405, which mean something else for each request
+ * @throws NuGetError `INVALID_OPTION` for an API key that no header can hold
  * @throws SourceError as the status says: `INVALID_PACKAGE`, `UNAUTHORIZED`, `FORBIDDEN`, `CONFLICT`, `LIMIT`, with the
  *   reason that the source gives
  */
@@ -39,7 +41,7 @@ export async function sendToGallery(feed: Feed, request: GalleryRequest, options
   const { apiKey, symbols: _, timeoutMs = DEFAULT_TIMEOUT_MS, ...call } = options;
   const { method, url, what, body } = request;
   const headers: Record<string, string> = { ...request.headers, 'x-nuget-protocol-version': PROTOCOL_VERSION };
-  if (apiKey !== undefined && apiKey !== '') headers['x-nuget-apikey'] = apiKey;
+  if (apiKey !== undefined && apiKey !== '') headers['x-nuget-apikey'] = checkApiKey(apiKey);
   try {
     return await feed.send(url, { ...call, method, headers, body, timeoutMs });
   } catch (error) {
@@ -47,6 +49,15 @@ export async function sendToGallery(feed: Feed, request: GalleryRequest, options
     if (error.statusCode === 405) return 405;
     throw isRefusal(error.statusCode) ? refusal(feed.name, error.statusCode, what, error) : error;
   }
+}
+
+/** Files and variables that hold keys like to end in a line break. */
+function checkApiKey(key: string): string {
+  if (VISIBLE.test(key)) return key;
+  throw new NuGetError(
+    'INVALID_OPTION',
+    'an API key has visible ASCII characters only; this one has others, such as the end of a line',
+  );
 }
 
 /** The error for a status with which a source refuses to do something. */

@@ -56,6 +56,19 @@ describe('a push', () => {
     expect(feed.requests.filter(({ headers }) => 'x-nuget-apikey' in headers)).toEqual([]);
   });
 
+  it('says what is wrong with an API key that no header can hold, and shows nothing of it', async () => {
+    const { feed, provider } = answering(201);
+    for (const apiKey of ['secret\n', ' secret', 'sécret']) {
+      const error = await provider.push(pkg(), { apiKey }).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringContaining('an API key has visible'),
+      });
+      expect(String(error)).not.toMatch(/s[eé]cret/);
+    }
+    expect(feed.requests.filter(({ method }) => method === 'PUT')).toEqual([]);
+  });
+
   it('sends no API key unencrypted where the source is asked over https', async () => {
     const feed = fakeV3Feed({}, { 'PackagePublish/2.0.0': 'http://feed.test/package' });
     const pushed = new V3Provider(feed).push(pkg(), { apiKey: 'secret' });
