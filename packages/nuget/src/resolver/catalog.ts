@@ -56,12 +56,12 @@ export class Catalog {
 
   async #find(id: string, range: VersionRange): Promise<Answer> {
     const { provider } = this.#options;
-    const sources = provider.sources?.(id);
-    if (sources?.length === 0) return { kind: 'missing', versions: [], sources };
     const lowest = lowestOf(range);
     const isTried = lowest !== undefined && (await provider.triesLowest?.(id, lowest));
     const found = isTried ? await this.#load(id, lowest) : undefined;
     if (found !== undefined) return { kind: 'package', pkg: found };
+    const sources = provider.sources?.(id);
+    if (sources?.length === 0) return { kind: 'missing', versions: [], sources };
     const versions = await this.#listVersions(id).catch((error: unknown) => {
       // As for a restore, a source that fails matters only where it might have a version that is wanted rather.
       const isThere = error instanceof PartialVersionsError && error.versions.some((each) => each.equals(lowest));

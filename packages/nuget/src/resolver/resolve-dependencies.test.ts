@@ -606,4 +606,21 @@ describe('a graph from sources', () => {
     expect(used(graph)).toEqual(['App.Core 1.2.0']);
     expect(codes(graph)).toEqual(['NU1100 logging']);
   });
+
+  it('has what is installed, whatever the mapping names for it', async () => {
+    const feed = own(await startFeedServer({ packages }));
+    const sources = [{ name: 'feed', sourceUrl: feed.v3Url }];
+    const client = own(new NuGetClient({ sources }));
+    const folder = await mkdtemp(join(tmpdir(), 'granary-resolve-'));
+    own({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) });
+    const graph = await resolve({}, ['App.Core 1.2'], { provider: clientDependencies(client) });
+    await new PackageInstaller({ folder, packages: clientPackages(client) }).install(graph.packages);
+
+    const mapping = new PackageSourceMapping([['feed', ['Other.*']]]);
+    const mapped = own(new NuGetClient({ sources, mapping }));
+    const provider = installedDependencies(folder, clientDependencies(mapped, { mapping, read: 'package' }));
+    const again = await resolve({}, ['App.Core 1.2', 'Logging 9.0'], { provider });
+    expect(used(again)).toContain('App.Core 1.2.0');
+    expect(codes(again)).toEqual(['NU1100 Logging']);
+  });
 });
