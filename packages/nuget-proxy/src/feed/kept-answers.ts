@@ -106,12 +106,12 @@ export class KeptAnswers {
     return this.#values.last(place);
   }
 
-  /** Whether the source said lately, or at some time, that there is no such thing. */
-  async missing(key: string): Promise<'fresh' | 'stale' | undefined> {
+  /** When the source said that there is no such thing, and whether that is believed without asking; undefined: never. */
+  async missing(key: string): Promise<{ readonly asOf: number; readonly isFresh: boolean } | undefined> {
     const kept = await this.#values.last({ key, shape: isNothing });
     if (kept === undefined) return undefined;
     const { clock, notFoundTtlMs } = this.#options;
-    return clock() - kept.asOf < notFoundTtlMs ? 'fresh' : 'stale';
+    return { asOf: kept.asOf, isFresh: clock() - kept.asOf < notFoundTtlMs };
   }
 
   /**
@@ -123,6 +123,11 @@ export class KeptAnswers {
     if (changes !== this.#changes) return;
     const { clock, notFoundTtlMs } = this.#options;
     await this.#values.write(key, { asOf: clock(), value: null }, notFoundTtlMs);
+  }
+
+  /** The source has just given what it once had not. */
+  async noteThere(key: string): Promise<void> {
+    await this.#values.drop(key);
   }
 
   /** Keeps something of this server's own beside the answers. */

@@ -460,6 +460,33 @@ describe('packages', () => {
     await feed.close();
   });
 
+  it('that were missing are asked for again as soon as a list has them, and not missing while their source fails', async () => {
+    upstream.play = { downloadPackage: async () => undefined, listVersions: async () => [V1] };
+    expect(await feed.package(identityOf('A'))).toBeUndefined();
+    await local.time.advance(1);
+    await feed.versions('A');
+    upstream.play.downloadPackage = DOWN;
+    await unavailable(feed.package(identityOf('A')));
+    upstream.play.downloadPackage = async () => stream();
+    const content = await feed.package(identityOf('A'));
+    expect(content?.state).toBe('miss');
+    content?.release();
+  });
+
+  it('that were missing before they came are not missing when they were evicted and their source fails', async () => {
+    upstream.play.downloadPackage = async () => undefined;
+    expect(await feed.package(identityOf('A'))).toBeUndefined();
+    await local.time.advance(MINUTE);
+    upstream.play.downloadPackage = DOWN;
+    expect(await feed.package(identityOf('A'))).toBeUndefined();
+    upstream.play.downloadPackage = async () => stream();
+    const content = await feed.package(identityOf('A'));
+    for await (const _ of content?.open() ?? []);
+    await local.packages.store.remove('up', identityOf('A'));
+    upstream.play.downloadPackage = DOWN;
+    await unavailable(feed.package(identityOf('A')));
+  });
+
   it('have keys of a length that caches take, however long their version is', async () => {
     upstream.play.downloadPackage = async () => undefined;
     const identity = identityOf('a', `1.0.0-${'x'.repeat(300)}`);

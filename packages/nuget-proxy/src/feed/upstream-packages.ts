@@ -10,13 +10,13 @@ import {
 import { FeedUnavailableError } from '../errors.js';
 import type { OpenUpstream } from '../packages/package-store.js';
 import type { ExpectedPackage } from '../packages/receive-package.js';
-import type { Answer, FeedCall, PackageContent } from './feed-content.js';
+import type { Answer, FeedCall, ListedVersion, PackageContent } from './feed-content.js';
 import type { KeptAnswers } from './kept-answers.js';
 import type { PackageRecord } from './package-record.js';
 import type { ProviderCall, UpstreamCalls } from './upstream-calls.js';
 import { unavailable } from './upstream-failures.js';
 import type { PackageKeeper } from './upstream-feed-options.js';
-import { nameOf, nuspecOf, packageOf, recordsOf } from './upstream-questions.js';
+import { nameOf, nuspecOf, packageOf, recordsOf, versionsOf } from './upstream-questions.js';
 
 export interface UpstreamPackagesOptions {
   readonly source: string;
@@ -79,7 +79,8 @@ export class UpstreamPackages {
     const { key } = packageOf(identity);
     const { changes } = answers;
     const missing = await answers.missing(key);
-    if (missing === 'fresh' || (missing === 'stale' && offline)) return undefined;
+    const isKnownMissing = missing !== undefined && !(await this.#isListedSince(missing.asOf, identity));
+    if (isKnownMissing && (missing.isFresh || offline)) return undefined;
     if (offline) throw new FeedUnavailableError(source, 'this server is offline');
     const expected = await this.#expected(identity);
     let content: PackageContent | undefined;
@@ -91,11 +92,23 @@ export class UpstreamPackages {
       content = await packages.fetch(source, identity, open, expected, call);
     } catch (error) {
       call.signal?.throwIfAborted();
-      if (missing !== undefined) return undefined;
+      if (isKnownMissing) return undefined;
       throw unavailable(source, error);
     }
     if (content === undefined) await answers.noteMissing(key, changes);
+    else if (missing !== undefined) await answers.noteThere(key);
     return content;
+  }
+
+  /** Whether the source has listed a version since it had not got it, as after it was published. */
+  async #isListedSince(asOf: number, identity: PackageIdentity): Promise<boolean> {
+    const { answers } = this.#options;
+    for (const place of [versionsOf(identity.id), recordsOf(identity.id)]) {
+      const listed = await answers.last(place);
+      if (listed === undefined || listed.asOf <= asOf) continue;
+      if (isAmong(listed.value as readonly ListedVersion[] | null, identity)) return true;
+    }
+    return false;
   }
 
   /**
@@ -140,9 +153,17 @@ export class UpstreamPackages {
   }
 }
 
-function hashIn(records: readonly PackageRecord[] | null | undefined, { version }: PackageIdentity) {
+function hashIn(records: readonly PackageRecord[] | null | undefined, identity: PackageIdentity) {
+  return records?.find(isOf(identity))?.packageHash;
+}
+
+function isAmong(versions: readonly ListedVersion[] | null, identity: PackageIdentity): boolean {
+  return versions?.some(isOf(identity)) === true;
+}
+
+function isOf({ version }: PackageIdentity): (listed: ListedVersion) => boolean {
   const name = nameOf(version);
-  return records?.find((each) => each.version.split('+', 1)[0]?.toLowerCase() === name)?.packageHash;
+  return (listed) => listed.version.split('+', 1)[0]?.toLowerCase() === name;
 }
 
 async function isListed(provider: Provider, { id, version }: PackageIdentity, call: ProviderCall): Promise<boolean> {
