@@ -91,3 +91,18 @@ describe.each(['v3', 'v2'] as const)('over an upstream of protocol %s', (protoco
     expect(await packages("Search()?searchTerm='serilog'&$filter=IsLatestVersion")).toEqual(['Serilog 3.1.1']);
   });
 });
+
+describe('over an upstream of protocol 2', () => {
+  it('a package costs the same however many versions there are', async () => {
+    const { proxied, provider } = await serving('v2', { pageSize: 1 });
+    await using _ = proxied;
+    await provider.listVersions('Newtonsoft.Json');
+    proxied.asked();
+    const wanted = { id: 'Newtonsoft.Json', version: NuGetVersion.parse('13.0.1') };
+    (await provider.downloadPackage(wanted))?.body.resume();
+    expect(proxied.asked().map((request) => request.replace(/^GET .*v2\//, ''))).toEqual([
+      "Packages(Id='Newtonsoft.Json',Version='13.0.1')",
+      'package/Newtonsoft.Json/13.0.1',
+    ]);
+  });
+});

@@ -261,8 +261,9 @@ describe('a package', () => {
     const replaced = buildPackage({ id: 'Test.Package', version: '1.0.0', description: 'built again' });
     await using other = await startFeedServer({ packages: [replaced, BETA] });
     await source.listVersions('Test.Package');
-    const listing = await (await fetch(`${other.v2Url}/FindPackagesById()?id='Test.Package'&semVerLevel=2.0.0`)).text();
-    server.fault(/FindPackagesById/, {
+    const told = await fetch(`${other.v2Url}/Packages(Id='Test.Package',Version='1.0.0')`);
+    const listing = await told.text();
+    server.fault(/Packages\(Id/, {
       kind: 'replace',
       body: listing.replaceAll(other.url, server.url),
       contentType: 'application/atom+xml',

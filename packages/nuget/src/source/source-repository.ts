@@ -279,7 +279,10 @@ export class SourceRepository implements AsyncDisposable {
       refreshMemoryCache: false,
     });
     const { signal, span } = call;
-    const all = await provider.listMetadata(identity.id, { signal, span, cacheContext });
+    const asked = { signal, span, cacheContext };
+    // It was asked for alone then.
+    if (call.cacheContext?.effectiveMaxAgeMs === 0) return (await provider.getMetadata(identity, asked))?.packageHash;
+    const all = await provider.listMetadata(identity.id, asked);
     return all.find(({ version }) => version.equals(identity.version))?.packageHash;
   }
 }

@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { loggerFor } from '@granary/telemetry';
 import { describe, expect, it, vi } from 'vitest';
 import { SourceError } from '../../errors.js';
+import { SourceCacheContext } from '../../source/source-cache-context.js';
 import { buildPackage } from '../../testing/build-package.js';
 import { type FakeAnswer, type FakeFeed, fakeFeed } from '../../testing/fake-feed.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
@@ -544,6 +545,26 @@ describe('a package of protocol 2', () => {
     stream?.body.destroy();
     expect(stream?.length).toBe(package1.length);
     expect(await provider.downloadPackage(id('A', '3.0'))).toBeUndefined();
+  });
+
+  it('is asked for alone where nothing may come from a cache, and found in the list where that is not understood', async () => {
+    const cacheContext = new SourceCacheContext({ maxAgeMs: 0 });
+    const list = { 'FindPackagesById()': page(['1.0', '2.0']), 'package/A/2.0.0': package1 };
+    const alone = "Packages(Id='A',Version='2.0.0')";
+    const { feed, provider } = setUp({ ...list, [alone]: page(['2.0']) });
+    (await provider.downloadPackage(id('A', '2.0'), { cacheContext }))?.body.destroy();
+    expect(paths(feed)).toEqual([`/${alone}`, '/package/A/2.0.0']);
+    for (const answer of [404, 500, '<html/>']) {
+      const other = setUp({ ...list, [alone]: answer });
+      const stream = await other.provider.downloadPackage(id('A', '2.0'), { cacheContext });
+      expect(stream?.length).toBe(package1.length);
+      stream?.body.destroy();
+    }
+    for (const answer of [401, 429, 503]) {
+      const other = setUp({ ...list, [alone]: answer });
+      await expect(other.provider.downloadPackage(id('A', '2.0'), { cacheContext })).rejects.toThrow();
+      expect(paths(other.feed)).toEqual([`/${alone}`]);
+    }
   });
 
   it('is fetched for its nuspec, and leaves nothing behind', async () => {

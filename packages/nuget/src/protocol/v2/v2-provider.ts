@@ -1,5 +1,5 @@
 import { type Logger, nullLogger } from '@granary/telemetry';
-import { isNuGetError } from '../../errors.js';
+import { isNuGetError, type SourceError } from '../../errors.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
 import { checkPackageId, lowerId, type PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
@@ -159,8 +159,7 @@ export class V2Provider implements Provider {
   }
 
   async downloadPackage(identity: PackageIdentity, options: StreamOptions = {}): Promise<PackageStream | undefined> {
-    // Whoever downloads has mostly seen all versions just before, so the list is there and costs nothing.
-    const entry = (await this.#amongAll(identity, options)) ?? (await this.#exactly(identity, options));
+    const entry = await this.#entryFor(identity, options);
     if (entry === undefined) return undefined;
     const url = entry.contentUrl ?? `${this.#source.base}/package/${pathOf(entry)}`;
     const stream = await this.#source.feed.stream(url, options);
@@ -240,6 +239,20 @@ export class V2Provider implements Provider {
     return entries.filter((entry) => entry.id.toLowerCase() === lower);
   }
 
+  /** Of a package that is downloaded. */
+  async #entryFor(identity: PackageIdentity, options: CallOptions): Promise<FeedEntry | undefined> {
+    // Whoever downloads has mostly seen all versions just before, so that their list is there and costs nothing.
+    if (options.cacheContext?.effectiveMaxAgeMs !== 0) {
+      return (await this.#amongAll(identity, options)) ?? (await this.#exactly(identity, options));
+    }
+    // Where nothing may come from a cache, the list costs all of its pages: of some packages there are dozens.
+    const entry = await this.#exactly(identity, options).catch((error: unknown) => {
+      if (!isOfThisQuestion(error)) throw error;
+      return undefined;
+    });
+    return entry ?? (await this.#amongAll(identity, options));
+  }
+
   async #amongAll(identity: PackageIdentity, options: CallOptions): Promise<FeedEntry | undefined> {
     return (await this.#allOf(identity.id, options)).find(({ version }) => version.equals(identity.version));
   }
@@ -280,6 +293,14 @@ export class V2Provider implements Provider {
       this.#logger.warning(text, entry.id, entry.version, this.#source.feed.name, dependency);
     });
   }
+}
+
+/** Whether a source doesn't understand what it was asked, and may answer something else. */
+function isOfThisQuestion(error: unknown): boolean {
+  if (!isNuGetError(error)) return false;
+  return (
+    error.code === 'PROTOCOL' || error.code === 'UNSUPPORTED' || (error as Partial<SourceError>).statusCode === 500
+  );
 }
 
 function pathOf({ id, version }: PackageIdentity): string {
