@@ -442,6 +442,17 @@ describe('packages', () => {
     expect(await feed.nuspec(identityOf('b'))).toBeUndefined();
   });
 
+  it('may hold what becomes far longer than they are, since nobody unpacks it here', async () => {
+    const zeros = Buffer.alloc(17 * 1024 * 1024);
+    const dense = buildPackage({ id: 'A', version: '1.0.0', files: { 'content/zeros.bin': zeros } });
+    expect(dense.length).toBeLessThan(zeros.length / 250);
+    upstream.play.downloadPackage = async () => ({ ...stream(), body: Readable.from([dense]), length: dense.length });
+    const chunks: Buffer[] = [];
+    for await (const chunk of (await feed.package(identityOf('A')))?.open() ?? []) chunks.push(chunk);
+    expect(Buffer.concat(chunks).equals(dense)).toBe(true);
+    expect(String((await feed.nuspec(identityOf('A')))?.value)).toContain('<id>A</id>');
+  });
+
   it('that can not be kept do not seem to have no nuspec', async () => {
     const content = { open: () => Readable.from([bytes]), release: () => {} } as unknown as KeptPackage;
     const packages = { find: async () => undefined, fetch: async () => content };

@@ -9,6 +9,7 @@ import {
 } from '@granary/nuget';
 import { nullLogger } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
+import { PASSING_LIMITS } from '../packages/passing-limits.js';
 import type {
   Answer,
   FeedCall,
@@ -288,7 +289,7 @@ export class UpstreamFeed implements FeedContent {
 
 /** @throws NuGetError `INVALID_PACKAGE` */
 async function identityIn(path: string): Promise<PackageIdentity> {
-  await using reader = await NupkgReader.open(path);
+  await using reader = await NupkgReader.open(path, { limits: PASSING_LIMITS });
   const { id, version } = await reader.nuspec();
   return { id, version };
 }

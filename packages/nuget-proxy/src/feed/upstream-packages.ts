@@ -9,6 +9,7 @@ import {
 } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 import type { OpenUpstream } from '../packages/package-store.js';
+import { PASSING_LIMITS } from '../packages/passing-limits.js';
 import type { ExpectedPackage } from '../packages/receive-package.js';
 import type { Answer, FeedCall, ListedVersion, PackageContent } from './feed-content.js';
 import type { KeptAnswers } from './kept-answers.js';
@@ -131,7 +132,7 @@ export class UpstreamPackages {
     const { packages, source } = this.#options;
     const stored = await packages.find(source, identity);
     if (stored === undefined) return undefined;
-    await using reader = await NupkgReader.open(stored.source());
+    await using reader = await NupkgReader.open(stored.source(), { limits: PASSING_LIMITS });
     const asOf = stored.lastModified?.getTime() ?? 0;
     return { value: await reader.nuspecBytes(), state: 'hit', asOf };
   }

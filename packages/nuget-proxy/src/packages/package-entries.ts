@@ -4,6 +4,7 @@ import type { Logger } from '@granary/telemetry';
 import type { FeedCall } from '../feed/feed-content.js';
 import type { KeptPackages } from './kept-packages.js';
 import { decodeEntry, encodeEntry, entryKey, type PackageEntry, packageKey } from './package-entry.js';
+import { PASSING_LIMITS } from './passing-limits.js';
 import { StoredPackage } from './stored-package.js';
 
 /**
@@ -102,7 +103,7 @@ export class PackageEntries {
       if (known.has(name)) continue;
       try {
         const content = new StoredPackage({ digest, sha512: '', storedAt: 0 }, this.#stores.blobs);
-        await using reader = await NupkgReader.open(content.source());
+        await using reader = await NupkgReader.open(content.source(), { limits: PASSING_LIMITS });
         const identity = await reader.nuspec();
         if (entryKey(source, packageKey(identity)) === name) yield identity;
       } catch (error) {

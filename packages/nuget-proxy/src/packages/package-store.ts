@@ -11,6 +11,7 @@ import { fileChunks, hashFile } from './hash-file.js';
 import { PackageEntries } from './package-entries.js';
 import { type PackageEntry, packageKey } from './package-entry.js';
 import { type PackageStoreOptions, type ResolvedOptions, resolveOptions } from './package-store-options.js';
+import { PASSING_LIMITS } from './passing-limits.js';
 import type { ExpectedPackage } from './receive-package.js';
 import { Spool } from './spool.js';
 import { SpoolFolder } from './spool-folder.js';
@@ -337,7 +338,7 @@ export class PackageStore implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): Promise<PackageEntry> {
     const { maxPackageBytes, clock } = this.#options;
-    await verifyPackage(path, identity, { signal });
+    await verifyPackage(path, identity, { limits: PASSING_LIMITS, signal });
     const content = await hashFile(path, maxPackageBytes, signal);
     const entry = { ...content, storedAt: clock() };
     await this.#entries.store(source, identity, entry, { chunks: () => fileChunks(path) }, { signal }, keep);

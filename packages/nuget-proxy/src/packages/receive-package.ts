@@ -15,6 +15,7 @@ import { BrokenStream, eachChunk } from './each-chunk.js';
 import type { FreeSpace } from './free-space.js';
 import type { IdleTimers } from './idle-watch.js';
 import { PackageHashes } from './package-hashes.js';
+import { PASSING_LIMITS } from './passing-limits.js';
 import { Patience } from './patience.js';
 import type { Spool } from './spool.js';
 
@@ -224,7 +225,7 @@ async function checkHashes({ hashes, told }: Progress, options: ReceiveOptions):
 async function verify({ spool }: Progress, options: ReceiveOptions): Promise<void> {
   const { identity, signal } = options;
   try {
-    await verifyPackage(spool.source(), identity, { signal });
+    await verifyPackage(spool.source(), identity, { limits: PASSING_LIMITS, signal });
   } catch (error) {
     if (!isNuGetError(error)) throw error;
     throw new SourceError(error.code, options.source, error.message, { cause: error });
