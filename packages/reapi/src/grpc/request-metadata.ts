@@ -9,17 +9,20 @@ const KEY = 'build.bazel.remote.execution.v2.requestmetadata-bin';
 /** Bazel's has some 300 bytes; what is much larger is not read. */
 const MAX_BYTES = 8 * 1024;
 
-/** The message of a call; undefined where there is none that is to be read. */
-export function requestMetadataOf(metadata: Metadata): Buffer | undefined {
+/**
+ * The message of a call, in memory of its own, so that whoever keeps it keeps no more; undefined where there is none that
+ * is to be read.
+ */
+export function requestMetadataOf(metadata: Metadata): Uint8Array | undefined {
   const [bytes] = metadata.get(KEY);
-  return Buffer.isBuffer(bytes) && bytes.length <= MAX_BYTES ? bytes : undefined;
+  return Buffer.isBuffer(bytes) && bytes.length <= MAX_BYTES ? new Uint8Array(bytes) : undefined;
 }
 
 /**
  * What a client says of the build that a call belongs to (REAPI v2, `RequestMetadata`), under the names of its fields.
  * Nothing depends on it, so what is no such message counts as not said.
  */
-export function requestMetadataAttributes(message: Buffer): Attributes {
+export function requestMetadataAttributes(message: Uint8Array): Attributes {
   try {
     const said = fromBinary(RequestMetadataSchema, message, { readUnknownFields: false });
     return {
