@@ -213,6 +213,17 @@ describe('getOrLoad', () => {
     expect(loader).toHaveBeenCalledTimes(1);
   });
 
+  it('does not remember an error for longer when its clock is set back', async () => {
+    let now = 1_800_000_000_000;
+    const { chain } = setUp({ errorTtlMs: 100, clock: () => now });
+    const loader = vi.fn(() => Promise.reject(new Error('down')));
+    await rejection(chain.getOrLoad('key', loader));
+    now -= 3_600_000;
+    await rejection(chain.getOrLoad('key', loader));
+    await rejection(chain.getOrLoad('key', loader));
+    expect(loader).toHaveBeenCalledTimes(2);
+  });
+
   it('takes undefined for an answer, stores nothing, and forgets what was there', async () => {
     const { time, chain, memories } = setUp({ graceMs: 1000 });
     await chain.set('key', 'value');

@@ -75,9 +75,12 @@ export class Writes<V> {
   }
 
   async deleteMany(keys: readonly string[], options: OpOptions | undefined): Promise<number> {
-    const deleted = await this.#deleteFrom(this.#storeys, keys, options);
-    await this.#tellKeys(keys);
-    return deleted;
+    try {
+      return await this.#deleteFrom(this.#storeys, keys, options);
+    } finally {
+      // Also where it failed or nobody waits any more: a layer that others read may have done it.
+      await this.#tellKeys(keys);
+    }
   }
 
   async clear(options: OpOptions | undefined): Promise<void> {
@@ -85,8 +88,11 @@ export class Writes<V> {
     this.#options.supersedeAll();
     deletions.recordAll();
     const results = await Promise.all(this.#storeys.map((storey) => storey.clear(options)));
-    await tags.clear(options);
-    await this.#tell({ type: 'clear' });
+    try {
+      await tags.clear(options);
+    } finally {
+      await this.#tell({ type: 'clear' });
+    }
     options?.signal?.throwIfAborted();
     const failed = results.find((result) => result instanceof Failed);
     if (failed !== undefined) throw this.#unavailable('clear', results);
@@ -205,8 +211,7 @@ export class Writes<V> {
   ): Promise<number> {
     let deleted = 0;
     for await (const batch of this.#options.tags.keysOf(tag, options)) {
-      deleted += await this.#deleteFrom(storeys, batch.keys, options);
-      if (tell) await this.#tellKeys(batch.keys);
+      deleted += await (tell ? this.deleteMany(batch.keys, options) : this.#deleteFrom(storeys, batch.keys, options));
       await batch.forget(options);
     }
     return deleted;

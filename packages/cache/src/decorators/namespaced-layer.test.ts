@@ -47,7 +47,7 @@ describe('a namespaced layer', () => {
     expect([layer.name, new NamespacedLayer(shared, 'b').name]).toEqual(['users', 'memory']);
   });
 
-  it.each(['', 'a:b'])('refuses %j as a namespace', (namespace) => {
-    expect(() => new NamespacedLayer(new MemoryLayer(), namespace)).toThrow(/^namespace must be/);
+  it.each(['', 'a:b', undefined, 7])('refuses %j as a namespace', (namespace) => {
+    expect(() => new NamespacedLayer(new MemoryLayer(), namespace as string)).toThrow(/^namespace must be/);
   });
 });

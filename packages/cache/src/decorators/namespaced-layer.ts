@@ -23,8 +23,12 @@ export class NamespacedLayer<V> extends LayerDecorator<V> {
    * @throws InvalidOptionError
    */
   constructor(layer: Layer<V>, namespace: string, options: NamespacedLayerOptions = {}) {
-    if (namespace === '' || namespace.includes(':')) {
-      throw new InvalidOptionError('namespace', 'at least one character, and no colon', JSON.stringify(namespace));
+    if (typeof namespace !== 'string' || namespace === '' || namespace.includes(':')) {
+      throw new InvalidOptionError(
+        'namespace',
+        'a text of at least one character, without a colon',
+        JSON.stringify(namespace),
+      );
     }
     const prefix = `${namespace}:`;
     const inside = (key: string) => prefix + key;

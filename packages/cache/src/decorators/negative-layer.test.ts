@@ -51,6 +51,16 @@ describe('a negative layer', () => {
     expect(inner.calls.get).toBe(2);
   });
 
+  it('asks again when its clock was set back, so that nothing is hidden for longer', () => {
+    let now = 1_800_000_000_000;
+    const { inner, layer } = setup({ clock: () => now });
+    layer.get('a');
+    now -= 3_600_000;
+    layer.get('a');
+    layer.get('a');
+    expect(inner.calls.get).toBe(2);
+  });
+
   it('sees a write at once, be it of one or of many', () => {
     const { inner, layer } = setup();
     for (const key of ['a', 'b']) layer.get(key);

@@ -18,7 +18,7 @@ type Absence = 'nothing fresh' | 'nothing';
 
 interface Remembered {
   readonly absence: Absence;
-  readonly until: number;
+  readonly since: number;
 }
 
 /** Stands for those who look a key up at present, until somebody writes it. */
@@ -104,13 +104,16 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
   /** What is known of a key. Not left to lru-cache, to whom what is written at 0 never ends, and lifetimes are whole. */
   #absence(key: string): Absence | undefined {
     const known = this.#absent.get(key);
-    if (known === undefined || this.#clock() < known.until) return known?.absence;
+    if (known === undefined) return undefined;
+    const age = this.#clock() - known.since;
+    // A wall clock that is set back would hide what others write until it has caught up.
+    if (age >= 0 && age < this.#ttlMs) return known.absence;
     this.#absent.delete(key);
     return undefined;
   }
 
   #remember(key: string, absence: Absence): void {
-    this.#absent.set(key, { absence, until: this.#clock() + this.#ttlMs });
+    this.#absent.set(key, { absence, since: this.#clock() });
   }
 
   #lookUp<T>(key: string, absence: Absence, ask: () => MaybePromise<T | undefined>): MaybePromise<T | undefined> {

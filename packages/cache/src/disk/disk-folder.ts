@@ -1,14 +1,14 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidOptionError, wholeNumber } from '@granary/resilience';
 import { open, type RootDatabase } from 'lmdb';
 import { CacheClosedError, LayerUnavailableError } from '../errors.js';
+import { FolderLock } from '../folders/folder-lock.js';
+import { makeFolder } from '../folders/make-folder.js';
 import { checkDatabaseFile } from '../lmdb/check-database-file.js';
 import { createDatabase, DATABASE_FILE } from '../lmdb/create-database.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import { DiskLayer, type DiskLayerOptions } from './disk-layer.js';
-import { FolderLock } from './folder-lock.js';
 import { NamespaceDatabase } from './namespace-database.js';
 import { WriteQueue } from './write-queue.js';
 
@@ -16,17 +16,20 @@ export interface DiskFolderOptions {
   /** Made when it isn't there. On a local disk, not on a network's. */
   readonly directory: string;
   /** Most namespaces that the folder may ever have. Default 64. */
-  readonly maxNamespaces?: number;
+  readonly maxNamespaces?: number | undefined;
   /** Most bytes that wait to be written, beyond which writes are refused with a QueueFullError. Default 64 MiB. */
-  readonly maxPendingBytes?: number;
+  readonly maxPendingBytes?: number | undefined;
   /**
    * How long a write waits for others to be committed with, in milliseconds: for folders whose writes nobody waits for, since
    * a commit holds the event loop up. Default 0: writes of one turn of the event loop are committed together.
    */
-  readonly gatherMs?: number;
+  readonly gatherMs?: number | undefined;
   /** Closes itself with the last of its layers. Default false. */
-  readonly closeWithLayers?: boolean;
+  readonly closeWithLayers?: boolean | undefined;
 }
+
+/** The options, with the defaults where there were none. */
+type FolderSettings = { readonly [Name in keyof DiskFolderOptions]-?: NonNullable<DiskFolderOptions[Name]> };
 
 /** A layer with a folder of its own, which is closed with it. @throws as {@link DiskFolder.open} does */
 export async function openDiskLayer<V>(options: DiskLayerOptions<V> & DiskFolderOptions): Promise<DiskLayer<V>> {
@@ -64,7 +67,7 @@ export class DiskFolder {
   readonly #layers = new Map<string, DiskLayer<never>>();
   #closing: Promise<void> | undefined;
 
-  private constructor(root: RootDatabase<Buffer, Buffer>, lock: FolderLock, options: Required<DiskFolderOptions>) {
+  private constructor(root: RootDatabase<Buffer, Buffer>, lock: FolderLock, options: FolderSettings) {
     this.directory = options.directory;
     this.#root = root;
     this.#lock = lock;
@@ -85,7 +88,7 @@ export class DiskFolder {
     wholeNumber('gatherMs', gatherMs, 0);
     let lock: FolderLock | undefined;
     try {
-      mkdirSync(directory, { recursive: true });
+      await makeFolder(directory);
       lock = await FolderLock.acquire(directory);
       checkDatabaseFile(join(directory, DATABASE_FILE));
       await createDatabase(directory);

@@ -6,6 +6,9 @@ import { ManualTime } from '@granary/resilience/testing';
 import fc from 'fast-check';
 import { type Database, open } from 'lmdb';
 import { afterEach, describe, expect, it } from 'vitest';
+import { createChain } from '../chain/chain.js';
+import { InvalidValueError } from '../errors.js';
+import { MemoryLayer } from '../layers/memory-layer.js';
 import { bytesSerializer } from '../serializers/bytes-serializer.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import { DiskFolder, openDiskLayer } from './disk-folder.js';
@@ -356,6 +359,16 @@ describe('a write to disk', () => {
     expect(layer.get('other')).toBe(2);
   });
 
+  it('of a value that is no JSON fails, and keeps nobody else from writing', async () => {
+    const disk = await openLayer<unknown>(newFolder());
+    const chain = createChain({ layers: [new MemoryLayer(), disk], resilience: { breaker: { maxFailures: 2 } } });
+    for (let i = 0; i < 5; i++) {
+      await expect(Promise.resolve(chain.set(`key ${i}`, 1n))).rejects.toThrow(InvalidValueError);
+    }
+    await chain.set('key', 'value');
+    expect(disk.get('key')).toBe('value');
+  });
+
   it('waits for others to share a commit with, unless they are many or the layer is closed', async () => {
     const directory = newFolder();
     // For ever, as far as this test goes.
@@ -407,7 +420,7 @@ describe('a write to disk', () => {
     await expect(writes[1]).rejects.toMatchObject({ code: 'INVALID_KEY' });
     expect(layer.getMany(['a', 'b']).size).toBe(2);
     expect(layer.stats().entries).toBe(2);
-    await expect(layer.set('key', undefined as never)).rejects.toThrow(TypeError);
+    await expect(layer.set('key', undefined as never)).rejects.toThrow(InvalidValueError);
   });
 });
 

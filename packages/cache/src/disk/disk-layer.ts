@@ -9,18 +9,18 @@ import type { WriteQueue } from './write-queue.js';
 
 export interface DiskLayerOptions<V> extends LifetimeOptions {
   /** Default `disk`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Keys of one namespace know nothing of another's. Default `default`. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /**
    * Most bytes of the namespace, counted as about what its entries take of the file. To make room, first what is over
    * goes, then the least recently used. A value that is larger alone isn't kept.
    */
   readonly maxBytes: number;
   /** Default: JSON. */
-  readonly serializer?: Serializer<V>;
+  readonly serializer?: Serializer<V> | undefined;
   /** Milliseconds since 1970. Default `Date.now`. */
-  readonly clock?: () => number;
+  readonly clock?: (() => number) | undefined;
 }
 
 export interface DiskLayerStats {
@@ -105,7 +105,10 @@ export class DiskLayer<V> implements Layer<V> {
     return all;
   }
 
-  /** @throws LayerUnavailableError when it can't be written, as when the disk is full; QueueFullError; the serializer's */
+  /**
+   * @throws LayerUnavailableError when it can't be written, as when the disk is full; QueueFullError; InvalidValueError for
+   * what the serializer can't encode
+   */
   async set(key: string, value: V, options?: SetOptions): Promise<void> {
     const now = this.#clock();
     const lifetime = lifetimeFrom(now, options, this.#options);

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createChain } from '../chain/chain.js';
+import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { RedisInvalidationBus } from '../redis/redis-invalidation-bus.js';
 import { RedisLayer } from '../redis/redis-layer.js';
@@ -8,6 +9,8 @@ import { startRedis, whyNoRedis } from '../redis/testing/redis-server.js';
 import { FakeRedis } from '../testing/fake-redis.js';
 import type { InvalidationBus } from './invalidation-bus.js';
 import { LocalInvalidationBus } from './local-invalidation-bus.js';
+import { LocalTagIndex } from './local-tag-index.js';
+import type { TagIndex } from './tags.js';
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -104,6 +107,70 @@ describe('two chains over one Redis, with one bus', () => {
     redis.comeBack();
     await eventually(() => other.memory.get('key')).toBeUndefined();
     expect(await other.chain.get('key')).toBe('value');
+  });
+});
+
+describe('a change that its caller gave up, or that failed half-way', () => {
+  const local = (bus: InvalidationBus, shared: Layer<string>, tags?: TagIndex) => {
+    const memory = new MemoryLayer<string>();
+    const chain = createChain<string>({ layers: [memory, { layer: shared, shared: true }], bus, tags });
+    cleanUps.push(() => chain.close());
+    return { chain, memory };
+  };
+  const setUp = async (tagsOfOne?: TagIndex) => {
+    const bus = new LocalInvalidationBus();
+    const shared = new MemoryLayer<string>({ name: 'shared' });
+    const caller = new AbortController();
+    // It does what it is told, and is slower than the caller has patience.
+    const slow: Layer<string> = {
+      name: 'slow',
+      get: (key) => shared.get(key),
+      set: (key, value) => shared.set(key, value),
+      delete: async (key) => {
+        const had = shared.delete(key);
+        caller.abort(new Error('too slow'));
+        return had;
+      },
+      clear: () => shared.clear(),
+      close: () => {},
+    };
+    const [one, other] = [local(bus, slow, tagsOfOne), local(bus, shared)];
+    await one.chain.setMany([
+      ['a', 'A'],
+      ['b', 'B'],
+    ]);
+    expect(await other.chain.getMany(['a', 'b'])).toHaveLength(2);
+    return { one, other, signal: caller.signal };
+  };
+
+  it('is told to the others, be it of many keys', async () => {
+    const { one, other, signal } = await setUp();
+    await expect(one.chain.deleteMany(['a', 'b'], { signal })).rejects.toThrow('too slow');
+    await eventually(() => other.memory.getMany(['a', 'b']).size).toBe(0);
+  });
+
+  it('or of a tag', async () => {
+    const index = new LocalTagIndex();
+    const tags: TagIndex = {
+      shared: true,
+      add: (keys, given) => index.add(keys, given),
+      keysOf: (tag) => index.keysOf(tag),
+      clear: () => index.clear(),
+      close: () => index.close(),
+    };
+    const { one, other, signal } = await setUp(tags);
+    await one.chain.set('a', 'A', { tags: ['red'] });
+    expect(await other.chain.get('a')).toBe('A');
+    await expect(one.chain.deleteByTag('red', { signal })).rejects.toThrow('too slow');
+    await eventually(() => other.memory.get('a')).toBeUndefined();
+  });
+
+  it('or of everything, where the index of tags is away', async () => {
+    const away = () => Promise.reject(new Error('the index is away'));
+    const tags: TagIndex = { shared: true, add: () => [], async *keysOf() {}, clear: away, close: () => {} };
+    const { one, other } = await setUp(tags);
+    await expect(one.chain.clear()).rejects.toThrow('the index is away');
+    await eventually(() => other.memory.getMany(['a', 'b']).size).toBe(0);
   });
 });
 

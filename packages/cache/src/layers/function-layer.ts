@@ -3,14 +3,13 @@ import { checkLifetimes, entryOf, type LifetimeOptions, lifetimeFrom } from './l
 
 export interface FunctionLayerOptions<V> extends LifetimeOptions {
   /** Default `function`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Looks up many keys at once; what isn't in the map is absent. Default: the chain asks for one after the other. */
-  readonly loadMany?: (
-    keys: readonly string[],
-    options: GetOptions,
-  ) => ReadonlyMap<string, V> | PromiseLike<ReadonlyMap<string, V>>;
+  readonly loadMany?:
+    | ((keys: readonly string[], options: GetOptions) => ReadonlyMap<string, V> | PromiseLike<ReadonlyMap<string, V>>)
+    | undefined;
   /** Milliseconds since 1970, for the lifetimes of what was loaded. Default `Date.now`. */
-  readonly clock?: () => number;
+  readonly clock?: (() => number) | undefined;
 }
 
 /**

@@ -2,6 +2,7 @@ import { ManualTime } from '@granary/resilience/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { estimateBytes } from './estimate-bytes.js';
+import { FunctionLayer } from './function-layer.js';
 import { MemoryLayer } from './memory-layer.js';
 
 describe('a memory layer', () => {
@@ -54,6 +55,16 @@ describe('a memory layer', () => {
     expect([layer.get('short'), layer.get('long')]).toEqual([1, 1]);
     now = start + 10;
     expect([layer.get('short'), layer.get('long')]).toEqual([undefined, undefined]);
+  });
+
+  it('takes an option that is undefined as one that is not given', () => {
+    const none = { name: undefined, maxEntries: undefined, maxBytes: undefined, sizeOf: undefined, clock: undefined };
+    const layer = new MemoryLayer<number>({ ...none, ttlMs: undefined, graceMs: undefined });
+    layer.set('key', 1);
+    expect([layer.name, layer.get('key'), layer.stats().maxEntries]).toEqual(['memory', 1, 10_000]);
+    expect(new FunctionLayer(() => 1, { name: undefined, loadMany: undefined, clock: undefined }).name).toBe(
+      'function',
+    );
   });
 
   it('takes undefined for a removal', () => {

@@ -8,24 +8,24 @@ import { checkLifetimes, entryOf, type LifetimeOptions, lifetimeFrom } from './l
 
 export interface MemoryLayerOptions<V> extends LifetimeOptions {
   /** Default `memory`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /**
    * Most entries; the least recently used one goes first. Default 10,000, or without a bound when `maxBytes` is given.
    * Room for so many is made at once, about 56 bytes each.
    */
-  readonly maxEntries?: number;
+  readonly maxEntries?: number | undefined;
   /** Most bytes, as `sizeOf` counts them. A value that is larger alone isn't kept. Default: not measured. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /**
    * Bytes that an entry takes, at each `set` when `maxBytes` is given. Default: an estimate of the memory for key, value
    * and bookkeeping, which walks through the value once.
    */
-  readonly sizeOf?: (value: V, key: string) => number;
+  readonly sizeOf?: ((value: V, key: string) => number) | undefined;
   /**
    * Milliseconds since 1970; read at each look-up of a value with a lifetime. Default: the wall clock, read once a
    * millisecond.
    */
-  readonly clock?: () => number;
+  readonly clock?: (() => number) | undefined;
 }
 
 export interface MemoryLayerStats {

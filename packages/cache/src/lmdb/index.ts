@@ -1,4 +1,3 @@
-export { FolderLock } from '../disk/folder-lock.js';
 export { checkDatabaseFile } from './check-database-file.js';
 export { createDatabase, DATABASE_FILE } from './create-database.js';
 export { GroupCommit } from './group-commit.js';

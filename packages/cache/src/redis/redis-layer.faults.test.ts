@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { ManualTime } from '@granary/resilience/testing';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
+import { InvalidValueError } from '../errors.js';
 import { FakeRedis } from '../testing/fake-redis.js';
 import { RedisLayer } from './redis-layer.js';
 import { startRedis, whyNoRedis } from './testing/redis-server.js';
@@ -188,8 +189,8 @@ describe('a RedisLayer', () => {
     const layer = layerOn(new FakeRedis());
     const circular: { self?: unknown } = {};
     circular.self = circular;
-    await expect(layer.set('key', circular)).rejects.toThrow(TypeError);
-    await expect(layer.setMany(new Map([['key', circular]]))).rejects.toThrow(TypeError);
+    await expect(layer.set('key', circular)).rejects.toThrow(InvalidValueError);
+    await expect(layer.setMany(new Map([['key', circular]]))).rejects.toThrow(InvalidValueError);
   });
 
   it('checks its options', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
+import { InvalidValueError } from '../errors.js';
 import { bytesSerializer } from './bytes-serializer.js';
 import { decodeFrame, encodeFrame } from './frame.js';
 import { jsonSerializer } from './json-serializer.js';
@@ -92,7 +93,17 @@ describe('a frame', () => {
   });
 
   it('refuses what its format has no word for, and versions that are no byte', () => {
-    expect(() => encodeFrame<unknown>(jsonSerializer(), () => {}, LIFETIME)).toThrow(TypeError);
+    const circle: unknown[] = [];
+    circle.push(circle);
+    for (const value of [() => {}, 1n, circle]) {
+      expect(() => encodeFrame<unknown>(jsonSerializer(), value, LIFETIME)).toThrow(InvalidValueError);
+    }
+    expect(() => encodeFrame(bytesSerializer(), 'text' as never, LIFETIME)).toThrow(InvalidValueError);
+    const own = new InvalidValueError('too large');
+    const encode = () => {
+      throw own;
+    };
+    expect(() => encodeFrame({ ...jsonSerializer(), encode }, 1, LIFETIME)).toThrow(own);
     for (const version of [-1, 256, 1.5]) expect(() => jsonSerializer({ version })).toThrow('version');
   });
 });

@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '@granary/resilience';
+import { InvalidValueError } from '../errors.js';
 import type { Entry } from '../layer.js';
 import { entryOf, type Lifetime } from '../layers/lifetime.js';
 import type { Serializer } from './serializer.js';
@@ -21,9 +22,9 @@ const SMALL_BYTES = 8192;
 /** So many at once, which makes the start of a decoding cheap, and bounds what a damaged value costs the others. */
 const TOGETHER = 128;
 
-/** Value and lifetime as the bytes that are stored. @throws what the serializer throws */
+/** Value and lifetime as the bytes that are stored. @throws InvalidValueError for what the serializer can't encode */
 export function encodeFrame<V>(serializer: Serializer<V>, value: V, { expiresAt, goneAt }: Lifetime): Buffer {
-  const payload = serializer.encode(value);
+  const payload = encode(serializer, value);
   const frame = Buffer.allocUnsafe(FRAME_BYTES + payload.byteLength);
   frame[0] = FORMAT;
   frame[1] = serializer.version;
@@ -32,6 +33,20 @@ export function encodeFrame<V>(serializer: Serializer<V>, value: V, { expiresAt,
   frame.set(payload, FRAME_BYTES);
   return frame;
 }
+
+/** A value that can't be bytes says nothing about the layer, whose breaker would else open for all others. */
+function encode<V>(serializer: Serializer<V>, value: V): Uint8Array {
+  let payload: unknown;
+  try {
+    payload = serializer.encode(value);
+  } catch (error) {
+    throw error instanceof InvalidValueError ? error : refused(error);
+  }
+  if (payload instanceof Uint8Array) return payload;
+  throw refused(new TypeError('what it made of the value is no Uint8Array'));
+}
+
+const refused = (cause: unknown) => new InvalidValueError("the serializer can't encode the value", { cause });
 
 /**
  * What {@link encodeFrame} made; undefined for anything else, and for what was made with another serializer or is

@@ -36,7 +36,7 @@ export interface RandomFaults<V> {
   readonly rate: number;
   readonly faults: readonly Fault<V>[];
   /** Default: all. */
-  readonly operations?: readonly ChaosOperation[];
+  readonly operations?: readonly ChaosOperation[] | undefined;
 }
 
 export interface ChaosLayerOptions<V> {

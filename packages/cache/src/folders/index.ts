@@ -1,0 +1,2 @@
+export { FolderLock } from './folder-lock.js';
+export { makeFolder } from './make-folder.js';
