@@ -57,6 +57,7 @@ export {
   type TracingSetup,
 } from './setup/setup-telemetry.js';
 export { b3Propagation } from './tracing/b3-propagation.js';
+export type { ExportPolicy } from './tracing/export/reporting-exporter.js';
 export { HeadSampler } from './tracing/head-sampler.js';
 export { noopSpan, noopTracer } from './tracing/noop-tracer.js';
 export { type OpenTelemetryTracerOptions, openTelemetryTracer } from './tracing/open-telemetry-tracer.js';
@@ -70,7 +71,6 @@ export {
 } from './tracing/otlp-endpoint.js';
 export { type OtlpTracing, type OtlpTracingOptions, startOtlpTracing } from './tracing/otlp-tracing.js';
 export type { IncomingContext, IncomingDecision, TracePropagation } from './tracing/propagation.js';
-export type { ExportPolicy } from './tracing/reporting-exporter.js';
 export type {
   AttributeSource,
   Attributes,

@@ -9,8 +9,9 @@ const STATUSES: readonly string[] = ['healthy', 'degraded', 'unhealthy'] satisfi
 /** What a check said, fit to be shown: bounded, without secrets, and a finding whatever the check really returned. */
 export function publicFinding(finding: HealthFinding | undefined, secrets: SecretNames): HealthFinding {
   if (finding === undefined) return { status: 'healthy' };
-  const { status, reason, details } = finding;
-  if (!STATUSES.includes(status)) return { status: 'unhealthy', reason: 'the check gave no answer that is one' };
+  const { status, reason, details } = finding ?? {};
+  if (status === undefined || !STATUSES.includes(status))
+    return { status: 'unhealthy', reason: 'the check gave no answer that is one' };
   return {
     status,
     ...(reason !== undefined && { reason: publicText(reason) }),

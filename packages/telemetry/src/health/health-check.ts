@@ -10,9 +10,9 @@ export type HealthDetail = string | number | boolean;
 export interface HealthFinding {
   readonly status: HealthStatus;
   /** Why it is not healthy, in one sentence for people. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   /** Figures and names that help whoever looks. Everyone may read them: secrets are taken out, but put none in. */
-  readonly details?: Readonly<Record<string, HealthDetail>>;
+  readonly details?: Readonly<Record<string, HealthDetail>> | undefined;
 }
 
 /**
@@ -40,8 +40,8 @@ export interface CheckReport {
   readonly name: string;
   readonly required: boolean;
   readonly status: HealthStatus;
-  readonly reason?: string;
-  readonly details?: Readonly<Record<string, HealthDetail>>;
+  readonly reason?: string | undefined;
+  readonly details?: Readonly<Record<string, HealthDetail>> | undefined;
   /** How long the run took; of one that hangs, how long it has been running. */
   readonly durationMs: number;
 }

@@ -157,6 +157,26 @@ describe('a JSON logger', () => {
     });
     expect(() => broken.information('Hello')).not.toThrow();
   });
+
+  it('goes on as it is where a property has a name that is none', () => {
+    const { logger, records } = logging();
+    for (const name of [Object.create(null), Symbol('name'), undefined]) {
+      logger.forContext(name as string, 1).information('Hello');
+    }
+    expect(records()).toMatchObject([{ msg: 'Hello' }, { msg: 'Hello' }, { msg: 'Hello' }]);
+  });
+
+  it('says which option makes no sense, and takes undefined for none', () => {
+    expect(() => logging({ redact: 'pin' as never })).toThrow('redact must be a list of names');
+    expect(() => logging({ redact: [5] as never })).toThrow('redact must be a list of names');
+    for (const destination of [5, {}, 'syslog'] as never[]) {
+      expect(() => createLogger({ destination })).toThrow(/stdout, stderr, a file or a writer/);
+    }
+    const { logger, lines } = logging({ level: undefined, format: undefined, name: undefined, activeSpan: undefined });
+    logger.debug('hidden');
+    logger.information('shown');
+    expect(lines).toHaveLength(1);
+  });
 });
 
 describe('the level', () => {

@@ -10,20 +10,20 @@ export type { RootLogger } from './template-logger.js';
 
 export interface LoggerOptions extends RecordOptions {
   /** The least important level that is written. Default `information`. */
-  readonly level?: LogLevel;
+  readonly level?: LogLevel | undefined;
   /** Default: `stderr`. */
-  readonly destination?: LogDestination;
+  readonly destination?: LogDestination | undefined;
   /** `json`: one JSON line a record. `pretty`: a line to read. Default: `pretty` on a terminal, else `json`. */
-  readonly format?: 'json' | 'pretty';
+  readonly format?: 'json' | 'pretty' | undefined;
   /** Colours in the pretty format. Default: on a terminal, unless NO_COLOR is set. */
-  readonly colors?: boolean;
+  readonly colors?: boolean | undefined;
   /**
    * Collect lines and write them in the background, a quarter of a second late at most: for servers. Default false:
    * a line is written before the call returns.
    */
-  readonly buffered?: boolean;
+  readonly buffered?: boolean | undefined;
   /** A `name` in each JSON record. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /**

@@ -7,7 +7,7 @@ export interface SinkLoggerOptions extends RecordOptions {
    * The least important level that the sink gets. Default: `verbose` for sinks that have a level of their own, which
    * then decides alone; else `information`.
    */
-  readonly level?: LogLevel;
+  readonly level?: LogLevel | undefined;
 }
 
 /**

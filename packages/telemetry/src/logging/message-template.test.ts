@@ -13,9 +13,17 @@ describe('a message template', () => {
     ['{Count:N0} blobs', [1234567], '1,234,567 blobs'],
     ['{Count:N1} blobs', [-1234567.89], '-1,234,567.9 blobs'],
     ['{Rate:P1}', [0.5], '50.0%'],
+    [
+      '{Count:N0} {Count:F1} {Count:P0}',
+      [1e21, -1e22, 1e20],
+      `1${',000'.repeat(7)} -1${'0'.repeat(22)}.0 1${'0'.repeat(22)}%`,
+    ],
     ['{Id:D5}', [-42], '-00042'],
     ['{Id:X4}', [255], '00FF'],
+    ['{Elapsed:0.0000} ms', [12.34], '12.3400 ms'],
+    ['[{Elapsed,8:0.00}]', [1.005], '[    1.01]'],
     ['{Name:F1}', ['text'], 'text'],
+    ['{Name:0.0} {Rate:0.0}', ['text', Number.NaN], 'text NaN'],
     ['{Count:what?}', [3], '3'],
     ['[{Name,6}|{Name,-6}]', ['ab', 'cd'], '[    ab|cd    ]'],
     ['{{not a hole}} but {This} is', ['it'], '{not a hole} but it is'],
@@ -32,7 +40,7 @@ describe('a message template', () => {
   it('names its holes and knows which of them keep structure', () => {
     expect(parseTemplate('{A} {@B:F1} {$C,-5}').holes).toMatchObject([
       { name: 'A', operator: '', index: 0, width: 0, format: undefined },
-      { name: 'B', operator: '@', index: 1, width: 0, format: { letter: 'F', digits: 1 } },
+      { name: 'B', operator: '@', index: 1, width: 0, format: expect.any(Function) },
       { name: 'C', operator: '$', index: 2, width: -5, format: undefined },
     ]);
   });

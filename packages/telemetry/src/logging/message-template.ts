@@ -1,5 +1,5 @@
 import { fieldKey, fieldName, jsonString } from './json-text.js';
-import { formatNumber, type NumberFormat, parseFormat } from './number-format.js';
+import { type NumberFormat, parseFormat } from './number-format.js';
 import { isSuspicious, type Range, REDACTED } from './redaction.js';
 import { redactTemplate, secretHoles } from './template-secrets.js';
 
@@ -138,11 +138,14 @@ export function holeRanges({ parts }: MessageTemplate, values: readonly unknown[
 
 function showHole({ index, width, format, token }: Hole, value: unknown, args: readonly unknown[]): string {
   if (value === undefined) return token;
-  const number = format === undefined || value === REDACTED ? undefined : formatNumber(args[index], format);
-  const shown = number ?? show(value);
+  const argument = args[index];
+  const formatted = format !== undefined && value !== REDACTED && isNumber(argument);
+  const shown = formatted ? format(argument) : show(value);
   if (width === 0) return shown;
   return width > 0 ? shown.padStart(width) : shown.padEnd(-width);
 }
+
+const isNumber = (value: unknown): value is number | bigint => typeof value === 'bigint' || Number.isFinite(value);
 
 /** A value that was made plain, as text. */
 export function show(value: unknown): string {

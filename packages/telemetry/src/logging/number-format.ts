@@ -1,21 +1,27 @@
-/** `F2` fixed, `N1` with thousands separated, `P1` per cent, `D4` padded with zeros, `X` hexadecimal. */
-export interface NumberFormat {
-  readonly letter: string;
-  readonly digits: number | undefined;
-}
+import { customFormat } from './custom-number-format.js';
 
-/** Undefined for a format that is not known, which is passed over: a record is worth more than its looks. */
+/** Writes a number; finite, if it is no bigint. */
+export type NumberFormat = (value: number | bigint) => string;
+
+/**
+ * `F2` fixed, `N1` with thousands separated, `P1` per cent, `D4` padded with zeros, `X` hexadecimal; or places for digits
+ * as {@link customFormat} takes them. Undefined for a format that is not known, which is passed over: a record is worth
+ * more than its looks.
+ */
 export function parseFormat(format: string | undefined): NumberFormat | undefined {
-  const [, letter, digits] = /^([FNPDX])(\d{0,2})$/i.exec(format ?? '') ?? [];
-  return letter === undefined
-    ? undefined
-    : { letter: letter.toUpperCase(), digits: digits ? Number(digits) : undefined };
+  if (!format) return undefined;
+  const [, letter, count] = /^([FNPDX])(\d{0,2})$/i.exec(format) ?? [];
+  if (letter === undefined) return customFormat(format);
+  const kind = letter.toUpperCase();
+  const digits = count ? Number(count) : undefined;
+  return (value) => (typeof value === 'bigint' ? formatWhole(value, kind, digits) : formatAny(value, kind, digits));
 }
 
-/** Undefined for what is no finite number. */
-export function formatNumber(value: unknown, { letter, digits }: NumberFormat): string | undefined {
-  if (typeof value === 'bigint') return formatWhole(value, letter, digits);
-  if (typeof value !== 'number' || !Number.isFinite(value)) return undefined;
+/** From here on numbers are whole, and `toFixed` soon writes them with an exponent. */
+const WHOLE_FROM = 1e18;
+
+function formatAny(value: number, letter: string, digits: number | undefined): string {
+  if (Math.abs(value) >= WHOLE_FROM) return formatWhole(BigInt(value), letter, digits);
   switch (letter) {
     case 'F':
       return value.toFixed(digits ?? 2);

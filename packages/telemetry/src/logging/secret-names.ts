@@ -37,8 +37,14 @@ export class SecretNames {
   readonly #endings: readonly string[];
   readonly #known = new Map<string, boolean>();
 
-  /** @param more names to treat like the known ones; case and separators don't matter */
+  /**
+   * @param more names to treat like the known ones; case and separators don't matter
+   * @throws TypeError when that is no list of texts
+   */
   constructor(more: readonly string[] = []) {
+    if (!Array.isArray(more) || more.some((name) => typeof name !== 'string')) {
+      throw new TypeError('redact must be a list of names');
+    }
     this.#endings = [...ENDINGS, ...more.map(normalize).filter((name) => name !== '')];
   }
 

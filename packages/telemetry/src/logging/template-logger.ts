@@ -13,14 +13,14 @@ import { TemplateCache } from './template-cache.js';
 /** What every logger can be told, wherever its records go. */
 export interface RecordOptions {
   /** More names of properties whose values are never written; case and separators don't matter. */
-  readonly redact?: readonly string[];
+  readonly redact?: readonly string[] | undefined;
   /**
    * The span that the running code is part of, whose ids records carry as `trace_id` and `span_id`; asked only for
    * records that are written. A {@link import('../tracing/tracer.js').Tracer} has it.
    */
-  readonly activeSpan?: () => SpanIds | undefined;
+  readonly activeSpan?: (() => SpanIds | undefined) | undefined;
   /** Milliseconds since the epoch. Default `Date.now`. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 /** The logger that owns what its records are written to. Loggers that were derived from it follow its level. */
@@ -166,7 +166,12 @@ export class TemplateLogger implements RootLogger {
   }
 
   forContext(name: string, value: unknown): Logger {
-    return this.with({ [name]: value });
+    try {
+      return this.with({ [name]: value });
+    } catch {
+      // What cannot be made a name names nothing.
+      return this;
+    }
   }
 
   #log(level: RecordLevel, text: unknown, ...args: readonly unknown[]): void {

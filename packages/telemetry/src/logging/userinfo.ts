@@ -1,7 +1,10 @@
 import type { Range } from './redaction.js';
 
-/** From here on, so that a text without one is passed over once and not once for each word. */
-const AUTHORITY = /:\/\/|%3a%2f%2f/gi;
+/**
+ * From here on, so that a text without one is passed over once and not once for each word. URLs of http are such ones with
+ * any number of slashes, of either kind; who forgets the colon, or mistypes it, sees what was typed in an error.
+ */
+const AUTHORITY = /:\/\/|%3a%2f%2f|(?<![a-z\d])https?(?::[\\/]*|;?\/\/)/gi;
 const AFTER_AUTHORITY = /[/?#]|%2f|%3f|%23/gi;
 const GAP = /[\s"<>`]/g;
 const PORT_FIRST = /\d{0,5}(?:[/?#]|%2f|$)/iy;

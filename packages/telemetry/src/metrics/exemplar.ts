@@ -12,9 +12,9 @@ export interface Exemplar {
 const TRACE_ID_DIGITS = 32;
 const SPAN_ID_DIGITS = 16;
 
-/** Undefined where the trace has no id that a backend would find: there is no such id of another length. */
+/** Undefined where the trace has no id that a backend would find: there is none of another length, or none at all. */
 export function exemplarOf(value: number, traceId: string, spanId: string | undefined): Exemplar | undefined {
-  return traceId.length === TRACE_ID_DIGITS ? { traceId, spanId, value, timestampMs: Date.now() } : undefined;
+  return traceId?.length === TRACE_ID_DIGITS ? { traceId, spanId, value, timestampMs: Date.now() } : undefined;
 }
 
 /** The labels that name a trace, for whoever reads it: ids are looked at here, and not with each request. */

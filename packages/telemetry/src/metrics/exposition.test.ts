@@ -88,12 +88,13 @@ describe('OpenMetrics', () => {
     const registry = new MetricRegistry();
     const latency = registry.histogram('latency_seconds', 'Latency.').with();
     for (const id of ['', 'x', `${TRACE}"`, TRACE.toUpperCase()]) latency.observeWithExemplar(1, id, SPAN);
+    for (const id of [undefined, null, 5] as never[]) latency.observeWithExemplar(1, id);
     latency.observeWithExemplar(2, TRACE, 'no span');
     latency.observeWithExemplar(Number.NaN, TRACE, SPAN);
     registry.counter('a_total', 'A.').with().addWithExemplar(Number.NaN, TRACE, SPAN);
     const samples = (await openMetrics(registry)).flatMap((family) => family.samples);
     expect(samples.flatMap(({ exemplar }) => (exemplar ? [exemplar.labels] : []))).toEqual([{ trace_id: TRACE }]);
-    expect(samples.find(({ name }) => name.endsWith('_count'))?.value).toBe(5);
+    expect(samples.find(({ name }) => name.endsWith('_count'))?.value).toBe(8);
   });
 
   it('writes bounds as Prometheus does, whose text is part of a series', () => {

@@ -1,4 +1,4 @@
-import { AggregatorRegistry, Registry } from 'prom-client';
+import { AggregatorRegistry, Gauge, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { PrometheusCollector } from './prometheus-collector.js';
 import { MetricRegistry } from './registry.js';
@@ -159,8 +159,12 @@ describe('a Prometheus collector', () => {
     expect(await alone.expose()).toContain('cache_chain_hits_total{layer="L1"} 1');
   });
 
-  it('refuses a registry that has these names already', () => {
-    const { registry } = scraped();
-    expect(() => new PrometheusCollector().register(registry)).toThrow(/already been registered/);
+  it('refuses a registry that has one of its names already, and leaves it as it is', async () => {
+    const { registry, collector } = scraped();
+    expect(() => new PrometheusCollector().register(registry)).toThrow(/hits_total has already been registered/);
+    const other = new Registry();
+    new Gauge({ name: 'cache_chain_circuit_state', help: 'of somebody else', registers: [other] });
+    expect(() => collector.register(other)).toThrow('cache_chain_circuit_state has already been registered');
+    expect(other.getMetricsAsArray()).toHaveLength(1);
   });
 });

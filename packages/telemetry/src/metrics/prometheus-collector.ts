@@ -69,10 +69,15 @@ export class PrometheusCollector implements MetricsCollector {
 
   /**
    * Puts all families into a prom-client registry, which shows their present numbers at each scrape.
-   * @throws when the registry has one of these names already
+   * @throws when the registry has one of these names already; then it gets none of them
    */
   register(registry: Registry): this {
-    for (const family of Object.values(this.#families)) registry.registerMetric(promClientMetric(family));
+    const families = Object.values(this.#families);
+    const taken = families.find(({ definition: { name } }) => registry.getSingleMetric(name) !== undefined);
+    if (taken !== undefined) {
+      throw new Error(`${taken.definition.name} has already been registered: the collector needs another namespace`);
+    }
+    for (const family of families) registry.registerMetric(promClientMetric(family));
     return this;
   }
 

@@ -9,9 +9,9 @@ const KNOWN = new Set(['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', '
 
 export interface HttpServerSpansOptions {
   /** The route of a request's target, of which there are few; undefined for none. Default: there are none. */
-  readonly routeOf?: (target: string) => string | undefined;
+  readonly routeOf?: ((target: string) => string | undefined) | undefined;
   /** What stands behind the method in the names of spans without a route. Default: nothing. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /** The spans of HTTP requests as a server sees them, after OpenTelemetry's conventions for HTTP (stable since 1.23). */

@@ -297,12 +297,59 @@ describe('setupTelemetry', () => {
 
 const BUILT = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
 
-describe.skipIf(!existsSync(BUILT))('tracing that is off, as a process', () => {
-  it('loads nothing of OpenTelemetry', async () => {
+describe.skipIf(!existsSync(BUILT))('tracing, in a process of its own', () => {
+  it('loads nothing of OpenTelemetry when it is off', async () => {
     expect(await loadedBy({})).toEqual([]);
     expect(await loadedBy({ tracing: { endpoint: '127.0.0.1:9', sampleRatio: 0.01 } })).not.toEqual([]);
   });
+
+  it('keeps nobody alive who forgets to shut it down', async () => {
+    const there = await collector();
+    await run(settingUp({ tracing: { endpoint: there.endpoint } }, '/* that is all */'));
+  });
+
+  it('keeps nobody alive when it is given up because the collector hangs', async () => {
+    const there = await collector();
+    there.behaviour = 'hang';
+    const options = { tracing: { endpoint: there.endpoint, exportIntervalMs: 1, exportTimeoutMs: 600_000 } };
+    const script = settingUp(options, 'for await (const _ of process.stdin); await telemetry.shutdown(50);');
+    await run(script, { inputEnds: there.nextRequest() });
+    expect(there.requests).toHaveLength(1);
+  });
+
+  it('works in one that was started with more than its own script', async () => {
+    const there = await collector();
+    const script = settingUp({ tracing: { endpoint: there.endpoint } }, 'await telemetry.shutdown();');
+    const flags = ['--max-old-space-size=200', '--no-warnings'];
+    await run(script, { flags, env: { NODE_OPTIONS: '--max-old-space-size=300' } });
+    expect(there.spans).toHaveLength(1);
+  });
 });
+
+/** Sets up, ends a span, and does the rest. */
+function settingUp(options: TelemetryOptions, rest: string): string {
+  return `
+    const { setupTelemetry } = await import(${JSON.stringify(BUILT)});
+    const options = ${JSON.stringify({ logger: { level: 'none' }, metrics: { process: false }, ...options })};
+    const telemetry = await setupTelemetry(options);
+    telemetry.tracer.startSpan('work').end();
+    ${rest}`;
+}
+
+interface Run {
+  readonly flags?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** Its standard input ends then. */
+  readonly inputEnds?: Promise<void>;
+}
+
+/** What a process that runs this script says until it ends by itself. */
+async function run(script: string, { flags = [], env = {}, inputEnds = Promise.resolve() }: Run = {}): Promise<string> {
+  const args = [...flags, '--input-type=module', '-e', script];
+  const running = promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
+  void inputEnds.then(() => running.child.stdin?.end());
+  return (await running).stdout;
+}
 
 /** Modules of OpenTelemetry that a process loads when it sets telemetry up. */
 async function loadedBy(options: TelemetryOptions): Promise<string[]> {
@@ -315,11 +362,6 @@ async function loadedBy(options: TelemetryOptions): Promise<string[]> {
   const script = `
     import { register } from 'node:module';
     register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}));
-    const { setupTelemetry } = await import(${JSON.stringify(BUILT)});
-    const options = ${JSON.stringify({ logger: { level: 'none' }, metrics: { process: false }, ...options })};
-    const telemetry = await setupTelemetry(options);
-    telemetry.tracer.startSpan('work').end();
-    await telemetry.shutdown();`;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
-  return stdout.split('\n').filter((line) => line !== '');
+    ${settingUp(options, 'await telemetry.shutdown();')}`;
+  return (await run(script)).split('\n').filter((line) => line !== '');
 }

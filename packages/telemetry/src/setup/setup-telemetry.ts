@@ -33,8 +33,7 @@ export interface Telemetry<L extends Logger = RootLogger> extends AsyncDisposabl
   readonly tracer: Tracer;
   /**
    * Sends the spans that wait, closes exporters, and then the logger. Takes at most `deadlineMs` (default 5000): what is
-   * not done by then is given up. Can be called again, and never rejects. A collector that hangs keeps a process that
-   * doesn't call `process.exit` alive until the export's own timeout.
+   * not done by then is given up. Can be called again, and never rejects.
    */
   shutdown(deadlineMs?: number): Promise<void>;
 }
@@ -101,7 +100,10 @@ class OwnedTelemetry<L extends Logger> implements Telemetry<L> {
   async #end(deadlineMs: number): Promise<void> {
     const { traces, logger, metrics } = this.#owned;
     const forTraces = deadlineMs * (1 - LOGGER_SHARE);
-    if (traces !== undefined && !(await within(forTraces, traces.close()))) this.#sayWhatIsLost(forTraces);
+    if (traces !== undefined && !(await within(forTraces, traces.close()))) {
+      this.#sayWhatIsLost(forTraces);
+      await traces.abandon();
+    }
     metrics?.close();
     if (logger !== undefined) await within(deadlineMs * LOGGER_SHARE, logger.close());
   }

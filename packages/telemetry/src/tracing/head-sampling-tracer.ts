@@ -40,7 +40,7 @@ export abstract class HeadSamplingTracer implements Tracer {
     const caller = this.extract(read);
     const unseen = this.#unseen(caller);
     if (unseen) return unseen;
-    const { name, attributes } = describe();
+    const { name, attributes } = described(describe);
     return this.record(name, { kind: 'server', parent: caller ?? null, attributes }, caller);
   }
 
@@ -81,5 +81,14 @@ export abstract class HeadSamplingTracer implements Tracer {
     if (given === null) return undefined;
     // A span that traces nothing comes from a part that has no tracer, and says nothing about the caller.
     return given === undefined || given === noopSpan ? this.#active.active() : given;
+  }
+}
+
+/** A request is served and traced even if nobody can say what it is called. */
+function described(describe: () => ServerSpanDescription): ServerSpanDescription {
+  try {
+    return describe();
+  } catch {
+    return { name: 'request' };
   }
 }

@@ -57,9 +57,9 @@ export class OpenTelemetrySpan extends OtelPlace implements Span {
   }
 }
 
-/** An SDK takes no functions: they are asked now. */
+/** An SDK takes no functions: they are asked now. It would give up a span for one attribute that cannot be read. */
 export function attributesOf(source: AttributeSource): Attributes {
-  return typeof source === 'function' ? (quietly(source) ?? {}) : source;
+  return quietly(() => ({ ...(typeof source === 'function' ? source() : source) })) ?? {};
 }
 
 /** Without the attributes that have no value: in events an SDK would export them as empty ones. */

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Resource } from '@opentelemetry/resources';
-import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { type Logger, nullLogger } from '../logger.js';
 import { noActiveSpans, OwnActiveSpans } from './active-spans.js';
 import { b3Propagation } from './b3-propagation.js';
-import { EndedSpans } from './ended-spans.js';
+import { EndedSpans } from './export/ended-spans.js';
+import type { OtlpTarget } from './export/otlp-exporter.js';
+import { type ExportPolicy, ReportingExporter } from './export/reporting-exporter.js';
+import { ThreadExporter } from './export/thread-exporter.js';
 import { ExportingTracer } from './exporting-tracer.js';
 import { HeadSampler } from './head-sampler.js';
 import {
@@ -16,7 +18,6 @@ import {
   parseOtlpEndpoint,
   tracesUrl,
 } from './otlp-endpoint.js';
-import { type ExportPolicy, ReportingExporter } from './reporting-exporter.js';
 import type { Tracer } from './tracer.js';
 import { w3cPropagation } from './w3c-propagation.js';
 
@@ -55,14 +56,17 @@ export interface OtlpTracing {
   readonly tracer: Tracer;
   /** Sends what waits and closes the exporter; takes no longer than exports take. Never rejects. */
   close(): Promise<void>;
+  /** Gives up what {@link close} still waits for, without a word to the log. Never rejects. */
+  abandon(): Promise<void>;
 }
 
 const DEFAULT_SERVICE_NAME = 'granary';
 const MAX_BATCH = 512;
 
 /**
- * Loads OpenTelemetry's SDK and sends spans to a collector. Nothing global is registered. Batches wait in a bounded
- * queue, so that a collector that is slow, broken or gone costs spans and no more; the log says so once.
+ * Loads OpenTelemetry's SDK and sends spans to a collector, from a thread of their own. Nothing global is registered.
+ * Batches wait in a bounded queue, so that a collector that is slow, broken or gone costs spans and no more; the log says
+ * so once.
  *
  * @param logger hears once when the collector takes no spans, and once when it does again
  * @throws TypeError for an endpoint that is none, RangeError for a ratio that isn't 0 to 1
@@ -78,15 +82,21 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
   }
   const { serviceVersion } = options;
   const sampler = new HeadSampler(options.sampleRatio ?? 1);
-  const [api, sdk, resource, exporter] = await Promise.all([
+  const instrumentationScope = {
+    name: 'granary',
+    ...(serviceVersion !== undefined && { version: serviceVersion }),
+  };
+  const [api, sdk, resource] = await Promise.all([
     import('@opentelemetry/api'),
     import('@opentelemetry/sdk-trace'),
     describeProcess(options),
-    createExporter(endpoint, options),
   ]);
+  const target = targetOf(endpoint, options);
+  const exporter = await ThreadExporter.start({ target, resource, instrumentationScope });
   const maxQueueSize = options.maxQueuedSpans ?? 2048;
+  const reporting = new ReportingExporter(exporter, endpoint.origin, logger, options.exportPolicy);
   const processor = new sdk.BatchSpanProcessor({
-    exporter: new ReportingExporter(exporter, endpoint.origin, logger, options.exportPolicy),
+    exporter: reporting,
     maxQueueSize,
     maxExportBatchSize: Math.min(MAX_BATCH, maxQueueSize),
     scheduledDelayMillis: options.exportIntervalMs ?? 1000,
@@ -99,7 +109,7 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
     sink: {
       api,
       resource,
-      instrumentationScope: { name: 'granary', ...(serviceVersion !== undefined && { version: serviceVersion }) },
+      instrumentationScope,
       onEnd: (span) => ended.add(span),
     },
   });
@@ -107,17 +117,15 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
     ended.flush();
     return processor.shutdown().catch(() => {});
   };
-  return { tracer, close };
+  const abandon = () => {
+    reporting.silence();
+    return exporter.abandon();
+  };
+  return { tracer, close, abandon };
 }
 
-async function createExporter(endpoint: URL, { protocol, exportTimeoutMs }: OtlpTracingOptions): Promise<SpanExporter> {
-  const timeout = exportTimeoutMs === undefined ? {} : { timeoutMillis: exportTimeoutMs };
-  if (protocol === 'http') {
-    const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
-    return new OTLPTraceExporter({ url: tracesUrl(endpoint), ...timeout });
-  }
-  const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc');
-  return new OTLPTraceExporter({ url: endpoint.origin, ...timeout });
+function targetOf(endpoint: URL, { protocol = 'grpc', exportTimeoutMs: timeoutMs }: OtlpTracingOptions): OtlpTarget {
+  return { protocol, url: protocol === 'http' ? tracesUrl(endpoint) : endpoint.origin, timeoutMs };
 }
 
 /** What every span says of the process: what was asked for, before what the environment says, before what is known. */

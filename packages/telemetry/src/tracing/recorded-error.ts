@@ -5,6 +5,8 @@ const MAX_MESSAGE_LENGTH = 1024;
 /** Codes as Node and we have them: few, and fit for a search. */
 const CODE = /^[A-Z][A-Z0-9_]{1,63}$/;
 
+const UNSHOWABLE = 'an error that cannot be shown';
+
 /** What a span says of an error. */
 interface RecordedError {
   /** The class of the error. */
@@ -24,7 +26,7 @@ function recordedError(error: unknown): RecordedError {
     const code = 'code' in error ? String(error.code) : '';
     return { name, type: CODE.test(code) ? code : name, message: shown(String(error.message)) };
   } catch {
-    return { name: 'Error', type: 'Error', message: 'an error that cannot be shown' };
+    return { name: 'Error', type: 'Error', message: UNSHOWABLE };
   }
 }
 
@@ -36,7 +38,11 @@ export function tellError(span: Pick<Span, 'addEvent' | 'setAttribute' | 'setSta
   span.setStatus('error', message);
 }
 
-/** A message without secrets, and cut where it is long. */
-export function shown(message: string): string {
-  return redactStart(message, MAX_MESSAGE_LENGTH);
+/** A message without secrets, and cut where it is long. Never throws, whatever stands where a text should. */
+export function shown(message: unknown): string {
+  try {
+    return redactStart(String(message), MAX_MESSAGE_LENGTH);
+  } catch {
+    return UNSHOWABLE;
+  }
 }

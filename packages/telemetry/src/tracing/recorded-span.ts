@@ -134,7 +134,11 @@ export class RecordedSpan implements Span, Omit<ReadableSpan, 'parentSpanContext
   }
 
   inject(write: HeaderWriter): void {
-    this.#sink.propagation.inject(this, write);
+    try {
+      this.#sink.propagation.inject(this, write);
+    } catch {
+      // A request that cannot take the headers goes without them.
+    }
   }
 
   end(): void {

@@ -29,7 +29,7 @@ export class SpanAttributes {
 
   set(name: string, value: AttributeValue | undefined): void {
     // Lists are their owners', who may go on with them.
-    this.#told.push(name, Array.isArray(value) ? value.slice() : value);
+    this.#told.push(name, typeof value === 'object' ? copied(value) : value);
     if (this.#told.length >= MAX_TOLD) this.#putInOrder();
   }
 
@@ -50,9 +50,14 @@ export class SpanAttributes {
     return read;
   }
 
+  /** What comes behind an attribute that cannot be read is lost with it. */
   #setEach(attributes: Attributes): void {
-    for (const name in attributes) {
-      if (Object.hasOwn(attributes, name)) this.set(name, attributes[name]);
+    try {
+      for (const name in attributes) {
+        if (Object.hasOwn(attributes, name)) this.set(name, attributes[name]);
+      }
+    } catch {
+      // Who only watches must not fail what it watches.
     }
   }
 
@@ -83,6 +88,15 @@ export class SpanAttributes {
     this.#values ??= new Map();
     if (this.#values.size < MAX_ATTRIBUTES || this.#values.has(name)) this.#values.set(name, value);
     else this.#dropped++;
+  }
+}
+
+/** Undefined for what is no list, or cannot be read. */
+function copied(value: object): unknown[] | undefined {
+  try {
+    return Array.isArray(value) ? [...value] : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -111,6 +111,44 @@ describe.each(Object.entries(tracers))('%s', (_name, createTracer) => {
       ]);
     });
 
+    it.each([true, false])('throws nothing, whatever it is told (recorded: %s)', (sampled) => {
+      const tracer = ownTracer();
+      const fail = (): never => {
+        throw new Error('of the caller');
+      };
+      const hostile = Object.defineProperty({ last: 1 }, 'a', { get: fail, enumerable: true });
+      const { proxy: gone, revoke } = Proxy.revocable([], {});
+      revoke();
+      const parent = { ...REMOTE, sampled };
+      const span = tracer.startSpan('work', { parent, attributes: hostile });
+      span.setAttribute('list', gone);
+      span.setAttributes(hostile);
+      span.setAttributes(gone as never);
+      span.setAttributes(undefined as never);
+      span.setAttributes(fail);
+      span.addEvent('looked', hostile);
+      span.addEvent('looked', gone as never);
+      span.recordError(gone);
+      span.setStatus('error', { toString: fail } as never);
+      span.setStatus('error', new Error('no text') as never);
+      span.inject(fail);
+      span.setAttribute('last', 'word');
+      span.end();
+      if (!sampled) return;
+      expect(only().attributes).toMatchObject({ last: 'word' });
+    });
+
+    it('of a request is there even if nobody can say what it is called', () => {
+      const span = ownTracer().startServerSpan(
+        () => undefined,
+        () => {
+          throw new Error('of the server');
+        },
+      );
+      span.setAttribute('a', 1);
+      span.end();
+    });
+
     it('takes as long as it took, within its trace, by the time of day', () => {
       const before = Date.now();
       const tracer = ownTracer();

@@ -47,6 +47,10 @@ export class UnsampledSpan implements Span {
   end(): void {}
 
   inject(write: HeaderWriter): void {
-    this.#propagation.inject(this, write);
+    try {
+      this.#propagation.inject(this, write);
+    } catch {
+      // A request that cannot take the headers goes without them.
+    }
   }
 }

@@ -8,6 +8,8 @@ const SAMPLED = 1;
 
 const MAX_STATE_LENGTH = 4096;
 const MAX_STATE_MEMBERS = 32;
+/** Spaces within are passed over once, and not once for each of them. */
+const AROUND = /^[ \t]+|(?<![ \t])[ \t]+$/g;
 const STATE_MEMBER =
   /^(?:[a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/;
 
@@ -43,7 +45,7 @@ export const w3cPropagation: TracePropagation = {
 /** The header as it came, or undefined where it is broken: then the trace goes on without it. */
 function stateOf(header: string | undefined): string | undefined {
   if (!header || header.length > MAX_STATE_LENGTH) return undefined;
-  const members = header.split(',').map((member) => member.replace(/^[ \t]+|[ \t]+$/g, ''));
+  const members = header.split(',').map((member) => member.replace(AROUND, ''));
   if (members.length > MAX_STATE_MEMBERS) return undefined;
   return members.every((member) => member === '' || STATE_MEMBER.test(member)) ? header : undefined;
 }

@@ -20,11 +20,14 @@ export interface LogOutput extends LineWriter {
 
 /**
  * @param buffered collect lines and write them in the background; what is left is written when the process exits
- * @throws when the file can't be opened
+ * @throws when the file can't be opened, and TypeError for what is no destination
  */
 export function openDestination(destination: LogDestination, buffered: boolean): LogOutput {
   if (destination === 'stdout') return new LineFile(1, buffered, false);
   if (destination === 'stderr') return new LineFile(2, buffered, false);
+  if (typeof destination !== 'object' || destination === null || !('file' in destination || 'write' in destination)) {
+    throw new TypeError(`a logger writes to stdout, stderr, a file or a writer, not to ${String(destination)}`);
+  }
   if ('file' in destination) return new LineFile(openSync(destination.file, 'a'), buffered, true);
   return { dropped: 0, write: (line) => destination.write(line), flush: () => {}, close: async () => {} };
 }

@@ -1,6 +1,6 @@
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { describe, expect, it } from 'vitest';
-import { type Logger, nullLogger } from '../logger.js';
+import { type Logger, nullLogger } from '../../logger.js';
 import { type ExportPolicy, ReportingExporter } from './reporting-exporter.js';
 
 type Export = SpanExporter['export'];

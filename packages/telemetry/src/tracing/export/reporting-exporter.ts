@@ -1,6 +1,7 @@
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
-import type { Logger } from '../logger.js';
-import { shown } from './recorded-error.js';
+import type { Logger } from '../../logger.js';
+import { shown } from '../recorded-error.js';
+import { exported } from './exported.js';
 
 type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0];
 
@@ -24,6 +25,7 @@ export class ReportingExporter implements SpanExporter {
   readonly #policy: ExportPolicy;
   #failing = false;
   #lost = 0;
+  #silent = false;
 
   /**
    * @param target where the spans go, for the log
@@ -55,18 +57,18 @@ export class ReportingExporter implements SpanExporter {
     return this.#exporter.shutdown();
   }
 
+  /** Says nothing from now on: somebody else has said what is lost. */
+  silence(): void {
+    this.#silent = true;
+  }
+
   async #send(spans: ReadableSpan[]): Promise<void> {
-    await this.#policy(
-      () =>
-        new Promise((resolve, reject) => {
-          this.#exporter.export(spans, ({ code, error }) => (code === SUCCESS.code ? resolve() : reject(error)));
-        }),
-    );
+    await this.#policy(() => exported(this.#exporter, spans));
   }
 
   #failed(spans: number, error: unknown): void {
     this.#lost += spans;
-    if (this.#failing) return;
+    if (this.#failing || this.#silent) return;
     this.#failing = true;
     const reason = shown((error instanceof Error && error.message) || 'no reason was given');
     this.#logger.warning(
