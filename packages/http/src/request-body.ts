@@ -29,9 +29,10 @@ const isBytes = (body: unknown): boolean => typeof body === 'string' || body ins
  * What a stream itself fails with is told from what the server does.
  */
 export function makingBodies(dispatch: Dispatch): Dispatch {
+  const send = failing(dispatch);
   return (options, handler) => {
-    if (options.body instanceof Readable) return dispatch(options, new BodyWatch(handler, options.body, options));
-    if (typeof options.body !== 'function') return dispatch(options, handler);
+    if (options.body instanceof Readable) return send(options, new BodyWatch(handler, options.body, options));
+    if (typeof options.body !== 'function') return send(options, handler);
     let body: Readable;
     try {
       body = options.body();
@@ -40,7 +41,22 @@ export function makingBodies(dispatch: Dispatch): Dispatch {
       handler.onResponseError?.(NO_CONTROLLER, error as Error);
       return true;
     }
-    return dispatch({ ...options, body }, new BodyOwner(handler, body, options));
+    return send({ ...options, body }, new BodyOwner(handler, body, options));
+  };
+}
+
+/**
+ * Tells the handlers what a dispatcher throws, as undici's own tell it: they hold a place, a timer or a breaker's permit,
+ * and would never give it back.
+ */
+function failing(dispatch: Dispatch): Dispatch {
+  return (options, handler) => {
+    try {
+      return dispatch(options, handler);
+    } catch (error) {
+      handler.onResponseError?.(NO_CONTROLLER, error as Error);
+      return true;
+    }
   };
 }
 

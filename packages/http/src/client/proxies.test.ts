@@ -15,6 +15,11 @@ it.each([
   ['example.org:443', 'https://example.org/'],
   ['*.Example.org', 'https://feed.example.org/'],
   ['.example.org', 'https://example.org/'],
+  ['[0:0:0:0:0:0:0:1]', 'http://[::1]/'],
+  ['[2001:DB8:0:0::1]:8080', 'http://[2001:db8::1]:8080/'],
+  ['example.org.', 'http://feed.example.org/'],
+  ['example.org', 'http://feed.example.org./'],
+  ['bücher.example', 'http://www.bücher.example/'],
 ])('%s excepts %s', (noProxy, url) => {
   expect(isDirect(noProxy, url)).toBe(true);
 });
@@ -26,6 +31,8 @@ it.each([
   ['example.org', 'https://badexample.org/'],
   ['[::1]:8080', 'http://[::1]/'],
   ['10.0.0.0/8', 'http://10.example.org/'],
+  ['10.0.0.0/33', 'http://10.0.0.0/'],
+  ['http://example.org', 'http://example.org/'],
 ])('%s does not except %s', (noProxy, url) => {
   expect(isDirect(noProxy, url)).toBe(false);
 });

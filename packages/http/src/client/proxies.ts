@@ -84,26 +84,29 @@ const withoutBrackets = (hostname: string): string => hostname.replace(/^\[|\]$/
 function directOrigins(exceptions: readonly string[]): (origin: URL) => boolean {
   const ranges = rangesOf(exceptions);
   const names = exceptions.map((entry) => {
-    const [, name = '', port] = /^(.+?)(?::(\d+))?$/.exec(asInUrl(entry)) ?? [];
-    return { name: name.replace(/^\*?\./, '').toLowerCase(), port: port && Number(port) };
+    const [, name = '', port] = /^(.+?)(?::(\d+))?$/.exec(isIP(entry) === 6 ? `[${entry}]` : entry) ?? [];
+    return { name: asInUrl(name.replace(/^\*?\./, '')), port: port && Number(port) };
   });
   return ({ protocol, hostname, port }) => {
     const address = withoutBrackets(hostname);
     const family = isIP(address);
     if (family !== 0 && ranges.check(address, family === 6 ? 'ipv6' : 'ipv4')) return true;
+    const host = withoutRoot(hostname);
     const ownPort = Number(port || DEFAULT_PORTS[protocol as 'http:']);
     return names.some(
-      (entry) =>
-        (!entry.port || entry.port === ownPort) && (hostname === entry.name || hostname.endsWith(`.${entry.name}`)),
+      (entry) => (!entry.port || entry.port === ownPort) && (host === entry.name || host.endsWith(`.${entry.name}`)),
     );
   };
 }
 
-/** In URLs an address of IPv6 has brackets and is as short as it can be. */
-function asInUrl(entry: string): string {
-  const url = `http://[${entry}]`;
-  return isIP(entry) === 6 && URL.canParse(url) ? new URL(url).hostname : entry;
+/** In URLs names are in lower case and ASCII, and an address of IPv6 is as short as it can be. */
+function asInUrl(name: string): string {
+  const url = `http://${name}`;
+  return withoutRoot(/[/?#@\\]/.test(name) || !URL.canParse(url) ? name : new URL(url).hostname);
 }
+
+/** A name that ends with a dot is the same name, looked up from the root on. */
+const withoutRoot = (hostname: string): string => hostname.replace(/\.$/, '');
 
 function rangesOf(entries: readonly string[]): BlockList {
   const ranges = new BlockList();

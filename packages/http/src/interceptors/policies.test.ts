@@ -122,6 +122,28 @@ describe('all interceptors', () => {
   });
 });
 
+describe('a dispatcher that throws', () => {
+  /** What is no dispatcher of undici may throw instead of telling the handler. */
+  const throwing = (...all: HttpInterceptor[]): Dispatcher => {
+    const fails: Dispatcher.DispatcherComposeInterceptor = () => () => {
+      throw new Error('from the dispatcher');
+    };
+    return alone(fails, ...all);
+  };
+
+  it('leaves neither a probe, nor a place, nor a timer behind', async () => {
+    const breakers = new HttpCircuitBreaker({ maxFailures: 1, timeoutMs: 1000, clock: time.clock });
+    const places = new SemaphoreThrottle(1);
+    const dispatcher = throwing(circuitBreaker(breakers), throttle(places), deadline({ timers: time }));
+    breakers.forHost(server.host).recordFailure();
+    await time.advance(1000);
+    expect((await rejection<Error>(get(dispatcher))).message).toBe('from the dispatcher');
+    expect(breakers.getStats(server.host)).toMatchObject({ state: 'half-open', halfOpenActive: 0 });
+    await vi.waitFor(() => expect(places.active).toBe(0));
+    expect(time.pending).toBe(0);
+  });
+});
+
 describe('a request that becomes a connection of its own', () => {
   it('is over for whoever counts, limits and measures requests', async () => {
     server.server.on('upgrade', (_, socket) => {

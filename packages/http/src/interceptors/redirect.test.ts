@@ -125,6 +125,18 @@ describe('redirects', () => {
     }
   });
 
+  it('to another origin drop keys and tokens too, whatever their header is called', async () => {
+    const secrets = ['X-API-Key', 'x-nuget-apikey', 'Private-Token', 'x-amz-security-token', 'X-Client-Secret'];
+    const others = { 'idempotency-key': '1', 'x-request-id': '2', 'if-match': '3' };
+    routes['/a'] = [307, '/b'];
+    routes['/b'] = [308, `${other.url}/c`];
+    const headers = { ...Object.fromEntries(secrets.map((name) => [name, 'secret'])), ...others };
+    await (await get('/a', { headers })).body.dump();
+    expect(seen[1]?.headers).toMatchObject({ 'x-api-key': 'secret', ...others });
+    expect(seen[2]?.headers).toMatchObject(others);
+    expect(Object.values(seen[2]?.headers ?? {})).not.toContain('secret');
+  });
+
   it.each([
     [301, 'POST', 'GET'],
     [302, 'POST', 'GET'],

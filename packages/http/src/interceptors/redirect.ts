@@ -25,14 +25,15 @@ export const DEFAULT_MAX_REDIRECTS = 5;
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const HTTP: ReadonlySet<string> = new Set(['http:', 'https:']);
-/** What only the first origin may know. */
-const CREDENTIALS = ['authorization', 'cookie', 'proxy-authorization'];
+/** Headers that only the first origin may know: also `x-api-key`, `x-nuget-apikey`, `private-token` and their like. */
+const CREDENTIALS =
+  /(?:authorization|cookie|credentials?|password|secret|signature|token|(?:access|account|api|subscription)-?key)$/;
 
 /**
- * Follows redirects, as many as allowed. `authorization`, `cookie` and `proxy-authorization` stay behind when another
- * origin is asked; from https to http it never goes. 303 turns every method but HEAD into GET, 301 and 302 turn POST
- * into GET; 307 and 308 send method and body again, where the body can be sent again: otherwise the redirect itself is
- * the response.
+ * Follows redirects, as many as allowed. `authorization`, `cookie` and all headers whose names say that they are keys,
+ * tokens or passwords stay behind when another origin is asked; from https to http it never goes. 303 turns every method
+ * but HEAD into GET, 301 and 302 turn POST into GET; 307 and 308 send method and body again, where the body can be sent
+ * again: otherwise the redirect itself is the response.
  *
  * Fails with `TOO_MANY_REDIRECTS`, `INSECURE_REDIRECT`, or `INVALID_REDIRECT` for a target that is no http URL.
  */
@@ -119,7 +120,9 @@ const becomesGet = (status: number, method: string): boolean =>
 function nextHop(options: HttpDispatchOptions, status: number, from: URL, to: URL): HttpDispatchOptions {
   const headers: HeaderRecord = headerRecord(options.headers);
   delete headers['host'];
-  if (to.origin !== from.origin) for (const name of CREDENTIALS) delete headers[name];
+  if (to.origin !== from.origin) {
+    for (const name of Object.keys(headers)) if (CREDENTIALS.test(name)) delete headers[name];
+  }
   // The query belonged to the old path.
   const { query: _, ...rest } = options;
   const hop = { ...rest, origin: to.origin, path: to.pathname + to.search, headers };

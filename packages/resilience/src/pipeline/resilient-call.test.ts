@@ -209,8 +209,8 @@ describe('a resilient call', () => {
   });
 
   it.each([
-    ['ms', { timeoutMs: 0 }],
-    ['ms', { attemptTimeoutMs: -1 }],
+    ['timeoutMs', { timeoutMs: 0 }],
+    ['attemptTimeoutMs', { attemptTimeoutMs: -1 }],
     ['maxRetries', { retry: { maxRetries: -1 } }],
     ['capacity', { rateLimit: { capacity: 0 } }],
     ['maxFailures', { breaker: { maxFailures: 0 } }],

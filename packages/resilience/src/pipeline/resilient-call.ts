@@ -44,7 +44,7 @@ export function resilientCall(options: ResilientCallOptions): ProtectedCall {
   const clock = options.clock && { clock: options.clock };
   const timers = options.timers && { timers: options.timers };
   const policies: Policy[] = [];
-  if (timeoutMs !== undefined) policies.push(timeoutPolicy(timeoutMs, timers));
+  if (timeoutMs !== undefined) policies.push(timeoutPolicy(timeoutMs, timers, 'timeoutMs'));
   if (retry !== undefined) policies.push(retryPolicy({ ...timers, ...retry }));
   if (rateLimit !== undefined) {
     policies.push(
@@ -54,6 +54,6 @@ export function resilientCall(options: ResilientCallOptions): ProtectedCall {
   if (breaker !== undefined) {
     policies.push(breakerPolicy('acquire' in breaker ? breaker : new CircuitBreaker({ ...clock, ...breaker })));
   }
-  if (attemptTimeoutMs !== undefined) policies.push(timeoutPolicy(attemptTimeoutMs, timers));
+  if (attemptTimeoutMs !== undefined) policies.push(timeoutPolicy(attemptTimeoutMs, timers, 'attemptTimeoutMs'));
   return pipeline(...policies);
 }

@@ -33,9 +33,9 @@ export async function withTimeout<T>(fn: Protected<T>, ms: number, options: Time
   return enter(timeoutPolicy(ms, options)(invoke), fn, options.signal);
 }
 
-/** {@link withTimeout} as a policy. */
-export function timeoutPolicy(ms: number, { timers = coarseTimers }: TimeoutPolicyOptions = {}): Policy {
-  checkNumber('ms', ms, ms > 0 && ms <= MAX_DELAY_MS, `a number above 0 and at most ${MAX_DELAY_MS}`);
+/** {@link withTimeout} as a policy. `option` is what the time is called where it was given. */
+export function timeoutPolicy(ms: number, { timers = coarseTimers }: TimeoutPolicyOptions = {}, option = 'ms'): Policy {
+  checkNumber(option, ms, ms > 0 && ms <= MAX_DELAY_MS, `a number above 0 and at most ${MAX_DELAY_MS}`);
   return (inner) => {
     // Around the bare call, the timeout's own race is enough.
     const raced = inner === invokeRaced ? invoke : inner;
