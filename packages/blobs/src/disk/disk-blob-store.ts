@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
-import { createDatabase, type FolderLock } from '@granary/cache/lmdb';
+import { type FolderLock, makeFolder } from '@granary/cache/folders';
+import { createDatabase } from '@granary/cache/lmdb';
 import { checkBytes, collectSource } from '../blob-source.js';
 import type {
   ActionResultStore,
@@ -23,19 +23,23 @@ import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
 import { orFail } from './failure.js';
 import { BlobFiles } from './files/blob-files.js';
-import type { OpenFile } from './files/file-system.js';
+import type { FileSystem, OpenFile } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
 import { lockStore } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { Housekeeping } from './housekeeping.js';
 import { IN_FILE, VERIFIED } from './index/blob-index.js';
 import { Catalog } from './index/catalog.js';
-import { blobKey, keyText, kindOf } from './index/entry-key.js';
+import { blobKey, type EntryKey, functionOf, keyBytes, keyText, kindOf } from './index/entry-key.js';
 import { IndexDatabase } from './index/index-database.js';
 import { type DiskBlobStoreOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { accountedBytes } from './space/accounting.js';
 import { Janitor } from './space/janitor.js';
 import { SpaceLedger } from './space/space-ledger.js';
+
+/** A file that takes more than its part of a store of so many is looked at when the index is read. */
+const MOST_LARGE_FILES = 64;
+const NO_BYTES = Buffer.alloc(0);
 
 /** What a store holds and what it did since it was opened. */
 export interface DiskBlobStoreStats {
@@ -99,7 +103,10 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     this.#options = options;
     this.#lock = lock;
     this.#marker = marker;
-    this.#catalog = new Catalog(database, ledger, options.clock, options.pins);
+    this.#catalog = new Catalog(database, ledger, options.clock, options.pins, {
+      fromBytes: options.maxBytes / MOST_LARGE_FILES,
+      sizeOf: (key) => sizeOfFile(key, directory, options.fileSystem),
+    });
     this.#entries = new EntryStore(this.#catalog, ledger, directory, options);
     this.#files = new BlobFiles(this.#entries, options);
     this.actionResults = new DiskActionResultStore(this.#entries, options, () => this.#closing !== undefined);
@@ -128,7 +135,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   static async open(options: DiskBlobStoreOptions): Promise<DiskBlobStore> {
     const resolved = resolveOptions(options);
     const directory = new StoreDirectory(resolved.directory, resolved.fileSystem, resolved.durability === 'full');
-    await orFail(mkdir(directory.path, { recursive: true }), `cannot use ${directory.path}`);
+    await orFail(makeFolder(directory.path), `cannot use ${directory.path}`);
     const lock = await lockStore(directory.path);
     let database: IndexDatabase | undefined;
     try {
@@ -395,6 +402,17 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     if (handle === -1) return;
     if (this.#catalog.table.hasFlag(handle, IN_FILE)) await this.#files.get(digest, undefined);
     else await this.#getValue(digest, handle);
+  }
+}
+
+/** Undefined when there is no file that could be read. */
+function sizeOfFile(key: EntryKey, directory: StoreDirectory, fs: FileSystem): number | undefined {
+  const fn = functionOf(key.kind);
+  if (!fn) return undefined;
+  try {
+    return fs.readNow(directory.blobFile(Digest.fromBytes(fn, keyBytes(key).subarray(1), 0)), NO_BYTES, 0).size;
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,7 +4,8 @@ import { isStoreError, NoSpaceError, StoreError } from '../errors.js';
 /** As Node names them and as LMDB numbers them (Linux). */
 const NO_SPACE = new Set<unknown>(['ENOSPC', 'EDQUOT', 28, 122]);
 /** The medium lost what was written to it; other failures say nothing about the bytes. */
-const UNREADABLE = new Set(['EIO', 'EUCLEAN', 'EBADMSG', 'EISDIR']);
+const UNREADABLE = new Set(['EIO', 'EUCLEAN', 'EBADMSG', 'EISDIR', 'ELOOP']);
+const FORBIDDEN = new Set(['EACCES', 'EPERM', 'EROFS']);
 
 /** What the operating system or the database threw, as the store's error: no space, or a failure of the store. */
 export function storeFailure(error: unknown, what: string): StoreError {
@@ -63,4 +64,9 @@ export function isNotFound(error: unknown): boolean {
 /** Whether the failure means that the file's bytes are lost, not that the system is short of something. */
 export function isUnreadable(error: unknown): boolean {
   return UNREADABLE.has((error as NodeJS.ErrnoException).code ?? '');
+}
+
+/** Whether the system doesn't let this user do it, which says nothing about what is there. */
+export function isForbidden(error: unknown): boolean {
+  return FORBIDDEN.has((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -2,6 +2,7 @@ import { mkdir, readdir, rm, symlink, unlink, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { blobOf } from '../testing/content.js';
+import { FaultyFileSystem, systemError } from '../testing/faulty-file-system.js';
 import { TemporaryStores } from '../testing/temporary-stores.js';
 import { encodeActionRecord } from './action-record.js';
 import { actionResultKey, blobKey, keyBytes, MOST_VALUE_BYTES } from './index/entry-key.js';
@@ -172,6 +173,31 @@ describe('verifyStore', () => {
     const store = await stores.open({ directory });
     await store.write(large[0]!.digest, large[0]!.bytes);
     expect(store.findMissing([large[0]!.digest, ...others.map(({ digest }) => digest)])).toEqual([]);
+  });
+
+  it('goes on past what it may not read, tells of it, and leaves it where it is', async () => {
+    const directory = await closedStore();
+    const folder = join(directory, 'blobs', 'sha256');
+    const [first, second, third] = large.map((blob) => fileOf(directory, blob.digest));
+    await writeFile(third!, 'short');
+    await mkdir(join(folder, 'f~'));
+    const fileSystem = new FaultyFileSystem();
+    const forbidden = new Map([
+      [first, 'openToRead'],
+      [second, 'status'],
+      [join(folder, 'f~'), 'list'],
+    ]);
+    fileSystem.fault = (operation, path) => (forbidden.get(path) === operation ? systemError('EACCES') : undefined);
+    const counts = { blobs: 8, damaged: 1, missing: 0, stray: 0, unreadable: 3 };
+    const findings: VerifyFinding[] = [];
+    const onFinding = (finding: VerifyFinding) => findings.push(finding);
+    expect(await verifyStore({ directory, fileSystem, onFinding })).toMatchObject({ ...counts, repaired: 0 });
+    expect(findings.filter(({ kind }) => kind === 'unreadable').map(({ subject }) => subject)).toEqual(
+      expect.arrayContaining([String(large[0]!.digest), String(large[1]!.digest), join(folder, 'f~')]),
+    );
+    expect(findings.find(({ kind }) => kind === 'unreadable')?.detail).toContain('EACCES');
+    expect(await verifyStore({ directory, fileSystem, repair: true })).toMatchObject({ ...counts, repaired: 1 });
+    expect(await verifyStore({ directory })).toMatchObject({ blobs: 7, damaged: 0, stray: 0, unreadable: 0 });
   });
 
   it('only looks at a store whose index went down unsynced', async () => {

@@ -1,13 +1,12 @@
-import { createReadStream } from 'node:fs';
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { Digest } from '../digest.js';
 import { createHasher, type DigestFunction, hashBytes } from '../digest-function.js';
 import { StoreError } from '../errors.js';
 import { decodeActionRecord, isIntact } from './action-record.js';
-import { isNotFound, isUnreadable, storeFailure } from './failure.js';
-import { nodeFileSystem } from './files/file-system.js';
+import { isForbidden, isNotFound, isUnreadable, storeFailure } from './failure.js';
+import { type FileSystem, nodeFileSystem } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
 import { lockStore } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
@@ -20,6 +19,8 @@ export interface VerifyOptions {
   readonly directory: string;
   /** Removes what is damaged or belongs to nothing. Default false: only looks. */
   readonly repair?: boolean;
+  /** Default: the operating system's. */
+  readonly fileSystem?: FileSystem;
   readonly signal?: AbortSignal;
   readonly logger?: Logger;
   /** Told of each finding as it is made. */
@@ -37,8 +38,9 @@ export interface VerifyFinding {
    * - `damaged`: the bytes are not those that the digest names (or the action result's checksum is wrong)
    * - `missing`: the index names it, but its bytes are not there
    * - `stray`: a file or value that the index doesn't name
+   * - `unreadable`: a file or folder that this user may not read, so that nobody knows what is in it; never removed
    */
-  readonly kind: 'damaged' | 'missing' | 'stray';
+  readonly kind: 'damaged' | 'missing' | 'stray' | 'unreadable';
   /** Digest, action key or path. */
   readonly subject: string;
   readonly detail: string;
@@ -54,6 +56,7 @@ export interface VerifyReport {
   readonly damaged: number;
   readonly missing: number;
   readonly stray: number;
+  readonly unreadable: number;
   /** How many of those were removed. */
   readonly repaired: number;
   readonly durationMs: number;
@@ -68,7 +71,8 @@ export interface VerifyReport {
  *   repaired
  */
 export async function verifyStore(options: VerifyOptions): Promise<VerifyReport> {
-  const directory = new StoreDirectory(options.directory, nodeFileSystem);
+  const fs = options.fileSystem ?? nodeFileSystem;
+  const directory = new StoreDirectory(options.directory, fs);
   if (!(await directory.exists())) throw new StoreError('STORE_FAILED', `${options.directory} holds no store`);
   const lock = await lockStore(directory.path);
   try {
@@ -82,7 +86,7 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifyReport>
     await marker.settle('data', options.logger ?? nullLogger);
     const database = IndexDatabase.open(directory.index, 'data');
     try {
-      return await new Verification(directory, database, options).run();
+      return await new Verification(directory, database, fs, options).run();
     } finally {
       await database.close();
     }
@@ -98,17 +102,20 @@ const READ_BYTES = 1024 * 1024;
 class Verification {
   readonly #directory: StoreDirectory;
   readonly #database: IndexDatabase;
+  readonly #fs: FileSystem;
   readonly #options: VerifyOptions;
-  readonly #counts = { damaged: 0, missing: 0, stray: 0 };
+  readonly #counts = { damaged: 0, missing: 0, stray: 0, unreadable: 0 };
+  readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   #blobs = 0;
   #actionResults = 0;
   #bytes = 0;
   #repaired = 0;
   readonly #repairs: (() => Promise<void>)[] = [];
 
-  constructor(directory: StoreDirectory, database: IndexDatabase, options: VerifyOptions) {
+  constructor(directory: StoreDirectory, database: IndexDatabase, fs: FileSystem, options: VerifyOptions) {
     this.#directory = directory;
     this.#database = database;
+    this.#fs = fs;
     this.#options = options;
   }
 
@@ -195,8 +202,8 @@ class Verification {
     const path = this.#directory.blobFile(digest);
     const removeRecord = () => this.#database.remove(key, undefined);
     const removeBoth = async () => {
-      await removeRecord();
       await rm(path, { recursive: true, force: true });
+      await removeRecord();
     };
     try {
       const reason = await this.#compareFile(path, digest);
@@ -204,21 +211,30 @@ class Verification {
     } catch (error) {
       if (isNotFound(error)) await this.#found('missing', String(digest), 'its file is missing', removeRecord);
       else if (isUnreadable(error)) await this.#found('damaged', String(digest), 'its file cannot be read', removeBoth);
+      else if (isForbidden(error)) this.#foundForbidden(String(digest), error);
       else throw storeFailure(error, `cannot check ${path}`);
     }
   }
 
   /** What is wrong with a blob's file, if anything is. */
   async #compareFile(path: string, digest: Digest): Promise<string | undefined> {
-    const { size } = await nodeFileSystem.status(path);
+    const { size } = await this.#fs.status(path);
     if (size !== digest.size) return `its file has ${size} bytes`;
-    const hasher = createHasher(digest.function);
-    for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES })) {
-      this.#options.signal?.throwIfAborted();
-      hasher.update(chunk as Buffer);
-      this.#bytes += (chunk as Buffer).length;
+    const file = this.#fs.openToRead(path);
+    try {
+      const hasher = createHasher(digest.function);
+      for (let at = 0; at < size; ) {
+        this.#options.signal?.throwIfAborted();
+        const bytes = await file.read(this.#buffer, 0, Math.min(READ_BYTES, size - at), at);
+        if (bytes === 0) return `its file ends after ${at} bytes`;
+        hasher.update(this.#buffer.subarray(0, bytes));
+        this.#bytes += bytes;
+        at += bytes;
+      }
+      return hasher.digest().equals(digest.bytes) ? undefined : 'its file has other bytes';
+    } finally {
+      await file.close();
     }
-    return hasher.digest().equals(digest.bytes) ? undefined : 'its file has other bytes';
   }
 
   /** From the disk to the index: bytes in the database. */
@@ -241,17 +257,33 @@ class Verification {
 
   /** From the disk to the index: files. */
   async #findStrayFiles(): Promise<void> {
-    for await (const { fn, path } of this.#directory.shards()) {
-      this.#options.signal?.throwIfAborted();
-      if (!(await isFolder(path))) {
-        await this.#found('stray', path, 'no folder of blobs', () => rm(path, { force: true }));
-        continue;
-      }
-      for (const name of await this.#directory.list(path)) {
-        if (this.#isKnownFile(fn, name, path)) continue;
-        const file = join(path, name);
-        await this.#found('stray', file, 'a file without an entry', () => rm(file, { recursive: true, force: true }));
-      }
+    for (const { fn, path } of this.#directory.functions())
+      for (const shard of (await this.#list(path)) ?? []) await this.#findStrayFilesIn(fn, join(path, shard));
+  }
+
+  async #findStrayFilesIn(fn: DigestFunction, path: string): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    const names = await this.#list(path);
+    if (!names) {
+      await this.#found('stray', path, 'no folder of blobs', () => rm(path, { force: true }));
+      return;
+    }
+    for (const name of names) {
+      if (this.#isKnownFile(fn, name, path)) continue;
+      const file = join(path, name);
+      await this.#found('stray', file, 'a file without an entry', () => rm(file, { recursive: true, force: true }));
+    }
+  }
+
+  /** Names in a folder, in order; none when it may not be read, undefined when it is no folder. */
+  async #list(path: string): Promise<string[] | undefined> {
+    try {
+      return (await this.#fs.list(path)).sort();
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      if (!isForbidden(error)) throw storeFailure(error, `cannot check ${path}`);
+      this.#foundForbidden(path, error);
+      return [];
     }
   }
 
@@ -269,17 +301,25 @@ class Verification {
     repair: () => Promise<void>,
   ): Promise<void> {
     this.#counts[kind]++;
-    const tell = (repaired: boolean) => this.#options.onFinding?.({ kind, subject, detail, repaired });
+    const { onFinding } = this.#options;
     if (!this.#options.repair) {
-      tell(false);
+      onFinding?.({ kind, subject, detail, repaired: false });
       return;
     }
     const repairAndTell = async () => {
-      await repair();
-      this.#repaired++;
-      tell(true);
+      const obstacle = await obstacleTo(repair);
+      const repaired = obstacle === undefined;
+      if (repaired) this.#repaired++;
+      onFinding?.({ kind, subject, detail: repaired ? detail : `${detail}; ${obstacle}`, repaired });
     };
     if (this.#repairs.push(repairAndTell) >= BATCH) await this.#repair();
+  }
+
+  /** Nothing is removed that nobody could look at: whose folder it is has to say what becomes of it. */
+  #foundForbidden(subject: string, error: unknown): void {
+    this.#counts.unreadable++;
+    const detail = `it may not be read: ${(error as Error).message}`;
+    this.#options.onFinding?.({ kind: 'unreadable', subject, detail, repaired: false });
   }
 
   /** What was found since the last time, together: each by itself would wait for a sync of the index. */
@@ -288,12 +328,13 @@ class Verification {
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
+/** Does what may be forbidden, and says so when it is. */
+async function obstacleTo(work: () => Promise<void>): Promise<string | undefined> {
   try {
-    return (await stat(path)).isDirectory();
+    await work();
+    return undefined;
   } catch (error) {
-    // A link to nothing.
-    if (isNotFound(error)) return false;
-    throw storeFailure(error, `cannot check ${path}`);
+    if (isForbidden(error)) return `it may not be removed: ${(error as Error).message}`;
+    throw storeFailure(error, 'cannot remove what is wrong');
   }
 }

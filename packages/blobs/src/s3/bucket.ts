@@ -1,5 +1,5 @@
 import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import { type AgentOptions, Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import {
   GetObjectCommand,
@@ -9,10 +9,12 @@ import {
   S3Client,
   type ServerSideEncryption,
 } from '@aws-sdk/client-s3';
+import { secureConnections } from '@granary/http';
 import { isQueueFull, SemaphoreThrottle } from '@granary/resilience';
 import { StoreClosedError } from '../errors.js';
 import { type RemoteFailure, RemoteStoreError } from '../tiered/remote-error.js';
 import type { ResolvedS3Options, S3Credentials } from './options.js';
+import { ProxiedAgent } from './proxied-agent.js';
 import { answerOf, isMissing, s3Failure } from './s3-failure.js';
 import { type OnProgress, Traffic } from './traffic.js';
 import { untilAborted } from './until-aborted.js';
@@ -46,7 +48,7 @@ export class Bucket {
   #closed = false;
 
   constructor(options: ResolvedS3Options) {
-    const { credentials, connections: maxSockets, tls } = options;
+    const { credentials, connections: maxSockets } = options;
     this.name = options.name;
     this.bucket = options.bucket;
     this.encryption = encryptionOf(options);
@@ -70,7 +72,7 @@ export class Bucket {
         connectionTimeout: options.connectTimeoutMs,
         socketTimeout: options.idleTimeoutMs,
         httpAgent: new HttpAgent({ keepAlive: true, maxSockets }),
-        httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets, ...tls }),
+        httpsAgent: httpsAgent(options, { keepAlive: true, maxSockets, ...options.tls }),
         logger: quiet,
       },
     });
@@ -192,6 +194,11 @@ export class Bucket {
       throw error;
     }
   }
+}
+
+function httpsAgent({ proxy, connectTimeoutMs, tls }: ResolvedS3Options, options: AgentOptions): HttpsAgent {
+  const proxied = secureConnections({ proxy, timeoutMs: connectTimeoutMs, tls });
+  return proxied === undefined ? new HttpsAgent(options) : new ProxiedAgent(options, proxied);
 }
 
 function encryptionOf({ encryption }: ResolvedS3Options): Encryption {

@@ -1,3 +1,4 @@
+import type { ProxyOptions } from '@granary/http';
 import type { Logger } from '@granary/telemetry';
 import { nullLogger } from '@granary/telemetry';
 import type { TierMode } from '../tiered/tier.js';
@@ -48,6 +49,11 @@ export interface S3TierOptions {
   /** For `https` endpoints. */
   readonly tls?: S3TlsOptions | undefined;
   /**
+   * Proxies for `https` endpoints; false for none. Default: as `HTTPS_PROXY` and `NO_PROXY` say. An endpoint without TLS is
+   * asked directly, and so are services that the SDK's chain has credentials from.
+   */
+  readonly proxy?: Pick<ProxyOptions, 'httpsProxy' | 'noProxy'> | boolean | undefined;
+  /**
    * Whether 403 to a question means that the object isn't there, as S3 answers those who may not list the bucket. Wrong
    * permissions go unnoticed then: to allow `s3:ListBucket` is better. Default false.
    */
@@ -83,6 +89,7 @@ export interface ResolvedS3Options {
   readonly credentials: S3Credentials | undefined;
   readonly encryption: S3TierOptions['encryption'];
   readonly tls: S3TlsOptions | undefined;
+  readonly proxy: ProxyOptions | boolean;
   readonly forbiddenIsMissing: boolean;
   readonly partBytes: number;
   readonly parallelParts: number;
@@ -121,6 +128,7 @@ export function resolveS3Options(options: S3TierOptions): ResolvedS3Options {
     credentials,
     encryption,
     tls,
+    proxy: options.proxy ?? true,
     forbiddenIsMissing: options.forbiddenIsMissing ?? false,
     partBytes,
     parallelParts: whole('parallelParts', options.parallelParts ?? 4, 1, 64),

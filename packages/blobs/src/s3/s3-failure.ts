@@ -11,6 +11,7 @@ const KINDS: ReadonlyMap<string, RemoteFailure> = new Map<string, RemoteFailure>
   ['XMinioStorageFull', 'exhausted'],
   ['RequestTimeout', 'timeout'],
   ['TimeoutError', 'timeout'],
+  ['UND_ERR_CONNECT_TIMEOUT', 'timeout'],
   ['AccessDenied', 'refused'],
   ['AuthorizationHeaderMalformed', 'refused'],
   ['CredentialsProviderError', 'refused'],

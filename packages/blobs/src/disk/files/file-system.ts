@@ -11,8 +11,9 @@ import {
   readSync,
   write,
 } from 'node:fs';
-import { mkdir, open as openHandle, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { open as openHandle, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { makeFolder } from '@granary/cache/folders';
 
 /** What the store wants to know about a file. */
 export interface FileStatus {
@@ -92,9 +93,7 @@ export const nodeFileSystem: FileSystem = {
   unlink,
   status: stat,
   list: (path) => readdir(path),
-  makeDirectory: async (path) => {
-    await mkdir(path, { recursive: true });
-  },
+  makeDirectory: makeFolder,
   syncDirectory: async (path) => {
     const folder = await openHandle(path, constants.O_RDONLY);
     try {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '@granary/cache/folders';
 import type { Digest } from '../../digest.js';
 import { DIGEST_FUNCTIONS, type DigestFunction, HASH_BYTES, isDigestFunction } from '../../digest-function.js';
 import { StoreError } from '../../errors.js';
@@ -55,9 +56,7 @@ export class StoreDirectory {
     await this.#checkFormat();
     await orFail(
       rm(this.incoming, { recursive: true, force: true }).then(() =>
-        Promise.all(
-          [this.index, this.incoming, this.quarantine, this.#blobs].map((path) => mkdir(path, { recursive: true })),
-        ),
+        Promise.all([this.index, this.incoming, this.quarantine, this.#blobs].map((path) => makeFolder(path))),
       ),
       `cannot use ${this.path}`,
     );
@@ -100,9 +99,13 @@ export class StoreDirectory {
 
   /** Every folder that may hold blobs, with its function. */
   async *shards(): AsyncGenerator<{ readonly fn: DigestFunction; readonly path: string }, void> {
-    for (const fn of DIGEST_FUNCTIONS)
-      for (const shard of (await this.list(join(this.#blobs, fn))).sort())
-        yield { fn, path: join(this.#blobs, fn, shard) };
+    for (const { fn, path } of this.functions())
+      for (const shard of (await this.list(path)).sort()) yield { fn, path: join(path, shard) };
+  }
+
+  /** The folder of each function, which need not be there. */
+  functions(): { readonly fn: DigestFunction; readonly path: string }[] {
+    return DIGEST_FUNCTIONS.map((fn) => ({ fn, path: join(this.#blobs, fn) }));
   }
 
   /** Names in a folder; none when it doesn't exist. */

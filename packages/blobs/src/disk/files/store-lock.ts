@@ -1,4 +1,4 @@
-import { FolderLock } from '@granary/cache/lmdb';
+import { FolderLock } from '@granary/cache/folders';
 import { StoreLockedError } from '../../errors.js';
 import { orFail } from '../failure.js';
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '@granary/cache/folders';
 import type { Logger } from '@granary/telemetry';
 import { isNotFound } from '../failure.js';
 import { syncFile } from '../index/index-database.js';
@@ -34,7 +35,7 @@ export class UnsyncedMarker {
     if (before !== undefined && before !== boot) {
       logger.warning('The machine went down while the store ran with durability none: the store starts empty');
       await rm(this.#index, { recursive: true, force: true });
-      await mkdir(this.#index, { recursive: true });
+      await makeFolder(this.#index);
     } else if (before !== undefined && durability !== 'none') {
       await syncFile(join(this.#index, 'data.mdb'));
     }

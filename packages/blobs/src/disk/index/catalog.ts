@@ -21,6 +21,16 @@ export interface RemovedEntry {
 }
 
 /**
+ * How a file's size is looked up where the index says that it takes a large part of the store. Few records can say so and
+ * be right, so that it costs little; a bad bit in one would have the store emptied to make room for bytes that aren't there.
+ */
+export interface LargeFiles {
+  readonly fromBytes: number;
+  /** Undefined when there is no such file. */
+  readonly sizeOf: (key: EntryKey) => number | undefined;
+}
+
+/**
  * What the store holds: the table in memory, with the database as the truth behind it. Until the table has been
  * loaded, what it doesn't know is looked up in the database.
  */
@@ -33,6 +43,7 @@ export class Catalog {
   readonly pins: EntryPins;
   readonly #ledger: SpaceLedger;
   readonly #clock: () => number;
+  readonly #largeFiles: LargeFiles;
   /** Of the entries in the table. */
   #bytes = 0;
   /** Of the entries in the table. */
@@ -44,12 +55,19 @@ export class Catalog {
   /** Keys of what was removed while the table is filled from records that were read before. */
   #removed: Set<string> | undefined;
 
-  constructor(database: IndexDatabase, ledger: SpaceLedger, clock: () => number, pins: EntryPins) {
+  constructor(
+    database: IndexDatabase,
+    ledger: SpaceLedger,
+    clock: () => number,
+    pins: EntryPins,
+    largeFiles: LargeFiles,
+  ) {
     const totals = database.totals();
     this.database = database;
     this.pins = pins;
     this.#ledger = ledger;
     this.#clock = clock;
+    this.#largeFiles = largeFiles;
     this.table = new BlobIndex({ expected: database.recordCount });
     this.#lastUse = totals?.lastUse ?? 0;
     this.#actionResultsBefore = totals?.actionResults ?? 0;
@@ -150,7 +168,11 @@ export class Catalog {
   load(key: EntryKey, record: EntryRecord): void {
     if (this.table.find(key.kind, key.words, key.at) !== -1 || this.#isLocked(key)) return;
     if (this.#removed?.size && this.#removed.has(keyText(key))) return;
-    this.#insert(key, record, 0);
+    const { fromBytes, sizeOf } = this.#largeFiles;
+    const isLarge = record.place === 'file' && record.size >= fromBytes;
+    const size = isLarge ? sizeOf(key) : record.size;
+    if (size === undefined) return;
+    this.#insert(key, isLarge ? { ...record, size } : record, 0);
     this.#lastUse = Math.max(this.#lastUse, record.lastUse);
   }
 

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { checkDatabaseFile, createDatabase, DATABASE_FILE, type FolderLock, GroupCommit } from '@granary/cache/lmdb';
+import { type FolderLock, makeFolder } from '@granary/cache/folders';
+import { checkDatabaseFile, createDatabase, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { commitFailure, orFail, storeFailure } from '../../disk/failure.js';
 import { lockStore } from '../../disk/files/store-lock.js';
@@ -35,7 +35,7 @@ export class WriteJournal {
    * @throws StoreError when it can't be used
    */
   static async open(directory: string): Promise<WriteJournal> {
-    await orFail(mkdir(directory, { recursive: true }), `cannot use ${directory}`);
+    await orFail(makeFolder(directory), `cannot use ${directory}`);
     const lock = await lockStore(directory);
     try {
       checkDatabaseFile(join(directory, DATABASE_FILE));
