@@ -15,7 +15,7 @@ export type NuGetErrorCode =
   | 'SOURCE_UNAVAILABLE' // a source can't be reached, or fails; the cause says how
   | 'UNAUTHORIZED' // a source wants credentials, or others
   | 'FORBIDDEN' // a source knows who asks, and refuses
-  | 'CONFLICT' // a package with this id and version is there already
+  | 'CONFLICT' // a package with this id and version is there already, or others write the same file or folder
   | 'UNSUPPORTED' // a source doesn't offer what was asked for
   | 'LIMIT' // something is larger, deeper or more than it may be
   | 'CLOSED';

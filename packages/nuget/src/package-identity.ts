@@ -8,7 +8,7 @@ export interface PackageIdentity {
 }
 
 const MAX_ID_LENGTH = 100;
-const ID = /^[\p{L}\p{Mn}\p{Nd}\p{Pc}]+(?:[_.-][\p{L}\p{Mn}\p{Nd}\p{Pc}]+)*$/u;
+const ID = /^[\p{L}\p{Mn}\p{Nd}\p{Pc}]+(?:[.-][\p{L}\p{Mn}\p{Nd}\p{Pc}]+)*$/u;
 
 /** Whether a text may be a package's id: words of letters, digits and `_`, joined by single dots or hyphens. */
 export function isPackageId(text: string): boolean {

@@ -195,6 +195,7 @@ describe('an authenticator', () => {
 
   it.each([
     ['knows none', undefined],
+    ['knows none, and has no types', null as unknown as undefined],
     ['says again what was refused', ANN],
   ])('leaves a provider alone that %s', async (_, answer) => {
     const time = new ManualTime();

@@ -155,10 +155,12 @@ export class Authenticator {
     const { url, sent, challenge } = refused;
     const isRetry = sent !== undefined && sent === this.#provided;
     try {
-      const credentials = await withTimeout(
+      const answer = await withTimeout(
         () => provider({ source: this.source, url, challenge, isRetry, signal: flight.signal }),
         this.#providerTimeoutMs,
       );
+      // Without types, "none" is null as often.
+      const credentials = answer ?? undefined;
       // An answer that nobody waited for may be as old as it likes.
       if (flight !== this.#asking || flight.isStopped) return;
       const knowsMore = credentials !== undefined && this.#use(credentials);

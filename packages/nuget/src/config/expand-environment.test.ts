@@ -29,6 +29,7 @@ describe('names of elements', () => {
     ['1st', '_x0031_st'],
     ['a/b:c', 'a_x002F_b_x003A_c'],
     ['a_x0020_b', 'a_x005F_x0020_b'],
+    ['a_X0020_b', 'a_x005F_X0020_b'],
     ['_x', '_x'],
     ['zoë', 'zoë'],
     ['a😀', 'a_x0001F600_'],
@@ -36,6 +37,10 @@ describe('names of elements', () => {
   ])('%s is written %s', (text, name) => {
     expect(encodeXmlName(text)).toBe(name);
     expect(decodeXmlName(name)).toBe(text);
+  });
+
+  it('may have been written by hand', () => {
+    expect(decodeXmlName('My_X0020_Feed')).toBe('My Feed');
   });
 
   it('say again what they were made of', () => {

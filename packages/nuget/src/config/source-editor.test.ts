@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -290,8 +290,7 @@ describe('files that are written', () => {
     );
     const made = names.filter((_, i) => saved[i]?.status === 'fulfilled');
     expect((await load(file)).sources.map(({ name }) => name)).toEqual(made);
-    for (const each of saved)
-      if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'INVALID_CONFIG' });
+    for (const each of saved) if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'CONFLICT' });
     expect(await readdir(folder)).toEqual(['my.config']);
   });
 
@@ -303,6 +302,16 @@ describe('files that are written', () => {
       `${file} is being changed by somebody else; try again, or remove ${file}.lock`,
     );
     expect(await read('my.config')).toBe('<configuration/>');
+  });
+
+  it('are written where somebody has ended in the middle of it', async () => {
+    const file = await write('my.config', '<configuration/>');
+    const lock = await write('my.config.lock', '<configur');
+    const longAgo = new Date(Date.now() - 3_600_000);
+    await utimes(lock, longAgo, longAgo);
+    await edit((editor) => editor.add('x', { url: 'https://x.example/' }), file);
+    expect((await load(file)).sources.map(({ name }) => name)).toEqual(['x']);
+    expect(await readdir(folder)).toEqual(['my.config']);
   });
 
   it('say why they can not be written', async () => {

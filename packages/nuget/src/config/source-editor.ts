@@ -1,5 +1,7 @@
-import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import { makeFolder } from '@granary/cache/folders';
 import { NuGetError } from '../errors.js';
 import { appendToSection, type NewElement, removeFromSection, setAttribute } from './config-edits.js';
 import { attribute, type ConfigFile, encodeConfig } from './config-file.js';
@@ -123,7 +125,8 @@ export class SourceEditor {
    * Writes the files that have changed, each as a whole or not at all, and answers with their paths. `{path}.lock` keeps
    * others out meanwhile.
    *
-   * @throws {@link NuGetError} `INVALID_CONFIG` for a file that can't be written, or that somebody else has changed meanwhile
+   * @throws {@link NuGetError} `INVALID_CONFIG` for a file that can't be written, `CONFLICT` for one that somebody else has
+   * changed meanwhile, or is changing: who reads it again may make the same change
    */
   async save(): Promise<readonly string[]> {
     const changed = this.#files.filter((file, i) => file !== this.#config.files[i]);
@@ -227,7 +230,8 @@ function entryOf(file: ConfigFile, section: string, name: string): XmlElement | 
 
 function checkedUrl(text: string): string {
   const url = text.trim();
-  if (/^https?:/i.test(url)) {
+  // Without its colon it would be a folder, whose name has all that was typed in it.
+  if (/^https?(?::|;?\/\/)/i.test(url)) {
     const { username, password } = URL.canParse(url) ? new URL(url) : {};
     if (username === undefined) throw new NuGetError('INVALID_OPTION', `${url} is no URL`);
     if (username !== '' || password !== '')
@@ -241,13 +245,14 @@ function checkedUrl(text: string): string {
 async function write(file: ConfigFile, before: Buffer | undefined): Promise<void> {
   try {
     const path = await realpath(file.path).catch(() => file.path);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     // Whoever has made it is the only one to look at the file and to replace it, which it becomes.
     const lock = `${path}.lock`;
+    await removeAbandoned(lock);
     await using handle = await open(lock, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
       const message = `${path} is being changed by somebody else; try again, or remove ${lock} where nobody does that`;
-      throw new NuGetError('INVALID_CONFIG', message, { cause: error });
+      throw new NuGetError('CONFLICT', message, { cause: error });
     });
     try {
       const current = await readFile(path).catch((error: NodeJS.ErrnoException) => {
@@ -255,7 +260,7 @@ async function write(file: ConfigFile, before: Buffer | undefined): Promise<void
         throw error;
       });
       if (current !== undefined && before !== undefined && !current.equals(before))
-        throw new NuGetError('INVALID_CONFIG', `${path} has been changed meanwhile; try again`);
+        throw new NuGetError('CONFLICT', `${path} has been changed meanwhile; try again`);
       await handle.writeFile(encodeConfig(file.text, file.encoding));
       // A new one may come to hold passwords.
       if (current !== undefined) await handle.chmod((await stat(path)).mode & 0o777);
@@ -270,5 +275,24 @@ async function write(file: ConfigFile, before: Buffer | undefined): Promise<void
     throw new NuGetError('INVALID_CONFIG', `${file.path} can't be written: ${(error as Error).message}`, {
       cause: error,
     });
+  }
+}
+
+/** A file is written in milliseconds: whoever has begun that long ago isn't going to end. */
+const ABANDONED_MS = 60_000;
+
+/** Removes the lock of a process that has ended in the middle of its work. */
+async function removeAbandoned(lock: string): Promise<void> {
+  const found = await stat(lock).catch(() => undefined);
+  if (found === undefined || found.mtimeMs + ABANDONED_MS > Date.now()) return;
+  // Others do the same: what is moved away may be the lock of one that was faster, which it gets back.
+  const aside = `${lock}.${randomBytes(8).toString('hex')}`;
+  try {
+    await rename(lock, aside);
+    const moved = await stat(aside);
+    if (moved.ino === found.ino && moved.mtimeMs === found.mtimeMs) await rm(aside);
+    else await rename(aside, lock);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

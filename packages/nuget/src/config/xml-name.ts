@@ -1,4 +1,4 @@
-const ESCAPE = /_x(?:([0-9A-Fa-f]{8})|([0-9A-Fa-f]{4}))_/g;
+const ESCAPE = /_[xX](?:([0-9A-Fa-f]{8})|([0-9A-Fa-f]{4}))_/g;
 const NAME_START = /[\p{L}_]/u;
 const NAME_CHARACTER = /[\p{L}\p{M}\p{N}_.\-·]/u;
 
@@ -7,7 +7,7 @@ export function encodeXmlName(text: string): string {
   let name = '';
   for (let i = 0; i < text.length; ) {
     const character = String.fromCodePoint(text.codePointAt(i) as number);
-    const isEscape = character === '_' && /^_x[0-9A-Fa-f]{4}(?:[0-9A-Fa-f]{4})?_/.test(text.slice(i));
+    const isEscape = character === '_' && /^_[xX][0-9A-Fa-f]{4}(?:[0-9A-Fa-f]{4})?_/.test(text.slice(i));
     const fits = (i === 0 ? NAME_START : NAME_CHARACTER).test(character);
     name += fits && !isEscape ? character : escapeCharacter(character);
     i += character.length;

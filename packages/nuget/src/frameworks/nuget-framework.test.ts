@@ -293,4 +293,10 @@ describe('a framework', () => {
       }),
     );
   });
+
+  it('is read in no time, however many ways there seem to be', () => {
+    const begun = performance.now();
+    for (let i = 0; i < 1000; i++) expect(parse(`${'.'.repeat(1000)}!${i}`).isUnsupported).toBe(true);
+    expect(performance.now() - begun).toBeLessThan(1000);
+  });
 });

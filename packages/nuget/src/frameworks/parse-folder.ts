@@ -2,8 +2,9 @@ import { identifierOf, profileOf } from './framework-names.js';
 import { type FrameworkParts, frameworkParts, isFramework } from './framework-parts.js';
 import { folderVersion, fullVersion } from './framework-version.js';
 
-// Letters and dots, digits and dots, and what stands behind a hyphen. The first takes all dots that it can get.
-const NAME = /^([a-z.]+)([\d.]*)(?:-([a-z\d.+-]+))?$/i;
+// Letters and dots, digits and dots, and what stands behind a hyphen. Dots between the first two are of the first: were
+// they of either, a name of many would take the square of the time.
+const NAME = /^([a-z.]+)((?:\d[\d.]*)?)(?:-([a-z\d.+-]+))?$/i;
 const PLATFORM = /^([a-z.]*)(.*)$/i;
 
 /** Old packages name versions of the .NET Framework without its name. */

@@ -76,6 +76,11 @@ describe.each([
       expect(names()).toEqual(['list_a.dat']);
     });
 
+    it('takes a stream of texts as well', async () => {
+      expect(await cache.set(SOURCE, 'list_a', Readable.from(['eins', ' zwölf']))).toBe(11);
+      expect(await read('list_a')).toBe('eins zwölf');
+    });
+
     it('gives what another program wrote', async () => {
       foreign('service_index', '{}');
       expect(await read('service_index')).toBe('{}');

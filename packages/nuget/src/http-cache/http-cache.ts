@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { fstatSync } from 'node:fs';
-import { mkdir, open, rename, rm, utimes } from 'node:fs/promises';
+import { open, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
+import { makeFolder } from '@granary/cache/folders';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { NuGetError } from '../errors.js';
 import { CacheJanitor, type CacheScan } from './cache-janitor.js';
@@ -47,7 +48,7 @@ export interface CacheKeepOptions extends CacheSetOptions<StoredValidators> {
 /** Looks at a file before it becomes part of the cache; what it throws keeps the file out. */
 export type FileValidator = (path: string) => void | Promise<void>;
 
-/** What can be written. */
+/** What can be written; texts are written in UTF-8. */
 export type CacheBody = Uint8Array | Readable | AsyncIterable<Uint8Array>;
 
 const DEFAULT_MAX_BYTES = 4 * 1024 ** 3;
@@ -158,7 +159,7 @@ export class HttpCache implements AsyncDisposable {
       return await createTemporary(folder, this.#small);
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       return createTemporary(folder, this.#small);
     }
   }
@@ -269,7 +270,9 @@ export class HttpCache implements AsyncDisposable {
       temporary = await this.createTemporary(source);
       const chunks = body instanceof Uint8Array ? [body] : body;
       const { modifiedAt, validators, sha512 = createHash('sha512') } = options;
-      for await (const chunk of chunks) {
+      for await (const piece of chunks as AsyncIterable<Uint8Array | string> | Uint8Array[]) {
+        // Streams of texts are no others by their type.
+        const chunk = typeof piece === 'string' ? Buffer.from(piece) : piece;
         if (typeof sha512 !== 'string') sha512.update(chunk);
         await temporary.append([chunk]);
       }

@@ -6,6 +6,8 @@ import { createTemporary } from './temporary-files.js';
 export interface Validators {
   /** URL that it came from, which the validators are for. */
   readonly url: string;
+  /** Where redirects led from there, if anywhere. */
+  readonly base?: string | undefined;
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
 }
@@ -35,10 +37,10 @@ export async function readValidators(path: string): Promise<StoredValidators | u
 export function parseValidators(text: string): StoredValidators | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   try {
-    const { url, etag, lastModified, sha512 } = JSON.parse(text) as StoredValidators;
+    const { url, base, etag, lastModified, sha512 } = JSON.parse(text) as StoredValidators;
     const isValid =
-      [url, sha512].every(isText) && [etag, lastModified].every((value) => value === undefined || isText(value));
-    return isValid ? { url, etag, lastModified, sha512 } : undefined;
+      [url, sha512].every(isText) && [base, etag, lastModified].every((value) => value === undefined || isText(value));
+    return isValid ? { url, base, etag, lastModified, sha512 } : undefined;
   } catch {
     return undefined;
   }

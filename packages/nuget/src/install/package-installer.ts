@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { makeFolder } from '@granary/cache/folders';
 import { SemaphoreThrottle } from '@granary/resilience';
 import { NuGetError, PackageNotFoundError } from '../errors.js';
 import type { PackageIdentity } from '../package-identity.js';
@@ -141,7 +142,7 @@ export class PackageInstaller {
 
     const staged = stagedPaths(paths, identity);
     await removeStale(paths);
-    await mkdir(staged.folder, { recursive: true });
+    await makeFolder(staged.folder);
     try {
       const { hash, source } = await this.#download(identity, staged, options);
       tell(options, { kind: 'extracting', identity });

@@ -49,6 +49,15 @@ describe('a path that is written to', () => {
     expect(checkSafePath(path)).toBe(path);
   });
 
+  it('must not be too long for file systems, nor have a name that is', () => {
+    for (const path of [`lib/${'ü'.repeat(127)}x`, `${'a/'.repeat(2047)}x`]) expect(checkSafePath(path)).toBe(path);
+    for (const path of [`lib/${'ü'.repeat(128)}`, `${'a/'.repeat(2048)}x`, 'a/'.repeat(30_000)]) {
+      expect(() => checkSafePath(path)).toThrow(
+        expect.objectContaining({ code: 'INVALID_PACKAGE', message: expect.stringContaining('longer than') }),
+      );
+    }
+  });
+
   it.each([
     ['', 'empty'],
     ['/etc/passwd', 'absolute'],

@@ -4,6 +4,9 @@ const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|$)/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const FORBIDDEN = /[\u0000-\u001f\u007f<>:"|?*]/;
+/** What file systems take. */
+const MAX_NAME_BYTES = 255;
+const MAX_PATH_BYTES = 4095;
 
 /**
  * The path that an entry's name stands for: packages have the names of parts of URLs, with `%20` for a space, and some
@@ -48,7 +51,7 @@ export function checkPathInside(path: string): string {
  * package that can be extracted on one can be on the others.
  *
  * @throws {@link NuGetError} `INVALID_PACKAGE` for paths that lead out of the folder, for names of devices, and for names
- * that Windows would change or not allow
+ * that Windows would change or not allow, or that are too long for any file system
  */
 export function checkSafePath(path: string): string {
   return refuse(path, reasonOutside(path) ?? reasonAgainst(path));
@@ -67,8 +70,10 @@ function reasonOutside(path: string): string | undefined {
 
 function reasonAgainst(path: string): string | undefined {
   if (path === '') return 'it is empty';
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `it is longer than ${MAX_PATH_BYTES} bytes`;
   if (FORBIDDEN.test(path)) return 'it has a character that file names must not have';
   for (const segment of path.split('/')) {
+    if (Buffer.byteLength(segment) > MAX_NAME_BYTES) return `one of its names is longer than ${MAX_NAME_BYTES} bytes`;
     if (segment === '' || segment === '.') return 'it has an empty step';
     if (segment.endsWith('.') || segment.endsWith(' ')) return 'one of its names ends in a dot or a space';
     if (DEVICE.test(segment)) return 'one of its names is that of a device';

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, mkdir, open, realpath, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { makeFolder } from '@granary/cache/folders';
 import { isNuGetError, NuGetError } from '../errors.js';
 import { checkSafePath, shown, withoutIdleSteps } from './entry-path.js';
 import { NupkgReader, type PackageFile } from './nupkg-reader.js';
@@ -71,7 +72,7 @@ async function extract(reader: NupkgReader, target: string, options: ExtractPack
     planned.push({ file, path: checkSafePath(file.path === reader.nuspecPath ? nuspecName : path) });
   }
   signal?.throwIfAborted();
-  await mkdir(target, { recursive: true });
+  await makeFolder(target);
   const folder = new Folder(await realpath(target), mode);
   for (const { file, path } of planned) {
     signal?.throwIfAborted();

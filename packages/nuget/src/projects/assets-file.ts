@@ -1,6 +1,7 @@
 import { NuGetError } from '../errors.js';
-import { NuGetFramework } from '../frameworks/nuget-framework.js';
+import type { NuGetFramework } from '../frameworks/nuget-framework.js';
 import { isPackageId, type PackageIdentity } from '../package-identity.js';
+import { projectFramework } from '../resolver/project-framework.js';
 import { VersionRange } from '../versions/version-range.js';
 import { exactVersionOf, identityOf } from './identity-of.js';
 import { isObject } from './json-file.js';
@@ -90,7 +91,7 @@ function dependenciesOf(framework: string, wishes: readonly (readonly [string, u
 
 function frameworkOf(name: string): NuGetFramework | undefined {
   try {
-    const framework = NuGetFramework.parse(name);
+    const framework = projectFramework(name);
     return framework.isSpecific ? framework : undefined;
   } catch {
     return undefined;

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Environment } from '../config/expand-environment.js';
-import { NuGetFramework } from '../frameworks/nuget-framework.js';
+import type { NuGetFramework } from '../frameworks/nuget-framework.js';
 import { isPackageId, type PackageIdentity } from '../package-identity.js';
+import { projectFramework } from '../resolver/project-framework.js';
 import { VersionRange } from '../versions/version-range.js';
 import { exactVersionOf } from './identity-of.js';
 import { type EvaluatedItem, Evaluation, readXml } from './msbuild/evaluation.js';
@@ -45,7 +46,7 @@ function readOne(path: string, environment: Environment): WantedPackages & { rea
     if (!problems.includes(text)) problems.push(text);
   };
   for (const [name, evaluation] of evaluationsOf(path, environment, note)) {
-    const framework = NuGetFramework.parse(name);
+    const framework = projectFramework(name);
     const items = evaluation.items();
     for (const reference of valuesOf(items, 'projectreference')) {
       const other = resolve(dirname(path), reference.replaceAll('\\', '/'));

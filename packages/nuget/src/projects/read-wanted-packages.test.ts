@@ -147,6 +147,12 @@ describe('packages.config', () => {
 });
 
 describe('a project', () => {
+  it('for Windows is for the version of it that the SDK means', async () => {
+    const body = '<ItemGroup><PackageReference Include="A" Version="1.0" /></ItemGroup>';
+    const { projects } = await read('a.csproj', project(body, 'net8.0-windows'));
+    expect(projects).toEqual(['net8.0-windows7.0: A [1.0.0, )']);
+  });
+
   it('refers to packages by attributes and elements, in all ways that ranges are written', async () => {
     const body = `<ItemGroup>
       <PackageReference Include="A" Version="1.0" />

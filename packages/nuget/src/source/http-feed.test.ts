@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { MemoryLayer } from '@granary/cache';
+import type { HttpClient } from '@granary/http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Authenticator } from '../auth/authenticator.js';
 import type { CredentialProvider } from '../auth/credentials.js';
@@ -294,6 +296,23 @@ describe('a document that is too old', () => {
   });
 });
 
+describe('a document that one caller wants anew, and another one while it is asked for', () => {
+  it('is stale for the other one only when the source fails', async () => {
+    source.answer = counting();
+    await get();
+    await source.time.advance(31 * MINUTE);
+    const waiting: (() => void)[] = [];
+    source.answer = (_, res) => void waiting.push(() => res.writeHead(503).end());
+    const old = get();
+    await expect.poll(() => waiting.length).toBe(1);
+    const anew = rejection(get(context({ noCache: true })));
+    await expect.poll(() => waiting.length).toBe(2);
+    for (const fail of waiting) fail();
+    expect(await old).toBe(1);
+    expect(await anew).toMatchObject({ code: 'SOURCE_UNAVAILABLE', statusCode: 503 });
+  });
+});
+
 describe('what comes from disk', () => {
   const dat = () => {
     const folder = readdirSync(source.folder).find((name) => name.includes('$')) as string;
@@ -360,6 +379,67 @@ describe('a layer that machines share', () => {
     source.answer = counting();
     expect(await get({}, source.feed({ cache: source.cache({ shared: lying }) }))).toBe(1);
     expect(shared.stats().entries).toBe(0);
+  });
+});
+
+describe('a document that redirects lead to', () => {
+  const link: DocumentRequest<string>['parse'] = (body, url) => new URL(JSON.parse(body.toString()), url).href;
+  const getLink = (of: HttpFeed) => get({ parse: link }, of);
+
+  beforeEach(() => {
+    source.answer = (req, res) => {
+      if (req.url === '/doc') res.writeHead(302, { location: '/moved/here/doc' }).end();
+      else res.end('"page"');
+    };
+  });
+
+  it('has links that are seen from where it is', async () => {
+    expect(await getLink(feed)).toBe(`${source.url}/moved/here/page`);
+  });
+
+  it('has the same ones from every cache', async () => {
+    const shared = new MemoryLayer<Uint8Array>();
+    await getLink(source.feed({ cache: source.cache({ shared, ...onDisk() }) }));
+    const ofDisk = source.feed({ cache: source.cache(onDisk()) });
+    const ofShared = source.feed({ cache: source.cache({ shared }) });
+    for (const other of [ofDisk, ofShared]) expect(await getLink(other)).toBe(`${source.url}/moved/here/page`);
+    expect(source.requests).toHaveLength(2);
+  });
+
+  it('has the same ones when it was confirmed', async () => {
+    source.answer = (req, res) => {
+      if (req.url === '/doc') res.writeHead(302, { location: '/moved/here/doc' }).end();
+      else if (req.headers['if-none-match'] === '"1"') res.writeHead(304, { etag: '"1"' }).end();
+      else res.writeHead(200, { etag: '"1"' }).end('"page"');
+    };
+    const of = () => source.feed({ cache: source.cache(onDisk()) });
+    await getLink(of());
+    for (let i = 0; i < 2; i++) {
+      await source.time.advance(30 * MINUTE);
+      expect(await getLink(of())).toBe(`${source.url}/moved/here/page`);
+    }
+    expect(source.requests.filter(({ headers }) => headers['if-none-match'] === '"1"')).not.toHaveLength(0);
+  });
+
+  it('has those of where it is now when it is confirmed from there', async () => {
+    let place = '/moved/here/doc?signature=1';
+    source.answer = (req, res) => {
+      if (req.url === '/doc') res.writeHead(302, { location: place }).end();
+      else if (req.headers['if-none-match'] === '"1"') res.writeHead(304, { etag: '"1"' }).end();
+      else res.writeHead(200, { etag: '"1"' }).end('"page"');
+    };
+    const of = () => source.feed({ cache: source.cache(onDisk()) });
+    const askLater = async () => {
+      const before = source.requests.length;
+      await source.time.advance(30 * MINUTE);
+      return { link: await getLink(of()), requests: source.requests.length - before };
+    };
+    await getLink(of());
+    place = '/moved/here/doc?signature=2';
+    expect(await askLater()).toEqual({ link: `${source.url}/moved/here/page`, requests: 2 });
+    place = '/moved/there/doc';
+    expect(await askLater()).toEqual({ link: `${source.url}/moved/there/page`, requests: 4 });
+    expect(await askLater()).toEqual({ link: `${source.url}/moved/there/page`, requests: 2 });
   });
 });
 
@@ -547,6 +627,69 @@ describe('what is sent', () => {
     expect(other.requests[0]?.method).toBe('PUT');
     source.answer = (_, res) => res.writeHead(303, { location: '/push' }).end();
     expect(await rejection(send())).toMatchObject({ code: 'PROTOCOL' });
+  });
+
+  it('says of a conflict that it may be one with itself, where an answer was lost', async () => {
+    const retrying = source.client({ retry: { maxRetries: 1, initialDelayMs: 0 } });
+    const of = source.feed({ client: retrying });
+    source.answer = (req, res) => {
+      if (source.requests.length === 1) req.on('end', () => req.socket.destroy());
+      else res.writeHead(409).end('It exists.');
+    };
+    const error = await rejection(send(of));
+    expect(error).toMatchObject({ code: 'CONFLICT', reason: 'It exists.' });
+    expect(error.message).toMatch(/It exists\.; it was sent 2 times, and may be there from an earlier one$/);
+    expect((await rejection(send(of))).message).toMatch(/It exists\.$/);
+  });
+
+  it('has its API key where a redirect only makes it encrypted', async () => {
+    const keys: string[] = [];
+    const answers = (to?: string) => ({
+      statusCode: to === undefined ? 201 : 308,
+      statusText: '',
+      headers: { location: to },
+      body: Readable.from([]),
+    });
+    const request = async (url: string, { headers }: { headers: Record<string, string> }) => {
+      keys.push(`${url} ${headers['x-nuget-apikey']}`);
+      if (url === 'http://feed.test/push') return answers('https://feed.test/push');
+      return answers(url === 'https://feed.test/push' ? 'https://feed.test:8443/push' : undefined);
+    };
+    const of = source.feed({ url: 'http://feed.test/', client: { request } as unknown as HttpClient });
+    await of.send('http://feed.test/push', { method: 'PUT', headers: { 'X-NuGet-ApiKey': 'key' } });
+    expect(keys).toEqual([
+      'http://feed.test/push key',
+      'https://feed.test/push key',
+      'https://feed.test:8443/push undefined',
+    ]);
+  });
+
+  it('is known to nobody who was asked before', async () => {
+    const waiting: ServerResponse[] = [];
+    source.answer = (_, res) => void waiting.push(res);
+    const before = get();
+    await expect.poll(() => waiting.length).toBe(1);
+    source.answer = statusAnswer(201);
+    await send();
+    source.answer = (_, res) => res.end('"new"');
+    const after = get({ cacheKey: 'doc' });
+    waiting[0]?.writeHead(404).end();
+    expect(await before).toBeUndefined();
+    expect(await after).toBe('new');
+    expect(await get()).toBe('new');
+  });
+
+  it('leaves what was missing meanwhile to be asked for again', async () => {
+    const waiting: ServerResponse[] = [];
+    source.answer = (_, res) => void waiting.push(res);
+    const before = get();
+    await expect.poll(() => waiting.length).toBe(1);
+    source.answer = statusAnswer(201);
+    await send();
+    waiting[0]?.writeHead(404).end();
+    expect(await before).toBeUndefined();
+    source.answer = (_, res) => res.end('"new"');
+    expect(await get()).toBe('new');
   });
 
   it('makes what was cached or missing before be asked for again', async () => {

@@ -127,11 +127,12 @@ export class HttpFeed implements Feed, AsyncDisposable {
     const { method, headers, body, timeoutMs, signal, span } = request;
     const sessionId = (request.cacheContext ?? this.#context).sessionId;
     const sent = { method, headers, body, timeoutMs, signal, span, sessionId };
-    const { response, url: from, credentials } = await this.#requests.send(url, sent);
+    const { response, url: from, credentials, attempts } = await this.#requests.send(url, sent);
     const { statusCode } = response;
     const secrets = secretsIn({ ...headers, ...credentials });
     if (statusCode !== 404 && (statusCode < 200 || statusCode > 299)) {
-      throw statusFailure(this.name, from, response, this.#clock(), await refusalReason(response, secrets));
+      const reason = await refusalReason(response, secrets);
+      throw statusFailure(this.name, from, response, this.#clock(), { reason, attempts });
     }
     await drain(response);
     if (statusCode === 404) return statusCode;

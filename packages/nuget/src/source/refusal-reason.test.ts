@@ -111,6 +111,13 @@ describe('the reason of a refusal', () => {
     await closed;
   });
 
+  it('is found at once, however long the words are that the answer is made of', async () => {
+    answers(`${'x'.repeat(16_383)} ${'y'.repeat(100)}`, 'text/plain');
+    const begun = performance.now();
+    for (let asked = 0; asked < 20; asked++) expect(await refusal()).toMatch(/^x+…$/);
+    expect(performance.now() - begun).toBeLessThan(1500);
+  });
+
   it('is what came before the body broke off', async () => {
     source.answer = (_, res) => {
       res.writeHead(400, 'Refused', { 'content-length': '100' }).write('half', () => res.destroy());

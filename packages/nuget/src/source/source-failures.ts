@@ -23,8 +23,16 @@ export function failureOf(source: string, url: string, error: unknown): unknown 
   return new SourceError(code, source, message, { statusCode: error.statusCode, cause: error });
 }
 
+/** What else is known of a request that a source refused. */
+export interface Refused {
+  /** Why, as the source says it, if that is fit to be shown. */
+  readonly reason?: string | undefined;
+  /** How often it was sent. */
+  readonly attempts?: number | undefined;
+}
+
 /**
- * The error for a status that is no answer, with the reason that the source gave, if it is fit to be shown.
+ * The error for a status that is no answer.
  *
  * @param nowMs milliseconds since 1970
  */
@@ -33,11 +41,14 @@ export function statusFailure(
   url: string,
   { statusCode, headers }: Pick<HttpResponse, 'statusCode' | 'headers'>,
   nowMs: number,
-  reason?: string,
+  { reason, attempts = 1 }: Refused = {},
 ): SourceError {
   const said = reason === undefined ? '' : `: ${reason}`;
+  // Otherwise a push that succeeded, and whose answer was lost, would seem to be somebody else's.
+  const sent =
+    statusCode === 409 && attempts > 1 ? `; it was sent ${attempts} times, and may be there from an earlier one` : '';
   const retryAfterMs = parseRetryAfter([headers['retry-after']].flat()[0], nowMs);
-  const message = `${shownUrl(url)} answered ${statusCode}${said}`;
+  const message = `${shownUrl(url)} answered ${statusCode}${said}${sent}`;
   return new SourceError(codeOf(statusCode), source, message, { statusCode, retryAfterMs, reason });
 }
 

@@ -10,7 +10,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { MetricRegistry } from '@granary/telemetry';
 import { parseExposition, RecordingTracer } from '@granary/telemetry/testing';
@@ -165,6 +167,31 @@ it.each(['/api/v2/package', '/api/v2/package/'])(
 );
 
 describe('a package', () => {
+  it('that was missing while it was pushed is asked for again', async () => {
+    const waiting: ServerResponse[] = [];
+    let isThere = false;
+    const resources = ['PackageBaseAddress/3.0.0', 'PackagePublish/2.0.0'];
+    local.answer = (req, res) => {
+      if (req.method === 'PUT') res.writeHead(201).end();
+      else if (req.url === '/index.json') {
+        const listed = resources.map((type) => ({ '@id': `${local.url}/${type}/`, '@type': type }));
+        res.end(JSON.stringify({ version: '3.0.0', resources: listed }));
+      } else if (isThere) res.end(CONTENT);
+      else waiting.push(res);
+    };
+    const source = repository({ sourceUrl: `${local.url}/index.json` });
+    const before = source.downloadPackage('Test.Package', '1.0.0');
+    await expect.poll(() => waiting.length).toBe(1);
+    await source.push({ name: 'a.nupkg', size: CONTENT.length, open: () => Readable.from([CONTENT]) });
+    isThere = true;
+    const meanwhile = source.downloadPackage('Test.Package', '1.0.0');
+    await expect.poll(() => local.requests.filter(({ url }) => url?.endsWith('.nupkg')).length).toBe(2);
+    waiting[0]?.writeHead(404).end();
+    expect(await before).toBeUndefined();
+    expect((await bytes(meanwhile))?.equals(CONTENT)).toBe(true);
+    expect((await bytes(source.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
+  });
+
   it('that is not there is undefined, which is remembered for 30 s', async () => {
     const source = repository();
     expect(await source.downloadPackage('Test.Package', '9.0.0')).toBeUndefined();
@@ -396,6 +423,27 @@ describe.each([
     await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'INVALID_PACKAGE' });
     expect(await source.isCached('Test.Package', '1.0.0')).toBe(false);
     expect(left(dirname(cachedPath()))).toEqual([]);
+  });
+
+  it('comes all the same when the disk of the cache becomes full on the way', async () => {
+    class FullDisk extends HttpCache {
+      override async createTemporary(source: string) {
+        const file = await super.createTemporary(source);
+        const append = file.append.bind(file);
+        const full = Object.assign(new Error('no space left'), { code: 'ENOSPC', syscall: 'write' });
+        let room = 1;
+        file.append = (chunks) => (room-- > 0 ? append(chunks) : Promise.reject(full));
+        return file;
+      }
+    }
+    await using longer = await startFeedServer({ packages: [LONG] });
+    await using disk = new FullDisk({ folder: local.folder });
+    const source = repository({ sourceUrl: longer.v3Url, cache: local.cache({ disk }) });
+    const download = await source.downloadPackage('Test.Package', '1.0.0');
+    expect(download?.path).toBeUndefined();
+    expect((await buffer(download as PackageDownload)).equals(LONG)).toBe(true);
+    expect(local.logs.join('\n')).toMatch(/warning: .*the cache cannot be written to/);
+    expect(readdirSync(local.folder, { recursive: true }).filter((name) => /nupkg|tmp/.test(`${name}`))).toEqual([]);
   });
 
   it('comes without a cache on disk too, and where the disk cannot be written to', async () => {

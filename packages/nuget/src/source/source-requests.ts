@@ -30,6 +30,8 @@ export interface SourceAnswer {
   readonly url: string;
   /** The headers that said who asks. */
   readonly credentials: Readonly<Record<string, string>> | undefined;
+  /** How often a body was sent there: what came of it the first time isn't known where it was more than once. */
+  readonly attempts: number;
 }
 
 /**
@@ -68,7 +70,10 @@ export class SourceRequests {
     try {
       for (;;) {
         const credentials = authenticator.headers(at);
-        const response = await this.#sendOnce(at, request, credentials, at === url || isSameOrigin(at, url));
+        let attempts = 0;
+        const { body } = request;
+        const sent = body === undefined ? request : { ...request, body: counted(body, () => attempts++) };
+        const response = await this.#sendOnce(at, sent, credentials, at === url || isSameHost(url, at));
         const { statusCode, headers } = response;
         if (statusCode === 401) {
           // Each scheme may come in a header of its own.
@@ -83,7 +88,7 @@ export class SourceRequests {
         }
         authenticator.accepted(credentials);
         const location = REDIRECTS.has(statusCode) ? textOf(headers['location']) : undefined;
-        if (location === undefined) return { response, url: at, credentials };
+        if (location === undefined) return { response, url: at, credentials, attempts };
         await drain(response);
         at = nextHop(at, location, request.method, statusCode, ++hops);
       }
@@ -158,6 +163,17 @@ function nextHop(from: string, location: string, method: string, statusCode: num
   return to;
 }
 
-function isSameOrigin(a: string, b: string): boolean {
-  return new URL(a).origin === new URL(b).origin;
+/** Whether what one URL may know is as safe at the other: it is its origin, or that encrypted. */
+function isSameHost(from: string, to: string): boolean {
+  const a = new URL(from);
+  const b = new URL(to);
+  const isEncrypted = a.protocol === 'http:' && a.port === '' && b.origin === `https://${a.hostname}`;
+  return isEncrypted || a.origin === b.origin;
+}
+
+function counted(open: () => Readable, opened: () => void): () => Readable {
+  return () => {
+    opened();
+    return open();
+  };
 }

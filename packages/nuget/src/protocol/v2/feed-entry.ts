@@ -1,5 +1,6 @@
 import type { PackageIdentity } from '../../package-identity.js';
 import type { PackageMetadata, SearchResult } from '../model.js';
+import { toldHash } from '../told-hash.js';
 import { parseLegacyDependencies } from './legacy-dependencies.js';
 
 /** One version of a package as a feed's page has it, with its properties as they are written there. */
@@ -25,12 +26,11 @@ export function isListed(entry: FeedEntry): boolean {
 
 /** Of the whole package; undefined where the feed doesn't say. */
 export function entryHash({ properties }: FeedEntry): PackageMetadata['packageHash'] {
-  const value = properties.get('PackageHash');
-  return value === undefined ? undefined : { algorithm: properties.get('PackageHashAlgorithm') ?? 'SHA512', value };
+  return toldHash(properties.get('PackageHash'), properties.get('PackageHashAlgorithm'));
 }
 
-/** @param leftOut is told each dependency that makes no sense: the others, and all else, are as good as ever. */
-export function entryMetadata(entry: FeedEntry, leftOut: (dependency: string) => void): PackageMetadata {
+/** @param rangeless is told each dependency whose range is none, and that therefore takes all versions. */
+export function entryMetadata(entry: FeedEntry, rangeless: (dependency: string) => void): PackageMetadata {
   const { properties } = entry;
   return {
     ...described(entry),
@@ -39,7 +39,7 @@ export function entryMetadata(entry: FeedEntry, leftOut: (dependency: string) =>
     language: properties.get('Language'),
     requireLicenseAcceptance: properties.get('RequireLicenseAcceptance')?.toLowerCase() === 'true',
     minClientVersion: properties.get('MinClientVersion'),
-    dependencyGroups: parseLegacyDependencies(properties.get('Dependencies'), leftOut),
+    dependencyGroups: parseLegacyDependencies(properties.get('Dependencies'), rangeless),
     published: date(properties.get('Published')),
     listed: isListed(entry),
     downloads: count(properties.get('DownloadCount')),

@@ -128,8 +128,14 @@ describe('a page of a feed', () => {
     expect(page.entries[0]?.properties.get('Description')).toBe('a<b>cd');
   });
 
+  it('is without the entries whose version is none', () => {
+    const page = parse(feed(entry('<d:Version>v1.0</d:Version>') + A1 + entry('<d:Version>1.2.3.4.5</d:Version>')));
+    expect(page.entries.map(({ version }) => version.toString())).toEqual(['1.0']);
+    expect(page.skipped).toBe(2);
+  });
+
   it('may have no entry', () => {
-    expect(parse(feed(''))).toEqual({ entries: [], next: undefined, count: undefined });
+    expect(parse(feed(''))).toEqual({ entries: [], next: undefined, count: undefined, skipped: 0 });
   });
 
   it('is read in the encoding that its mark or declaration names', () => {
@@ -137,7 +143,9 @@ describe('a page of a feed', () => {
     const little = Buffer.from(`\ufeff${text}`, 'utf16le');
     const latin = Buffer.from(`<?xml version="1.0" encoding="ISO-8859-1"?>${text}`, 'latin1');
     const marked = Buffer.from(`\ufeff${text}`);
-    for (const bytes of [little, Buffer.from(little).swap16(), latin, marked]) {
+    const unmarked = Buffer.from(`<?xml version="1.0" encoding="utf-16"?>${text}`, 'utf16le');
+    const wide = [little, unmarked].flatMap((bytes) => [bytes, Buffer.from(bytes).swap16()]);
+    for (const bytes of [...wide, latin, marked]) {
       expect(parse(bytes).entries[0]?.properties.get('Authors')).toBe('Zoë');
     }
   });
@@ -173,7 +181,6 @@ describe('what is no page of a feed', () => {
     ['bytes that are no UTF-8', Buffer.concat([Buffer.from('<feed>'), Buffer.from([0xff, 0xff])]), /encoded/],
     ['an encoding that nobody knows', '<?xml version="1.0" encoding="x-nothing"?><feed/>', /x-nothing/],
     ['an entry without a version', feed('<entry><title>A</title></entry>'), /A undefined/],
-    ['an entry with another version', feed(entry('<d:Version>v1.0</d:Version>')), /A v1.0/],
     ['a next page that is a file', feed('<link rel="next" href="file:///etc/passwd"/>'), /next page/],
     ['a next page that is a script', feed('<link rel="next" href="javascript:1"/>'), /next page/],
   ])('refuses %s', (_name, text, message) => {

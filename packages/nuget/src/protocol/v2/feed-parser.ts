@@ -11,6 +11,8 @@ export interface FeedPage {
   readonly next: string | undefined;
   /** How many entries all pages have, where the source tells. */
   readonly count: number | undefined;
+  /** How many entries are left out, because their version is none. */
+  readonly skipped: number;
 }
 
 const ATOM = 'http://www.w3.org/2005/Atom';
@@ -25,7 +27,7 @@ const MAX_PROPERTIES = 200;
 /**
  * Reads the answer to `FindPackagesById()`, `Search()`, `Packages(…)` and their like. Prefixes of namespaces don't
  * matter, links are resolved against `xml:base` and the document's URL, and entries that don't say their id have the one
- * that was asked for.
+ * that was asked for. One whose version is none is left out: the others are as good as ever.
  *
  * @throws {@link SourceError} `PROTOCOL` for anything else (a login page, a truncated document), `LIMIT` for more than
  * 20,000 entries, or a text of more than a million characters
@@ -33,8 +35,8 @@ const MAX_PROPERTIES = 200;
 export function parseFeed(body: Buffer, origin: DocumentOrigin, requestedId?: string): FeedPage {
   const reader = new FeedReader(origin, requestedId);
   readXml(body, origin, reader);
-  const { entries, next, count } = reader;
-  return { entries, next, count };
+  const { entries, next, count, skipped } = reader;
+  return { entries, next, count, skipped };
 }
 
 /** An element that matters by where it is; everything else, and what is in it, is passed over. */
@@ -52,6 +54,7 @@ class FeedReader implements XmlHandler {
   readonly entries: FeedEntry[] = [];
   next: string | undefined;
   count: number | undefined;
+  skipped = 0;
 
   readonly #origin: DocumentOrigin;
   readonly #requestedId: string | undefined;
@@ -134,7 +137,8 @@ class FeedReader implements XmlHandler {
   }
 
   #startEntry(): Place {
-    if (this.entries.length === MAX_ENTRIES) throw tooMuch(this.#origin, `has more than ${MAX_ENTRIES} entries`);
+    if (this.entries.length + this.skipped === MAX_ENTRIES)
+      throw tooMuch(this.#origin, `has more than ${MAX_ENTRIES} entries`);
     this.#entry = { authors: [], properties: new Map() };
     return 'entry';
   }
@@ -145,12 +149,13 @@ class FeedReader implements XmlHandler {
     this.#entry = undefined;
     const id = entry.properties.get('Id') ?? (entry.title || this.#requestedId);
     const text = entry.properties.get('Version') ?? entry.properties.get('NormalizedVersion');
-    const version = text === undefined ? undefined : NuGetVersion.tryParse(text);
-    if (id === undefined || version === undefined) {
+    if (id === undefined || text === undefined) {
       const shown = JSON.stringify(`${id} ${text}`.slice(0, 200));
       throw notXml(this.#origin, `it has an entry ${shown}, which is no package with a version`);
     }
-    this.entries.push({ ...entry, id, version });
+    const version = NuGetVersion.tryParse(text);
+    if (version === undefined) this.skipped++;
+    else this.entries.push({ ...entry, id, version });
   }
 
   #set(field: 'title' | 'summary', text: string): void {

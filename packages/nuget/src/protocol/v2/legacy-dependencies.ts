@@ -10,12 +10,12 @@ const NOTHING = 'null';
  * Reads dependencies as protocol 2 has them: `id:range:framework` joined by `|`, with short names of frameworks, where
  * the range and the framework may be missing. A group without dependencies is `::net45`.
  *
- * @param leftOut is told each dependency whose range is none; it isn't in the groups. A framework that nobody knows is
- *   one that nothing can be in.
+ * @param rangeless is told each dependency whose range is none; it takes all versions, as it does in a nuspec. A framework
+ *   that nobody knows is one that nothing can be in.
  */
 export function parseLegacyDependencies(
   text: string | undefined,
-  leftOut: (dependency: string) => void,
+  rangeless: (dependency: string) => void,
 ): readonly DependencyGroup[] {
   if (text === undefined || text.trim() === '') return [];
   const groups: { readonly targetFramework: NuGetFramework; readonly dependencies: PackageDependency[] }[] = [];
@@ -37,8 +37,8 @@ export function parseLegacyDependencies(
     }
     if (id === '' || hasId(group.dependencies, id)) continue;
     const versions = parseRange(range);
-    if (versions === undefined) leftOut(part);
-    else group.dependencies.push({ id, range: versions });
+    if (versions === undefined) rangeless(part);
+    group.dependencies.push({ id, range: versions ?? VersionRange.all });
   }
   return groups;
 }

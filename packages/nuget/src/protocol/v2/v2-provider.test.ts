@@ -107,6 +107,19 @@ describe('versions of protocol 2', () => {
     expect(await setUp().provider.listVersions('A')).toEqual([]);
   });
 
+  it('are those that are some, where a source has others too', async () => {
+    const logs: string[] = [];
+    const logger = loggerFor(
+      { write: ({ level, message }) => void logs.push(`${level}: ${message}`) },
+      { level: 'debug' },
+    );
+    const { feed, provider } = setUp({ 'FindPackagesById()': page(['1.0', 'v2', '1.2.3.4.5', '3.0']) }, { logger });
+    expect(texts(await provider.listVersions('A'))).toEqual(['1.0.0', '3.0.0']);
+    expect(logs).toEqual([`debug: 2 entries in ${BASE}/FindPackagesById() are left out: their versions are none`]);
+    feed.answer(`${BASE}/FindPackagesById()`, page(['v2']));
+    await expect(provider.listVersions('A')).rejects.toEqual(coded('PROTOCOL', /no entry whose version is one/));
+  });
+
   it('may lie on pages of another host', async () => {
     const { feed, provider } = setUp({
       'FindPackagesById()': page(['1.0'], 'https://cdn.test/page2'),
@@ -276,7 +289,7 @@ describe('metadata of protocol 2', () => {
     ]);
   });
 
-  it('leaves out dependencies that make no sense, and says so', async () => {
+  it('takes dependencies whose range is none for such on all versions, as nuspecs are read, and says so', async () => {
     const logs: string[] = [];
     const logger = loggerFor({ write: ({ level, message }) => void logs.push(`${level}: ${message}`) });
     const Dependencies = 'B:(2.0,1.0):net45|C:[1.0]:net45|D:1.0:.NETFramework,Version=vx|E:later';
@@ -286,17 +299,17 @@ describe('metadata of protocol 2', () => {
     expect(
       first?.dependencyGroups.map(({ targetFramework, dependencies }) => [
         targetFramework.shortFolderName,
-        dependencies.map((dependency) => dependency.id),
+        dependencies.map(({ id, range }) => `${id} ${range.toNormalizedString()}`),
       ]),
     ).toEqual([
-      ['net45', ['C']],
-      ['unsupported', ['D']],
-      ['any', []],
+      ['net45', ['B (, )', 'C [1.0.0, 1.0.0]']],
+      ['unsupported', ['D [1.0.0, )']],
+      ['any', ['E (, )']],
     ]);
     expect(second?.dependencyGroups).toEqual([]);
     expect(logs.map((line) => line.replaceAll('"', ''))).toEqual([
-      'warning: A dependency of A 1.0 in test is left out: B:(2.0,1.0):net45 makes no sense',
-      'warning: A dependency of A 1.0 in test is left out: E:later makes no sense',
+      'warning: A dependency of A 1.0 in test takes all versions: the range in B:(2.0,1.0):net45 is none',
+      'warning: A dependency of A 1.0 in test takes all versions: the range in E:later is none',
     ]);
   });
 

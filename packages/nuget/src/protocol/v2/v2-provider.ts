@@ -51,8 +51,8 @@ export class V2Provider implements Provider {
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(feed: Feed, options: V2ProviderOptions = {}) {
-    this.#source = new V2Source(feed, options);
     this.#logger = options.logger ?? nullLogger;
+    this.#source = new V2Source(feed, options, this.#logger);
     this.#maxPackageBytes = checkLimit('maxPackageBytes', options.maxPackageBytes ?? 1024 ** 3);
   }
 
@@ -289,7 +289,8 @@ export class V2Provider implements Provider {
 
   #metadata(entry: FeedEntry): PackageMetadata {
     return entryMetadata(entry, (dependency) => {
-      const text = 'A dependency of {PackageId} {Version} in {Source} is left out: {Dependency} makes no sense';
+      const text =
+        'A dependency of {PackageId} {Version} in {Source} takes all versions: the range in {Dependency} is none';
       this.#logger.warning(text, entry.id, entry.version, this.#source.feed.name, dependency);
     });
   }

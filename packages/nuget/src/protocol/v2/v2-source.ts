@@ -1,3 +1,4 @@
+import type { Logger } from '@granary/telemetry';
 import { NuGetError, SourceError } from '../../errors.js';
 import type { CallOptions, Feed } from '../feed.js';
 import { shownUrl } from '../v3/endpoint-url.js';
@@ -46,13 +47,15 @@ export class V2Source {
   readonly feed: Feed;
   /** The source's URL without a slash at its end. */
   readonly base: string;
+  readonly #logger: Logger;
   readonly #limits: { readonly [K in keyof V2Limits]-?: number };
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
-  constructor(feed: Feed, limits: V2Limits) {
+  constructor(feed: Feed, limits: V2Limits, logger: Logger) {
     const { maxPages = 1000, maxEntries = 100_000, maxDocumentBytes = 32 * 1024 * 1024 } = limits;
     for (const [name, value] of Object.entries({ maxPages, maxEntries, maxDocumentBytes })) checkLimit(name, value);
     this.feed = feed;
+    this.#logger = logger;
     this.#limits = { maxPages, maxEntries, maxDocumentBytes };
     const url = new URL(feed.url);
     url.search = url.hash = '';
@@ -79,6 +82,7 @@ export class V2Source {
     const entries: FeedEntry[] = [];
     let isThere = false;
     let count: number | undefined;
+    let skipped = 0;
     for (let next: string | undefined = first; next !== undefined && entries.length < enough; ) {
       const name = new URL(next).href;
       if (seen.has(name)) throw this.error('PROTOCOL', `${shownUrl(first)} names a page twice`);
@@ -91,11 +95,18 @@ export class V2Source {
         throw this.error('PROTOCOL', `${shownUrl(next)} isn't there, though ${shownUrl(first)} has it as a page`);
       }
       count ??= page?.count;
+      skipped += page?.skipped ?? 0;
       for (const entry of page?.entries ?? []) entries.push(entry);
       if (entries.length > maxEntries) {
         throw this.error('LIMIT', `${shownUrl(first)} has more than ${maxEntries} entries`);
       }
       next = page?.next;
+    }
+    if (skipped > 0) {
+      const text = '{Count} entries in {Url} are left out: their versions are none';
+      this.#logger.debug(text, skipped, shownUrl(first));
+      // That is no way to say that there is no such package.
+      if (entries.length === 0) throw this.error('PROTOCOL', `${shownUrl(first)} has no entry whose version is one`);
     }
     return { entries, count, isThere };
   }

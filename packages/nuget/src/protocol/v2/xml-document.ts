@@ -54,10 +54,12 @@ export function readXml(body: Buffer, origin: DocumentOrigin, handler: XmlHandle
   }
 }
 
-/** The byte order mark decides, then what the declaration says. */
+/** The byte order mark decides, or how the first character is written, then what the declaration says. */
 function encodingOf(body: Buffer): string {
   if (body[0] === 0xfe && body[1] === 0xff) return 'utf-16be';
   if (body[0] === 0xff && body[1] === 0xfe) return 'utf-16le';
+  if (body[0] === 0x3c && body[1] === 0) return 'utf-16le';
+  if (body[0] === 0 && body[1] === 0x3c) return 'utf-16be';
   const declaration = /^(?:\xef\xbb\xbf)?<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']/;
   return declaration.exec(body.toString('latin1', 0, 200))?.[1] ?? 'utf-8';
 }

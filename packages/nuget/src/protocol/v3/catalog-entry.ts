@@ -12,6 +12,7 @@ import type {
   RegistrationPagePlace,
   VulnerabilitySeverity,
 } from '../model.js';
+import { toldHash } from '../told-hash.js';
 import { httpUrl } from './endpoint-url.js';
 import { asArray, asBoolean, asCount, asDate, asList, asObject, asText, asTexts, type JsonObject } from './json.js';
 import type { PackagePages } from './templates.js';
@@ -49,7 +50,7 @@ export function isEntryOf({ entry }: RegistrationEntry, lowerId: string): boolea
 export class MetadataReader {
   readonly #pages: PackagePages;
   readonly #logger: Logger;
-  readonly #ranges = new Map<string, VersionRange | undefined>();
+  readonly #ranges = new Map<string, VersionRange>();
   readonly #frameworks = new Map<string, NuGetFramework>();
   /** What the version before needs: that of the next one is mostly the same, and then shared. */
   #before: readonly DependencyGroup[] = [];
@@ -96,7 +97,7 @@ export class MetadataReader {
       vulnerabilities: readVulnerabilities(entry['vulnerabilities']),
       packageUrl: httpUrl(leaf['packageContent'] ?? entry['packageContent'], url),
       packageSize: asCount(entry['packageSize']),
-      packageHash: readHash(entry),
+      packageHash: toldHash(asText(entry['packageHash']), asText(entry['packageHashAlgorithm'])),
       detailsUrl: this.#pages.details(identity),
       reportAbuseUrl: this.#pages.reportAbuse(identity),
       page,
@@ -137,15 +138,18 @@ export class MetadataReader {
 
   #dependency(dependency: JsonObject | undefined): PackageDependency | undefined {
     const id = asText(dependency?.['id']);
-    const range = this.#range(dependency?.['range']);
-    return id === undefined || range === undefined ? undefined : { id, range };
+    return id === undefined ? undefined : { id, range: this.#range(dependency?.['range']) };
   }
 
-  #range(value: unknown): VersionRange | undefined {
-    if (value === undefined || value === null || value === '') return VersionRange.all;
-    if (typeof value !== 'string') return undefined;
-    if (!this.#ranges.has(value)) this.#ranges.set(value, VersionRange.tryParse(value));
-    return this.#ranges.get(value);
+  /** One that is none takes all versions, as it does in a nuspec. */
+  #range(value: unknown): VersionRange {
+    if (typeof value !== 'string' || value === '') return VersionRange.all;
+    let range = this.#ranges.get(value);
+    if (range === undefined) {
+      range = VersionRange.tryParse(value) ?? VersionRange.all;
+      this.#ranges.set(value, range);
+    }
+    return range;
   }
 
   #framework(text: string | undefined): NuGetFramework {
@@ -191,9 +195,4 @@ export function readVulnerabilities(value: unknown): readonly PackageVulnerabili
 export function readSeverity(value: unknown): VulnerabilitySeverity {
   const number = Math.min(asCount(value) ?? 0, SEVERITIES.length - 1);
   return SEVERITIES[number] ?? 'low';
-}
-
-function readHash(entry: JsonObject): PackageMetadata['packageHash'] {
-  const value = asText(entry['packageHash']);
-  return value === undefined ? undefined : { algorithm: asText(entry['packageHashAlgorithm']) ?? 'SHA512', value };
 }

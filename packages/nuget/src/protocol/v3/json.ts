@@ -6,7 +6,7 @@ import { shownUrl } from './endpoint-url.js';
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * What a document says. Feeds write with and without a byte order mark.
+ * What a document says, in UTF-8 or, where its byte order mark says so, in UTF-16. Feeds write with and without a mark.
  *
  * @throws SourceError `PROTOCOL` when it isn't JSON, such as the web page that somebody is to sign in on
  */
@@ -23,6 +23,8 @@ export function parseJson(body: Buffer, source: string, url: string): unknown {
 function decode(body: Buffer): string {
   // Registrations are large and nearly always ASCII, which is several times as fast to copy as UTF-8 is to decode.
   if (isAscii(body)) return body.toString('latin1');
+  if (body[0] === 0xff && body[1] === 0xfe) return new TextDecoder('utf-16le').decode(body);
+  if (body[0] === 0xfe && body[1] === 0xff) return new TextDecoder('utf-16be').decode(body);
   const marked = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
   return body.toString('utf8', marked ? 3 : 0);
 }

@@ -1,7 +1,7 @@
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import type { RegistrationEntry } from './catalog-entry.js';
 import { httpUrl } from './endpoint-url.js';
-import { asObject, asText, type JsonObject } from './json.js';
+import { asObject, asText, asTexts, type JsonObject } from './json.js';
 
 /** Some versions of a package: in the document, or in another one that is to be fetched. */
 export interface RegistrationPage {
@@ -60,7 +60,8 @@ export function mayHold({ lower, upper }: RegistrationPage, version: NuGetVersio
 
 function isPage(item: JsonObject): boolean {
   if (item['catalogEntry'] !== undefined) return false;
-  return ['items', 'lower', 'upper', 'count'].some((name) => item[name] !== undefined);
+  if (['items', 'lower', 'upper', 'count'].some((name) => item[name] !== undefined)) return true;
+  return asTexts(item['@type']).includes('catalog:CatalogPage');
 }
 
 function readPage(item: JsonObject, url: string): RegistrationPage {

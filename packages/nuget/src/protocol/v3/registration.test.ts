@@ -63,6 +63,12 @@ describe('a registration', () => {
     ]);
   });
 
+  it('is read from pages that say nothing of what they hold, but that they are some', async () => {
+    const items = [{ '@id': '1.json', '@type': 'catalog:CatalogPage' }];
+    const feed = feedOf({ items }, { 'registration/my.package/1.json': inlined(leaf('1.0.0'), leaf('2.0.0')) });
+    expect(texts(await list(feed))).toEqual(['1.0.0', '2.0.0']);
+  });
+
   it('says in which page of the index each version is, and whether the index has that in it', async () => {
     const pages = [inlined(leaf('2.0.0'), leaf('2.1.0')), page('1.json', '1.0.0', '1.9.0'), leaf('3.0.0')];
     const within = { items: [inlined(leaf('1.0.0')), inlined({ '@id': `${BASE}leaf.json` })] };
@@ -385,7 +391,7 @@ describe('catalog entries', () => {
     const all = await list(feedOf(document, { 'registration/far.json': inlined(leaf('4.0.0')) }));
     expect(texts(all)).toEqual(['1.0.0', `2.0.0-${digits}`, '3.0.0', '4.0.0']);
     expect(all[0]).toMatchObject({ packageSize: undefined, downloads: undefined, published: undefined });
-    expect(all[2]?.dependencyGroups).toMatchObject([{ dependencies: [] }]);
+    expect(all[2]?.dependencyGroups).toMatchObject([{ dependencies: [{ id: 'B', range: VersionRange.all }] }]);
   });
 
   it('give no packages that are neither http nor https', async () => {
@@ -423,6 +429,18 @@ describe('dependencies', () => {
     expect(dependencyGroups.flatMap(({ dependencies }) => dependencies)).toHaveLength(4);
   });
 
+  it('take all versions where their range is none, as nuspecs are read', async () => {
+    const dependencies = [
+      { id: 'A', range: 'later' },
+      { id: 'B', range: '(2.0,1.0)' },
+      { id: 'C', range: 7 },
+    ];
+    const { dependencyGroups } = await only({ dependencyGroups: [{ dependencies }] });
+    expect(dependencyGroups.flatMap((group) => group.dependencies)).toEqual(
+      ['A', 'B', 'C'].map((id) => ({ id, range: VersionRange.all })),
+    );
+  });
+
   it('that several versions have in common are kept once, and others are not', async () => {
     const needs = (...dependencies: unknown[]) => ({ targetFramework: 'net8.0', dependencies });
     const versions = [
@@ -456,15 +474,7 @@ describe('dependencies', () => {
   });
 
   it('are left out where they make no sense', async () => {
-    const dependencies = [
-      null,
-      7,
-      {},
-      { id: '' },
-      { id: 'A', range: 'nonsense' },
-      { id: 'B', range: 7 },
-      { id: 'C', range: '1.0' },
-    ];
+    const dependencies = [null, 7, {}, { id: '' }, { range: '1.0' }, { id: 'C', range: '1.0' }];
     const { dependencyGroups } = await only({ dependencyGroups: [null, 'x', { dependencies }] });
     expect(dependencyGroups).toHaveLength(1);
     expect(dependencyGroups[0]?.dependencies.map(({ id }) => id)).toEqual(['C']);

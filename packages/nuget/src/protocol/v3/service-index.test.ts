@@ -44,6 +44,13 @@ describe('a service index', () => {
     expect(parse('\u{feff}{"version":"3.0.0","resources":[]}').url).toBe(URL);
   });
 
+  it('may be in UTF-16, if its byte order mark says so', () => {
+    const little = Buffer.from('\u{feff}{"version":"3.0.0","resources":[]}', 'utf16le');
+    for (const body of [little, Buffer.from(little).swap16()]) {
+      expect(ServiceIndex.parse(body, 'feed', URL).version.toString()).toBe('3.0.0');
+    }
+  });
+
   it('knows where everything lies, whatever it is', () => {
     const all = index(
       resource('SearchQueryService', 'https://search.test/query'),

@@ -54,12 +54,12 @@ export class DiskDocuments implements Layer<FeedDocument> {
     }
     const [body, stored] = await Promise.all([file.bytes(), this.#cache.validators(this.#source, key)]);
     const sha512 = stored && createHash('sha512').update(body).digest('base64');
-    const { url, etag, lastModified } = (stored?.sha512 === sha512 && stored) || NO_VALIDATORS;
+    const { url, base, etag, lastModified } = (stored?.sha512 === sha512 && stored) || NO_VALIDATORS;
     const isFromTheFuture = this.#cache.ageOf(file.modifiedAt) === Number.POSITIVE_INFINITY;
     const fetchedAt = isFromTheFuture ? 0 : file.modifiedAt;
-    const document = new FeedDocument({ url, etag, lastModified, body, size: body.length, fetchedAt });
+    const document = new FeedDocument({ url, base, etag, lastModified, body, size: body.length, fetchedAt });
     return { document, sha512: url === undefined ? undefined : sha512 };
   }
 }
 
-const NO_VALIDATORS = { url: undefined, etag: undefined, lastModified: undefined };
+const NO_VALIDATORS = { url: undefined, base: undefined, etag: undefined, lastModified: undefined };

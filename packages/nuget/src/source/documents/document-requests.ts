@@ -37,28 +37,39 @@ export class DocumentRequests {
 
   /**
    * The document, read by the parser of the request; `stale` as good as new when the source confirms it; undefined when
-   * there is none. Asks again when the body broke off.
+   * there is none. Asks again when the body broke off, and without `stale` when it is confirmed from elsewhere, where its
+   * links lead elsewhere.
    */
   fetch<T>(
     asked: Asked<T>,
     stale: FeedDocument | undefined,
     signal: AbortSignal | undefined,
   ): Promise<FeedDocument | undefined> {
-    const { source, clock, timers } = this.#options;
-    const attempt = async (bodyBegins: () => void) => {
-      const fetchedAt = clock();
-      const { response } = await this.#ask(asked, stale, signal);
-      const { statusCode } = response;
-      if (statusCode === 200) {
-        bodyBegins();
-        return this.#read(asked, response, fetchedAt);
-      }
-      await drain(response);
-      if (statusCode === 404 || statusCode === NO_CONTENT) return undefined;
-      if (statusCode === 304 && stale !== undefined) return stale.confirmed(fetchedAt, validatorsOf(response));
-      throw statusFailure(source, asked.url, response, clock());
-    };
-    return retryBody(attempt, { signal, timers });
+    const attempt = (bodyBegins: () => void) => this.#attempt(asked, stale, signal, bodyBegins);
+    return retryBody(attempt, { signal, timers: this.#options.timers });
+  }
+
+  async #attempt<T>(
+    asked: Asked<T>,
+    stale: FeedDocument | undefined,
+    signal: AbortSignal | undefined,
+    bodyBegins: () => void,
+  ): Promise<FeedDocument | undefined> {
+    const { source, clock } = this.#options;
+    const fetchedAt = clock();
+    const { response, url: from } = await this.#ask(asked, stale, signal);
+    const { statusCode } = response;
+    if (statusCode === 200) {
+      bodyBegins();
+      return this.#read(asked, response, from, fetchedAt);
+    }
+    await drain(response);
+    if (statusCode === 404 || statusCode === NO_CONTENT) return undefined;
+    if (statusCode === 304 && stale !== undefined) {
+      if (!isSamePlace(from, stale.base ?? asked.url)) return this.#attempt(asked, undefined, signal, bodyBegins);
+      return stale.confirmed(fetchedAt, validatorsOf(response));
+    }
+    throw statusFailure(source, asked.url, response, clock());
   }
 
   #ask<T>({ url, request, context }: Asked<T>, stale: FeedDocument | undefined, signal: AbortSignal | undefined) {
@@ -77,7 +88,12 @@ export class DocumentRequests {
     });
   }
 
-  async #read<T>({ url, request }: Asked<T>, response: HttpResponse, fetchedAt: number): Promise<FeedDocument> {
+  async #read<T>(
+    { url, request }: Asked<T>,
+    response: HttpResponse,
+    from: string,
+    fetchedAt: number,
+  ): Promise<FeedDocument> {
     const { source } = this.#options;
     let body: Buffer;
     try {
@@ -85,7 +101,8 @@ export class DocumentRequests {
     } catch (error) {
       throw failureOf(source, url, error);
     }
-    const document = new FeedDocument({ url, body, size: body.length, fetchedAt, ...validatorsOf(response) });
+    const base = from === url ? undefined : from;
+    const document = new FeedDocument({ url, base, body, size: body.length, fetchedAt, ...validatorsOf(response) });
     try {
       document.read(request.parse, url);
     } catch (error) {
@@ -95,6 +112,11 @@ export class DocumentRequests {
     }
     return document;
   }
+}
+
+/** Whether links are seen the same from both URLs: the query is no part of that, and may be signed anew each time. */
+function isSamePlace(url: string, other: string): boolean {
+  return url === other || url.split('?', 1)[0] === other.split('?', 1)[0];
 }
 
 function wholeBody({ body }: HttpResponse): Promise<Buffer> {

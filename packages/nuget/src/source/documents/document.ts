@@ -3,6 +3,8 @@ import type { Validators } from '../../http-cache/validators.js';
 export interface DocumentInit {
   /** URL that it came from; undefined where another program cached it and didn't note that. */
   readonly url: string | undefined;
+  /** Where redirects led from there, which is what the links in it are seen from. Default: they led nowhere. */
+  readonly base?: string | undefined;
   readonly body: Buffer | undefined;
   readonly size: number;
   readonly etag?: string | undefined;
@@ -21,6 +23,7 @@ interface Meaning {
 /** A document of a feed, as the caches keep it. */
 export class FeedDocument {
   readonly url: string | undefined;
+  readonly base: string | undefined;
   /** Undefined in memory, where what it says is enough. */
   readonly body: Buffer | undefined;
   readonly size: number;
@@ -33,6 +36,7 @@ export class FeedDocument {
 
   constructor(init: DocumentInit, meaning: Meaning = { parsed: undefined }) {
     this.url = init.url;
+    this.base = init.base;
     this.body = init.body;
     this.size = init.size;
     this.etag = init.etag;
@@ -42,11 +46,11 @@ export class FeedDocument {
     this.#meaning = meaning;
   }
 
-  /** What a source can be asked with whether it is still good. */
+  /** What a source can be asked with whether it is still good, and what else is noted beside it. */
   get validators(): Validators | undefined {
-    const { url, etag, lastModified } = this;
-    if (url === undefined || (etag ?? lastModified) === undefined) return undefined;
-    return { url, etag, lastModified };
+    const { url, base, etag, lastModified } = this;
+    if (url === undefined || (etag ?? lastModified ?? base) === undefined) return undefined;
+    return { url, base, etag, lastModified };
   }
 
   /** Whether what it says can be told. */
@@ -57,7 +61,7 @@ export class FeedDocument {
   /** What it says: whoever reads it first makes that of the body. */
   read<T>(parse: (body: Buffer, url: string) => T, url: string): T {
     const meaning = this.#meaning;
-    meaning.parsed ??= { value: parse(this.body ?? Buffer.alloc(0), url) };
+    meaning.parsed ??= { value: parse(this.body ?? Buffer.alloc(0), this.base ?? url) };
     return meaning.parsed.value as T;
   }
 

@@ -42,6 +42,8 @@ export class FeedDocuments {
   readonly #firstUses = new WeakMap<SourceCacheContext, number>();
   /** Documents from before are asked for again: something was changed at the source since. */
   #changedAt = Number.NEGATIVE_INFINITY;
+  /** How often that was. What is under way from before may know nothing of it. */
+  #changes = 0;
   #closed = false;
 
   constructor(options: FeedDocumentsOptions) {
@@ -76,6 +78,7 @@ export class FeedDocuments {
   sourceChanged(): void {
     this.#missing.clear();
     this.#changedAt = this.#options.clock();
+    this.#changes++;
   }
 
   /** Ends what is under way, and lets go of the cache. May be called twice. */
@@ -135,27 +138,32 @@ export class FeedDocuments {
   }
 
   #refresh<T>(key: string, asked: Asked<T>, stale: FeedDocument | undefined): Promise<FeedDocument | undefined> {
-    const id = flightKey(key, asked.url);
-    let flight = this.#flights.get(id);
+    // Who takes nothing from a cache doesn't wait for an answer that may be from one in the end.
+    const kind = stale === undefined ? 'new' : 'any';
+    const flightId = `${this.#changes} ${kind} ${flightKey(key, asked.url)}`;
+    let flight = this.#flights.get(flightId);
     if (flight === undefined || flight.isStopped) {
       flight = new Flight<FeedDocument | undefined>();
-      this.#flights.set(id, flight);
-      void this.#run(flight, key, asked, stale);
+      this.#flights.set(flightId, flight);
+      void this.#run(flight, flightId, key, asked, stale);
     }
     return Promise.resolve(flight.join(asked.request.signal));
   }
 
   async #run<T>(
     flight: Flight<FeedDocument | undefined>,
+    flightId: string,
     key: string,
     asked: Asked<T>,
     stale: FeedDocument | undefined,
   ): Promise<void> {
     const id = flightKey(key, asked.url);
+    const changes = this.#changes;
     try {
       const answer = await this.#options.requests.fetch(asked, stale, flight.signal);
       this.#resting.delete(id);
-      await this.#keep(key, id, answer, stale);
+      if (answer === undefined && changes === this.#changes) this.#missing.add(id, this.#options.notFoundTtlMs);
+      await this.#keep(key, answer, stale);
       flight.answer(answer);
     } catch (error) {
       if (stale === undefined || !isTemporary(error) || !this.#mayBeStale(stale)) flight.fail(error);
@@ -165,24 +173,16 @@ export class FeedDocuments {
         flight.answer(stale);
       }
     } finally {
-      if (this.#flights.get(id) === flight) this.#flights.delete(id);
+      if (this.#flights.get(flightId) === flight) this.#flights.delete(flightId);
     }
   }
 
   /** A cache that can't take it is no reason to fail. */
-  async #keep(
-    key: string,
-    id: string,
-    answer: FeedDocument | undefined,
-    stale: FeedDocument | undefined,
-  ): Promise<void> {
-    const { documents, notFoundTtlMs, logger, source } = this.#options;
+  async #keep(key: string, answer: FeedDocument | undefined, stale: FeedDocument | undefined): Promise<void> {
+    const { documents, logger, source } = this.#options;
     try {
       if (answer !== undefined) await documents.chain.set(key, answer);
-      else {
-        this.#missing.add(id, notFoundTtlMs);
-        if (stale !== undefined) await documents.chain.delete(key);
-      }
+      else if (stale !== undefined) await documents.chain.delete(key);
     } catch (error) {
       if (!this.#closed) logger.warning('Could not cache {CacheKey} of {Source}', key, source, error);
     }

@@ -3,6 +3,7 @@ import { FeedDocument } from './document.js';
 
 interface Head {
   readonly url: string;
+  readonly base?: string | undefined;
   readonly etag?: string | undefined;
   readonly lastModified?: string | undefined;
   readonly fetchedAt: number;
@@ -30,9 +31,9 @@ export class SharedDocuments implements Layer<FeedDocument> {
   }
 
   /** A document that was confirmed has no bytes any more: then the one that is there stays as old as it is. */
-  async set(key: string, { url, body, etag, lastModified, fetchedAt }: FeedDocument): Promise<void> {
+  async set(key: string, { url, base, body, etag, lastModified, fetchedAt }: FeedDocument): Promise<void> {
     if (body === undefined || url === undefined) return;
-    const bytes = encode({ url, etag, lastModified, fetchedAt }, body);
+    const bytes = encode({ url, base, etag, lastModified, fetchedAt }, body);
     await this.#layer.set(this.#prefix + key, bytes, { ttlMs: TTL_MS });
   }
 
@@ -60,10 +61,12 @@ function decode(stored: Uint8Array): FeedDocument | undefined {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   try {
     const start = HEAD_LENGTH_BYTES + bytes.readUInt32BE();
-    const { url, etag, lastModified, fetchedAt } = JSON.parse(bytes.toString('utf8', HEAD_LENGTH_BYTES, start)) as Head;
+    const { url, base, etag, lastModified, fetchedAt } = JSON.parse(
+      bytes.toString('utf8', HEAD_LENGTH_BYTES, start),
+    ) as Head;
     if (typeof url !== 'string' || typeof fetchedAt !== 'number') return undefined;
     const body = bytes.subarray(start);
-    return new FeedDocument({ url, etag, lastModified, fetchedAt, body, size: body.length });
+    return new FeedDocument({ url, base, etag, lastModified, fetchedAt, body, size: body.length });
   } catch {
     return undefined;
   }

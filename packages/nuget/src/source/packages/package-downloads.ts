@@ -64,6 +64,8 @@ export class PackageDownloads {
   readonly #missing: RecentKeys;
   readonly #context = new SourceCacheContext();
   #direct = 0;
+  /** How often something was pushed. What is under way from before may know nothing of it. */
+  #pushes = 0;
   #closed = false;
 
   constructor(options: PackageDownloadsOptions) {
@@ -94,6 +96,7 @@ export class PackageDownloads {
   /** Something was pushed: what was missing may be there. */
   forgetMissing(): void {
     this.#missing.clear();
+    this.#pushes++;
   }
 
   /** Whether the package is in the cache, whole or not. */
@@ -114,7 +117,7 @@ export class PackageDownloads {
   /** Whose download it is: one past the caches comes for its caller only. */
   #shareKey(key: string, { directDownload, noCache }: SourceCacheContext, { hash }: DownloadOptions): string {
     if (directDownload) return `direct ${++this.#direct}`;
-    return `${noCache ? 'new' : 'any'} ${hash === undefined ? '' : `${hash.algorithm} ${hash.value} `}${key}`;
+    return `${this.#pushes} ${noCache ? 'new' : 'any'} ${hash === undefined ? '' : `${hash.algorithm} ${hash.value} `}${key}`;
   }
 
   async #share(
@@ -176,12 +179,13 @@ export class PackageDownloads {
     const { span } = wanted;
     logger.information('Downloading {PackageId} {Version} from {Source}', id, version, source);
     const start = clock();
+    const pushes = this.#pushes;
     const finished = (status: 'success' | 'failure') =>
       quietly(() => metrics.packageDownloaded?.(status, clock() - start, span?.recording ? span : undefined));
     try {
       const opened = await this.#receive(identity, wanted);
       if (opened === undefined) {
-        this.#missing.add(wanted.key, notFoundTtlMs);
+        if (pushes === this.#pushes) this.#missing.add(wanted.key, notFoundTtlMs);
         logger.debug('{PackageId} {Version} is not in {Source}', id, version, source);
         return undefined;
       }

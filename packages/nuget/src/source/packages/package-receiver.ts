@@ -97,14 +97,26 @@ export class PackageReceiver {
     let temporary: TemporaryFile | undefined;
     try {
       const inCache = disk && (await this.#createIn(disk));
-      const file = inCache ?? (await createUnnamed());
+      let file = inCache ?? (await createUnnamed());
       temporary = file;
-      for (let group = begin; group.length > 0; group = await arriving.next()) await file.append(group);
+      let written = 0;
+      for (let group = begin; group.length > 0; group = await arriving.next()) {
+        try {
+          await file.append(group);
+        } catch (error) {
+          if (file !== inCache) throw error;
+          file = await this.#leaveCache(inCache, written, error);
+          temporary = file;
+          await file.append(group);
+        }
+        for (const { length } of group) written += length;
+      }
       const { size } = arriving;
       const sha512 = arriving.sha512();
       const nuspec = await this.#verify(file.asInput(size), identity, sha512, url, options);
       const notes = { validators: { url, sha512 }, modifiedAt, size };
-      const path = inCache && disk && (await this.#keep(disk, key, () => disk.keep(inCache, sourceUrl, key, notes)));
+      const isInCache = file === inCache && disk !== undefined;
+      const path = isInCache ? await this.#keep(disk, key, () => disk.keep(file, sourceUrl, key, notes)) : undefined;
       if (path === undefined) await rm(file.path, { force: true });
       return this.#opened(identity, file.handle, { size, path, sha512, nuspec });
     } catch (error) {
@@ -131,6 +143,29 @@ export class PackageReceiver {
       logger.warning('Packages of {Source} are not cached: the cache cannot be written to', source, error);
       return undefined;
     }
+  }
+
+  /** The bytes that have come, in a file elsewhere: a disk that is full is no reason to fail. */
+  async #leaveCache(full: TemporaryFile, size: number, cause: unknown): Promise<TemporaryFile> {
+    const { source, logger } = this.#options;
+    logger.warning('A package of {Source} is not cached: the cache cannot be written to', source, cause);
+    const file = await createUnnamed();
+    try {
+      for (let position = 0; position < size; ) {
+        const chunk = Buffer.allocUnsafe(Math.min(WRITE_BYTES, size - position));
+        const { bytesRead } = await full.handle.read(chunk, 0, chunk.length, position);
+        if (bytesRead === 0) throw cause;
+        await file.append([chunk.subarray(0, bytesRead)]);
+        position += bytesRead;
+      }
+    } catch (error) {
+      await file.handle.close();
+      await rm(file.path, { force: true });
+      throw error;
+    }
+    await full.handle.close();
+    await rm(full.path, { force: true });
+    return file;
   }
 
   async #verify(
