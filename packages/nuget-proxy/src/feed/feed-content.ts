@@ -8,6 +8,8 @@ export interface FeedCall {
   /** Aborts when the client goes away. */
   readonly signal?: AbortSignal | undefined;
   readonly span?: Span | undefined;
+  /** Told where it is known from that there is no such thing. */
+  readonly onNothing?: ((state: CacheState) => void) | undefined;
 }
 
 /**
@@ -55,8 +57,9 @@ export interface PackageContent {
   readonly lastModified: Date | undefined;
   readonly state: CacheState;
   /**
-   * The bytes from an offset on, at most `limit` of them. A package that still arrives is given as it comes, its last
-   * bytes only after it was verified: a broken one ends with an error. Destroy it when it isn't read to its end.
+   * The bytes from an offset on, at most `limit` of them. A package that still arrives is given as it comes, the last
+   * bytes of it, and the last one of any part, only after it was verified: a broken one ends with an error. Destroy it when
+   * it isn't read to its end.
    */
   open(part?: PackagePart): Readable;
   /** As {@link open}, for who is done with each chunk before he asks for the next. */

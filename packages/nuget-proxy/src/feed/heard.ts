@@ -11,6 +11,10 @@ export interface Heard<T> {
 /** From the best to the worst. */
 const STATES: readonly CacheState[] = ['hit', 'revalidated', 'miss', 'stale'];
 
+export function worseOf(one: CacheState, other: CacheState): CacheState {
+  return STATES.indexOf(other) > STATES.indexOf(one) ? other : one;
+}
+
 /** Asks all at once, and gives what they say in their order. Rejects only when the caller has gone. */
 export async function askAll<T>(
   sources: readonly FeedContent[],
@@ -60,7 +64,7 @@ export function combined<T, R>(heard: readonly Heard<T>[], merge: (values: reado
   let state: CacheState = failed === undefined ? first.state : 'stale';
   let { asOf } = first;
   for (const answer of answers) {
-    if (STATES.indexOf(answer.state) > STATES.indexOf(state)) ({ state } = answer);
+    state = worseOf(state, answer.state);
     asOf = Math.min(asOf, answer.asOf);
   }
   return { value: merge(answers.map(({ value }) => value)), state, asOf };

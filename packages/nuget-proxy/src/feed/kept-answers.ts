@@ -73,8 +73,8 @@ export class KeptAnswers {
     const { health, offline } = this.#options;
     call.signal?.throwIfAborted();
     const resting = this.#resting.get(key);
-    if (resting !== undefined) return this.#answer<T>(resting, ttlMs, { before: this.#arrived });
-    if (offline) return this.#answerOffline<T>(question);
+    if (resting !== undefined) return this.#answer<T>(resting, ttlMs, { before: this.#arrived }, call);
+    if (offline) return this.#answerOffline<T>(question, call);
     const asking: Asking = { before: this.#arrived };
     const wasSuspect = health.isSuspect;
     const loaded = this.#loaded(question, call, asking);
@@ -88,7 +88,7 @@ export class KeptAnswers {
     // What failed rests; what is stale and doesn't was given because nobody waits any longer.
     const isSlow = this.#stateOf(kept, ttlMs, asking) === 'stale' && this.#resting.get(key) === undefined;
     if (isSlow && !wasSuspect) health.tookTooLong();
-    return this.#answer<T>(kept, ttlMs, asking);
+    return this.#answer<T>(kept, ttlMs, asking, call);
   }
 
   /** An answer that is fresh and in memory, null for nothing; undefined when it must be asked for. */
@@ -221,18 +221,20 @@ export class KeptAnswers {
     this.#resting.set(key, stale, { ttlMs: restMs });
   }
 
-  async #answerOffline<T>({ key, ttlMs, shape }: Question<T>): Promise<Answer<T> | undefined> {
+  async #answerOffline<T>({ key, ttlMs, shape }: Question<T>, call: FeedCall): Promise<Answer<T> | undefined> {
     const kept = await this.#values.last({ key, shape });
     if (kept === undefined) throw new FeedUnavailableError(this.#options.source, 'this server is offline');
     // From disk it would have to be read each time.
     this.#resting.set(key, kept, { ttlMs: GRACE_MS });
-    return this.#answer<T>(kept, ttlMs, { before: this.#arrived });
+    return this.#answer<T>(kept, ttlMs, { before: this.#arrived }, call);
   }
 
-  #answer<T>(kept: Kept, ttlMs: number, asking: Asking): Answer<T> | undefined {
+  #answer<T>(kept: Kept, ttlMs: number, asking: Asking, call?: FeedCall): Answer<T> | undefined {
     const { value, asOf } = kept;
-    if (value === null) return undefined;
-    return { value: value as T, state: this.#stateOf(kept, ttlMs, asking), asOf };
+    const state = this.#stateOf(kept, ttlMs, asking);
+    if (value !== null) return { value: value as T, state, asOf };
+    call?.onNothing?.(state);
+    return undefined;
   }
 
   #stateOf(kept: Kept, ttlMs: number, { before, itself }: Asking): CacheState {

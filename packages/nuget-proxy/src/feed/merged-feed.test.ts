@@ -1,6 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { HttpClient } from '@granary/http';
 import { PackageSourceMapping, type SearchOptions, SourceError } from '@granary/nuget';
-import { describe, expect, it, vi } from 'vitest';
+import { buildPackage } from '@granary/nuget/testing';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
 import { MemoryFeed, record } from '../http/testing/memory-feed.js';
 import { bytesOf } from '../packages/testing/store-under-test.js';
@@ -402,6 +406,27 @@ describe('changes', () => {
     expect(await all.relist(identityOf('X'), { apiKey: 'key' })).toBe(true);
     expect(b.changes).toEqual(['delete x/1.0.0 key', 'relist x/1.0.0 key']);
     expect(a.changes).toEqual([]);
+  });
+
+  it('are refused for packages that nobody would find here afterwards', async () => {
+    const [a, b] = [feedWith('a', '1.0.0'), feedWith('b', '1.0.0')];
+    const all = new MergedFeed({ sources: [a, b], pushTo: b, mapping: mapped(['a', ['X']], ['b', ['*']]) });
+    const push = vi.spyOn(b, 'push').mockResolvedValue();
+    const folder = await mkdtemp(join(tmpdir(), 'nuget-pushed-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const pkg = async (id: string) => {
+      const content = buildPackage({ id, version: '1.0.0' });
+      const path = join(folder, id);
+      await writeFile(path, content);
+      return { path, size: content.length };
+    };
+    const call = { apiKey: 'key' };
+    await expect(all.push(await pkg('x'), call)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    await expect(all.delete(identityOf('X'), call)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    await expect(all.relist(identityOf('X'), call)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect([push.mock.calls.length, b.changes]).toEqual([0, []]);
+    await all.push(await pkg('Y'), call);
+    expect(push).toHaveBeenCalledOnce();
   });
 
   it('are refused where none takes them', async () => {

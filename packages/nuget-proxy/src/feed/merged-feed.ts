@@ -6,6 +6,7 @@ import {
   PackageSourceMapping,
   type SearchOptions,
 } from '@granary/nuget';
+import { identityIn } from '../packages/identity-in.js';
 import type {
   Answer,
   FeedCall,
@@ -135,15 +136,17 @@ export class MergedFeed implements FeedContent {
   }
 
   async push(pkg: ReceivedPackage, call: PushCall): Promise<void> {
-    await this.#target().push(pkg, call);
+    const target = this.#target();
+    if (this.#mapping.isEnabled) this.#checkShown(target, (await identityIn(pkg.path)).id);
+    await target.push(pkg, call);
   }
 
   async delete(identity: PackageIdentity, call: PushCall): Promise<boolean> {
-    return this.#target().delete(identity, call);
+    return this.#targetFor(identity).delete(identity, call);
   }
 
   async relist(identity: PackageIdentity, call: PushCall): Promise<boolean> {
-    return this.#target().relist(identity, call);
+    return this.#targetFor(identity).relist(identity, call);
   }
 
   /** Closes the sources. May be called twice. */
@@ -195,6 +198,19 @@ export class MergedFeed implements FeedContent {
     const failure = failures.find((each) => !isUnoffered(each)) ?? (isAnswered ? undefined : failures[0]);
     if (failure !== undefined) throw failure;
     return undefined;
+  }
+
+  #targetFor({ id }: PackageIdentity): FeedContent {
+    const target = this.#target();
+    this.#checkShown(target, id);
+    return target;
+  }
+
+  /** @throws NuGetError `FORBIDDEN` for a package of the source that is none of this feed: nobody would find it here */
+  #checkShown(target: FeedContent, id: string): void {
+    if (this.#mayHave(target, id)) return;
+    const why = `by its patterns, ${id} does not come from ${target.name}, which takes what is pushed here`;
+    throw new NuGetError('FORBIDDEN', `${why}: ask the feed of the source that is meant`);
   }
 
   #target(): FeedContent {

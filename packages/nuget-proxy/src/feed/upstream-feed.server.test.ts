@@ -436,6 +436,16 @@ describe('an upstream that is gone', () => {
     await failure(feed.nuspec(identityOf('some.package', '2.0.0-beta')));
   });
 
+  it('has no version of what was known not to exist', async () => {
+    expect(await feed.versions('no.package')).toBeUndefined();
+    expect(await feed.records('no.records')).toBeUndefined();
+    await local.server.close();
+    for (const id of ['no.package', 'no.records']) {
+      expect(await feed.package(identityOf(id))).toBeUndefined();
+      expect(await feed.nuspec(identityOf(id))).toBeUndefined();
+    }
+  });
+
   it('answers with its records where only the list of versions was never asked for, and the other way round', async () => {
     await feed.records('some.package');
     expect(await feed.records('no.records')).toBeUndefined();

@@ -498,6 +498,19 @@ describe('packages', () => {
     await unavailable(feed.package(identityOf('A')));
   });
 
+  it('of which one came are not missing for what a list said before, when their source fails', async () => {
+    upstream.play = {
+      listVersions: async () => [],
+      listMetadata: async () => [],
+      downloadPackage: async () => stream(),
+    };
+    expect(await feed.versions('A')).toBeUndefined();
+    expect(await feed.records('A')).toBeUndefined();
+    (await feed.package(identityOf('A')))?.release();
+    upstream.play.downloadPackage = DOWN;
+    await unavailable(feed.package(identityOf('A', '2.0.0')));
+  });
+
   it('have keys of a length that caches take, however long their version is', async () => {
     upstream.play.downloadPackage = async () => undefined;
     const identity = identityOf('a', `1.0.0-${'x'.repeat(300)}`);

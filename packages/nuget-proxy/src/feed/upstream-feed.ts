@@ -1,15 +1,8 @@
 import { createReadStream } from 'node:fs';
-import {
-  NuGetError,
-  NupkgReader,
-  type PackageIdentity,
-  type Provider,
-  type PushOptions,
-  type SearchOptions,
-} from '@granary/nuget';
+import { NuGetError, type PackageIdentity, type Provider, type PushOptions, type SearchOptions } from '@granary/nuget';
 import { nullLogger } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
-import { PASSING_LIMITS } from '../packages/passing-limits.js';
+import { identityIn } from '../packages/identity-in.js';
 import type {
   Answer,
   FeedCall,
@@ -110,7 +103,7 @@ export class UpstreamFeed implements FeedContent {
       const value = records.map(({ version }) => ({ version: (version.split('+', 1)[0] as string).toLowerCase() }));
       return { value, state: 'stale', asOf: kept.asOf } as const;
     };
-    return this.#unlessDead(() => this.#answers.ask({ ...versionsOf(id), ttlMs, ask }, call), known);
+    return this.#unlessDead(call, () => this.#answers.ask({ ...versionsOf(id), ttlMs, ask }, call), known);
   }
 
   versionsAtHand(id: string): Answer<readonly ListedVersion[]> | null | undefined {
@@ -122,15 +115,23 @@ export class UpstreamFeed implements FeedContent {
       const kept = await this.#answers.last(versionsOf(id));
       return kept?.value === null ? null : undefined;
     };
-    return this.#unlessDead(() => this.#records(id, call), known);
+    return this.#unlessDead(call, () => this.#records(id, call), known);
   }
 
   package(identity: PackageIdentity, call: FeedCall = {}): Promise<PackageContent | undefined> {
-    return this.#unlessDead(() => this.#packages.package(identity, call));
+    return this.#unlessDead(
+      call,
+      () => this.#packages.package(identity, call),
+      () => this.#packages.known(identity),
+    );
   }
 
   nuspec(identity: PackageIdentity, call: FeedCall = {}): Promise<Answer<Buffer> | undefined> {
-    return this.#unlessDead(() => this.#packages.nuspec(identity, call));
+    return this.#unlessDead(
+      call,
+      () => this.#packages.nuspec(identity, call),
+      () => this.#packages.known(identity),
+    );
   }
 
   /** What the source finds; while it can't be asked, and never was asked that, what was seen of it and would be found. */
@@ -157,7 +158,7 @@ export class UpstreamFeed implements FeedContent {
       return vulnerabilitiesOf(known, await this.#isOwn(provider, asked));
     });
     const ttlMs = this.#options.vulnerabilitiesTtlMs ?? 30 * MINUTE_MS;
-    const answer = await this.#unlessDead(() => this.#answers.ask({ ...vulnerabilities, ttlMs, ask }, call));
+    const answer = await this.#unlessDead(call, () => this.#answers.ask({ ...vulnerabilities, ttlMs, ask }, call));
     if (answer === undefined) return undefined;
     let byId = this.#vulnerabilities.get(answer.value);
     if (byId === undefined) {
@@ -232,6 +233,7 @@ export class UpstreamFeed implements FeedContent {
    * @param known what else is known when nothing can be told: null when that is that there is nothing
    */
   async #unlessDead<T>(
+    call: FeedCall | undefined,
     work: () => Promise<T | undefined>,
     known?: () => Promise<T | null | undefined>,
   ): Promise<T | undefined> {
@@ -240,9 +242,9 @@ export class UpstreamFeed implements FeedContent {
     } catch (error) {
       if (!(error instanceof FeedUnavailableError)) throw error;
       const instead = await known?.();
-      if (instead !== undefined) return instead ?? undefined;
-      if (this.#options.deadUpstream === 404) return undefined;
-      throw error;
+      if (instead === undefined && this.#options.deadUpstream !== 404) throw error;
+      if (!instead) call?.onNothing?.(instead === null ? 'stale' : 'miss');
+      return instead ?? undefined;
     }
   }
 
@@ -285,13 +287,6 @@ export class UpstreamFeed implements FeedContent {
       await this.#answers.forget([versionsOf(id), recordsOf(id), packageOf(identity), nuspecOf(identity)]);
     }
   }
-}
-
-/** @throws NuGetError `INVALID_PACKAGE` */
-async function identityIn(path: string): Promise<PackageIdentity> {
-  await using reader = await NupkgReader.open(path, { limits: PASSING_LIMITS });
-  const { id, version } = await reader.nuspec();
-  return { id, version };
 }
 
 function hasRelist(provider: Provider): provider is Provider & { readonly relist: Provider['delete'] } {

@@ -29,6 +29,13 @@ export interface UpstreamPackagesOptions {
   readonly records: (id: string, call: FeedCall) => Promise<Answer<readonly PackageRecord[]> | undefined>;
 }
 
+/** What a source said of all versions of a package: null for none. */
+interface KnownList {
+  readonly key: string;
+  readonly asOf: number;
+  readonly value: readonly ListedVersion[] | null;
+}
+
 /** Nuspecs don't change; they are asked for again after so long, in case one did. */
 const NUSPEC_TTL_MS = 24 * 60 * 60_000;
 
@@ -46,6 +53,12 @@ export class UpstreamPackages {
     call.signal?.throwIfAborted();
     const content = packages.atHand?.(source, identity) ?? (await packages.find(source, identity));
     return content ?? this.#fetch(identity, call);
+  }
+
+  /** Null when the source said, when it last could, that it has no version of the package; undefined when nobody knows. */
+  async known({ id }: PackageIdentity): Promise<null | undefined> {
+    const lists = await this.#lists(id);
+    return lists.length > 0 && lists.every(({ value }) => value === null) ? null : undefined;
   }
 
   /** @throws FeedUnavailableError when neither it nor its package is here, and the source can't give it */
@@ -79,11 +92,14 @@ export class UpstreamPackages {
     const { packages, answers, calls, source, offline } = this.#options;
     const { key } = packageOf(identity);
     const { changes } = answers;
-    const missing = await answers.missing(key);
-    const isKnownMissing = missing !== undefined && !(await this.#isListedSince(missing.asOf, identity));
-    if (isKnownMissing && (missing.isFresh || offline)) return undefined;
+    const [missing, lists] = await Promise.all([answers.missing(key), this.#lists(identity.id)]);
+    const isKnownMissing = missing !== undefined && !isListedSince(missing.asOf, lists, identity);
+    if (isKnownMissing && (missing.isFresh || offline)) {
+      call.onNothing?.(missing.isFresh ? 'hit' : 'stale');
+      return undefined;
+    }
     if (offline) throw new FeedUnavailableError(source, 'this server is offline');
-    const expected = await this.#expected(identity);
+    const expected = this.#expected(identity, lists);
     let content: PackageContent | undefined;
     try {
       const open: OpenUpstream = (signal, _, rest) =>
@@ -93,33 +109,42 @@ export class UpstreamPackages {
       content = await packages.fetch(source, identity, open, expected, call);
     } catch (error) {
       call.signal?.throwIfAborted();
-      if (isKnownMissing) return undefined;
-      throw unavailable(source, error);
+      if (!isKnownMissing) throw unavailable(source, error);
+      call.onNothing?.('stale');
+      return undefined;
     }
-    if (content === undefined) await answers.noteMissing(key, changes);
-    else if (missing !== undefined) await answers.noteThere(key);
+    if (content === undefined) {
+      call.onNothing?.('miss');
+      await answers.noteMissing(key, changes);
+    } else {
+      if (missing !== undefined) await answers.noteThere(key);
+      // What lists said before it came.
+      for (const list of lists) if (list.value === null) await answers.noteThere(list.key);
+    }
     return content;
   }
 
-  /** Whether the source has listed a version since it had not got it, as after it was published. */
-  async #isListedSince(asOf: number, identity: PackageIdentity): Promise<boolean> {
+  /** What the source said last of all versions of a package, as far as it was asked. */
+  async #lists(id: string): Promise<readonly KnownList[]> {
     const { answers } = this.#options;
-    for (const place of [versionsOf(identity.id), recordsOf(identity.id)]) {
-      const listed = await answers.last(place);
-      if (listed === undefined || listed.asOf <= asOf) continue;
-      if (isAmong(listed.value as readonly ListedVersion[] | null, identity)) return true;
-    }
-    return false;
+    const lists = await Promise.all(
+      [versionsOf(id), recordsOf(id)].map(async (place) => {
+        const kept = await answers.last(place);
+        return kept && { key: place.key, asOf: kept.asOf, value: kept.value as KnownList['value'] };
+      }),
+    );
+    return lists.filter((list) => list !== undefined);
   }
 
   /**
    * What the package must be, as far as the source has ever said so. It isn't asked only for that (docs/decisions/014), but
    * before a package is refused for what it said once.
    */
-  async #expected(identity: PackageIdentity): Promise<ExpectedPackage | undefined> {
+  #expected(identity: PackageIdentity, lists: readonly KnownList[]): ExpectedPackage | undefined {
     const { answers, records } = this.#options;
     const { id } = identity;
-    const hash = hashIn((await answers.last(recordsOf(id)))?.value as readonly PackageRecord[] | null, identity);
+    const { key } = recordsOf(id);
+    const hash = hashIn(lists.find((list) => list.key === key)?.value as readonly PackageRecord[] | null, identity);
     if (hash === undefined) return undefined;
     const hashNow = async (signal: AbortSignal) => {
       await answers.forget([recordsOf(id)]);
@@ -156,6 +181,11 @@ export class UpstreamPackages {
 
 function hashIn(records: readonly PackageRecord[] | null | undefined, identity: PackageIdentity) {
   return records?.find(isOf(identity))?.packageHash;
+}
+
+/** Whether the source has listed a version since it had not got it, as after it was published. */
+function isListedSince(asOf: number, lists: readonly KnownList[], identity: PackageIdentity): boolean {
+  return lists.some((list) => list.asOf > asOf && isAmong(list.value, identity));
 }
 
 function isAmong(versions: readonly ListedVersion[] | null, identity: PackageIdentity): boolean {

@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { commitFailure } from '@granary/blobs';
-import { checkDatabaseFile, createDatabase, DATABASE_FILE, FolderLock, GroupCommit } from '@granary/cache/lmdb';
+import { FolderLock, makeFolder } from '@granary/cache/folders';
+import { checkDatabaseFile, createDatabase, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import { open, type RootDatabase } from 'lmdb';
 import type { PackageRecord } from '../feed/package-record.js';
@@ -47,7 +47,7 @@ export class HostedIndex {
    * @throws LayerUnavailableError when another process has the folder; Error when it can't be used
    */
   static async open(directory: string): Promise<HostedIndex> {
-    mkdirSync(directory, { recursive: true });
+    await makeFolder(directory);
     const lock = await FolderLock.acquire(directory);
     try {
       checkDatabaseFile(join(directory, DATABASE_FILE));

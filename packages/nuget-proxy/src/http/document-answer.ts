@@ -37,7 +37,10 @@ export function sendDocument<T extends object>(
   if (answer === undefined) throw missing();
   const { value } = answer;
   const document = exchange.edge.documents.take(url, value, () => asBytes(render(value)));
-  if (document === undefined) throw missing();
+  if (document === undefined) {
+    exchange.heardNothing(answer.state);
+    throw missing();
+  }
   return sendRendered(exchange, document, {
     ...init,
     headers: [...exchange.cacheHeaders(answer), ...(init.headers ?? [])],

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger, Span } from '@granary/telemetry';
 import { endHttpServerSpan, type HttpServerSpans, tracedLogger, traceOf } from '@granary/telemetry/server';
 import type { Answer, CacheState, FeedCall, PushCall } from '../feed/feed-content.js';
+import { worseOf } from '../feed/heard.js';
 import { drain } from './drain.js';
 import type { FeedHooks, FeedRight } from './hooks.js';
 import { HttpError } from './http-error.js';
@@ -60,6 +61,10 @@ export class Exchange {
   readonly #startedAt: number;
   #controller: AbortController | undefined;
   #query: URLSearchParams | undefined;
+  /** Whether a feed was asked for something to read. */
+  #isAsked = false;
+  /** Where it is known from that there is no such thing. */
+  #nothing: CacheState | undefined;
   #failure: unknown;
   /** The status that an answer would have had which broke off. */
   #broken: number | undefined;
@@ -100,12 +105,13 @@ export class Exchange {
 
   /** What goes with every call of a feed: dear, so not for what is answered without waiting. */
   get call(): FeedCall {
-    return { signal: this.signal, span: this.span };
+    this.#isAsked = true;
+    return { signal: this.signal, span: this.span, onNothing: (state) => this.heardNothing(state) };
   }
 
   /** What goes with every call that changes something. */
   get pushCall(): PushCall {
-    return { ...this.call, apiKey: this.apiKey };
+    return { signal: this.signal, span: this.span, apiKey: this.apiKey };
   }
 
   get apiKey(): string | undefined {
@@ -118,6 +124,17 @@ export class Exchange {
     const start = url.indexOf('?');
     this.#query = new URLSearchParams(start < 0 ? '' : url.slice(start + 1));
     return this.#query;
+  }
+
+  /** A feed knows that there is no such thing. */
+  heardNothing(state: CacheState): void {
+    this.#isAsked = true;
+    this.#nothing = this.#nothing === undefined ? state : worseOf(this.#nothing, state);
+  }
+
+  /** Where it is known from that there is no such thing: of what is this server's own nobody tells, as it is at hand. */
+  get stateOfNothing(): CacheState {
+    return this.#nothing ?? 'hit';
   }
 
   /** @throws an error with a code of AccessDenial */
@@ -193,7 +210,9 @@ export class Exchange {
     response.statusMessage = error.message.replace(NOT_PRINTABLE, '?').slice(0, MAX_REASON);
     const { type, text } = this.describeError(error.message);
     const body = Buffer.from(text);
-    const described = ['Cache-Control', 'no-store', 'Content-Type', type];
+    this.state ??= this.#stateOfError(error);
+    const cache = this.state === undefined ? [] : ['X-Cache', this.state];
+    const described = ['Cache-Control', 'no-store', 'Content-Type', type, ...cache];
     const headers = [...described, ...Object.entries(error.headers).flat()];
     if (drained) {
       this.answer(error.status, headers, body);
@@ -205,6 +224,13 @@ export class Exchange {
     this.bytesOut += body.length;
     if (!this.isWaiting) await drain(request, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
+  }
+
+  /** Undefined where what a feed said has nothing to do with it. */
+  #stateOfError({ status }: HttpError): CacheState | undefined {
+    if (!this.#isAsked) return undefined;
+    if (status === 404) return this.stateOfNothing;
+    return status > 500 ? 'miss' : undefined;
   }
 
   #finish(): void {

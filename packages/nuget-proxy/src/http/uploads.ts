@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '@granary/cache/folders';
 import type { ReceivedPackage } from '../feed/feed-content.js';
 import type { Exchange } from './exchange.js';
 import { boundaryOf, FormParser } from './form-parser.js';
@@ -41,7 +42,7 @@ export class Uploads {
   async receive<T>(exchange: Exchange, use: (received: ReceivedPackage) => Promise<T>): Promise<T> {
     const { directory, bodyIdleMs } = this.#options;
     const pieces = this.#pieces(exchange);
-    await mkdir(directory, { recursive: true });
+    await makeFolder(directory);
     const path = join(directory, `${randomUUID()}.nupkg`);
     const body = new RequestBody(exchange, bodyIdleMs);
     let size = 0;

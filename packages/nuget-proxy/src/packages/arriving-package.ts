@@ -79,10 +79,11 @@ class ArrivingReader implements PackageReader {
   }
 
   next(): Buffer | undefined | Promise<Buffer | undefined> {
-    const { state, readableTo } = this.#arrival;
+    const { state, readableTo, isWhole } = this.#arrival;
     if (this.#closed || this.#position >= this.#end) return undefined;
     if (state.name === 'failed') throw state.error;
-    const ready = Math.min(readableTo, this.#end) - this.#position;
+    // Nobody has all of a part of a wrong package, either: with the other parts of the right one it would become a third.
+    const ready = Math.min(readableTo, isWhole ? this.#end : this.#end - 1) - this.#position;
     if (ready > 0) return this.#read(Math.min(ready, SPOOL_READ_BYTES));
     // Ends when it is stored, so that who has read it finds it.
     if (state.name === 'complete') return undefined;

@@ -37,7 +37,7 @@ export async function answerVersions(
   const answer = isPackageId(id) ? await feed.records(id, exchange.call) : undefined;
   await send({
     url: `${urls.v2}/package-versions/${id.toLowerCase()}?${query}`,
-    answer: answer ?? NOTHING,
+    answer: answer ?? { ...NOTHING, state: exchange.stateOfNothing },
     render: (records) =>
       historyOf(records, query.semVer2)
         .filter(({ record, version }) => record.listed && (includePrerelease || !version.isPrerelease))

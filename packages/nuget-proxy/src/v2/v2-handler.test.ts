@@ -222,6 +222,20 @@ describe('a push', () => {
     expect([status, reason, sentenceIn(body)]).toEqual([409, 'A 1.0.0 is there already', 'A 1.0.0 is there already']);
   });
 
+  it.each(['$metadata', 'package-ids', 'Search()', 'Search', 'FindPackagesById()', "Packages(Id='A',Version='1')/Id"])(
+    'does not go to %s, which is only read',
+    async (path) => {
+      const { server, feed } = await serving();
+      await using _ = server;
+      for (const method of ['PUT', 'POST', 'DELETE', 'PATCH']) {
+        const { status, headers } = await server.ask(`/nuget/v2/${path}`, { method });
+        expect([method, status, headers.allow]).toEqual([method, 405, 'GET, HEAD']);
+      }
+      expect((await server.ask('/nuget/v2/package-ids/1.0.0', { method: 'DELETE' })).status).toBe(404);
+      expect(feed.pushed).toEqual([]);
+    },
+  );
+
   it('goes to the feed itself, not to something in it', async () => {
     const { server } = await serving();
     await using _ = server;

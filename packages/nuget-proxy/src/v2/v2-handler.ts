@@ -21,6 +21,7 @@ const XML_TYPE = 'application/xml;charset=utf-8';
 /** What is answered without asking a feed is always the same. */
 const OURS: Answer<object> = { value: Object.freeze({}), state: 'hit', asOf: 0 };
 const MEDIA = new Set(['$value', 'download']);
+const DOCUMENTS = new Set(['$metadata', 'package-ids']);
 
 /**
  * Everything of protocol 2: OData over Atom, packages, and pushes.
@@ -122,11 +123,18 @@ async function change(exchange: Exchange, feed: FeedContent, path: readonly stri
     exchange.allow('GET', 'HEAD', 'PUT');
     return await pushPackage(exchange, feed);
   }
+  if (isOnlyRead(path)) exchange.allow('GET', 'HEAD');
   if (version === undefined || rest.length > 0) throw nothing();
   exchange.allow('GET', 'HEAD', 'DELETE', 'POST');
   const identity = identityOf(id, version);
   if (exchange.request.method === 'DELETE') await deletePackage(exchange, feed, identity);
   else await relistPackage(exchange, feed, identity);
+}
+
+/** Lists and documents; with a part behind it, it may be a package that is called like one. */
+function isOnlyRead([first = '', ...rest]: readonly string[]): boolean {
+  if (rest.length > 0 && !first.includes('(')) return false;
+  return DOCUMENTS.has(first.toLowerCase()) || LISTS.has(parseResource(first)?.name ?? '');
 }
 
 /** What can't be a package isn't there. */

@@ -67,6 +67,7 @@ describe('a search', () => {
     ['take=100000', { take: 1000 }],
     ['take=0', { take: 0 }],
     ['packageType=DotnetTool', { packageType: 'DotnetTool' }],
+    ['Prerelease=true&TAKE=5&packagetype=x&semverlevel=2.0.0', { includePrerelease: true, take: 5, semVer2: true }],
   ])('asks the feed what %j means', async (query, options) => {
     for (const resource of ['search', 'autocomplete']) {
       await server.json(`/v3/${resource}?${query}`);
@@ -180,6 +181,7 @@ describe('autocomplete', () => {
     ['id=new.thing', ['1.0.0']],
     ['id=new.thing&prerelease=true', ['1.0.0', '2.0.0-beta']],
     ['id=New.Thing&prerelease=true&semVerLevel=2.0.0', ['1.0.0', '2.0.0-beta', '2.0.0-beta.2']],
+    ['ID=new.thing', ['1.0.0']],
     ['id=none', []],
   ])('has the listed versions of %s', async (query, data) => {
     expect(await server.json(`/v3/autocomplete?${query}`)).toEqual({ totalHits: data.length, data });

@@ -20,12 +20,13 @@ type AskedOptions = SearchOptions & { readonly includePrerelease: boolean; reado
 /** Packages by what people type. What isn't listed is never shown, nor SemVer 2 to who doesn't understand it. */
 export async function answerSearch(exchange: Exchange, feed: FeedContent, urls: FeedUrls): Promise<void> {
   exchange.service = 'search';
-  const options = readOptions(exchange.query);
-  const answer = await feed.search(textOf(exchange.query, 'q'), options, exchange.call);
+  const query = parametersOf(exchange);
+  const options = readOptions(query);
+  const answer = await feed.search(textOf(query, 'q'), options, exchange.call);
   const value = await visibleHits(exchange, feed, answer.value, options);
   const hive = options.semVer2 ? 'registration-gz-semver2' : 'registration-gz';
   await sendDocument(exchange, {
-    url: `${urls.search}?${exchange.query}`,
+    url: `${urls.search}?${query}`,
     answer: { ...answer, value },
     render: (visible) => searchDocument(urls, visible, hive),
   });
@@ -34,17 +35,18 @@ export async function answerSearch(exchange: Exchange, feed: FeedContent, urls: 
 /** Ids that begin with a text, or the listed versions of one package. */
 export async function answerAutocomplete(exchange: Exchange, feed: FeedContent, urls: FeedUrls): Promise<void> {
   exchange.service = 'autocomplete';
-  const options = readOptions(exchange.query);
-  const url = `${urls.autocomplete}?${exchange.query}`;
-  const id = exchange.query.get('id');
+  const query = parametersOf(exchange);
+  const options = readOptions(query);
+  const url = `${urls.autocomplete}?${query}`;
+  const id = query.get('id');
   if (id === null) {
-    const answer = await feed.autocomplete(textOf(exchange.query, 'q'), options, exchange.call);
+    const answer = await feed.autocomplete(textOf(query, 'q'), options, exchange.call);
     return await sendDocument(exchange, { url, answer, render: autocompleteDocument });
   }
   const answer = await feed.records(checkPackageId(id), exchange.call);
   await sendDocument(exchange, {
     url,
-    answer: answer ?? { value: [], state: 'hit', asOf: Date.now() },
+    answer: answer ?? { value: [], state: exchange.stateOfNothing, asOf: Date.now() },
     render: (records: readonly PackageRecord[]) => {
       const visible = records.filter((record) => isVisible(record, options));
       return autocompleteDocument(visible.map(({ version }) => version));
@@ -52,18 +54,25 @@ export async function answerAutocomplete(exchange: Exchange, feed: FeedContent, 
   });
 }
 
+/** By name in lower case: servers of this protocol don't mind how clients write the names. */
+function parametersOf({ query }: Exchange): URLSearchParams {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of query) parameters.append(name.toLowerCase(), value);
+  return parameters;
+}
+
 /** @throws HttpError 400 for what makes no sense */
 function readOptions(query: URLSearchParams): AskedOptions {
   const skip = countOf(query, 'skip', 0);
   if (skip > MAX_SKIP) throw new HttpError(400, `skip is at most ${MAX_SKIP}`);
-  const packageType = query.get('packageType') || undefined;
+  const packageType = query.get('packagetype') || undefined;
   if (packageType !== undefined && !isPackageId(packageType)) throw new HttpError(400, 'packageType is no name');
   return {
     includePrerelease: booleanOf(query, 'prerelease'),
     skip,
     take: Math.min(countOf(query, 'take', DEFAULT_TAKE), MAX_TAKE),
     packageType,
-    semVer2: understandsSemVer2(query.get('semVerLevel')),
+    semVer2: understandsSemVer2(query.get('semverlevel')),
   };
 }
 

@@ -105,6 +105,7 @@ function answerVersions(exchange: Exchange, { feed, urls }: V3Context, id: strin
   const send = (answer: Answer<readonly ListedVersion[]> | undefined) =>
     sendDocument(exchange, { url: urls.versions(id), answer, render: versionsDocument });
   const atHand = exchange.span.recording ? undefined : feed.versionsAtHand?.(id);
+  if (atHand === null) exchange.heardNothing('hit');
   return atHand === undefined ? feed.versions(id, exchange.call).then(send) : send(atHand ?? undefined);
 }
 

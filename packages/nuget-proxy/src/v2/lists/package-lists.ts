@@ -55,9 +55,16 @@ async function answerVersionsOf(request: V2Request, query: ODataQuery, isCount: 
   if (id === '') throw new HttpError(400, "FindPackagesById() takes an id: id='…'");
   // What can't be an id isn't there, as anything else that isn't there.
   const answer = isPackageId(id) ? await feed.records(id, exchange.call) : undefined;
-  await sendList(request, 'FindPackagesById', query, isCount, answer ?? NOTHING, (records) => {
-    return selected(historyOf(records, query.semVer2), query);
-  });
+  await sendList(
+    request,
+    'FindPackagesById',
+    query,
+    isCount,
+    answer ?? { ...NOTHING, state: exchange.stateOfNothing },
+    (records) => {
+      return selected(historyOf(records, query.semVer2), query);
+    },
+  );
 }
 
 /** Packages by a filter: those that it names, or what a search finds, of which it takes some. */
