@@ -1,3 +1,5 @@
+// The global of this name is looked up at each use.
+import { performance } from 'node:perf_hooks';
 import type { MaybePromise, OperationOptions } from '@granary/blobs';
 import { type Logger, noopSpan, type Span } from '@granary/telemetry';
 import { tracedLogger, traceOf } from '@granary/telemetry/server';
@@ -33,6 +35,8 @@ export interface Edge {
 export class RunningCall {
   /** Stands for the call in its trace. */
   readonly span: Span;
+  /** Whether the call's record is to have a subject and a peer: as it was wanted when the call began. */
+  readonly wantsDetails: boolean;
   bytesIn = 0;
   bytesOut = 0;
   /** What was asked for; worth setting only when {@link wantsDetails}. */
@@ -51,6 +55,7 @@ export class RunningCall {
     this.#edge = edge;
     this.#method = method;
     this.#call = call;
+    this.wantsDetails = edge.hooks.wantsDetails?.() === true;
     this.#startedAt = edge.hooks.onRequest ? performance.now() : 0;
     this.span = edge.spans.start(method, call);
     edge.running.count++;
@@ -59,10 +64,6 @@ export class RunningCall {
   /** For what goes wrong in this call: made when it is asked for. */
   get logger(): Logger {
     return tracedLogger(this.#edge.logger, this.span);
-  }
-
-  get wantsDetails(): boolean {
-    return this.#edge.hooks.wantsDetails?.() === true;
   }
 
   /** For stores: the call itself, since it has a signal and a span. An object made for each call would cost more than the call. */
@@ -139,7 +140,7 @@ export class RunningCall {
     const { onRequest } = this.#edge.hooks;
     if (!onRequest) return;
     try {
-      const wanted = this.wantsDetails;
+      const { wantsDetails: wanted } = this;
       const trace = this.span === noopSpan ? undefined : traceOf(this.span, wanted);
       // Without spreads: they took longer than the rest of a record (`bench/telemetry.mjs`).
       onRequest({

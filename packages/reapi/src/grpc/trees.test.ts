@@ -108,6 +108,42 @@ describe('(9) GetTree', () => {
     expect(found[0]?.directories).toEqual([expect.objectContaining({ files: [], directories: [] })]);
   });
 
+  it('goes on behind the directory that came last, whatever was evicted meanwhile', async () => {
+    const below = await directory('below');
+    const a = await directory('a', { below });
+    const b = await directory('b');
+    const c = await directory('c');
+    const root = await directory('root', { a, b, c });
+    const [first] = await pages(root, { pageSize: 3 });
+    expect(names([first!])).toEqual([['root.txt', 'a.txt', 'b.txt']]);
+    await start();
+    for (const bytes of [root, b, c, below]) await loopback.cache.blobs.write(digestOf(bytes), bytes);
+    expect(names(await pages(root, { pageToken: first!.nextPageToken }))).toEqual([['c.txt']]);
+  });
+
+  it('refuses a token whose directory is gone, rather than to call the rest of the tree nothing', async () => {
+    const below = await directory('below');
+    const a = await directory('a', { below, other: await directory('other') });
+    const root = await directory('root', { a });
+    const found = await pages(root, { pageSize: 3 });
+    expect(names(found)).toEqual([['root.txt', 'a.txt', 'below.txt'], ['other.txt']]);
+    await start();
+    for (const bytes of [root, below]) await loopback.cache.blobs.write(digestOf(bytes), bytes);
+    await expect(pages(root, { pageToken: found[0]!.nextPageToken })).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining('begin without a token'),
+    });
+  });
+
+  it('refuses a token that names more than the tree has', async () => {
+    const root = await directory('root', { a: await directory('a') });
+    const start = digestOf(root).hash.slice(0, 16);
+    for (const rest of ['-9', `-${'a'.repeat(64)}-9`, `-${'a'.repeat(64)}-99999999999999999999`]) {
+      const code = status.INVALID_ARGUMENT;
+      await expect(pages(root, { pageToken: start + rest })).rejects.toMatchObject({ code });
+    }
+  });
+
   it.each(['nonsense', '1', 'ffffffffffffffff-1', '-1', `${'0'.repeat(16)}-0`])(
     'refuses the page token %s with INVALID_ARGUMENT',
     async (pageToken) => {

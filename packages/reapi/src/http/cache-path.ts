@@ -17,8 +17,7 @@ const LONGEST_PATH = 8192;
  * @throws HttpError 404 for any other path, 400 for a malformed hash or instance name
  */
 export function parseCachePath(url: string): CachePath {
-  const query = url.indexOf('?');
-  const path = query === -1 ? url : url.slice(0, query);
+  const path = pathOf(url);
   if (path === '/status') return { kind: 'status' };
   if (path.length > LONGEST_PATH) throw new HttpError(414, 'the path is too long');
   const last = path.lastIndexOf('/');
@@ -28,6 +27,16 @@ export function parseCachePath(url: string): CachePath {
     throw new HttpError(404, 'the cache is at /cas/HASH and /ac/HASH, with any prefix');
   }
   return { kind, instance: instanceName(path.slice(1, Math.max(1, kindAt))), ...parseHash(path.slice(last + 1)) };
+}
+
+/** A percent escape of a character that means the same with and without one (RFC 3986, section 6.2.2.2). */
+const NEEDLESS_ESCAPE = /%(?:2[de]|3\d|[46][1-9a-f]|[57][\da]|5f|7e)/gi;
+
+/** The path of a URL without its query, in the form that all equivalent ones have. */
+function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
+  return path.includes('%') ? path.replace(NEEDLESS_ESCAPE, decodeURIComponent) : path;
 }
 
 function parseHash(hex: string): { readonly fn: DigestFunction; readonly hash: Buffer } {
@@ -54,8 +63,7 @@ function instanceName(prefix: string): string {
 
 /** What a path is like, for names of which there must be few; undefined for what is none of the cache's paths. */
 export function routeOf(url: string): string | undefined {
-  const query = url.indexOf('?');
-  const path = query === -1 ? url : url.slice(0, query);
+  const path = pathOf(url);
   if (path === '/status') return path;
   const kind = path.slice(0, Math.max(0, path.lastIndexOf('/')));
   if (kind.endsWith('/cas')) return '/cas/{hash}';

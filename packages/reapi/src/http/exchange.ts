@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+// The global of this name is looked up at each use.
+import { performance } from 'node:perf_hooks';
 import type { OperationOptions } from '@granary/blobs';
 import type { Logger, Span } from '@granary/telemetry';
 import { endHttpServerSpan, type HttpServerSpans, tracedLogger, traceOf } from '@granary/telemetry/server';

@@ -269,6 +269,46 @@ describe('PUT /cas/', () => {
     expect((await put(`/cas/${ACTION}`, Buffer.from('x'), { 'Content-Encoding': 'br' })).status).toBe(415);
   });
 
+  it('takes a coding without a name for none', async () => {
+    const { hash } = Digest.of('sha256', Buffer.from('x'));
+    expect((await put(`/cas/${hash}`, Buffer.from('x'), { 'Content-Encoding': '' })).status).toBe(200);
+  });
+
+  it('refuses a transfer coding that nobody takes off', async () => {
+    const { hash } = Digest.of('sha256', Buffer.from('x'));
+    for (const path of [`/cas/${hash}`, `/ac/${ACTION}`]) {
+      const head = `PUT ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n`;
+      const socket = connect(port(), '127.0.0.1');
+      socket.end(`${head}Transfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`);
+      let answer = '';
+      for await (const chunk of socket) answer += String(chunk);
+      expect(answer).toMatch(/^HTTP\/1\.1 501 /);
+      expect((await ask('GET', path)).status).toBe(404);
+    }
+  });
+
+  it('refuses a part of a value, which it would keep as the whole', async () => {
+    const { hash } = Digest.of('sha256', Buffer.from('part'));
+    for (const path of [`/cas/${hash}`, `/ac/${ACTION}`]) {
+      const answer = await put(path, Buffer.from('part'), { 'Content-Range': 'bytes 0-3/8' });
+      expect([path, answer.status]).toEqual([path, 400]);
+      expect(String(answer.body)).toContain('Content-Range');
+      expect((await ask('GET', path)).status).toBe(404);
+    }
+  });
+
+  it('takes a path with needless escapes for the same without', async () => {
+    const digest = await stored(Buffer.from('escaped'));
+    const escaped = [...digest.hash].map((digit) => `%${digit.charCodeAt(0).toString(16)}`).join('');
+    for (const path of [`/cas/${escaped}`, `/%63a%73/${digest.hash}`, `/an%2Dinstance/c%61s/${digest.hash}`])
+      expect([path, (await ask('GET', path)).status]).toEqual([path, 200]);
+    await put(`/a%7eb/%61c/${ACTION}`, Buffer.from([0xff, 1]));
+    expect((await ask('GET', `/a~b/ac/${ACTION}`)).status).toBe(200);
+    // What is escaped twice is another name, and an escaped slash parts no segments of the protocol's own.
+    expect((await ask('GET', `/a%257eb/ac/${ACTION}`)).status).toBe(404);
+    expect((await ask('GET', `/cas%2f${digest.hash}`)).status).toBe(404);
+  });
+
   it('stores nothing when the client goes away', async () => {
     const bytes = Buffer.alloc(1000, 'x');
     const digest = Digest.of('sha256', bytes);

@@ -15,11 +15,18 @@ export interface RequestBody {
  * The body of an upload. Nothing is read before somebody iterates, and a client that asks first (`Expect:
  * 100-continue`) is told to go on only then.
  *
- * @throws HttpError 413 when the announced size is over the limit, 415 for a coding other than zstd
+ * @throws HttpError 400 for a part of a value, 413 when the announced size is over the limit, 415 for a coding other than
+ *   zstd, 501 for a transfer coding other than chunked
  */
 export function requestBody(exchange: Exchange, maxBytes: number): RequestBody {
   const { request } = exchange;
-  const coding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (request.headers['content-range'] !== undefined)
+    throw new HttpError(400, 'a part of a value is not taken: leave Content-Range out and send all of it');
+  // Node takes the chunks apart, and leaves what lies in them as it is.
+  const transfer = request.headers['transfer-encoding']?.trim().toLowerCase();
+  if (transfer !== undefined && transfer !== 'chunked')
+    throw new HttpError(501, 'the only transfer coding that is understood is chunked');
+  const coding = request.headers['content-encoding']?.trim().toLowerCase() || 'identity';
   if (coding !== 'identity' && coding !== 'zstd') {
     throw new HttpError(415, `content coding "${coding.slice(0, 64)}" is not understood`, {
       'Accept-Encoding': 'zstd',
