@@ -11,6 +11,9 @@ const { run } = await import('./cli/run.js');
 
 tuneProcess();
 
+/** Terminals that nobody has told their size say that they have no columns. */
+const columnsOf = ({ isTTY, columns }: NodeJS.WriteStream) => (isTTY ? columns || 80 : undefined);
+
 const streams = [process.stdout, process.stderr];
 // Whoever reads what we say may stop to; that is no reason to end. What a full disk didn't take is lost, though.
 let lost: NodeJS.ErrnoException | undefined;
@@ -22,8 +25,8 @@ const exitCode = await run(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   environment: process.env,
-  outColumns: process.stdout.isTTY ? process.stdout.columns : undefined,
-  errColumns: process.stderr.isTTY ? process.stderr.columns : undefined,
+  outColumns: columnsOf(process.stdout),
+  errColumns: columnsOf(process.stderr),
   readInput: async () => (await import('node:stream/consumers')).text(process.stdin),
 });
 // On some platforms a pipe is written in the background, and what is not written yet would be lost.

@@ -3,11 +3,11 @@ import { SecretHash } from '../access/secret-hash.js';
 import { ConfigError } from '../config/mistake.js';
 import type { Config } from '../config/schema.js';
 import { readAllSourceFiles } from '../nuget/source-files.js';
-import { checkTierFiles } from '../tiers/check-tier-files.js';
+import { checkTiers } from '../tiers/check-tiers.js';
 import { loadTls } from '../tls/tls-material.js';
 
 /**
- * Reads the files that the configuration names.
+ * Reads the files that the configuration names, and looks at what only shows where it is used.
  *
  * @throws ConfigError with every mistake in all of them
  */
@@ -15,7 +15,7 @@ export async function checkFiles(config: Config): Promise<void> {
   const results = await Promise.allSettled([
     loadTls(config.tls),
     loadIdentities(config.auth, new SecretHash()),
-    checkTierFiles(config.tiers),
+    checkTiers(config.tiers),
     config.nuget.enabled ? readAllSourceFiles(config.nuget.sources) : undefined,
   ]);
   const mistakes = results.flatMap((result) => {

@@ -96,6 +96,8 @@ describe('the command line', () => {
     [['stats', '--listen.admin', 'none'], 'say where the admin port is'],
     [['stats', '--url', 'nonsense'], 'found "nonsense"; allowed: a URL'],
     [['stats', '--url', 'ftp://cache.example'], 'found "ftp://cache.example"; allowed: a URL'],
+    [['stats', '--url', 'ftp://ann:secret@cache.example'], 'found "ftp://[redacted]@cache.example"; allowed: a URL'],
+    [['stats', '--url', 'http://a%zz:secret@cache.example'], 'found "http://[redacted]@cache.example"; allowed: a URL'],
     [['config', 'check', '--ac.read_only', 'yes'], '--ac.read_only: found "yes"; allowed: true or false'],
   ])('answers %j with 2 and says why', async (words, message) => {
     const { exitCode, out, err } = await granary(words);
@@ -116,6 +118,10 @@ describe('the command line', () => {
     expect(exitCode).toBe(0);
     expect(parse(out)).toMatchObject({ storage: { max_size: '7GiB' }, ac: { read_only: true } });
     expect(out).toContain(`max_size: 7GiB # ${file}:2`);
+  });
+
+  it('takes an empty GRANARY_CONFIG for none, as scripts leave one behind', async () => {
+    expect(await granary(['config', 'check'], { GRANARY_CONFIG: '' })).toMatchObject({ exitCode: 0, err: '' });
   });
 
   it('prints the JSON schema', async () => {
@@ -164,6 +170,23 @@ describe('the command line', () => {
     expect(err).toContain(`${empty}: tiers[1].token_file: is empty`);
     expect(err).toContain("/nowhere/password: tiers[2].password_file: can't be read");
     expect(err).toContain(`${certificate('client.pem')}: tiers[3]: can't be used`);
+  });
+
+  it('refuses settings of tiers that serve would refuse', async () => {
+    const tiers = [
+      { type: 'http', name: 'a', url: 'http://cache.test:1:2/' },
+      { type: 'grpc', name: 'b', target: 'cache.test:99999' },
+      { type: 'grpc', name: 'c', target: 'grpc://cache.test', server_name: 'other.test' },
+      { type: 's3', name: 'd', bucket: 'cache', prefix: '../up' },
+    ];
+    const { exitCode, err } = await granary(['config', 'check', '--tiers', JSON.stringify(tiers)]);
+    expect(exitCode).toBe(2);
+    for (const [i] of tiers.entries()) expect(err).toContain(`tiers[${i}]`);
+    const fine = [
+      { type: 'http', url: 'http://user:word@cache.test/' },
+      { type: 'redis', urls: ['redis://r.test'] },
+    ];
+    expect((await granary(['config', 'check', '--tiers', JSON.stringify(fine)])).exitCode).toBe(0);
   });
 });
 
@@ -226,6 +249,13 @@ describe('granary stats', () => {
 
   it.each([
     ['the token', '', { GRANARY_ADMIN_TOKEN: 'secret-token' }, 'Bearer secret-token'],
+    ['the token without the end of its line', '', { GRANARY_ADMIN_TOKEN: 'secret-token\n' }, 'Bearer secret-token'],
+    [
+      'what the URL says where the token is empty',
+      'ann:secret@',
+      { GRANARY_ADMIN_TOKEN: '' },
+      `Basic ${Buffer.from('ann:secret').toString('base64')}`,
+    ],
     ['what the URL says', 'ann:s%3Acret@', {}, `Basic ${Buffer.from('ann:s:cret').toString('base64')}`],
     ['nothing where there is nothing', '', {}, undefined],
   ])('brings %s along', async (_, userinfo, environment, expected) => {

@@ -22,7 +22,12 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
   let exitCode: ExitCode = 0;
   const load = async (file: string | undefined) => {
     const { loadConfig } = await import('../config/load.js');
-    return loadConfig({ file: file ?? io.environment['GRANARY_CONFIG'], environment: io.environment, flags });
+    // An empty variable is one that is not set.
+    return loadConfig({
+      file: file ?? (io.environment['GRANARY_CONFIG'] || undefined),
+      environment: io.environment,
+      flags,
+    });
   };
 
   const program = new Command('granary')

@@ -5,6 +5,7 @@ import { HttpClient, isHttpError } from '@granary/http';
 import { formatAddress, isLoopback } from '../config/address.js';
 import type { Config } from '../config/schema.js';
 import { formatSize } from '../config/size.js';
+import { show } from '../config/source.js';
 import type { HitCount } from '../metrics/request-metrics.js';
 import type { FeedStats } from '../nuget/nuget-stats.js';
 import type { ServerStats } from '../server/stats.js';
@@ -28,8 +29,8 @@ export async function stats(config: Config, options: StatsOptions, io: CommandIo
     );
     return 2;
   }
-  if (!/^https?:/i.test(base) || !URL.canParse('/stats', base)) {
-    io.err(`granary: --url: found "${base}"; allowed: a URL such as http://127.0.0.1:9090\n`);
+  if (!isUsable(base)) {
+    io.err(`granary: --url: found ${show(base)}; allowed: a URL such as http://127.0.0.1:9090\n`);
     return 2;
   }
   const url = new URL('/stats', base);
@@ -47,6 +48,17 @@ export async function stats(config: Config, options: StatsOptions, io: CommandIo
   }
   io.out(options.json ? answer.text : describeStats(stats));
   return 0;
+}
+
+function isUsable(base: string): boolean {
+  if (!/^https?:/i.test(base) || !URL.canParse('/stats', base)) return false;
+  const { username, password } = new URL(base);
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Undefined for what some other server may have at the same path. */
@@ -67,8 +79,9 @@ function adminUrl({ listen, tls }: Config): string | undefined {
 }
 
 function authorizationOf({ username, password }: URL, { environment }: CommandIo): string | undefined {
-  const token = environment['GRANARY_ADMIN_TOKEN'];
-  if (token !== undefined) return `Bearer ${token}`;
+  // A file that a secret comes from often ends its line; an empty variable is one that is not set.
+  const token = environment['GRANARY_ADMIN_TOKEN']?.trim();
+  if (token) return `Bearer ${token}`;
   if (username === '') return undefined;
   const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return `Basic ${Buffer.from(credentials).toString('base64')}`;

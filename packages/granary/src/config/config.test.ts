@@ -248,6 +248,33 @@ describe('a configuration', () => {
     expect(settings.map(({ value }) => value)).toEqual(['3GiB', '3GiB']);
   });
 
+  it('takes what << merges, and its own keys rather than those', async () => {
+    const file = join(folder, 'merged.yaml');
+    await writeFile(
+      file,
+      `tiers:
+  - &near { type: http, name: near, url: http://near:8080, timeout: 3s }
+  - { <<: *near, name: far, url: http://far:8080 }
+listen: &ports { grpc: 127.0.0.1:1, http: 127.0.0.1:2 }
+`,
+    );
+    const { tiers } = (await loadConfig({ file })).config;
+    expect(tiers.map(({ name, timeout }) => [name, timeout])).toEqual([
+      ['near', 3000],
+      ['far', 3000],
+    ]);
+    const text = 'storage: &a { max_size: 2GiB, min_free: 1GiB }\nnuget:\nlimits: { max_blob_size: 1MiB, <<: [*a] }\n';
+    expect(parseYaml('f', text).mistakes.map(({ origin, key }) => [origin, key])).toEqual([
+      ['f:1', 'limits.max_size'],
+      ['f:1', 'limits.min_free'],
+    ]);
+    const [first, second] = parseYaml('f', 'storage: { dir: a, <<: { dir: b, max_size: 2GiB } }\n').settings;
+    expect([first?.value, second?.value]).toEqual(['a', '2GiB']);
+    expect(parseYaml('f', 'ac: { <<: 5 }\n').mistakes[0]?.message).toBe('has << before what is no mapping');
+    expect(parseYaml('f', 'ac: &a { <<: *a }\n').mistakes[0]?.message).toContain('aliases that name themselves');
+    expect(parseYaml('f', 'storage: &s { dir: }\nac: *s\n').mistakes[0]?.key).toBe('ac.dir');
+  });
+
   it('says what is wrong with a file that is no configuration', async () => {
     expect((await mistakesOf(() => loadConfig({ file: join(folder, 'absent.yaml') })))[0]).toContain(
       'there is no such file',

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import {
   type Document,
+  isAlias,
   isMap,
-  isPair,
   isScalar,
+  isSeq,
   LineCounter,
   type Node,
+  type Pair,
   parseDocument,
   visit,
   type YAMLMap,
@@ -35,7 +37,7 @@ export function parseYaml(file: string, text: string): SourceReading {
   const settings: Setting[] = [];
   const mistakes: ConfigMistake[] = [];
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
   const at = (offset: number | undefined) => `${file}:${lines.linePos(offset ?? 0).line}`;
   const add = (node: Node | null | undefined, key: string | undefined, message: string) =>
     mistakes.push({ origin: at(node?.range?.[0]), key, message });
@@ -53,7 +55,7 @@ export function parseYaml(file: string, text: string): SourceReading {
     add(contents, undefined, `holds ${show(contents.toJS(document))}; allowed: sections such as storage`);
     return { settings, mistakes };
   }
-  for (const [section, value, node] of entries(contents)) {
+  for (const [section, value, node] of entries(contents, document)) {
     const written = CONFIG_KEYS.get(section);
     if (written && written.name !== '')
       add(node, section, `stands outside of its section; write ${written.name} below ${written.section}:`);
@@ -63,7 +65,7 @@ export function parseYaml(file: string, text: string): SourceReading {
       if (isSet(value))
         settings.push({ key: keyAt(section), value: value.toJS(document), origin: at(node.range?.[0]) });
     } else if (isMap(value)) {
-      for (const [name, inner, innerNode] of entries(value)) {
+      for (const [name, inner, innerNode] of entries(value, document)) {
         const path = `${section}.${name}`;
         const key = CONFIG_KEYS.get(path);
         if (!key) add(innerNode, path, unknownKey(path, CONFIG_KEYS.keys()));
@@ -94,8 +96,10 @@ function checkAliases(document: Document, add: (node: Node | null, key: undefine
   if (!areKnown) return;
   try {
     JSON.stringify(document.toJS());
-  } catch {
-    add(document.contents as Node | null, undefined, 'has aliases that name themselves, or far too many');
+  } catch (error) {
+    const isMerge = String(error).includes('Merge sources');
+    const message = isMerge ? 'has << before what is no mapping' : 'has aliases that name themselves, or far too many';
+    add(document.contents as Node | null, undefined, message);
   }
 }
 
@@ -108,11 +112,36 @@ function keyAt(path: string): ConfigKey {
   return CONFIG_KEYS.get(path) as ConfigKey;
 }
 
-function* entries(map: YAMLMap): Generator<[name: string, value: Node | null, key: Node]> {
-  for (const pair of map.items) {
-    if (isPair(pair))
-      yield [String((pair.key as { value?: unknown }).value), pair.value as Node | null, pair.key as Node];
+/** The keys of a mapping with what their aliases stand for; behind them those of the mappings that `<<` merges into it. */
+function* entries(map: YAMLMap, document: Document): Generator<[name: string, value: Node | null, key: Node]> {
+  const names = new Set<string>();
+  const merged: YAMLMap[] = [];
+  for (const { key, value } of map.items as Pair<Node, Node | null>[]) {
+    const name = (key as { value?: unknown }).value;
+    if (typeof name === 'symbol') merged.push(...mappingsOf(value, document));
+    else {
+      names.add(String(name));
+      yield [String(name), resolved(value, document), key];
+    }
   }
+  for (const source of merged) {
+    for (const entry of entries(source, document)) {
+      if (names.has(entry[0])) continue;
+      names.add(entry[0]);
+      yield entry;
+    }
+  }
+}
+
+/** What `<<` merges: a mapping, or several of them. */
+function mappingsOf(value: Node | null, document: Document): YAMLMap[] {
+  const node = resolved(value, document);
+  if (isSeq(node)) return node.items.flatMap((item) => mappingsOf(item as Node, document));
+  return isMap(node) ? [node] : [];
+}
+
+function resolved(node: Node | null, document: Document): Node | null {
+  return isAlias(node) ? (node.resolve(document) ?? null) : node;
 }
 
 function exampleOf(section: string): string {

@@ -7,6 +7,8 @@ describe('a request', () => {
   it.each([
     ['GET', '/nuget/v3/index.json'],
     ['HEAD', '/nuget/up/v2?x'],
+    ['GET', '/nuget//v3//index.json'],
+    ['GET', '/nuget//up//v3/index.json'],
     ['GET', '/nuget'],
     ['GET', '/nuget/?x'],
     ['PUT', '/nuget/'],

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 export const NUGET_PREFIX = '/nuget';
 
 /** `/nuget/v3/…` and `/nuget/SOURCE/v3/…`, of both protocols: `nuget` may be an instance of the Bazel cache, too. */
-const FEED_PATH = /^\/nuget\/(?:[^/?]+\/)?v[23](?:[/?]|$)/;
+const FEED_PATH = /^\/nuget\/+(?:[^/?]+\/+)?v[23](?:[/?]|$)/;
 /** Where somebody looks for the feeds. */
 const FOLDER = /^\/nuget\/?(?:\?|$)/;
 /** Where clients push to that take something else for the URL of a feed: a source's folder, or the bare host. */

@@ -55,7 +55,7 @@ describe('a server with an upstream feed', () => {
     await upstream.close();
     expect(await outcomeOf(askFeed(running, PATH))).toEqual([200, 'hit']);
     expect(await outcomeOf(askFeed(running, VERSIONS))).toEqual([200, 'hit']);
-    expect(await outcomeOf(askFeed(running, '/v3/flatcontainer/never.seen/index.json'))).toEqual([503, null]);
+    expect(await outcomeOf(askFeed(running, '/v3/flatcontainer/never.seen/index.json'))).toEqual([503, 'miss']);
   });
 
   it('has what it has seen after a start without upstream, and what is stale rather than nothing', async () => {
@@ -68,6 +68,28 @@ describe('a server with an upstream feed', () => {
     await using after = await start(values);
     expect(await outcomeOf(askFeed(after, PATH))).toEqual([200, 'hit']);
     expect(await outcomeOf(askFeed(after, VERSIONS))).toEqual([200, 'stale']);
+  });
+
+  it('says of what is not there, too, where it is known from', async () => {
+    await using running = await start({ 'nuget.not_found_ttl': '1h', 'nuget.registrations_ttl': '1h' });
+    const none = (id: string) => [packagePath(id, '1.0.0'), `/v3/flatcontainer/${id}/index.json`];
+    const registration = '/v3/registration/contoso.a/index.json';
+    await askFeed(running, registration);
+    for (const path of none('x')) {
+      expect(await outcomeOf(askFeed(running, path))).toEqual([404, 'miss']);
+      expect(await outcomeOf(askFeed(running, path))).toEqual([404, 'hit']);
+    }
+    expect(await outcomeOf(askFeed(running, registration.replace('index', '9.0.0')))).toEqual([404, 'hit']);
+    for (const list of ["/v2/FindPackagesById()?id='z1'", '/v2/package-versions/z2', '/v3/autocomplete?id=z3']) {
+      expect(await outcomeOf(askFeed(running, list))).toEqual([200, 'miss']);
+      expect(await outcomeOf(askFeed(running, list))).toEqual([200, 'hit']);
+    }
+    expect(await outcomeOf(askFeed(running, '/v3/no-such-resource'))).toEqual([404, null]);
+    expect(await outcomeOf(askFeed(running, '/v3/flatcontainer/x'))).toEqual([404, null]);
+    await upstream.close();
+    for (const path of none('x')) expect(await outcomeOf(askFeed(running, path))).toEqual([404, 'hit']);
+    expect(await outcomeOf(askFeed(running, packagePath('x', '2.0.0')))).toEqual([404, 'stale']);
+    for (const path of none('y')) expect(await outcomeOf(askFeed(running, path))).toEqual([503, 'miss']);
   });
 
   it('asks upstream once for what many want at the same time', async () => {
@@ -149,7 +171,7 @@ describe('a server with an upstream feed', () => {
     upstream.requests.clear();
     await using offline = await start({ ...values, 'nuget.offline': true });
     expect(await outcomeOf(askFeed(offline, PATH))).toEqual([200, 'hit']);
-    expect(await outcomeOf(askFeed(offline, packagePath('Contoso.A', '9.0.0')))).toEqual([503, null]);
+    expect(await outcomeOf(askFeed(offline, packagePath('Contoso.A', '9.0.0')))).toEqual([503, 'miss']);
     expect(upstream.requests.targets()).toEqual([]);
     expect(offline.server.stats().nuget?.sources[0]?.state).toBe('offline');
   });
@@ -157,7 +179,7 @@ describe('a server with an upstream feed', () => {
   it('says 404 for what was never seen, for those who prefer it', async () => {
     await using running = await start({ 'nuget.dead_upstream': 404 });
     await upstream.close();
-    expect(await outcomeOf(askFeed(running, PATH))).toEqual([404, null]);
+    expect(await outcomeOf(askFeed(running, PATH))).toEqual([404, 'miss']);
   });
 
   it('waits for a dead upstream once, and not for each package', async () => {
@@ -169,7 +191,7 @@ describe('a server with an upstream feed', () => {
     const dead = { name: 'up', url: `https://127.0.0.1:${port}/v3/index.json`, connect_timeout: '300ms' };
     await using running = await start({ 'nuget.sources': [dead] });
     for (let i = 0; i < 20; i++) {
-      expect(await outcomeOf(askFeed(running, `/v3/flatcontainer/package${i}/index.json`))).toEqual([503, null]);
+      expect(await outcomeOf(askFeed(running, `/v3/flatcontainer/package${i}/index.json`))).toEqual([503, 'miss']);
     }
     expect(connections).toBe(1);
     silent.close();
@@ -201,7 +223,7 @@ describe('several sources', () => {
     await using running = await start({ 'nuget.sources': both() });
     await second.close();
     expect(await outcomeOf(askFeed(running, PATH))).toEqual([200, 'miss']);
-    expect(await outcomeOf(askFeed(running, packagePath('Fabrikam.B', '1.0.0')))).toEqual([503, null]);
+    expect(await outcomeOf(askFeed(running, packagePath('Fabrikam.B', '1.0.0')))).toEqual([503, 'miss']);
   });
 });
 

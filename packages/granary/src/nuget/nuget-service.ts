@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ActionResultStore, BlobStore } from '@granary/blobs';
 import { MemoryLayer } from '@granary/cache';
 import { DiskFolder } from '@granary/cache/disk';
+import { makeFolder } from '@granary/cache/folders';
 import { type HttpMetrics, registryHttpMetrics } from '@granary/http';
 import { PackageSourceMapping, registryNuGetMetrics, SourceCache } from '@granary/nuget';
 import {
@@ -84,7 +84,7 @@ export async function openNuGet(options: NuGetServiceOptions): Promise<NuGetServ
 
 async function assemble(options: NuGetServiceOptions, closers: Closers): Promise<NuGetService> {
   const { config, directory, registry, metrics, logger, tracer, kept } = options;
-  await mkdir(directory, { recursive: true });
+  await makeFolder(directory);
   const counters = countersOf(registry);
   const answers = { directory: join(directory, 'answers'), maxNamespaces: MAX_SOURCES };
   // Who asked has the answer by then.

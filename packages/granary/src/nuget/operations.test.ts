@@ -61,7 +61,7 @@ describe('the statistics of a source', () => {
     });
     await upstream.close();
     expect(await outcomeOf(askFeed(running, VERSIONS))).toEqual([200, 'stale']);
-    expect(await outcomeOf(askFeed(running, '/v3/flatcontainer/never/index.json'))).toEqual([503, null]);
+    expect(await outcomeOf(askFeed(running, '/v3/flatcontainer/never/index.json'))).toEqual([503, 'miss']);
     expect(source()).toMatchObject({ state: 'down', metadata: { hits: 1, stale: 1 } });
 
     const value = await scrape(running);

@@ -1,4 +1,4 @@
-import type { LevelControl } from '@granary/telemetry';
+import type { LevelControl, Logger, LogLevel } from '@granary/telemetry';
 import type { AccessPolicy } from '../access/policy.js';
 import { createAdminHandler } from '../admin/admin-handler.js';
 import { logLevelRoute } from '../admin/log-level.js';
@@ -31,7 +31,10 @@ export async function startAdminListeners(
   };
   const { admin } = config.listen;
   if (admin) {
-    const routes = { ...(logLevel && { '/log-level': logLevelRoute(logLevel) }), ...profiling.routesFor(admin) };
+    const routes = {
+      ...(logLevel && { '/log-level': logLevelRoute(logLevel, changesTo(logger)) }),
+      ...profiling.routesFor(admin),
+    };
     await listeners.startHttp('listen.admin', admin, 'admin', createAdminHandler({ ...sources, stats, routes }));
   }
   const { metrics_addr: address } = config.telemetry;
@@ -39,4 +42,14 @@ export async function startAdminListeners(
     const handle = createAdminHandler({ ...sources, routes: profiling.routesFor(address) });
     await listeners.startHttp('telemetry.metrics_addr', address, 'metrics', handle);
   }
+}
+
+/** Tells the log that its level was changed. */
+function changesTo(logger: Logger): (level: LogLevel, forMs?: number) => void {
+  return (level, forMs) => {
+    const changed = 'The level of the log is {LogLevel}, as the admin port was told';
+    const changedForATime = 'The level of the log is {LogLevel} for {ForMs} ms, as the admin port was told';
+    if (forMs === undefined) logger.information(changed, level);
+    else logger.information(changedForATime, level, forMs);
+  };
 }

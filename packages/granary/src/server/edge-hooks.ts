@@ -11,7 +11,8 @@ export function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger:
     allows: policy.allows.bind(policy),
     onRequest(record) {
       metrics.record(record);
-      if (log.isEnabled('debug'))
+      // It has no peer when nobody was going to log it.
+      if (record.peer !== undefined)
         lineOf(log, record).debug(
           '{Protocol} {Service} {Method} {Subject} {Code} in {Elapsed:F1} ms, {BytesIn} B in, {BytesOut} B out, from {Peer}',
           record.protocol,

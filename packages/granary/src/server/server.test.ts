@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, createServer } from 'node:net';
-import { MetricRegistry } from '@granary/telemetry';
+import { createLogger, LevelControl, MetricRegistry } from '@granary/telemetry';
 import { describe, expect, it, vi } from 'vitest';
 import { configFrom } from '../config/load.js';
 import { call, GRPC_CALLS, grpcClient } from '../testing/grpc-calls.js';
@@ -117,6 +117,19 @@ describe('a server', () => {
     expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
     const head = await ask('/metrics', { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
+  });
+
+  it('says in the log that its level was changed by the admin port', async () => {
+    const lines: string[] = [];
+    const logger = createLogger({ destination: { write: (line) => lines.push(line) }, format: 'json' });
+    await using running = await startTestServer({}, { logger, logLevel: new LevelControl(logger) });
+    for (const wish of ['?for=10m', ''])
+      await fetch(url(running, `/log-level${wish}`, 'listen.admin'), { method: 'PUT', body: 'debug' });
+    const told = lines.map((line) => JSON.parse(line).msg).filter((message) => message.includes('level of the log'));
+    expect(told).toEqual([
+      'The level of the log is debug for 600000 ms, as the admin port was told',
+      'The level of the log is debug, as the admin port was told',
+    ]);
   });
 
   it('keeps uploads of unknown size with the store, as many as there is room for', async () => {

@@ -8,12 +8,30 @@ export interface PackageSpec {
   readonly version: string | undefined;
 }
 
+const LATEST = 'latest';
+
+/** @throws UsageError, or NuGetError `INVALID_PACKAGE_ID` */
 export function parseSpec(text: string): PackageSpec {
   const at = text.indexOf('@');
   if (at < 0) return { id: checkPackageId(text), version: undefined };
   const version = text.slice(at + 1);
   if (version === '') throw new UsageError(`found "${text}"; allowed: ID or ID@VERSION`);
-  return { id: checkPackageId(text.slice(0, at)), version };
+  const id = checkPackageId(text.slice(0, at));
+  if (version !== LATEST && NuGetVersion.tryParse(version) === undefined) checkedRange(id, version);
+  return { id, version };
+}
+
+/**
+ * A range as it is typed.
+ *
+ * @throws UsageError for what is none
+ */
+export function checkedRange(id: string, text: string): VersionRange {
+  const range = VersionRange.tryParse(text);
+  if (range !== undefined) return range;
+  throw new UsageError(
+    `found "${text}" as the version of ${id}; allowed: a version, a range such as [1.0,2.0), 1.* or latest`,
+  );
 }
 
 /**
@@ -30,7 +48,7 @@ export async function chooseVersion(
 ): Promise<NuGetVersion> {
   const { client, call } = session;
   const where = session.sourcesFor(id);
-  if (version === undefined || version === 'latest') {
+  if (version === undefined || version === LATEST) {
     const all = await client.listMetadata(id, call);
     const listed = all.filter((metadata) => metadata.listed).map((metadata) => metadata.version);
     const stable = listed.filter(({ isPrerelease }) => includePrerelease || !isPrerelease);
@@ -44,12 +62,7 @@ export async function chooseVersion(
   }
   const exact = NuGetVersion.tryParse(version);
   if (exact !== undefined) return exact;
-  const range = VersionRange.tryParse(version);
-  if (range === undefined)
-    throw new UsageError(
-      `found "${version}" as the version of ${id}; allowed: a version, a range such as [1.0,2.0), 1.* or latest`,
-    );
-  const best = range.findBestMatch(await client.listVersions(id, call));
+  const best = checkedRange(id, version).findBestMatch(await client.listVersions(id, call));
   if (best === undefined) throw new PackageNotFoundError(id, version, where);
   return best;
 }

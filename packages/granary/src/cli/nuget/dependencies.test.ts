@@ -69,6 +69,14 @@ describe('granary nuget deps', () => {
     expect(err.split('\n').filter((line) => line.includes('A source of several failed'))).toHaveLength(1);
   });
 
+  it('marks words on the stream that is a terminal', async () => {
+    const words = ['deps', 'Nobody', '1.0', '-f', 'net8.0'];
+    const onOut = await nuget(words, { outColumns: 80 });
+    expect([onOut.out, onOut.err].map((text) => text.includes('\u001b'))).toEqual([true, false]);
+    const onErr = await nuget(words, { errColumns: 80 });
+    expect([onErr.out, onErr.err].map((text) => text.includes('\u001b'))).toEqual([false, true]);
+  });
+
   it('shows the tree, and what is wrong with it on the other stream', async () => {
     expect(await nuget(['deps', 'app', '1.0', '--framework', 'net8.0'])).toEqual({
       exitCode: 0,
@@ -258,6 +266,8 @@ describe('granary nuget install', () => {
     const { err } = await nuget(['install', 'Json', '1.0.0', '-f', 'net8.0'], { errColumns: 60 });
     expect(err).toMatch(/\[-+\] 0\/2 .* Json 1\.0\.0|\[-+\] 0\/2 .* Base 1\.5\.0/);
     expect(err.endsWith('\r\u001b[2K')).toBe(true);
+    environment['TERM'] = 'dumb';
+    expect((await nuget(['install', 'Old', '1.0.0', '-f', 'net472'], { errColumns: 60 })).err).toBe('');
   });
 
   it('leaves nothing half when it is interrupted', async () => {

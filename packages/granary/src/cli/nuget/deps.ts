@@ -10,6 +10,7 @@ import {
   sdkFallbacks,
   type VulnerabilitySeverity,
 } from '@granary/nuget';
+import { redactText } from '@granary/telemetry';
 import type { ExitCode } from '../io.js';
 import { plain } from '../terminal/text.js';
 import { toJson } from './json.js';
@@ -75,8 +76,8 @@ export async function auditOf({ audit }: DepsOptions, { client, call }: Session)
 /** Warnings and errors with their codes, each with the ways that show it. */
 export function reportDiagnostics(diagnostics: readonly Diagnostic[], io: NuGetIo): void {
   for (const { level, code, message, paths } of diagnostics) {
-    const mark = level === 'error' ? io.style.bad : io.style.bold;
-    io.err(`${mark(`${level} ${code}`)}: ${plain(message)}\n`);
+    const mark = level === 'error' ? io.errStyle.bad : io.errStyle.bold;
+    io.err(`${mark(`${level} ${code}`)}: ${plain(redactText(message))}\n`);
     for (const path of paths.slice(0, MAX_PATHS)) io.err(`  ${plain(path)}\n`);
     if (paths.length > MAX_PATHS) io.err(`  and ${paths.length - MAX_PATHS} more\n`);
   }
@@ -86,7 +87,7 @@ const MAX_PATHS = 5;
 
 /** As it is printed as JSON. */
 export function withoutCause({ cause: _, ...diagnostic }: Diagnostic) {
-  return diagnostic;
+  return { ...diagnostic, message: redactText(diagnostic.message) };
 }
 
 function drawGraph({ roots, packages, framework }: DependencyGraph, io: NuGetIo): string {

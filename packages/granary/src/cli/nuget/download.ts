@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { makeFolder } from '@granary/cache/folders';
 import { type NuGetVersion, NupkgReader, verifyPackage } from '@granary/nuget';
 import { SemaphoreThrottle } from '@granary/resilience';
 import { formatSize } from '../../config/size.js';
@@ -52,8 +53,10 @@ export async function download(
     },
   };
   await using session = await openSession(options, quiet);
-  await mkdir(folder, { recursive: true });
-  const present = new Map((await readdir(folder)).map((name) => [name.toLowerCase(), name]));
+  await makeFolder(folder);
+  const names = await readdir(folder);
+  await removeAbandoned(folder, names);
+  const present = new Map(names.map((name) => [name.toLowerCase(), name]));
   const throttle = new SemaphoreThrottle(limit, { maxQueue: specs.length });
   const work = async (spec: PackageSpec): Promise<Outcome> => {
     const outcome = await downloadOne(spec, { folder, present, session, progress, options });
@@ -72,6 +75,21 @@ export async function download(
   });
   if (options.json) io.out(toJson({ packages: outcomes }));
   return outcomes.some(({ status }) => status === 'failed') ? 1 : 0;
+}
+
+const TEMPORARY = /^\.[\da-f-]{36}\.nupkg\.tmp$/;
+/** No download takes that long. */
+const ABANDONED_MS = 24 * 3_600_000;
+
+/** Removes what downloads have left that were killed. */
+async function removeAbandoned(folder: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    if (!TEMPORARY.test(name)) continue;
+    const path = join(folder, name);
+    const stats = await stat(path).catch(() => undefined);
+    // One that can't be removed is in nobody's way.
+    if (stats !== undefined && stats.mtimeMs + ABANDONED_MS < Date.now()) await rm(path).catch(() => {});
+  }
 }
 
 interface Job {

@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { createServer as createProxy } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runGranary } from '../../testing/run-granary.js';
@@ -146,11 +147,13 @@ describe('granary nuget info', () => {
     expect((await nuget(['info', 'My.Json', '1.*'])).out).toContain('version      1.0.0\n');
     expect((await nuget(['info', 'My.Json', '--prerelease'])).out).toContain('version      3.0.0-beta.1\n');
     expect((await nuget(['info', 'Only.Beta'])).out).toContain('version      0.1.0-alpha\n');
-    expect(JSON.parse((await nuget(['info', 'My.Json', 'latest', '--json'])).out)).toMatchObject({
+    const json = JSON.parse((await nuget(['info', 'My.Json', 'latest', '--json'])).out);
+    expect(json).toMatchObject({
       id: 'My.Json',
       version: '2.0.0',
       dependencyGroups: [{ targetFramework: 'net8.0', dependencies: [{ id: 'Other', range: '[1.0.0, 2.0.0)' }] }],
     });
+    expect(json).not.toHaveProperty('page');
   });
 
   it('calls frameworks as folders of packages do, and by their full names where they have no other', async () => {
@@ -222,6 +225,18 @@ describe('granary nuget download', () => {
     expect(await readdir(join(folder, 'out'))).toEqual(['Other.1.5.0.nupkg']);
   });
 
+  it('removes what one has left that was killed, and nothing that may be at work', async () => {
+    await mkdir(join(folder, 'out'));
+    const temporary = () => join(folder, 'out', `.${randomUUID()}.nupkg.tmp`);
+    const [old, young, other] = [temporary(), temporary(), join(folder, 'out', '.mine.nupkg.tmp')];
+    const longAgo = new Date(Date.now() - 25 * 3_600_000);
+    for (const path of [old, young, other]) await writeFile(path, 'half');
+    for (const path of [old, other]) await utimes(path, longAgo, longAgo);
+    await into('other');
+    const left = [young, other].map((path) => basename(path));
+    expect((await readdir(join(folder, 'out'))).sort()).toEqual([...left, 'Other.1.5.0.nupkg'].sort());
+  });
+
   it('shows progress on a terminal only', async () => {
     const { err } = await nuget(['download', 'other', '-o', join(folder, 'out')], { errColumns: 60 });
     expect(err).toContain('\r\u001b[2K[--------------------] 0/1 0 B other');
@@ -247,6 +262,7 @@ describe('granary nuget download', () => {
   it.each([
     [['my.json', '--concurrency', '0'], '--concurrency: found "0"; allowed: a whole number from 1 to 64'],
     [['my.json@'], 'found "my.json@"; allowed: ID or ID@VERSION'],
+    [['other', 'my.json@new'], 'found "new" as the version of my.json; allowed: a version, a range'],
     [['@1.0'], '"" is no package id'],
     [['my.json', '../x@1.0'], '"../x" is no package id'],
     [[], "error: missing required argument 'id[@version]'"],
@@ -376,6 +392,10 @@ describe('the sources that are asked', () => {
       `granary: the source folder (${join(folder, 'packages')}) is left out: it is a folder, not a server\n`,
     );
     expect((await nuget(['versions', 'Other', '--source', 'folder'])).err).toContain('is no http or https URL');
+    await configure(`<add key="feed" value="${feed.v3Url}"/><add key="odd" value="ftp://ann:s3cret@feed.example/"/>`);
+    expect((await nuget(['versions', 'Other'])).err).toBe(
+      'granary: the source odd (ftp://[redacted]@feed.example/) is left out: it is no http or https URL\n',
+    );
     await configure('');
     expect((await nuget(['versions', 'Other'])).err).toContain('nuget.config has no source that is enabled');
   });

@@ -12,6 +12,7 @@ import {
   resolveDependencies,
   sdkFallbacks,
 } from '@granary/nuget';
+import { redactText } from '@granary/telemetry';
 import type { ExitCode } from '../io.js';
 import { Progress } from '../terminal/progress.js';
 import { concurrencyOf } from './concurrency.js';
@@ -141,7 +142,9 @@ function summary(results: readonly InstallResult[], folder: string): string {
 
 function resultOf({ identity, outcome, folder, source, error }: InstallResult) {
   const { id, version } = identity;
-  return { id, version, outcome, folder, source, ...(error === undefined ? {} : { error: explain(error) }) };
+  // It may come from a marker that somebody else has written.
+  const from = source === undefined ? undefined : redactText(source);
+  return { id, version, outcome, folder, source: from, ...(error === undefined ? {} : { error: explain(error) }) };
 }
 
 function nameOf({ identity }: Pick<InstallResult, 'identity'>): string {

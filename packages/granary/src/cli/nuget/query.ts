@@ -75,7 +75,9 @@ export async function info(
   if (metadata === undefined) {
     throw new PackageNotFoundError(id, version.toNormalizedString(), session.sourcesFor(id));
   }
-  io.out(options.json ? toJson(metadata) : describe(metadata, io));
+  // Where a source has it in its own documents is nobody's business.
+  const { page: _, ...told } = metadata;
+  io.out(options.json ? toJson(told) : describe(metadata, io));
   return 0;
 }
 

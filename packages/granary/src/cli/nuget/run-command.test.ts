@@ -34,14 +34,22 @@ describe('an error', () => {
     ],
     [new SourceError('UNAUTHORIZED', 'my.feed', 'no'), 'set packageSourceCredentials in nuget.config; for a push'],
     [new NuGetError('FORBIDDEN', 'no'), 'an API key may be wrong'],
-    [new NuGetError('CONFLICT', 'no'), '--skip-duplicate'],
+    [new SourceError('CONFLICT', 'feed', 'no'), '--skip-duplicate'],
     [new NuGetError('PACKAGE_NOT_FOUND', 'no'), 'granary nuget search finds ids'],
   ])('says what to do: %s', (error, hint) => {
     expect(explain(error)).toContain(`no; `);
     expect(explain(error)).toContain(hint);
   });
 
+  it('says how a version is written where only packages can be named with one', () => {
+    const error = new NuGetError('INVALID_PACKAGE_ID', '"App@1.0" is no package id');
+    expect(explain(error)).toBe('"App@1.0" is no package id; a version stands by itself: ID VERSION');
+    expect(explain(new NuGetError('INVALID_PACKAGE_ID', '"a b" is no package id'))).toBe('"a b" is no package id');
+  });
+
   it('says nothing more where there is nothing to do', () => {
     expect(explain(new NuGetError('PROTOCOL', 'nonsense'))).toBe('nonsense');
+    // A file that others write is no package that is there already.
+    expect(explain(new NuGetError('CONFLICT', 'nuget.config has been changed'))).toBe('nuget.config has been changed');
   });
 });

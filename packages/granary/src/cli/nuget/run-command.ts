@@ -9,7 +9,10 @@ import { Interruption } from './interruption.js';
 export interface NuGetIo extends CommandIo {
   /** Aborted when the user interrupts the command. */
   readonly signal: AbortSignal;
+  /** For what is written with `out`. */
   readonly style: Style;
+  /** The same for `err`, which may go elsewhere. */
+  readonly errStyle: Style;
 }
 
 /** A command that was called in a way that makes no sense. */
@@ -32,7 +35,10 @@ export async function runCommand(io: CommandIo, command: (io: NuGetIo) => Promis
   using interruption = io.interrupted ? undefined : new Interruption();
   const signal = io.interrupted ?? (interruption as Interruption).signal;
   try {
-    return await command({ ...io, signal, style: styleFor(io.outColumns, io.environment) });
+    const [style, errStyle] = [styleFor(io.outColumns, io.environment), styleFor(io.errColumns, io.environment)];
+    // Where a line can't be drawn again there is no progress to show.
+    const errColumns = io.environment['TERM'] === 'dumb' ? undefined : io.errColumns;
+    return await command({ ...io, errColumns, signal, style, errStyle });
   } catch (error) {
     if (signal.aborted) {
       io.err('granary: interrupted; what was not finished is put away\n');
@@ -71,9 +77,11 @@ function hintFor(error: NuGetError): string | undefined {
     case 'FORBIDDEN':
       return 'whoever asks has no right to this; an API key may be wrong, of another source, or at its end';
     case 'CONFLICT':
-      return '--skip-duplicate passes over what is there already';
+      return error instanceof SourceError ? '--skip-duplicate passes over what is there already' : undefined;
     case 'PACKAGE_NOT_FOUND':
       return 'granary nuget sources shows which sources are asked, granary nuget search finds ids';
+    case 'INVALID_PACKAGE_ID':
+      return error.message.includes('@') ? 'a version stands by itself: ID VERSION' : undefined;
     case 'SOURCE_UNAVAILABLE':
       return 'check its URL with granary nuget sources, and the network';
     default:

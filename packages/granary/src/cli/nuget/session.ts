@@ -9,11 +9,11 @@ import {
   SourceCacheContext,
   SourceRepository,
 } from '@granary/nuget';
-import { type LeveledLogger, loggerFor, redactText } from '@granary/telemetry';
+import { redactText } from '@granary/telemetry';
 import { isLoopback } from '../../config/address.js';
 import { granaryVersion } from '../../version.js';
-import { plain } from '../terminal/text.js';
 import { type NuGetIo, UsageError } from './run-command.js';
+import { warningsTo } from './source-warnings.js';
 
 /** Options of every command that asks sources. */
 export interface SessionOptions {
@@ -48,7 +48,7 @@ export async function openSession(options: SessionOptions, io: NuGetIo): Promise
   const config = await loadNuGetConfig({ configFile: options.configFile, environment: io.environment });
   const sources = options.source ? namedSources(config, options.source) : configuredSources(config, io);
   warnOfPlainHttp(sources, io);
-  const logger = warningsTo(io, sources.length);
+  const logger = warningsTo(io, sources);
   const cacheDir = config.httpCacheFolder;
   const http: Omit<HttpClientOptions, 'userAgent'> = {
     proxy: config.proxy ?? true,
@@ -105,10 +105,15 @@ export function pushOptions<T extends SessionOptions>(options: T, config: NuGetC
   );
 }
 
+/** Drives of Windows have one letter only. */
+const SCHEME = /^[a-z][a-z\d+.-]+:/i;
+
 function configuredSources(config: NuGetConfig, io: NuGetIo): readonly Source[] {
   const asked = config.enabledSources.filter(isHttp);
   for (const { name, url } of config.enabledSources) {
-    if (!isHttp({ url })) io.err(`granary: the source ${name} (${url}) is left out: it is a folder, not a server\n`);
+    if (isHttp({ url })) continue;
+    const why = SCHEME.test(url) ? 'it is no http or https URL' : 'it is a folder, not a server';
+    io.err(`granary: the source ${name} (${redactText(url)}) is left out: ${why}\n`);
   }
   if (asked.length > 0) return asked;
   throw new UsageError(
@@ -165,27 +170,4 @@ function warnOfPlainHttp(sources: readonly Source[], io: NuGetIo): void {
         'allowInsecureConnections="true" in nuget.config says that this is meant\n',
     );
   }
-}
-
-/** What only one source failed with, the command fails with. */
-const REPEATED = 'A source of several failed';
-const MAX_REMEMBERED = 1000;
-
-function warningsTo(io: NuGetIo, sources: number): LeveledLogger {
-  // A source that is down fails anew with each package of a graph.
-  const said = new Set<string>();
-  return loggerFor(
-    {
-      write(record) {
-        if (sources === 1 && record.template === REPEATED) return;
-        const { message } = record.toError() ?? { message: '' };
-        const reason = message === '' ? '' : `: ${plain(redactText(message))}`;
-        const line = `granary: ${plain(record.message)}${reason}\n`;
-        if (said.has(line)) return;
-        if (said.size < MAX_REMEMBERED) said.add(line);
-        io.err(line);
-      },
-    },
-    { level: 'warning' },
-  );
 }

@@ -40,6 +40,30 @@ describe('granary nuget sources', () => {
     expect(await readFile(file, 'utf8')).toBe('<configuration>\n</configuration>\n');
   });
 
+  it('makes all changes that are made at the same time', async () => {
+    const names = Array.from({ length: 8 }, (_, index) => `s${index}`);
+    const added = await Promise.all(
+      names.map((name) => sources(['add', name, `https://${name}.example/`, '--config-file', file])),
+    );
+    expect(added.map(({ exitCode, err }) => `${exitCode}${err}`)).toEqual(names.map(() => '0'));
+    const listed = JSON.parse((await sources(['list', '--json', '--config-file', file])).out);
+    expect(listed.sources.map(({ name }: { name: string }) => name).sort()).toEqual(names);
+  });
+
+  it('says so when somebody else changes the file all the time', async () => {
+    await writeFile(`${file}.lock`, '');
+    const { exitCode, err } = await sources(['add', 'x', 'https://x.example/', '--config-file', file]);
+    expect([exitCode, err]).toEqual([
+      1,
+      `granary: ${file} is being changed by somebody else; try again, or remove ${file}.lock where nobody does that\n`,
+    ]);
+  });
+
+  it('refuses a URL without its colon, which would be a folder, and shows no password that is in it', async () => {
+    const { exitCode, err } = await sources(['add', 'x', 'https//ann:s3cret@x.example/v3', '--config-file', file]);
+    expect([exitCode, err]).toEqual([2, 'granary: https//[redacted]@x.example/v3 is no URL\n']);
+  });
+
   it('keeps a password in an environment variable, or takes it from standard input', async () => {
     const add = ['add', 'mine', 'https://mine.example/', '--config-file', file, '--username', 'ann'];
     await sources([...add, '--password-env', 'TOKEN', '--valid-authentication-types', 'basic']);
@@ -79,6 +103,20 @@ describe('granary nuget sources', () => {
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
     expect(err).toContain(message);
     expect(err.trimEnd().split('\n').length).toBeLessThanOrEqual(3);
+  });
+
+  it('shows nobody a password that stands in a URL', async () => {
+    const url = 'https://ann:s3cret@mine.example/v3/index.json';
+    await writeFile(
+      file,
+      `<configuration><packageSources><add key="mine" value="${url}" /></packageSources></configuration>`,
+    );
+    const shown = 'https://[redacted]@mine.example/v3/index.json';
+    const config = ['--config-file', file];
+    expect((await sources(config)).out).toContain(shown);
+    expect(JSON.parse((await sources(['--json', ...config])).out)).toMatchObject({ sources: [{ url: shown }] });
+    const removed = await sources(['remove', url, ...config]);
+    expect(removed).toEqual({ exitCode: 0, out: `Removed ${shown} in ${file}.\n`, err: '' });
   });
 
   it('says where a nuget.config is wrong', async () => {

@@ -1,4 +1,12 @@
-import { loadNuGetConfig, type PackageSource, type SourceCredentials, SourceEditor } from '@granary/nuget';
+import {
+  isNuGetError,
+  loadNuGetConfig,
+  type PackageSource,
+  type SourceCredentials,
+  SourceEditor,
+} from '@granary/nuget';
+import { retry } from '@granary/resilience';
+import { redactText } from '@granary/telemetry';
 import type { ExitCode } from '../io.js';
 import { table } from '../terminal/table.js';
 import { type NuGetIo, UsageError } from './run-command.js';
@@ -20,7 +28,9 @@ export interface SourceChangeOptions extends SourcesOptions {
 
 /** Shows the sources in the order in which they are asked. */
 export async function listSources(options: SourcesOptions, io: NuGetIo): Promise<ExitCode> {
-  const { sources } = await loadNuGetConfig({ ...options, environment: io.environment });
+  const config = await loadNuGetConfig({ ...options, environment: io.environment });
+  // Who must know the password of a URL looks into the file.
+  const sources = config.sources.map((source) => ({ ...source, url: redactText(source.url) }));
   if (options.json) io.out(`${JSON.stringify({ sources }, null, 2)}\n`);
   else if (sources.length === 0) io.out('There are no sources; granary nuget sources add NAME URL makes one.\n');
   else io.out(table(HEAD, sources.map(rowOf), io.outColumns, io.style));
@@ -62,19 +72,27 @@ export function disableSource(name: string, options: SourcesOptions, io: NuGetIo
   return change(options, io, (editor) => editor.disable(name), `Disabled ${name}`);
 }
 
+/** Each change is made in milliseconds: so many commands at once have their turns, and nobody waits for long. */
+const TURNS = { maxRetries: 20, initialDelayMs: 20, maxDelayMs: 200, jitter: 1 } as const;
+
+/** Makes a change, in turns with other commands that change the same files. */
 async function change(
   options: SourcesOptions,
   io: NuGetIo,
   edit: (editor: SourceEditor) => void,
   done: string,
 ): Promise<ExitCode> {
-  const { environment } = io;
-  const config = await loadNuGetConfig({ configFile: options.configFile, environment });
-  const editor = new SourceEditor(config, environment);
-  edit(editor);
-  const files = await editor.save();
+  const { environment, signal } = io;
+  const changed = async () => {
+    const config = await loadNuGetConfig({ configFile: options.configFile, environment });
+    const editor = new SourceEditor(config, environment);
+    edit(editor);
+    return editor.save();
+  };
+  const shouldRetry = (error: unknown) => isNuGetError(error) && error.code === 'CONFLICT';
+  const files = await retry(changed, { ...TURNS, signal, shouldRetry });
   if (options.json) io.out(`${JSON.stringify({ files })}\n`);
-  else io.out(files.length === 0 ? 'Nothing had to be changed.\n' : `${done} in ${files.join(' and ')}.\n`);
+  else io.out(files.length === 0 ? 'Nothing had to be changed.\n' : `${redactText(done)} in ${files.join(' and ')}.\n`);
   return 0;
 }
 

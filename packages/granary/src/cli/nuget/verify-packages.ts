@@ -25,7 +25,7 @@ export async function verifyPackages(
     const checked = await check(file, io.signal);
     results.push(checked);
     if (json) continue;
-    if (!checked.valid) io.err(`${io.style.bad('damaged')} ${file}: ${checked.error}\n`);
+    if (!checked.valid) io.err(`${io.errStyle.bad('damaged')} ${file}: ${checked.error}\n`);
     else
       io.out(`${io.style.good('ok')}  ${file}: ${checked.id} ${checked.version}${checked.signed ? ', signed' : ''}\n`);
   }

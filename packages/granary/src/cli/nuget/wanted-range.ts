@@ -1,6 +1,5 @@
 import { VersionRange } from '@granary/nuget';
-import { chooseVersion } from './choose-version.js';
-import { UsageError } from './run-command.js';
+import { checkedRange, chooseVersion } from './choose-version.js';
 import type { Session } from './session.js';
 
 /**
@@ -16,9 +15,5 @@ export async function wantedRange(
   if (text === undefined || text === 'latest') {
     return new VersionRange({ minVersion: await chooseVersion({ id, version: undefined }, prerelease, session) });
   }
-  const range = VersionRange.tryParse(text);
-  if (range !== undefined) return range;
-  throw new UsageError(
-    `found "${text}" as the version of ${id}; allowed: a version, a range such as [1.0,2.0), 1.* or latest`,
-  );
+  return checkedRange(id, text);
 }

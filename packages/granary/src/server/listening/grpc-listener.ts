@@ -2,7 +2,7 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
-import { bind, type Listener, type ListenerOptions } from './listener.js';
+import { bind, type Listener, type ListenerOptions, peer } from './listener.js';
 import { useStreamTable } from './stream-table.js';
 import { UserinfoConnection } from './userinfo/userinfo-connection.js';
 
@@ -10,9 +10,14 @@ import { UserinfoConnection } from './userinfo/userinfo-connection.js';
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 4 * STREAM_WINDOW_BYTES;
 
+/** Time for a client to close its end of a connection that is over. */
+const LINGER_MS = 1000;
+
 export interface GrpcListenerOptions extends ListenerOptions {
   /** Whether credentials in the authority of a request must be moved before Node sees them. Default false. */
   readonly movesUserinfo?: boolean;
+  /** How long a client that is drained may take to close its end of a connection without calls. Default 1000. */
+  readonly lingerMs?: number;
 }
 
 /**
@@ -24,7 +29,7 @@ export async function listenGrpc(server: Server, options: GrpcListenerOptions): 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   tuneSessions(server);
 
-  const connections = new Connections();
+  const connections = new Connections(options.lingerMs ?? LINGER_MS);
   let draining = false;
   const accept = (socket: Socket) => {
     connections.opened(socket);
@@ -68,6 +73,7 @@ export async function listenGrpc(server: Server, options: GrpcListenerOptions): 
     async drain() {
       draining = true;
       connections.endHandshakes();
+      connections.endFinished();
       const closed = new Promise<void>((resolve) => port.close(() => resolve()));
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       await closed;
@@ -84,6 +90,11 @@ export async function listenGrpc(server: Server, options: GrpcListenerOptions): 
 class Connections {
   readonly #shaking = new Map<string, Socket>();
   readonly #open = new Set<Socket>();
+  readonly #lingerMs: number;
+
+  constructor(lingerMs: number) {
+    this.#lingerMs = lingerMs;
+  }
 
   began(socket: Socket): void {
     const key = peer(socket);
@@ -101,15 +112,23 @@ class Connections {
     for (const socket of this.#shaking.values()) socket.destroy();
   }
 
+  /**
+   * Ends each connection some time after everything was sent over it and Node has closed its own end: then Node waits for
+   * the client, which may never close the other.
+   */
+  endFinished(): void {
+    for (const socket of this.#open) {
+      socket.once('finish', () => {
+        const timer = setTimeout(() => socket.destroy(), this.#lingerMs);
+        socket.once('close', () => clearTimeout(timer));
+      });
+    }
+  }
+
   end(): void {
     this.endHandshakes();
     for (const socket of this.#open) socket.destroy();
   }
-}
-
-/** A handshake ends with another socket object than it begins with; both name the same peer. */
-function peer(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 interface Http2Settings {

@@ -54,6 +54,20 @@ describe('an HTTP listener', () => {
     expect(await send(get(target).replace('GET', method))).toContain(`\r\n\r\n${host} ${url}`);
   });
 
+  it.each([
+    ['two hosts', 'Host: a\r\nHost: b'],
+    ['one host twice', 'Host: a\r\nX: y\r\nhost: a'],
+  ])('refuses a request for %s, and what comes behind it', async (_, hosts) => {
+    const seen: (string | undefined)[] = [];
+    await serve(({ url }, response) => {
+      seen.push(url);
+      response.end('here');
+    });
+    const answers = await send(`GET /1 HTTP/1.1\r\n${hosts}\r\n\r\n`, get('/2'));
+    expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400']);
+    expect(seen).toEqual([]);
+  });
+
   it('may wait less for a whole request than for a header', async () => {
     await serve((_, response) => response.end('here'), 10_000, 5_000);
     expect(await send(get('/status'))).toContain('here');
@@ -72,6 +86,26 @@ describe('an HTTP listener', () => {
     const answers = await send(put, get('/2'), get('/3'));
     expect(answers.match(/<.*?>/g)).toEqual(['</1 body>', '</2 >', '</3 >']);
     expect(log).toEqual(['1', '2', '3'].flatMap((n) => [`/${n} begins`, `/${n} ends`]));
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['half a header', 'GET /sta'],
+  ])('does not wait for a connection that has sent %s when it is drained', async (_, sent) => {
+    const waiting: ServerResponse[] = [];
+    await serve((_, response) => waiting.push(response), 3_600_000);
+    const unused = connect(listener.address.port, '127.0.0.1');
+    unused.on('error', () => {});
+    await once(unused, 'connect');
+    unused.write(sent);
+    const answer = send(get('/status'));
+    while (waiting.length === 0) await new Promise(setImmediate);
+    const ended = once(unused, 'close');
+    const drained = listener.drain();
+    await ended;
+    waiting[0]?.end('here');
+    expect(await answer).toContain('here');
+    await drained;
   });
 
   it('never begins a pipelined request whose client went away before its turn', async () => {

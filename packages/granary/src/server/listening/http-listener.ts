@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createSecureServer, Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
-import { bind, type Listener, type ListenerOptions } from './listener.js';
+import { bind, type Listener, type ListenerOptions, peer } from './listener.js';
 
 export interface HttpListenerOptions extends ListenerOptions {
   readonly maxHeaderBytes: number;
@@ -39,6 +39,7 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
   if (server instanceof HttpsServer) enforceClientAuth(server, clientAuth);
   server.maxConnections = options.maxConnections;
 
+  const unused = followUnused(server);
   const latest = endStalledConnections(server, options.stallTimeoutMs);
 
   if (options.onConnection) server.on(tls ? 'secureConnection' : 'connection', options.onConnection);
@@ -50,7 +51,15 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
       response.once('socket', () => handle(request, response));
       return;
     }
+    if (!latest.has(request.socket)) unused.delete(peer(request.socket));
     latest.set(request.socket, response);
+    if (hasSeveralHosts(request)) {
+      // What else comes over this connection may have been meant for somebody else.
+      response.setHeader('Connection', 'close');
+      response.writeHead(400, { 'Content-Type': 'text/plain' });
+      response.end('the request has more than one Host header\n');
+      return;
+    }
     if (!request.url?.startsWith('/')) toOriginForm(request);
     response.once('close', () => {
       if (draining) setImmediate(() => server.closeIdleConnections());
@@ -78,6 +87,7 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
+        for (const socket of unused.values()) socket.destroy();
       });
     },
     destroy() {
@@ -87,9 +97,40 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
   };
 }
 
+/**
+ * Whether a request says twice which host it is for, which is to be refused (RFC 9112, section 3.2): a proxy on the way
+ * may have believed the one, and Node shows only the first.
+ */
+function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
+  }
+  return hosts > 1;
+}
+
 /** A header is a part of its request, and Node refuses to wait longer for it than for the whole. */
 function headerTimeout({ headersTimeoutMs, requestTimeoutMs }: HttpListenerOptions): number {
   return requestTimeoutMs === 0 ? headersTimeoutMs : Math.min(headersTimeoutMs, requestTimeoutMs);
+}
+
+/**
+ * Connections without a whole header of a request so far, by their peers. To Node these are not idle but at work, so that
+ * a client which opened one in advance would hold up the end of the server.
+ *
+ * @returns whoever serves a connection's first request takes it out
+ */
+function followUnused(server: Server): Map<string, Socket> {
+  const unused = new Map<string, Socket>();
+  server.on('connection', (socket: Socket) => {
+    const key = peer(socket);
+    unused.set(key, socket);
+    socket.once('close', () => {
+      if (unused.get(key) === socket) unused.delete(key);
+    });
+  });
+  return unused;
 }
 
 /**

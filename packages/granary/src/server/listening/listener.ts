@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { formatAddress, type ListenAddress } from '../../config/address.js';
 import type { ConnectionListener } from '../../metrics/connection-metrics.js';
 import type { TlsMaterial } from '../../tls/tls-material.js';
@@ -63,4 +63,9 @@ export async function bind(server: Server, key: string, address: ListenAddress):
   }
   const bound = server.address();
   return bound === null || typeof bound === 'string' ? address : { host: bound.address, port: bound.port };
+}
+
+/** Names a connection: a TLS handshake ends with another socket object than it begins with, and the same peer. */
+export function peer(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
 }

@@ -1,15 +1,18 @@
 import { readFile } from 'node:fs/promises';
+import { nullLogger } from '@granary/telemetry';
 import { ConfigError, type ConfigMistake } from '../config/mistake.js';
 import type { TierConfig } from '../config/tier-schema.js';
+import { openTier } from './open-tier.js';
 import { readTierTls } from './tier-tls.js';
 
 /**
- * Looks into the files that tiers name. Some are only read when the tier is first asked, so a wrong path would show as a
- * tier that never answers.
+ * Looks into the files that tiers name, and has each tier say whether its settings make sense together, which asks nothing
+ * of anybody. Some files are only read when the tier is first asked, so a wrong path would show as a tier that never
+ * answers.
  *
  * @throws ConfigError with every mistake in them
  */
-export async function checkTierFiles(tiers: readonly TierConfig[]): Promise<void> {
+export async function checkTiers(tiers: readonly TierConfig[]): Promise<void> {
   const mistakes = (await Promise.all(tiers.map((tier, i) => mistakesOf(tier, `tiers[${i}]`)))).flat();
   if (mistakes.length > 0) throw new ConfigError(mistakes);
 }
@@ -21,7 +24,9 @@ async function mistakesOf(tier: TierConfig, place: string): Promise<readonly Con
   const mistakes = (await Promise.all(files)).filter((mistake) => mistake !== undefined);
   if (mistakes.length > 0) return mistakes;
   try {
-    await readTierTls(tier, place);
+    // Of all clients only Redis' connects before it is asked for anything.
+    if (tier.type === 'redis') await readTierTls(tier, place);
+    else await (await openTier(tier, place, nullLogger)).close();
     return [];
   } catch (error) {
     if (error instanceof ConfigError) return error.mistakes;
