@@ -1,8 +1,9 @@
 // npm run bench -- nuget-proxy [--rounds N --seconds S --parts restores,fetches,gets,memory --clients granary,dotnet
-// --delay MS]: what restores through the feed proxy take, in turn with the same from the feed itself (which answers after a
-// delay), through a proxy that only passes on, from a server of static files and from memory. Restores are those of real
-// clients; fetches are bare requests for the same documents, by a client that does nothing with what it gets. Each server
-// and each client is a process of its own. Writes bench/results/nuget-proxy.json.
+// --delay MS --before N]: what restores through the feed proxy take, in turn with the same from the feed itself (which
+// answers after a delay), through a proxy that only passes on, from a server of static files and from memory. Restores are
+// those of real clients; fetches are bare requests for the same documents, by a client that does nothing with what it gets.
+// Each server and each client is a process of its own. The proxies have brought N times 150 packages before: what has just
+// started is slower. Writes bench/results/nuget-proxy.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -24,6 +25,7 @@ const { values: options } = parseArgs({
     parts: { type: 'string' },
     clients: { type: 'string', default: Object.keys(clients).join(',') },
     delay: { type: 'string', default: '0' },
+    before: { type: 'string', default: '0' },
   },
 });
 const rounds = Number(options.rounds);
@@ -89,23 +91,33 @@ async function fetches() {
 /** Packages that nobody has seen, once for each round, and what serves them. The first round only makes everything hot. */
 async function eachRound(measure) {
   const prefixes = Array.from({ length: rounds + 1 }, (_, round) => `Round${round}`);
-  const feed = await start('src/nuget/feed.mjs', [options.delay, ...prefixes]);
+  const before = Array.from({ length: Number(options.before) }, (_, round) => `Before${round}`);
+  const feed = await start('src/nuget/feed.mjs', [options.delay, ...before, ...prefixes]);
   const passing = await start('src/nuget-proxy/pass-through.mjs', [`${feed.port}`]);
   const proxy = await startProxy(feed.port);
   const source = `http://127.0.0.1:${proxy.port}/nuget/v3/index.json`;
+  for (const paths of before.map((prefix) => pathsOf(namePackages(prefix)))) {
+    await fetchPaths(passing.port, '/flat/', paths);
+    await fetchPaths(proxy.port, proxy.flat, paths);
+  }
   const measured = [];
   for (const prefix of prefixes) {
     const packages = namePackages(prefix);
-    const paths = packages.flatMap(({ id, version }) => {
-      const name = id.toLowerCase();
-      return [`${name}/index.json`, `${name}/${version}/${name}.${version}.nupkg`];
-    });
+    const paths = pathsOf(packages);
     const statics = () => startStatic(feed.port, paths, join(scratch, prefix));
     measured.push(await measure({ feed, passing, proxy, statics, packages, paths, source }));
   }
   measured.shift();
   await stopAll();
   return { measured };
+}
+
+/** The documents that a restore asks for, below the directory of the packages. */
+function pathsOf(packages) {
+  return packages.flatMap(({ id, version }) => {
+    const name = id.toLowerCase();
+    return [`${name}/index.json`, `${name}/${version}/${name}.${version}.nupkg`];
+  });
 }
 
 function addRows(what, measured) {
