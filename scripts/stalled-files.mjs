@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { relative } from 'node:path';
 
 /** Longer than the limit of any test with its second try, and than any hook. */
@@ -7,13 +7,15 @@ const LIMIT_MS = 10 * 60_000;
 /**
  * A reporter for vitest that ends what stands still. A test that never gives its process a turn can't be ended by its own
  * time limit: a loop that goes on for ever, or a command that is waited for synchronously. When no test has ended for as
- * long as the limit, this names the files that are running and shows the processes below this one. It ends first those that
- * the workers have started, so that the test which waits for one fails, and half a limit later the workers.
+ * long as the limit, this names the files that are running with the test that ended last in each, and shows the processes
+ * below this one and the threads of the workers: what each waits for, and how long it was busy. It ends first those that the
+ * workers have started, so that the test which waits for one fails, and half a limit later the workers. A worker that is
+ * ended leaves no test that failed: for that the files have a line that starts like those of a summary.
  */
 export default class StalledFiles {
   #limitMs;
-  /** @type {Set<string>} */
-  #running = new Set();
+  /** Of each file that is running the test that ended last. @type {Map<string, string | undefined>} */
+  #running = new Map();
   #ended = performance.now();
   #calls = 0;
   /** @type {NodeJS.Timeout | undefined} */
@@ -29,7 +31,7 @@ export default class StalledFiles {
   }
 
   onTestModuleQueued({ moduleId }) {
-    this.#running.add(relative(process.cwd(), moduleId));
+    this.#running.set(relative(process.cwd(), moduleId), undefined);
     this.#turned();
   }
 
@@ -38,7 +40,8 @@ export default class StalledFiles {
     this.#turned();
   }
 
-  onTestCaseResult() {
+  onTestCaseResult({ module, fullName }) {
+    this.#running.set(relative(process.cwd(), module.moduleId), fullName);
     this.#turned();
   }
 
@@ -57,8 +60,15 @@ export default class StalledFiles {
     const processes = descendants(process.pid);
     const workers = processes.filter(({ parent }) => parent === process.pid);
     const others = processes.filter(({ parent }) => parent !== process.pid);
-    console.error(`No test has ended for ${Math.round(still / 1000)} s. Running: ${[...this.#running].join(', ')}`);
-    for (const { line } of processes) console.error(`  ${line}`);
+    const seconds = Math.round(still / 1000);
+    for (const [file, test] of this.#running) {
+      console.error(
+        `failed: ${file}: stands still for ${seconds} s, ${test ? `after ${test}` : 'before its first test'}`,
+      );
+    }
+    console.error(`failed: what is running meanwhile, and what its threads wait for:`);
+    for (const { line } of processes) console.error(`failed:   ${line}`);
+    for (const line of threadsOf(workers)) console.error(`failed:   ${line}`);
     for (const { pid } of this.#calls++ === 0 && others.length > 0 ? others : workers) end(pid);
   }
 }
@@ -84,6 +94,15 @@ function descendants(root) {
     parents.push(...children.map(({ pid }) => pid));
   }
   return below;
+}
+
+/** What `ps` says of the threads of these processes: state, processor time, where in the kernel each waits, name. */
+function threadsOf(processes) {
+  if (processes.length === 0) return [];
+  const of = processes.map(({ pid }) => pid).join(',');
+  const shown = ['-L', '-p', of, '-o', 'pid=,tid=,stat=,time=,wchan:32=,comm='];
+  const { stdout } = spawnSync('ps', shown, { encoding: 'utf8', timeout: 30_000 }); // One that has ended is no error.
+  return stdout.split('\n').filter((line) => line.trim() !== '');
 }
 
 function end(pid) {

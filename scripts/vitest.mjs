@@ -4,7 +4,8 @@ import { ROOT } from './setup.mjs';
 import { readTally } from './tally.mjs';
 
 const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs');
-const STALLED_FILES = join(ROOT, 'scripts/stalled-files.mjs');
+/** Of ours: they tell of what no test can. */
+const REPORTERS = ['scripts/stalled-files.mjs', 'scripts/stray-errors.mjs'].map((file) => join(ROOT, file));
 
 /**
  * Runs tests, and ends those that stand still.
@@ -18,7 +19,7 @@ const STALLED_FILES = join(ROOT, 'scripts/stalled-files.mjs');
 export async function runTests(title, args, { node = process.execPath, reports, leftOut = [] }) {
   console.log(`\n── ${title}`);
   const report = join(reports, `${title.replaceAll(' ', '-')}.json`);
-  const reporters = ['--reporter=default', '--reporter=json', `--reporter=${STALLED_FILES}`];
+  const reporters = ['default', 'json', ...REPORTERS].map((reporter) => `--reporter=${reporter}`);
   const { code } = await run(title, node, [VITEST, 'run', ...reporters, `--outputFile.json=${report}`, ...args], {
     cwd: ROOT,
     env: { ...process.env, ...(leftOut.length > 0 && { TESTS_LEFT_OUT: leftOut.join(' ') }) },
