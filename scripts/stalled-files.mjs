@@ -10,7 +10,7 @@ const LIMIT_MS = 10 * 60_000;
  * long as the limit, this names the files that are running with the test that ended last in each, and shows the processes
  * below this one and the threads of the workers: what each waits for, and how long it was busy. It ends first those that the
  * workers have started, so that the test which waits for one fails, and half a limit later the workers. A worker that is
- * ended leaves no test that failed: for that the files have a line that starts like those of a summary.
+ * ended leaves no test that unfinished: for that the files have a line that starts like those of a summary.
  */
 export default class StalledFiles {
   #limitMs;
@@ -63,12 +63,12 @@ export default class StalledFiles {
     const seconds = Math.round(still / 1000);
     for (const [file, test] of this.#running) {
       console.error(
-        `failed: ${file}: stands still for ${seconds} s, ${test ? `after ${test}` : 'before its first test'}`,
+        `unfinished: ${file}: stands still for ${seconds} s, ${test ? `after ${test}` : 'before its first test'}`,
       );
     }
-    console.error(`failed: what is running meanwhile, and what its threads wait for:`);
-    for (const { line } of processes) console.error(`failed:   ${line}`);
-    for (const line of threadsOf(workers)) console.error(`failed:   ${line}`);
+    console.error('unfinished: what is running meanwhile, and what its threads wait for:');
+    for (const { line } of processes) console.error(`unfinished:   ${line}`);
+    for (const line of threadsOf(workers)) console.error(`unfinished:   ${line}`);
     for (const { pid } of this.#calls++ === 0 && others.length > 0 ? others : workers) end(pid);
   }
 }

@@ -9,9 +9,9 @@ it('ends tests whose own time limit can not, and says which', async () => {
   const sleeps = "process.getBuiltinModule('node:child_process').execFileSync('sleep', ['600'])";
   const { code, said } = await runTestsWith(REPORTER, { passes: '', sleeps, spins: 'for (;;);' });
   expect(code).toBe(1);
-  expect(said).toMatch(/^failed: spins\.test\.mjs: stands still for \d+ s, before its first test$/m);
-  expect(said).toMatch(/^failed: {3}\d+ +\d+ .* sleep 600$/m);
-  expect(said).toMatch(/^failed: +(\d+) +\1 R\S* +[\d:]+ +\S+ +\S+/m); // The thread that spins.
+  expect(said).toMatch(/^unfinished: spins\.test\.mjs: stands still for \d+ s, before its first test$/m);
+  expect(said).toMatch(/^unfinished: {3}\d+ +\d+ .* sleep 600$/m);
+  expect(said).toMatch(/^unfinished: +(\d+) +\1 R\S* +[\d:]+ +\S+ +\S+/m); // The thread that spins.
   expect(said).toMatch(/FAIL .*sleeps\.test\.mjs > sleeps/); // By itself, as soon as the command is ended.
   expect(said).toMatch(/Tests .*1 failed.*1 passed/);
 });

@@ -1,14 +1,16 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './run.mjs';
 import { ROOT } from './setup.mjs';
-import { readTally } from './tally.mjs';
+import { readTally, triedAgain } from './tally.mjs';
 
 const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs');
 /** Of ours: they tell of what no test can. */
 const REPORTERS = ['scripts/stalled-files.mjs', 'scripts/stray-errors.mjs'].map((file) => join(ROOT, file));
 
 /**
- * Runs tests, and ends those that stand still.
+ * Runs tests, and ends those that stand still. In CI the files that were not finished then, or whose worker ended by itself,
+ * are tried once more, as each test is that fails there.
  *
  * @param {string} title
  * @param {readonly string[]} args of `vitest run`
@@ -16,13 +18,34 @@ const REPORTERS = ['scripts/stalled-files.mjs', 'scripts/stray-errors.mjs'].map(
  * that is counted, and globs of what isn't run
  * @returns {Promise<{ code: number, tally: import('./tally.mjs').Tally }>}
  */
-export async function runTests(title, args, { node = process.execPath, reports, leftOut = [] }) {
+export async function runTests(title, args, options) {
+  const first = await runOnce(title, args, options);
+  const { unfinished } = first.tally;
+  if (!process.env.CI || unfinished.length === 0) return first;
+  const again = await runOnce(`${title} again`, [...optionsOf(args), ...unfinished], options);
+  const tally = triedAgain(first.tally, again.tally);
+  return { code: again.code || (first.strays > 0 || tally.failures.length > 0 ? 1 : 0), tally };
+}
+
+/** Without the patterns of names of files. */
+const optionsOf = (args) => args.filter((arg, i) => arg.startsWith('--') || args[i - 1] === '--config');
+
+async function runOnce(title, args, { node = process.execPath, reports, leftOut = [] }) {
   console.log(`\n── ${title}`);
-  const report = join(reports, `${title.replaceAll(' ', '-')}.json`);
+  const file = join(reports, title.replaceAll(' ', '-'));
   const reporters = ['default', 'json', ...REPORTERS].map((reporter) => `--reporter=${reporter}`);
-  const { code } = await run(title, node, [VITEST, 'run', ...reporters, `--outputFile.json=${report}`, ...args], {
+  const { code } = await run(title, node, [VITEST, 'run', ...reporters, `--outputFile.json=${file}.json`, ...args], {
     cwd: ROOT,
-    env: { ...process.env, ...(leftOut.length > 0 && { TESTS_LEFT_OUT: leftOut.join(' ') }) },
+    env: {
+      ...process.env,
+      STRAY_ERRORS: `${file}.strays`,
+      ...(leftOut.length > 0 && { TESTS_LEFT_OUT: leftOut.join(' ') }),
+    },
   });
-  return { code, tally: readTally(report) };
+  return { code, tally: readTally(`${file}.json`), strays: readStrays(`${file}.strays`) };
+}
+
+/** How many errors belonged to no test; one where the run ended before it could say that. */
+function readStrays(file) {
+  return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 1;
 }
