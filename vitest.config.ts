@@ -69,6 +69,8 @@ export default defineConfig({
     ],
     sequence: { sequencer: AloneFirst },
     testTimeout: 30_000,
+    // What is made for all tests of a file is more than what one does.
+    hookTimeout: 60_000,
     // What fails in CI is tried once more, and the sum of the run names what passed only then: scripts/tally.mjs.
     retry: process.env.CI ? 1 : 0,
     // As long as vi.waitFor takes there.

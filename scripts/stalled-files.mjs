@@ -9,8 +9,8 @@ const LIMIT_MS = 10 * 60_000;
  * time limit: a loop that goes on for ever, or a command that is waited for synchronously. When no test has ended for as
  * long as the limit, this names the files that are running with the test that ended last in each, and shows the processes
  * below this one and the threads of the workers: what each waits for, and how long it was busy. It ends first those that the
- * workers have started, so that the test which waits for one fails, and half a limit later the workers. A worker that is
- * ended leaves no test that unfinished: for that the files have a line that starts like those of a summary.
+ * workers have started, so that the test which waits for one fails, and half a limit later the workers. Each line
+ * starts like those that sum up a run, since no test tells of it.
  */
 export default class StalledFiles {
   #limitMs;

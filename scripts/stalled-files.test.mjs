@@ -3,9 +3,9 @@ import { runTestsWith } from './testing/run-tests-with.mjs';
 
 const REPORTER = `
   import StalledFiles from '${new URL('stalled-files.mjs', import.meta.url).href}';
-  export default class extends StalledFiles { constructor() { super({ limitMs: 2000 }); } }`;
+  export default class extends StalledFiles { constructor() { super({ limitMs: 5000 }); } }`;
 
-it('ends tests whose own time limit can not, and says which', async () => {
+it('ends tests whose own time limit can not, and says which', { timeout: 180_000 }, async () => {
   const sleeps = "process.getBuiltinModule('node:child_process').execFileSync('sleep', ['600'])";
   const { code, said } = await runTestsWith(REPORTER, { passes: '', sleeps, spins: 'for (;;);' });
   expect(code).toBe(1);

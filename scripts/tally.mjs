@@ -3,11 +3,12 @@ import { relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 
 /**
- * `failures` and `unsteady`, what passed only when it was tried again, have a line about each test. `unfinished` are files
- * whose worker ended before their tests did; they are among the failures, too.
+ * `failures` and `unsteady`, what passed only when it was tried again, have a line about each test. `broken` are files, and
+ * a line about each, that failed otherwise than by a test: by a hook, by what they import, or because their worker ended.
  *
  * @typedef {{
- *   passed: number, failures: readonly string[], unsteady: readonly string[], skipped: number, unfinished: readonly string[],
+ *   passed: number, failures: readonly string[], unsteady: readonly string[], skipped: number,
+ *   broken: ReadonlyMap<string, string>,
  * }} Tally
  */
 
@@ -18,7 +19,7 @@ export function sum(tallies) {
     failures: tallies.flatMap((each) => each.failures),
     unsteady: tallies.flatMap((each) => each.unsteady),
     skipped: tallies.reduce((total, each) => total + each.skipped, 0),
-    unfinished: tallies.flatMap((each) => each.unfinished),
+    broken: new Map(tallies.flatMap((each) => [...each.broken])),
   };
 }
 
@@ -29,54 +30,44 @@ export function readTally(file) {
     report = JSON.parse(readFileSync(file, 'utf8'));
   } catch {
     const failures = ['no report: the run ended before it could write one'];
-    return { passed: 0, failures, unsteady: [], skipped: 0, unfinished: [] };
+    return { passed: 0, failures, unsteady: [], skipped: 0, broken: new Map() };
   }
-  const finished = report.testResults.filter((file) => !isUnfinished(file));
-  const statuses = finished.flatMap(({ assertionResults }) => assertionResults.map(({ status }) => status));
+  const broken = new Map();
+  for (const file of report.testResults) {
+    const reason = breakOf(file);
+    if (reason !== undefined) broken.set(fileOf(file.name), `${fileOf(file.name)}: ${reason}`);
+  }
+  const whole = report.testResults.filter(({ name }) => !broken.has(fileOf(name)));
+  const statuses = whole.flatMap(({ assertionResults }) => assertionResults.map(({ status }) => status));
   return {
     passed: statuses.filter((status) => status === 'passed').length,
-    failures: report.testResults.flatMap(failuresOf),
+    failures: report.testResults.flatMap((file) => linesOf(file, 'failed')),
     unsteady: report.testResults.flatMap((file) => linesOf(file, 'passed')),
     skipped: statuses.filter((status) => status === 'skipped' || status === 'todo').length,
-    unfinished: report.testResults.filter(isUnfinished).map(({ name }) => fileOf(name)),
+    broken,
   };
 }
 
 /**
- * The tally of a run together with that of a second one, in which its unfinished files were tried again.
+ * The tally of a run together with that of a second one, in which its broken files were tried again.
  *
  * @param {Tally} first
  * @param {Tally} again
  * @returns {Tally}
  */
 export function triedAgain(first, again) {
-  const lines = new Set(first.unfinished.map(unfinished));
-  return sum([
-    {
-      ...first,
-      failures: first.failures.filter((line) => !lines.has(line)),
-      unsteady: [...first.unsteady, ...lines],
-      unfinished: [],
-    },
-    again,
-  ]);
+  const unsteady = [...first.broken].flatMap(([file, line]) => (again.broken.has(file) ? [] : [line]));
+  return sum([{ ...first, unsteady: [...first.unsteady, ...unsteady], broken: new Map() }, again]);
 }
 
-function failuresOf(file) {
-  const { name, status, message, assertionResults } = file;
-  if (isUnfinished(file)) return [...linesOf(file, 'failed'), unfinished(fileOf(name))];
-  // A file that could not even be loaded has no tests that could fail.
-  if (status === 'failed' && assertionResults.length === 0) return [`${fileOf(name)}: ${firstLine(message)}`];
-  return linesOf(file, 'failed');
+/** Why a file failed otherwise than by a test; undefined where it didn't. */
+function breakOf({ status, message, assertionResults }) {
+  // Of a file whose worker ended vitest says that it has passed.
+  const ended = assertionResults.some((each) => each.status === 'pending');
+  if (ended || (status === 'passed' && assertionResults.length === 0)) return 'ended before its tests did';
+  if (status !== 'failed' || assertionResults.some((each) => each.status === 'failed')) return undefined;
+  return firstLine(message) || 'a hook failed';
 }
-
-/** Whether the worker ended before the tests did: vitest says of such a file that it has passed. */
-function isUnfinished({ status, assertionResults }) {
-  if (assertionResults.length === 0) return status === 'passed';
-  return assertionResults.some((each) => each.status === 'pending');
-}
-
-const unfinished = (file) => `${file}: ended before its tests did`;
 
 /** What ended like that although, or because, something failed. */
 function linesOf({ name, assertionResults }, status) {
@@ -96,11 +87,12 @@ function firstLine(message = '') {
  *
  * @param {Tally} tally
  */
-export function summary({ passed, failures, unsteady, skipped }) {
-  const total = `${passed} passed, ${failures.length} failed${skipped ? `, ${skipped} skipped` : ''}`;
+export function summary({ passed, failures, unsteady, skipped, broken }) {
+  const failed = [...failures, ...broken.values()];
+  const total = `${passed} passed, ${failed.length} failed${skipped ? `, ${skipped} skipped` : ''}`;
   const lines = [
     ...unsteady.map((each) => `passed at the second try: ${each}`),
-    ...failures.map((each) => `failed: ${each}`),
+    ...failed.map((each) => `failed: ${each}`),
   ];
   return [...lines, total].join('\n');
 }

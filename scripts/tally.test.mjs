@@ -16,7 +16,7 @@ const report = (content) => {
   return file;
 };
 const tallyOf = (testResults) => readTally(report(JSON.stringify({ testResults })));
-const nothing = { passed: 0, failures: [], unsteady: [], skipped: 0, unfinished: [] };
+const nothing = { passed: 0, failures: [], unsteady: [], skipped: 0, broken: new Map() };
 const file = join(process.cwd(), 'scripts/some.test.mjs');
 
 describe('a tally', () => {
@@ -47,38 +47,39 @@ describe('a tally', () => {
     });
   });
 
-  it('counts a file that could not be loaded as failed', () => {
-    const { failures } = tallyOf([
-      { name: file, status: 'failed', message: 'no such module\nat …', assertionResults: [] },
-    ]);
-    expect(failures).toEqual(['scripts/some.test.mjs: no such module']);
-  });
+  const broken = (reason) => new Map([['scripts/some.test.mjs', `scripts/some.test.mjs: ${reason}`]]);
 
   it.each([
-    ['before it was loaded', []],
-    ['within a test', ['passed', 'pending']],
-    ['before what it had done was heard of', ['pending', 'pending']],
-  ])('counts a file whose worker ended %s as failed, and nothing of it as passed', (_, statuses) => {
+    ['ended before it was loaded', { status: 'passed' }, [], 'ended before its tests did'],
+    ['ended within a test', { status: 'passed' }, ['passed', 'pending'], 'ended before its tests did'],
+    ['ended before it was heard of', { status: 'passed' }, ['pending', 'pending'], 'ended before its tests did'],
+    ['could not be loaded', { status: 'failed', message: 'no such module\nat …' }, [], 'no such module'],
+    ['has a hook that failed', { status: 'failed', message: 'timed out' }, ['skipped'], 'timed out'],
+    ['has a group with such a hook', { status: 'failed', message: '' }, ['passed', 'skipped'], 'a hook failed'],
+  ])('names a file that %s, and counts nothing of it', (_, result, statuses, reason) => {
     const assertionResults = statuses.map((status) => ({ status, fullName: status }));
-    expect(tallyOf([{ name: file, status: 'passed', message: '', assertionResults }])).toEqual({
+    expect(tallyOf([{ name: file, message: '', ...result, assertionResults }])).toEqual({
       ...nothing,
-      failures: ['scripts/some.test.mjs: ended before its tests did'],
-      unfinished: ['scripts/some.test.mjs'],
+      broken: broken(reason),
     });
   });
 
-  it('of a second try of what was unfinished takes its place, and says so', () => {
-    const first = tallyOf([
-      { name: file, status: 'passed', assertionResults: [{ status: 'pending', fullName: 'one' }] },
-      { name: 'other.test.mjs', status: 'failed', assertionResults: [{ status: 'failed', fullName: 'two' }] },
-    ]);
+  it('of a second try has what was broken in its place, and says so', () => {
+    const other = {
+      name: 'other.test.mjs',
+      status: 'failed',
+      assertionResults: [{ status: 'failed', fullName: 'two' }],
+    };
+    const first = tallyOf([{ name: file, status: 'failed', message: 'timed out', assertionResults: [] }, other]);
+    const failures = ['other.test.mjs > two: '];
     expect(triedAgain(first, { ...nothing, passed: 1 })).toEqual({
       ...nothing,
       passed: 1,
-      failures: ['other.test.mjs > two: '],
-      unsteady: ['scripts/some.test.mjs: ended before its tests did'],
+      failures,
+      unsteady: ['scripts/some.test.mjs: timed out'],
     });
-    expect(triedAgain(first, first).unfinished).toEqual(['scripts/some.test.mjs']);
+    const again = { ...nothing, broken: broken('timed out once more') };
+    expect(triedAgain(first, again)).toEqual({ ...again, failures });
   });
 
   it('counts a run without a report, or with half of one, as failed', () => {
@@ -90,8 +91,9 @@ describe('a tally', () => {
   it('is summed up and shown with what failed before the numbers', () => {
     const one = { ...nothing, passed: 2 };
     expect(summary(sum([one, one]))).toBe('4 passed, 0 failed');
-    expect(summary(sum([one, { ...nothing, passed: 1, failures: ['a: b'], unsteady: ['c: d'], skipped: 3 }]))).toBe(
-      'passed at the second try: c: d\nfailed: a: b\n3 passed, 1 failed, 3 skipped',
+    const other = { passed: 1, failures: ['a: b'], unsteady: ['c: d'], skipped: 3, broken: new Map([['e', 'e: f']]) };
+    expect(summary(sum([one, other]))).toBe(
+      'passed at the second try: c: d\nfailed: a: b\nfailed: e: f\n3 passed, 2 failed, 3 skipped',
     );
   });
 });

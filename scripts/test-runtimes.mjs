@@ -35,7 +35,7 @@ for (const version of [22, 24]) {
   const node = join(RUNTIMES, `node_modules/node-${version}/bin/node`);
   if (!existsSync(node)) {
     console.log(`Skipped: Node ${version}, because its package has no binary for ${process.platform}-${process.arch}.`);
-    tallies.push({ passed: 0, failures: [], unsteady: [], skipped: 1 });
+    tallies.push({ passed: 0, failures: [], unsteady: [], skipped: 1, broken: new Map() });
     continue;
   }
   const ended = await runTests(`Node ${version}`, process.argv.slice(2), { node, reports, leftOut: ELSEWHERE });
@@ -46,4 +46,4 @@ rmSync(reports, { recursive: true, force: true });
 
 const total = sum(tallies);
 console.log(`\n${summary(total)}`);
-process.exitCode = code || (total.failures.length ? 1 : 0);
+process.exitCode = code || (total.failures.length > 0 || total.broken.size > 0 ? 1 : 0);

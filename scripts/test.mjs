@@ -26,4 +26,4 @@ rmSync(reports, { recursive: true, force: true });
 
 const total = sum(tallies);
 console.log(`\n${summary(total)}`);
-process.exitCode = code || (total.failures.length ? 1 : 0);
+process.exitCode = code || (total.failures.length > 0 || total.broken.size > 0 ? 1 : 0);

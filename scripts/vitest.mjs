@@ -9,8 +9,8 @@ const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs');
 const REPORTERS = ['scripts/stalled-files.mjs', 'scripts/stray-errors.mjs'].map((file) => join(ROOT, file));
 
 /**
- * Runs tests, and ends those that stand still. In CI the files that were not finished then, or whose worker ended by itself,
- * are tried once more, as each test is that fails there.
+ * Runs tests, and ends those that stand still. In CI the files that failed otherwise than by a test are tried once more, as
+ * each test is that fails there.
  *
  * @param {string} title
  * @param {readonly string[]} args of `vitest run`
@@ -20,11 +20,11 @@ const REPORTERS = ['scripts/stalled-files.mjs', 'scripts/stray-errors.mjs'].map(
  */
 export async function runTests(title, args, options) {
   const first = await runOnce(title, args, options);
-  const { unfinished } = first.tally;
-  if (!process.env.CI || unfinished.length === 0) return first;
-  const again = await runOnce(`${title} again`, [...optionsOf(args), ...unfinished], options);
-  const tally = triedAgain(first.tally, again.tally);
-  return { code: again.code || (first.strays > 0 || tally.failures.length > 0 ? 1 : 0), tally };
+  const broken = [...first.tally.broken.keys()];
+  if (!process.env.CI || broken.length === 0) return first;
+  const again = await runOnce(`${title} again`, [...optionsOf(args), ...broken], options);
+  const failed = first.strays > 0 || first.tally.failures.length > 0;
+  return { code: again.code || (failed ? 1 : 0), tally: triedAgain(first.tally, again.tally) };
 }
 
 /** Without the patterns of names of files. */
