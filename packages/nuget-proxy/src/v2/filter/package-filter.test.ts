@@ -140,9 +140,29 @@ describe('what a filter says of itself', () => {
     ['true eq IsLatestVersion', undefined],
     ['not IsLatestVersion', undefined],
     ['IsPrerelease', undefined],
-    ["IsLatestVersion and Id eq 'a'", undefined],
+    ["IsLatestVersion and Id eq 'a'", 'stable'],
+    ["(Id eq 'a' and IsAbsoluteLatestVersion eq true) and IsLatestVersion", 'stable'],
+    ["startswith(Id,'a') and IsAbsoluteLatestVersion", 'absolute'],
+    ["IsLatestVersion or Id eq 'a'", undefined],
   ])('%s takes the newest: %s', (text, newest) => {
     expect(new PackageFilter(text, urls).newest).toBe(newest);
+  });
+
+  it.each([
+    ["startswith(Id,'new')", true],
+    ["startswith(Id,'new') eq true", true],
+    ["startswith(Id,'old') and IsLatestVersion", false],
+    ["startswith(Id,'new') and IsLatestVersion", undefined],
+    ["startswith(Id,'new') or IsLatestVersion", true],
+    ["startswith(Id,'old') or IsLatestVersion", undefined],
+    ["not (startswith(Id,'old') and IsLatestVersion)", true],
+    ['not IsLatestVersion', undefined],
+    ["Id ne null and substringof('JSON',tolower(Id))", true],
+    ['Id eq Version', undefined],
+    ["Summary ne 'a'", undefined],
+  ])('%s is decided by the id and the summary, as far as they are there: %s', (text, expected) => {
+    const filter = new PackageFilter(text, urls);
+    expect(filter.decides(json, (name) => name === 'Id' || name === 'Summary')).toBe(expected);
   });
 });
 

@@ -40,12 +40,25 @@ export class PackageFilter {
     return this.#valueOf(this.#expression, entry) === true;
   }
 
-  /** When the filter is only that: which newest version it takes of each package. */
+  /**
+   * Whether it takes a package of which only some properties are known; undefined when that hangs on the others.
+   *
+   * @param isKnown by the name of a property; what has no value isn't known, whatever it says
+   */
+  decides(entry: PackageEntry, isKnown: (name: string) => boolean): boolean | undefined {
+    return this.#decided(this.#expression, entry, isKnown);
+  }
+
+  /** When it takes one version of each package at most: which newest one. */
   get newest(): 'stable' | 'absolute' | undefined {
-    const [name, isTaken] = asFlag(this.#expression);
-    if (!isTaken) return undefined;
-    if (name === 'IsLatestVersion') return 'stable';
-    return name === 'IsAbsoluteLatestVersion' ? 'absolute' : undefined;
+    const names = new Set(operandsOf(this.#expression).map(newestIn));
+    if (names.has('IsLatestVersion')) return 'stable';
+    return names.has('IsAbsoluteLatestVersion') ? 'absolute' : undefined;
+  }
+
+  /** Whether it takes that newest version of every package. */
+  get isOnlyNewest(): boolean {
+    return newestIn(this.#expression) !== undefined;
   }
 
   /** The ids, in lower case, of all that it can take; undefined when it doesn't name them. */
@@ -89,6 +102,51 @@ export class PackageFilter {
     }
   }
 
+  #decided(expression: Expression, entry: PackageEntry, isKnown: (name: string) => boolean): boolean | undefined {
+    this.#spend(1);
+    switch (expression.kind) {
+      case 'and':
+      case 'or': {
+        // One operand that is like this settles it, whatever the others are.
+        const settling = expression.kind === 'or';
+        let result: boolean | undefined = !settling;
+        for (const operand of expression.operands) {
+          const decided = this.#decided(operand, entry, isKnown);
+          if (decided === settling) return settling;
+          if (decided === undefined) result = undefined;
+        }
+        return result;
+      }
+      case 'not': {
+        const decided = this.#decided(expression.operand, entry, isKnown);
+        return decided === undefined ? undefined : !decided;
+      }
+      default:
+        return this.#isGiven(expression, entry, isKnown) ? this.#valueOf(expression, entry) === true : undefined;
+    }
+  }
+
+  #isGiven(expression: Expression, entry: PackageEntry, isKnown: (name: string) => boolean): boolean {
+    this.#spend(1);
+    switch (expression.kind) {
+      case 'literal':
+      case 'null':
+        return true;
+      case 'property': {
+        const { name, read } = expression.property;
+        if (!isKnown(name)) return false;
+        const value = read(entry, this.#urls);
+        return value !== null && value !== '';
+      }
+      case 'comparison':
+        return [expression.left, expression.right].every((side) => this.#isGiven(side, entry, isKnown));
+      case 'not':
+        return this.#isGiven(expression.operand, entry, isKnown);
+      default:
+        return expression.operands.every((operand) => this.#isGiven(operand, entry, isKnown));
+    }
+  }
+
   #compare(expression: Extract<Expression, { kind: 'comparison' }>, entry: PackageEntry): boolean {
     const { operator, left, right } = expression;
     const a = this.#valueOf(left, entry);
@@ -126,12 +184,24 @@ function isVersionProperty(expression: Expression): boolean {
   );
 }
 
-function asFlag(expression: Expression): readonly [name: string | undefined, isTaken: boolean] {
-  if (expression.kind === 'property') return [expression.property.name, true];
-  if (expression.kind !== 'comparison' || expression.operator !== 'eq') return [undefined, false];
+const NEWEST: ReadonlySet<string> = new Set(['IsLatestVersion', 'IsAbsoluteLatestVersion']);
+
+/** What must all be true for an expression to be. */
+function operandsOf(expression: Expression): readonly Expression[] {
+  return expression.kind === 'and' ? expression.operands.flatMap(operandsOf) : [expression];
+}
+
+/** The name of the property by which an expression takes the newest version. */
+function newestIn(expression: Expression): string | undefined {
+  const flag = affirmed(expression);
+  return flag.kind === 'property' && NEWEST.has(flag.property.name) ? flag.property.name : undefined;
+}
+
+/** What `… eq true` is about, which some clients write behind whatever is true or false. */
+function affirmed(expression: Expression): Expression {
+  if (expression.kind !== 'comparison' || expression.operator !== 'eq') return expression;
   const { left, right } = expression;
-  if (left.kind !== 'property' || right.kind !== 'literal') return [undefined, false];
-  return [left.property.name, right.value === true];
+  return right.kind === 'literal' && right.value === true ? left : expression;
 }
 
 /** What an expression must name to be true: what all of `or` name together, and what one of `and` does. */
@@ -158,7 +228,8 @@ function idIn(expression: Expression): string | undefined {
 
 const SEARCHED: ReadonlySet<string> = new Set(['Id', 'Title', 'Description', 'Tags', 'Summary', 'Authors']);
 
-function wordIn(expression: Expression): string | undefined {
+function wordIn(condition: Expression): string | undefined {
+  const expression = affirmed(condition);
   if (expression.kind !== 'call' || expression.type !== 'boolean') return undefined;
   const [first, second] = expression.operands;
   if (first === undefined || second === undefined) return undefined;

@@ -178,7 +178,7 @@ describe('Packages()', () => {
     const filter =
       "((Id ne null) and substringof('json',tolower(Id))) or ((Tags ne null) and substringof(' json ',Tags))";
     expect(await packages(`Packages()?$filter=(${filter}) and IsLatestVersion`)).toEqual(['C.Json 1.0.0']);
-    expect(feed.searches[0]).toMatchObject({ query: 'json', options: { includePrerelease: true } });
+    expect(feed.searches[0]).toMatchObject({ query: 'json', options: { includePrerelease: false } });
     await packages("Packages()?$filter=substringof('a',Id) or substringof('b',Id)");
     expect(feed.searches.at(-1)?.query).toBe('');
   });
@@ -281,6 +281,75 @@ describe('Search()', () => {
     expect(await count("searchTerm=''&includePrerelease=true")).toBe('4');
     const page = await pageAt(server, "Search()?searchTerm=''&$filter=IsLatestVersion&$inlinecount=allpages&$top=0");
     expect([page.packages, page.count, page.next]).toEqual([[], 1, undefined]);
+  });
+
+  describe('with a filter beside the newest version, as galleries of modules are asked', () => {
+    const many = [
+      ...Array.from({ length: 300 }, (_, index) => `Other${index} 1.0.0`),
+      ...Array.from({ length: 220 }, (_, index) => `Mod${index} 1.0.0`),
+      'Mod0 2.0.0-beta',
+      'AMod 1.0.0',
+    ];
+    const path = (filter: string) => `Search()?$inlinecount=allpages&$top=100&$filter=${filter}`;
+
+    it('counts and passes over what the names of packages tell, and looks at no others', async () => {
+      const { server, feed } = await serving(...many);
+      await using _ = server;
+      const query = path("IsLatestVersion and startswith(Id, 'Mod')");
+      const [first, second, last] = await Promise.all([
+        pageAt(server, `${query}&$skip=0`),
+        pageAt(server, `${query}&$skip=100`),
+        pageAt(server, `${query}&$skip=200`),
+      ]);
+      expect([first.count, second.count, last.count]).toEqual([220, 220, 220]);
+      expect([first.next, second.next, last.next]).toEqual([undefined, undefined, undefined]);
+      const found = [first, second, last].flatMap(({ packages }) => packages);
+      expect(found).toEqual(Array.from({ length: 220 }, (_, index) => `Mod${index} 1.0.0`));
+      expect(feed.asked.every((id) => id.startsWith('Mod'))).toBe(true);
+      const count = await server.ask(
+        "/nuget/v2/Search()/$count?$filter=substringof('mod',tolower(Id))%20and%20IsLatestVersion",
+      );
+      expect(String(count.body)).toBe('221');
+    });
+
+    it('finds tags that the search tells, and looks where it tells none', async () => {
+      const { server, feed } = await serving(...many);
+      await using _ = server;
+      feed.add(record('Tagged', '1.0.0', { tags: ['PSModule'] }));
+      feed.add(record('Untold', '1.0.0', { tags: ['PSModule'] }));
+      const search = feed.search.bind(feed);
+      feed.search = async (query, options, call) => {
+        const answer = await search(query, options, call);
+        const hits = answer.value.hits.map((hit) => {
+          if (hit.record.id === 'Untold') return hit;
+          const tags = hit.record.id === 'Tagged' ? hit.record.tags : ['other'];
+          return { ...hit, record: { ...hit.record, tags } };
+        });
+        return { ...answer, value: { ...answer.value, hits } };
+      };
+      const page = await pageAt(server, path("IsLatestVersion and substringof('PSModule', Tags) eq true"));
+      expect([page.packages, page.count]).toEqual([['Tagged 1.0.0', 'Untold 1.0.0'], 2]);
+      expect(feed.asked).toEqual(['Tagged', 'Untold']);
+    });
+
+    it('says of too many how many there may be', async () => {
+      const { server } = await serving(...many);
+      await using _ = server;
+      const page = await pageAt(server, path("IsLatestVersion and Summary ne 'x'"));
+      expect([page.packages.length, page.count]).toEqual([100, 521]);
+    });
+
+    it('searches for the word of the filter where there are too many packages to look through', async () => {
+      const { server, feed } = await serving(...Array.from({ length: 1001 }, (_, index) => `P${index} 1.0.0`));
+      await using _ = server;
+      feed.add(record('Mod', '1.0.0'));
+      const query = "IsLatestVersion and startswith(Id, 'Mod')";
+      const page = await pageAt(server, path(query));
+      expect([page.packages, page.count]).toEqual([['Mod 1.0.0'], 1]);
+      expect(new Set(feed.searches.map(({ query }) => query))).toEqual(new Set(['', 'mod']));
+      await pageAt(server, `Search()?searchTerm='else'&$filter=${query}`);
+      expect(feed.searches.at(-1)?.query).toBe('else');
+    });
   });
 
   it('refuses to count the versions of too many packages', async () => {

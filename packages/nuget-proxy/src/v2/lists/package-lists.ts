@@ -71,8 +71,7 @@ async function answerVersionsOf(request: V2Request, query: ODataQuery, isCount: 
 async function answerPackages(request: V2Request, query: ODataQuery, isCount: boolean): Promise<void> {
   const ids = query.filter?.ids;
   if (ids === undefined) {
-    const words = query.filter?.words;
-    const text = words?.size === 1 ? [...words].join('') : '';
+    const text = wordOf(query) ?? '';
     return await sendFound(request, 'Packages', query, isCount, { text, includePrerelease: true });
   }
   const answer = await recordsOfAll(request.feed, ids, request.exchange.call);
@@ -91,9 +90,16 @@ async function answerSearch(request: V2Request, query: ODataQuery, isCount: bool
   const frameworks = frameworksIn(query.text('targetFramework')).slice(0, MAX_FRAMEWORKS);
   await sendFound(request, 'Search', query, isCount, {
     text,
+    word: text.trim() === '' ? wordOf(query) : undefined,
     includePrerelease: query.flag('includePrerelease'),
     frameworks: frameworks.map(({ shortName }) => shortName),
   });
+}
+
+/** The one word that everything has which the filter takes. */
+function wordOf({ filter }: ODataQuery): string | undefined {
+  const words = filter?.words;
+  return words?.size === 1 ? [...words].join('') : undefined;
 }
 
 async function answerUpdates(request: V2Request, query: ODataQuery, isCount: boolean): Promise<void> {

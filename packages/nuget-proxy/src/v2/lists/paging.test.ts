@@ -118,7 +118,7 @@ describe('the pages of a search', () => {
   it('cover everything exactly once, however they are asked for', async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 40 });
     const query = fc.record({
-      filter: fc.constantFrom('', 'IsLatestVersion', 'IsAbsoluteLatestVersion', 'IsPrerelease', "Id ne 'P3'"),
+      filter: fc.constantFrom(...FILTERS),
       order: fc.constantFrom('', 'Id', 'DownloadCount desc'),
       prerelease: fc.boolean(),
       top: fc.integer({ min: 7, max: 40 }),
@@ -158,6 +158,16 @@ describe('the pages of a search', () => {
   });
 });
 
+const FILTERS = [
+  '',
+  'IsLatestVersion',
+  'IsAbsoluteLatestVersion',
+  'IsPrerelease',
+  "Id ne 'P3'",
+  "startswith(Id,'P1') and IsLatestVersion eq true",
+  "IsAbsoluteLatestVersion and substringof('1',tolower(Id)) eq true",
+];
+
 /** What a filter takes of all that a feed has, said in the simplest way. */
 function wanted(feed: SearchFeed, filter: string, prerelease: boolean): string[] {
   return [...feed.byId.values()].flatMap((records) => {
@@ -171,6 +181,10 @@ function wanted(feed: SearchFeed, filter: string, prerelease: boolean): string[]
         return visible.filter((name) => name === versions.at(-1));
       case 'IsPrerelease':
         return visible.filter((name) => name.endsWith('-beta'));
+      case "startswith(Id,'P1') and IsLatestVersion eq true":
+        return stable.slice(-1).filter((name) => name.startsWith('P1'));
+      case "IsAbsoluteLatestVersion and substringof('1',tolower(Id)) eq true":
+        return visible.filter((name) => name === versions.at(-1) && name.split(' ')[0]?.includes('1'));
       case "Id ne 'P3'":
         return visible.filter((name) => !name.startsWith('P3 '));
       default:

@@ -10,6 +10,8 @@ import { historyOf, type PackageEntry } from './package-history.js';
 
 export interface SearchInit {
   readonly text: string;
+  /** What is searched for instead where there are too many packages to look through. */
+  readonly word?: string | undefined;
   readonly includePrerelease: boolean;
   /** Short names of target frameworks that packages should fit. */
   readonly frameworks?: readonly string[] | undefined;
@@ -23,11 +25,14 @@ const MAX_HITS = 3000;
 const MAX_SORTED = 1000;
 /** Packages whose versions one request may look at. What is left comes on the next page. */
 const MAX_LOADED = 200;
+/** What searches say of the version that they found, as far as they say it. */
+const TOLD: ReadonlySet<string> = new Set(['Version', 'NormalizedVersion', 'IsPrerelease', 'Tags']);
 
 /** A hit's versions that are on the list, and where it is among the hits. */
 interface Found {
   readonly hit: number;
-  readonly versions: readonly PackageEntry[];
+  /** Undefined when the hit alone tells that there is none. */
+  readonly versions: readonly PackageEntry[] | undefined;
 }
 
 /**
@@ -40,7 +45,8 @@ interface Found {
 export class SearchListing {
   readonly #feed: FeedContent;
   readonly #query: ODataQuery;
-  readonly #text: string;
+  #text: string;
+  readonly #word: string | undefined;
   readonly #options: SearchOptions;
   readonly #call: FeedCall;
   readonly #includePrerelease: boolean;
@@ -49,11 +55,12 @@ export class SearchListing {
   #begun: Answer<SearchAnswer> | undefined;
 
   constructor(feed: FeedContent, query: ODataQuery, init: SearchInit, call: FeedCall) {
-    const { text, includePrerelease, frameworks = [] } = init;
+    const { text, word, includePrerelease, frameworks = [] } = init;
     const newest = query.filter?.newest;
     this.#feed = feed;
     this.#query = query;
     this.#text = text;
+    this.#word = word;
     this.#call = call;
     this.#includePrerelease = includePrerelease;
     // The newest one of all may be a prerelease, which isn't wanted then: that takes a look at each package.
@@ -71,16 +78,20 @@ export class SearchListing {
     const position = positionIn(this.#query.token);
     let { hit: first, version: passed } = position;
     let { skip } = this.#query;
+    await this.#narrow();
     const entries: PackageEntry[] = [];
     const hits = this.#hits(first);
     let step = await hits.next();
-    for (; !step.done && skip > 0 && this.#isSurelyOne(step.value); step = await hits.next()) {
-      skip -= 1;
+    for (; !step.done && skip > 0; step = await hits.next()) {
+      const isOn = this.#isOn(step.value);
+      if (isOn === undefined) break;
+      if (isOn) skip -= 1;
       first += 1;
     }
     let loaded = 0;
     let next: Omit<Continuation, 'top'> | undefined;
     pages: for await (const { hit, versions } of this.#found(first, step, hits)) {
+      if (versions === undefined) continue;
       if (loaded++ === MAX_LOADED) {
         next = { token: `${hit}-0`, skip };
         break;
@@ -107,6 +118,7 @@ export class SearchListing {
 
   /** How many the request wants. */
   async count(): Promise<number> {
+    await this.#narrow();
     return countOf(await this.#length(), this.#query);
   }
 
@@ -116,14 +128,34 @@ export class SearchListing {
     return { state, asOf };
   }
 
+  /** Searches for the filter's word where the packages that it takes would be out of reach among all others. */
+  async #narrow(): Promise<void> {
+    if (this.#word === undefined) return;
+    const { total } = (await this.#search(0, BLOCK)).value;
+    if (total <= MAX_SORTED) return;
+    this.#text = this.#word;
+    this.#begun = undefined;
+  }
+
   async #length(): Promise<number> {
     const { total } = (this.#begun ?? (await this.#search(0, BLOCK))).value;
-    if (this.#newest !== undefined) return total;
-    if (total > MAX_LOADED) throw new HttpError(400, 'too many packages to count all of their versions');
+    if (this.#newest !== undefined && this.#query.filter?.isOnlyNewest) return total;
+    if (total > MAX_SORTED) return this.#atMost(total);
+    const open: SearchHit[] = [];
     let length = 0;
-    const hits = this.#hits(0);
-    for await (const { versions } of this.#found(0, await hits.next(), hits)) length += versions.length;
-    return length;
+    for await (const hit of this.#ranked(0, MAX_SORTED)) {
+      const isOn = this.#isOn(hit);
+      if (isOn === undefined && open.push(hit) > MAX_LOADED) return this.#atMost(total);
+      if (isOn) length += 1;
+    }
+    const lists = await mapAtOnce(open, (hit) => this.#versionsOf(hit));
+    return lists.reduce((sum, versions) => sum + versions.length, length);
+  }
+
+  /** For who pages by a number: with too high a one the last pages are empty, as they are where galleries count hits. */
+  #atMost(total: number): number {
+    if (this.#newest === undefined) throw new HttpError(400, 'too many packages to count all of their versions');
+    return total;
   }
 
   /** From a hit on, with as many of them looked at together as a page takes, up to a few. */
@@ -138,7 +170,9 @@ export class SearchListing {
     while (!step.done) {
       const some: SearchHit[] = [];
       for (; !step.done && some.length < atOnce; step = await hits.next()) some.push(step.value);
-      const lists = await mapAtOnce(some, (hit) => this.#versionsOf(hit));
+      const lists = await mapAtOnce(some, async (hit) => {
+        return this.#isOn(hit) === false ? undefined : this.#versionsOf(hit);
+      });
       for (const versions of lists) yield { hit: first++, versions };
     }
   }
@@ -183,12 +217,29 @@ export class SearchListing {
     return answer;
   }
 
-  /** Whether a hit has just one version on the list, without a look at its records. */
-  #isSurelyOne({ record }: SearchHit): boolean {
+  /**
+   * Whether one version of a hit is on the list, or none, without a look at its records; undefined when that takes one.
+   */
+  #isOn(hit: SearchHit): boolean | undefined {
+    const isNewest = this.#isNewest(hit);
+    const decided = this.#query.filter?.decides(entryOf(hit), (name) => {
+      return name === 'Id' || (isNewest && (TOLD.has(name) || this.#isKnownFlag(name)));
+    });
+    // What takes any version of the package may take several.
+    return isNewest || decided === false ? decided : undefined;
+  }
+
+  /** Whether a hit shows the one version of its package that can be on the list. */
+  #isNewest({ record }: SearchHit): boolean {
     if (this.#newest === undefined || !record.listed) return false;
     const version = NuGetVersion.tryParse(record.version);
     if (version === undefined || (this.#newest === 'stable' && version.isPrerelease)) return false;
     return this.#query.semVer2 || !version.isSemVer2;
+  }
+
+  /** Behind the newest stable version a prerelease may come. */
+  #isKnownFlag(name: string): boolean {
+    return name === 'IsLatestVersion' || (name === 'IsAbsoluteLatestVersion' && this.#newest === 'absolute');
   }
 
   async #versionsOf(hit: SearchHit): Promise<readonly PackageEntry[]> {
@@ -196,7 +247,7 @@ export class SearchListing {
     const history = historyOf(await this.#recordsOf(hit), semVer2);
     const visible = history.filter((entry) => this.#isWanted(entry) && (filter?.accepts(entry) ?? true));
     // What was counted when a page was passed over must be there when it is looked at.
-    const versions = visible.length === 0 && this.#isSurelyOne(hit) ? historyOf([hit.record], true) : visible;
+    const versions = visible.length === 0 && this.#isOn(hit) ? historyOf([hit.record], true) : visible;
     const counted = versions.map((entry) => ({ ...entry, totalDownloads: hit.totalDownloads || undefined }));
     return order === undefined ? counted : counted.sort(order);
   }
