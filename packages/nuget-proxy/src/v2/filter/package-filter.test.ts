@@ -183,14 +183,25 @@ describe('an order', () => {
     ['Version desc', ['A 10.0.0', 'A 9.0.0', 'b 1.0.0']],
     ['DownloadCount desc, Id ASC', ['A 9.0.0', 'A 10.0.0', 'b 1.0.0']],
     ['Summary', ['b 1.0.0', 'A 9.0.0', 'A 10.0.0']],
+    ['concat(Summary,Id)', ['A 9.0.0', 'b 1.0.0', 'A 10.0.0']],
+    ['concat( Title , Id ) desc,Version', ['b 1.0.0', 'A 9.0.0', 'A 10.0.0']],
+    ['Concat(Version,Id) asc', ['b 1.0.0', 'A 10.0.0', 'A 9.0.0']],
   ])('%s', (text, expected) => {
     expect(sorted(text)).toEqual(expected);
   });
 
-  it.each(['Nonsense', 'Id up', 'Id asc desc', 'Id,', 'tolower(Id)', Array(9).fill('Id').join(',')])(
-    'is refused: %s',
-    (text) => {
-      expect(() => parseOrder(text, urls)).toThrow(expect.objectContaining({ status: 400 }));
-    },
-  );
+  it.each([
+    'Nonsense',
+    'Id up',
+    'Id asc desc',
+    'Id,',
+    'tolower(Id)',
+    'concat(Title)',
+    'concat(Title,Nonsense)',
+    'concat(Title,Id',
+    'concat(Title,Id)Id',
+    Array(9).fill('Id').join(','),
+  ])('is refused: %s', (text) => {
+    expect(() => parseOrder(text, urls)).toThrow(expect.objectContaining({ status: 400 }));
+  });
 });
