@@ -59,6 +59,7 @@ describe('a filter', () => {
     ['DownloadCount lt 999.5', false],
     ["Published gt datetime'2015-01-12'", true],
     ["Published le datetime'2015-01-12T10:00:00'", true],
+    ["Published gt DateTime'2015-01-12T10:00:00' or Published lt Datetime'2015-01-12'", false],
     ["Published gt datetime'2015-01-12T12:00:00+02:00'", false],
     ['Summary eq null', true],
     ['null eq Summary', true],

@@ -11,7 +11,7 @@ export type Token =
 const MAX_TEXT = 8192;
 const MAX_TOKENS = 1500;
 /** One alternative at a time, each linear: hostile texts cost no more than others. */
-const TOKEN = /\s*(?:(datetime)?'((?:[^']|'')*)'|(-?\d+(?:\.\d+)?)[LlMmFfDd]?(?![\w.])|([A-Za-z_]\w*)|([(),]))/y;
+const TOKEN = /\s*(?:([Dd]ate[Tt]ime)?'((?:[^']|'')*)'|(-?\d+(?:\.\d+)?)[LlMmFfDd]?(?![\w.])|([A-Za-z_]\w*)|([(),]))/y;
 
 /**
  * The words, literals and marks of an OData expression.
