@@ -103,6 +103,11 @@ export class FeedUrls {
     return `${this.registration(hive)}${segment(id)}/${segment(version)}.json`;
   }
 
+  /** What there is to say of a version, alone: its leaf only says where that is. */
+  catalogEntry(hive: RegistrationHive, id: string, version: string): string {
+    return `${this.registration(hive)}${segment(id)}/catalog/${segment(version)}.json`;
+  }
+
   /** @param version normalized, without metadata */
   package(id: string, version: string): string {
     return `${this.flatContainer}${segment(id)}/${segment(version)}/${segment(id)}.${segment(version)}.nupkg`;

@@ -236,3 +236,23 @@ describe('a client that was interrupted', () => {
     expect((await client.get(url, { 'If-Modified-Since': `${whole.headers['last-modified']}` })).status).toBe(304);
   });
 });
+
+it("PowerShell's Install-Package goes from the leaf of a version to what the catalog says of it", async () => {
+  const client = new Recorded({ ...HEADERS, 'User-Agent': 'NuGet' });
+  await client.open();
+  const hive = client.resource(...REGISTRATIONS);
+  const leaf = jsonOf(await client.get(`${hive}serilog/3.1.1.json`)) as { readonly catalogEntry: string };
+  const [page] = (jsonOf(await client.get(`${hive}serilog/index.json`)) as RegistrationIndex).items;
+  expect(page?.items[0]?.catalogEntry['@id']).toBe(leaf.catalogEntry);
+  expect(jsonOf(await client.get(leaf.catalogEntry))).toMatchObject({
+    '@id': leaf.catalogEntry,
+    id: 'Serilog',
+    version: '3.1.1',
+    listed: true,
+    dependencyGroups: [{ dependencies: [{ id: 'Newtonsoft.Json', range: '[12.0.3, )' }] }],
+  });
+});
+
+interface RegistrationIndex {
+  readonly items: readonly { readonly items: readonly { readonly catalogEntry: { readonly '@id': string } }[] }[];
+}

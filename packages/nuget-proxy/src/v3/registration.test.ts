@@ -44,6 +44,7 @@ const FULL = record('My.Package', '1.2.0-Beta+build', {
 describe('a registration', () => {
   const HIVE = `${V3}/registration-gz-semver2`;
   const LEAF = `${HIVE}/my.package/1.2.0-beta.json`;
+  const CATALOG = `${HIVE}/my.package/catalog/1.2.0-beta.json`;
   const INDEX = `${HIVE}/my.package/index.json`;
   const CONTENT = `${V3}/flatcontainer/my.package/1.2.0-beta/my.package.1.2.0-beta.nupkg`;
 
@@ -67,7 +68,7 @@ describe('a registration', () => {
               packageContent: CONTENT,
               registration: INDEX,
               catalogEntry: {
-                '@id': LEAF,
+                '@id': CATALOG,
                 '@type': 'PackageDetails',
                 id: 'My.Package',
                 version: '1.2.0-Beta+build',
@@ -116,12 +117,41 @@ describe('a registration', () => {
     expect(plain(registration([FULL]).leaf(version('1.2-BETA')))).toEqual({
       '@id': LEAF,
       '@type': ['Package', 'http://schema.nuget.org/catalog#Permalink'],
+      catalogEntry: CATALOG,
       listed: true,
       packageContent: CONTENT,
       published: '2026-01-02T03:04:05.000Z',
       registration: INDEX,
     });
     expect(registration([FULL]).leaf(version('1.2.0'))).toBeUndefined();
+  });
+
+  it('has a document of what it says of each version, to which the leaf and the index lead', () => {
+    const full = registration([
+      {
+        ...FULL,
+        releaseNotes: 'Faster',
+        copyright: 'Us',
+        packageHash: { algorithm: 'SHA512', value: 'abc=' },
+        packageSize: 7,
+      },
+    ]);
+    const [
+      {
+        items: [item],
+      },
+    ] = plain(full.index()).items;
+    expect(plain(full.catalogEntry(version('1.2-BETA')))).toEqual({
+      ...item.catalogEntry,
+      releaseNotes: 'Faster',
+      copyright: 'Us',
+      packageHash: 'abc=',
+      packageHashAlgorithm: 'SHA512',
+      packageSize: 7,
+    });
+    expect(full.catalogEntry(version('1.2.0'))).toBeUndefined();
+    const older = registration([FULL, record('My.Package', '1.3.0-rc.1')], 'registration-gz');
+    expect(older.catalogEntry(version('1.3.0-rc.1'))).toBeUndefined();
   });
 
   it("says of what is not listed that it isn't, in both ways that clients know", () => {

@@ -76,17 +76,37 @@ export class Registration {
   }
 
   leaf(version: NuGetVersion): object | undefined {
-    const entry = this.#entries.find(({ parsed }) => parsed.equals(version));
+    const entry = this.#entryOf(version);
     if (entry === undefined) return undefined;
     const { record } = entry;
     return {
       '@id': this.#leafUrl(entry),
       '@type': ['Package', 'http://schema.nuget.org/catalog#Permalink'],
+      catalogEntry: this.#catalogUrl(entry),
       listed: record.listed,
       packageContent: this.#urls.package(this.#id, entry.version),
       published: publishedOf(record),
       registration: this.#index,
     };
+  }
+
+  /** What its index says of a version, as a document of its own, with what nobody needs of all versions at once. */
+  catalogEntry(version: NuGetVersion): object | undefined {
+    const entry = this.#entryOf(version);
+    if (entry === undefined) return undefined;
+    const { releaseNotes, copyright, packageHash, packageSize } = entry.record;
+    return {
+      ...this.#catalogEntry(entry, this.#urls.package(this.#id, entry.version)),
+      releaseNotes,
+      copyright,
+      packageHash: packageHash?.value,
+      packageHashAlgorithm: packageHash?.algorithm,
+      packageSize,
+    };
+  }
+
+  #entryOf(version: NuGetVersion): Entry | undefined {
+    return this.#entries.find(({ parsed }) => parsed.equals(version));
   }
 
   get #pages(): readonly Page[] {
@@ -132,7 +152,7 @@ export class Registration {
     const { record } = entry;
     const urls = this.#urls;
     return {
-      '@id': this.#leafUrl(entry),
+      '@id': this.#catalogUrl(entry),
       '@type': 'PackageDetails',
       id: record.id,
       version: record.version,
@@ -170,6 +190,10 @@ export class Registration {
 
   #leafUrl({ version }: Entry): string {
     return this.#urls.registrationLeaf(this.#hive, this.#id, version);
+  }
+
+  #catalogUrl({ version }: Entry): string {
+    return this.#urls.catalogEntry(this.#hive, this.#id, version);
   }
 }
 

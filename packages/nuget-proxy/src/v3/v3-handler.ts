@@ -156,7 +156,10 @@ interface RegistrationDocument {
   readonly of: (registration: Registration) => object | undefined;
 }
 
-/** What lies below a package in a hive: `index.json`, `page/{lower}/{upper}.json` or `{version}.json`. */
+/**
+ * What lies below a package in a hive: `index.json`, `page/{lower}/{upper}.json`, `{version}.json` or
+ * `catalog/{version}.json`.
+ */
 function registrationDocument(
   urls: FeedUrls,
   hive: RegistrationHive,
@@ -171,6 +174,11 @@ function registrationDocument(
     const version = versionIn(first);
     const url = urls.registrationLeaf(hive, id, nameOf(version));
     return { url, of: (registration) => registration.leaf(version) };
+  }
+  if (names.length === 2 && first === 'catalog' && second !== undefined) {
+    const version = versionIn(second);
+    const url = urls.catalogEntry(hive, id, nameOf(version));
+    return { url, of: (registration) => registration.catalogEntry(version) };
   }
   if (names.length !== 3 || first !== 'page' || second === undefined || third === undefined) throw nothing();
   const [lower, upper] = [NuGetVersion.parse(second), versionIn(third)];
