@@ -62,6 +62,17 @@ describe.each(['v3', 'v2'] as const)('over an upstream of protocol %s', (protoco
     expect(found.results.map(({ id, version }) => `${id} ${version}`)).toEqual(['Serilog 3.1.1']);
   });
 
+  it('counts all that a search finds, on whatever page', async () => {
+    const many = Array.from({ length: 130 }, (_, index) => ({ id: `P${index}`, version: '1.0.0' }));
+    const { proxied } = await serving(protocol, { packages: many });
+    await using _ = proxied;
+    const query = "searchTerm=''&$filter=IsLatestVersion";
+    expect(String((await proxied.server.ask(`/nuget/v2/Search()/$count?${query}`)).body)).toBe('130');
+    const { count } = await pageAt(proxied.server, `Search()?${query}&$inlinecount=allpages&$skip=10&$top=5`);
+    expect(count).toBe(130);
+    expect(await proxied.server.json('/v3/search?take=3')).toMatchObject({ totalHits: 130 });
+  });
+
   it('is asked once for what many pages are made of', async () => {
     const { proxied, packages } = await serving(protocol);
     await using _ = proxied;

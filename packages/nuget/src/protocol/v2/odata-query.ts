@@ -23,6 +23,8 @@ export interface UpdatesQuery {
 
 /** Without it, sources hide packages whose versions only newer clients understand. */
 const SEMVER_LEVEL = 'semVerLevel=2.0.0';
+/** Without it, nobody knows of a page of results whether it is the last one. */
+const COUNTED = '$inlinecount=allpages';
 
 /** A text inside of an OData literal: quotes are doubled, and everything that isn't plain is encoded. */
 function odataText(text: string): string {
@@ -44,7 +46,7 @@ export function searchPath(query: SearchQuery): string {
   return (
     `/Search()?${filter}searchTerm='${odataText(query.text)}'` +
     `&targetFramework='${odataText(query.frameworks.join('|'))}'&includePrerelease=${query.includePrerelease}` +
-    `&$skip=${query.skip}&$top=${query.take}&${SEMVER_LEVEL}`
+    `&$skip=${query.skip}&$top=${query.take}&${COUNTED}&${SEMVER_LEVEL}`
   );
 }
 
@@ -62,7 +64,7 @@ export function packagesPath(query: SearchQuery): string {
   const filters = clauses.length > 0 ? [`(${clauses.join('%20or%20')})`] : [];
   if (query.filter !== undefined) filters.push(query.filter);
   const filter = filters.length > 0 ? `$filter=${filters.join('%20and%20')}&` : '';
-  return `/Packages()?${filter}$skip=${query.skip}&$top=${query.take}&${SEMVER_LEVEL}`;
+  return `/Packages()?${filter}$skip=${query.skip}&$top=${query.take}&${COUNTED}&${SEMVER_LEVEL}`;
 }
 
 function contains(property: string, word: string): string {

@@ -330,9 +330,9 @@ describe('a search of protocol 2', () => {
     expect(paths(feed)).toEqual([
       '/$metadata',
       "/Search()?$filter=IsLatestVersion&searchTerm='it''s%20c%23%20%26%20more'&targetFramework='net45%7Cnet8.0'" +
-        '&includePrerelease=false&$skip=0&$top=20&semVerLevel=2.0.0',
+        '&includePrerelease=false&$skip=0&$top=20&$inlinecount=allpages&semVerLevel=2.0.0',
       "/Search()?$filter=IsAbsoluteLatestVersion&searchTerm=''&targetFramework=''" +
-        '&includePrerelease=true&$skip=40&$top=10&semVerLevel=2.0.0',
+        '&includePrerelease=true&$skip=40&$top=10&$inlinecount=allpages&semVerLevel=2.0.0',
     ]);
     expect(feed.requests.slice(1).map(({ cacheKey }) => cacheKey)).toEqual([undefined, undefined]);
   });
@@ -395,8 +395,8 @@ describe('a search of protocol 2', () => {
             `((Tags%20ne%20null)%20and%20substringof('%20${word}%20',tolower(Tags)))`,
           ])
           .join('%20or%20') +
-        ')%20and%20IsLatestVersion&$skip=0&$top=20&semVerLevel=2.0.0',
-      '/Packages()?$filter=IsLatestVersion&$skip=0&$top=5&semVerLevel=2.0.0',
+        ')%20and%20IsLatestVersion&$skip=0&$top=20&$inlinecount=allpages&semVerLevel=2.0.0',
+      '/Packages()?$filter=IsLatestVersion&$skip=0&$top=5&$inlinecount=allpages&semVerLevel=2.0.0',
     ]);
   });
 
