@@ -23,6 +23,7 @@ describe('the text of a range', () => {
     ['[1.0,2.0)', '[1.0.0, 2.0.0)', '[1.0.0, 2.0.0)', '[1.0.0, 2.0.0)', '(>= 1.0.0 && < 2.0.0)'],
     ['(1.0,2.0]', '(1.0.0, 2.0.0]', '(1.0.0, 2.0.0]', '(1.0.0, 2.0.0]', '(> 1.0.0 && <= 2.0.0)'],
     ['   [  1 .2   , 2  .3   ]  ', '[1.2.0, 2.3.0]', '[1.2.0, 2.3.0]', '[1.2.0, 2.3.0]', '(>= 1.2.0 && <= 2.3.0)'],
+    ['(1.0,1.0.0.0)', '(1.0.0, 1.0.0)', '(1.0.0, 1.0.0)', '(1.0.0, 1.0.0)', '(> 1.0.0 && < 1.0.0)'],
     ['(, )', '(, )', '(, )', '(, )', ''],
     ['[, ]', '(, )', '(, )', '(, )', ''],
     ['*', '[*, )', '*', '[0.0.0, )', '(>= 0.0.0)'],
@@ -98,11 +99,10 @@ describe('the text of a range', () => {
       '[1.0,b]',
       '[-1, 2]',
     ],
-    // Nothing can be in these.
+    // Their bounds contradict each other.
     ...[
       '[2.0,1.0]',
       '(2.0,1.0)',
-      '(1.0,1.0)',
       '[1.0,1.0)',
       '(1.0,1.0]',
       '[1.0.0,1.0.0-a]',
@@ -257,7 +257,9 @@ describe('a range', () => {
   it('is empty when no version can be in it', () => {
     expect(VersionRange.none.isEmpty).toBe(true);
     expect(VersionRange.none.satisfies(version('0.0.0'))).toBe(false);
-    expect(String(VersionRange.none)).toBe('(0.0.0, 0.0.0)');
+    expect(range(String(VersionRange.none)).equals(VersionRange.none)).toBe(true);
+    expect(range('(1.0,1.0)').satisfies(version('1.0'))).toBe(false);
+    expect(range('(1.0,1.0)').findBestMatch(versions('0.9 1.0 1.1'))).toBeUndefined();
     expect(new VersionRange({ minVersion: version('2.0'), maxVersion: version('1.0') }).isEmpty).toBe(true);
     expect(range('[1.0]').isEmpty || range('(, )').isEmpty || range('1.0').isEmpty).toBe(false);
   });
