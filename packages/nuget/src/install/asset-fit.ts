@@ -5,16 +5,34 @@ import type { GroupFit } from '../resolver/dependency-provider.js';
 
 /** Where what projects compile or run against is; a package with something there is for the frameworks of that only. */
 const LIBRARY = /^(?:lib|ref)\//i;
-/**
- * Assemblies right below the folder of a framework, and translations of their texts one below that. `lib/A.dll` is for any
- * .NET Framework, and `_._` stands for nothing, where a framework needs nothing.
- */
-const ASSEMBLY = /^(?:lib|ref)\/(?:([^/]+)\/)?(?:[^/]+\.(?:dll|exe|winmd)|_\._)$/i;
-const TRANSLATION = /^lib\/([^/]+)\/[^/]+\/[^/]+\.resources\.dll$/i;
-/** What builds of projects take part in: `build/net8.0/A.targets`, or `build/A.props` for all. */
-const BUILD = /^build(?:Transitive|MultiTargeting|CrossTargeting)?\/(?:([^/]+)\/)?(?:[^/]+\.(?:props|targets)|_\._)$/i;
-/** Files for projects themselves, by language and framework. */
-const CONTENT = /^contentFiles\/[^/]+\/([^/]+)\/./i;
+/** `lib/A.dll` is for any .NET Framework. */
+const BARE_ASSEMBLY = /^lib\/(?=(?:[^/]+\.(?:dll|exe|winmd)|_\._)$)/i;
+/** What takes part in builds whatever they are for. For builds for several frameworks there is nothing else. */
+const BARE_BUILD = /^build(?:Transitive|MultiTargeting|CrossTargeting)?\/(?:[^/]+\.(?:props|targets)|_\._)$/i;
+
+/** Something that projects take from packages, out of the folder of the nearest framework. */
+interface AssetKind {
+  /** Files that make a folder one to choose from. */
+  readonly folder: RegExp;
+  /** Those that are taken. A folder that has others only, such as documentation, is chosen all the same. */
+  readonly asset: RegExp;
+}
+
+const ASSEMBLIES = /^(?:lib|ref|embed)\/[^/]+\/(?:[^/]+\.(?:dll|exe|winmd)|_\._)$/i;
+const ALL = /./;
+
+/** As NuGet has them. `_._` stands for nothing, where a framework needs nothing. */
+const KINDS: readonly AssetKind[] = [
+  { folder: /^lib\/([^/]+)\/./i, asset: ASSEMBLIES },
+  { folder: /^ref\/([^/]+)\/./i, asset: ASSEMBLIES },
+  { folder: /^embed\/([^/]+)\/./i, asset: ASSEMBLIES },
+  // Translations of the texts of assemblies, by language.
+  { folder: /^lib\/([^/]+)\/[^/]{2}(?:-[^/]+)?\/./i, asset: /^lib(?:\/[^/]+){2}\/(?:[^/]+\.resources\.dll|_\._)$/i },
+  { folder: /^build\/([^/]+)\/(?:[^/]+\.(?:props|targets)|_\._)$/i, asset: ALL },
+  { folder: /^buildTransitive\/([^/]+)\/(?:[^/]+\.(?:props|targets)|_\._)$/i, asset: ALL },
+  // Files for projects themselves, by language and framework.
+  { folder: /^contentFiles\/[^/]+\/([^/]+)\/./i, asset: ALL },
+];
 
 /**
  * How well what a package has for projects fits a target framework. One without `lib` and `ref` fits: it has tools, content
@@ -25,25 +43,41 @@ export function assetFit(
   framework: NuGetFramework,
   fallbacks: readonly NuGetFramework[] = [],
 ): GroupFit {
-  const folders = new Map<string, NuGetFramework>();
-  let hasLibrary = false;
-  for (const file of files) {
-    hasLibrary ||= LIBRARY.test(file);
-    const name = frameworkFolder(file);
-    if (name !== undefined && !folders.has(name)) folders.set(name, knownFramework(name));
-  }
-  if (!hasLibrary) return 'compatible';
-  const candidates = [...folders.values()];
-  if (nearestFramework(framework, candidates) !== undefined) return 'compatible';
-  const isFallback = fallbacks.some((fallback) => nearestFramework(fallback, candidates) !== undefined);
-  return isFallback ? 'fallback' : 'incompatible';
+  const paths = [...files].map((file) => file.replace(BARE_ASSEMBLY, 'lib/net/'));
+  if (!paths.some((path) => LIBRARY.test(path)) || paths.some((path) => BARE_BUILD.test(path))) return 'compatible';
+  const kinds = KINDS.map((kind) => foldersOf(kind, paths));
+  const fits = (target: NuGetFramework) => kinds.some((folders) => hasAssets(folders, target));
+  if (fits(framework)) return 'compatible';
+  return fallbacks.some(fits) ? 'fallback' : 'incompatible';
 }
 
-/** Name of the framework that a file is for; undefined for one that projects don't use. */
-function frameworkFolder(file: string): string | undefined {
-  const assembly = ASSEMBLY.exec(file);
-  if (assembly !== null) return assembly[1] ?? 'net';
-  const build = BUILD.exec(file);
-  if (build !== null) return build[1] ?? 'any';
-  return (TRANSLATION.exec(file) ?? CONTENT.exec(file))?.[1];
+interface Folder {
+  readonly framework: NuGetFramework;
+  readonly hasAssets: boolean;
+}
+
+/** The folders of a kind that a package has, by the keys of their frameworks. */
+function foldersOf({ folder, asset }: AssetKind, paths: readonly string[]): ReadonlyMap<string, Folder> {
+  const folders = new Map<string, Folder>();
+  for (const path of paths) {
+    const name = folder.exec(path)?.[1];
+    if (name === undefined) continue;
+    const framework = frameworkOf(name, path);
+    const before = folders.get(framework.key);
+    folders.set(framework.key, { framework, hasAssets: before?.hasAssets === true || asset.test(path) });
+  }
+  return folders;
+}
+
+function hasAssets(folders: ReadonlyMap<string, Folder>, target: NuGetFramework): boolean {
+  const nearest = nearestFramework(
+    target,
+    [...folders.values()].map(({ framework }) => framework),
+  );
+  return nearest !== undefined && folders.get(nearest.key)?.hasAssets === true;
+}
+
+/** What the name of a folder means. Only content is for whatever framework there is. */
+function frameworkOf(name: string, path: string): NuGetFramework {
+  return knownFramework(name === 'any' && !/^contentFiles\//i.test(path) ? 'dotnet' : name);
 }
