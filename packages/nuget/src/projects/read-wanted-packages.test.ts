@@ -56,6 +56,28 @@ describe('packages.lock.json', () => {
       problems: ['packages.lock.json: net472: Broken has no version'],
     });
   });
+
+  it('has several frameworks that are the same under the names that the project gives them, from version 3 on', async () => {
+    const lock = {
+      version: 3,
+      apple: {
+        framework: 'net10.0',
+        dependencies: {
+          'Newtonsoft.Json': { type: 'Direct', requested: '[13.0.4, )', resolved: '13.0.4', contentHash: 'x' },
+          our: { type: 'Project' },
+        },
+      },
+      'apple/linux-x64': { framework: 'net10.0', dependencies: { Native: { type: 'Transitive', resolved: '1.0.0' } } },
+      dependencies: { framework: 'net10.0', dependencies: { Broken: { type: 'Direct' } } },
+      other: { Strange: { resolved: '1.0.0' } },
+    };
+    expect(await read('packages.lock.json', lock)).toEqual({
+      packages: ['Newtonsoft.Json 13.0.4', 'Native 1.0.0'],
+      projects: [],
+      problems: ['packages.lock.json: dependencies: Broken has no version'],
+    });
+    await expect(read('packages.lock.json', { version: 3 })).rejects.toThrow('there are no dependencies in it');
+  });
 });
 
 describe('project.assets.json', () => {
