@@ -28,13 +28,14 @@ export function readAssetsFile(path: string, assets: Readonly<Record<string, unk
     if (identity) packages.push(identity);
     else problems.push(`${path}: ${JSON.stringify(id)} is to be downloaded in no exact version`);
   }
-  return { packages, projects: [], restored: [...wishesOf(project), ...wishesOfProjects(targets)], problems };
+  return { packages, projects: [], restored: [...wishesOf(project), ...wishesOfProjects(project, targets)], problems };
 }
 
 /** Targeting packs, hosts and the like, by exact versions: `[8.0.11, 8.0.11]`. */
 function downloadsOf(project: unknown): (readonly [id: unknown, version: unknown])[] {
-  const frameworks = isObject(project) && isObject(project['frameworks']) ? project['frameworks'] : {};
-  const lists = Object.values(frameworks).map((framework) => isObject(framework) && framework['downloadDependencies']);
+  const lists = Object.values(frameworksOf(project)).map(
+    (framework) => isObject(framework) && framework['downloadDependencies'],
+  );
   const entries = lists.flatMap((list): unknown[] => (Array.isArray(list) ? list : []));
   return entries.filter(isObject).flatMap(({ name, version }) =>
     // Several versions of one stand side by side.
@@ -44,31 +45,38 @@ function downloadsOf(project: unknown): (readonly [id: unknown, version: unknown
   );
 }
 
+/**
+ * A project's frameworks by their names. From version 4 of the file on those are what the project calls them, and
+ * `framework` is what they are; in older files they are the frameworks.
+ */
+function frameworksOf(project: unknown): Readonly<Record<string, unknown>> {
+  return isObject(project) && isObject(project['frameworks']) ? project['frameworks'] : {};
+}
+
 /** What the project itself refers to. */
 function wishesOf(project: unknown): ProjectDependencies[] {
-  const frameworks = isObject(project) && isObject(project['frameworks']) ? project['frameworks'] : {};
-  return Object.entries(frameworks).flatMap(([name, framework]) => {
+  return Object.entries(frameworksOf(project)).flatMap(([name, framework]) => {
     const all = isObject(framework) && isObject(framework['dependencies']) ? framework['dependencies'] : {};
     const wishes = Object.entries(all).map(([id, wish]): [string, unknown] => {
       const isPackage = isObject(wish) && (wish['target'] === undefined || wish['target'] === 'Package');
       return [id, isPackage ? wish['version'] : undefined];
     });
-    return dependenciesOf(name, wishes);
+    return dependenciesOf(frameworkOf(name, project), wishes);
   });
 }
 
 /** What the projects that it refers to bring with them. */
-function wishesOfProjects(targets: unknown): ProjectDependencies[] {
+function wishesOfProjects(project: unknown, targets: unknown): ProjectDependencies[] {
   return Object.entries(isObject(targets) ? targets : {}).flatMap(([target, libraries]) => {
     const all = Object.entries(isObject(libraries) ? libraries : {});
     const isProject = (library: unknown) => isObject(library) && library['type'] === 'project';
     const ours = new Set(all.flatMap(([name, library]) => (isProject(library) ? nameOf(name) : [])));
-    const [framework = ''] = target.split('/', 1);
+    const [name = ''] = target.split('/', 1);
     return all.flatMap(([, library]) => {
       const wishes = isObject(library) && isProject(library) && library['dependencies'];
       if (!isObject(wishes)) return [];
       return dependenciesOf(
-        framework,
+        frameworkOf(name, project),
         Object.entries(wishes).filter(([id]) => !ours.has(id.toLowerCase())),
       );
     });
@@ -79,19 +87,23 @@ function nameOf(library: string): string {
   return library.slice(0, library.indexOf('/')).toLowerCase();
 }
 
-/** The names of frameworks may be aliases of a project's own; what can't be read so is left to what was taken. */
-function dependenciesOf(framework: string, wishes: readonly (readonly [string, unknown])[]): ProjectDependencies[] {
-  const target = frameworkOf(framework);
+/** What can't be read is left to what was taken. */
+function dependenciesOf(
+  framework: NuGetFramework | undefined,
+  wishes: readonly (readonly [string, unknown])[],
+): ProjectDependencies[] {
   const dependencies = wishes.flatMap(([id, text]) => {
     const range = typeof text === 'string' && isPackageId(id) ? VersionRange.tryParse(text) : undefined;
     return range === undefined ? [] : { id, range };
   });
-  return target === undefined || dependencies.length === 0 ? [] : [{ framework: target, dependencies }];
+  return framework === undefined || dependencies.length === 0 ? [] : [{ framework, dependencies }];
 }
 
-function frameworkOf(name: string): NuGetFramework | undefined {
+function frameworkOf(name: string, project: unknown): NuGetFramework | undefined {
+  const named = frameworksOf(project)[name];
+  const text = isObject(named) && typeof named['framework'] === 'string' ? named['framework'] : name;
   try {
-    const framework = projectFramework(name);
+    const framework = projectFramework(text);
     return framework.isSpecific ? framework : undefined;
   } catch {
     return undefined;

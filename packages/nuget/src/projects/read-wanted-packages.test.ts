@@ -156,6 +156,35 @@ describe('project.assets.json, for those who go the way of its restore again', (
       problems: [],
     });
   });
+
+  it('has the frameworks under the names that the project gives them, from version 4 on', async () => {
+    const json = { Json: { target: 'Package', version: '[13.0.1, )' } };
+    const assets = {
+      version: 4,
+      targets: {
+        'net10.0-android': { 'Our/1.0.0': { type: 'project', dependencies: { Text: '1.0.0' } } },
+        'apple/linux-x64': { 'Our/1.0.0': { type: 'project', dependencies: { Text: '1.5.0' } } },
+      },
+      libraries: { 'Json/13.0.1': { type: 'package' } },
+      project: {
+        frameworks: {
+          'net10.0-android': { framework: 'net10.0-android36.0', targetAlias: 'net10.0-android', dependencies: json },
+          apple: { framework: 'net10.0', targetAlias: 'apple', dependencies: json },
+        },
+      },
+    };
+    expect(await read('project.assets.json', assets)).toEqual({
+      packages: ['Json 13.0.1'],
+      projects: [],
+      restored: [
+        'net10.0-android36.0: Json [13.0.1, )',
+        'net10.0: Json [13.0.1, )',
+        'net10.0-android36.0: Text [1.0.0, )',
+        'net10.0: Text [1.5.0, )',
+      ],
+      problems: [],
+    });
+  });
 });
 
 describe('packages.config', () => {
