@@ -1,5 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import { NuGetError } from '../errors.js';
+import { decodeXml } from '../packages/xml-text.js';
 import { parseXml, type XmlElement, XmlError } from './xml-element.js';
 
 export type ConfigText = 'utf8' | 'utf8-bom' | 'utf16le';
@@ -7,7 +9,10 @@ export type ConfigText = 'utf8' | 'utf8-bom' | 'utf16le';
 /** One `nuget.config`. */
 export interface ConfigFile {
   readonly path: string;
+  /** As it was read. */
+  readonly bytes: Buffer;
   readonly text: string;
+  /** How it is written when it changes. */
   readonly encoding: ConfigText;
   readonly root: XmlElement;
   /** `machine` and `additional` files are read, and never written. */
@@ -47,7 +52,7 @@ export function parseConfigFile(path: string, kind: ConfigFile['kind'], bytes: B
   }
   if (root.name.toLowerCase() !== 'configuration')
     throw configError(path, root.line, `found <${root.name}>; allowed: <configuration> as the outermost element`);
-  return { path, text, encoding, root, kind };
+  return { path, bytes, text, encoding, root, kind };
 }
 
 export function encodeConfig(text: string, encoding: ConfigText): Buffer {
@@ -87,13 +92,17 @@ async function readBounded(path: string): Promise<Buffer | undefined> {
   }
 }
 
+/** What files in other encodings than UTF-8 and UTF-16 have to say. */
+const DECLARED_ENCODING = /^(<\?xml[^>]*?\sencoding\s*=\s*["'])[^"']*/;
+
 function decode(path: string, bytes: Buffer): { readonly text: string; readonly encoding: ConfigText } {
   const [a, b, c] = bytes;
   if (a === 0xff && b === 0xfe) return { text: bytes.toString('utf16le', 2), encoding: 'utf16le' };
-  const encoding = a === 0xef && b === 0xbb && c === 0xbf ? 'utf8-bom' : 'utf8';
-  try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), encoding };
-  } catch {
-    throw new NuGetError('INVALID_CONFIG', `${path} is neither UTF-8 nor UTF-16`);
+  if (!isUtf8(bytes)) {
+    // It becomes UTF-8 when it changes, as nothing here writes other encodings.
+    const text = decodeXml(bytes, { name: path, code: 'INVALID_CONFIG' });
+    return { text: text.replace(DECLARED_ENCODING, '$1utf-8'), encoding: 'utf8' };
   }
+  const isMarked = a === 0xef && b === 0xbb && c === 0xbf;
+  return { text: bytes.toString('utf8', isMarked ? 3 : 0), encoding: isMarked ? 'utf8-bom' : 'utf8' };
 }

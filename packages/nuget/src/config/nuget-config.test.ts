@@ -103,6 +103,11 @@ describe('a file', () => {
   it.each([
     ['with a byte order mark', (text: string) => Buffer.from(`\ufeff${text}`)],
     ['in UTF-16', (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le')],
+    ['in UTF-16 the other way round', (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le').swap16()],
+    [
+      'in an encoding that it declares',
+      (text: string) => Buffer.from(`<?xml version="1.0" encoding="windows-1252"?>${text}`, 'latin1'),
+    ],
   ])('%s is read', async (_, encode) => {
     const file = join(folder, 'a.config');
     await writeFile(file, encode(`<configuration>${sources(add('zoë', 'https://z.example/'))}</configuration>`));
@@ -156,7 +161,9 @@ describe('a file', () => {
     await writeFile(file, Buffer.alloc(1024 * 1024 + 1, ' '));
     await expect(loadNuGetConfig({ configFile: file })).rejects.toThrow(`${file} has more than 1048576 bytes`);
     await writeFile(file, Buffer.from([0x3c, 0xff]));
-    await expect(loadNuGetConfig({ configFile: file })).rejects.toThrow(`${file} is neither UTF-8 nor UTF-16`);
+    await expect(loadNuGetConfig({ configFile: file })).rejects.toThrow(`${file} is not valid utf-8`);
+    await writeFile(file, Buffer.from('<?xml version="1.0" encoding="none"?><é/>', 'latin1'));
+    await expect(loadNuGetConfig({ configFile: file })).rejects.toThrow('declares the encoding none');
   });
 });
 

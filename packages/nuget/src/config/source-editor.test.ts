@@ -269,6 +269,16 @@ describe('files that are written', () => {
     },
   );
 
+  it('are UTF-8 from then on when they were in an encoding that is not written, and say so', async () => {
+    const text = '<?xml version="1.0" encoding="iso-8859-1"?>\n<!-- für uns -->\n<configuration />';
+    const file = await write('my.config', Buffer.from(text, 'latin1'));
+    await edit((editor) => editor.add('zoë', { url: 'https://z.example/' }), file);
+    expect(await read('my.config')).toContain(
+      '<?xml version="1.0" encoding="utf-8"?>\n<!-- für uns -->\n<configuration>',
+    );
+    expect((await load(file)).sources.map(({ name }) => name)).toEqual(['zoë']);
+  });
+
   it('are left alone when somebody else has changed them meanwhile', async () => {
     const file = await write('my.config', '<configuration/>');
     const editor = new SourceEditor(await load(file), environment);

@@ -132,7 +132,7 @@ export class SourceEditor {
     const changed = this.#files.filter((file, i) => file !== this.#config.files[i]);
     for (const file of changed) {
       const before = this.#config.files.find(({ path }) => path === file.path);
-      await write(file, before && encodeConfig(before.text, before.encoding));
+      await write(file, before?.bytes);
     }
     return changed.map(({ path }) => path);
   }
