@@ -3,7 +3,7 @@ const BRAND: unique symbol = Symbol.for('granary.nuget-error') as never;
 /** Why something about packages or feeds was refused or failed. Stable: code may depend on these. */
 export type NuGetErrorCode =
   | 'INVALID_VERSION' // a text that is no version
-  | 'INVALID_VERSION_RANGE' // a text that is no range, or one whose bounds contradict each other
+  | 'INVALID_VERSION_RANGE' // a text that is no range, or a range that nothing can be in
   | 'INVALID_FRAMEWORK' // a text that names no target framework
   | 'INVALID_PACKAGE_ID'
   | 'INVALID_PACKAGE' // a file that is no package, or another one than it should be

@@ -12,7 +12,5 @@ export function identityOf(id: unknown, version: unknown): PackageIdentity | und
 /** The one version of a range such as `[1.0]`; undefined for a range that has room for others. */
 export function exactVersionOf(text: string): NuGetVersion | undefined {
   const range = VersionRange.tryParse(text);
-  return range?.minVersion && !range.isEmpty && range.maxVersion?.equals(range.minVersion)
-    ? range.minVersion
-    : undefined;
+  return range?.minVersion && range.maxVersion?.equals(range.minVersion) ? range.minVersion : undefined;
 }

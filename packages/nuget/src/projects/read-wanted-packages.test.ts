@@ -96,7 +96,6 @@ describe('project.assets.json', () => {
               { name: 'Microsoft.NETCore.App.Ref', version: '[8.0.11, 8.0.11]' },
               { name: 'Two', version: '[1.0.0, 1.0.0];[2.0.0, 2.0.0]' },
               { name: 'Any', version: '*' },
-              { name: 'None', version: '(1.0.0, 1.0.0)' },
             ],
           },
         },
@@ -108,7 +107,6 @@ describe('project.assets.json', () => {
       problems: [
         'obj/project.assets.json: "../evil/1.0" is no id and version',
         'obj/project.assets.json: "Any" is to be downloaded in no exact version',
-        'obj/project.assets.json: "None" is to be downloaded in no exact version',
       ],
     });
   });

@@ -5,10 +5,7 @@ import type { VersionBounds } from './version-range.js';
 /** Longest text that is looked at: two versions and what stands around them. */
 const MAX_LENGTH = 4096;
 
-/**
- * The bounds that a text says; undefined when it says none, or some that contradict each other. As for NuGet, `(1.0,1.0)`
- * doesn't: it is how a range without any version is written.
- */
+/** The bounds that a text says; undefined when it says none, or some that leave no room for any version. */
 export function parseRange(text: string): VersionBounds | undefined {
   if (typeof text !== 'string' || text.length > MAX_LENGTH) return undefined;
   const trimmed = text.trim();
@@ -33,7 +30,7 @@ function parseInterval(text: string): VersionBounds | undefined {
   const { minVersion } = lower;
   if (minVersion !== undefined && maxVersion !== undefined) {
     const order = NuGetVersion.compare(minVersion, maxVersion);
-    if (order > 0 || (order === 0 && isMinInclusive !== isMaxInclusive)) return undefined;
+    if (order > 0 || (order === 0 && !(isMinInclusive && isMaxInclusive))) return undefined;
   }
   return { ...lower, isMinInclusive, maxVersion, isMaxInclusive };
 }

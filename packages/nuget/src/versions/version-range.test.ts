@@ -23,7 +23,6 @@ describe('the text of a range', () => {
     ['[1.0,2.0)', '[1.0.0, 2.0.0)', '[1.0.0, 2.0.0)', '[1.0.0, 2.0.0)', '(>= 1.0.0 && < 2.0.0)'],
     ['(1.0,2.0]', '(1.0.0, 2.0.0]', '(1.0.0, 2.0.0]', '(1.0.0, 2.0.0]', '(> 1.0.0 && <= 2.0.0)'],
     ['   [  1 .2   , 2  .3   ]  ', '[1.2.0, 2.3.0]', '[1.2.0, 2.3.0]', '[1.2.0, 2.3.0]', '(>= 1.2.0 && <= 2.3.0)'],
-    ['(1.0,1.0.0.0)', '(1.0.0, 1.0.0)', '(1.0.0, 1.0.0)', '(1.0.0, 1.0.0)', '(> 1.0.0 && < 1.0.0)'],
     ['(, )', '(, )', '(, )', '(, )', ''],
     ['[, ]', '(, )', '(, )', '(, )', ''],
     ['*', '[*, )', '*', '[0.0.0, )', '(>= 0.0.0)'],
@@ -99,10 +98,11 @@ describe('the text of a range', () => {
       '[1.0,b]',
       '[-1, 2]',
     ],
-    // Their bounds contradict each other.
+    // Nothing can be in these.
     ...[
       '[2.0,1.0]',
       '(2.0,1.0)',
+      '(1.0,1.0)',
       '[1.0,1.0)',
       '(1.0,1.0]',
       '[1.0.0,1.0.0-a]',
@@ -257,9 +257,7 @@ describe('a range', () => {
   it('is empty when no version can be in it', () => {
     expect(VersionRange.none.isEmpty).toBe(true);
     expect(VersionRange.none.satisfies(version('0.0.0'))).toBe(false);
-    expect(range(String(VersionRange.none)).equals(VersionRange.none)).toBe(true);
-    expect(range('(1.0,1.0)').satisfies(version('1.0'))).toBe(false);
-    expect(range('(1.0,1.0)').findBestMatch(versions('0.9 1.0 1.1'))).toBeUndefined();
+    expect(String(VersionRange.none)).toBe('(0.0.0, 0.0.0)');
     expect(new VersionRange({ minVersion: version('2.0'), maxVersion: version('1.0') }).isEmpty).toBe(true);
     expect(range('[1.0]').isEmpty || range('(, )').isEmpty || range('1.0').isEmpty).toBe(false);
   });

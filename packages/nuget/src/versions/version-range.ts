@@ -58,8 +58,8 @@ export class VersionRange {
   }
 
   /**
-   * @throws {@link NuGetError} `INVALID_VERSION_RANGE` for a text that is no range, whose bounds contradict each other
-   * (`[2.0,1.0]`, `[1.0,1.0)`), or that is longer than 4096 characters
+   * @throws {@link NuGetError} `INVALID_VERSION_RANGE` for a text that is no range, that no version can be in (`(1.0,1.0)`,
+   * `[2.0,1.0]`), or that is longer than 4096 characters
    */
   static parse(text: string): VersionRange {
     const range = VersionRange.tryParse(text);
