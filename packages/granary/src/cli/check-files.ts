@@ -1,4 +1,5 @@
 import { loadIdentities } from '../access/load-identities.js';
+import { refuseRightsOfNobody } from '../access/rights-of-nobody.js';
 import { SecretHash } from '../access/secret-hash.js';
 import { ConfigError } from '../config/mistake.js';
 import type { Config } from '../config/schema.js';
@@ -14,7 +15,7 @@ import { loadTls } from '../tls/tls-material.js';
 export async function checkFiles(config: Config): Promise<void> {
   const results = await Promise.allSettled([
     loadTls(config.tls),
-    loadIdentities(config.auth, new SecretHash()),
+    loadIdentities(config.auth, new SecretHash()).then((found) => refuseRightsOfNobody(config, found)),
     checkTiers(config.tiers),
     config.nuget.enabled ? readAllSourceFiles(config.nuget.sources) : undefined,
   ]);

@@ -83,8 +83,12 @@ function breachesOfTiers({ tiers, backing_cache: { target } }: Config): RuleBrea
 
 /** Whether there is any way for a client to say who it is. */
 export function hasCredentials({ auth, tls }: Config): boolean {
-  const certificates = tls.client_auth !== 'none' && tls.ca_file !== undefined;
-  return auth.htpasswd_file !== undefined || auth.tokens_file !== undefined || certificates;
+  return auth.htpasswd_file !== undefined || auth.tokens_file !== undefined || hasClientCertificates({ tls });
+}
+
+/** Whether clients can identify themselves by a certificate. */
+export function hasClientCertificates({ tls }: Pick<Config, 'tls'>): boolean {
+  return tls.client_auth !== 'none' && tls.ca_file !== undefined;
 }
 
 function sameAddress(a: Config['listen']['grpc'], b: Config['listen']['grpc']): boolean {

@@ -9,6 +9,7 @@ import {
 import { createPolicy } from '../access/create-policy.js';
 import { exposureWarnings } from '../access/exposure.js';
 import { loadIdentities } from '../access/load-identities.js';
+import { refuseRightsOfNobody, rightsOfNobody } from '../access/rights-of-nobody.js';
 import { SecretHash } from '../access/secret-hash.js';
 import { Profiling } from '../admin/profiling.js';
 import type { Config } from '../config/schema.js';
@@ -76,6 +77,7 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
       servesFeeds ? readAllSourceFiles(config.nuget.sources) : [],
     ]);
   const [tls, identities] = await readFiles();
+  refuseRightsOfNobody(config, identities);
 
   const stores = await openStores(context);
   const readiness = new Readiness({
@@ -113,6 +115,9 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
     stats: () => gatherStats(context, { lifecycle, stores, requestMetrics, feeds }),
     async reload() {
       const [newTls, newIdentities, newSourceFiles] = await readFiles();
+      // Refusing these would keep those who are gone, whose rights the configuration still names.
+      for (const { key, message } of rightsOfNobody(config, newIdentities))
+        logger.warning('{Key}: {Mistake}', key, message);
       policy.replace(newIdentities);
       if (newTls) listeners.useTls(newTls);
       await feeds?.useFiles(newSourceFiles);
