@@ -40,6 +40,8 @@ import { SpaceLedger } from './space/space-ledger.js';
 /** A file that takes more than its part of a store of so many is looked at when the index is read. */
 const MOST_LARGE_FILES = 64;
 const NO_BYTES = Buffer.alloc(0);
+/** What a readiness probe writes. */
+const PROBE = Buffer.from('writable');
 
 /** What a store holds and what it did since it was opened. */
 export interface DiskBlobStoreStats {
@@ -289,18 +291,31 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
    * For a readiness probe: makes and removes a small file, and commits to the index.
    *
    * @throws StoreError when the store cannot take an upload now
+   * @throws NoSpaceError when it refuses them for what is to stay free on the file system
    */
   async checkWritable(): Promise<void> {
     this.#assertOpen();
+    await this.#checkFree(PROBE.length);
     const path = this.#entries.directory.incomingFile();
     const file = await orFail(this.#entries.fs.create(path), 'the store is not writable');
     try {
-      await orFail(file.write(Buffer.from('writable'), 0, 8, 0), 'the store is not writable');
+      await orFail(file.write(PROBE, 0, PROBE.length, 0), 'the store is not writable');
     } finally {
       await file.close();
       await this.#entries.fs.unlink(path);
     }
     await this.#catalog.putTotals();
+  }
+
+  /**
+   * Asks for space as an upload does, but only where the file system is short of it: a store that is full of what others
+   * just used refuses uploads too, and gets over it by itself.
+   */
+  async #checkFree(bytes: number): Promise<void> {
+    const { ledger, fs, directory } = this.#entries;
+    const free = await orFail(fs.freeBytes(directory.path), 'the store is not writable');
+    ledger.sawFree(free);
+    if (free - bytes < this.#options.minFreeBytes) (await ledger.reserve(bytes)).release();
   }
 
   /**

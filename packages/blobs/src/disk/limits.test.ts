@@ -232,7 +232,10 @@ describe('a file system that fills up', () => {
     const store = await stores.open({ minFreeBytes: 10 * MIB, spaceWaitMs: 20, fileSystem });
     const { digest, bytes } = blobOf(100);
     await expect(store.write(digest, bytes)).rejects.toThrow(/must stay/);
+    // Nor is it ready for any, though a small file could be written.
+    await expect(store.checkWritable()).rejects.toMatchObject({ code: 'NO_SPACE' });
     fileSystem.free = 20 * MIB;
+    await store.checkWritable();
     await store.maintain();
     await store.write(digest, bytes);
   });
