@@ -5,6 +5,7 @@ import { type Logger, nullLogger } from '../logger.js';
 import { noActiveSpans, OwnActiveSpans } from './active-spans.js';
 import { b3Propagation } from './b3-propagation.js';
 import { EndedSpans } from './export/ended-spans.js';
+import { ExportThread } from './export/export-thread.js';
 import type { OtlpTarget } from './export/otlp-exporter.js';
 import { type ExportPolicy, ReportingExporter } from './export/reporting-exporter.js';
 import { ThreadExporter } from './export/thread-exporter.js';
@@ -92,7 +93,10 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
     describeProcess(options),
   ]);
   const target = targetOf(endpoint, options);
-  const exporter = await ThreadExporter.start({ target, resource, instrumentationScope });
+  const exporter = await ThreadExporter.start(
+    { target, resource, instrumentationScope },
+    (setup) => new ExportThread(setup, (partial) => reporting.tookInPart(partial)),
+  );
   const maxQueueSize = options.maxQueuedSpans ?? 2048;
   const reporting = new ReportingExporter(exporter, endpoint.origin, logger, options.exportPolicy);
   const processor = new sdk.BatchSpanProcessor({

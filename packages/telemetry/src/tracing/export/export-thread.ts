@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { OtlpTarget } from './otlp-exporter.js';
-import { STARTED, type ThreadAnswer, type ThreadRequest } from './serve-exports.js';
+import type { PartialSuccess } from './partial-success.js';
+import { STARTED, type ThreadAnswer, type ThreadNote, type ThreadRequest } from './serve-exports.js';
 import type { SpanMessage } from './span-message.js';
 
 /** What the thread is given: where spans go to, and what all of them say. */
@@ -32,7 +33,11 @@ export class ExportThread {
   #lastId = STARTED;
   #endedBy: Error | undefined;
 
-  constructor({ target, resource: { attributes, schemaUrl }, instrumentationScope }: ThreadSetup) {
+  /** @param onPartial is told when the collector took an export in part. Default: nobody is. */
+  constructor(
+    { target, resource: { attributes, schemaUrl }, instrumentationScope }: ThreadSetup,
+    onPartial: (partial: PartialSuccess) => void = () => {},
+  ) {
     this.#worker = new Worker(SCRIPT, {
       name: 'otlp-exporter',
       workerData: { target, resource: { attributes, schemaUrl }, instrumentationScope } satisfies ThreadSetup,
@@ -40,7 +45,10 @@ export class ExportThread {
       // What this process was started with may be for its own script alone. What NODE_OPTIONS says holds for both.
       execArgv: [],
     });
-    this.#worker.on('message', ({ id, error }: ThreadAnswer) => this.#settle(id, error));
+    this.#worker.on('message', (message: ThreadAnswer | ThreadNote) => {
+      if ('partial' in message) onPartial(message.partial);
+      else this.#settle(message.id, message.error);
+    });
     this.#worker.on('error', (error) => this.#endBy(error));
     this.#worker.on('exit', () => this.#endBy(new Error('the thread that exports spans has ended')));
     this.started = this.#answer(STARTED);

@@ -4,6 +4,7 @@ import * as api from '@opentelemetry/api';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { ThreadSetup } from './export-thread.js';
 import { createOtlpExporter } from './otlp-exporter.js';
+import { listenForPartialSuccess } from './partial-success.js';
 import { serveExports, type ThreadPort } from './serve-exports.js';
 import { spanOf } from './span-message.js';
 
@@ -13,4 +14,7 @@ const origin = {
   resource: resourceFromAttributes(attributes, { ...(schemaUrl !== undefined && { schemaUrl }) }),
   instrumentationScope,
 };
-serveExports(parentPort as ThreadPort, await createOtlpExporter(target), (message) => spanOf(message, origin, api));
+const port = parentPort as ThreadPort;
+// Global, but of this thread alone.
+api.diag.setLogger(listenForPartialSuccess((partial) => port.postMessage({ partial })));
+serveExports(port, await createOtlpExporter(target), (message) => spanOf(message, origin, api));

@@ -48,6 +48,17 @@ describe('an exporter that reports to a logger, even one that throws', () => {
     expect(JSON.stringify(said)).not.toContain('s3cret');
   });
 
+  it('says once for each reason that the collector takes exports in part, without secrets', () => {
+    const { exporter, said } = reporting([]);
+    const reasons = ['quota: 3 over', 'quota: 5 over', '', 'http://ann:s3cret@quota'];
+    for (const reason of reasons) exporter.tookInPart({ rejected: 2, reason });
+    expect(said.map((record) => record.at(-1))).toEqual([
+      'quota: 3 over',
+      'no reason was given',
+      'http://[redacted]@quota',
+    ]);
+  });
+
   it('exports nothing that its policy refuses, and says that it is lost', async () => {
     let open = false;
     const { exported, said, exports } = reporting([fails, succeeds], async (send) => {

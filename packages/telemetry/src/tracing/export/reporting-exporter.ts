@@ -2,6 +2,7 @@ import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Logger } from '../../logger.js';
 import { shown } from '../recorded-error.js';
 import { exported } from './exported.js';
+import type { PartialSuccess } from './partial-success.js';
 
 type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0];
 
@@ -26,6 +27,7 @@ export class ReportingExporter implements SpanExporter {
   #failing = false;
   #lost = 0;
   #silent = false;
+  #toldInPart: string | undefined;
 
   /**
    * @param target where the spans go, for the log
@@ -55,6 +57,29 @@ export class ReportingExporter implements SpanExporter {
 
   shutdown(): Promise<void> {
     return this.#exporter.shutdown();
+  }
+
+  /**
+   * Says that the collector took an export in part, once for each reason: one that goes on to refuse some spans does so
+   * with every export, and numbers in its words are no other reason.
+   */
+  tookInPart({ rejected, reason }: PartialSuccess): void {
+    const told = reason.replace(/\d+/g, '');
+    if (this.#silent || told === this.#toldInPart) return;
+    this.#toldInPart = told;
+    const said = shown(reason || 'no reason was given');
+    try {
+      if (rejected > 0)
+        this.#logger.warning(
+          '{Endpoint} refuses spans, which are lost, {Rejected} of those that it was just sent: {Reason}',
+          this.#target,
+          rejected,
+          said,
+        );
+      else this.#logger.warning('{Endpoint} takes spans, and says: {Reason}', this.#target, said);
+    } catch {
+      // A logger that fails must not end the process, whose event this is told in.
+    }
   }
 
   /** Says nothing from now on: somebody else has said what is lost. */

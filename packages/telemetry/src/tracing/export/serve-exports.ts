@@ -1,5 +1,6 @@
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { exported } from './exported.js';
+import type { PartialSuccess } from './partial-success.js';
 import type { SpanMessage } from './span-message.js';
 
 /** What a thread is asked: to export spans, or to be done with what it has. */
@@ -14,13 +15,18 @@ export interface ThreadAnswer {
   readonly error?: string | undefined;
 }
 
+/** What the collector said beside: it comes before the answer to the export that it is about. */
+export interface ThreadNote {
+  readonly partial: PartialSuccess;
+}
+
 /** The id of the answer to no request, which says that the thread has started. */
 export const STARTED = 0;
 
 /** The part of a `MessagePort` that is used here. */
 export interface ThreadPort {
   on(event: 'message', listener: (request: ThreadRequest) => void): unknown;
-  postMessage(answer: ThreadAnswer): void;
+  postMessage(answer: ThreadAnswer | ThreadNote): void;
 }
 
 /** Does what the other side of the port asks for. Each request has one answer, whatever the exporter does. */
