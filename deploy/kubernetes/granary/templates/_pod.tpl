@@ -147,7 +147,7 @@ spec:
     {{- end }}
     - name: config
       configMap: { name: {{ include "granary.fullname" . }} }
-    # Uploads by HTTP that don't announce their size.
+    # Packages of NuGet that are only to be had whole, or find no room in the store.
     - name: tmp
       emptyDir: { sizeLimit: 16Gi }
     {{- if .Values.auth.tokensSecret.name }}
