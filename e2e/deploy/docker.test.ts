@@ -30,6 +30,7 @@ describe('the Dockerfile', () => {
   it('runs as a user with a fixed number, who owns the store alone', () => {
     expect(textOf('USER')).toEqual([`${USER}:${USER}`]);
     expect(textOf('RUN').join()).toContain(`install -d -o ${USER} -g ${USER} -m 0700 /var/lib/granary`);
+    expect(textOf('RUN').join()).toContain('--home-dir /var/lib/granary');
     expect(textOf('VOLUME')).toEqual(['/var/lib/granary']);
     expect(last.instructions.findIndex(({ name }) => name === 'USER')).toBeGreaterThan(
       last.instructions.findLastIndex(({ name }) => name === 'RUN' || name === 'COPY'),
@@ -156,6 +157,8 @@ describe.skipIf(!image)('what the Dockerfile makes', () => {
         // Uploads need a decision in a container; this test's is to let everybody.
         GRANARY_AUTH_ANONYMOUS: 'write',
         GRANARY_STORAGE_DIR: store,
+        // The image's user is at home where its store is, and there the runtime keeps what it compiles.
+        HOME: store,
         GRANARY_LISTEN_GRPC: `127.0.0.1:${grpc}`,
         GRANARY_LISTEN_HTTP: `127.0.0.1:${http}`,
         GRANARY_LISTEN_ADMIN: `127.0.0.1:${admin}`,

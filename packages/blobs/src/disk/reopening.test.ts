@@ -282,9 +282,12 @@ describe('a folder', () => {
     await expect(stores.open({ directory: file })).rejects.toMatchObject({ code: 'STORE_FAILED' });
   });
 
-  it('may be the root of a file system of its own', async () => {
+  it.each([
+    ['the root of a file system of its own', 'lost+found'],
+    ["the home of the server's user", '.cache'],
+  ])('may be %s', async (_, found) => {
     const directory = await stores.folder();
-    await mkdir(join(directory, 'lost+found'));
+    await mkdir(join(directory, found));
     const store = await stores.open({ directory });
     const { digest, bytes } = blobOf(100);
     await store.write(digest, bytes);

@@ -17,6 +17,12 @@ const FORMAT = 'granary blobs 1\n';
 const OF_THE_FILE_SYSTEM = 'lost+found';
 
 /**
+ * What programs keep in the home of their user. That of a server's own user is often the folder of its data, and what the
+ * runtime compiled lies there before the store is opened.
+ */
+const OF_THE_USER = '.cache';
+
+/**
  * Where everything lies in a store's folder:
  *
  * - `FORMAT`: the version of this layout
@@ -138,9 +144,8 @@ export class StoreDirectory {
         'STORE_FAILED',
         `${this.path} has the layout ${JSON.stringify(found.slice(0, 40))}, and this version knows ${JSON.stringify(FORMAT)}: give it another folder`,
       );
-    const names = (await this.list(this.path)).filter(
-      (name) => !name.startsWith('LOCK') && name !== WRITE_BEHIND_FOLDER && name !== OF_THE_FILE_SYSTEM,
-    );
+    const allowed = [WRITE_BEHIND_FOLDER, OF_THE_FILE_SYSTEM, OF_THE_USER];
+    const names = (await this.list(this.path)).filter((name) => !name.startsWith('LOCK') && !allowed.includes(name));
     if (names.length > 0)
       throw new StoreError('STORE_FAILED', `${this.path} is not empty and not a store: give it a folder of its own`);
     await orFail(writeFile(join(this.path, 'FORMAT'), FORMAT), `cannot use ${this.path}`);
