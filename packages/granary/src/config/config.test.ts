@@ -478,6 +478,18 @@ describe('the folder of the store', () => {
     ['darwin', {}, '/home/ann/Library/Caches/granary'],
     ['win32', { LOCALAPPDATA: '/local' }, '/local/granary'],
   ] as const)('on %s with %j is %s', (platform, environment, expected) => {
-    expect(defaultStorageDirectory({ platform, environment, home: '/home/ann' })).toBe(expected);
+    expect(defaultStorageDirectory({ platform, environment, home: () => '/home/ann' })).toBe(expected);
+  });
+
+  it('is to be named where the user has no home that it would be in', async () => {
+    const home = () => {
+      throw new Error('uv_os_homedir returned ENOENT');
+    };
+    const place = (environment: Record<string, string>) =>
+      defaultStorageDirectory({ platform: 'linux', environment, home });
+    expect(await mistakesOf(() => place({}))).toEqual([
+      'default | storage.dir | is not set, and the user that this runs as has no home to keep a cache in; name a folder',
+    ]);
+    expect(place({ XDG_CACHE_HOME: '/fast' })).toBe('/fast/granary');
   });
 });
