@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { enableCompileCache } from './compile-cache.js';
+import { endOnEarlySignals } from './early-signals.js';
 import { tuneProcess } from './tune-process.js';
 
 // A hang-up asks a server to read its files again. While it is being loaded it has yet to read them, but without a
 // listener it would be ended; so would one that is about to end well.
 if (process.argv.includes('serve')) process.on('SIGHUP', () => {});
+const signalsTaken = process.argv[2] === 'serve' ? endOnEarlySignals() : undefined;
 
 enableCompileCache();
 const { run } = await import('./cli/run.js');
@@ -25,6 +27,7 @@ const exitCode = await run(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   environment: process.env,
+  signalsTaken,
   outColumns: columnsOf(process.stdout),
   errColumns: columnsOf(process.stderr),
   readInput: async () => (await import('node:stream/consumers')).text(process.stdin),

@@ -9,6 +9,8 @@ export interface CommandIo {
   readonly errColumns?: number | undefined;
   /** Everything that standard input has. Default: nothing. */
   readonly readInput?: () => Promise<string>;
+  /** Called when the command listens to the signals that ask for its end. Default: nobody waits for that. */
+  readonly signalsTaken?: (() => void) | undefined;
   /** Aborted when the user interrupts a command. */
   readonly interrupted?: AbortSignal;
 }

@@ -136,6 +136,17 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
     upload.destroy();
   });
 
+  it('ends with 0 on a signal that comes while it is still being loaded, and starts nothing', async () => {
+    // As soon as anybody listens: to process 1 of a container a signal before that is none.
+    const preload = `process.on('newListener', function tell(event) {
+      if (event !== 'SIGTERM') return;
+      process.off('newListener', tell);
+      setImmediate(() => process.kill(process.pid, event));
+    });`;
+    const child = start(flags(), { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` });
+    expect([await child.exit, child.said()]).toEqual([0, '']);
+  });
+
   it('reads certificates again on SIGHUP, and keeps the old ones when the new are wrong', async () => {
     const cert = join(folder, 'cert.pem');
     const key = join(folder, 'key.pem');

@@ -29,6 +29,7 @@ export async function serve(config: Config, io: CommandIo, load: () => Promise<C
   const events = new ProcessEvents();
   // Listened to before anything is started: a signal that comes meanwhile ends the server as soon as it is there.
   const end = endSignal(events, logger);
+  io.signalsTaken?.();
   dieOfWhatNobodyCaught(events, logger, io);
   try {
     const starting = startServer(config, { ...telemetry, logLevel });
