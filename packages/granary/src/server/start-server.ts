@@ -9,7 +9,7 @@ import {
 import { createPolicy } from '../access/create-policy.js';
 import { exposureWarnings } from '../access/exposure.js';
 import { loadIdentities } from '../access/load-identities.js';
-import { refuseRightsOfNobody, rightsOfNobody } from '../access/rights-of-nobody.js';
+import { rightsOfNobody } from '../access/rights-of-nobody.js';
 import { SecretHash } from '../access/secret-hash.js';
 import { Profiling } from '../admin/profiling.js';
 import type { Config } from '../config/schema.js';
@@ -77,7 +77,11 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
       servesFeeds ? readAllSourceFiles(config.nuget.sources) : [],
     ]);
   const [tls, identities] = await readFiles();
-  refuseRightsOfNobody(config, identities);
+  // No reason not to start: the configuration may still name somebody who is gone.
+  const warnOfRights = (given: typeof identities) => {
+    for (const { key, message } of rightsOfNobody(config, given)) logger.warning('{Key}: {Mistake}', key, message);
+  };
+  warnOfRights(identities);
 
   const stores = await openStores(context);
   const readiness = new Readiness({
@@ -115,9 +119,7 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
     stats: () => gatherStats(context, { lifecycle, stores, requestMetrics, feeds }),
     async reload() {
       const [newTls, newIdentities, newSourceFiles] = await readFiles();
-      // Refusing these would keep those who are gone, whose rights the configuration still names.
-      for (const { key, message } of rightsOfNobody(config, newIdentities))
-        logger.warning('{Key}: {Mistake}', key, message);
+      warnOfRights(newIdentities);
       policy.replace(newIdentities);
       if (newTls) listeners.useTls(newTls);
       await feeds?.useFiles(newSourceFiles);
