@@ -437,6 +437,7 @@ describe('a file that is none of these', () => {
     ['p.csproj', '<Project>', 'INVALID_PROJECT', 'is no XML'],
     ['p.csproj', '<!DOCTYPE x [<!ENTITY a "b">]><Project/>', 'INVALID_PROJECT', 'document type definition'],
     ['packages.config', '', 'INVALID_PROJECT', 'is no XML'],
+    ['nuget.config', '<configuration/>', 'INVALID_PROJECT', '<configuration> instead of <packages>'],
     ['readme.md', '# hello', 'INVALID_PROJECT', 'allowed: a packages.lock.json'],
   ])('is told of: %s with %j', async (name, content, code, message) => {
     await expect(read(name, content)).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
