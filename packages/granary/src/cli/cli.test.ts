@@ -106,6 +106,15 @@ describe('the command line', () => {
     expect(out).toBe('');
   });
 
+  it.each([
+    [['sreve'], 'granary'],
+    [['serve', '--cofnig', 'x'], 'granary serve'],
+    [['nuget', 'deps', 'Serilog'], 'granary nuget deps'],
+    [['nuget', 'sources', 'add', 'contoso'], 'granary nuget sources add'],
+  ])('answers %j with the help that knows it', async (words, command) => {
+    expect((await granary(words)).err).toContain(`\nTry ${command} --help.\n`);
+  });
+
   it('takes no offence at variables that other commands read', async () => {
     const environment = { GRANARY_ADMIN_TOKEN: 'a', GRANARY_NUGET_API_KEY: 'b' };
     expect((await granary(['config', 'check'], environment)).exitCode).toBe(0);

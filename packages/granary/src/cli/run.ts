@@ -35,7 +35,6 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
     .version(granaryVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', EXAMPLES)
-    .showHelpAfterError('Try granary --help.')
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .exitOverride();
   const addConfigOption = (command: Command) =>
@@ -96,6 +95,8 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
     });
   }
 
+  pointToHelp(program);
+
   try {
     if (rest.length === 0) {
       program.outputHelp({ error: true });
@@ -106,6 +107,12 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
   } catch (error) {
     return failed(error, io);
   }
+}
+
+/** Has each command name its own help after wrong usage: that of the program knows none of its options. */
+function pointToHelp(command: Command, path = command.name()): void {
+  command.showHelpAfterError(`Try ${path} --help.`);
+  for (const each of command.commands) pointToHelp(each, `${path} ${each.name()}`);
 }
 
 function failed(error: unknown, io: CommandIo): ExitCode {
