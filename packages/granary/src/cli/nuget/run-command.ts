@@ -49,11 +49,14 @@ export async function runCommand(io: CommandIo, command: (io: NuGetIo) => Promis
   }
 }
 
-/** An error in one line, with what to do about it. */
-export function explain(error: unknown): string {
+/**
+ * An error in one line, with what to do about it.
+ *
+ * @param hint - Default: what helps with errors of its kind
+ */
+export function explain(error: unknown, hint = isNuGetError(error) ? hintFor(error) : undefined): string {
   const message = error instanceof Error ? error.message : String(error);
   const reason = isNuGetError(error) && error.code === 'SOURCE_UNAVAILABLE' ? rootOf(error) : undefined;
-  const hint = isNuGetError(error) ? hintFor(error) : undefined;
   return [plain(redactText(message)), reason && `: ${plain(redactText(reason))}`, hint && `; ${hint}`].join('');
 }
 

@@ -199,13 +199,16 @@ describe('granary nuget warm', () => {
   });
 
   it('asks the proxy of this machine where nobody says another', async () => {
-    const file = await write('packages.lock.json', lock({ Base: '1.0.0' }));
     const { out } = await runGranary(['nuget', 'warm', '--help'], { environment });
     expect(out.replaceAll(/\s+/g, ' ')).toContain('or its name in nuget.config (default: the one on port 8080 here)');
+  });
+
+  it('says once that nobody answers, and what to do', async () => {
+    const file = await write('packages.lock.json', lock({ App: '1.0.0', Base: '1.0.0' }));
     const nobody = await runGranary(['nuget', 'warm', file, '--source', 'http://127.0.0.1:1/nuget/v3/index.json'], {
       environment,
     });
-    expect(nobody.exitCode).toBe(1);
-    expect(nobody.err).toContain('Base 1.0.0');
+    expect(nobody).toMatchObject({ exitCode: 1, out: '' });
+    expect(nobody.err).toMatch(/^granary: [^\n]*; is granary serve running there\? --source names another proxy\n$/);
   });
 });

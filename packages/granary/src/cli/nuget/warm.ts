@@ -3,6 +3,7 @@ import {
   clientDependencies,
   type DependencyProvider,
   type Diagnostic,
+  isNuGetError,
   type NuGetVersion,
   type PackageIdentity,
   type ProjectDependencies,
@@ -48,6 +49,7 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
   // What comes from a cache of this machine's own doesn't reach the proxy.
   const cacheContext = new SourceCacheContext({ directDownload: true });
   const session = { ...opened, call: { ...opened.call, cacheContext } };
+  await reach(session);
 
   const packages = new PackageSet(wanted.flatMap((each) => each.packages));
   const errors: Diagnostic[] = [];
@@ -75,6 +77,18 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
   if (options.json) io.out(toJson({ packages: outcomes, problems, diagnostics: errors.map(withoutCause) }));
   else io.out(`${fetched.length} of ${packages.size} packages fetched, ${formatSize(bytes)}\n`);
   return isResolved && failed.length + problems.length === 0 ? 0 : 1;
+}
+
+/** Asks for the service index first: a proxy that isn't there is said once, not for each package. */
+async function reach({ client, sources, call }: Session): Promise<void> {
+  for (const { name } of sources) {
+    try {
+      await client.source(name).provider(call);
+    } catch (error) {
+      if (!isNuGetError(error) || error.code !== 'SOURCE_UNAVAILABLE') throw error;
+      throw new Error(explain(error, 'is granary serve running there? --source names another proxy'));
+    }
+  }
 }
 
 /**
