@@ -29,7 +29,15 @@ function allowedAt(schema: z.ZodType | undefined, issue: z.core.$ZodIssue): stri
   const described = schema && findKeyMeta(schema)?.allowed;
   if (described !== undefined) return described;
   if (issue.code === 'invalid_union') return schema && choicesOf(schema);
-  return issue.code === 'invalid_type' ? issue.expected : undefined;
+  if (issue.code !== 'invalid_type') return undefined;
+  return (issue.expected === 'object' && schema && sectionOf(schema)) || issue.expected;
+}
+
+/** What has keys, by the first of them; of several such things, by those of the first. */
+function sectionOf(schema: z.ZodType): string | undefined {
+  const { options: [option = schema] = [] } = definitionOf(unwrapped(schema));
+  const [first, second] = Object.keys(shapeOf(option) ?? {});
+  return first && `a section with keys such as ${second === undefined ? first : `${first} and ${second}`}`;
 }
 
 /** The schema of a part, as far as there is one; of several, the one that the value's own choice names. */

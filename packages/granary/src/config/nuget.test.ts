@@ -119,6 +119,7 @@ nuget:
     - ${source('a', ', auth: { user: me }')}
     - ${source('b', `, patterns: ['a*b']`)}
     - ${source('c', ', retrys: 1')}
+    - https://api.nuget.org/v3/index.json
   dead_upstream: 500
   keep: ['*.Core']
   public_url: https://me@packages.example/
@@ -133,6 +134,9 @@ nuget:
       expect.stringContaining('nuget.sources[3].auth.user: there is no such key'),
       expect.stringMatching(/^nuget\.sources\[4\]\.patterns\[0\]: found "a\*b"; allowed: a list of package ids/),
       expect.stringContaining('nuget.sources[5].retrys: there is no such key; did you mean retries?'),
+      expect.stringMatching(
+        /^nuget\.sources\[6\]: found "https:.*"; allowed: a section with keys such as name and url$/,
+      ),
       'nuget.dead_upstream: found 500; allowed: 503 or 404',
       expect.stringMatching(/^nuget\.keep: found \["\*\.Core"\]; allowed: a list of package ids/),
       expect.stringContaining('nuget.public_url: found '),

@@ -92,6 +92,7 @@ tiers:
   - { type: carrier-pigeon }
   - { type: grpc, target: 'u:secret@a:1' }
   - name: No
+  - grpc://a:1
 `);
     expect(found).toEqual([
       'tiers[0].mode: found "write-thru"; allowed: read-through, write-through, write-behind or read-only',
@@ -100,6 +101,7 @@ tiers:
       expect.stringMatching(/^tiers\[1\]\.type: found "carrier-pigeon"; allowed: .*grpc/),
       expect.stringContaining('tiers[2].target: found "[redacted]@a:1"; allowed: grpc://HOST'),
       expect.stringMatching(/^tiers\[3\]\.type: is missing; allowed: .*grpc/),
+      'tiers[4]: found "grpc://a:1"; allowed: a section with keys such as type and target',
     ]);
   });
 
