@@ -64,7 +64,8 @@ export class BlobDamagedError extends StoreError {
 
 export class StoreLockedError extends StoreError {
   constructor(directory: string, holder: string) {
-    super('STORE_LOCKED', `${directory} is in use by ${holder}; give each server a folder of its own (storage.dir)`);
+    const what = 'stop that one, or give each server a folder of its own (storage.dir)';
+    super('STORE_LOCKED', `${directory} is in use by ${holder}; ${what}`);
   }
 }
 

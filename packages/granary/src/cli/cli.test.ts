@@ -307,7 +307,7 @@ describe('granary verify', () => {
         const response = await fetch(`http://${running.address('listen.http')}${path}`, { method: 'PUT', body: bytes });
         expect(response.status).toBe(200);
       }
-      expect(await verify()).toMatchObject({ exitCode: 1, err: expect.stringContaining('is in use by') });
+      expect(await verify()).toMatchObject({ exitCode: 1, err: expect.stringContaining('; stop that one, or ') });
     }
     expect(await verify()).toMatchObject({ exitCode: 0, out: expect.stringContaining('3 blobs and 0 action results') });
     const files = await readdir(join(store(), 'blobs'), { recursive: true, withFileTypes: true });
