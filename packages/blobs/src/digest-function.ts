@@ -7,6 +7,7 @@ import { Blake3Hasher, blake3 } from '@napi-rs/blake-hash';
  */
 export const DIGEST_FUNCTIONS = ['sha256', 'blake3', 'sha1', 'md5', 'sha384', 'sha512'] as const;
 
+/** The name of a digest function, as resource names have it. */
 export type DigestFunction = (typeof DIGEST_FUNCTIONS)[number];
 
 /** The functions that a server offers unless it is told otherwise. */
@@ -22,6 +23,7 @@ export const HASH_BYTES: Readonly<Record<DigestFunction, number>> = {
   sha512: 64,
 };
 
+/** Whether this is the name of a digest function, in lower case. */
 export function isDigestFunction(name: string): name is DigestFunction {
   return (DIGEST_FUNCTIONS as readonly string[]).includes(name);
 }
@@ -43,6 +45,7 @@ export interface Hasher {
   digest(): Buffer;
 }
 
+/** Computes a hash from chunks. */
 export function createHasher(fn: DigestFunction): Hasher {
   if (fn !== 'blake3') return createHash(fn);
   const blake = new Blake3Hasher();

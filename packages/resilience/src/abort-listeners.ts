@@ -52,6 +52,7 @@ export function listenForAbort(signal: AbortSignal, member: EndListener): void {
   shared.add(member);
 }
 
+/** Takes a listener back; the last one takes the listener on the signal along. */
 export function unlistenForAbort(signal: AbortSignal, member: EndListener): void {
   if (listeners.get(signal)?.delete(member)) listeners.delete(signal);
 }

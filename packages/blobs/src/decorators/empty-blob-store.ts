@@ -44,6 +44,7 @@ class EmptyBlobStore extends StoreDecorator {
   }
 }
 
+/** A store that has the empty blob of every digest function, and asks the one behind about all others. */
 export function withEmptyBlob(store: BlobStore): BlobStore {
   return new EmptyBlobStore(store);
 }

@@ -29,6 +29,7 @@ export interface CacheLimits {
   readonly streamIdleMs: number;
 }
 
+/** What holds where nobody says otherwise. */
 export const DEFAULT_LIMITS: CacheLimits = {
   maxMessageBytes: 4 * MIB,
   maxBatchTotalBytes: 4 * MIB - 64 * KIB,

@@ -68,6 +68,7 @@ const truncate = promisify(ftruncate);
 
 const NEW_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
 
+/** The file system of this machine, which a store uses unless a test hands it one that fails. */
 export const nodeFileSystem: FileSystem = {
   openToRead: (path) => new NodeFile(openSync(path, constants.O_RDONLY)),
   readNow: (path, buffer, offset) => {
