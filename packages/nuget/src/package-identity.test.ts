@@ -15,6 +15,12 @@ describe('a package id', () => {
     },
   );
 
+  it('may not be left out', () => {
+    const id = undefined as unknown as string;
+    expect(isPackageId(id)).toBe(false);
+    expect(() => checkPackageId(id)).toThrow('"undefined" is no package id');
+  });
+
   it('is refused in no time, however many ways there are to read it', () => {
     for (const part of ['a_', '_', 'a_b.', 'a-_']) expect(isPackageId(`${part.repeat(49).slice(0, 99)}!`)).toBe(false);
   });

@@ -12,7 +12,7 @@ const ID = /^[\p{L}\p{Mn}\p{Nd}\p{Pc}]+(?:[.-][\p{L}\p{Mn}\p{Nd}\p{Pc}]+)*$/u;
 
 /** Whether a text may be a package's id: words of letters, digits and `_`, joined by single dots or hyphens. */
 export function isPackageId(text: string): boolean {
-  return text.length <= MAX_ID_LENGTH && ID.test(text);
+  return typeof text === 'string' && text.length <= MAX_ID_LENGTH && ID.test(text);
 }
 
 /**
@@ -22,7 +22,8 @@ export function isPackageId(text: string): boolean {
  */
 export function checkPackageId(id: string): string {
   if (isPackageId(id)) return id;
-  const shown = JSON.stringify(id.length > MAX_ID_LENGTH ? `${id.slice(0, MAX_ID_LENGTH)}…` : id);
+  const text = String(id);
+  const shown = JSON.stringify(text.length > MAX_ID_LENGTH ? `${text.slice(0, MAX_ID_LENGTH)}…` : text);
   throw new NuGetError('INVALID_PACKAGE_ID', `${shown} is no package id`);
 }
 

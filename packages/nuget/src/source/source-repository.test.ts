@@ -628,6 +628,8 @@ describe('a repository', () => {
       await expect(call()).rejects.toMatchObject({ code: 'INVALID_PACKAGE_ID' });
     }
     await expect(source.downloadPackage('x', 'latest')).rejects.toMatchObject({ code: 'INVALID_VERSION' });
+    const none = [].at(-1) as unknown as string;
+    await expect(source.downloadPackage('x', none)).rejects.toMatchObject({ code: 'INVALID_VERSION' });
     expect(() => repository({ name: '' })).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
     expect(server.requests.length).toBe(0);
   });

@@ -289,7 +289,8 @@ export class SourceRepository implements AsyncDisposable {
 
 /** @throws {@link NuGetError} `INVALID_VERSION` */
 export function versionOf(version: VersionLike): NuGetVersion {
-  return typeof version === 'string' ? NuGetVersion.parse(version) : version;
+  // From JavaScript the newest of no versions comes here, too.
+  return typeof version === 'string' || version === undefined ? NuGetVersion.parse(version) : version;
 }
 
 function authenticatorFrom(
