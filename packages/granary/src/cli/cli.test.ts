@@ -80,6 +80,7 @@ describe('the command line', () => {
     for (const word of ['serve', 'config', 'verify', 'stats', 'granary serve --storage.max_size 100GiB'])
       expect(out).toContain(word);
     expect((await granary(['config', '--help'])).out).toContain('schema');
+    expect((await granary(['serve', '--help'])).out).toContain('--storage.max_size 100GiB; granary config print');
   });
 
   it.each([

@@ -16,6 +16,9 @@ Examples:
   granary verify --repair                 check what is stored, and remove what is damaged
   granary nuget search json               ask the sources of nuget.config`;
 
+const SERVE_HELP = `
+Configuration keys are flags, too, such as --storage.max_size 100GiB; granary config print shows all of them.`;
+
 /** Runs the command line and answers with the exit code. Commands are loaded when they are called. */
 export async function run(words: readonly string[], io: CommandIo): Promise<ExitCode> {
   const { flags, rest } = takeConfigFlags(words);
@@ -42,6 +45,7 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
 
   addConfigOption(program.command('serve'))
     .description('run the server')
+    .addHelpText('after', SERVE_HELP)
     .action(async ({ config: file }: { config?: string }) => {
       const loaded = await load(file);
       exitCode = await (await import('./serve.js')).serve(loaded.config, io, async () => (await load(file)).config);
