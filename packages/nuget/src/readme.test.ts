@@ -55,7 +55,7 @@ async function run(code: string, ...words: readonly string[]): Promise<string> {
   const load = async (name: string) => OURS[name] ?? import(name);
   const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
   const started = new AsyncFunction('load', 'console', 'process', body);
-  await started(load, { log: print, error: print }, { argv: ['node', 'example.mjs', ...words] });
+  await started(load, { log: print, error: print }, { argv: ['node', 'example.mjs', ...words], env: {} });
   return printed.join('\n');
 }
 
@@ -88,6 +88,14 @@ it('the page about feeds downloads a package', async () => {
   expect(await run(versions, 'Contoso.Json', feed.v3Url)).toBe(
     `Contoso.Json 2.0.1 by Ann: Reads and writes JSON.\n${JSON_PACKAGE.length} bytes from feed`,
   );
+});
+
+it('the page about feeds pushes a package, and deletes it', async () => {
+  const pushed = testing.buildPackage({ id: 'Contoso.Text', version: '1.3.0' });
+  writeFileSync(join(folder, 'Contoso.Text.1.3.0.nupkg'), pushed);
+  const [, push = ''] = examples('../../docs/nuget-client.md');
+  expect(await run(push)).toBe('true');
+  expect(feed.requests.targets().filter((target) => target.includes('/package'))).toHaveLength(2);
 });
 
 it('the page about versions prints what it says', async () => {
