@@ -215,6 +215,23 @@ describe('readiness', () => {
     await readiness.close();
   });
 
+  it.each([
+    [false, 1],
+    [true, 2],
+  ])(
+    'counts an upstream that does not answer by what that means: required %j is %d',
+    async (requireUpstream, value) => {
+      const metrics = new MetricRegistry();
+      const readiness = readinessWith({ metrics, requireUpstream });
+      readiness.addUpstream('redis', broken);
+      await readiness.report();
+      const page = String((await metrics.scrape('text/plain')).body);
+      expect(page).toContain('granary_health_status{check="store"} 0\n');
+      expect(page).toContain(`granary_health_status{check="upstream:redis"} ${value}\n`);
+      await readiness.close();
+    },
+  );
+
   it('of a disk that hangs keeps no liveness probe waiting', async () => {
     const readiness = readinessWith({ checkStore: () => new Promise(() => {}) });
     const ready = answer(readiness, '/readyz');

@@ -39,7 +39,7 @@ export class Readiness {
     this.registry.onChange((report) => this.#log(report));
     options.metrics.gauge(
       'health_status',
-      'How the last health check went: 0 healthy, 1 degraded, 2 unhealthy.',
+      'How the last health check went: 0 healthy, 1 degraded, or unhealthy and not required, 2 unhealthy.',
       ['check'],
       { read: () => this.#values() },
     );
@@ -73,7 +73,11 @@ export class Readiness {
   /** A scrape can't wait, so it shows what was found last and causes a look for the next one. */
   *#values(): Generator<readonly [readonly [string], number]> {
     void this.registry.report();
-    for (const { name, status } of this.registry.last().checks) yield [[name], VALUES[status]];
+    for (const { name, required, status } of this.registry.last().checks) {
+      // As bad as it is for the server: alerts wake people for what is unhealthy.
+      const value = VALUES[status];
+      yield [[name], required ? value : Math.min(value, VALUES.degraded)];
+    }
   }
 
   #log({ checks }: HealthReport): void {
