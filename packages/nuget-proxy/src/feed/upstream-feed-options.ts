@@ -1,13 +1,15 @@
 import type { ChainOptions, Layer } from '@granary/cache';
 import type { CallOptions, PackageIdentity, Provider, RandomAccessSource } from '@granary/nuget';
 import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
-import type { OpenUpstream } from '../packages/package-store.js';
+import type { FetchCall, OpenUpstream } from '../packages/package-store.js';
 import type { ExpectedPackage } from '../packages/receive-package.js';
-import type { FeedCall, PackageContent } from './feed-content.js';
+import type { PackageContent } from './feed-content.js';
 import type { Kept } from './kept-values.js';
 
 /** The source itself: a `SourceRepository`, made with {@link upstreamSourceOptions}. */
 export interface Upstream {
+  /** Where it is, for traces. */
+  readonly sourceUrl?: string | undefined;
   provider(call?: CallOptions): Promise<Provider>;
 }
 
@@ -33,7 +35,7 @@ export interface PackageKeeper {
     identity: PackageIdentity,
     open: OpenUpstream,
     expected?: ExpectedPackage,
-    call?: FeedCall,
+    call?: FetchCall,
   ): Promise<PackageContent | undefined>;
 }
 

@@ -11,7 +11,7 @@ import { FeedUnavailableError } from '../errors.js';
 import type { Kept } from './kept-values.js';
 import { FeedUnderTest, identityOf, metadataOf, type OpenOptions, PlayedUpstream } from './testing/feed-under-test.js';
 import type { UpstreamFeed } from './upstream-feed.js';
-import type { KeptPackage } from './upstream-feed-options.js';
+import type { KeptPackage, PackageKeeper } from './upstream-feed-options.js';
 
 const MINUTE = 60_000;
 const V1 = NuGetVersion.parse('1.0.0');
@@ -338,6 +338,26 @@ describe('a question', () => {
     await feed.versions('a', { span });
     expect(seen).toHaveLength(1);
     expect(seen[0]).toBeDefined();
+  });
+
+  it('is asked for a package as part of what fetches it, which knows where the source is', async () => {
+    const fetches: unknown[] = [];
+    const span = new RecordingTracer().startSpan('DownloadPackage');
+    const packages: PackageKeeper = {
+      find: async () => undefined,
+      async fetch(_source, _identity, open, _expected, call) {
+        fetches.push(call?.sourceUrl);
+        await open(new AbortController().signal, span, undefined);
+        return undefined;
+      },
+    };
+    const seen: unknown[] = [];
+    upstream.play.downloadPackage = async (_, options) => void seen.push(options?.span);
+    const provider = upstream.provider.bind(upstream);
+    feed = open({ packages, upstream: { sourceUrl: 'https://feed.test/v3/index.json?key=secret', provider } });
+    await feed.package(identityOf('a', '1.0.0'));
+    expect(fetches).toEqual(['https://feed.test/v3/index.json']);
+    expect(seen).toEqual([span]);
   });
 
   it('takes the default times and logs to nobody where nothing else is said', async () => {

@@ -73,6 +73,8 @@ export class UpstreamFeed implements FeedContent {
     this.#answers = new KeptAnswers({ ...waits, layers, logger, collector, tracer });
     this.#packages = new UpstreamPackages({
       source,
+      // Its query may hold a key.
+      sourceUrl: upstream.sourceUrl?.replace(/[?#].*$/s, ''),
       packages,
       answers: this.#answers,
       calls: this.#calls,

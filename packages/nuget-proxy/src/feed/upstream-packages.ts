@@ -21,6 +21,8 @@ import { nameOf, nuspecOf, packageOf, recordsOf, versionsOf } from './upstream-q
 
 export interface UpstreamPackagesOptions {
   readonly source: string;
+  /** For traces. */
+  readonly sourceUrl: string | undefined;
   readonly packages: PackageKeeper;
   readonly answers: KeptAnswers;
   readonly calls: UpstreamCalls;
@@ -89,7 +91,7 @@ export class UpstreamPackages {
   }
 
   async #fetch(identity: PackageIdentity, call: FeedCall): Promise<PackageContent | undefined> {
-    const { packages, answers, calls, source, offline } = this.#options;
+    const { packages, answers, calls, source, sourceUrl, offline } = this.#options;
     const { key } = packageOf(identity);
     const { changes } = answers;
     const [missing, lists] = await Promise.all([answers.missing(key), this.#lists(identity.id)]);
@@ -102,11 +104,9 @@ export class UpstreamPackages {
     const expected = this.#expected(identity, lists);
     let content: PackageContent | undefined;
     try {
-      const open: OpenUpstream = (signal, _, rest) =>
-        calls.run({ signal, span: call.span }, (provider, options) =>
-          provider.downloadPackage(identity, { ...options, rest }),
-        );
-      content = await packages.fetch(source, identity, open, expected, call);
+      const open: OpenUpstream = (signal, span, rest) =>
+        calls.run({ signal, span }, (provider, options) => provider.downloadPackage(identity, { ...options, rest }));
+      content = await packages.fetch(source, identity, open, expected, { ...call, sourceUrl });
     } catch (error) {
       call.signal?.throwIfAborted();
       if (!isKnownMissing) throw unavailable(source, error);

@@ -27,7 +27,7 @@ const AT_ONCE = {
   clearTimeout: (handle: unknown) => clearImmediate(handle as NodeJS.Immediate),
 };
 
-export type OpenOptions = Partial<Omit<UpstreamFeedOptions, 'name' | 'packages'>> & { readonly name?: string };
+export type OpenOptions = Partial<Omit<UpstreamFeedOptions, 'name'>> & { readonly name?: string };
 
 /** Feeds over sources of the test's own, with what they need: time that the test moves, a store for packages, a log. */
 export class FeedUnderTest implements AsyncDisposable {
