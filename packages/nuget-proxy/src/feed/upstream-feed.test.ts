@@ -340,6 +340,29 @@ describe('a question', () => {
     expect(seen[0]).toBeDefined();
   });
 
+  it('is asked for metadata in a span that says of which package, and where', async () => {
+    const tracer = new RecordingTracer();
+    const provider = upstream.provider.bind(upstream);
+    feed = open({ tracer, upstream: { sourceUrl: 'https://feed.test/v3/index.json?key=secret', provider } });
+    const seen: unknown[] = [];
+    upstream.play.listVersions = async (_, options) => {
+      seen.push(options?.span);
+      return [V1];
+    };
+    upstream.play.listMetadata = () => DOWN();
+    const span = tracer.startSpan('request');
+    await feed.versions('a', { span });
+    await feed.versions('a', { span });
+    await unavailable(feed.records('b', { span }));
+    const [versions, records, ...more] = tracer.named('FetchMetadata');
+    const common = { 'source.url': 'https://feed.test/v3/index.json' };
+    expect(versions).toMatchObject({ attributes: { ...common, 'package.id': 'a' }, status: 'unset', ended: true });
+    expect(records).toMatchObject({ attributes: { ...common, 'package.id': 'b' }, status: 'error', ended: true });
+    expect(more).toEqual([]);
+    expect(seen).toEqual([versions]);
+    expect(versions?.traceId).toBe(span.traceId);
+  });
+
   it('is asked for a package as part of what fetches it, which knows where the source is', async () => {
     const fetches: unknown[] = [];
     const span = new RecordingTracer().startSpan('DownloadPackage');

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { NuGetError, type PackageIdentity, type Provider, type PushOptions, type SearchOptions } from '@granary/nuget';
-import { nullLogger } from '@granary/telemetry';
+import { nullLogger, withSpan } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
 import { identityIn } from '../packages/identity-in.js';
 import type {
@@ -52,6 +52,8 @@ export class UpstreamFeed implements FeedContent {
   readonly #calls: UpstreamCalls;
   readonly #answers: KeptAnswers;
   readonly #packages: UpstreamPackages;
+  /** For traces. */
+  readonly #sourceUrl: string | undefined;
   readonly #seen: SeenPackages;
   /** By what they were made of. */
   readonly #vulnerabilities = new WeakMap<object, ReadonlyMap<string, readonly Vulnerability[]>>();
@@ -67,14 +69,15 @@ export class UpstreamFeed implements FeedContent {
     const health = new UpstreamHealth(name, staleAfterMs, clock, logger);
     const waits = { source, health, staleAfterMs, maxWaitMs, restMs, notFoundTtlMs, offline, clock, timers };
     this.name = name;
+    // Its query may hold a key.
+    this.#sourceUrl = upstream.sourceUrl?.replace(/[?#].*$/s, '');
     this.#options = options;
     this.#health = health;
     this.#calls = new UpstreamCalls({ ...waits, upstream });
     this.#answers = new KeptAnswers({ ...waits, layers, logger, collector, tracer });
     this.#packages = new UpstreamPackages({
       source,
-      // Its query may hold a key.
-      sourceUrl: upstream.sourceUrl?.replace(/[?#].*$/s, ''),
+      sourceUrl: this.#sourceUrl,
       packages,
       answers: this.#answers,
       calls: this.#calls,
@@ -96,7 +99,7 @@ export class UpstreamFeed implements FeedContent {
       if (versions.length === 0) return undefined;
       this.#seen.noteVersions(id, versions);
       return versions.map((version) => ({ version: nameOf(version) }));
-    });
+    }, id);
     const ttlMs = this.#options.versionsTtlMs ?? 2 * MINUTE_MS;
     const known = async () => {
       const kept = await this.#answers.last(recordsOf(id));
@@ -211,13 +214,21 @@ export class UpstreamFeed implements FeedContent {
       const records = listed.map((metadata) => recordOf(metadata, isOwn));
       this.#seen.noteRecords(records);
       return records;
-    });
+    }, id);
     const ttlMs = this.#options.recordsTtlMs ?? 10 * MINUTE_MS;
     return this.#answers.ask({ ...recordsOf(id), ttlMs, ask }, call);
   }
 
-  #asking<T>(work: (provider: Provider, call: ProviderCall) => Promise<T>): Question<T>['ask'] {
-    return (call) => this.#calls.run(call, work);
+  /** @param id the package whose metadata it is: asking for that is a span of its own */
+  #asking<T>(work: (provider: Provider, call: ProviderCall) => Promise<T>, id?: string): Question<T>['ask'] {
+    const { tracer } = this.#options;
+    if (id === undefined || !tracer?.enabled) return (call) => this.#calls.run(call, work);
+    return (call) => {
+      const attributes = { 'package.id': id, 'source.url': this.#sourceUrl };
+      return withSpan(tracer, 'FetchMetadata', { attributes, parent: call.span }, (span) =>
+        this.#calls.run({ ...call, span }, work),
+      );
+    };
   }
 
   /** What the source says of itself was fetched on the way to its answer. */
