@@ -187,7 +187,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
 
 function checkLayers<V>({ layers }: ChainOptions<V>): LayerInChain<V>[] {
   if (!Array.isArray(layers) || layers.length === 0) {
-    throw new InvalidOptionError('layers', 'an array of at least one layer', layers);
+    throw new InvalidOptionError('layers', 'an array of at least one layer', Array.isArray(layers) ? 'empty' : layers);
   }
   // A decorator has a layer, too, and is one all the same.
   const all = layers.map((layer: Layer<V> | LayerInChain<V>) => (isLayer<V>(layer) ? { layer } : layer));
@@ -195,7 +195,10 @@ function checkLayers<V>({ layers }: ChainOptions<V>): LayerInChain<V>[] {
   for (const entry of all) {
     if (!isLayer<V>(entry?.layer)) throw new InvalidOptionError('layers', 'layers, or objects with one', entry);
     const { layer } = entry;
-    if (names.has(layer.name)) throw new InvalidOptionError('layers', 'layers with a name each', layer.name);
+    if (names.has(layer.name)) {
+      const expected = 'of different names, which the option name of each says';
+      throw new InvalidOptionError('layers', expected, `${layer.name} twice`);
+    }
     names.add(layer.name);
   }
   return all;

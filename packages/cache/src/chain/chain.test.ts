@@ -585,8 +585,11 @@ describe('a chain', () => {
   it('names the option that makes no sense', () => {
     const layer = new MemoryLayer<string>({ name: 'L1' });
     const wrong: [RegExp, Partial<ChainOptions<string>>][] = [
-      [/layers/, { layers: [] }],
-      [/layers/, { layers: [layer, layer] }],
+      [/layers .* but is empty$/, { layers: [] }],
+      [
+        /layers must be of different names, .* but is memory twice$/,
+        { layers: [new MemoryLayer(), new MemoryLayer()] },
+      ],
       ...[null, undefined, 'redis', {}, { layer: null }, { layer: {} }].map(
         (wrong): [RegExp, Partial<ChainOptions<string>>] => [/^layers must be/, { layers: [wrong as never] }],
       ),
