@@ -4,6 +4,7 @@ import { FeedUnavailableError } from '../errors.js';
 import type { Shape } from './answer-shapes.js';
 import type { Answer, CacheState, FeedCall } from './feed-content.js';
 import { GRACE_MS, type Kept, KeptValues, type KeptValuesOptions, type Place } from './kept-values.js';
+import { steadyClock } from './steady-clock.js';
 import { unavailable } from './upstream-failures.js';
 import type { UpstreamHealth } from './upstream-health.js';
 
@@ -55,7 +56,8 @@ export class KeptAnswers {
   constructor(options: KeptAnswersOptions) {
     this.#options = options;
     this.#values = new KeptValues(options);
-    this.#resting = new MemoryLayer<Kept>({ maxBytes: MAX_RESTING_BYTES, maxEntries: 10_000, clock: options.clock });
+    const clock = steadyClock(options.clock);
+    this.#resting = new MemoryLayer<Kept>({ maxBytes: MAX_RESTING_BYTES, maxEntries: 10_000, clock });
   }
 
   /** Grows whenever something is forgotten: what was asked for before isn't worth keeping. */
@@ -84,10 +86,10 @@ export class KeptAnswers {
       kept = await this.#loaded(question, call, asking);
       if (!this.#values.makesSense(kept, shape))
         throw new FeedUnavailableError(this.#options.source, 'its cache is broken');
+    } else if (this.#isLate(kept, question, asking) && (await this.#values.expire(question, kept))) {
+      kept = await this.#loaded(question, call, asking);
     }
-    // What failed rests; what is stale and doesn't was given because nobody waits any longer.
-    const isSlow = this.#stateOf(kept, ttlMs, asking) === 'stale' && this.#resting.get(key) === undefined;
-    if (isSlow && !wasSuspect) health.tookTooLong();
+    if (this.#isLate(kept, question, asking) && !wasSuspect) health.tookTooLong();
     return this.#answer<T>(kept, ttlMs, asking, call);
   }
 
@@ -95,10 +97,8 @@ export class KeptAnswers {
   atHand<T>({ ttlMs, ...place }: Place & { readonly ttlMs: number }): Answer<T> | null | undefined {
     if (this.#options.offline || this.#resting.get(place.key) !== undefined) return undefined;
     const kept = this.#values.atHand(place);
-    if (kept === undefined || kept.outdated) return undefined;
-    const answer = this.#answer<T>(kept, ttlMs, { before: this.#arrived });
-    if (answer === undefined) return null;
-    return answer.state === 'hit' ? answer : undefined;
+    if (kept === undefined || !this.#isFresh(kept, ttlMs)) return undefined;
+    return this.#answer<T>(kept, ttlMs, { before: this.#arrived }) ?? null;
   }
 
   /** What was answered last, however long ago. */
@@ -110,8 +110,7 @@ export class KeptAnswers {
   async missing(key: string): Promise<{ readonly asOf: number; readonly isFresh: boolean } | undefined> {
     const kept = await this.#values.last({ key, shape: isNothing });
     if (kept === undefined) return undefined;
-    const { clock, notFoundTtlMs } = this.#options;
-    return { asOf: kept.asOf, isFresh: clock() - kept.asOf < notFoundTtlMs };
+    return { asOf: kept.asOf, isFresh: this.#isFresh(kept, this.#options.notFoundTtlMs) };
   }
 
   /**
@@ -237,12 +236,22 @@ export class KeptAnswers {
     return undefined;
   }
 
+  /** What failed rests; what is stale and doesn't was given because nobody waits any longer. */
+  #isLate(kept: Kept, { key, ttlMs }: Question<unknown>, asking: Asking): boolean {
+    return this.#stateOf(kept, ttlMs, asking) === 'stale' && this.#resting.get(key) === undefined;
+  }
+
   #stateOf(kept: Kept, ttlMs: number, { before, itself }: Asking): CacheState {
-    const { clock, notFoundTtlMs } = this.#options;
     const arrival = this.#arrivals.get(kept);
     if (arrival !== undefined && arrival.number > before) return itself ? arrival.state : 'hit';
-    const isFresh = kept.outdated !== true && clock() - kept.asOf < (kept.value === null ? notFoundTtlMs : ttlMs);
-    return isFresh ? 'hit' : 'stale';
+    return this.#isFresh(kept, ttlMs) ? 'hit' : 'stale';
+  }
+
+  /** What is younger than nothing was asked for by a clock that was ahead: nobody knows how old that is. */
+  #isFresh({ asOf, value, outdated }: Kept, ttlMs: number): boolean {
+    const { clock, notFoundTtlMs } = this.#options;
+    const ageMs = clock() - asOf;
+    return outdated !== true && ageMs >= 0 && ageMs < (value === null ? notFoundTtlMs : ttlMs);
   }
 }
 

@@ -116,6 +116,22 @@ export class KeptValues {
     }
   }
 
+  /**
+   * Has a layer that takes it for fresh take it for stale: it was written with a longer lifetime, before the configuration
+   * was changed, or by a clock that was ahead. Whether there is such a layer.
+   */
+  async expire({ key, shape }: Place, kept: Kept): Promise<boolean> {
+    const now = this.#options.clock();
+    for (const layer of this.#options.layers) {
+      const entry = await entryIn(layer, key);
+      if (entry === undefined || (entry.expiresAt ?? Number.POSITIVE_INFINITY) <= now) continue;
+      if (!this.makesSense(entry.value, shape) || entry.value.asOf !== kept.asOf) continue;
+      await this.write(key, { ...kept, asOf: Math.min(kept.asOf, now), outdated: true }, 0);
+      return true;
+    }
+    return false;
+  }
+
   /** Leaves what there was for when the source can't be asked, but not that there was nothing. */
   async outdate(place: Place): Promise<void> {
     const kept = await this.last(place);

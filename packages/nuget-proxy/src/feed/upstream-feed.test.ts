@@ -138,7 +138,7 @@ describe('answers that were given', () => {
     ['no list', { asOf: 1, value: { hello: 'world' } }],
     ['other things in the list', { asOf: 1, value: [17, null] }],
     ['versions without one', { asOf: 1, value: [{ id: 'a' }] }],
-    ['records that lack something', { asOf: 1, value: [{ id: 'a', version: '1.0.0' }] }],
+    ['records that lack something', { asOf: Date.UTC(2026, 0, 1), value: [{ id: 'a', version: '1.0.0' }] }],
   ])('and make no sense are dropped: %s', async (_, broken) => {
     const lower = local.layer('lower');
     await lower.set('versions/a', broken as Kept);
