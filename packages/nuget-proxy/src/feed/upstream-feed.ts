@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { isStoreError } from '@granary/blobs';
 import { NuGetError, type PackageIdentity, type Provider, type PushOptions, type SearchOptions } from '@granary/nuget';
 import { nullLogger, withSpan } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
@@ -253,7 +254,8 @@ export class UpstreamFeed implements FeedContent {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof FeedUnavailableError)) throw error;
+      // What this server has no room for may well be there.
+      if (!(error instanceof FeedUnavailableError) || isStoreError(error.cause)) throw error;
       const instead = await known?.();
       if (instead === undefined && this.#options.deadUpstream !== 404) throw error;
       if (!instead) call?.onNothing?.(instead === null ? 'stale' : 'miss');

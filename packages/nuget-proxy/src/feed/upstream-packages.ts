@@ -1,4 +1,5 @@
 import { finished } from 'node:stream/promises';
+import { isStoreError } from '@granary/blobs';
 import {
   isNuGetError,
   NuGetError,
@@ -109,7 +110,7 @@ export class UpstreamPackages {
       content = await packages.fetch(source, identity, open, expected, { ...call, sourceUrl });
     } catch (error) {
       call.signal?.throwIfAborted();
-      if (!isKnownMissing) throw unavailable(source, error);
+      if (!isKnownMissing || isStoreError(error)) throw unavailable(source, error);
       call.onNothing?.('stale');
       return undefined;
     }

@@ -109,6 +109,9 @@ describe('an error', () => {
     expect(status('STORE_CLOSED')).toMatchObject({ status: 503, headers: { 'Retry-After': '10' } });
     expect(status('NO_SPACE').message).not.toMatch(/secret/);
     expect(toHttpError(Object.assign(new Error('/x'), { code: 'ENOSPC' }), 'push').status).toBe(507);
+    const cause = new StoreError('NO_SPACE', '/var/secret');
+    const full = toHttpError(new FeedUnavailableError('feed', cause.message, { cause }), 'read');
+    expect(full).toMatchObject({ status: 507, message: 'there is no room for the package' });
   });
 
   it.each([[new Error('/var/secret')], [new TypeError('x')], ['text'], [undefined], [null], [7]])(

@@ -95,6 +95,8 @@ export function toHttpError(error: unknown, right: FeedRight): HttpError {
 
 /** Whoever reads it knows whether to wait, or to look at the source: most clients show the sentence and nothing else. */
 function ofFeed({ source, cause, retryAfterMs }: FeedUnavailableError): HttpError {
+  // Whoever looked at the source then would look in the wrong place.
+  if (isStoreError(cause)) return answerOf(STORE[cause.code], undefined);
   // Clients that are told when to try again wait for that, in the middle of a restore. Only a source that asked for
   // patience is worth it: how long one is down nobody knows.
   const wait = retryAfterMs === undefined || isResting(cause) ? {} : retryAfter(retryAfterMs);
