@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { PackageRest, PackageStream } from '@granary/nuget';
+import { type NuGetErrorCode, type PackageRest, type PackageStream, SourceError } from '@granary/nuget';
 import { describe, expect, it } from 'vitest';
 import {
   Client,
@@ -57,6 +57,15 @@ const restOf = (sent: Buffer, more: Partial<PackageStream> = {}): Part => {
   };
 };
 
+const failing = (code: NuGetErrorCode): Part => {
+  return () => {
+    throw new SourceError(code, 'feed', 'no');
+  };
+};
+const DOWN = failing('SOURCE_UNAVAILABLE');
+const REFUSES = failing('FORBIDDEN');
+const NO_PARTS = failing('PROTOCOL');
+
 describe('a package that breaks off', () => {
   it('goes on where it broke off, and nobody who gets it notices', async () => {
     await using t = await StoreUnderTest.open();
@@ -102,6 +111,42 @@ describe('a package that breaks off', () => {
     expectBytes(await client.whole, bytes);
     expect(source.asked).toEqual([undefined, more.etag && { offset: 500 * KIB, etag: TAG }]);
     expectBytes(await new Client(await t.store.find('feed', A)).whole, bytes);
+  });
+
+  it('goes on when the source starts again, and can not be reached meanwhile', async () => {
+    await using t = await StoreUnderTest.open();
+    const source = new Source(upTo(bytes, 300 * KIB), DOWN, DOWN, restOf(bytes));
+    const client = new Client(await t.store.fetch('feed', A, source.open));
+    await until(() => source.asked.length === 2);
+    await t.time.advance(750);
+    expectBytes(await client.whole, bytes);
+    expect(source.asked).toEqual([undefined, ...Array(3).fill({ offset: 300 * KIB, etag: TAG })]);
+    expect(t.time.pending).toBe(0);
+  });
+
+  it('waits for some seconds for a source that stays away, and for none that says it takes longer', async () => {
+    const resting = () => {
+      throw Object.assign(new Error('the circuit is open'), { code: 'CIRCUIT_OPEN', retryAfterMs: 5001 });
+    };
+    for (const [part, asked] of [[DOWN, 7] as const, [resting, 2] as const]) {
+      await using t = await StoreUnderTest.open();
+      const source = new Source(upTo(bytes, 300 * KIB), ...Array<Part>(20).fill(part));
+      const client = new Client(await t.store.fetch('feed', A, source.open));
+      const failed = expect(client.whole).rejects.toThrow(/broke off after 307200 of/);
+      await until(() => source.asked.length === 2);
+      await t.time.advance(10_000);
+      await failed;
+      expect(source.asked).toHaveLength(asked);
+      expect(t.time.pending).toBe(0);
+    }
+  });
+
+  it('is asked for as a whole where the source gives no parts', async () => {
+    await using t = await StoreUnderTest.open();
+    const source = new Source(upTo(bytes, 300 * KIB), NO_PARTS, whole(bytes));
+    const client = new Client(await t.store.fetch('feed', A, source.open));
+    expectBytes(await client.whole, bytes);
+    expect(source.asked).toEqual([undefined, { offset: 300 * KIB, etag: TAG }, undefined]);
   });
 
   it('goes on twice, each time from where it is', async () => {
@@ -227,16 +272,8 @@ describe('a package that breaks off', () => {
     ],
     ['breaks off each time', Array<Part>(9).fill(upTo(bytes, 300 * KIB)), /broke off after 307200 of \d+ bytes$/],
     ['is not there any more', [upTo(bytes, 300 * KIB), () => undefined], /broke off after 307200 of/],
-    [
-      'can not be asked any more',
-      [
-        upTo(bytes, 300 * KIB),
-        () => {
-          throw new Error('it is down');
-        },
-      ],
-      /broke off after 307200 of/,
-    ],
+    ['refuses to be asked again', [upTo(bytes, 300 * KIB), REFUSES], /broke off after 307200 of/],
+    ['gives neither the rest nor the whole', [upTo(bytes, 300 * KIB), NO_PARTS, NO_PARTS], /broke off after 307200 of/],
     ['is another one by now', [upTo(bytes, 300 * KIB), whole(another)], /became another one/],
     ['has another length by now', [upTo(bytes, 300 * KIB), whole(bytes.subarray(0, -1))], /became another one/],
     [

@@ -9,6 +9,7 @@ import {
   SourceError,
   verifyPackage,
 } from '@granary/nuget';
+import { isOutage, retryAfterMsOf } from '../feed/upstream-failures.js';
 import { hasArchiveEnd } from './archive-end.js';
 import { BeginningAgain } from './beginning-again.js';
 import { BrokenStream, eachChunk } from './each-chunk.js';
@@ -27,6 +28,12 @@ const LOOK_AT_SPACE_EVERY_BYTES = 64 * 1024 * 1024;
 
 /** How often a package may break off and be asked for again: who waits for it waits meanwhile. */
 const MAX_BREAKS = 2;
+
+/** How long a source that can't be asked for the rest is left alone at first; twice as long each time, or as it says. */
+const FIRST_WAIT_MS = 250;
+
+/** Longer than this nobody is kept waiting for it. */
+const LONGEST_WAIT_MS = 5000;
 
 /** What is known of a package before it comes. */
 export interface ExpectedPackage {
@@ -196,19 +203,58 @@ async function askedAgain(
   options.onBreak(broken);
   const waiting = new AbortController();
   patience.whenSilent(() => waiting.abort(broken));
+  const signal = AbortSignal.any([options.signal, waiting.signal]);
   const rest = etag === undefined || spool.size === 0 ? undefined : { offset: spool.size, etag };
-  let stream: PackageStream | undefined;
-  try {
-    stream = await options.open(AbortSignal.any([options.signal, waiting.signal]), rest);
-  } catch {
-    options.signal.throwIfAborted();
-  }
+  const stream = await untilAnswered(rest, signal, options).catch(() => undefined);
+  options.signal.throwIfAborted();
   if (stream === undefined) throw broken;
   const { offset = 0 } = stream;
   const isOther = length !== undefined && stream.length !== undefined && stream.length !== length;
   if (!isOther && (offset === 0 || (offset === spool.size && stream.etag === etag))) return stream;
   stream.body.on('error', () => {}).destroy();
   throw becameAnother(options);
+}
+
+/** A source that starts again cuts off what it sends, and then refuses connections for a moment. */
+async function untilAnswered(
+  rest: PackageRest | undefined,
+  signal: AbortSignal,
+  { open, timers }: ReceiveOptions,
+): Promise<PackageStream | undefined> {
+  let asked = rest;
+  let waitMs = FIRST_WAIT_MS;
+  for (;;) {
+    try {
+      return await open(signal, asked);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isOutage(error)) {
+        const pauseMs = Math.max(waitMs, retryAfterMsOf(error) ?? 0);
+        if (pauseMs > LONGEST_WAIT_MS) throw error;
+        await pause(pauseMs, signal, timers);
+        waitMs *= 2;
+      } else if (asked !== undefined && isNuGetError(error) && error.code === 'PROTOCOL') {
+        // Who can't give a part may give the whole.
+        asked = undefined;
+      } else {
+        throw error;
+      }
+    }
+  }
+}
+
+/** @throws the signal's reason */
+async function pause(ms: number, signal: AbortSignal, timers: IdleTimers): Promise<void> {
+  let end = () => {};
+  const over = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const timer = timers.setTimeout(end, ms);
+  signal.addEventListener('abort', end, { once: true });
+  await over;
+  timers.clearTimeout(timer);
+  signal.removeEventListener('abort', end);
+  signal.throwIfAborted();
 }
 
 async function checkHashes({ hashes, told }: Progress, options: ReceiveOptions): Promise<void> {
