@@ -161,6 +161,8 @@ function authenticatorOf(source: NuGetSourceConfig, files: SourceFiles): Authent
     credentials: credentialsOf(source, files),
     // Whoever rotates secrets writes the new one into the file.
     provider: async () => credentialsOf(source, await readSourceFiles(source)),
+    // A file that says the same as before costs the source nothing, and may say something new at any moment.
+    refusedForMs: 0,
   });
 }
 

@@ -46,6 +46,15 @@ describe('what a source is asked with, when it is read again', () => {
     expect(upstream.requests.all(({ status }) => status === 401 || status === 403)).toEqual([]);
   });
 
+  it('is the new password as soon as it is in its file, however late after the source has it', async () => {
+    await writeFile(file('password'), 'old');
+    upstream.settings.credentials = { username: 'ci', password: 'new' };
+    await using running = await startTestServer(source({ auth: { username: 'ci', password_file: file('password') } }));
+    expect(await versions(running, 'a')).toBe(502);
+    await writeFile(file('password'), 'new');
+    expect(await versions(running, 'b')).toBe(200);
+  });
+
   it('is what it was when a file is wrong, of whatever it is', async () => {
     await writeFile(file('token'), 'old-token');
     await writeFile(file('tokens'), 'ci:0123456789abcdef:write\n');
