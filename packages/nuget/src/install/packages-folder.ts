@@ -27,6 +27,11 @@ export class PackagesFolder {
     this.path = resolve(path);
   }
 
+  /** Whether a folder beside those of a package's versions is one that an installer fills or removes, or has left behind. */
+  static isStaged(name: string): boolean {
+    return name.startsWith(ASIDE_PREFIX);
+  }
+
   /** @throws {@link NuGetError} `INVALID_PACKAGE_ID` */
   locate(identity: PackageIdentity): InstalledPaths {
     const id = lowerId(identity.id);
@@ -48,7 +53,7 @@ export function asidePath(paths: InstalledPaths): string {
 }
 
 /** What names of folders begin with that are being filled or removed. */
-export const ASIDE_PREFIX = '.granary~';
+const ASIDE_PREFIX = '.granary~';
 
 function installedPaths(parent: string, folder: string, id: string, version: string): InstalledPaths {
   const nupkg = join(folder, `${id}.${version}.nupkg`);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { NuGetError } from '../errors.js';
 import { type InstalledState, inspect } from './inspect.js';
 import { readMarker } from './marker.js';
-import { ASIDE_PREFIX, asidePath, type InstalledPaths } from './packages-folder.js';
+import { asidePath, type InstalledPaths, PackagesFolder } from './packages-folder.js';
 
 export interface PlaceOptions {
   /** How long a folder without a marker must not have changed before it counts as left behind. */
@@ -86,7 +86,7 @@ async function moveAway(paths: InstalledPaths): Promise<void> {
 export async function removeStale(paths: InstalledPaths): Promise<void> {
   const names = await readdir(paths.parent).catch(() => []);
   for (const name of names) {
-    if (!name.startsWith(ASIDE_PREFIX)) continue;
+    if (!PackagesFolder.isStaged(name)) continue;
     const path = join(paths.parent, name);
     const changed = await lastChange(path).catch(() => undefined);
     if (changed !== undefined && changed + STALE_MS < Date.now()) await rm(path, { recursive: true, force: true });

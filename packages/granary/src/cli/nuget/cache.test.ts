@@ -84,6 +84,16 @@ describe('granary nuget cache', () => {
     expect(await readdir(join(folder, 'http'))).toEqual(['notes.txt']);
   });
 
+  it('removes what interrupted installs and restores have left, too', async () => {
+    await put('packages/a/.granary~0123456789abcdef/a.1.0.0.nupkg', 100);
+    await put('packages/b/1.0.0/b.nuspec', 20);
+    await put('packages/b/1.0.0/lib/net8.0/b.dll', 30);
+    await put('packages/mine/letters/letter.nuspec', 9);
+    expect((await cache()).out).toMatch(/global-packages +2 +150 B/);
+    expect((await cache('clear', 'global-packages')).out).toContain('removed 2 entries');
+    expect(await readdir(join(folder, 'packages'))).toEqual(['mine']);
+  });
+
   it('knows its names', async () => {
     for (const words of [
       ['clear', 'everything'],

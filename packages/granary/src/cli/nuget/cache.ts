@@ -1,6 +1,6 @@
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadNuGetConfig, type NuGetConfig } from '@granary/nuget';
+import { loadNuGetConfig, type NuGetConfig, PackagesFolder } from '@granary/nuget';
 import { formatSize } from '../../config/size.js';
 import type { ExitCode } from '../io.js';
 import { table } from '../terminal/table.js';
@@ -101,11 +101,17 @@ async function ownEntries({ owns }: Cache, folder: string): Promise<readonly str
   return own;
 }
 
-/** A folder of an id has folders of versions, where NuGet notes last what it has installed. */
-async function isInstalledPackage(path: string): Promise<boolean> {
+/**
+ * A folder of an id has folders of versions, where NuGet notes last what it has installed; what was interrupted before
+ * that has its nuspec at most.
+ */
+async function isInstalledPackage(path: string, id: string): Promise<boolean> {
   for (const version of await namesIn(path)) {
+    if (PackagesFolder.isStaged(version)) return true;
     const names = await namesIn(join(path, version));
-    if (names.some((name) => name === '.nupkg.metadata' || name.endsWith('.nupkg.sha512'))) return true;
+    const isOwn = (name: string) =>
+      name === '.nupkg.metadata' || name === `${id}.nuspec` || name.endsWith('.nupkg.sha512');
+    if (names.some(isOwn)) return true;
   }
   return false;
 }
