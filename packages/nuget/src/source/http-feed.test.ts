@@ -266,6 +266,17 @@ describe('a document that is too old', () => {
     },
   );
 
+  it('is as old as its file says, to the millisecond', async () => {
+    source.answer = counting();
+    await get({}, source.feed({ cache: source.cache(onDisk()) }));
+    const [folder] = readdirSync(source.folder);
+    const hourAgo = source.time.clock() - 60 * MINUTE;
+    utimesSync(join(source.folder, String(folder), 'doc.dat'), 0, (hourAgo + 0.4) / 1000);
+    source.answer = statusAnswer(503);
+    expect(await get({}, source.feed({ cache: source.cache(onDisk()) }))).toBe(1);
+    expect(source.logs.join('\n')).toMatch(/is answered as it was 3600000 ms ago/);
+  });
+
   it('is good enough when the connection breaks, nothing comes or the breaker is open', async () => {
     const client = source.client({ circuitBreaker: { maxFailures: 2 }, headersTimeoutMs: 50 });
     feed = source.feed({ client, cache: source.cache(onDisk()), restAfterErrorMs: 0 });

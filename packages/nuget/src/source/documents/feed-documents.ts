@@ -190,7 +190,8 @@ export class FeedDocuments {
 
   #tellOfStale<T>({ url, request }: Asked<T>, stale: FeedDocument, error: unknown): void {
     const { logger, source } = this.#options;
-    const ageMs = this.#ageOf(stale);
+    // File systems know fractions of it.
+    const ageMs = Math.round(this.#ageOf(stale));
     logger.warning('{Source} fails; {Url} is answered as it was {AgeMs} ms ago', source, shownUrl(url), ageMs, error);
     request.span?.addEvent('nuget.stale_answer', { 'nuget.age_ms': ageMs });
   }
