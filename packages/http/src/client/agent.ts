@@ -65,7 +65,7 @@ export function createAgent(settings: ConnectionSettings): { agent: ConnectionOw
 }
 
 /** undici takes whole milliseconds, and 0 for none. */
-const undiciMs = (ms: number): number => (ms === Infinity ? 0 : Math.ceil(ms));
+export const undiciMs = (ms: number): number => (ms === Infinity ? 0 : Math.ceil(ms));
 
 /** Every attempt ends here, so here it is counted. */
 function counted(dispatch: Dispatch): Dispatch {

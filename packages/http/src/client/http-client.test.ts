@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { InvalidOptionError } from '@granary/resilience';
@@ -286,6 +286,21 @@ describe('time', () => {
     answer = () => {};
     const error = await rejection(clientWith({ headersTimeoutMs: 20 }).buffer(server.url));
     expect(error).toMatchObject({ code: 'TIMEOUT', cause: { code: 'UND_ERR_HEADERS_TIMEOUT' } });
+  });
+
+  it('is limited for headers as a request says itself', async () => {
+    const waiting = new Promise<ServerResponse>((resolve) => {
+      answer = (_, res) => resolve(res);
+    });
+    const client = clientWith({ headersTimeoutMs: 20 });
+    const patient = client.buffer(server.url, { headersTimeoutMs: 0 });
+    const response = await waiting;
+    // When time is over for one that came later, it would have been for the first one.
+    expect(await rejection(client.buffer(server.url))).toMatchObject({ code: 'TIMEOUT' });
+    response.end('at last');
+    expect((await patient).toString()).toBe('at last');
+    const error = await rejection(client.buffer(server.url, { headersTimeoutMs: -1 }));
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST' });
   });
 
   it('is limited between two pieces of a body', async () => {

@@ -9,6 +9,7 @@ import { HttpError } from '../http-error.js';
 import { checkUserAgent } from '../interceptors/user-agent.js';
 import { quietly } from '../quietly.js';
 import { checkUsable, hush, leave } from '../request-body.js';
+import { undiciMs } from './agent.js';
 import type { Call } from './call.js';
 import { CollectedCall } from './collected-call.js';
 import { Connections } from './connections.js';
@@ -135,7 +136,7 @@ export class HttpClient implements AsyncDisposable {
     accept: string | undefined,
     make: (method: string, url: URL) => Call<T>,
   ): Promise<T> {
-    const { signal, timeoutMs, maxRedirects, body = null, idempotent, source } = options;
+    const { signal, timeoutMs, headersTimeoutMs, maxRedirects, body = null, idempotent, source } = options;
     const method = options.method?.toUpperCase() ?? 'GET';
     hush(body);
     try {
@@ -149,6 +150,7 @@ export class HttpClient implements AsyncDisposable {
       this.#calls.checkRoom(method, to.host);
       checkBytes('maxBodyBytes', maxBodyBytes);
       if (timeoutMs !== undefined) checkMs('timeoutMs', timeoutMs);
+      if (headersTimeoutMs !== undefined) checkMs('headersTimeoutMs', headersTimeoutMs);
       if (maxRedirects !== undefined) checkCount('maxRedirects', maxRedirects);
       const headers = this.#headersOf(options, accept);
       const call = make(method, to);
@@ -163,6 +165,7 @@ export class HttpClient implements AsyncDisposable {
         idempotent,
         source,
         timeoutMs,
+        headersTimeout: headersTimeoutMs === undefined ? null : undiciMs(headersTimeoutMs),
         maxBodyBytes,
         maxRedirects,
         reset: options.keepConnection === undefined ? undefined : !options.keepConnection,

@@ -88,6 +88,8 @@ export interface HttpRequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Instead of the client's. 0 is none. */
   readonly timeoutMs?: number | undefined;
+  /** Instead of the client's, for a request that takes its server long. 0 is none. */
+  readonly headersTimeoutMs?: number | undefined;
   /** Instead of the client's. */
   readonly maxBodyBytes?: number | undefined;
   /** Instead of the client's. */

@@ -617,6 +617,20 @@ describe('what is sent', () => {
     expect(await rejection(send())).toMatchObject({ code: 'CONFLICT' });
   });
 
+  it('is waited for as long as its own time allows, and not sent again while the source looks at it', async () => {
+    const pushed = new Promise<ServerResponse>((resolve) => {
+      source.answer = (req, res) => void (req.method === 'PUT' && resolve(res));
+    });
+    const slow = source.feed({ client: source.client({ headersTimeoutMs: 20, retry: { maxRetries: 1 } }) });
+    const sent = slow.send(`${source.url}/push`, { method: 'PUT', timeoutMs: 0 });
+    const response = await pushed;
+    // When time is over for a question that came later, it would have been for the push.
+    expect(await rejection(get({}, slow))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    response.writeHead(201).end();
+    expect(await sent).toBe(201);
+    expect(source.requests.filter(({ method }) => method === 'PUT')).toHaveLength(1);
+  });
+
   it('is sent again with credentials after a 401, body and all', async () => {
     const bodies: string[] = [];
     source.answer = async (req, res) => {

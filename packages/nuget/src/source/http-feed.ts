@@ -126,7 +126,8 @@ export class HttpFeed implements Feed, AsyncDisposable {
     this.#check(request);
     const { method, headers, body, timeoutMs, signal, span } = request;
     const sessionId = (request.cacheContext ?? this.#context).sessionId;
-    const sent = { method, headers, body, timeoutMs, signal, span, sessionId };
+    // Some sources look at a package for minutes before they say anything; sent again meanwhile, it would be there already.
+    const sent = { method, headers, body, timeoutMs, headersTimeoutMs: timeoutMs, signal, span, sessionId };
     const { response, url: from, credentials, attempts } = await this.#requests.send(url, sent);
     const { statusCode } = response;
     const secrets = secretsIn({ ...headers, ...credentials });

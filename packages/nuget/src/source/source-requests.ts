@@ -21,6 +21,7 @@ export interface SourceRequest {
   readonly signal?: AbortSignal | undefined;
   readonly span?: Span | undefined;
   readonly timeoutMs?: number | undefined;
+  readonly headersTimeoutMs?: number | undefined;
   readonly maxBodyBytes?: number | undefined;
 }
 
@@ -104,7 +105,7 @@ export class SourceRequests {
     mayKnow: boolean,
   ): Promise<HttpResponse> {
     const { client, name, userAgent } = this.#options;
-    const { method, signal, span, timeoutMs, maxBodyBytes, body } = request;
+    const { method, signal, span, timeoutMs, headersTimeoutMs, maxBodyBytes, body } = request;
     const headers: Record<string, string> = {
       'x-nuget-client-version': NUGET_CLIENT_VERSION,
       'x-nuget-session-id': request.sessionId,
@@ -122,6 +123,7 @@ export class SourceRequests {
       signal,
       span,
       timeoutMs,
+      headersTimeoutMs,
       maxBodyBytes,
       maxRedirects: 0,
       source: name,
