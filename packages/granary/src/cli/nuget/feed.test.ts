@@ -225,6 +225,16 @@ describe('granary nuget download', () => {
     expect(await readdir(join(folder, 'out'))).toEqual(['Other.1.5.0.nupkg']);
   });
 
+  it('tries again when its source stumbles for a moment over all that is under way', async () => {
+    const ids = Array.from({ length: 8 }, (_, i) => `Part${i}`);
+    for (const id of ids) {
+      await feed.packages.add(buildPackage({ id, version: '1.0.0' }));
+      feed.fault(new RegExp(`/${id.toLowerCase()}\\..*nupkg$`), { kind: 'status', status: 503 }, { times: 1 });
+    }
+    const specs = ids.map((id) => `${id}@1.0.0`);
+    expect(await nuget(['download', ...specs, '-o', folder])).toMatchObject({ exitCode: 0, err: '' });
+  });
+
   it('removes what one has left that was killed, and nothing that may be at work', async () => {
     await mkdir(join(folder, 'out'));
     const temporary = () => join(folder, 'out', `.${randomUUID()}.nupkg.tmp`);

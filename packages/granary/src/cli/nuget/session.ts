@@ -12,6 +12,7 @@ import {
 import { redactText } from '@granary/telemetry';
 import { isLoopback } from '../../config/address.js';
 import { granaryVersion } from '../../version.js';
+import { lastingFailures } from './lasting-failures.js';
 import { type NuGetIo, UsageError } from './run-command.js';
 import { warningsTo } from './source-warnings.js';
 
@@ -53,6 +54,7 @@ export async function openSession(options: SessionOptions, io: NuGetIo): Promise
   const http: Omit<HttpClientOptions, 'userAgent'> = {
     proxy: config.proxy ?? true,
     maxConnectionsPerHost: config.maxHttpRequestsPerSource,
+    circuitBreaker: { strategy: lastingFailures },
   };
   const userAgent = `granary/${granaryVersion()}`;
   const owned: AsyncDisposable[] = [];
