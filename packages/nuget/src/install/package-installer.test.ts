@@ -210,6 +210,29 @@ describe('installers on one folder', () => {
     for (const id of ['a', 'b', 'c']) expect(await readdir(join(folder, id))).toEqual(['1.0.0']);
   });
 
+  it('never move away the whole package that one of them has put in the place of a damaged one', async () => {
+    const wanted = packages.add({ id: 'A', version: '1.0.0' });
+    await installer().install([wanted]);
+    for (let round = 0; round < 10; round++) {
+      await truncate(join(folder, 'a', '1.0.0', 'a.1.0.0.nupkg'), 10);
+      const all = await Promise.all(Array.from({ length: 6 }, () => installer().install([wanted])));
+      const outcomes = all.flat().map(({ outcome }) => outcome);
+      expect(outcomes.sort()).toEqual(['installed', ...Array(5).fill('present')]);
+      expect(await readdir(join(folder, 'a'))).toEqual(['1.0.0']);
+    }
+  });
+
+  it('take the place of one that was killed while it moved a damaged package away', async () => {
+    const wanted = packages.add({ id: 'A', version: '1.0.0' });
+    await installer().install([wanted]);
+    await truncate(join(folder, 'a', '1.0.0', 'a.1.0.0.nupkg'), 10);
+    const claim = join(folder, 'a', '.granary~1.0.0');
+    await mkdir(claim);
+    await utimes(claim, 0, 0);
+    expect(await installer().install([wanted])).toMatchObject([{ outcome: 'installed' }]);
+    expect(await readdir(join(folder, 'a'))).toEqual(['1.0.0']);
+  });
+
   it('ask for a package that is named twice once', async () => {
     packages.add({ id: 'A', version: '1.0.0' });
     const results = await installer().install([identity('A', '1.0'), identity('a', '1.0.0.0')]);

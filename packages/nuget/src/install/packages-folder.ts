@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { lowerId, type PackageIdentity } from '../package-identity.js';
 
 /** Where a package lies in a folder of packages. All absolute. */
@@ -50,6 +50,11 @@ export function stagedPaths(paths: InstalledPaths, identity: PackageIdentity): I
 /** A name beside a package's folder that isn't in use. */
 export function asidePath(paths: InstalledPaths): string {
   return join(paths.parent, `${ASIDE_PREFIX}${randomBytes(8).toString('hex')}`);
+}
+
+/** A name beside a package's folder that is there while one process moves that away. */
+export function claimPath({ parent, folder }: InstalledPaths): string {
+  return join(parent, `${ASIDE_PREFIX}${basename(folder)}`);
 }
 
 /** What names of folders begin with that are being filled or removed. */

@@ -1,10 +1,10 @@
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NuGetError } from '../errors.js';
 import { type InstalledState, inspect } from './inspect.js';
 import { readMarker } from './marker.js';
-import { asidePath, type InstalledPaths, PackagesFolder } from './packages-folder.js';
+import { asidePath, claimPath, type InstalledPaths, PackagesFolder } from './packages-folder.js';
 
 export interface PlaceOptions {
   /** How long a folder without a marker must not have changed before it counts as left behind. */
@@ -14,6 +14,8 @@ export interface PlaceOptions {
 
 const MAX_ATTEMPTS = 20;
 const POLL_MS = 50;
+/** Moving a folder away takes milliseconds: whoever has begun and is not done by then was interrupted. */
+const CLAIM_MS = 30_000;
 /** Whatever stands beside packages for so long is nobody's work in progress. */
 const STALE_MS = 24 * 3_600_000;
 /** A folder is there; the last three are how Windows says that somebody has a file of it open. */
@@ -42,7 +44,7 @@ export async function moveIntoPlace(
       if (state.kind === 'whole') return state;
       if (state.kind === 'absent' && attempt === MAX_ATTEMPTS - 1) throw error;
       if (state.kind === 'unfinished' && !(await waitUntilStill(paths, options))) continue;
-      await moveAway(paths);
+      await moveAway(paths, options.signal);
     }
   }
   throw new NuGetError('CONFLICT', `${paths.folder} is being written by others all the time`);
@@ -70,16 +72,38 @@ async function lastChange(path: string): Promise<number | undefined> {
   }
 }
 
-async function moveAway(paths: InstalledPaths): Promise<void> {
+/**
+ * Moves away what isn't whole. One process at a time looks and moves: what this one found damaged a moment ago may by now be
+ * the whole package that another one has put there.
+ */
+async function moveAway(paths: InstalledPaths, signal: AbortSignal | undefined): Promise<void> {
   const aside = asidePath(paths);
+  const claim = claimPath(paths);
+  await takeClaim(claim, signal);
   try {
-    await rename(paths.folder, aside);
+    const { kind } = await inspect(paths);
+    if (kind === 'damaged' || kind === 'unfinished') await rename(paths.folder, aside);
   } catch (error) {
-    // Others move it away, too.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
+    // Somebody has removed it.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  } finally {
+    await rm(claim, { recursive: true, force: true });
   }
   await rm(aside, { recursive: true, force: true });
+}
+
+async function takeClaim(claim: string, signal: AbortSignal | undefined): Promise<void> {
+  for (;;) {
+    try {
+      await mkdir(claim);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const taken = await lastChange(claim);
+    if (taken !== undefined && taken + CLAIM_MS < Date.now()) await rm(claim, { recursive: true, force: true });
+    else await sleep(POLL_MS, undefined, signal === undefined ? {} : { signal });
+  }
 }
 
 /** Removes what interrupted installs of any version of a package have left beside it. */
