@@ -32,7 +32,7 @@ describe("a sink of one's own", () => {
 
   it('is as short as the README says', () => {
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-    const [, example = ''] = /```ts\n(import \{ loggerFor \}[\s\S]*?)```/.exec(readme) ?? [];
+    const [, example = ''] = /```js\n(import \{ loggerFor \}[\s\S]*?)```/.exec(readme) ?? [];
     const code = example.replace(/^import .*\n/, '');
     expect(code.trim().split('\n').length).toBeLessThanOrEqual(10);
     const lines = new Function('loggerFor', `${code}\nreturn lines;`)(loggerFor) as string[];
