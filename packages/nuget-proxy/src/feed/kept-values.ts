@@ -1,5 +1,5 @@
 import { type Chain, type ChainOptions, createChain, type Entry, type Layer } from '@granary/cache';
-import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
+import { type Logger, type MetricsCollector, nullLogger, type Tracer } from '@granary/telemetry';
 import type { Shape } from './answer-shapes.js';
 
 /** What a source answered, as plain JSON. Never changed. */
@@ -54,7 +54,7 @@ export class KeptValues {
       hardTimeoutMs: maxWaitMs,
       errorTtlMs: Math.min(restMs, FAILURE_TTL_MS),
       metrics: collector,
-      logger,
+      logger: forDebugging(logger),
       tracer,
       clock,
       timers,
@@ -154,4 +154,13 @@ async function entryIn(layer: Layer<Kept>, key: string): Promise<Entry<Kept> | u
   } catch {
     return undefined;
   }
+}
+
+/**
+ * For the chain, which warns of each question that fails behind a stale answer: while a source is gone these are all that
+ * anybody asks, and neither names the source. That it fails is told once, by its health.
+ */
+function forDebugging(logger: Logger): Logger {
+  const debug = (template: string, ...values: readonly unknown[]) => logger.debug(template, ...values);
+  return { ...nullLogger, debug, warning: debug };
 }

@@ -288,6 +288,18 @@ describe('a question', () => {
     expect(feed.status().state).toBe('unknown');
   });
 
+  it('that is answered as it was while the source is gone is no news after the first', async () => {
+    upstream.play.listVersions = async () => [V1];
+    for (const id of ['a', 'b', 'c']) await feed.versions(id);
+    await local.time.advance(2 * MINUTE);
+    upstream.play.listVersions = DOWN;
+    for (const id of ['a', 'b', 'c']) expect(await feed.versions(id)).toMatchObject({ state: 'stale' });
+    await eventually(() => expect(local.logs.filter((line) => line.includes('is answered as it was'))).toHaveLength(4));
+    await feed.close();
+    const warnings = local.logs.filter((line) => line.startsWith('warning'));
+    expect(warnings).toEqual(['warning: up fails; what is known of it is answered as it was']);
+  });
+
   it('that a source refuses for who asks makes it one that fails', async () => {
     upstream.play.listVersions = () => Promise.reject(new SourceError('UNAUTHORIZED', 'up', 'it wants credentials'));
     await unavailable(feed.versions('a'));
