@@ -85,6 +85,13 @@ describe('a document', () => {
     expect((await server.ask(VERSIONS)).headers).toMatchObject({ 'x-cache': state });
   });
 
+  it.each(['/nuget/v3/index.json', '/nuget/v2/', '/nuget/v2/$metadata'])(
+    'of the server itself is at hand: %s',
+    async (path) => {
+      expect((await server.ask(path)).headers).toMatchObject({ 'x-cache': 'hit' });
+    },
+  );
+
   it('says how old it is when it is stale', async () => {
     server.feed.state = 'stale';
     server.feed.asOf = Date.now() - 90_500;

@@ -50,7 +50,8 @@ export function sendDocument<T extends object>(
 /** Answers with a document that no feed is asked for. */
 export function sendPlain(exchange: Exchange, url: string, body: object): void | Promise<void> {
   const document = exchange.edge.documents.take(url, body, () => asBytes(body));
-  return document && sendRendered(exchange, document, {});
+  // What is this server's own is always at hand.
+  return document && sendRendered(exchange, document, { headers: exchange.cacheHeaders({ state: 'hit', asOf: 0 }) });
 }
 
 function sendRendered(

@@ -286,7 +286,7 @@ describe('the records of requests', () => {
       method: 'HEAD',
       code: '200',
       feed: 'all',
-      state: undefined,
+      state: 'hit',
       bytesOut: 0,
     });
     expect(third).toMatchObject({ service: 'other', code: '404' });
