@@ -72,6 +72,15 @@ describe('a document', () => {
     }
   });
 
+  it('is given to who wants just this one while it is this one', async () => {
+    const { headers } = await server.ask(VERSIONS);
+    const ask = (tag: string) => server.ask(VERSIONS, { headers: { 'If-Match': tag } });
+    expect((await ask(`${headers.etag}`)).status).toBe(200);
+    server.feed.add(record('A', '2.0.0'));
+    expect((await ask(`${headers.etag}`)).status).toBe(412);
+    expect((await ask('*')).status).toBe(200);
+  });
+
   it('has another tag when it changes', async () => {
     const before = await server.ask(VERSIONS);
     server.feed.add(record('A', '2.0.0'));

@@ -3,7 +3,7 @@ import type { Exchange, HeaderList } from './exchange.js';
 import { HttpError } from './http-error.js';
 import { type Coding, preferredCoding } from './negotiation.js';
 import type { RenderedDocument } from './rendered-documents.js';
-import { isUnmodified } from './validators.js';
+import { isAnother, isUnmodified } from './validators.js';
 
 /** Feeds keep metadata for minutes themselves; whoever stands between keeps it just long enough to help in a rush. */
 const METADATA = 'max-age=10, must-revalidate';
@@ -28,7 +28,7 @@ export interface DocumentInit<T extends object> {
 /**
  * Answers with a document that is made of what a feed said, in the coding that the client likes best.
  *
- * @throws HttpError 404 when there is no such document
+ * @throws HttpError 404 when there is no such document, 412
  */
 export function sendDocument<T extends object>(
   exchange: Exchange,
@@ -62,7 +62,9 @@ function sendRendered(
   const coding = preferredCoding(exchange.request.headers['accept-encoding']?.toString());
   const common = ['Cache-Control', exchange.cacheControl(cacheControl), 'Vary', 'Accept-Encoding', ...headers];
   const etag = document.etag(coding);
-  if (isUnmodified(exchange.request.headers, { etag })) return exchange.answer(304, ['ETag', etag, ...common]);
+  const { headers: conditions } = exchange.request;
+  if (isAnother(conditions, { etag })) throw new HttpError(412, 'the document is another one now');
+  if (isUnmodified(conditions, { etag })) return exchange.answer(304, ['ETag', etag, ...common]);
   const bytes = document.bytes(coding);
   const send = (body: Buffer) => {
     const described = ['Content-Type', type, 'ETag', etag, ...codingHeader(coding), ...common];
