@@ -1,7 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Lets the rest of a body pass by; false when it is over the limit or takes too long. */
-export async function drain(request: IncomingMessage, maxBytes: number, maxMs: number): Promise<boolean> {
+/**
+ * Lets the rest of a body pass by; false when it is over the limit or takes too long.
+ *
+ * @param received told how many bytes have come
+ */
+export async function drain(
+  request: IncomingMessage,
+  received: (bytes: number) => void,
+  maxBytes: number,
+  maxMs: number,
+): Promise<boolean> {
+  if (request.complete) received(request.readableLength);
   if (request.complete || request.readableEnded) return true;
   if (request.destroyed) return false;
   const announced = request.headers['content-length'];
@@ -16,6 +26,7 @@ export async function drain(request: IncomingMessage, maxBytes: number, maxMs: n
     };
     const count = (chunk: Buffer) => {
       bytes += chunk.length;
+      received(chunk.length);
       if (bytes > maxBytes) settle(false);
     };
     const ended = () => settle(true);

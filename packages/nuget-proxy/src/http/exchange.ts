@@ -204,7 +204,7 @@ export class Exchange {
       return;
     }
     // A body that was never asked for may come or not: only a new connection tells what is what.
-    const drained = !this.isWaiting && (await drain(request, MAX_DRAINED_BYTES, LINGER_MS));
+    const drained = !this.isWaiting && (await drain(request, this.#received, MAX_DRAINED_BYTES, LINGER_MS));
     if (response.destroyed) return;
     // Clients show people the reason of a status, and nothing of the body.
     response.statusMessage = error.message.replace(NOT_PRINTABLE, '?').slice(0, MAX_REASON);
@@ -222,7 +222,7 @@ export class Exchange {
     this.begin(error.status, ['Content-Length', body.length, 'Connection', 'close', ...headers]);
     response.write(body);
     this.bytesOut += body.length;
-    if (!this.isWaiting) await drain(request, Number.POSITIVE_INFINITY, LINGER_MS);
+    if (!this.isWaiting) await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
   }
 
@@ -232,6 +232,10 @@ export class Exchange {
     if (status === 404) return this.stateOfNothing;
     return status > 500 ? 'miss' : undefined;
   }
+
+  readonly #received = (bytes: number): void => {
+    this.bytesIn += bytes;
+  };
 
   #finish(): void {
     if (this.span.recording) endHttpServerSpan(this.span, this.response, this.#failure);

@@ -232,6 +232,16 @@ describe('a client that pushes', () => {
     expect(answer).toMatchObject({ status: 401, reason: 'who?', headers: { connection: 'close' } });
   });
 
+  it.each([100, 500_000])('is counted as received: %i bytes', async (size) => {
+    await server[Symbol.asyncDispose]();
+    const authorize = () => {
+      throw new FeedAccessError('UNAUTHENTICATED', 'who?');
+    };
+    await start({ hooks: { authorize } });
+    expect(await push(Buffer.alloc(size))).toMatchObject({ status: 401 });
+    expect(await server.recorded(1)).toMatchObject([{ code: '401', bytesIn: size }]);
+  });
+
   it('little can go on with the same connection after it was refused', async () => {
     const body = 'x'.repeat(1000);
     const head = `PUT ${PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n`;

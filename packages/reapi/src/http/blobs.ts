@@ -116,6 +116,8 @@ export class Blobs {
         await spooled.discard();
       }
     }
+    // Of a blob that is here already nothing was read.
+    exchange.passOverBody();
     exchange.answer(200, []);
   }
 

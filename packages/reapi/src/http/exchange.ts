@@ -8,6 +8,7 @@ import type { EdgeHooks, Right } from '../edge/hooks.js';
 import { VIA_HEADER, viaFrom } from '../edge/via.js';
 import { type CachePath, subjectOf } from './cache-path.js';
 import { HttpError } from './http-error.js';
+import { countRest, drain } from './rest-of-body.js';
 
 /** A body up to this size is read to its end before it is refused, so that its connection can be used again. */
 const MAX_DRAINED_BYTES = 1024 * 1024;
@@ -40,6 +41,7 @@ export class Exchange {
   #path: CachePath | undefined;
   #via: readonly string[] | undefined;
   #failure: unknown;
+  #restArrived: Promise<void> | undefined;
 
   constructor(edge: HttpEdge, request: IncomingMessage, response: ServerResponse) {
     const isRecorded = edge.hooks.onRequest !== undefined;
@@ -105,6 +107,11 @@ export class Exchange {
     this.response.writeHead(status, ['X-Content-Type-Options', 'nosniff', ...headers]);
   }
 
+  /** Says that nobody reads the rest of the body. It is counted all the same, and the answer doesn't wait for it. */
+  passOverBody(): void {
+    if (this.#edge.hooks.onRequest) this.#restArrived = countRest(this.request, this.#received);
+  }
+
   /** Sends a whole answer. */
   answer(status: number, headers: HeaderList, body?: Uint8Array): void {
     this.bytesOut += body?.length ?? 0;
@@ -131,7 +138,7 @@ export class Exchange {
       response.destroy();
       return;
     }
-    const drained = await drain(request, MAX_DRAINED_BYTES);
+    const drained = await drain(request, this.#received, MAX_DRAINED_BYTES);
     if (response.destroyed) return;
     const body = request.method === 'HEAD' ? undefined : Buffer.from(`${error.message}\n`);
     const headers = [...Object.entries(error.headers).flat(), 'Content-Type', 'text/plain; charset=utf-8'];
@@ -144,16 +151,23 @@ export class Exchange {
     this.begin(error.status, ['Content-Length', body?.length ?? 0, 'Connection', 'close', ...headers]);
     if (body) response.write(body);
     else response.flushHeaders();
-    await drain(request, Number.POSITIVE_INFINITY, LINGER_MS);
+    await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
   }
 
+  readonly #received = (bytes: number): void => {
+    this.bytesIn += bytes;
+  };
+
   #finish(): void {
     if (this.span.recording) endHttpServerSpan(this.span, this.response, this.#failure);
-    if (this.#edge.hooks.onRequest) this.#record();
+    if (!this.#edge.hooks.onRequest) return;
+    const durationMs = performance.now() - this.#startedAt;
+    if (this.#restArrived) void this.#restArrived.then(() => this.#record(durationMs));
+    else this.#record(durationMs);
   }
 
-  #record(): void {
+  #record(durationMs: number): void {
     const { request, response } = this;
     const { hooks } = this.#edge;
     const wanted = hooks.wantsDetails?.() === true;
@@ -164,7 +178,7 @@ export class Exchange {
         service: this.#path?.kind ?? 'other',
         method: request.method ?? '',
         code: response.writableFinished ? String(response.statusCode) : '499',
-        durationMs: performance.now() - this.#startedAt,
+        durationMs,
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,
         peer: wanted ? `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? ''}` : undefined,
@@ -178,30 +192,4 @@ export class Exchange {
       // A listener that throws must not take the connection with it.
     }
   }
-}
-
-/** Lets the rest of a body pass by; false when it is over the limit, takes too long, or waits to be asked for. */
-async function drain(request: IncomingMessage, maxBytes: number, maxMs?: number): Promise<boolean> {
-  if (request.complete || request.readableEnded) return true;
-  if (request.destroyed) return false;
-  const announced = request.headers['content-length'];
-  if (announced === undefined && request.headers['transfer-encoding'] === undefined) return true;
-  if (request.headers.expect !== undefined || Number(announced) > maxBytes) return false;
-  let bytes = 0;
-  return new Promise((resolve) => {
-    const settle = (drained: boolean) => {
-      clearTimeout(timer);
-      request.off('data', count).off('end', ended).off('close', closed);
-      resolve(drained);
-    };
-    const count = (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > maxBytes) settle(false);
-    };
-    const ended = () => settle(true);
-    const closed = () => settle(false);
-    const timer = maxMs === undefined ? undefined : setTimeout(settle, maxMs, false);
-    request.on('data', count).once('end', ended).once('close', closed);
-    request.resume();
-  });
 }

@@ -131,6 +131,33 @@ describe('a blob on the disk', () => {
     for (let i = 0; i < 3; i++)
       expect((await fetch(url(`/cas/${hash}`), { method: 'PUT', body: bytes })).status).toBe(200);
   });
+
+  it.each([100, 3 * MIB])('is counted as received although nobody reads it: %i bytes', async (size) => {
+    const bytes = randomBytes(size);
+    const { hash } = await stored(bytes);
+    expect((await fetch(url(`/cas/${hash}`), { method: 'PUT', body: bytes })).status).toBe(200);
+    await expect.poll(() => records).toMatchObject([{ code: '200', bytesIn: size }]);
+  });
+
+  it('is counted as far as it came when the client goes away after its answer', async () => {
+    const bytes = randomBytes(MIB);
+    const { hash } = await stored(bytes);
+    const socket = connect(port(), '127.0.0.1');
+    socket.write(`PUT /cas/${hash} HTTP/1.1\r\nHost: x\r\nContent-Length: ${MIB}\r\n\r\n`);
+    socket.write(bytes.subarray(0, 1000));
+    expect(`${(await once(socket, 'data'))[0]}`).toMatch(/^HTTP\/1\.1 200 /);
+    socket.end();
+    await expect.poll(() => records).toMatchObject([{ code: '200', bytesIn: 1000 }]);
+  });
+
+  it('is not waited for from a client that asks first and is answered', async () => {
+    const { hash } = await stored(randomBytes(1000));
+    const socket = connect(port(), '127.0.0.1');
+    socket.write(`PUT /cas/${hash} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n`);
+    expect(`${(await once(socket, 'data'))[0]}`).toMatch(/^HTTP\/1\.1 200 /);
+    await expect.poll(() => records).toMatchObject([{ code: '200', bytesIn: 0 }]);
+    socket.destroy();
+  });
 });
 
 describe('zstd', () => {
@@ -258,6 +285,11 @@ describe('a value under /ac/ that is larger than an action result may be', () =>
 });
 
 describe('an upload that is refused', () => {
+  it.each([100, 500_000])('is counted as received: %i bytes', async (size) => {
+    expect((await fetch(url('/cas/none'), { method: 'PUT', body: randomBytes(size) })).status).toBe(400);
+    await expect.poll(() => records).toMatchObject([{ code: '400', bytesIn: size }]);
+  });
+
   it('is told why, although it goes on sending', async () => {
     const sent = request(url(`/cas/${'ab'.repeat(32)}`), {
       method: 'PUT',
