@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket as TcpSocket } from 'node:net';
 import { StatsD } from 'hot-shots';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { collectorContract, type ToldSeries } from '../metrics/testing/collector-contract.js';
@@ -205,6 +206,48 @@ describe('a collector for StatsD', () => {
     statsd.recordGet('L1', true, 1);
     await statsd.close();
     expect(statsd.errors).toBe(2);
+  });
+
+  describe('over TCP', () => {
+    const listen = async (port: number, onConnection: (socket: TcpSocket) => void) => {
+      const listener = createServer(onConnection).listen(port, '127.0.0.1');
+      await once(listener, 'listening');
+      return listener;
+    };
+    const freePort = async () => {
+      const listener = await listen(0, () => {});
+      const { port } = listener.address() as AddressInfo;
+      listener.close();
+      await once(listener, 'close');
+      return port;
+    };
+
+    it('connects again when its server is back', async () => {
+      const port = await freePort();
+      const statsd = setup({ port, clientOptions: { protocol: 'tcp' } });
+      const send = async () => {
+        statsd.recordWriteDropped('L1');
+        await statsd.flush();
+      };
+      await expect.poll(() => send().then(() => statsd.errors)).toBeGreaterThan(2);
+      for (let i = 0; i < 2; i++) {
+        const sockets: TcpSocket[] = [];
+        const received: string[] = [];
+        const listener = await listen(port, (socket) => {
+          sockets.push(socket.on('data', (bytes) => received.push(`${bytes}`)));
+        });
+        await expect.poll(() => send().then(() => received.join(''))).toContain('cache_chain.writes_dropped:1|c');
+        for (const socket of sockets) socket.end();
+        listener.close();
+        await once(listener, 'close');
+      }
+    });
+
+    it('is closed although its server is gone', async () => {
+      const statsd = setup({ port: await freePort(), clientOptions: { protocol: 'tcp' } });
+      await expect.poll(() => statsd.errors).toBeGreaterThan(0);
+      await statsd.close();
+    });
   });
 
   it('counts what its client throws', async () => {

@@ -2,6 +2,7 @@ import { type ClientOptions, StatsD } from 'hot-shots';
 import type { CollectedMetric } from '../metrics/chain-metrics.js';
 import { CollectorBase } from '../metrics/collector-base.js';
 import type { Labels } from '../metrics/family.js';
+import { within } from '../setup/within.js';
 
 export interface StatsDCollectorOptions {
   /** A client that you have already; it stays yours. Without it the collector makes one, and closes it. */
@@ -31,7 +32,12 @@ export interface StatsDCollectorOptions {
 const MAX_PACKET_BYTES = 1432;
 
 /** How long a client that isn't closed may take with the rest. */
-const CLOSE_LIMIT_MS = 500;
+const REST_LIMIT_MS = 500;
+/** How long a client may take to close: it gives itself half a second, and never ends where its connection is gone. */
+const CLOSE_LIMIT_MS = 1000;
+
+/** Protocols of hot-shots that connect before they send. */
+const CONNECTIONS: ReadonlySet<string | undefined> = new Set(['tcp', 'uds']);
 
 /** A series as it is sent. */
 interface Target {
@@ -48,11 +54,15 @@ interface Target {
  *
  * What can't be sent is no matter to caches: errors are counted in {@link errors}. While the last sending isn't over,
  * counts go on being summed up, and of durations beyond `maxDurations` a random sample is kept and the rest counted in
- * {@link dropped}, so that a server that stands still takes no memory.
+ * {@link dropped}, so that a server that stands still takes no memory. A connection (`protocol: 'tcp'` or `'uds'`) that
+ * broke is made again for the next sending, unless the client is yours.
  */
 export class StatsDCollector extends CollectorBase implements AsyncDisposable {
-  readonly #client: StatsD;
-  readonly #ownsClient: boolean;
+  #client: StatsD;
+  /** Makes another client; undefined where it isn't the collector's own. */
+  readonly #newClient: (() => StatsD) | undefined;
+  readonly #connects: boolean;
+  #isBroken = false;
   readonly #prefix: string;
   readonly #hasTags: boolean;
   readonly #maxDurations: number;
@@ -72,8 +82,10 @@ export class StatsDCollector extends CollectorBase implements AsyncDisposable {
     super();
     const { client, prefix = 'cache_chain', tags = true, flushIntervalMs = 1000, maxDurations = 5000 } = options;
     this.#maxDurations = wholeNumber('maxDurations', maxDurations);
-    this.#client = client ?? clientOf(options, () => this.#errors++);
-    this.#ownsClient = client === undefined;
+    const broke = () => this.#broke();
+    this.#newClient = client === undefined ? () => clientOf(options, broke) : undefined;
+    this.#connects = CONNECTIONS.has(options.clientOptions?.protocol);
+    this.#client = client ?? clientOf(options, broke);
     this.#prefix = prefix === '' ? '' : `${prefix}.`;
     this.#hasTags = tags;
     this.#timer = setInterval(() => void this.flush(), wholeNumber('flushIntervalMs', flushIntervalMs));
@@ -168,24 +180,29 @@ export class StatsDCollector extends CollectorBase implements AsyncDisposable {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer);
-    if (this.#ownsClient) {
-      // Not behind a sending that may never end: the client's own end has a time limit.
-      await this.#quietly((done) => {
-        this.#hand();
-        this.#client.close(done);
-      });
+    if (this.#newClient === undefined) {
+      await within(REST_LIMIT_MS, this.#send());
       return;
     }
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, CLOSE_LIMIT_MS);
+    // Not behind a sending that may never end.
+    const closed = this.#quietly((done) => {
+      this.#hand();
+      this.#client.close(done);
     });
-    await Promise.race([this.#send(), limit]);
-    clearTimeout(timer);
+    await within(CLOSE_LIMIT_MS, closed);
+  }
+
+  /** hot-shots tries a connection that is refused once more, and one that was closed never again. */
+  #reconnect(): void {
+    if (!this.#isBroken || !this.#connects || this.#newClient === undefined) return;
+    this.#client.close(() => {});
+    this.#client = this.#newClient();
+    this.#isBroken = false;
   }
 
   #send(): Promise<void> {
     return this.#quietly((done) => {
+      this.#reconnect();
       this.#hand();
       this.#client.flush(done);
     });
@@ -196,8 +213,13 @@ export class StatsDCollector extends CollectorBase implements AsyncDisposable {
     try {
       await new Promise<void>((resolve, reject) => act((error) => (error ? reject(error) : resolve())));
     } catch {
-      this.#errors++;
+      this.#broke();
     }
+  }
+
+  #broke(): void {
+    this.#errors++;
+    this.#isBroken = true;
   }
 }
 
