@@ -95,7 +95,7 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
   const target = targetOf(endpoint, options);
   const exporter = await ThreadExporter.start(
     { target, resource, instrumentationScope },
-    (setup) => new ExportThread(setup, (partial) => reporting.tookInPart(partial)),
+    (setup) => new ExportThread(setup, (note) => reporting.noted(note)),
   );
   const maxQueueSize = options.maxQueuedSpans ?? 2048;
   const reporting = new ReportingExporter(exporter, endpoint.origin, logger, options.exportPolicy);

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { OtlpTarget } from './otlp-exporter.js';
-import type { PartialSuccess } from './partial-success.js';
+import type { ExportNote } from './partial-success.js';
 import { STARTED, type ThreadAnswer, type ThreadNote, type ThreadRequest } from './serve-exports.js';
 import type { SpanMessage } from './span-message.js';
 
@@ -33,10 +33,10 @@ export class ExportThread {
   #lastId = STARTED;
   #endedBy: Error | undefined;
 
-  /** @param onPartial is told when the collector took an export in part. Default: nobody is. */
+  /** @param onNote is told what there is to say of an export that was a success. Default: nobody is. */
   constructor(
     { target, resource: { attributes, schemaUrl }, instrumentationScope }: ThreadSetup,
-    onPartial: (partial: PartialSuccess) => void = () => {},
+    onNote: (note: ExportNote) => void = () => {},
   ) {
     this.#worker = new Worker(SCRIPT, {
       name: 'otlp-exporter',
@@ -46,7 +46,7 @@ export class ExportThread {
       execArgv: [],
     });
     this.#worker.on('message', (message: ThreadAnswer | ThreadNote) => {
-      if ('partial' in message) onPartial(message.partial);
+      if ('note' in message) onNote(message.note);
       else this.#settle(message.id, message.error);
     });
     this.#worker.on('error', (error) => this.#endBy(error));

@@ -4,7 +4,7 @@ import * as api from '@opentelemetry/api';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { ThreadSetup } from './export-thread.js';
 import { createOtlpExporter } from './otlp-exporter.js';
-import { listenForPartialSuccess } from './partial-success.js';
+import { listenForNotes } from './partial-success.js';
 import { serveExports, type ThreadPort } from './serve-exports.js';
 import { spanOf } from './span-message.js';
 
@@ -16,5 +16,5 @@ const origin = {
 };
 const port = parentPort as ThreadPort;
 // Global, but of this thread alone.
-api.diag.setLogger(listenForPartialSuccess((partial) => port.postMessage({ partial })));
+api.diag.setLogger(listenForNotes((note) => port.postMessage({ note })));
 serveExports(port, await createOtlpExporter(target), (message) => spanOf(message, origin, api));

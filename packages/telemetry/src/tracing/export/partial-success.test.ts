@@ -15,13 +15,8 @@ const field = (number: number, value: Buffer | number) =>
 const refusing = (rejected: number, reason: string) =>
   field(1, Buffer.concat([...(rejected > 0 ? [field(1, rejected)] : []), field(2, Buffer.from(reason))]));
 
-it('spans that a collector refuses from an export are told of, once for each reason', async () => {
-  const answers = [
-    refusing(3, 'quota of http://ann:s3cret@quota used up, 3 too many'),
-    refusing(5, 'quota of http://ann:s3cret@quota used up, 5 too many'),
-    refusing(0, 'soon to be switched off'),
-    Buffer.alloc(0),
-  ];
+/** What the log says when a collector takes exports of a span each with these answers. */
+async function logOf(answers: readonly (Buffer | string)[]): Promise<{ endpoint: string; said: string[] }> {
   let answered = 0;
   const collector = createServer((request, response) => {
     request.resume().once('end', () => {
@@ -39,8 +34,29 @@ it('spans that a collector refuses from an export are told of, once for each rea
   }
   await close();
   collector.close();
-  expect(lines.map((line) => JSON.parse(line).msg)).toEqual([
+  return { endpoint, said: lines.map((line) => JSON.parse(line).msg) };
+}
+
+it('spans that a collector refuses from an export are told of, once for each reason', async () => {
+  const { endpoint, said } = await logOf([
+    refusing(3, 'quota of http://ann:s3cret@quota used up, 3 too many'),
+    refusing(5, 'quota of http://ann:s3cret@quota used up, 5 too many'),
+    refusing(0, 'soon to be switched off'),
+    Buffer.alloc(0),
+  ]);
+  expect(said).toEqual([
     `${endpoint} refuses spans, which are lost, 3 of those that it was just sent: quota of http://[redacted]@quota used up, 3 too many`,
     `${endpoint} takes spans, and says: soon to be switched off`,
+  ]);
+});
+
+it('a page in the place of an answer is told of once, and JSON that says that all is well is not', async () => {
+  const { endpoint, said } = await logOf([
+    '{"partialSuccess":{}}',
+    '<!doctype html><title>Sign in</title>',
+    '<!doctype html><title>Sign in, please</title>',
+  ]);
+  expect(said).toEqual([
+    `${endpoint} may be no collector, and spans may be lost: it takes them with an answer that is not of OTLP: <!doctype html><title>Sign in</title>`,
   ]);
 });

@@ -51,7 +51,7 @@ describe('an exporter that reports to a logger, even one that throws', () => {
   it('says once for each reason that the collector takes exports in part, without secrets', () => {
     const { exporter, said } = reporting([]);
     const reasons = ['quota: 3 over', 'quota: 5 over', '', 'http://ann:s3cret@quota'];
-    for (const reason of reasons) exporter.tookInPart({ rejected: 2, reason });
+    for (const reason of reasons) exporter.noted({ rejected: 2, reason });
     expect(said.map((record) => record.at(-1))).toEqual([
       'quota: 3 over',
       'no reason was given',

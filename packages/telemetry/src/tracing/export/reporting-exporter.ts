@@ -2,7 +2,7 @@ import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Logger } from '../../logger.js';
 import { shown } from '../recorded-error.js';
 import { exported } from './exported.js';
-import type { PartialSuccess } from './partial-success.js';
+import type { ExportNote, ForeignAnswer, PartialSuccess } from './partial-success.js';
 
 type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0];
 
@@ -28,6 +28,7 @@ export class ReportingExporter implements SpanExporter {
   #lost = 0;
   #silent = false;
   #toldInPart: string | undefined;
+  #toldForeign = false;
 
   /**
    * @param target where the spans go, for the log
@@ -59,27 +60,45 @@ export class ReportingExporter implements SpanExporter {
     return this.#exporter.shutdown();
   }
 
+  /** Says what there is to say of an export that was a success. */
+  noted(note: ExportNote): void {
+    if (this.#silent) return;
+    try {
+      if ('answer' in note) this.#answeredStrangely(note);
+      else this.#tookInPart(note);
+    } catch {
+      // A logger that fails must not end the process, whose event this is told in.
+    }
+  }
+
   /**
    * Says that the collector took an export in part, once for each reason: one that goes on to refuse some spans does so
    * with every export, and numbers in its words are no other reason.
    */
-  tookInPart({ rejected, reason }: PartialSuccess): void {
+  #tookInPart({ rejected, reason }: PartialSuccess): void {
     const told = reason.replace(/\d+/g, '');
-    if (this.#silent || told === this.#toldInPart) return;
+    if (told === this.#toldInPart) return;
     this.#toldInPart = told;
     const said = shown(reason || 'no reason was given');
-    try {
-      if (rejected > 0)
-        this.#logger.warning(
-          '{Endpoint} refuses spans, which are lost, {Rejected} of those that it was just sent: {Reason}',
-          this.#target,
-          rejected,
-          said,
-        );
-      else this.#logger.warning('{Endpoint} takes spans, and says: {Reason}', this.#target, said);
-    } catch {
-      // A logger that fails must not end the process, whose event this is told in.
-    }
+    if (rejected > 0)
+      this.#logger.warning(
+        '{Endpoint} refuses spans, which are lost, {Rejected} of those that it was just sent: {Reason}',
+        this.#target,
+        rejected,
+        said,
+      );
+    else this.#logger.warning('{Endpoint} takes spans, and says: {Reason}', this.#target, said);
+  }
+
+  /** Once: a page is another one each time. */
+  #answeredStrangely({ answer }: ForeignAnswer): void {
+    if (this.#toldForeign) return;
+    this.#toldForeign = true;
+    this.#logger.warning(
+      '{Endpoint} may be no collector, and spans may be lost: it takes them with an answer that is not of OTLP: {Answer}',
+      this.#target,
+      shown(answer),
+    );
   }
 
   /** Says nothing from now on: somebody else has said what is lost. */

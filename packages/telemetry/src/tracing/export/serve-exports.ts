@@ -1,6 +1,6 @@
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { exported } from './exported.js';
-import type { PartialSuccess } from './partial-success.js';
+import type { ExportNote } from './partial-success.js';
 import type { SpanMessage } from './span-message.js';
 
 /** What a thread is asked: to export spans, or to be done with what it has. */
@@ -17,7 +17,7 @@ export interface ThreadAnswer {
 
 /** What the collector said beside: it comes before the answer to the export that it is about. */
 export interface ThreadNote {
-  readonly partial: PartialSuccess;
+  readonly note: ExportNote;
 }
 
 /** The id of the answer to no request, which says that the thread has started. */
