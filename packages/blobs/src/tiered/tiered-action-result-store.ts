@@ -22,6 +22,8 @@ const MOST_BACKGROUND_WRITES = 64;
 export interface TieredActionResultStoreOptions {
   /** Asked first. What comes from the tiers is kept here. */
   readonly local: ActionResultStore;
+  /** Where results are read that tiers are sent later, as blobs are from the `sentFrom` of their store. Default: `local`. */
+  readonly sentFrom?: ActionResultStore | undefined;
   /** From fast to slow, the same as behind `blobs`. Those without action results are passed over. */
   readonly tiers: readonly Tier[];
   /** The blobs that results name. It closes the tiers. */
@@ -128,7 +130,7 @@ export class TieredActionResultStore implements ActionResultStore {
    * @returns false when the result, or a blob that it names, is nowhere any more
    */
   async sendQueued(tier: ResultTier, key: string, signal: AbortSignal): Promise<boolean> {
-    const value = await this.#local.get(key, { signal });
+    const value = await (this.#options.sentFrom ?? this.#local).get(key, { signal });
     if (!value) return false;
     try {
       await tier.bring(key, value, { signal });

@@ -43,6 +43,11 @@ const MOST_WAITING_ARRIVALS = 10_000;
 export interface TieredBlobStoreOptions {
   /** Asked first. What comes from the tiers is kept here. */
   readonly local: BlobStore;
+  /**
+   * Where blobs are read that tiers are sent: the local store, but without what is around it for those who ask, such as
+   * metrics of hits. Default: `local`.
+   */
+  readonly sentFrom?: BlobStore | undefined;
   /** The sizes of the blobs in the local store. Default: what the local store says, where it can. */
   readonly sizes?: SizeLookup | undefined;
   /** From fast to slow. Those without blobs are passed over. */
@@ -99,7 +104,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
       tier.blobs ? [new TierAccess(tier, tier.blobs, new ExistenceCache(options.existence))] : [],
     );
     this.writes = new TierWrites({
-      local,
+      local: options.sentFrom ?? local,
       anywhere: this,
       tiers: this.tiers,
       writeBehind: options.writeBehind,

@@ -68,6 +68,7 @@ export async function openStores(context: ServerContext): Promise<ServerStores> 
       ? await openTiers({
           tiers,
           local,
+          unmeasured: disk,
           actionResults: disk.actionResults,
           sizes: disk,
           settings: config.tiering,

@@ -35,6 +35,8 @@ export interface TiersOptions {
   readonly tiers: readonly TierConfig[];
   /** Where what comes from the tiers is kept. */
   readonly local: BlobStore;
+  /** The same, not measured: what is sent to tiers is no hit. */
+  readonly unmeasured: BlobStore;
   readonly sizes: SizeLookup;
   readonly actionResults: ActionResultStore;
   readonly settings: Config['tiering'];
@@ -63,7 +65,7 @@ export interface TieredStores {
  * @throws ConfigError when a tier's settings or files are wrong; those that were opened are closed again
  */
 export async function openTiers(options: TiersOptions): Promise<TieredStores> {
-  const { local, sizes, settings, queue, metrics, tracer, logger } = options;
+  const { local, unmeasured, sizes, settings, queue, metrics, tracer, logger } = options;
   const collector = new PrometheusCollector(metrics);
   const tiers: Tier[] = [];
   try {
@@ -77,6 +79,7 @@ export async function openTiers(options: TiersOptions): Promise<TieredStores> {
   }
   const blobs = new TieredBlobStore({
     local,
+    sentFrom: unmeasured,
     sizes,
     tiers,
     existence: { maxEntries: settings.known_blobs, ttlMs: settings.known_for },
@@ -86,6 +89,7 @@ export async function openTiers(options: TiersOptions): Promise<TieredStores> {
   });
   const actionResults = new TieredActionResultStore({
     local: withResultMetrics(options.actionResults, collector),
+    sentFrom: options.actionResults,
     tiers,
     blobs,
     referencesOf: (key, value, asked) => referencesOf(key, value, blobs, options.walk, asked),

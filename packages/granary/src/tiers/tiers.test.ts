@@ -95,6 +95,23 @@ describe('a server in front of another', () => {
     }
   });
 
+  it.each(['write-through', 'write-behind'])('counts no hits of its own for what it sends: %s', async (mode) => {
+    const back = await server();
+    const front = await inFrontOf([back.address('listen.grpc')], { mode });
+    const client = clientOf(front);
+    const small = blob(100);
+    const large = blob(MIB);
+    const key = actionKey('', Digest.of('sha256', randomBytes(10)));
+    for (const { digest, bytes } of [small, large]) await client.blobs.write(digest, bytes);
+    await client.actionResults.set(key, resultWith(small.digest));
+    const there = clientOf(back);
+    await vi.waitFor(async () => expect(await there.actionResults.get(key)).toEqual(resultWith(small.digest)));
+    expect(await there.blobs.findMissing([small.digest, large.digest])).toEqual([]);
+    for (const method of ['get', 'read'])
+      expect(await metric(front, 'granary_cache_requests_total', { tier: 'disk', method, status: 'hit' })).toBe(0);
+    expect(await metric(front, 'granary_hits_total', { layer: 'disk' })).toBe(0);
+  });
+
   it('finds over HTTP what it has itself, and over gRPC what the other has', async () => {
     const back = await server();
     const front = await inFrontOf([back.address('listen.grpc')]);

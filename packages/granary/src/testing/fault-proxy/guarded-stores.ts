@@ -44,6 +44,7 @@ export class GuardedStores {
     const stores = await openTiers({
       tiers: [tier],
       local,
+      unmeasured: local,
       sizes: local,
       actionResults: local.actionResults,
       settings: configFrom({}).tiering,
