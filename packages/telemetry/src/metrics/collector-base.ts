@@ -26,7 +26,7 @@ export abstract class CollectorBase implements MetricsCollector {
 
   recordGet(layer: string, hit: boolean, durationMs: number): void {
     const labels = this.#layer(layer);
-    this.count(hit ? CHAIN_METRICS.hits : CHAIN_METRICS.misses, 1, labels.layer);
+    this.#count(hit ? CHAIN_METRICS.hits : CHAIN_METRICS.misses, 1, labels.layer);
     this.#observe(CHAIN_METRICS.durations, durationMs, labels.get);
   }
 
@@ -39,36 +39,49 @@ export abstract class CollectorBase implements MetricsCollector {
   }
 
   recordError(layer: string, operation: string, errorType: string): void {
-    this.count(CHAIN_METRICS.errors, 1, this.#error(this.#layer(layer).layer['layer'] as string, operation, errorType));
+    this.#count(
+      CHAIN_METRICS.errors,
+      1,
+      this.#error(this.#layer(layer).layer['layer'] as string, operation, errorType),
+    );
   }
 
   recordCircuitState(layer: string, state: CollectedCircuitState): void {
     const labels = this.#layer(layer).layer;
-    this.gauge(CHAIN_METRICS.circuitState, CIRCUIT_STATES[state], labels);
-    if (state === 'open') this.count(CHAIN_METRICS.circuitOpens, 1, labels);
+    this.#gauge(CHAIN_METRICS.circuitState, CIRCUIT_STATES[state], labels);
+    if (state === 'open') this.#count(CHAIN_METRICS.circuitOpens, 1, labels);
   }
 
   recordQueueDepth(layer: string, depth: number): void {
-    this.gauge(CHAIN_METRICS.queueDepth, depth, this.#layer(layer).layer);
+    this.#gauge(CHAIN_METRICS.queueDepth, depth, this.#layer(layer).layer);
   }
 
   recordWriteDropped(layer: string): void {
-    this.count(CHAIN_METRICS.writesDropped, 1, this.#layer(layer).layer);
+    this.#count(CHAIN_METRICS.writesDropped, 1, this.#layer(layer).layer);
   }
 
   recordAsyncWrite(layer: string, success: boolean, _durationMs: number): void {
     const labels = this.#layer(layer);
-    this.count(CHAIN_METRICS.asyncWrites, 1, success ? labels.success : labels.failure);
+    this.#count(CHAIN_METRICS.asyncWrites, 1, success ? labels.success : labels.failure);
   }
 
   recordChainGet(hit: boolean, layerIndex: number, totalDurationMs: number): void {
-    this.count(CHAIN_METRICS.chainGets, 1, hit ? this.#chainHit(layerIndex) : CHAIN_MISS);
+    this.#count(CHAIN_METRICS.chainGets, 1, hit ? this.#chainHit(layerIndex) : CHAIN_MISS);
     this.#observe(CHAIN_METRICS.chainDurations, totalDurationMs, NO_LABELS);
   }
 
   /** What is no duration is nobody's business. */
   #observe(metric: CollectedMetric, durationMs: number, labels: Labels): void {
-    if (durationMs >= 0 && durationMs !== Number.POSITIVE_INFINITY) this.observe(metric, durationMs / 1000, labels);
+    if (durationMs >= 0 && durationMs !== Number.POSITIVE_INFINITY)
+      ignoreLater(this.observe(metric, durationMs / 1000, labels));
+  }
+
+  #count(metric: CollectedMetric, amount: number, labels: Labels): void {
+    ignoreLater(this.count(metric, amount, labels));
+  }
+
+  #gauge(metric: CollectedMetric, value: number, labels: Labels): void {
+    ignoreLater(this.gauge(metric, value, labels));
   }
 
   #layer(name: string): LayerLabels {
@@ -102,6 +115,11 @@ export abstract class CollectorBase implements MetricsCollector {
     }
     return this.#chainHits[index] as Labels;
   }
+}
+
+/** A method may be written `async`: what it rejects with later must not end the process. */
+function ignoreLater(told: unknown): void {
+  if (told instanceof Promise) told.catch(() => {});
 }
 
 const NO_LABELS: Labels = Object.freeze({});

@@ -143,6 +143,25 @@ describe('a collector of your own', () => {
     expect(names).toEqual(['hits_total']);
   });
 
+  it('may be asynchronous and reject, which nobody hears of', async () => {
+    const unheard = vi.fn();
+    process.on('unhandledRejection', unheard);
+    try {
+      class Rejecting extends CollectorBase {
+        override count = async () => Promise.reject(new Error('count'));
+        override observe = async () => Promise.reject(new Error('observe'));
+        override gauge = async () => Promise.reject(new Error('gauge'));
+      }
+      const collector = new Rejecting();
+      collector.recordGet('L1', true, 1);
+      collector.recordQueueDepth('L1', 1);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(unheard).not.toHaveBeenCalled();
+    } finally {
+      process.off('unhandledRejection', unheard);
+    }
+  });
+
   it('is told each metric with help, type and the names of its labels', () => {
     const told: CollectedMetric[] = [];
     class Metrics extends CollectorBase {
