@@ -82,6 +82,18 @@ describe('the span of an HTTP request', () => {
     expect(span.attributes['http.route']).toBeUndefined();
   });
 
+  it('shows no secret that stands in the path, where some feeds have their token, or in the name of the client', async () => {
+    await serve({}, 200);
+    await ask({
+      path: '/feed/token=s3cretS3cret/v3/index.json',
+      headers: { 'user-agent': 'tool/1 (password=s3cretS3cret)' },
+    });
+    expect(tracer.only('GET').attributes).toMatchObject({
+      'url.path': expect.stringMatching(/^\/feed\/token=\[redacted\]/),
+      'user_agent.original': expect.stringMatching(/^tool\/1 \(password=\[redacted\]/),
+    });
+  });
+
   it('is part of the trace of whoever asks', async () => {
     await serve({}, 200);
     const traceId = 'ab'.repeat(16);

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
+import { redactText } from '../logging/redaction.js';
 import { noopSpan } from '../tracing/noop-tracer.js';
 import type { HeaderReader, ServerSpanDescription, Span, Tracer } from '../tracing/tracer.js';
 import { boundedText, peerAttributes, serverAttributes } from './connection-attributes.js';
@@ -58,9 +59,9 @@ export class HttpServerSpans {
       'http.request.method_original': known ? undefined : boundedText(method),
       'http.route': route,
       'url.scheme': scheme,
-      'url.path': boundedText(pathOf(url)),
+      'url.path': boundedText(redactText(pathOf(url))),
       'network.protocol.version': httpVersion,
-      'user_agent.original': boundedText(userAgent),
+      'user_agent.original': boundedText(userAgent && redactText(userAgent)),
       ...serverAttributes(host),
       ...peerAttributes(remoteAddress, remotePort),
     });
