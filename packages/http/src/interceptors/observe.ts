@@ -136,7 +136,7 @@ class ObservingHandler extends ForwardingHandler {
     if (!logger.isEnabled('debug')) return;
     const host = progress?.url.host ?? hostOf(this.#options);
     const outcome = error === undefined ? statusCode : failureCode(error);
-    quietly(() => logger.debug('{Method} {Host} {StatusCode} {Elapsed}', method, host, outcome, elapsed));
+    quietly(() => logger.debug('{Method} {Host} {StatusCode} in {Elapsed:F1} ms', method, host, outcome, elapsed));
   }
 
   #endSpan(error: unknown): void {
