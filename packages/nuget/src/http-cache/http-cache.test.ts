@@ -76,6 +76,15 @@ describe.each([
       expect(names()).toEqual(['list_a.dat']);
     });
 
+    it.each(['..', '.', '../x'])('keeps what is called %j in the folder of its source', async (key) => {
+      await cache.set(SOURCE, key, Buffer.from('one'));
+      expect(await read(key)).toBe('one');
+      expect(readdirSync(folder)).toHaveLength(1);
+      expect(names()).toHaveLength(1);
+      expect(await cache.delete(SOURCE, key)).toBe(true);
+      expect(existsSync(dirname(cache.getCachePath(SOURCE, 'x')))).toBe(true);
+    });
+
     it('takes a stream of texts as well', async () => {
       expect(await cache.set(SOURCE, 'list_a', Readable.from(['eins', ' zwölf']))).toBe(11);
       expect(await read('list_a')).toBe('eins zwölf');

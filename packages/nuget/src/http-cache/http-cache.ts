@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { fstatSync } from 'node:fs';
 import { open, rename, rm, utimes } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { makeFolder } from '@granary/cache/folders';
 import { type Logger, nullLogger } from '@granary/telemetry';
@@ -235,7 +235,8 @@ export class HttpCache implements AsyncDisposable {
   }
 
   #base(source: string, key: string): string {
-    return join(this.#folderOf(source), entryName(key));
+    // Not joined: a key of `..` is the beginning of a name here, and no folder.
+    return `${this.#folderOf(source)}${sep}${entryName(key)}`;
   }
 
   async #openFile(path: string): Promise<CachedFile | undefined> {
