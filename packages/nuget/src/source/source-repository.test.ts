@@ -410,6 +410,7 @@ describe.each([
     expect(download?.path).toBeUndefined();
     expect((await buffer(download as PackageDownload)).equals(content)).toBe(true);
     expect(await source.isCached('Test.Package', '1.0.0')).toBe(false);
+    expect(readdirSync(local.folder)).toEqual(['tmp']);
     server.fault(/\.nupkg/, { kind: 'replace', body: content === LONG ? LONG_OTHER : BETA });
     await expect(source.downloadPackage('Test.Package', '1.0.0', direct)).rejects.toMatchObject({
       code: 'INVALID_PACKAGE',

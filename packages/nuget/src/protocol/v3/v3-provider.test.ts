@@ -48,19 +48,14 @@ describe('the provider of protocol 3', () => {
   it('hands on the signal and the cache context, but takes the service index from a cache all the same', async () => {
     const feed = fakeV3Feed();
     const provider = new V3Provider(feed);
-    const cacheContext = new SourceCacheContext({
-      noCache: true,
-      maxAgeMs: 0,
-      refreshMemoryCache: true,
-      sessionId: 'mine',
-    });
+    const cacheContext = new SourceCacheContext({ maxAgeMs: 0, refreshMemoryCache: true, sessionId: 'mine' });
     const signal = new AbortController().signal;
     await provider.listVersions('A', { cacheContext, signal });
     await provider.getMetadata(identity, { cacheContext, signal });
     const [index, versions] = feed.requests;
     expect(versions?.options).toMatchObject({ cacheContext, signal });
     expect(index?.options.signal).toBe(signal);
-    expect(index?.options.cacheContext).toMatchObject({ noCache: false, refreshMemoryCache: false, sessionId: 'mine' });
+    expect(index?.options.cacheContext).toMatchObject({ refreshMemoryCache: false, sessionId: 'mine' });
     expect(index?.options.cacheContext?.effectiveMaxAgeMs).toBeGreaterThan(0);
     expect(feed.urls).toEqual([feed.url, versions?.url, feed.url, 'https://feed.test/v3/registration/a/index.json']);
     // The same context each time, so that what is kept for a context is found again.
@@ -68,6 +63,21 @@ describe('the provider of protocol 3', () => {
       feed.requests.filter(({ url }) => url === feed.url).map(() => index?.options.cacheContext),
     );
   });
+
+  it.each([{ noCache: true }, { directDownload: true }])(
+    'asks for the service index once for each context that is past the caches: %o',
+    async (past) => {
+      const feed = fakeV3Feed();
+      const provider = new V3Provider(feed);
+      const cacheContext = new SourceCacheContext(past);
+      await provider.listVersions('A', { cacheContext });
+      await provider.getMetadata(identity, { cacheContext });
+      const indexes = () => feed.requests.filter(({ url }) => url === feed.url);
+      expect(indexes().map(({ options }) => options.cacheContext)).toMatchObject([past]);
+      await provider.listVersions('A', { cacheContext: new SourceCacheContext(past) });
+      expect(indexes()).toHaveLength(2);
+    },
+  );
 
   it('ends when the caller does', async () => {
     const signal = AbortSignal.abort('enough');

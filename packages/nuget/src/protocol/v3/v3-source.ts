@@ -1,3 +1,4 @@
+import { steadyClock } from '@granary/resilience';
 import type { Logger } from '@granary/telemetry';
 import { SourceError } from '../../errors.js';
 import { DEFAULT_MAX_AGE_MS, type SourceCacheContext } from '../../source/source-cache-context.js';
@@ -16,6 +17,8 @@ export class V3Source {
   readonly logger: Logger;
   readonly clientVersion: NuGetVersion;
   readonly #contexts = new WeakMap<SourceCacheContext, SourceCacheContext>();
+  /** What was asked for past the caches: once for all of the work that a context is for. */
+  readonly #asked = new WeakMap<SourceCacheContext, AskedIndex>();
 
   constructor(feed: Feed, clientVersion: NuGetVersion, logger: Logger) {
     this.feed = feed;
@@ -24,12 +27,15 @@ export class V3Source {
   }
 
   /**
-   * What the source offers. It changes hardly ever, so it may come from a cache even where what it leads to may not.
+   * What the source offers. It changes hardly ever, so it may come from a cache even where what it leads to is to be asked
+   * for. Past the caches it is asked for once for each context.
    *
    * @throws SourceError `PROTOCOL` when the source's URL leads to no service index
    */
   async index(options: CallOptions = {}): Promise<ServiceIndex> {
     const { feed } = this;
+    const asked = this.#askedFor(options.cacheContext);
+    if (asked !== undefined) return asked;
     const index = await feed.document(feed.url, {
       ...options,
       cacheContext: this.#indexContext(options.cacheContext),
@@ -37,7 +43,7 @@ export class V3Source {
       maxBytes: MAX_INDEX_BYTES,
       parse: (body, url) => ServiceIndex.parse(body, feed.name, url),
     });
-    if (index !== undefined) return index;
+    if (index !== undefined) return this.#keep(index, options.cacheContext);
     throw this.error('PROTOCOL', 'there is no service index at the URL of the source', 404);
   }
 
@@ -63,11 +69,27 @@ export class V3Source {
     let changed = this.#contexts.get(context);
     if (changed === undefined) {
       const maxAgeMs = Math.max(context.maxAgeMs, DEFAULT_MAX_AGE_MS);
-      changed = context.with({ maxAgeMs, noCache: false, directDownload: false, refreshMemoryCache: false });
+      changed = context.with({ maxAgeMs, refreshMemoryCache: false });
       this.#contexts.set(context, changed);
     }
     return changed;
   }
+
+  #askedFor(context: SourceCacheContext | undefined): ServiceIndex | undefined {
+    const asked = context && this.#asked.get(context);
+    return asked !== undefined && steadyClock() - asked.at < DEFAULT_MAX_AGE_MS ? asked.index : undefined;
+  }
+
+  #keep(index: ServiceIndex, context: SourceCacheContext | undefined): ServiceIndex {
+    if (context?.noCache || context?.directDownload) this.#asked.set(context, { index, at: steadyClock() });
+    return index;
+  }
+}
+
+interface AskedIndex {
+  readonly index: ServiceIndex;
+  /** By the steady clock. */
+  readonly at: number;
 }
 
 const NAMES: Readonly<Record<ServiceResource, string>> = {
