@@ -62,12 +62,13 @@ const PLAIN = /^[^\u0000-\u001f\u007f]*$/;
 export class HttpFeed implements Feed, AsyncDisposable {
   readonly name: string;
   readonly url: string;
+  /** What calls go by that bring none: one session for all of them. */
+  readonly cacheContext = new SourceCacheContext();
   readonly #requests: SourceRequests;
   readonly #documents: FeedDocuments;
   readonly #downloadTimeoutMs: number;
   readonly #clock: () => number;
   readonly #logger: Logger;
-  readonly #context = new SourceCacheContext();
   #closed = false;
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
@@ -96,7 +97,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
 
   async document<T>(url: string, request: DocumentRequest<T>): Promise<T | undefined> {
     this.#check(request);
-    return this.#documents.get({ url, request, context: request.cacheContext ?? this.#context });
+    return this.#documents.get({ url, request, context: request.cacheContext ?? this.cacheContext });
   }
 
   async stream(url: string, options: StreamOptions = {}): Promise<PackageStream | undefined> {
@@ -105,7 +106,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
     const { response, url: from } = await this.#requests.send(url, {
       method: 'GET',
       headers: { accept: 'application/octet-stream, */*;q=0.5', ...(rest && headersFor(rest)) },
-      sessionId: (options.cacheContext ?? this.#context).sessionId,
+      sessionId: (options.cacheContext ?? this.cacheContext).sessionId,
       signal: options.signal,
       span: options.span,
       timeoutMs: this.#downloadTimeoutMs,
@@ -125,7 +126,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
   async send(url: string, request: SendRequest): Promise<number> {
     this.#check(request);
     const { method, headers, body, timeoutMs, signal, span } = request;
-    const sessionId = (request.cacheContext ?? this.#context).sessionId;
+    const sessionId = (request.cacheContext ?? this.cacheContext).sessionId;
     // Some sources look at a package for minutes before they say anything; sent again meanwhile, it would be there already.
     const sent = { method, headers, body, timeoutMs, headersTimeoutMs: timeoutMs, signal, span, sessionId };
     const { response, url: from, credentials, attempts } = await this.#requests.send(url, sent);

@@ -203,6 +203,15 @@ describe('a package', () => {
     expect(nupkgs()).toHaveLength(1);
   });
 
+  it('is asked for in the same session as what is said of it', async () => {
+    const source = repository();
+    await source.getMetadata('Test.Package', '1.0.0');
+    await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    const sessions = server.requests.all().map(({ headers }) => headers['x-nuget-session-id']);
+    expect(sessions.length).toBeGreaterThan(2);
+    expect(new Set(sessions).size).toBe(1);
+  });
+
   it('is downloaded once for all who want it at the same time, and read by each at his own pace', async () => {
     const source = repository();
     const controller = new AbortController();

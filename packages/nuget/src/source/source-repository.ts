@@ -107,6 +107,7 @@ export class SourceRepository implements AsyncDisposable {
       sourceUrl: this.sourceUrl,
       open: async (identity, call) => (await this.provider(call)).downloadPackage(identity, call),
       knownHash: (identity, call) => this.#knownHash(identity, call),
+      cacheContext: this.#feed.cacheContext,
       disk: sourceCache.disk,
       maxPackageBytes: options.maxPackageBytes ?? DEFAULT_MAX_PACKAGE_BYTES,
       notFoundTtlMs: options.notFoundTtlMs ?? DEFAULT_NOT_FOUND_TTL_MS,

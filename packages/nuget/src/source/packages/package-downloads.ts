@@ -8,7 +8,7 @@ import type { CallOptions, PackageStream } from '../../protocol/feed.js';
 import { retryBody } from '../body-retries.js';
 import { quietly } from '../quietly.js';
 import { RecentKeys } from '../recent-keys.js';
-import { SourceCacheContext } from '../source-cache-context.js';
+import type { SourceCacheContext } from '../source-cache-context.js';
 import { CachedPackages } from './cached-packages.js';
 import { type OpenPackage, PackageDownload } from './package-download.js';
 import type { PackageHash } from './package-hash.js';
@@ -27,6 +27,8 @@ export interface PackageDownloadsOptions {
   readonly open: (identity: PackageIdentity, options: CallOptions) => Promise<PackageStream | undefined>;
   /** The hash that the source has told without being asked again. */
   readonly knownHash: (identity: PackageIdentity, options: CallOptions) => Promise<PackageHash | undefined>;
+  /** What downloads go by that bring none. */
+  readonly cacheContext: SourceCacheContext;
   readonly disk: HttpCache | undefined;
   readonly maxPackageBytes: number;
   readonly notFoundTtlMs: number;
@@ -62,7 +64,6 @@ export class PackageDownloads {
   readonly #receiver: PackageReceiver;
   readonly #shared = new Map<string, Shared>();
   readonly #missing: RecentKeys;
-  readonly #context = new SourceCacheContext();
   #direct = 0;
   /** How often something was pushed. What is under way from before may know nothing of it. */
   #pushes = 0;
@@ -80,7 +81,7 @@ export class PackageDownloads {
   async download(identity: PackageIdentity, options: DownloadOptions): Promise<PackageDownload | undefined> {
     options.signal?.throwIfAborted();
     if (this.#closed) throw new SourceError('CLOSED', this.#options.source, 'it is closed');
-    const cacheContext = options.cacheContext ?? this.#context;
+    const cacheContext = options.cacheContext ?? this.#options.cacheContext;
     const key = keyOf(identity);
     if (cacheContext.effectiveMaxAgeMs > 0 && this.#missing.has(key)) {
       this.#count(true);
