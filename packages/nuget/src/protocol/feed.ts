@@ -17,6 +17,8 @@ export interface DocumentRequest<T> extends CallOptions {
   /** Name of the file that keeps it in the HTTP cache, without `.dat`: `list_{id}`; undefined is never kept. */
   readonly cacheKey: string | undefined;
   readonly accept?: string | undefined;
+  /** Whether what is sent to the source leaves it as it is: then it isn't asked for again after that. Default false. */
+  readonly outlivesChanges?: boolean | undefined;
   /** Longest document, decompressed. Default 64 MiB. */
   readonly maxBytes?: number | undefined;
   /**

@@ -166,6 +166,18 @@ it.each(['/api/v2/package', '/api/v2/package/'])(
   },
 );
 
+it('is asked once for what it offers, however much is pushed to it', async () => {
+  const source = repository();
+  for (const version of ['1.0.0', '2.0.0']) {
+    const file = join(local.folder, 'other.nupkg');
+    writeFileSync(file, buildPackage({ id: 'Other', version }));
+    await source.push(file);
+    await local.time.advance(1);
+  }
+  expect(await source.delete('Other', '1.0.0')).toBe(true);
+  expect(server.requests.targets(/index\.json$/)).toHaveLength(1);
+});
+
 describe('a package', () => {
   it('that was missing while it was pushed is asked for again', async () => {
     const waiting: ServerResponse[] = [];

@@ -40,6 +40,7 @@ export class V3Source {
       ...options,
       cacheContext: this.#indexContext(options.cacheContext),
       cacheKey: 'service_index',
+      outlivesChanges: true,
       maxBytes: MAX_INDEX_BYTES,
       parse: (body, url) => ServiceIndex.parse(body, feed.name, url),
     });

@@ -122,9 +122,10 @@ export class FeedDocuments {
   }
 
   /** Whether a document that is cached is the answer, without a word to the source. */
-  #isGood<T>(document: FeedDocument, key: string, { url, context }: Asked<T>): boolean {
+  #isGood<T>(document: FeedDocument, key: string, { url, request, context }: Asked<T>): boolean {
     const maxAgeMs = context.effectiveMaxAgeMs;
-    if (this.#ageOf(document) < maxAgeMs && document.fetchedAt > this.#changedAt) return true;
+    const isOfNow = request.outlivesChanges === true || document.fetchedAt > this.#changedAt;
+    if (isOfNow && this.#ageOf(document) < maxAgeMs) return true;
     return maxAgeMs > 0 && this.#mayBeStale(document) && this.#resting.has(flightKey(key, url));
   }
 
