@@ -178,6 +178,10 @@ it('is asked once for what it offers, however much is pushed to it', async () =>
   expect(server.requests.targets(/index\.json$/)).toHaveLength(1);
 });
 
+it.each([undefined, null, 1])('refuses %s as a version by what it is', async (version) => {
+  await expect(repository().getMetadata('Other', version as never)).rejects.toMatchObject({ code: 'INVALID_VERSION' });
+});
+
 describe('a package', () => {
   it('that was missing while it was pushed is asked for again', async () => {
     const waiting: ServerResponse[] = [];

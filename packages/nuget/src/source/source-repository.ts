@@ -291,7 +291,7 @@ export class SourceRepository implements AsyncDisposable {
 /** @throws {@link NuGetError} `INVALID_VERSION` */
 export function versionOf(version: VersionLike): NuGetVersion {
   // From JavaScript the newest of no versions comes here, too.
-  return typeof version === 'string' || version === undefined ? NuGetVersion.parse(version) : version;
+  return typeof version === 'object' && version !== null ? version : NuGetVersion.parse(version);
 }
 
 function authenticatorFrom(
