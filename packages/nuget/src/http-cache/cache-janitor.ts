@@ -73,21 +73,28 @@ export class CacheJanitor {
     return this.#begin();
   }
 
+  /** Ends what is under way, unless too much was written: a process that is over soon makes room for that as well. */
   async stop(): Promise<void> {
+    if (!this.#stopped && this.#hasWrittenMuch()) await this.scan().catch(this.#options.onFailure);
     this.#stopped = true;
     await this.#scanning?.catch(() => {});
   }
 
   #begin(): Promise<CacheScan> {
-    this.#scanning ??= this.#scan().finally(() => {
-      this.#scanning = undefined;
+    if (this.#scanning !== undefined) return this.#scanning;
+    const scanning: Promise<CacheScan> = this.#scan().finally(() => {
+      if (this.#scanning === scanning) this.#scanning = undefined;
     });
-    return this.#scanning;
+    this.#scanning = scanning;
+    return scanning;
   }
 
   #isTime(): boolean {
-    const { maxBytes, clock } = this.#options;
-    if (Math.abs(clock() - this.#scannedAt) > SCAN_AFTER_MS) return true;
+    return Math.abs(this.#options.clock() - this.#scannedAt) > SCAN_AFTER_MS || this.#hasWrittenMuch();
+  }
+
+  #hasWrittenMuch(): boolean {
+    const { maxBytes } = this.#options;
     return this.#written > maxBytes * SCAN_AFTER_FRACTION || (this.#written > 0 && (this.bytes ?? 0) > maxBytes);
   }
 
@@ -114,8 +121,13 @@ export class CacheJanitor {
       }
       this.#bytes = left;
       this.#written -= written;
-      const again = left > maxBytes && left < bytes && !this.#stopped;
-      if (!again) return { files: leftFiles, bytes: left, removedFiles, removedBytes };
+      const isUnfinished = left > maxBytes && left < bytes;
+      // What was written meanwhile may be the last for a long time.
+      if (this.#stopped || !(isUnfinished || this.#hasWrittenMuch())) {
+        // Who writes from now on begins another look.
+        this.#scanning = undefined;
+        return { files: leftFiles, bytes: left, removedFiles, removedBytes };
+      }
     }
   }
 

@@ -308,6 +308,32 @@ describe.each([
       expect(there()).toContain('n9.dat');
     });
 
+    it('is kept to when the cache is closed, however much was written just before', async () => {
+      await bounded(100 * KB);
+      for (let i = 0; i < 20; i++) await cache.set(SOURCE, `n${i}`, Buffer.alloc(30 * KB));
+      await cache.close();
+      expect(names().length).toBeLessThanOrEqual(3);
+    });
+
+    it('is kept to when nobody comes after what was written while it was looked at', async () => {
+      await cache.close();
+      let writes: Promise<number>[] | undefined;
+      const clock = () => {
+        // The second time that it is asked for, a file is looked at.
+        if (asked++ === 1)
+          writes = Array.from({ length: 20 }, (_, i) => cache.set(SOURCE, `n${i}`, Buffer.alloc(30 * KB)));
+        return time.clock();
+      };
+      let asked = 0;
+      foreign('a', 'x');
+      cache = new HttpCache({ folder, maxBytes: 100 * KB, clock });
+      await cache.trim();
+      await Promise.all(writes ?? []);
+      await vi.waitFor(() => expect(names().filter((name) => name.startsWith('n')).length).toBeLessThanOrEqual(3), {
+        timeout: 20_000,
+      });
+    });
+
     it('is not told from files that are none of the cache', async () => {
       await bounded(KB);
       const foreigners = [join(folder, 'mine.dat'), join(folder, 'photos', 'me.dat')];

@@ -213,10 +213,11 @@ export class HttpCache implements AsyncDisposable {
     return ageMs < -MAX_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs);
   }
 
-  /** Takes no more writes, and waits for those under way. May be called twice. */
+  /** Takes no more writes, waits for those under way, and makes room for them. May be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled([...this.#writes, this.#janitor.stop()]);
+    await Promise.allSettled(this.#writes);
+    await this.#janitor.stop();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
