@@ -37,6 +37,13 @@ describe('$metadata', () => {
     expect(properties.size).toBe(0);
   });
 
+  it('may name no sets, and then has what it names, or everything', () => {
+    const sets = /<EntitySet [^>]*>/g;
+    expect([...parse(SPLIT.replaceAll(sets, '')).functions]).toEqual(['wrong', 'search', 'findpackagesbyid']);
+    expect([...parse(SPLIT.replaceAll(sets, '')).properties]).toContain('isabsolutelatestversion');
+    expect(parse('<Edmx Version="1.0"><DataServices/></Edmx>').functions).toContain('search');
+  });
+
   it.each([
     ['no packages', SPLIT.replace('"Packages"', '"Persons"')],
     ['another document', '<service/>'],
