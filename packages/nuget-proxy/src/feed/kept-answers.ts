@@ -4,7 +4,7 @@ import { FeedUnavailableError } from '../errors.js';
 import type { Shape } from './answer-shapes.js';
 import type { Answer, CacheState, FeedCall } from './feed-content.js';
 import { GRACE_MS, type Kept, KeptValues, type KeptValuesOptions, type Place } from './kept-values.js';
-import { steadyClock } from './steady-clock.js';
+import { forwardClock } from './forward-clock.js';
 import { unavailable } from './upstream-failures.js';
 import type { UpstreamHealth } from './upstream-health.js';
 
@@ -56,7 +56,7 @@ export class KeptAnswers {
   constructor(options: KeptAnswersOptions) {
     this.#options = options;
     this.#values = new KeptValues(options);
-    const clock = steadyClock(options.clock);
+    const clock = forwardClock(options.clock);
     this.#resting = new MemoryLayer<Kept>({ maxBytes: MAX_RESTING_BYTES, maxEntries: 10_000, clock });
   }
 

@@ -1,6 +1,6 @@
 import type { NuGetError, NuGetErrorCode } from '@granary/nuget';
 import type { Logger } from '@granary/telemetry';
-import { steadyClock } from './steady-clock.js';
+import { forwardClock } from './forward-clock.js';
 
 /** How a source does, as far as it was asked. */
 export interface UpstreamStatus {
@@ -25,7 +25,7 @@ export class UpstreamHealth {
   readonly #staleAfterMs: number;
   readonly #clock: () => number;
   /** What pauses are measured by. */
-  readonly #steadyClock: () => number;
+  readonly #forwardClock: () => number;
   readonly #logger: Logger;
   #state: 'unknown' | 'up' | 'slow' | 'down' = 'unknown';
   #pausedUntil = 0;
@@ -39,7 +39,7 @@ export class UpstreamHealth {
     this.#source = source;
     this.#staleAfterMs = staleAfterMs;
     this.#clock = clock;
-    this.#steadyClock = steadyClock(clock);
+    this.#forwardClock = forwardClock(clock);
     this.#logger = logger;
   }
 
@@ -49,11 +49,11 @@ export class UpstreamHealth {
 
   /** For how much longer the source wants to be left alone, in milliseconds. */
   get pauseMs(): number {
-    return this.#pausedUntil === 0 ? 0 : Math.max(0, this.#pausedUntil - this.#steadyClock());
+    return this.#pausedUntil === 0 ? 0 : Math.max(0, this.#pausedUntil - this.#forwardClock());
   }
 
   pauseFor(ms: number): void {
-    const until = this.#steadyClock() + Math.min(ms, MAX_PAUSE_MS);
+    const until = this.#forwardClock() + Math.min(ms, MAX_PAUSE_MS);
     if (until <= this.#pausedUntil) return;
     if (this.pauseMs === 0)
       this.#logger.information('{Source} is left alone for {PauseMs} ms: it says so', this.#source, ms);
@@ -78,7 +78,7 @@ export class UpstreamHealth {
 
   /** An answer of the source was of no use; others of it may be. */
   wasUseless(error: NuGetError): void {
-    const now = this.#steadyClock();
+    const now = this.#forwardClock();
     this.#lastFailureAt = this.#clock();
     this.#lastError = error.message;
     if (now - (this.#complaints.get(error.code) ?? Number.NEGATIVE_INFINITY) < SAY_AGAIN_MS) return;

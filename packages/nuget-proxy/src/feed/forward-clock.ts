@@ -1,5 +1,5 @@
 /** A clock that goes on where it was when the one that it follows is set back: what waits by it waits no longer for that. */
-export function steadyClock(clock: () => number): () => number {
+export function forwardClock(clock: () => number): () => number {
   let last = clock();
   let lostMs = 0;
   return () => {
