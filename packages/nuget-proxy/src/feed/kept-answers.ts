@@ -3,8 +3,8 @@ import type { Span } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
 import type { Shape } from './answer-shapes.js';
 import type { Answer, CacheState, FeedCall } from './feed-content.js';
-import { GRACE_MS, type Kept, KeptValues, type KeptValuesOptions, type Place } from './kept-values.js';
 import { forwardClock } from './forward-clock.js';
+import { GRACE_MS, type Kept, KeptValues, type KeptValuesOptions, type Place } from './kept-values.js';
 import { unavailable } from './upstream-failures.js';
 import type { UpstreamHealth } from './upstream-health.js';
 
