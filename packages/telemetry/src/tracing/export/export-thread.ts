@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+import type { ExportNote } from './export-notes.js';
 import type { OtlpTarget } from './otlp-exporter.js';
-import type { ExportNote } from './partial-success.js';
 import { STARTED, type ThreadAnswer, type ThreadNote, type ThreadRequest } from './serve-exports.js';
 import type { SpanMessage } from './span-message.js';
 

@@ -2,9 +2,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import * as api from '@opentelemetry/api';
 import { resourceFromAttributes } from '@opentelemetry/resources';
+import { listenForNotes } from './export-notes.js';
 import type { ThreadSetup } from './export-thread.js';
 import { createOtlpExporter } from './otlp-exporter.js';
-import { listenForNotes } from './partial-success.js';
 import { serveExports, type ThreadPort } from './serve-exports.js';
 import { spanOf } from './span-message.js';
 

@@ -1,8 +1,8 @@
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Logger } from '../../logger.js';
 import { shown } from '../recorded-error.js';
+import type { ExportNote, ForeignAnswer, PartialSuccess } from './export-notes.js';
 import { exported } from './exported.js';
-import type { ExportNote, ForeignAnswer, PartialSuccess } from './partial-success.js';
 
 type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0];
 

@@ -1,6 +1,6 @@
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
+import type { ExportNote } from './export-notes.js';
 import { exported } from './exported.js';
-import type { ExportNote } from './partial-success.js';
 import type { SpanMessage } from './span-message.js';
 
 /** What a thread is asked: to export spans, or to be done with what it has. */
