@@ -78,7 +78,7 @@ export type {
   VulnerabilityIndex,
   VulnerabilitySeverity,
 } from './protocol/model.js';
-export type { Provider, PushedPackage, PushOptions } from './protocol/provider.js';
+export type { FileOptions, Provider, PushedPackage, PushOptions } from './protocol/provider.js';
 export type { V2Capabilities } from './protocol/v2/odata-metadata.js';
 export { type GetUpdatesOptions, V2Provider, type V2ProviderOptions } from './protocol/v2/v2-provider.js';
 export {

@@ -65,6 +65,10 @@ export class MeasuredFeed implements FeedContent {
     return this.#counted('metadata', this.#inner.nuspec(identity, call), call);
   }
 
+  embedded(...[identity, file, call]: Parameters<FeedContent['embedded']>): ReturnType<FeedContent['embedded']> {
+    return this.#counted('metadata', this.#inner.embedded(identity, file, call), call);
+  }
+
   search(query: string, options: SearchOptions, call?: FeedCall): ReturnType<FeedContent['search']> {
     return this.#counted('metadata', this.#inner.search(query, options, call), call);
   }

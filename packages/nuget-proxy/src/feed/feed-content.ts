@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { PackageIdentity, SearchOptions } from '@granary/nuget';
 import type { Span } from '@granary/telemetry';
+import type { EmbeddedFile } from '../packages/embedded-file.js';
 import type { PackageRecord } from './package-record.js';
 
 /** What goes with every call. */
@@ -155,6 +156,8 @@ export interface FeedContent {
   records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined>;
   package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined>;
   nuspec(identity: PackageIdentity, call?: FeedCall): Promise<Answer<Buffer> | undefined>;
+  /** The icon or the readme of a package; undefined when it has none, or isn't there. */
+  embedded(identity: PackageIdentity, file: EmbeddedFile, call?: FeedCall): Promise<Answer<Buffer> | undefined>;
   search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>>;
   autocomplete(prefix: string, options: SearchOptions, call?: FeedCall): Promise<Answer<readonly string[]>>;
   /** Left out where nobody can tell: several sources have several signers, and what is pushed here has none. */

@@ -42,6 +42,16 @@ describe('several feeds as one', () => {
     expect(all.name).toBe('all');
   });
 
+  it('have icons and readmes from where the package comes from, and from nowhere else', async () => {
+    const [a, b] = [feedWith('a', '1.0.0'), feedWith('b', '1.0.0', '2.0.0')];
+    for (const version of ['1.0.0', '2.0.0']) b.embeddedFiles.set(`x/${version}/readme`, Buffer.from(version));
+    const all = new MergedFeed({ sources: [a, b] });
+    expect((await all.embedded(identityOf('X', '2.0.0'), 'readme'))?.value).toEqual(Buffer.from('2.0.0'));
+    expect(await all.embedded(identityOf('X', '1.0.0'), 'readme')).toBeUndefined();
+    a.embeddedFiles.set('x/1.0.0/readme', Buffer.from('a'));
+    expect((await all.embedded(identityOf('X', '1.0.0'), 'readme'))?.value).toEqual(Buffer.from('a'));
+  });
+
   it('have pages of a registration where one alone tells of a package', async () => {
     const [a, b] = [feedWith('a', '1.0.0'), feedWith('b')];
     a.add(record('X', '2.0.0', { page: { number: 7, isInlined: false } }));

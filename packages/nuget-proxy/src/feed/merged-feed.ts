@@ -6,6 +6,7 @@ import {
   PackageSourceMapping,
   type SearchOptions,
 } from '@granary/nuget';
+import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { identityIn } from '../packages/identity-in.js';
 import type {
   Answer,
@@ -95,6 +96,16 @@ export class MergedFeed implements FeedContent {
 
   nuspec(identity: PackageIdentity, call?: FeedCall): Promise<Answer<Buffer> | undefined> {
     return this.#first(identity, (source) => source.nuspec(identity, call), call);
+  }
+
+  /** From the source that the package comes from, and from no other, where it would be that of a stranger. */
+  async embedded(identity: PackageIdentity, file: EmbeddedFile, call?: FeedCall): Promise<Answer<Buffer> | undefined> {
+    const { id, version } = identity;
+    const ask = async (source: FeedContent) => {
+      const answer = await source.embedded(identity, file, call);
+      return answer !== undefined || (await lists(source, id, version, call)) ? { answer } : undefined;
+    };
+    return (await this.#first(identity, ask, call))?.answer;
   }
 
   async search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>> {
@@ -231,15 +242,7 @@ async function* likelyFirst(
     yield only;
     return;
   }
-  const name = version.toNormalizedString().toLowerCase();
-  const asked = sources.map(async (source) => {
-    try {
-      const listed = await source.versions(id, call);
-      return listed?.value.some((each) => each.version === name) === true;
-    } catch {
-      return true;
-    }
-  });
+  const asked = sources.map((source) => lists(source, id, version, call).catch(() => true));
   const unlikely: FeedContent[] = [];
   for (const [i, source] of sources.entries()) {
     if (await asked[i]) yield source;
@@ -247,4 +250,10 @@ async function* likelyFirst(
   }
   call?.signal?.throwIfAborted();
   yield* unlikely;
+}
+
+async function lists(source: FeedContent, id: string, version: NuGetVersion, call?: FeedCall): Promise<boolean> {
+  const name = version.toNormalizedString().toLowerCase();
+  const listed = await source.versions(id, call);
+  return listed?.value.some((each) => each.version === name) === true;
 }

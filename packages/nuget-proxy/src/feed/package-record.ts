@@ -32,6 +32,7 @@ export interface PackageRecord {
   readonly authors: readonly string[];
   readonly owners: readonly string[];
   readonly tags: readonly string[];
+  /** Empty where the feed has the icon itself, beside the package. */
   readonly iconUrl?: string | undefined;
   readonly projectUrl?: string | undefined;
   readonly licenseUrl?: string | undefined;

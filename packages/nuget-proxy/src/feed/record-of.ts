@@ -61,6 +61,7 @@ export function recordOfHit(result: SearchResult, isOwn: IsOwnUrl = isNone): Pac
 function sharedBy(said: PackageMetadata | SearchResult, isOwn: IsOwnUrl) {
   const url = (value: string | undefined) =>
     value !== undefined && value.length <= MAX_URL && !isOwn(value) ? value : undefined;
+  const { iconUrl } = said;
   return {
     id: said.id,
     version: said.version.toFullString(),
@@ -70,7 +71,7 @@ function sharedBy(said: PackageMetadata | SearchResult, isOwn: IsOwnUrl) {
     authors: texts(said.authors),
     owners: texts(said.owners),
     tags: texts(said.tags),
-    iconUrl: url(said.iconUrl),
+    iconUrl: iconUrl !== undefined && isOwn(iconUrl) ? '' : url(iconUrl),
     projectUrl: url(said.projectUrl),
     licenseUrl: url(said.licenseUrl),
   };

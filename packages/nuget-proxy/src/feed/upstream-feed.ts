@@ -3,6 +3,7 @@ import { isStoreError } from '@granary/blobs';
 import { NuGetError, type PackageIdentity, type Provider, type PushOptions, type SearchOptions } from '@granary/nuget';
 import { nullLogger, withSpan } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
+import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { identityIn } from '../packages/identity-in.js';
 import type {
   Answer,
@@ -24,9 +25,11 @@ import { type IsOwnUrl, UpstreamAddresses } from './upstream-addresses.js';
 import { nodeTimers, type ProviderCall, UpstreamCalls } from './upstream-calls.js';
 import { refusal } from './upstream-failures.js';
 import type { UpstreamFeedOptions } from './upstream-feed-options.js';
+import { UpstreamFiles } from './upstream-files.js';
 import { UpstreamHealth, type UpstreamStatus } from './upstream-health.js';
 import { UpstreamPackages } from './upstream-packages.js';
 import {
+  embeddedOf,
   idsFor,
   nameOf,
   nuspecOf,
@@ -53,6 +56,7 @@ export class UpstreamFeed implements FeedContent {
   readonly #calls: UpstreamCalls;
   readonly #answers: KeptAnswers;
   readonly #packages: UpstreamPackages;
+  readonly #files: UpstreamFiles;
   /** For traces. */
   readonly #sourceUrl: string | undefined;
   readonly #seen: SeenPackages;
@@ -84,6 +88,14 @@ export class UpstreamFeed implements FeedContent {
       calls: this.#calls,
       offline,
       records: (id, call) => this.#records(id, call),
+    });
+    this.#files = new UpstreamFiles({
+      source,
+      packages,
+      answers: this.#answers,
+      calls: this.#calls,
+      fetch: (identity, call) => this.#packages.fetch(identity, call),
+      isOwn: (provider, call) => this.#isOwn(provider, call),
     });
     const patience = { staleAfterMs, timers: timers ?? nodeTimers };
     this.signatures = new UpstreamSignatures({ answers: this.#answers, calls: this.#calls, ...patience });
@@ -135,7 +147,15 @@ export class UpstreamFeed implements FeedContent {
   nuspec(identity: PackageIdentity, call: FeedCall = {}): Promise<Answer<Buffer> | undefined> {
     return this.#unlessDead(
       call,
-      () => this.#packages.nuspec(identity, call),
+      () => this.#files.nuspec(identity, call),
+      () => this.#packages.known(identity),
+    );
+  }
+
+  embedded(identity: PackageIdentity, file: EmbeddedFile, call: FeedCall = {}): Promise<Answer<Buffer> | undefined> {
+    return this.#unlessDead(
+      call,
+      () => this.#files.embedded(identity, file, call),
       () => this.#packages.known(identity),
     );
   }
@@ -299,7 +319,8 @@ export class UpstreamFeed implements FeedContent {
       throw refusal(this.name, error);
     } finally {
       // What failed on the way back may have been done.
-      await this.#answers.forget([versionsOf(id), recordsOf(id), packageOf(identity), nuspecOf(identity)]);
+      const files = [nuspecOf(identity), embeddedOf(identity, 'icon'), embeddedOf(identity, 'readme')];
+      await this.#answers.forget([versionsOf(id), recordsOf(id), packageOf(identity), ...files]);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { NuGetVersion, PackageIdentity, SearchOptions } from '@granary/nuget';
+import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { shapes } from './answer-shapes.js';
 
 /** Longest version that is part of a key as it is. */
@@ -11,6 +12,10 @@ export const nameOf = (version: NuGetVersion): string => version.toNormalizedStr
 export const versionsOf = (id: string) => ({ key: `versions/${id.toLowerCase()}`, shape: shapes.versions });
 export const recordsOf = (id: string) => ({ key: `records/${id.toLowerCase()}`, shape: shapes.records });
 export const nuspecOf = (identity: PackageIdentity) => ({ key: keyOf('nuspec', identity), shape: shapes.text });
+export const embeddedOf = (identity: PackageIdentity, file: EmbeddedFile) => ({
+  key: keyOf(file, identity),
+  shape: shapes.text,
+});
 /** Only that there is no such package is kept here. */
 export const packageOf = (identity: PackageIdentity) => ({ key: keyOf('package', identity), shape: shapes.text });
 export const searchFor = (query: string, options: SearchOptions) => ({

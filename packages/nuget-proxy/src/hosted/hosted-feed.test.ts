@@ -12,6 +12,21 @@ import { HostedUnderTest, identity, refusal, storeWith } from './testing/hosted-
 const A = { id: 'Contoso.A', version: '1.0.0' };
 
 describe('a package that is pushed', () => {
+  it('brings its icon and its readme along', async () => {
+    await using hosted = await HostedUnderTest.open();
+    const png = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+    const metadata = { icon: 'images/icon.png', iconUrl: 'https://a.test/old.png', readme: 'README.md' };
+    await hosted.push(buildPackage({ ...A, metadata, files: { 'images/icon.png': png, 'README.md': '# A' } }));
+    await hosted.push(buildPackage({ ...A, version: '2.0.0', metadata: { iconUrl: 'https://a.test/old.png' } }));
+    const { feed } = hosted;
+    expect((await feed.embedded(identity('contoso.a', '1.0.0'), 'icon'))?.value).toEqual(png);
+    expect(String((await feed.embedded(identity('contoso.a', '1.0.0'), 'readme'))?.value)).toBe('# A');
+    expect(await feed.embedded(identity('contoso.a', '2.0.0'), 'icon')).toBeUndefined();
+    expect(await feed.embedded(identity('contoso.a', '3.0.0'), 'icon')).toBeUndefined();
+    const records = await feed.records('Contoso.A');
+    expect(records?.value.map(({ iconUrl }) => iconUrl)).toEqual(['', 'https://a.test/old.png']);
+  });
+
   it('is there in every form, byte for byte', async () => {
     await using hosted = await HostedUnderTest.open();
     const bytes = buildPackage({

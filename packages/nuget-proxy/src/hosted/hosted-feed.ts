@@ -13,6 +13,7 @@ import type {
   Vulnerability,
 } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
+import { type EmbeddedFile, embeddedIn } from '../packages/embedded-file.js';
 import type { StoredPackage } from '../packages/stored-package.js';
 import type { Found, View } from './hosted-catalog.js';
 import { HostedIndex } from './hosted-index.js';
@@ -131,6 +132,14 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
     if (stored === undefined) return undefined;
     await using reader = await NupkgReader.open(stored.source());
     return this.#answer(await reader.nuspecBytes());
+  }
+
+  async embedded(identity: PackageIdentity, file: EmbeddedFile, call?: FeedCall): Promise<Answer<Buffer> | undefined> {
+    const stored = await this.#stored(identity, call);
+    if (stored === undefined) return undefined;
+    await using reader = await NupkgReader.open(stored.source());
+    const bytes = await embeddedIn(reader, file);
+    return bytes && this.#answer(bytes);
   }
 
   async search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>> {

@@ -31,9 +31,11 @@ export async function nuspecOfPushed(reader: NupkgReader): Promise<Nuspec> {
 
 /** What the feed says of a package from now on. */
 export function recordOfPushed(nuspec: Nuspec, stored: StoredPackage, published: Date): PackageRecord {
-  const { license, packageTypes } = nuspec;
+  const { license, packageTypes, icon, iconUrl } = nuspec;
   const record = recordOf({
     ...nuspec,
+    // As for NuGet, the one that is in the package comes first.
+    iconUrl: icon === undefined ? iconUrl : '',
     licenseExpression: license?.type === 'expression' ? license.value : undefined,
     published,
     listed: true,

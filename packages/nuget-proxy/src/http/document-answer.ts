@@ -20,6 +20,8 @@ export interface DocumentInit<T extends object> {
   readonly render: (value: T) => object | string | Buffer | undefined;
   /** Default JSON. */
   readonly type?: string | undefined;
+  /** Whether it gets shorter by that, as images don't. Default true. */
+  readonly isCompressible?: boolean | undefined;
   /** Default: for ten seconds. */
   readonly cacheControl?: string | undefined;
   readonly headers?: HeaderList | undefined;
@@ -57,10 +59,12 @@ export function sendPlain(exchange: Exchange, url: string, body: object): void |
 function sendRendered(
   exchange: Exchange,
   document: RenderedDocument,
-  { type = JSON_TYPE, cacheControl = METADATA, headers = [] }: Partial<DocumentInit<never>>,
+  { type = JSON_TYPE, isCompressible = true, cacheControl = METADATA, headers = [] }: Partial<DocumentInit<never>>,
 ): void | Promise<void> {
-  const coding = preferredCoding(exchange.request.headers['accept-encoding']?.toString());
-  const common = ['Cache-Control', exchange.cacheControl(cacheControl), 'Vary', 'Accept-Encoding', ...headers];
+  const accepted = exchange.request.headers['accept-encoding']?.toString();
+  const coding = isCompressible ? preferredCoding(accepted) : 'identity';
+  const vary = isCompressible ? ['Vary', 'Accept-Encoding'] : [];
+  const common = ['Cache-Control', exchange.cacheControl(cacheControl), ...vary, ...headers];
   const etag = document.etag(coding);
   const { headers: conditions } = exchange.request;
   if (isAnother(conditions, { etag })) throw new HttpError(412, 'the document is another one now');

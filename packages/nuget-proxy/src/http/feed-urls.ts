@@ -1,3 +1,6 @@
+import type { PackageRecord } from '../feed/package-record.js';
+import type { EmbeddedFile } from '../packages/embedded-file.js';
+
 /** Which registration documents: each hive has what its clients understand. */
 export type RegistrationHive = 'registration' | 'registration-gz' | 'registration-gz-semver2';
 
@@ -87,6 +90,10 @@ export class FeedUrls {
     return `${this.#v3}/details/{id}/{version}#contact`;
   }
 
+  get readmeTemplate(): string {
+    return `${this.flatContainer}{lower_id}/{lower_version}/readme`;
+  }
+
   registration(hive: RegistrationHive): string {
     return `${this.#v3}/${hive}/`;
   }
@@ -115,6 +122,16 @@ export class FeedUrls {
 
   nuspec(id: string, version: string): string {
     return `${this.flatContainer}${segment(id)}/${segment(version)}/${segment(id)}.nuspec`;
+  }
+
+  /** @param version normalized, without metadata */
+  embedded(id: string, version: string, file: EmbeddedFile): string {
+    return `${this.flatContainer}${segment(id)}/${segment(version)}/${file}`;
+  }
+
+  /** What is shown beside a package. */
+  icon({ id, version, iconUrl }: PackageRecord): string | undefined {
+    return iconUrl === '' ? this.embedded(id, version.split('+', 1)[0] as string, 'icon') : this.outward(iconUrl);
   }
 
   versions(id: string): string {

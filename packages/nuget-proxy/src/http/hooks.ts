@@ -33,7 +33,7 @@ export class FeedAccessError extends Error {
 /** One finished request, for metrics and the access log. */
 export interface FeedRequestRecord {
   readonly protocol: 'nuget';
-  /** What was asked for, of a small set: `versions`, `package`, `nuspec`, `registration`, `search`, `v2`, `other`, … */
+  /** What was asked for, of a small set: `versions`, `package`, `nuspec`, `icon`, `readme`, `registration`, `search`, `v2`, `other`, … */
   readonly service: string;
   readonly method: string;
   /** The status, such as `404`, or why the answer broke off: `499` when the client went away. */

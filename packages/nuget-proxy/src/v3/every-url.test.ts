@@ -22,10 +22,15 @@ const V2_LISTS = [
   "Packages(Id='My.Package',Version='2.1.0')",
 ];
 
+const VERSIONS = ['1.0.0', '1.1.0-beta', '1.2.0-beta.1', '2.0.0+build', '2.1.0'];
+const PNG = Buffer.from('\x89PNG\r\n\x1a\n, and more', 'latin1');
+
 /** Packages that tell of the upstream wherever they can. */
 function packagesOf(upstream: string): PackageInit[] {
   const metadata = (path: string) => ({
-    iconUrl: `${upstream}/${path}/icon`,
+    // Where nuget.org has them, too, beside the packages.
+    iconUrl: `${upstream}/v3/flat/my.package/${plainOf(path)}/icon`,
+    readme: 'README.md',
     projectUrl: `https://outward.test/${path}?a=1&b=2`,
     licenseUrl: `${upstream}/${path}/license`,
   });
@@ -33,15 +38,33 @@ function packagesOf(upstream: string): PackageInit[] {
     { targetFramework: 'net8.0', dependencies: [{ id: 'Other.One', version: '[1.0.0, 2.0.0)' }] },
     { targetFramework: 'netstandard2.0' },
   ];
-  const some = ['1.0.0', '1.1.0-beta', '1.2.0-beta.1', '2.0.0+build', '2.1.0'].map((version) => {
-    return { id: 'My.Package', version, metadata: metadata(version), dependencyGroups };
+  const files = { 'README.md': '# Read me' };
+  const some = VERSIONS.map((version) => {
+    return { id: 'My.Package', version, metadata: metadata(version), dependencyGroups, files };
   });
-  return [...some, { id: 'Other.One', version: '1.0.0' }, { id: 'Ünï.cödé_1', version: '1.0.0' }];
+  const others = ['Other.One', 'Ünï.cödé_1'].map((id) => ({
+    id,
+    version: '1.0.0',
+    metadata: { readme: 'README.md' },
+    files,
+  }));
+  return [...some, ...others];
 }
+
+/** What lies beside the packages of a source. */
+function besidePackages(): ReadonlyMap<string, Buffer> {
+  const files = packagesOf('x').flatMap(({ id, version }) => {
+    const place = `${id.toLowerCase()}/${plainOf(version)}`;
+    return [[`${place}/icon`, PNG] as const, [`${place}/readme`, Buffer.from('# Read me')] as const];
+  });
+  return new Map(files);
+}
+
+const plainOf = (version: string) => version.split('+', 1)[0]?.toLowerCase() as string;
 
 /** Walks everything there is, and looks for what must not be there. */
 async function walk(server: TestServer, roots: readonly string[], upstream: string): Promise<readonly string[]> {
-  const named = packagesOf('x').map(({ id, version }) => ({ id, version: version.split('+')[0] as string }));
+  const named = packagesOf('x').map(({ id, version }) => ({ id, version: plainOf(version) }));
   const documents = await documentsOf(
     server,
     roots.map((root) => server.url + root),
@@ -73,6 +96,7 @@ describe('every URL in every document leads to something here, and to no upstrea
   ])('over an upstream %s', async (_, options, page) => {
     await using proxied = await ProxiedUpstream.start(options);
     const { server, upstream } = proxied;
+    upstream.settings.beside = besidePackages();
     for (const init of packagesOf(upstream.url)) await upstream.packages.add(init);
     upstream.packages.setListed('My.Package', '1.0.0', false);
     upstream.settings.vulnerabilities = [
@@ -91,6 +115,7 @@ describe('every URL in every document leads to something here, and to no upstrea
           `${folder}/registration-gz-semver2/my.package/1.2.0-beta.1.json`,
           `${folder}/registration-gz-semver2/my.package/page/${page}.json`,
           `${folder}/details/My.Package/1.0.0`,
+          `${folder}/flatcontainer/other.one/1.0.0/readme`,
           `${folder}/vulnerabilities/all.json`,
         ]),
       );
@@ -136,6 +161,7 @@ describe('every URL in every document leads to something here, and to no upstrea
     const records = Array.from({ length: 130 }, (_, i) => record('My.Package', `1.${i}.0-Beta`));
     const feed = new MemoryFeed();
     for (const each of records) feed.add(each, Buffer.from('package'));
+    feed.embeddedFiles.set('my.package/1.129.0-beta/readme', Buffer.from('# Read me'));
     await using server = await TestServer.start({ all: feed });
     const documents = await documentsOf(server, [`${server.url}/v3/index.json`], records.slice(-1), OUTWARD);
     expect(documents.filter(({ answer }) => answer.status !== 200).map(({ url }) => url)).toEqual([]);

@@ -161,7 +161,7 @@ export class Registration {
       summary: record.summary,
       authors: record.authors.join(', '),
       language: record.language,
-      iconUrl: urls.outward(record.iconUrl),
+      iconUrl: urls.icon(record),
       projectUrl: urls.outward(record.projectUrl),
       licenseUrl: urls.outward(record.licenseUrl),
       licenseExpression: record.licenseExpression,

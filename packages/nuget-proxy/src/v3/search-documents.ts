@@ -26,7 +26,7 @@ function searchResult(urls: FeedUrls, hit: SearchHit, hive: RegistrationHive): o
     authors: record.authors,
     owners: record.owners,
     tags: record.tags,
-    iconUrl: urls.outward(record.iconUrl),
+    iconUrl: urls.icon(record),
     licenseUrl: urls.outward(record.licenseUrl),
     projectUrl: urls.outward(record.projectUrl),
     totalDownloads,

@@ -88,6 +88,7 @@ describe('a service index', () => {
       'SearchAutocompleteService/3.0.0-rc': `${V3}/autocomplete`,
       'SearchAutocompleteService/3.5.0': `${V3}/autocomplete`,
       'PackageDetailsUriTemplate/5.1.0': `${V3}/details/{id}/{version}`,
+      'ReadmeUriTemplate/6.13.0': `${V3}/flatcontainer/{lower_id}/{lower_version}/readme`,
       'ReportAbuseUriTemplate/3.0.0-beta': `${V3}/details/{id}/{version}#contact`,
       'ReportAbuseUriTemplate/3.0.0-rc': `${V3}/details/{id}/{version}#contact`,
       'ReportAbuseUriTemplate/3.0.0': `${V3}/details/{id}/{version}#contact`,

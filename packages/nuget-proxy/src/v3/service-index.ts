@@ -47,6 +47,7 @@ export function serviceIndex(
   offer(urls.search, 'Search', ...searchTypes('SearchQueryService'), 'SearchQueryService/3.4.0');
   offer(urls.autocomplete, 'Completion of ids and versions', ...searchTypes('SearchAutocompleteService'));
   offer(urls.detailsTemplate, 'A page about a package', 'PackageDetailsUriTemplate/5.1.0');
+  offer(urls.readmeTemplate, 'The readme of a package', 'ReadmeUriTemplate/6.13.0');
   offer(
     urls.reportAbuseTemplate,
     'Where to report a package',

@@ -47,6 +47,44 @@ describe('the list of versions', () => {
   });
 });
 
+describe('icons and readmes', () => {
+  const png = Buffer.from('\x89PNG\r\n\x1a\n, and more', 'latin1');
+  const folder = '/nuget/v3/flatcontainer/my.package/1.0.0';
+
+  beforeEach(() => {
+    server.feed.embeddedFiles.set('my.package/1.0.0/icon', png);
+    server.feed.embeddedFiles.set('my.package/1.0.0/readme', Buffer.from('# Mine'));
+  });
+
+  it('are what they are, and nothing that a browser would make of them', async () => {
+    const icon = await server.ask(`${folder}/icon`, { headers: { 'accept-encoding': 'br, gzip' } });
+    expect(icon).toMatchObject({ status: 200, body: png });
+    expect(icon.headers).toMatchObject({ 'content-type': 'image/png', 'x-content-type-options': 'nosniff' });
+    expect(icon.headers['content-encoding']).toBeUndefined();
+    const readme = await server.ask('/nuget/v3/flatcontainer/MY.Package/1.0/README');
+    expect([readme.status, String(readme.body)]).toEqual([200, '# Mine']);
+    expect(readme.headers).toMatchObject({
+      'content-type': 'text/markdown; charset=utf-8',
+      'x-content-type-options': 'nosniff',
+      'cache-control': expect.stringContaining('immutable'),
+    });
+    const { etag = '' } = readme.headers;
+    expect(await server.ask(`${folder}/readme`, { headers: { 'if-none-match': etag } })).toMatchObject({ status: 304 });
+  });
+
+  it('are not there where a package has none', async () => {
+    expect(await status('flatcontainer/my.package/2.0.0-beta/icon')).toBe(404);
+    expect(await status('flatcontainer/none/1.0.0/readme')).toBe(404);
+    expect(await status('flatcontainer/my.package/1.0.0/license')).toBe(404);
+  });
+
+  it('are where documents say, if the feed has the icon', async () => {
+    server.feed.add(record('Pictured', '1.0.0+build', { iconUrl: '' }));
+    const leaf = await server.json('/v3/registration-gz-semver2/pictured/catalog/1.0.0.json');
+    expect(leaf).toMatchObject({ iconUrl: `${server.url}/v3/flatcontainer/pictured/1.0.0/icon` });
+  });
+});
+
 describe('what lies in hives of registrations', () => {
   it.each([
     ['my.package/index.json', 200],

@@ -1,4 +1,4 @@
-import { checkPackageId, NuGetVersion } from '@granary/nuget';
+import { checkPackageId, NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import type { Answer, FeedContent, ListedVersion } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { IMMUTABLE, sendDocument, sendPlain } from '../http/document-answer.js';
@@ -7,6 +7,8 @@ import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
 import { HttpError } from '../http/http-error.js';
 import { sendPackage } from '../http/package-answer.js';
 import { deletePackage, identityOf, pushPackage, relistPackage } from '../http/publishing.js';
+import type { EmbeddedFile } from '../packages/embedded-file.js';
+import { imageType } from '../packages/image-type.js';
 import { DETAILS_HEADERS, detailsPage } from './details-page.js';
 import { versionsDocument } from './flat-container.js';
 import { Registration } from './registration.js';
@@ -17,6 +19,7 @@ import { vulnerabilityIndex, vulnerabilityPage } from './vulnerability-documents
 
 const HTML_TYPE = 'text/html; charset=utf-8';
 const XML_TYPE = 'application/xml';
+const MARKDOWN_TYPE = 'text/markdown; charset=utf-8';
 const HIVES: ReadonlySet<string> = new Set<RegistrationHive>([
   'registration',
   'registration-gz',
@@ -109,6 +112,7 @@ function answerVersions(exchange: Exchange, { feed, urls }: V3Context, id: strin
   return atHand === undefined ? feed.versions(id, exchange.call).then(send) : send(atHand ?? undefined);
 }
 
+/** A file that lies beside the packages: the package itself, its nuspec, its icon or its readme. */
 async function answerFile(exchange: Exchange, context: V3Context, rest: readonly string[]): Promise<void> {
   const { feed, urls } = context;
   const [id = '', second = '', file] = rest;
@@ -127,9 +131,28 @@ async function answerFile(exchange: Exchange, context: V3Context, rest: readonly
       cacheControl: IMMUTABLE,
     });
   }
+  if (asked === 'icon' || asked === 'readme') return await answerEmbedded(exchange, context, identity, asked);
   if (asked !== `${lower}.${version}.nupkg` && asked !== `${lower}.${second.toLowerCase()}.nupkg`) throw nothing();
   exchange.service = 'package';
   await sendPackage(exchange, feed, identity);
+}
+
+async function answerEmbedded(
+  exchange: Exchange,
+  { feed, urls }: V3Context,
+  identity: PackageIdentity,
+  file: EmbeddedFile,
+): Promise<void> {
+  exchange.service = file;
+  const answer = await feed.embedded(identity, file, exchange.call);
+  await sendDocument(exchange, {
+    url: urls.embedded(identity.id, nameOf(identity.version), file),
+    answer,
+    render: (bytes) => bytes,
+    type: file === 'icon' ? answer && imageType(answer.value) : MARKDOWN_TYPE,
+    isCompressible: file !== 'icon',
+    cacheControl: IMMUTABLE,
+  });
 }
 
 async function answerRegistration(

@@ -14,6 +14,12 @@ export interface PushOptions extends CallOptions {
   readonly symbols?: boolean | undefined;
 }
 
+/** What goes with a question for a file that belongs to a package. */
+export interface FileOptions extends CallOptions {
+  /** Longest file, decompressed: a longer one is a `SourceError` `LIMIT`. Default 4 MiB. */
+  readonly maxBytes?: number | undefined;
+}
+
 /** A package that is to be pushed: read anew for each attempt. */
 export interface PushedPackage {
   readonly name: string;
@@ -36,6 +42,14 @@ export interface Provider {
   downloadPackage(identity: PackageIdentity, options?: StreamOptions): Promise<PackageStream | undefined>;
   /** The nuspec's bytes. */
   getNuspec(identity: PackageIdentity, options?: CallOptions): Promise<Buffer | undefined>;
+  /**
+   * The readme's bytes, where the source has them beside the package; undefined when there is none.
+   *
+   * @throws SourceError `UNSUPPORTED` when the source doesn't offer readmes
+   */
+  getReadme?(identity: PackageIdentity, options?: FileOptions): Promise<Buffer | undefined>;
+  /** A file at a URL that the source told, such as an icon; undefined when it isn't there. */
+  getFile?(url: string, options?: FileOptions): Promise<Buffer | undefined>;
   push(pkg: PushedPackage, options?: PushOptions): Promise<void>;
   /** Deletes or unlists, as the source has it; false when it isn't there. */
   delete(identity: PackageIdentity, options?: PushOptions): Promise<boolean>;

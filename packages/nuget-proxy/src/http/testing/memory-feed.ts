@@ -15,6 +15,7 @@ import type {
   Vulnerability,
 } from '../../feed/feed-content.js';
 import type { PackageRecord } from '../../feed/package-record.js';
+import type { EmbeddedFile } from '../../packages/embedded-file.js';
 
 /** A package as a feed says of it, with what most have. */
 export function record(id: string, version: string, init: Partial<PackageRecord> = {}): PackageRecord {
@@ -54,6 +55,8 @@ export class MemoryFeed implements FeedContent {
   /** In place of what is known of a package. */
   content: Partial<Pick<PackageContent, 'size' | 'etag' | 'lastModified'>> = {};
   known: ReadonlyMap<string, readonly Vulnerability[]> | undefined;
+  /** By `id/version/file`. */
+  readonly embeddedFiles = new Map<string, Buffer>();
   nuspecBytes = Buffer.from('<package/>');
 
   constructor(name = 'all', records: readonly PackageRecord[] = []) {
@@ -113,6 +116,10 @@ export class MemoryFeed implements FeedContent {
 
   async nuspec(identity: PackageIdentity, call?: FeedCall) {
     return this.#answer(this.contents.has(keyOf(identity)) ? this.nuspecBytes : undefined, call);
+  }
+
+  async embedded(identity: PackageIdentity, file: EmbeddedFile, call?: FeedCall) {
+    return this.#answer(this.embeddedFiles.get(`${keyOf(identity)}/${file}`), call);
   }
 
   async search(query: string, options: SearchOptions, call?: FeedCall): Promise<Answer<SearchAnswer>> {

@@ -62,7 +62,13 @@ function resourcesOf(index: unknown, packages: Parameters<typeof documentsOf>[2]
       return [...new Set(packages.map((pkg) => `${id}${encodeURIComponent(pkg.id.toLowerCase())}/index.json`))];
     }
     if (!id.includes('{')) return [id];
-    return packages.map((pkg) => id.replace('{id}', encodeURIComponent(pkg.id)).replace('{version}', pkg.version));
+    return packages.map(({ id: name, version }) => {
+      const values = { id: name, version, lower_id: name.toLowerCase(), lower_version: version.toLowerCase() };
+      return Object.entries(values).reduce(
+        (url, [hole, value]) => url.replace(`{${hole}}`, encodeURIComponent(value)),
+        id,
+      );
+    });
   });
 }
 

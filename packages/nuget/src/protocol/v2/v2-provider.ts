@@ -8,7 +8,8 @@ import type { CallOptions, Feed, PackageStream, StreamOptions } from '../feed.js
 import { type GalleryRequest, refusal, sendToGallery } from '../gallery-requests.js';
 import type { PackageMetadata, SearchOptions, SearchPage } from '../model.js';
 import { packageForm } from '../package-form.js';
-import type { Provider, PushedPackage, PushOptions } from '../provider.js';
+import type { FileOptions, Provider, PushedPackage, PushOptions } from '../provider.js';
+import { readFile } from '../read-file.js';
 import { entryHash, entryMetadata, entrySearchResult, type FeedEntry, isListed } from './feed-entry.js';
 import type { V2Capabilities } from './odata-metadata.js';
 import * as query from './odata-query.js';
@@ -170,6 +171,10 @@ export class V2Provider implements Provider {
   async getNuspec(identity: PackageIdentity, options: CallOptions = {}): Promise<Buffer | undefined> {
     const stream = await this.downloadPackage(identity, options);
     return stream === undefined ? undefined : nuspecOf(stream, this.#maxPackageBytes, options.signal);
+  }
+
+  async getFile(url: string, options?: FileOptions): Promise<Buffer | undefined> {
+    return readFile(this.#source.feed, url, options);
   }
 
   /**

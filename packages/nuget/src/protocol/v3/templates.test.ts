@@ -50,3 +50,29 @@ describe('pages of packages', () => {
     ]);
   });
 });
+
+describe('readmes', () => {
+  const identity = { id: 'My.Package', version: NuGetVersion.parse('1.0.0-Beta+build') };
+
+  it('come from where the source says, as they are', async () => {
+    const provider = new V3Provider(fakeV3Feed({ 'readmes/my.package/1.0.0-beta': '# Mine' }));
+    expect(String(await provider.getReadme(identity))).toBe('# Mine');
+    expect(await provider.getReadme({ ...identity, id: 'Other' })).toBeUndefined();
+    await expect(provider.getReadme(identity, { maxBytes: 5 })).rejects.toMatchObject({ code: 'LIMIT' });
+  });
+
+  it('are nowhere beside the packages of most sources', async () => {
+    const provider = new V3Provider(fakeV3Feed({}, {}));
+    await expect(provider.getReadme(identity)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+  });
+});
+
+describe('files that a source tells of', () => {
+  it('come as they are, no longer than they may be', async () => {
+    const icon = Buffer.from([0x89, 0x50, 0]);
+    const provider = new V3Provider(fakeV3Feed({ 'icon.png': icon, 'long.png': Buffer.alloc(4 * 1024 * 1024 + 1) }));
+    expect(await provider.getFile('https://feed.test/v3/icon.png')).toEqual(icon);
+    expect(await provider.getFile('https://feed.test/v3/other.png')).toBeUndefined();
+    await expect(provider.getFile('https://feed.test/v3/long.png')).rejects.toMatchObject({ code: 'LIMIT' });
+  });
+});

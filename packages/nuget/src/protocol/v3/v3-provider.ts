@@ -4,7 +4,8 @@ import type { PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import type { CallOptions, Feed, PackageStream, StreamOptions } from '../feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from '../model.js';
-import type { Provider, PushedPackage, PushOptions } from '../provider.js';
+import type { FileOptions, Provider, PushedPackage, PushOptions } from '../provider.js';
+import { readFile } from '../read-file.js';
 import { httpUrl } from './endpoint-url.js';
 import { FlatContainer } from './flat-container.js';
 import { Publish } from './publish.js';
@@ -110,6 +111,16 @@ export class V3Provider implements Provider {
     const content = await this.#content(options);
     if (content === undefined) throw this.#source.error('UNSUPPORTED', "it doesn't offer nuspecs beside its packages");
     return await content.nuspec(identity, options);
+  }
+
+  async getReadme(identity: PackageIdentity, options?: FileOptions): Promise<Buffer | undefined> {
+    const url = (await this.pages(options)).readme(identity);
+    if (url === undefined) throw this.#source.error('UNSUPPORTED', "it doesn't offer readmes beside its packages");
+    return await readFile(this.#source.feed, url, options);
+  }
+
+  async getFile(url: string, options?: FileOptions): Promise<Buffer | undefined> {
+    return await readFile(this.#source.feed, url, options);
   }
 
   async push(pkg: PushedPackage, options?: PushOptions): Promise<void> {

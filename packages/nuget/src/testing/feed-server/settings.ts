@@ -55,6 +55,8 @@ export interface FeedSettings {
   /** Offers a list of certificates, which NuGet accepts from https sources only; true for an empty one. Default false. */
   repositorySignatures: boolean | SignedPackages;
   vulnerabilities: readonly FeedVulnerability[];
+  /** What lies beside packages, by `{id}/{version}/icon` and `…/readme`, in lower case. Default: nothing. */
+  beside: ReadonlyMap<string, Buffer>;
   /** Types of resources that the service index leaves out, as a source of that age would: `/^VulnerabilityInfo/`. */
   withoutResources: RegExp | undefined;
 }
@@ -83,6 +85,7 @@ export function defaultSettings(options: FeedServerOptions): FeedSettings {
     origin: options.origin,
     repositorySignatures: options.repositorySignatures ?? false,
     vulnerabilities: options.vulnerabilities ?? [],
+    beside: options.beside ?? new Map(),
     withoutResources: options.withoutResources,
   };
 }

@@ -31,6 +31,8 @@ export async function answerV3(request: FeedRequest, path: string, context: V3Co
       return json(serviceIndex(context), context.packages.changed);
     case 'flat':
       return flatContainer(rest, context);
+    case 'readme':
+      return beside(`${rest}/readme`, context);
     case 'query':
       return search(request, context);
     case 'autocomplete':
@@ -111,7 +113,8 @@ function versioned(type: string, ...versions: string[]): string[] {
 }
 
 /** Everything here is in lower case, and nothing else is found, as on nuget.org. */
-function flatContainer(path: string, { packages }: V3Context): Reply {
+function flatContainer(path: string, context: V3Context): Reply {
+  const { packages } = context;
   const [id = '', version = '', file, more] = path.split('/');
   const versions = id === id.toLowerCase() ? packages.versions(id) : [];
   if (version === 'index.json' && file === undefined && versions.length > 0) {
@@ -123,7 +126,13 @@ function flatContainer(path: string, { packages }: V3Context): Reply {
   if (file === `${id}.nuspec`) {
     return { status: 200, body: pkg.nuspec, contentType: 'application/xml', modified: pkg.created };
   }
-  return problem(404, 'there is no such file');
+  return beside(path, context);
+}
+
+function beside(path: string, { settings }: V3Context): Reply {
+  const bytes = settings.beside.get(path);
+  if (bytes === undefined) return problem(404, 'there is no such file');
+  return { status: 200, contentType: 'application/octet-stream', body: bytes };
 }
 
 function search(request: FeedRequest, context: V3Context): Reply {
