@@ -1,6 +1,7 @@
 import { type Clock, Flight, steadyClock, withTimeout } from '@granary/resilience';
 import { redactText } from '@granary/telemetry';
 import { NuGetError, SourceError } from '../errors.js';
+import { parseUrl } from '../protocol/v3/endpoint-url.js';
 import { authorizationOf, type CredentialProvider, type Credentials, splitUserinfo } from './credentials.js';
 
 /** Whose requests an `Authenticator` is for, and where its credentials come from. */
@@ -207,13 +208,13 @@ export class Authenticator {
 }
 
 function originOf(url: string): string | undefined {
-  return URL.canParse(url) ? new URL(url).origin : undefined;
+  return parseUrl(url)?.origin;
 }
 
 function originsOf(url: string, others: readonly string[]): Set<string> {
   const origins = new Set<string>();
   for (const text of [url, ...others]) {
-    const parsed = URL.canParse(text) ? new URL(text) : undefined;
+    const parsed = parseUrl(text);
     if (parsed === undefined || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:'))
       throw new NuGetError('INVALID_OPTION', `${redactText(text)} is no http or https URL`);
     origins.add(parsed.origin);

@@ -1,6 +1,7 @@
 import type { PackageIdentity } from '../../package-identity.js';
 import type { PackageMetadata, SearchResult } from '../model.js';
 import { toldHash } from '../told-hash.js';
+import { parseUrl } from '../v3/endpoint-url.js';
 import { parseLegacyDependencies } from './legacy-dependencies.js';
 
 /** One version of a package as a feed's page has it, with its properties as they are written there. */
@@ -87,7 +88,7 @@ function list(text: string | undefined, separator: RegExp): string[] {
 }
 
 function url(text: string | undefined): string | undefined {
-  return text !== undefined && URL.canParse(text) ? text : undefined;
+  return text !== undefined && parseUrl(text) !== undefined ? text : undefined;
 }
 
 function count(text: string | undefined): number | undefined {

@@ -12,8 +12,8 @@ export function httpUrl(text: unknown, base: string): string | undefined {
   return url?.protocol === 'https:' || url?.protocol === 'http:' ? url.href : undefined;
 }
 
-/** `URL.canParse` of Node 20 refuses names with umlauts once it has been compiled. */
-function parseUrl(text: string, base: string): URL | undefined {
+/** Undefined for what is none. `URL.canParse` of Node 20 refuses names with umlauts once it has been compiled. */
+export function parseUrl(text: string, base?: string): URL | undefined {
   try {
     return new URL(text, base);
   } catch {
