@@ -1,4 +1,5 @@
-import { type Chain, type ChainOptions, createChain, type Entry, type Layer } from '@granary/cache';
+import { type Chain, createChain, type Entry, type Layer } from '@granary/cache';
+import type { Timers } from '@granary/resilience';
 import { type Logger, type MetricsCollector, nullLogger, type Tracer } from '@granary/telemetry';
 import type { Shape } from './answer-shapes.js';
 
@@ -27,7 +28,7 @@ export interface KeptValuesOptions {
   readonly collector: MetricsCollector | undefined;
   readonly tracer: Tracer | undefined;
   readonly clock: () => number;
-  readonly timers: ChainOptions<Kept>['timers'];
+  readonly timers: Timers | undefined;
 }
 
 /** Stale answers are kept for as long as there is room for them: ten years are more than any disk sees. */

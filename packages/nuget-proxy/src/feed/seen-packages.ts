@@ -1,10 +1,9 @@
 import { NuGetVersion, type SearchOptions } from '@granary/nuget';
+import { nodeTimers, type Timers } from '@granary/resilience';
 import { shapes } from './answer-shapes.js';
 import type { SearchAnswer, SearchHit } from './feed-content.js';
 import type { Place } from './kept-values.js';
 import type { PackageRecord } from './package-record.js';
-import { nodeTimers } from './upstream-calls.js';
-import type { UpstreamFeedOptions } from './upstream-feed-options.js';
 
 /** What is remembered of a package that was seen. */
 interface Seen {
@@ -25,7 +24,7 @@ export interface SeenPackagesOptions {
   /** What was kept under a key, however long ago. */
   readonly load: (place: Place) => Promise<unknown>;
   readonly save: (key: string, value: readonly unknown[]) => Promise<void>;
-  readonly timers?: UpstreamFeedOptions['timers'];
+  readonly timers?: Timers | undefined;
 }
 
 /** Packages are kept in so many values, so that one that is new changes little of what is kept. */
@@ -48,7 +47,7 @@ export class SeenPackages {
   readonly #buckets = new Map<number, Promise<Map<string, Seen>>>();
   /** By id in lower case. */
   readonly #waiting = new Map<string, Noted>();
-  readonly #timers: NonNullable<UpstreamFeedOptions['timers']>;
+  readonly #timers: Timers;
   #gathering: unknown;
   #working: Promise<void> | undefined;
 

@@ -1,12 +1,12 @@
 import { isTimeout } from '@granary/cache';
 import { isNuGetError, type Provider, SourceCacheContext, type SourceError } from '@granary/nuget';
+import { nodeTimers, type Timers } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
+import { pause } from '../pause.js';
 import { isBeingProbed, isOutage, isUseless, retryAfterMsOf } from './upstream-failures.js';
-import type { Upstream, UpstreamFeedOptions } from './upstream-feed-options.js';
+import type { Upstream } from './upstream-feed-options.js';
 import type { UpstreamHealth } from './upstream-health.js';
-
-type Timers = NonNullable<UpstreamFeedOptions['timers']>;
 
 export interface UpstreamCallsOptions {
   readonly source: string;
@@ -80,7 +80,7 @@ export class UpstreamCalls {
           else this.#options.health.wasUseless(error);
         }
         if (waitMs === undefined || clock() + waitMs > patientUntil) throw error;
-        await this.#wait(waitMs, call.signal);
+        await pause(waitMs, this.#timers, call.signal);
       }
     }
   }
@@ -91,7 +91,7 @@ export class UpstreamCalls {
       if (clock() + pauseMs > patientUntil) {
         throw new FeedUnavailableError(source, 'it wants to be left alone', { retryAfterMs: pauseMs });
       }
-      await this.#wait(pauseMs, signal);
+      await pause(pauseMs, this.#timers, signal);
     }
   }
 
@@ -115,25 +115,4 @@ export class UpstreamCalls {
     if (isOutage(error)) health.failed(error);
     return undefined;
   }
-
-  async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    signal?.throwIfAborted();
-    let timer: unknown;
-    let abort = () => {};
-    try {
-      await new Promise<void>((resolve, reject) => {
-        abort = () => reject(signal?.reason);
-        signal?.addEventListener('abort', abort, { once: true });
-        timer = this.#timers.setTimeout(resolve, ms);
-      });
-    } finally {
-      this.#timers.clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-    }
-  }
 }
-
-export const nodeTimers: Timers = {
-  setTimeout: (callback, ms) => setTimeout(callback, ms),
-  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
-};

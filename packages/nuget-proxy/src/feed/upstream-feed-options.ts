@@ -1,5 +1,6 @@
-import type { ChainOptions, Layer } from '@granary/cache';
+import type { Layer } from '@granary/cache';
 import type { CallOptions, PackageIdentity, Provider, RandomAccessSource } from '@granary/nuget';
+import type { Timers } from '@granary/resilience';
 import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
 import type { FetchCall, OpenUpstream } from '../packages/package-store.js';
 import type { ExpectedPackage } from '../packages/receive-package.js';
@@ -76,5 +77,5 @@ export interface UpstreamFeedOptions {
   readonly tracer?: Tracer | undefined;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly clock?: (() => number) | undefined;
-  readonly timers?: ChainOptions<never>['timers'];
+  readonly timers?: Timers | undefined;
 }

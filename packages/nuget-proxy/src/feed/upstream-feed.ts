@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { isStoreError } from '@granary/blobs';
 import { NuGetError, type PackageIdentity, type Provider, type PushOptions, type SearchOptions } from '@granary/nuget';
+import { nodeTimers } from '@granary/resilience';
 import { nullLogger, withSpan } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
@@ -22,7 +23,7 @@ import { recordOf } from './record-of.js';
 import { searchAnswerOf, vulnerabilitiesOf } from './said-by-source.js';
 import { SeenPackages } from './seen-packages.js';
 import { type IsOwnUrl, UpstreamAddresses } from './upstream-addresses.js';
-import { nodeTimers, type ProviderCall, UpstreamCalls } from './upstream-calls.js';
+import { type ProviderCall, UpstreamCalls } from './upstream-calls.js';
 import { refusal } from './upstream-failures.js';
 import type { UpstreamFeedOptions } from './upstream-feed-options.js';
 import { UpstreamFiles } from './upstream-files.js';

@@ -1,15 +1,15 @@
 import { type Provider, type RepositoryCertificate, type RepositorySignatures, SHA256_OID } from '@granary/nuget';
+import type { Timers } from '@granary/resilience';
 import { shapes } from './answer-shapes.js';
 import type { Answer, FeedCall, FeedSignatures, PackageSignatures, SigningCertificate } from './feed-content.js';
 import type { KeptAnswers } from './kept-answers.js';
 import type { ProviderCall, UpstreamCalls } from './upstream-calls.js';
-import type { UpstreamFeedOptions } from './upstream-feed-options.js';
 
 export interface UpstreamSignaturesOptions {
   readonly answers: KeptAnswers;
   readonly calls: UpstreamCalls;
   readonly staleAfterMs: number;
-  readonly timers: NonNullable<UpstreamFeedOptions['timers']>;
+  readonly timers: Timers;
 }
 
 const LIST = { key: 'signatures', shape: shapes.signatures } as const;

@@ -1,4 +1,4 @@
-import type { IdleTimers } from './idle-watch.js';
+import type { Timers } from '@granary/resilience';
 
 /** How often it is looked whether packages still come. */
 const LOOK_EVERY_MS = 50;
@@ -28,7 +28,7 @@ interface Waiting {
  * and at once when somebody needs it or there is too much of it. What a killed process had not done is fetched again.
  */
 export class Backlog {
-  readonly #timers: IdleTimers;
+  readonly #timers: Timers;
   readonly #waiting = new Set<Waiting>();
   #timer: unknown;
   #looks = 0;
@@ -37,7 +37,7 @@ export class Backlog {
   #isClosed = false;
   #running = 0;
 
-  constructor(timers: IdleTimers) {
+  constructor(timers: Timers) {
     this.#timers = timers;
   }
 

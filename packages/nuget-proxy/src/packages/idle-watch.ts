@@ -1,8 +1,4 @@
-/** What time limits are set with. `setTimeout` and `clearTimeout` of Node fit. */
-export interface IdleTimers {
-  setTimeout(callback: () => void, ms: number): unknown;
-  clearTimeout(handle: unknown): void;
-}
+import type { Timers } from '@granary/resilience';
 
 /** Parts of the time limit at whose ends it is looked at. */
 const PARTS = 4;
@@ -13,12 +9,12 @@ const PARTS = 4;
  */
 export class IdleWatch {
   readonly #partMs: number;
-  readonly #timers: IdleTimers;
+  readonly #timers: Timers;
   readonly #onIdle: () => void;
   #silentParts = 0;
   #timer: unknown;
 
-  constructor(idleMs: number, timers: IdleTimers, onIdle: () => void) {
+  constructor(idleMs: number, timers: Timers, onIdle: () => void) {
     this.#partMs = Math.ceil(idleMs / PARTS);
     this.#timers = timers;
     this.#onIdle = onIdle;

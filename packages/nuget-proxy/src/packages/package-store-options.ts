@@ -1,7 +1,7 @@
 import { type ActionResultStore, type BlobStore, type FileSystem, nodeFileSystem } from '@granary/blobs';
 import { NuGetError, type NuGetMetrics, noopNuGetMetrics } from '@granary/nuget';
+import { nodeTimers, type Timers } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
-import type { IdleTimers } from './idle-watch.js';
 import type { KeptPackages } from './kept-packages.js';
 
 const GIB = 1024 ** 3;
@@ -39,7 +39,7 @@ export interface PackageStoreOptions {
   readonly tracer?: Tracer | undefined;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly clock?: (() => number) | undefined;
-  readonly timers?: IdleTimers | undefined;
+  readonly timers?: Timers | undefined;
   /** Default: Node's. */
   readonly fileSystem?: FileSystem | undefined;
 }
@@ -74,11 +74,6 @@ export function resolveOptions(options: PackageStoreOptions): ResolvedOptions {
   if (typeof resolved.idleTimeoutMs === 'number') wholeNumber('idleTimeoutMs', resolved.idleTimeoutMs, 1);
   return resolved;
 }
-
-const nodeTimers: IdleTimers = {
-  setTimeout: (callback, ms) => setTimeout(callback, ms),
-  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
-};
 
 function wholeNumber(name: string, value: number, least: number): void {
   if (Number.isSafeInteger(value) && value >= least) return;

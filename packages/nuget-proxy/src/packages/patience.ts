@@ -1,4 +1,5 @@
-import { type IdleTimers, IdleWatch } from './idle-watch.js';
+import type { Timers } from '@granary/resilience';
+import { IdleWatch } from './idle-watch.js';
 
 /** Whoever waits has a time limit, too, and waits for all of them. */
 const MAX_SILENCES = 2;
@@ -12,7 +13,7 @@ export class Patience {
   #silences = 0;
   #giveUp = (): void => {};
 
-  constructor(idleTimeoutMs: number, timers: IdleTimers) {
+  constructor(idleTimeoutMs: number, timers: Timers) {
     this.#watch = new IdleWatch(idleTimeoutMs, timers, () => this.#giveUp());
   }
 

@@ -9,12 +9,13 @@ import {
   SourceError,
   verifyPackage,
 } from '@granary/nuget';
+import type { Timers } from '@granary/resilience';
 import { isOutage, retryAfterMsOf } from '../feed/upstream-failures.js';
+import { pause } from '../pause.js';
 import { hasArchiveEnd } from './archive-end.js';
 import { BeginningAgain } from './beginning-again.js';
 import { BrokenStream, eachChunk } from './each-chunk.js';
 import type { FreeSpace } from './free-space.js';
-import type { IdleTimers } from './idle-watch.js';
 import { PackageHashes } from './package-hashes.js';
 import { PASSING_LIMITS } from './passing-limits.js';
 import { Patience } from './patience.js';
@@ -55,7 +56,7 @@ export interface ReceiveOptions {
   readonly freeSpace: FreeSpace;
   /** How long upstream may send nothing in the middle of a package; twice at most. */
   readonly idleTimeoutMs: number;
-  readonly timers: IdleTimers;
+  readonly timers: Timers;
   readonly signal: AbortSignal;
   /** Asks upstream again, for the rest where that is given; undefined when it hasn't got the package any more. */
   readonly open: (signal: AbortSignal, rest: PackageRest | undefined) => Promise<PackageStream | undefined>;
@@ -231,7 +232,7 @@ async function untilAnswered(
       if (isOutage(error)) {
         const pauseMs = Math.max(waitMs, retryAfterMsOf(error) ?? 0);
         if (pauseMs > LONGEST_WAIT_MS) throw error;
-        await pause(pauseMs, signal, timers);
+        await pause(pauseMs, timers, signal);
         waitMs *= 2;
       } else if (asked !== undefined && isNuGetError(error) && error.code === 'PROTOCOL') {
         // Who can't give a part may give the whole.
@@ -241,20 +242,6 @@ async function untilAnswered(
       }
     }
   }
-}
-
-/** @throws the signal's reason */
-async function pause(ms: number, signal: AbortSignal, timers: IdleTimers): Promise<void> {
-  let end = () => {};
-  const over = new Promise<void>((resolve) => {
-    end = resolve;
-  });
-  const timer = timers.setTimeout(end, ms);
-  signal.addEventListener('abort', end, { once: true });
-  await over;
-  timers.clearTimeout(timer);
-  signal.removeEventListener('abort', end);
-  signal.throwIfAborted();
 }
 
 async function checkHashes({ hashes, told }: Progress, options: ReceiveOptions): Promise<void> {
