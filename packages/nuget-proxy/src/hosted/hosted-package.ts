@@ -1,7 +1,7 @@
 import { NuGetVersion } from '@granary/nuget';
 import type { ListedVersion } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
-import { isSemVer2 } from '../v3/registration.js';
+import { isSemVer2 } from '../feed/sem-ver-2.js';
 import { type SearchText, searchTextOf, words } from './search-text.js';
 
 /** One version, as far as it is held in memory: about 130 bytes. */

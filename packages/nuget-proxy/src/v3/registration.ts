@@ -1,5 +1,6 @@
-import { NuGetVersion, VersionRange } from '@granary/nuget';
+import { NuGetVersion } from '@granary/nuget';
 import type { DependencyGroupRecord, PackageRecord } from '../feed/package-record.js';
+import { isSemVer2 } from '../feed/sem-ver-2.js';
 import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
 
 /** Versions of a page where the source has none, or several sources tell of the package. */
@@ -218,21 +219,6 @@ export function vulnerabilitiesOf(urls: FeedUrls, { id, vulnerabilities }: Packa
   return vulnerabilities?.map(({ advisoryUrl, severity }) => {
     return { advisoryUrl: urls.advisory(advisoryUrl, id), severity: String(severity) };
   });
-}
-
-/** Whether only clients of SemVer 2 understand a package: by its own version, or by what it depends on. */
-export function isSemVer2(record: PackageRecord): boolean {
-  return (
-    NuGetVersion.parse(record.version).isSemVer2 ||
-    record.dependencyGroups.some(({ dependencies }) => dependencies.some(({ range }) => isSemVer2Range(range)))
-  );
-}
-
-function isSemVer2Range(text: string): boolean {
-  // Nearly no range has labels, and a package may have thousands of dependencies in all of its versions.
-  if (!/[-+]/.test(text)) return false;
-  const range = VersionRange.tryParse(text);
-  return range?.minVersion?.isSemVer2 === true || range?.maxVersion?.isSemVer2 === true;
 }
 
 /**

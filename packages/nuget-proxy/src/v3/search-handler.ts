@@ -3,11 +3,11 @@ import { FeedUnavailableError } from '../errors.js';
 import { mapAtOnce } from '../feed/batches.js';
 import type { FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
+import { isSemVer2 } from '../feed/sem-ver-2.js';
 import { sendDocument } from '../http/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls } from '../http/feed-urls.js';
 import { HttpError } from '../http/http-error.js';
-import { isSemVer2 } from './registration.js';
 import { autocompleteDocument, searchDocument } from './search-documents.js';
 
 const DEFAULT_TAKE = 20;

@@ -1,6 +1,6 @@
 import { NuGetVersion } from '@granary/nuget';
 import type { PackageRecord } from '../../feed/package-record.js';
-import { isSemVer2 } from '../../v3/registration.js';
+import { isSemVer2 } from '../../feed/sem-ver-2.js';
 
 /** One version of a package among the others that the same client sees. */
 export interface PackageEntry {
