@@ -1,6 +1,6 @@
 import type { Answer } from '../feed/feed-content.js';
 import type { Exchange, HeaderList } from './exchange.js';
-import { HttpError } from './http-error.js';
+import { HttpError, noSuchPackage } from './http-error.js';
 import { type Coding, preferredCoding } from './negotiation.js';
 import type { RenderedDocument } from './rendered-documents.js';
 import { isAnother, isUnmodified } from './validators.js';
@@ -36,12 +36,12 @@ export function sendDocument<T extends object>(
   exchange: Exchange,
   { url, answer, render, ...init }: DocumentInit<T>,
 ): void | Promise<void> {
-  if (answer === undefined) throw missing();
+  if (answer === undefined) throw noSuchPackage();
   const { value } = answer;
   const document = exchange.edge.documents.take(url, value, () => asBytes(render(value)));
   if (document === undefined) {
     exchange.heardNothing(answer.state);
-    throw missing();
+    throw noSuchPackage();
   }
   return sendRendered(exchange, document, {
     ...init,
@@ -84,8 +84,4 @@ function codingHeader(coding: Coding): HeaderList {
 function asBytes(document: object | string | Buffer | undefined): Buffer | undefined {
   if (document === undefined || Buffer.isBuffer(document)) return document;
   return Buffer.from(typeof document === 'string' ? document : JSON.stringify(document));
-}
-
-function missing(): HttpError {
-  return new HttpError(404, 'there is no such package or version');
 }

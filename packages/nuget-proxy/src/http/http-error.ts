@@ -16,6 +16,11 @@ export class HttpError extends Error {
   }
 }
 
+/** A package, or a version of it, that no source has. */
+export function noSuchPackage(): HttpError {
+  return new HttpError(404, 'there is no such package or version');
+}
+
 /** What is wrong with this server is over soon. */
 const RESTART_MS = 10_000;
 const MAX_CAUSES = 8;

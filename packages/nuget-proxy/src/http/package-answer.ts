@@ -3,7 +3,7 @@ import type { FeedContent, PackageContent } from '../feed/feed-content.js';
 import { parseRange } from './byte-range.js';
 import { IMMUTABLE } from './document-answer.js';
 import type { Exchange, HeaderList } from './exchange.js';
-import { HttpError } from './http-error.js';
+import { HttpError, noSuchPackage } from './http-error.js';
 import { readerOf, sendChunks } from './send-chunks.js';
 import { isAnother, isUnmodified, wantsRangeOf } from './validators.js';
 
@@ -16,7 +16,7 @@ const TYPE: HeaderList = ['Content-Type', 'application/octet-stream'];
  */
 export async function sendPackage(exchange: Exchange, feed: FeedContent, identity: PackageIdentity): Promise<void> {
   const content = await feed.package(identity, exchange.call);
-  if (content === undefined) throw new HttpError(404, 'there is no such package or version');
+  if (content === undefined) throw noSuchPackage();
   let isOpened = false;
   try {
     const head = headOf(exchange, content);

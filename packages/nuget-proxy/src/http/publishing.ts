@@ -1,7 +1,7 @@
 import { checkPackageId, NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import type { FeedContent } from '../feed/feed-content.js';
 import type { Exchange } from './exchange.js';
-import { HttpError } from './http-error.js';
+import { noSuchPackage } from './http-error.js';
 
 /** Takes a pushed package: 201 when the feed has it. */
 export async function pushPackage(exchange: Exchange, feed: FeedContent): Promise<void> {
@@ -21,14 +21,14 @@ export async function pushPackage(exchange: Exchange, feed: FeedContent): Promis
 /** Takes a version from the lists, or deletes it, as the feed has it: 204. */
 export async function deletePackage(exchange: Exchange, feed: FeedContent, identity: PackageIdentity): Promise<void> {
   exchange.service = 'delete';
-  if (!(await feed.delete(identity, exchange.pushCall))) throw missing();
+  if (!(await feed.delete(identity, exchange.pushCall))) throw noSuchPackage();
   exchange.answer(204, []);
 }
 
 /** Puts a version on the lists again: 200. */
 export async function relistPackage(exchange: Exchange, feed: FeedContent, identity: PackageIdentity): Promise<void> {
   exchange.service = 'relist';
-  if (!(await feed.relist(identity, exchange.pushCall))) throw missing();
+  if (!(await feed.relist(identity, exchange.pushCall))) throw noSuchPackage();
   exchange.answer(200, []);
 }
 
@@ -39,8 +39,4 @@ export async function relistPackage(exchange: Exchange, feed: FeedContent, ident
  */
 export function identityOf(id: string, version: string): PackageIdentity {
   return { id: checkPackageId(id), version: NuGetVersion.parse(version) };
-}
-
-function missing(): HttpError {
-  return new HttpError(404, 'there is no such package or version');
 }

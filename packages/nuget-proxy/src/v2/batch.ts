@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { boundaryOf } from '../http/form-parser.js';
-import { HttpError, toHttpError } from '../http/http-error.js';
+import { HttpError, noSuchPackage, toHttpError } from '../http/http-error.js';
 import { pathOf } from '../http/nuget-path.js';
 import { readBody } from '../http/request-body.js';
 import { odataError } from './documents/odata-error.js';
@@ -68,7 +68,7 @@ async function answerOf(
   const answers: PartAnswer[] = [];
   const send: V2Request['send'] = ({ answer: said, render, type = 'application/json' }) => {
     const text = said && render(said.value);
-    if (said === undefined || text === undefined) throw new HttpError(404, 'there is no such package or version');
+    if (said === undefined || text === undefined) throw noSuchPackage();
     request.exchange.state = said.state;
     answers.push({ status: 200, reason: 'OK', type, text: typeof text === 'string' ? text : JSON.stringify(text) });
   };

@@ -3,7 +3,7 @@ import type { Answer, FeedContent } from '../feed/feed-content.js';
 import { sendDocument } from '../http/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls } from '../http/feed-urls.js';
-import { HttpError } from '../http/http-error.js';
+import { HttpError, noSuchPackage } from '../http/http-error.js';
 import { sendPackage } from '../http/package-answer.js';
 import { deletePackage, identityOf, pushPackage, relistPackage } from '../http/publishing.js';
 import { answerBatch, isBatch } from './batch.js';
@@ -111,7 +111,7 @@ async function readPackage({ exchange, feed, urls }: V2Request, rest: readonly s
   const answer = isPackageId(id) ? await feed.records(id, exchange.call) : undefined;
   const history = historyOf(answer?.value ?? [], true);
   const newest = history.find(({ isLatest }) => isLatest) ?? history.find(({ isAbsoluteLatest }) => isAbsoluteLatest);
-  if (answer === undefined || newest === undefined) throw missing();
+  if (answer === undefined || newest === undefined) throw noSuchPackage();
   const location = packageUrl(urls, newest.record.id, newest.version.toNormalizedString());
   exchange.answer(302, ['Location', location, 'Cache-Control', 'no-cache', ...exchange.cacheHeaders(answer)]);
 }
@@ -140,15 +140,11 @@ function isOnlyRead([first = '', ...rest]: readonly string[]): boolean {
 /** What can't be a package isn't there. */
 function identityIn(id: string, version: string): PackageIdentity {
   if (isPackageId(id) && NuGetVersion.tryParse(version) !== undefined) return identityOf(id, version);
-  throw missing();
+  throw noSuchPackage();
 }
 
 function ours(url: string, render: () => string) {
   return { url, answer: OURS, render, type: XML_TYPE, headers: ['DataServiceVersion', '2.0;'] };
-}
-
-function missing(): HttpError {
-  return new HttpError(404, 'there is no such package or version');
 }
 
 function nothing(): HttpError {
