@@ -79,7 +79,8 @@ export function refusal(source: string, error: unknown): unknown {
   }
 }
 
-function* causesOf(error: unknown): Generator<object> {
+/** The error, and what it was caused by. */
+export function* causesOf(error: unknown): Generator<object> {
   let cause = error;
   for (let i = 0; i < MAX_CAUSES && typeof cause === 'object' && cause !== null; i++) {
     yield cause;

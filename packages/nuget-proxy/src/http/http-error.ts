@@ -1,6 +1,7 @@
 import { isStoreError, type StoreErrorCode } from '@granary/blobs';
 import { isNuGetError, type NuGetError, type NuGetErrorCode, type SourceError } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
+import { causesOf } from '../feed/upstream-failures.js';
 import type { AccessDenial, FeedRight } from './hooks.js';
 
 /** An answer that is an error: a status, a sentence for people, and headers that belong to it. */
@@ -23,7 +24,6 @@ export function noSuchPackage(): HttpError {
 
 /** What is wrong with this server is over soon. */
 const RESTART_MS = 10_000;
-const MAX_CAUSES = 8;
 const ADDRESS = /\bhttps?:\/\/\S+/gi;
 const MAX_RETRY_S = 3600;
 /** Clients send credentials only after they were asked for them. */
@@ -127,10 +127,8 @@ function answerOf(answer: Answer | undefined, message: string | undefined): Http
 
 /** Whether the source wasn't asked at all, because it failed before. */
 function isResting(error: unknown): boolean {
-  let cause = error;
-  for (let i = 0; i < MAX_CAUSES && typeof cause === 'object' && cause !== null; i++) {
+  for (const cause of causesOf(error)) {
     if ('code' in cause && cause.code === 'CIRCUIT_OPEN') return true;
-    cause = (cause as { readonly cause?: unknown }).cause;
   }
   return false;
 }

@@ -1,13 +1,12 @@
 import { isPackageId } from '@granary/nuget';
 import { mapAtOnce } from '../../feed/batches.js';
 import type { Answer, CacheState, FeedCall, FeedContent } from '../../feed/feed-content.js';
+import { worseOf } from '../../feed/heard.js';
 import type { PackageRecord } from '../../feed/package-record.js';
 import { HttpError } from '../../http/http-error.js';
 
 /** Most packages that one request may name. */
 const MAX_IDS = 500;
-/** From the best to the worst. */
-const STATES: readonly CacheState[] = ['hit', 'revalidated', 'miss', 'stale'];
 
 /**
  * The records of packages by their names, in the order of the names; nothing for what isn't there. The answer is as old
@@ -27,7 +26,7 @@ export async function recordsOfAll(
   let asOf = Date.now();
   for (const answer of answers) {
     if (answer === undefined) continue;
-    if (STATES.indexOf(answer.state) > STATES.indexOf(state)) ({ state } = answer);
+    state = worseOf(state, answer.state);
     asOf = Math.min(asOf, answer.asOf);
   }
   return { value: answers.map((answer) => answer?.value ?? []), state, asOf };
