@@ -147,11 +147,7 @@ export class Exchange {
     );
   }
 
-  /**
-   * Whether the method is one of these.
-   *
-   * @throws HttpError 405 with those that are
-   */
+  /** @throws HttpError 405 with these methods, where the request's is none of them */
   allow(...methods: readonly string[]): void {
     if (methods.includes(this.request.method ?? '')) return;
     const allowed = methods.join(', ');

@@ -52,19 +52,19 @@ export class FormParser {
         continue;
       }
       const end = this.#nextDelimiter();
-      const isFile = this.#state === 'file';
-      const content = this.#pending.subarray(0, isFile ? end.contentBytes : 0);
+      const isInFile = this.#state === 'file';
+      const content = this.#pending.subarray(0, isInFile ? end.contentBytes : 0);
       this.#pending = this.#pending.subarray(end.usedBytes);
       if (content.length > 0) yield content;
       if (end.kind === 'none') return;
       if (end.kind === 'text') continue;
-      if (isFile) this.#state = 'done';
-      else if (end.kind === 'last') throw new HttpError(400, 'the form has no file in it');
-      else this.#state = 'header';
-      if (this.#state === 'done') {
+      if (isInFile) {
+        this.#state = 'done';
         this.#pending = NONE;
         return;
       }
+      if (end.kind === 'last') throw new HttpError(400, 'the form has no file in it');
+      this.#state = 'header';
     }
   }
 

@@ -11,6 +11,9 @@ const MAX_OPERATIONS = 16;
 /** A part's header, an empty line, and the line that a request begins with. Old clients end lines as their system does. */
 const OPERATION = /^(?:[\w-]+:[^\n]*\n)+\r?\n([A-Z]+) (\S+)(?: HTTP\/\d\.\d)?\r?\n/;
 
+/** Answers with what lies at a path below the feed. */
+type AnswerAt = (request: V2Request, path: readonly string[]) => Promise<void>;
+
 /** Whether a path is that of batches, which nothing but questions comes in. */
 export function isBatch(path: readonly string[]): boolean {
   return path.length === 1 && path[0]?.toLowerCase() === '$batch';
@@ -20,13 +23,9 @@ export function isBatch(path: readonly string[]): boolean {
  * Answers several questions in one request (OData 2, batch processing). Clients put a question into the body of one when
  * its URL would be too long: of the updates of a large solution, for instance. What changes something isn't taken.
  *
- * @param answer answers what lies at a path below the feed
- * @throws HttpError 400, 408, 413
+ * @throws HttpError 400, 405, 408, 413, 415
  */
-export async function answerBatch(
-  request: V2Request,
-  answer: (request: V2Request, path: readonly string[]) => Promise<void>,
-): Promise<void> {
+export async function answerBatch(request: V2Request, answer: AnswerAt): Promise<void> {
   const { exchange } = request;
   exchange.allow('POST');
   const type = exchange.request.headers['content-type'] ?? '';
@@ -60,11 +59,7 @@ function targetsIn(body: string, boundary: string): readonly string[] {
   });
 }
 
-async function answerOf(
-  request: V2Request,
-  target: string,
-  answer: Parameters<typeof answerBatch>[1],
-): Promise<PartAnswer> {
+async function answerOf(request: V2Request, target: string, answer: AnswerAt): Promise<PartAnswer> {
   const answers: PartAnswer[] = [];
   const send: V2Request['send'] = ({ answer: said, render, type = 'application/json' }) => {
     const text = said && render(said.value);

@@ -8,7 +8,7 @@ import type { V2Request } from '../v2-request.js';
 import { countOf, type Page, pageOf, selected } from './list-page.js';
 import { historyOf, type PackageEntry } from './package-history.js';
 import { recordsOfAll } from './package-records.js';
-import { SearchListing } from './search-listing.js';
+import { type SearchInit, SearchListing } from './search-listing.js';
 import { findUpdates, frameworksIn } from './updates.js';
 
 type ListAnswer = (request: V2Request, query: ODataQuery, isCount: boolean) => Promise<void>;
@@ -127,7 +127,7 @@ async function sendFound(
   name: string,
   query: ODataQuery,
   isCount: boolean,
-  init: ConstructorParameters<typeof SearchListing>[2],
+  init: SearchInit,
 ): Promise<void> {
   const { feed, exchange } = request;
   const found = new SearchListing(feed, query, init, exchange.call);
