@@ -26,6 +26,7 @@ import { mergedHits, mergedIds } from './merged-searches.js';
 import { mergedVulnerabilities } from './merged-vulnerabilities.js';
 import type { PackageRecord } from './package-record.js';
 import { isUnoffered, unavailable } from './upstream-failures.js';
+import { versionName } from './version-name.js';
 
 export interface MergedFeedOptions {
   /** The first one that has a version gives it. The feed closes them. */
@@ -253,7 +254,7 @@ async function* likelyFirst(
 }
 
 async function lists(source: FeedContent, id: string, version: NuGetVersion, call?: FeedCall): Promise<boolean> {
-  const name = version.toNormalizedString().toLowerCase();
+  const name = versionName(version);
   const listed = await source.versions(id, call);
   return listed?.value.some((each) => each.version === name) === true;
 }

@@ -32,7 +32,6 @@ import { UpstreamPackages } from './upstream-packages.js';
 import {
   embeddedOf,
   idsFor,
-  nameOf,
   nuspecOf,
   packageOf,
   recordsOf,
@@ -41,6 +40,7 @@ import {
   vulnerabilities,
 } from './upstream-questions.js';
 import { UpstreamSignatures } from './upstream-signatures.js';
+import { versionName } from './version-name.js';
 
 const MINUTE_MS = 60_000;
 const NO_ADDRESSES: readonly string[] = [];
@@ -112,7 +112,7 @@ export class UpstreamFeed implements FeedContent {
       const versions = await provider.listVersions(id, asked);
       if (versions.length === 0) return undefined;
       this.#seen.noteVersions(id, versions);
-      return versions.map((version) => ({ version: nameOf(version) }));
+      return versions.map((version) => ({ version: versionName(version) }));
     }, id);
     const ttlMs = this.#options.versionsTtlMs ?? 2 * MINUTE_MS;
     const known = async () => {

@@ -9,7 +9,8 @@ import type { PackageRecord } from './package-record.js';
 import type { UpstreamCalls } from './upstream-calls.js';
 import { unavailable } from './upstream-failures.js';
 import type { PackageKeeper } from './upstream-feed-options.js';
-import { nameOf, packageOf, recordsOf, versionsOf } from './upstream-questions.js';
+import { packageOf, recordsOf, versionsOf } from './upstream-questions.js';
+import { versionName } from './version-name.js';
 
 export interface UpstreamPackagesOptions {
   readonly source: string;
@@ -135,6 +136,6 @@ function isAmong(versions: readonly ListedVersion[] | null, identity: PackageIde
 }
 
 function isOf({ version }: PackageIdentity): (listed: ListedVersion) => boolean {
-  const name = nameOf(version);
+  const name = versionName(version);
   return (listed) => listed.version.split('+', 1)[0]?.toLowerCase() === name;
 }

@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { NuGetVersion, PackageIdentity, SearchOptions } from '@granary/nuget';
+import type { PackageIdentity, SearchOptions } from '@granary/nuget';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { shapes } from './answer-shapes.js';
+import { versionName } from './version-name.js';
 
 /** Longest version that is part of a key as it is. */
 const MAX_NAME = 64;
-
-/** A version as flat containers have it. */
-export const nameOf = (version: NuGetVersion): string => version.toNormalizedString().toLowerCase();
 
 export const versionsOf = (id: string) => ({ key: `versions/${id.toLowerCase()}`, shape: shapes.versions });
 export const recordsOf = (id: string) => ({ key: `records/${id.toLowerCase()}`, shape: shapes.records });
@@ -30,7 +28,7 @@ export const vulnerabilities = { key: 'vulnerabilities', shape: shapes.vulnerabi
 
 /** Versions may be long. */
 function keyOf(kind: string, { id, version }: PackageIdentity): string {
-  const name = nameOf(version);
+  const name = versionName(version);
   const short = name.length <= MAX_NAME ? name : createHash('sha256').update(name).digest('hex');
   return `${kind}/${id.toLowerCase()}/${short}`;
 }

@@ -13,6 +13,7 @@ import type {
   Vulnerability,
 } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
+import { versionName } from '../feed/version-name.js';
 import { type EmbeddedFile, embeddedIn } from '../packages/embedded-file.js';
 import type { StoredPackage } from '../packages/stored-package.js';
 import type { Found, View } from './hosted-catalog.js';
@@ -203,7 +204,7 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
   async #stored(identity: PackageIdentity, call: FeedCall | undefined): Promise<StoredPackage | undefined> {
     this.#assertOpen();
     const { id, version } = identity;
-    if (this.#inventory.catalog.version(id, keyOf(version)) === undefined) return undefined;
+    if (this.#inventory.catalog.version(id, versionName(version)) === undefined) return undefined;
     const stored = await this.#inventory.bytes(identity, call);
     if (stored !== undefined) return stored;
     this.#logger.error('The bytes of {PackageId} {Version} are gone: push it again', id, version.toNormalizedString());
@@ -236,10 +237,6 @@ function settingsOf(options: HostedFeedOptions): Settings {
     throw new NuGetError('INVALID_OPTION', `maxVersions must be a whole number from 1, not ${maxVersions}`);
   const maxNuspecBytes = limits?.maxNuspecBytes ?? MAX_NUSPEC_BYTES;
   return { name, maxVersions, limits: { ...limits, maxNuspecBytes }, logger, clock };
-}
-
-function keyOf(version: PackageIdentity['version']): string {
-  return version.toNormalizedString().toLowerCase();
 }
 
 function viewOf(options: SearchOptions): View {

@@ -2,6 +2,7 @@ import { NuGetVersion } from '@granary/nuget';
 import type { ListedVersion } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { isSemVer2 } from '../feed/sem-ver-2.js';
+import { versionName } from '../feed/version-name.js';
 import { type SearchText, searchTextOf, words } from './search-text.js';
 
 /** One version, as far as it is held in memory: about 130 bytes. */
@@ -104,7 +105,7 @@ function isVisible({ listed, isPrerelease, isSemVer2 }: HostedVersion, view: num
 
 function versionOf(record: PackageRecord): HostedVersion {
   const parsed = NuGetVersion.parse(record.version);
-  const version = parsed.toNormalizedString().toLowerCase();
+  const version = versionName(parsed);
   return {
     version,
     full: record.version === version ? version : record.version,

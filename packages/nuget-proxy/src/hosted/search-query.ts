@@ -1,4 +1,5 @@
 import { NuGetVersion } from '@granary/nuget';
+import { versionName } from '../feed/version-name.js';
 import type { HostedPackage, HostedVersion } from './hosted-package.js';
 import { type SearchText, words } from './search-text.js';
 
@@ -87,7 +88,8 @@ function fieldTerm(field: string, value: string): Term | undefined {
     case 'id':
       return ({ key }) => (key.includes(lower) ? 1 : 0);
     case 'version': {
-      const version = NuGetVersion.tryParse(value)?.toNormalizedString().toLowerCase();
+      const asked = NuGetVersion.tryParse(value);
+      const version = asked && versionName(asked);
       return (_, candidate) => (candidate.version.version === version ? 1 : 0);
     }
     case 'title':

@@ -1,5 +1,6 @@
 import { actionKey, Digest, isStoreError } from '@granary/blobs';
 import type { PackageIdentity } from '@granary/nuget';
+import { versionName } from '../feed/version-name.js';
 import { bytesField, fieldsOf, numberField, readNumber } from './wire-fields.js';
 
 /** What is written down of a package that is in the blob store. */
@@ -16,7 +17,7 @@ const VERSION = 1;
 
 /** `id/version` in lower case, the version normalized: what names a package in a source. */
 export function packageKey({ id, version }: PackageIdentity): string {
-  return `${id.toLowerCase()}/${version.toNormalizedString().toLowerCase()}`;
+  return `${id.toLowerCase()}/${versionName(version)}`;
 }
 
 /**

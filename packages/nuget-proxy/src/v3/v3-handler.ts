@@ -1,6 +1,7 @@
 import { checkPackageId, NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import type { Answer, FeedContent, ListedVersion } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
+import { versionName } from '../feed/version-name.js';
 import { IMMUTABLE, sendDocument, sendPlain } from '../http/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
@@ -118,7 +119,7 @@ async function answerFile(exchange: Exchange, context: V3Context, rest: readonly
   const [id = '', second = '', file] = rest;
   if (rest.length !== 3 || file === undefined) throw nothing();
   const identity = identityOf(id, second);
-  const version = nameOf(identity.version);
+  const version = versionName(identity.version);
   const [asked, lower] = [file.toLowerCase(), id.toLowerCase()];
   if (asked === `${lower}.nuspec`) {
     exchange.service = 'nuspec';
@@ -195,18 +196,18 @@ function registrationDocument(
   }
   if (names.length === 1) {
     const version = versionIn(first);
-    const url = urls.registrationLeaf(hive, id, nameOf(version));
+    const url = urls.registrationLeaf(hive, id, versionName(version));
     return { url, of: (registration) => registration.leaf(version) };
   }
   if (names.length === 2 && first === 'catalog' && second !== undefined) {
     const version = versionIn(second);
-    const url = urls.catalogEntry(hive, id, nameOf(version));
+    const url = urls.catalogEntry(hive, id, versionName(version));
     return { url, of: (registration) => registration.catalogEntry(version) };
   }
   if (names.length !== 3 || first !== 'page' || second === undefined || third === undefined) throw nothing();
   const [lower, upper] = [NuGetVersion.parse(second), versionIn(third)];
   return {
-    url: urls.registrationPage(hive, id, nameOf(lower), nameOf(upper)),
+    url: urls.registrationPage(hive, id, versionName(lower), versionName(upper)),
     of: (registration) => registration.page(lower, upper),
   };
 }
@@ -214,10 +215,6 @@ function registrationDocument(
 function versionIn(name: string): NuGetVersion {
   if (!name.toLowerCase().endsWith('.json')) throw nothing();
   return NuGetVersion.parse(name.slice(0, -'.json'.length));
-}
-
-function nameOf(version: NuGetVersion): string {
-  return version.toNormalizedString().toLowerCase();
 }
 
 async function answerVulnerabilities(
@@ -245,7 +242,7 @@ async function answerDetails(exchange: Exchange, { feed, urls }: V3Context, rest
   const version = asked === undefined ? undefined : NuGetVersion.parse(asked);
   const answer = await feed.records(checkPackageId(id), exchange.call);
   await sendDocument(exchange, {
-    url: urls.details(id, version && nameOf(version)),
+    url: urls.details(id, version && versionName(version)),
     answer,
     render(records) {
       const record = version === undefined ? newestOf(records) : records.find(isOf(version));

@@ -1,5 +1,6 @@
 import { isPackageId, type PackageIdentity } from '@granary/nuget';
 import type { Answer } from '../../feed/feed-content.js';
+import { versionName } from '../../feed/version-name.js';
 import { HttpError } from '../../http/http-error.js';
 import { entryDocument } from '../documents/entry-document.js';
 import { feedDocument } from '../documents/feed-document.js';
@@ -37,7 +38,7 @@ export async function answerPackage(
 ): Promise<void> {
   const { id, version } = identity;
   await send({
-    url: `${urls.v2}/Packages(Id='${id.toLowerCase()}',Version='${version.toNormalizedString().toLowerCase()}')`,
+    url: `${urls.v2}/Packages(Id='${id.toLowerCase()}',Version='${versionName(version)}')`,
     answer: await feed.records(id, exchange.call),
     render(records) {
       const entry = historyOf(records, true).find((each) => each.version.equals(version));
