@@ -30,15 +30,15 @@ import { UpstreamFiles } from './upstream-files.js';
 import { UpstreamHealth, type UpstreamStatus } from './upstream-health.js';
 import { UpstreamPackages } from './upstream-packages.js';
 import {
-  embeddedOf,
-  idsFor,
-  nuspecOf,
-  packageOf,
-  recordsOf,
-  searchFor,
-  versionsOf,
-  vulnerabilities,
-} from './upstream-questions.js';
+  embeddedPlace,
+  idsPlace,
+  nuspecPlace,
+  packagePlace,
+  recordsPlace,
+  searchPlace,
+  versionsPlace,
+  vulnerabilitiesPlace,
+} from './upstream-places.js';
 import { UpstreamSignatures } from './upstream-signatures.js';
 import { versionName } from './version-name.js';
 
@@ -116,22 +116,22 @@ export class UpstreamFeed implements FeedContent {
     }, id);
     const ttlMs = this.#options.versionsTtlMs ?? 2 * MINUTE_MS;
     const known = async () => {
-      const kept = await this.#answers.last(recordsOf(id));
+      const kept = await this.#answers.last(recordsPlace(id));
       if (kept === undefined || kept.value === null) return kept && null;
       const records = kept.value as readonly PackageRecord[];
       const value = records.map(({ version }) => ({ version: (version.split('+', 1)[0] as string).toLowerCase() }));
       return { value, state: 'stale', asOf: kept.asOf } as const;
     };
-    return this.#unlessDead(call, () => this.#answers.ask({ ...versionsOf(id), ttlMs, ask }, call), known);
+    return this.#unlessDead(call, () => this.#answers.ask({ ...versionsPlace(id), ttlMs, ask }, call), known);
   }
 
   versionsAtHand(id: string): Answer<readonly ListedVersion[]> | null | undefined {
-    return this.#answers.atHand({ ...versionsOf(id), ttlMs: this.#options.versionsTtlMs ?? 2 * MINUTE_MS });
+    return this.#answers.atHand({ ...versionsPlace(id), ttlMs: this.#options.versionsTtlMs ?? 2 * MINUTE_MS });
   }
 
   async records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined> {
     const known = async () => {
-      const kept = await this.#answers.last(versionsOf(id));
+      const kept = await this.#answers.last(versionsPlace(id));
       return kept?.value === null ? null : undefined;
     };
     return this.#unlessDead(call, () => this.#records(id, call), known);
@@ -169,13 +169,13 @@ export class UpstreamFeed implements FeedContent {
       for (const { record } of answer.hits) this.#seen.note(record);
       return answer;
     });
-    const found = await this.#found<SearchAnswer>({ ...searchFor(query, options), ask }, call);
+    const found = await this.#found<SearchAnswer>({ ...searchPlace(query, options), ask }, call);
     return found ?? { ...this.#local(), value: await this.#seen.search(query, options) };
   }
 
   async autocomplete(prefix: string, options: SearchOptions, call?: FeedCall): Promise<Answer<readonly string[]>> {
     const ask = this.#asking((provider, asked) => provider.autocomplete(prefix, options, asked));
-    const found = await this.#found<readonly string[]>({ ...idsFor(prefix, options), ask }, call);
+    const found = await this.#found<readonly string[]>({ ...idsPlace(prefix, options), ask }, call);
     return found ?? { ...this.#local(), value: await this.#seen.complete(prefix, options) };
   }
 
@@ -185,7 +185,7 @@ export class UpstreamFeed implements FeedContent {
       return vulnerabilitiesOf(known, await this.#isOwn(provider, asked));
     });
     const ttlMs = this.#options.vulnerabilitiesTtlMs ?? 30 * MINUTE_MS;
-    const answer = await this.#unlessDead(call, () => this.#answers.ask({ ...vulnerabilities, ttlMs, ask }, call));
+    const answer = await this.#unlessDead(call, () => this.#answers.ask({ ...vulnerabilitiesPlace, ttlMs, ask }, call));
     if (answer === undefined) return undefined;
     let byId = this.#vulnerabilities.get(answer.value);
     if (byId === undefined) {
@@ -238,7 +238,7 @@ export class UpstreamFeed implements FeedContent {
       return records;
     }, id);
     const ttlMs = this.#options.recordsTtlMs ?? 10 * MINUTE_MS;
-    return this.#answers.ask({ ...recordsOf(id), ttlMs, ask }, call);
+    return this.#answers.ask({ ...recordsPlace(id), ttlMs, ask }, call);
   }
 
   /** @param id the package whose metadata it is: asking for that is a span of its own */
@@ -320,8 +320,8 @@ export class UpstreamFeed implements FeedContent {
       throw refusal(this.name, error);
     } finally {
       // What failed on the way back may have been done.
-      const files = [nuspecOf(identity), embeddedOf(identity, 'icon'), embeddedOf(identity, 'readme')];
-      await this.#answers.forget([versionsOf(id), recordsOf(id), packageOf(identity), ...files]);
+      const files = [nuspecPlace(identity), embeddedPlace(identity, 'icon'), embeddedPlace(identity, 'readme')];
+      await this.#answers.forget([versionsPlace(id), recordsPlace(id), packagePlace(identity), ...files]);
     }
   }
 }

@@ -17,7 +17,7 @@ import type { IsOwnUrl } from './upstream-addresses.js';
 import type { ProviderCall, UpstreamCalls } from './upstream-calls.js';
 import { unavailable } from './upstream-failures.js';
 import type { PackageKeeper } from './upstream-feed-options.js';
-import { embeddedOf, nuspecOf } from './upstream-questions.js';
+import { embeddedPlace, nuspecPlace } from './upstream-places.js';
 
 export interface UpstreamFilesOptions {
   readonly source: string;
@@ -62,7 +62,7 @@ export class UpstreamFiles {
       return nuspec;
     };
     const read: PackageFile['read'] = (reader) => reader.nuspecBytes();
-    return this.#file(identity, { place: nuspecOf(identity), read, mayLieBeside: false, ask }, call);
+    return this.#file(identity, { place: nuspecPlace(identity), read, mayLieBeside: false, ask }, call);
   }
 
   /** @throws FeedUnavailableError as {@link nuspec} */
@@ -79,7 +79,7 @@ export class UpstreamFiles {
     const read: PackageFile['read'] = (reader) => embeddedIn(reader, file);
     // nuget.org fetched the icons of old packages from where their nuspecs said.
     const mayLieBeside = file === 'icon';
-    return this.#file(identity, { place: embeddedOf(identity, file), read, mayLieBeside, ask }, call);
+    return this.#file(identity, { place: embeddedPlace(identity, file), read, mayLieBeside, ask }, call);
   }
 
   async #file(identity: PackageIdentity, file: PackageFile, call: FeedCall): Promise<Answer<Buffer> | undefined> {

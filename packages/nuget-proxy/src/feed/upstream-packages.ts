@@ -9,7 +9,7 @@ import type { PackageRecord } from './package-record.js';
 import type { UpstreamCalls } from './upstream-calls.js';
 import { unavailable } from './upstream-failures.js';
 import type { PackageKeeper } from './upstream-feed-options.js';
-import { packageOf, recordsOf, versionsOf } from './upstream-questions.js';
+import { packagePlace, recordsPlace, versionsPlace } from './upstream-places.js';
 import { versionName } from './version-name.js';
 
 export interface UpstreamPackagesOptions {
@@ -60,7 +60,7 @@ export class UpstreamPackages {
    */
   async fetch(identity: PackageIdentity, call: FeedCall): Promise<PackageContent | undefined> {
     const { packages, answers, calls, source, sourceUrl, offline } = this.#options;
-    const { key } = packageOf(identity);
+    const { key } = packagePlace(identity);
     const { changes } = answers;
     const [missing, lists] = await Promise.all([answers.missing(key), this.#lists(identity.id)]);
     const isKnownMissing = missing !== undefined && !isListedSince(missing.asOf, lists, identity);
@@ -96,7 +96,7 @@ export class UpstreamPackages {
   async #lists(id: string): Promise<readonly KnownList[]> {
     const { answers } = this.#options;
     const lists = await Promise.all(
-      [versionsOf(id), recordsOf(id)].map(async (place) => {
+      [versionsPlace(id), recordsPlace(id)].map(async (place) => {
         const kept = await answers.last(place);
         return kept && { key: place.key, asOf: kept.asOf, value: kept.value as KnownList['value'] };
       }),
@@ -111,11 +111,11 @@ export class UpstreamPackages {
   #expected(identity: PackageIdentity, lists: readonly KnownList[]): ExpectedPackage | undefined {
     const { answers, records } = this.#options;
     const { id } = identity;
-    const { key } = recordsOf(id);
+    const { key } = recordsPlace(id);
     const hash = hashIn(lists.find((list) => list.key === key)?.value as readonly PackageRecord[] | null, identity);
     if (hash === undefined) return undefined;
     const hashNow = async (signal: AbortSignal) => {
-      await answers.forget([recordsOf(id)]);
+      await answers.forget([recordsPlace(id)]);
       return hashIn((await records(id, { signal }))?.value, identity);
     };
     return { hash, hashNow };

@@ -147,7 +147,7 @@ async function answerEmbedded(
   exchange.service = file;
   const answer = await feed.embedded(identity, file, exchange.call);
   await sendDocument(exchange, {
-    url: urls.embedded(identity.id, nameOf(identity.version), file),
+    url: urls.embedded(identity.id, versionName(identity.version), file),
     answer,
     render: (bytes) => bytes,
     type: file === 'icon' ? answer && imageType(answer.value) : MARKDOWN_TYPE,

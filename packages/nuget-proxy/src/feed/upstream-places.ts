@@ -7,24 +7,25 @@ import { versionName } from './version-name.js';
 /** Longest version that is part of a key as it is. */
 const MAX_NAME = 64;
 
-export const versionsOf = (id: string) => ({ key: `versions/${id.toLowerCase()}`, shape: shapes.versions });
-export const recordsOf = (id: string) => ({ key: `records/${id.toLowerCase()}`, shape: shapes.records });
-export const nuspecOf = (identity: PackageIdentity) => ({ key: keyOf('nuspec', identity), shape: shapes.text });
-export const embeddedOf = (identity: PackageIdentity, file: EmbeddedFile) => ({
+// Where the answers of a source are kept: a place for each thing that it may be asked.
+export const versionsPlace = (id: string) => ({ key: `versions/${id.toLowerCase()}`, shape: shapes.versions });
+export const recordsPlace = (id: string) => ({ key: `records/${id.toLowerCase()}`, shape: shapes.records });
+export const nuspecPlace = (identity: PackageIdentity) => ({ key: keyOf('nuspec', identity), shape: shapes.text });
+export const embeddedPlace = (identity: PackageIdentity, file: EmbeddedFile) => ({
   key: keyOf(file, identity),
   shape: shapes.text,
 });
 /** Only that there is no such package is kept here. */
-export const packageOf = (identity: PackageIdentity) => ({ key: keyOf('package', identity), shape: shapes.text });
-export const searchFor = (query: string, options: SearchOptions) => ({
+export const packagePlace = (identity: PackageIdentity) => ({ key: keyOf('package', identity), shape: shapes.text });
+export const searchPlace = (query: string, options: SearchOptions) => ({
   key: keyOfSearch('search', query, options),
   shape: shapes.search,
 });
-export const idsFor = (prefix: string, options: SearchOptions) => ({
+export const idsPlace = (prefix: string, options: SearchOptions) => ({
   key: keyOfSearch('ids', prefix, options),
   shape: shapes.texts,
 });
-export const vulnerabilities = { key: 'vulnerabilities', shape: shapes.vulnerabilities } as const;
+export const vulnerabilitiesPlace = { key: 'vulnerabilities', shape: shapes.vulnerabilities } as const;
 
 /** Versions may be long. */
 function keyOf(kind: string, { id, version }: PackageIdentity): string {
