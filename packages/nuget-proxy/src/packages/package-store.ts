@@ -1,17 +1,19 @@
 import { NuGetError, type PackageIdentity, type PackageRest, type PackageStream, verifyPackage } from '@granary/nuget';
 import { InFlight } from '@granary/resilience';
-import { noopSpan, type Span } from '@granary/telemetry';
+import type { Span } from '@granary/telemetry';
 import type { FeedCall, PackageContent } from '../feed/feed-content.js';
 import { Arrival } from './arrival.js';
 import { ArrivalSlots } from './arrival-slots.js';
 import { ArrivingPackage } from './arriving-package.js';
 import { Backlog } from './backlog.js';
+import { DownloadReport } from './download-report.js';
 import { FreeSpace } from './free-space.js';
 import { fileChunks, hashFile } from './hash-file.js';
 import { PackageEntries } from './package-entries.js';
 import { type PackageEntry, packageKey } from './package-entry.js';
 import { type PackageStoreOptions, type ResolvedOptions, resolveOptions } from './package-store-options.js';
 import { PASSING_LIMITS } from './passing-limits.js';
+import { quietly } from './quietly.js';
 import type { ExpectedPackage } from './receive-package.js';
 import { Spool } from './spool.js';
 import { SpoolFolder } from './spool-folder.js';
@@ -225,22 +227,8 @@ export class PackageStore implements AsyncDisposable {
     expected: ExpectedPackage,
     call: FetchCall,
   ): Arrival {
-    const { tracer, clock, logger } = this.#options;
-    const parent = call.span;
-    const { id: packageId, version } = identity;
-    const start = clock();
-    logger.debug('Fetching {PackageId} {Version} from {Source}', packageId, version, source);
-    const span = tracer.enabled
-      ? tracer.startSpan('DownloadPackage', {
-          ...(parent && { parent }),
-          attributes: {
-            'package.id': packageId,
-            'package.version': version.toNormalizedString(),
-            'source.url': call.sourceUrl,
-          },
-        })
-      : noopSpan;
-    const passedOn = { span: span.recording ? span : parent };
+    const report = new DownloadReport(this.#options, source, identity, call);
+    const passedOn = { span: report.span };
     const slots = this.#slotsOf(source);
     const { idleTimeoutMs } = this.#options;
     const arrival = new Arrival(new Spool(this.#folder), {
@@ -259,59 +247,20 @@ export class PackageStore implements AsyncDisposable {
         return () => slots.release();
       },
       open: (signal, rest) => open(signal, passedOn.span, rest),
-      onBreak: ({ message }) => {
-        logger.information(
-          'Asking {Source} again for {PackageId} {Version}: {Error}',
-          source,
-          packageId,
-          version,
-          message,
-        );
-      },
+      onBreak: (error) => report.broke(error),
       store: (entry, spool) => this.#storeArrived(source, identity, entry, spool, passedOn),
       later: (work) => this.#backlog.add(work),
-      onVerified: (bytes) => {
-        const elapsed = clock() - start;
-        this.#finished('success', elapsed, span);
-        const what = 'Fetched {PackageId} {Version} from {Source}: {Bytes} bytes in {Elapsed} ms';
-        logger.information(what, packageId, version, source, bytes, elapsed);
-      },
+      onVerified: (bytes) => report.verified(bytes),
     });
     this.#arrivals.set(id, arrival);
-    this.#track(this.#watch(id, source, identity, arrival, start, span));
+    this.#track(this.#run(id, arrival, report));
     return arrival;
   }
 
-  /** Runs an arrival, and tells whoever listens what became of it. */
-  async #watch(
-    id: string,
-    source: string,
-    { id: packageId, version }: PackageIdentity,
-    arrival: Arrival,
-    start: number,
-    span: Span,
-  ): Promise<void> {
-    const { logger, clock } = this.#options;
+  async #run(id: string, arrival: Arrival, report: DownloadReport): Promise<void> {
     await arrival.run();
     if (this.#arrivals.get(id) === arrival) this.#arrivals.delete(id);
-    const { state } = arrival;
-    if (state.name === 'failed') {
-      span.recordError(state.error);
-      if (!arrival.isStopped) {
-        this.#finished('failure', clock() - start, span);
-        logger.warning('Could not fetch {PackageId} {Version} from {Source}', packageId, version, source, state.error);
-      }
-    }
-    if (span.recording) {
-      span.setAttribute('cache.hit', state.name === 'stored');
-      if (arrival.length !== undefined) span.setAttribute('package.size', arrival.length);
-    }
-    span.end();
-  }
-
-  #finished(status: 'success' | 'failure', elapsedMs: number, span: Span): void {
-    const { metrics } = this.#options;
-    quietly(() => metrics.packageDownloaded?.(status, elapsedMs, span.recording ? span : undefined));
+    report.ended(arrival);
   }
 
   /** What can't be stored is logged, and given to those who wait for it all the same. */
@@ -392,13 +341,6 @@ async function progressOf(arrival: Arrival, signal: AbortSignal | undefined): Pr
     signal?.removeEventListener('abort', abort);
     arrival.offProgress(wake);
   }
-}
-
-/** Calls what only listens: what it throws must not break what it listens to. */
-function quietly(listen: () => void): void {
-  try {
-    listen();
-  } catch {}
 }
 
 function closed(): NuGetError {
