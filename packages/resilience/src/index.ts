@@ -5,6 +5,7 @@ export type { CircuitBreakerStats, CircuitState, CircuitStateChange } from './br
 export { consecutiveFailures } from './breaker/consecutive-failures.js';
 export type { FailureStrategy, FailureStrategyFactory } from './breaker/failure-strategy.js';
 export { HttpCircuitBreaker, type HttpCircuitBreakerOptions, isServerError } from './breaker/http-circuit-breaker.js';
+export { lastingFailures } from './breaker/lasting-failures.js';
 export { type RollingWindowOptions, rollingWindow } from './breaker/rolling-window.js';
 export { checkNumber } from './check-number.js';
 export * from './errors.js';

@@ -1,3 +1,5 @@
+import { lastingFailures } from '@granary/resilience';
+
 /** What can be set of how a source is tried and left alone. */
 export interface UpstreamPatience {
   /** How often a request that failed is repeated. Default 3. */
@@ -37,36 +39,9 @@ export function upstreamHttpOptions(patience: UpstreamPatience = {}) {
     opensWhenUnreachable: true,
     retry: { maxRetries: retries, initialDelayMs: 250, maxDelayMs: 5000, statusCodes: PASSING },
     circuitBreaker: {
-      strategy: (clock: () => number) => new LastingFailures(failures, clock),
+      strategy: lastingFailures(failures, FAILING_MS),
       timeoutMs: restMs,
       quickTimeoutMs: firstRestMs,
     },
   } as const;
-}
-
-/** So many failures in a row, over some time: fifty requests that one reset of a connection takes with it aren't that. */
-class LastingFailures {
-  failures = 0;
-  #since = 0;
-  readonly #max: number;
-  readonly #clock: () => number;
-
-  constructor(max: number, clock: () => number) {
-    this.#max = max;
-    this.#clock = clock;
-  }
-
-  success(): void {
-    this.failures = 0;
-  }
-
-  failure(): boolean {
-    const now = this.#clock();
-    if (++this.failures === 1) this.#since = now;
-    return this.failures >= this.#max && now - this.#since >= FAILING_MS;
-  }
-
-  reset(): void {
-    this.failures = 0;
-  }
 }

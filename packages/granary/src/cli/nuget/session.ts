@@ -9,12 +9,16 @@ import {
   SourceCacheContext,
   SourceRepository,
 } from '@granary/nuget';
+import { lastingFailures } from '@granary/resilience';
 import { redactText } from '@granary/telemetry';
 import { isLoopback } from '../../config/address.js';
 import { granaryVersion } from '../../version.js';
-import { lastingFailures } from './lasting-failures.js';
 import { type NuGetIo, UsageError } from './run-command.js';
 import { warningsTo } from './source-warnings.js';
+
+/** A command asks for many things at once, which all fail together when a source stumbles, and are there when asked again. */
+const MAX_FAILURES = 5;
+const OUTAGE_MS = 5000;
 
 /** Options of every command that asks sources. */
 export interface SessionOptions {
@@ -54,7 +58,7 @@ export async function openSession(options: SessionOptions, io: NuGetIo): Promise
   const http: Omit<HttpClientOptions, 'userAgent'> = {
     proxy: config.proxy ?? true,
     maxConnectionsPerHost: config.maxHttpRequestsPerSource,
-    circuitBreaker: { strategy: lastingFailures },
+    circuitBreaker: { strategy: lastingFailures(MAX_FAILURES, OUTAGE_MS) },
   };
   const userAgent = `granary/${granaryVersion()}`;
   const owned: AsyncDisposable[] = [];

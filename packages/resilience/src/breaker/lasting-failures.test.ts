@@ -1,6 +1,7 @@
-import { CircuitBreaker } from '@granary/resilience';
-import { ManualTime } from '@granary/resilience/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { InvalidOptionError } from '../errors.js';
+import { ManualTime } from '../testing/index.js';
+import { CircuitBreaker } from './circuit-breaker.js';
 import { lastingFailures } from './lasting-failures.js';
 
 let time: ManualTime;
@@ -8,14 +9,14 @@ let breaker: CircuitBreaker;
 
 beforeEach(() => {
   time = new ManualTime();
-  breaker = new CircuitBreaker({ strategy: lastingFailures, clock: time.clock });
+  breaker = new CircuitBreaker({ strategy: lastingFailures(5, 5000), clock: time.clock });
 });
 
 function fail(times: number): void {
   for (let i = 0; i < times; i++) breaker.recordFailure();
 }
 
-describe('the breaker of a command', () => {
+describe('a breaker that opens for failures that last', () => {
   it('stays closed whatever fails in a moment', async () => {
     fail(100);
     await time.advance(4999);
@@ -49,5 +50,15 @@ describe('the breaker of a command', () => {
     breaker.reset();
     fail(10);
     expect(breaker.state).toBe('closed');
+  });
+
+  it.each([
+    ['maxFailures', 0, 1],
+    ['maxFailures', 1.5, 1],
+    ['lastMs', 1, -1],
+    ['lastMs', 1, Number.NaN],
+  ])('takes no %s that makes no sense (%d, %d)', (option, maxFailures, lastMs) => {
+    expect(() => lastingFailures(maxFailures, lastMs)).toThrow(InvalidOptionError);
+    expect(() => lastingFailures(maxFailures, lastMs)).toThrow(option);
   });
 });
