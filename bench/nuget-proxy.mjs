@@ -205,7 +205,9 @@ async function fetchAll(port, path) {
 
 async function start(script, args, port = undefined) {
   port ??= await freePort();
-  const server = await startServer(process.execPath, [here(script), `${port}`, ...args], [port]);
+  // The feed makes all of its packages first.
+  const options = { timeoutMs: 60_000 + 10_000 * args.length };
+  const server = await startServer(process.execPath, [here(script), `${port}`, ...args], [port], options);
   running.push(server);
   return { port, ...server };
 }
