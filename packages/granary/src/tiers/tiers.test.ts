@@ -4,6 +4,7 @@ import { actionKey, Digest } from '@granary/blobs';
 import { openRedisTier } from '@granary/blobs/redis';
 import { GrpcTier } from '@granary/reapi';
 import { parseExposition } from '@granary/telemetry/testing';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../../../cache/src/redis/testing/free-port.js';
 import { startRedis, whyNoRedis } from '../../../cache/src/redis/testing/redis-server.js';
@@ -53,6 +54,27 @@ async function read(client: GrpcTier, digest: Digest): Promise<Buffer | undefine
   const parts: Buffer[] = [];
   for await (const chunk of reader) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
+}
+
+/** Uploads in a stream of one message, and asks nothing before. */
+async function uploadTo(running: TestServer, bytes: Buffer, digest: Digest): Promise<void> {
+  const client = new Client(running.address('listen.grpc'), credentials.createInsecure());
+  const name = Buffer.from(`uploads/u/blobs/${digest}`);
+  const size = Buffer.of((bytes.length & 0x7f) | 0x80, bytes.length >> 7);
+  const message = [Buffer.of(0x0a, name.length), name, Buffer.of(0x18, 1, 0x52), size, bytes];
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const call = client.makeClientStreamRequest(
+        '/google.bytestream.ByteStream/Write',
+        (request: Buffer) => request,
+        (response) => response,
+        (error) => (error ? reject(error) : resolve()),
+      );
+      call.end(Buffer.concat(message));
+    });
+  } finally {
+    client.close();
+  }
 }
 
 /** An `ActionResult` whose standard output is a blob. */
@@ -301,6 +323,30 @@ describe('a server in front of another', () => {
     expect((await fetch(`http://${front.address('listen.admin')}/readyz`)).status).toBe(503);
     const asked = client.actionResults.get(`sha256/${digest.hash}/`);
     await expect((async () => asked)()).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+
+  it('takes an upload for done only when a tier that is required has it, also when it is repeated', async () => {
+    const port = await freePort();
+    const front = await inFrontOf([`127.0.0.1:${port}`], { mode: 'write-through', required: true, rest: '10ms' });
+    const { bytes, digest } = blob(1000);
+    const upload = () => uploadTo(front, bytes, digest);
+    for (const _ of 'ab') await expect(upload()).rejects.toMatchObject({ code: status.UNAVAILABLE });
+
+    const back = await server({ 'listen.grpc': `127.0.0.1:${port}` });
+    await vi.waitFor(upload, 10_000);
+    expect(await clientOf(back).blobs.findMissing([digest])).toEqual([]);
+  });
+
+  it('keeps what is uploaded here, although a tier has it', async () => {
+    const back = await server();
+    const front = await inFrontOf([back.address('listen.grpc')], { mode: 'read-only' });
+    const { bytes, digest } = blob(1000);
+    await clientOf(back).blobs.write(digest, bytes);
+    const client = clientOf(front);
+    expect(await client.blobs.findMissing([digest])).toEqual([]);
+    await uploadTo(front, bytes, digest);
+    await back[Symbol.asyncDispose]();
+    expect((await client.blobs.get(digest))?.equals(bytes)).toBe(true);
   });
 
   it('refuses what comes back to it in a circle', async () => {

@@ -1,4 +1,4 @@
-import { BlobTooLargeError, type Digest, isStoreError, type OperationOptions } from '@granary/blobs';
+import { BlobTooLargeError, isEmptyDigest } from '@granary/blobs';
 import { parseUploadName } from '../resource-name.js';
 import { encodeQueryWriteStatusResponse, encodeWriteResponse, type QueryWriteStatusRequest } from '../wire/index.js';
 import { decompressStream } from '../zstd/index.js';
@@ -13,6 +13,9 @@ const NOT_NEEDED = -1;
 /**
  * `ByteStream.Write`. A blob that is here is answered at once, while the client may still be sending: it has then
  * nothing to gain from going on. The answer counts the bytes as they travelled.
+ *
+ * Whether the blob is here says the store that writes it, which doesn't read the source then: that somebody has the
+ * blob is not enough for a store that also brings it to others.
  */
 export async function writeBlob(
   { blobs, digests, limits }: CacheParts,
@@ -27,28 +30,13 @@ export async function writeBlob(
   if (limits.maxBlobBytes > 0 && digest.size > limits.maxBlobBytes)
     throw new BlobTooLargeError(digest.size, limits.maxBlobBytes);
 
-  const { options } = call;
   const early = encodeWriteResponse({ committedSize: compressor === 'identity' ? digest.size : NOT_NEEDED });
-  if (await isKnownToBeHere(blobs, digest, options)) return early;
+  if (isEmptyDigest(digest)) return early;
 
-  await blobs.write(digest, compressor === 'identity' ? data : decompressStream(data, digest.size), options);
+  await blobs.write(digest, compressor === 'identity' ? data : decompressStream(data, digest.size), call.options);
   data.checkEnd();
-  // The store may have got the blob from someone else meanwhile, and not have wanted the rest of this one.
+  // The store had the blob, or got it from someone else meanwhile, and did not want the rest of this one.
   return data.complete ? encodeWriteResponse({ committedSize: data.received }) : early;
-}
-
-/** A tier that is gone is no reason to refuse what may be kept without it: writing tells whether it may. */
-async function isKnownToBeHere(
-  blobs: CacheParts['blobs'],
-  digest: Digest,
-  options: OperationOptions,
-): Promise<boolean> {
-  try {
-    return (await blobs.findMissing([digest], options)).length === 0;
-  } catch (error) {
-    if (isStoreError(error) && error.code === 'TIER_UNAVAILABLE') return false;
-    throw error;
-  }
 }
 
 /** `ByteStream.QueryWriteStatus`: an upload can't be taken up in its middle, so it is either done or not begun. */
