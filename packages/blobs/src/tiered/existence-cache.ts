@@ -52,6 +52,12 @@ export class ExistenceCache {
     return unknown;
   }
 
+  /** Whether the blob is known to be there. */
+  has(digest: Digest): boolean {
+    this.#age();
+    return isIn(this.#young, digest) || isIn(this.#old, digest);
+  }
+
   /** The size of a blob that is known to be there. */
   sizeOf(fn: DigestFunction, hash: Uint8Array): number | undefined {
     this.#age();

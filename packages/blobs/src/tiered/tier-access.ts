@@ -2,14 +2,22 @@ import type { BlobReader, BlobStore, GetOptions, OperationOptions, ReadOptions }
 import type { Digest } from '../digest.js';
 import type { DigestFunction } from '../digest-function.js';
 import { TierUnavailableError } from '../errors.js';
-import type { ExistenceCache } from './existence-cache.js';
+import { ExistenceCache } from './existence-cache.js';
 import type { Tier } from './tier.js';
+
+/** Blobs of a tier that are remembered as damaged. */
+const MOST_DAMAGED = 10_000;
 
 /** A tier's blobs, and what is known of them without asking. */
 export class TierAccess {
   readonly tier: Tier;
   readonly #blobs: BlobStore;
   readonly #known: ExistenceCache;
+  /**
+   * What it delivered as something else. Not every tier can take that out, and as long as it says that it has the blob,
+   * nobody would upload the right one.
+   */
+  readonly #damaged = new ExistenceCache({ maxEntries: MOST_DAMAGED });
 
   constructor(tier: Tier, blobs: BlobStore, known: ExistenceCache) {
     this.tier = tier;
@@ -37,20 +45,24 @@ export class TierAccess {
     return sizes ? sizes.sizeOf(fn, hash, options) : this.#known.sizeOf(fn, hash);
   }
 
-  /** Those that the tier doesn't have, in their order. Nothing is asked when all are known. */
+  /** Those that the tier doesn't have, or has damaged, in their order. Nothing is asked when all are known. */
   async findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
     const unknown = this.#known.unknown(digests);
     if (unknown.length === 0) return [];
     const missing = await this.#blobs.findMissing(unknown, options);
     const present: Digest[] = [];
+    const lacking: Digest[] = [];
     let next = 0;
     for (const digest of unknown) {
-      if (missing[next]?.equals(digest)) next++;
+      const isMissing = missing[next]?.equals(digest) === true;
+      if (isMissing) next++;
+      if (isMissing || this.#damaged.has(digest)) lacking.push(digest);
       else present.push(digest);
     }
     // Of an answer in another order, what is absent can't be told from what is there: nothing is remembered.
-    if (next === missing.length) for (const digest of present) this.#known.add(digest);
-    return missing;
+    if (next < missing.length) return missing;
+    for (const digest of present) this.#known.add(digest);
+    return lacking;
   }
 
   async get(digest: Digest, options?: GetOptions): Promise<Buffer | undefined> {
@@ -79,6 +91,7 @@ export class TierAccess {
   /** The tier delivered something else than the digest names. */
   damaged(digest: Digest, reason: string): void {
     this.#known.forget(digest);
+    this.#damaged.add(digest);
     this.tier.onDamaged?.(digest, reason);
   }
 

@@ -356,6 +356,25 @@ describe('a tier that delivers something else', () => {
     expect(tier.damaged).toHaveLength(1);
     expect(local.findMissing([digest])).toEqual([digest]);
   });
+
+  it.each([10, 3 * MIB])('doesn’t have it for those who could upload the right one: %i bytes', async (size) => {
+    const tier = tierOf('tier', 'write-through');
+    const { store, local } = await tieredOver([tier]);
+    const [{ bytes, digest }, other] = [blobOf(size), blobOf(size, 'other').digest];
+    await tier.blobs.write(digest, bytes);
+    await tier.blobs.write(other, blobOf(size, 'other').bytes);
+    tier.blobs.tamper = flip;
+    expect(await store.findMissing([digest])).toEqual([]);
+    await store
+      .read(digest)
+      .then(bytesOf)
+      .catch(() => {});
+    expect(await store.findMissing([other, digest])).toEqual([digest]);
+    await store.write(digest, bytes);
+    expect(tier.blobs.calls.at(-1)).toMatchObject({ call: 'write', digests: [digest] });
+    expect(local.findMissing([digest])).toEqual([]);
+    expect((await bytesOf(await store.read(digest)))?.equals(bytes)).toBe(true);
+  });
 });
 
 describe('a tier that is gone', () => {
