@@ -293,6 +293,24 @@ describe('an upload', () => {
     expect((await decompress(bytes, content.length)).equals(content)).toBe(true);
   });
 
+  it('goes in messages that the peer takes', async () => {
+    let messages: Buffer[] = [];
+    const { blobs } = await start(
+      {
+        write: async (call, answer) => {
+          messages = await call.toArray();
+          answer(null, writeResponse(CONTENT.length));
+        },
+      },
+      { maxMessageBytes: 64 * 1024, instanceName: 'i'.repeat(1000) },
+    );
+    await blobs.write(digestOf(CONTENT), CONTENT);
+    expect(Math.max(...messages.map(({ length }) => length))).toBeLessThanOrEqual(64 * 1024);
+    expect(Buffer.concat(messages.map((bytes) => fromBinary(WriteRequestSchema, bytes).data)).equals(CONTENT)).toBe(
+      true,
+    );
+  });
+
   it('of more than the peer takes is refused before the source is read', async () => {
     const { state, source } = watched(CONTENT);
     const { blobs } = await start({

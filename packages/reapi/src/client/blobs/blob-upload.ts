@@ -14,6 +14,7 @@ import { hasStatus } from '../connection/call-failure.js';
 import type { Peer } from '../connection/peer.js';
 import type { StreamCall } from '../connection/stream-call.js';
 import { answered } from './answered.js';
+import { MESSAGE_ROOM } from './batch-sizes.js';
 import { UploadMessage } from './upload-message.js';
 import { UploadSource } from './upload-source.js';
 
@@ -44,7 +45,8 @@ export async function upload(
   const name = formatUploadName({ instance: peer.instance, digest, compressor, uuid: randomUUID() });
   const call = await peer.stream(WRITE, 'upload', options);
   const content = new UploadSource(source, digest.size);
-  const message = new UploadMessage(name, Math.min(CHUNK_BYTES, Math.max(1, digest.size + (zstd ? 1024 : 0))));
+  const mostBytes = Math.min(CHUNK_BYTES, peer.maxMessageBytes - MESSAGE_ROOM);
+  const message = new UploadMessage(name, Math.min(mostBytes, Math.max(1, digest.size + (zstd ? 1024 : 0))));
   const answer = readAnswer(peer, call);
   // Whatever ends the call ends the source.
   answer.then(

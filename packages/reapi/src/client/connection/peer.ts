@@ -48,6 +48,8 @@ export class Peer {
   readonly name: string;
   readonly target: GrpcTarget;
   readonly instance: string;
+  /** Largest message that it is sent. */
+  readonly maxMessageBytes: number;
   readonly #headers: CallHeaders;
   readonly #connections: Connections;
   readonly #calls: Slots;
@@ -66,6 +68,7 @@ export class Peer {
     const { name, clock } = options;
     this.name = name;
     this.instance = options.instanceName;
+    this.maxMessageBytes = options.maxMessageBytes;
     this.target = parseTarget(options.target);
     this.#timeoutMs = options.timeoutMs;
     this.#clock = clock;
