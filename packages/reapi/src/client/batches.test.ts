@@ -152,14 +152,11 @@ describe('reading small blobs', () => {
   });
 
   it('calls an answer that is larger than a message may be invalid', async () => {
-    const { blobs } = await start(
-      {
-        batchRead: ({ digests }) => ({
-          responses: [{ ...(digests[0] && { digest: digests[0] }), data: Buffer.alloc(70_000) }],
-        }),
-      },
-      { maxMessageBytes: 65_536 },
-    );
+    const { blobs } = await start({
+      batchRead: ({ digests }) => ({
+        responses: [{ ...(digests[0] && { digest: digests[0] }), data: Buffer.alloc(4 * 1024 * 1024) }],
+      }),
+    });
     await expect(blobs.get(digestOf('a'))).rejects.toMatchObject({ kind: 'invalid', retryable: false });
   });
 

@@ -78,6 +78,12 @@ describe('a download', () => {
     );
   });
 
+  it('comes in messages as the peer sends them, however small those are that it takes', async () => {
+    const content = randomBytes(MIB);
+    const { blobs } = await start({ read: (_, call) => send(call, [content]) }, { maxMessageBytes: 64 * 1024 });
+    expect((await bytesOf(await blobs.read(digestOf(content)))).equals(content)).toBe(true);
+  });
+
   it('begins where it is wanted, plain, and ends where that ends without a limit that not every peer understands', async () => {
     const content = Buffer.from('0123456789');
     const asked: string[] = [];

@@ -50,7 +50,10 @@ export interface GrpcTierOptions {
    * 128 KiB at most. Default 4 MiB.
    */
   readonly windowBytes?: number | undefined;
-  /** Largest message in either direction, in bytes. Default 4 MiB, which every server takes. */
+  /**
+   * Largest message that the peer is sent, or asked for in a batch, in bytes. Default 4 MiB, which every server takes, and
+   * which is taken from each.
+   */
   readonly maxMessageBytes?: number | undefined;
 }
 

@@ -43,6 +43,9 @@ const RECONNECT_MS = { 'grpc.initial_reconnect_backoff_ms': 200, 'grpc.max_recon
 /** Requests up to this size are kept by grpc-js until the peer answers, for a connection that closes under them. */
 const REPLAY_BYTES = 128 * 1024;
 
+/** What every client of gRPC takes, and servers therefore send in a stream, however little they take themselves. */
+const USUAL_MESSAGE_BYTES = 4 * 1024 * 1024;
+
 /** One server: its connections, what it can do, and how its calls fail. Connects with the first call. */
 export class Peer {
   readonly name: string;
@@ -254,7 +257,7 @@ function channelOptions(options: ResolvedGrpcOptions): ChannelOptions {
   return {
     ...RECONNECT_MS,
     'grpc.primary_user_agent': 'granary',
-    'grpc.max_receive_message_length': options.maxMessageBytes,
+    'grpc.max_receive_message_length': Math.max(options.maxMessageBytes, USUAL_MESSAGE_BYTES),
     'grpc.max_send_message_length': -1,
     'grpc.keepalive_time_ms': options.keepaliveMs,
     'grpc.keepalive_timeout_ms': Math.min(options.keepaliveMs, 10_000),
