@@ -1,4 +1,4 @@
-import { BlobTooLargeError, isEmptyDigest } from '@granary/blobs';
+import { BlobTooLargeError, type Digest, isEmptyDigest, isStoreError, type OperationOptions } from '@granary/blobs';
 import { parseUploadName } from '../resource-name.js';
 import { encodeQueryWriteStatusResponse, encodeWriteResponse, type QueryWriteStatusRequest } from '../wire/index.js';
 import { decompressStream } from '../zstd/index.js';
@@ -48,7 +48,20 @@ export async function queryWriteStatus(
   if (call.wantsDetails) call.subject = resourceName;
   const { digest } = parseUploadName(resourceName);
   digests.require(digest.function);
-  const missing = await blobs.findMissing([digest], call.options);
-  const complete = missing.length === 0;
+  const complete = await isKnownToBeHere(blobs, digest, call.options);
   return encodeQueryWriteStatusResponse({ committedSize: complete ? digest.size : 0, complete });
+}
+
+/** A tier that is gone is no reason not to begin: the upload tells whether it may do without. */
+async function isKnownToBeHere(
+  blobs: CacheParts['blobs'],
+  digest: Digest,
+  options: OperationOptions,
+): Promise<boolean> {
+  try {
+    return (await blobs.findMissing([digest], options)).length === 0;
+  } catch (error) {
+    if (isStoreError(error) && error.code === 'TIER_UNAVAILABLE') return false;
+    throw error;
+  }
 }

@@ -323,6 +323,16 @@ describe('ByteStream.Write', () => {
       const after = await loopback.client.unary(queryWriteStatus, { resourceName: name });
       expect(after).toMatchObject({ committedSize: 10_000n, complete: true });
     });
+
+    it('takes one for not begun where nobody can say, so that the upload itself tells', async () => {
+      const blobs = new MemoryBlobStore();
+      await start({ blobs });
+      vi.spyOn(blobs, 'findMissing').mockImplementation(() => {
+        throw new TierUnavailableError('region', 'nobody listens');
+      });
+      const answer = loopback.client.unary(queryWriteStatus, { resourceName: upload(digestOf(bytesOf(10))) });
+      expect(await answer).toMatchObject({ committedSize: 0n, complete: false });
+    });
   });
 
   describe('(13) takes zstd', () => {
