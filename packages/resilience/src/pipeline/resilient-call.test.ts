@@ -93,8 +93,26 @@ describe('a resilient call', () => {
     );
     expect(isCircuitOpen(error)).toBe(true);
     expect(fn).toHaveBeenCalledTimes(3);
-    expect(afterMs).toBe(100 + 200 + 400);
+    expect(afterMs).toBe(100 + 200);
     expect(breaker.stats()).toMatchObject({ state: 'open', opens: 1 });
+  });
+
+  it('neither waits nor takes a token for an attempt that the breaker would refuse', async () => {
+    const onRetry = vi.fn();
+    const slow = everything({ timeoutMs: undefined, retry: { retryAfter: () => 30_000, onRetry } });
+    breaker.recordFailure();
+    breaker.recordFailure();
+    const { error, afterMs } = await failureOf(slow(boom));
+    expect(error).toMatchObject({ code: 'CIRCUIT_OPEN', retryAfterMs: 60_000 });
+    expect(afterMs).toBe(0);
+    expect(onRetry).not.toHaveBeenCalled();
+  });
+
+  it('whose last attempt opens the breaker ends with what that failed with', async () => {
+    const call = everything({ retry: { maxRetries: 2, initialDelayMs: 100, jitter: 0 } });
+    const { error } = await failureOf(call(boom));
+    expect(error).toEqual(new Error('boom'));
+    expect(breaker.state).toBe('open');
   });
 
   it('is refused at once by an open breaker, and not retried', async () => {

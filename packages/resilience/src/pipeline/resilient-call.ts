@@ -43,17 +43,16 @@ export function resilientCall(options: ResilientCallOptions): ProtectedCall {
   const { timeoutMs, attemptTimeoutMs, retry, rateLimit, breaker } = options;
   const clock = options.clock && { clock: options.clock };
   const timers = options.timers && { timers: options.timers };
+  const counted = breaker && ('acquire' in breaker ? breaker : new CircuitBreaker({ ...clock, ...breaker }));
   const policies: Policy[] = [];
   if (timeoutMs !== undefined) policies.push(timeoutPolicy(timeoutMs, timers, 'timeoutMs'));
-  if (retry !== undefined) policies.push(retryPolicy({ ...timers, ...retry }));
+  if (retry !== undefined) policies.push(retryPolicy({ ...timers, ...retry }, counted));
   if (rateLimit !== undefined) {
     policies.push(
       rateLimitPolicy('allow' in rateLimit ? rateLimit : new TokenBucket({ ...clock, ...timers, ...rateLimit })),
     );
   }
-  if (breaker !== undefined) {
-    policies.push(breakerPolicy('acquire' in breaker ? breaker : new CircuitBreaker({ ...clock, ...breaker })));
-  }
+  if (counted !== undefined) policies.push(breakerPolicy(counted));
   if (attemptTimeoutMs !== undefined) policies.push(timeoutPolicy(attemptTimeoutMs, timers, 'attemptTimeoutMs'));
   return pipeline(...policies);
 }

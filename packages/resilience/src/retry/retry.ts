@@ -1,3 +1,4 @@
+import type { CircuitBreaker } from '../breaker/circuit-breaker.js';
 import { isCircuitOpen } from '../errors.js';
 import { AttemptScope, type CallScope } from '../pipeline/call-scope.js';
 import { enter } from '../pipeline/enter.js';
@@ -52,9 +53,13 @@ export async function retry<T>(fn: Protected<T>, options: RetryOptions = {}): Pr
   return enter(retryPolicy(options)(invoke), fn, options.signal);
 }
 
-/** {@link retry} as a policy. */
-export function retryPolicy(options: RetryPolicyOptions = {}): Policy {
-  const plan = new RetryPlan(options);
+/**
+ * {@link retry} as a policy.
+ *
+ * @param breaker the breaker inside: once it is open there is no wait for an attempt that it would refuse
+ */
+export function retryPolicy(options: RetryPolicyOptions = {}, breaker?: CircuitBreaker): Policy {
+  const plan = new RetryPlan(options, breaker);
   return (inner) => (fn, scope) => {
     const first = scope.attempt === 1 ? scope : new AttemptScope(scope, 1);
     return inner(fn, first).then(undefined, (error: unknown) => plan.goOn(inner, fn, scope, error));
@@ -66,13 +71,15 @@ class RetryPlan {
   readonly #maxRetries: number;
   readonly #options: RetryPolicyOptions;
   readonly #timers: Timers;
+  readonly #breaker: CircuitBreaker | undefined;
 
-  constructor(options: RetryPolicyOptions) {
+  constructor(options: RetryPolicyOptions, breaker: CircuitBreaker | undefined) {
     const { maxRetries = 3, timers = nodeTimers } = options;
     this.#backoff = new Backoff(options);
     this.#maxRetries = wholeNumber('maxRetries', maxRetries, 0);
     this.#options = options;
     this.#timers = timers;
+    this.#breaker = breaker;
   }
 
   /** Everything after the first attempt, which failed with this error. */
@@ -81,6 +88,7 @@ class RetryPlan {
     for (let attempt = 1; ; attempt++) {
       if (scope.ended) throw scope.reason;
       if (!this.#isWorthAnother(error, attempt)) throw error;
+      if (this.#breaker?.state === 'open') throw this.#breaker.rejection();
       const delayMs = this.#delayMs(error, attempt);
       if (this.#options.onRetry !== undefined) tell(this.#options.onRetry, { attempt, delayMs, error });
       await pause(delayMs, scope, this.#timers);
