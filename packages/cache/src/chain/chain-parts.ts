@@ -79,6 +79,9 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
     lookups.supersedeAll();
     loads.supersedeAll();
   };
+  const supersedeTag = (tag: string) => {
+    for (const key of loads.keysWith(tag)) supersede(key);
+  };
   const listener: InvalidationListener = (message) => {
     const done = writes.invalidate(message).catch((error: unknown) => {
       tell(() => logger.warning('Failed to drop what others changed', error));
@@ -94,6 +97,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
     listener,
     supersede,
     supersedeAll,
+    supersedeTag,
     clock,
     report,
   });

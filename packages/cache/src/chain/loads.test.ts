@@ -323,14 +323,19 @@ describe('a load that a write overtakes', () => {
     });
   }
 
-  it('is not joined by those who come after the write', async () => {
-    const { time, chain, after } = setUp();
-    const old = chain.getOrLoad('key', () => after(10, 'old'));
-    await chain.delete('key');
-    const young = chain.getOrLoad('key', () => after(10, 'young'));
-    await time.advance(10);
-    expect([await old, await young, await chain.get('key')]).toEqual(['old', 'young', 'young']);
-  });
+  for (const name of ['delete', 'clear', 'deleteByTag'] as const) {
+    it(`is not joined by those who come after a ${name}`, async () => {
+      const set = setUp();
+      const { time, chain, after } = set;
+      const old = chain.getOrLoad('key', () => after(10, 'old'), { tags: ['tag'] });
+      const other = chain.getOrLoad('other', () => after(10, 'kept'), { tags: ['another'] });
+      await writes[name].run(set);
+      const young = chain.getOrLoad('key', () => after(10, 'young'), { tags: ['tag'] });
+      await time.advance(10);
+      expect([await old, await young, await chain.get('key')]).toEqual(['old', 'young', 'young']);
+      expect(await other).toBe('kept');
+    });
+  }
 
   it('leaves nothing behind', async () => {
     const { time, chain, after } = setUp();

@@ -197,6 +197,12 @@ export class Loads<V> {
     this.#errors.clear();
   }
 
+  /** Keys that are being loaded with this tag. */
+  keysWith(tag: string): string[] {
+    const loads = [...this.#byKey.values()].filter(({ options }) => options.tags?.includes(tag));
+    return loads.map(({ key }) => key);
+  }
+
   /** Ends everything: those who wait are told so. */
   close(error: CacheClosedError): void {
     for (const load of this.#byKey.all()) {

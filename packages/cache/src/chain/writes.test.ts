@@ -348,13 +348,16 @@ describe('a bus', () => {
       const { here, there } = two();
       const { promise, resolve } = withResolvers<string>();
       const loading = there.chain.getOrLoad('key', () => promise, { tags: ['x'] });
+      const loader = vi.fn(() => 'own');
       if (change === 'set') await here.chain.set('key', 'new');
       else if (change === 'clear') await here.chain.clear();
       else await here.chain.deleteByTag('x');
+      const asked = there.chain.getOrLoad('key', loader);
       resolve('old');
       expect(await loading).toBe('old');
       await there.chain.flush();
-      expect(there.memory.get('key')).toBeUndefined();
+      expect(await asked).toBe(change === 'set' ? 'new' : 'own');
+      expect(there.memory.get('key')).toBe(await asked);
     }
   });
 

@@ -20,6 +20,8 @@ export interface WritesOptions<V> {
   /** Makes worthless what is being read of a key, or of all. */
   readonly supersede: (key: string) => void;
   readonly supersedeAll: () => void;
+  /** Makes worthless what is being loaded with a tag. */
+  readonly supersedeTag: (tag: string) => void;
   readonly clock: () => number;
   readonly report: ReportFailure;
 }
@@ -100,8 +102,7 @@ export class Writes<V> {
 
   /** How many keys were deleted. */
   async deleteByTag(tag: string, options: OpOptions | undefined): Promise<number> {
-    const { deletions } = this.#options;
-    deletions.record(tag);
+    this.#noteDeleted(tag);
     await this.#tell({ type: 'tag', tag });
     return this.#deleteTagged(this.#storeys, tag, options, true);
   }
@@ -130,7 +131,7 @@ export class Writes<V> {
       for (const key of message.keys) supersede(key);
       await this.#deleteFrom(own, message.keys, undefined);
     } else if (message.type === 'tag') {
-      deletions.record(message.tag);
+      this.#noteDeleted(message.tag);
       if (!tags.shared) await this.#deleteTagged(own, message.tag, undefined, false);
     } else {
       deletions.recordAll();
@@ -201,6 +202,12 @@ export class Writes<V> {
       throw this.#unavailable('delete', results);
     }
     return Math.max(0, ...results.map((result) => (result instanceof Failed ? 0 : result)));
+  }
+
+  /** From now on, so that who asks after the deletion doesn't join a load that began before it. */
+  #noteDeleted(tag: string): void {
+    this.#options.deletions.record(tag);
+    this.#options.supersedeTag(tag);
   }
 
   async #deleteTagged(
