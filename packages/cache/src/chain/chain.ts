@@ -13,6 +13,7 @@ import { checkLoad, type Loader, type LoadOptions, withDefaults } from './load-o
 import type { Load } from './loads.js';
 import type { Found } from './lookups.js';
 import type { Storey } from './storey.js';
+import { untilAborted } from './until-aborted.js';
 
 /**
  * Layers from fast to slow as one cache: made by {@link createChain}.
@@ -110,7 +111,7 @@ export class Chain<V, K extends string = string> {
    *
    * @throws InvalidKeyError, CacheClosedError
    * @throws InvalidValueError for `undefined`, which means absent, and for what a layer refuses as invalid
-   * @throws LayerUnavailableError when every layer failed
+   * @throws LayerUnavailableError when every layer failed; where there is only one, what that threw
    */
   set(key: K, value: V, options?: ChainSetOptions): MaybePromise<void> {
     this.#checkOpen();
@@ -118,7 +119,7 @@ export class Chain<V, K extends string = string> {
     checkValue(value);
     options?.signal?.throwIfAborted();
     if (options?.tags !== undefined) checkTags(options.tags);
-    return this.#parts.writes.set(key, value, options);
+    return untilAborted(this.#parts.writes.set(key, value, options), options);
   }
 
   /** Deletes a key from all layers, as {@link set} writes. Whether a layer had it; one that is written behind can't say. */
@@ -126,7 +127,7 @@ export class Chain<V, K extends string = string> {
     this.#checkOpen();
     checkKey(key);
     options?.signal?.throwIfAborted();
-    return this.#parts.writes.delete(key, options);
+    return untilAborted(this.#parts.writes.delete(key, options), options);
   }
 
   /** The values that are there, fresh, in no particular order. Each layer is asked once, for what is still missing. */
@@ -155,7 +156,7 @@ export class Chain<V, K extends string = string> {
     }
     options?.signal?.throwIfAborted();
     if (options?.tags !== undefined) checkTags(options.tags);
-    if (all.size > 0) await this.#parts.writes.setMany(all, options);
+    if (all.size > 0) await untilAborted(this.#parts.writes.setMany(all, options), options);
   }
 
   /** {@link delete} for many keys. How many the layer with the most of them had. */
@@ -163,7 +164,7 @@ export class Chain<V, K extends string = string> {
     this.#checkOpen();
     const wanted = [...new Set(checked(keys))];
     options?.signal?.throwIfAborted();
-    return wanted.length === 0 ? 0 : this.#parts.writes.deleteMany(wanted, options);
+    return wanted.length === 0 ? 0 : untilAborted(this.#parts.writes.deleteMany(wanted, options), options);
   }
 
   /** Deletes what was written with this tag; values that are being loaded with it are not kept. How many keys there were. */
@@ -171,7 +172,7 @@ export class Chain<V, K extends string = string> {
     this.#checkOpen();
     checkTag(tag);
     options?.signal?.throwIfAborted();
-    return this.#parts.writes.deleteByTag(tag, options);
+    return untilAborted(this.#parts.writes.deleteByTag(tag, options), options);
   }
 
   /**
@@ -182,7 +183,7 @@ export class Chain<V, K extends string = string> {
   async clear(options?: OpOptions): Promise<void> {
     this.#checkOpen();
     options?.signal?.throwIfAborted();
-    await this.#parts.writes.clear(options);
+    await untilAborted(this.#parts.writes.clear(options), options);
   }
 
   /**

@@ -144,6 +144,35 @@ describe('a write', () => {
     expect(() => chain.set('key', 'value', { signal: caller.signal })).toThrow('gone');
   });
 
+  it('ends with its signal where the layer pays no heed to that, and goes on', async () => {
+    const answer = withResolvers<undefined>();
+    const memory = new MemoryLayer<string>();
+    const deaf: Layer<string> = {
+      name: 'deaf',
+      get: (key) => memory.get(key),
+      set: (key, value) => answer.promise.then(() => memory.set(key, value)),
+      delete: () => answer.promise.then(() => true),
+      clear: () => answer.promise,
+      close: () => {},
+    };
+    const chain = createChain({ layers: [deaf] });
+    const caller = new AbortController();
+    const { signal } = caller;
+    const writes = [
+      chain.set('key', 'value', { signal }),
+      chain.delete('other', { signal }),
+      chain.setMany(Object.entries({ a: '1', b: '2' }), { signal }),
+      chain.deleteMany(['c', 'd'], { signal }),
+      chain.clear({ signal }),
+    ];
+    const last = chain.set('key', 'last');
+    caller.abort(new Error('gone'));
+    for (const write of writes) await expect(write).rejects.toThrow('gone');
+    answer.resolve(undefined);
+    await last;
+    expect(memory.get('key')).toBe('last');
+  });
+
   it('of many keys goes to each layer as one', async () => {
     const { chain, layers, memories } = setUp(2);
     await chain.setMany(Object.entries({ a: '1', b: '2' }), { ttlMs: 1000 });

@@ -1,0 +1,10 @@
+import { pipeline } from '@granary/resilience';
+import type { MaybePromise, OpOptions } from '../layer.js';
+
+const withoutPolicies = pipeline();
+
+/** Lets the caller of a write go whose layer pays no heed to signals. The write goes on, in its place among the others. */
+export function untilAborted<T>(write: MaybePromise<T>, options: OpOptions | undefined): MaybePromise<T> {
+  const signal = options?.signal;
+  return signal === undefined || !(write instanceof Promise) ? write : withoutPolicies(() => write, { signal });
+}
