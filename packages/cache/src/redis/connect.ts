@@ -1,3 +1,4 @@
+import { InvalidOptionError } from '@granary/resilience';
 import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { isCluster, type RedisClient } from './redis-client.js';
 
@@ -44,6 +45,18 @@ const PATIENT = {
   disconnectTimeout: DISCONNECT_TIMEOUT_MS,
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
 } as const;
+
+/**
+ * For where the connection is a variable that isn't set: ioredis would take this machine's Redis then.
+ *
+ * @throws InvalidOptionError
+ */
+export function checkConnection(connection: unknown): void {
+  if (typeof connection === 'object' ? connection !== null : typeof connection === 'string' && connection !== '')
+    return;
+  const expected = 'a URL, options of ioredis, nodes of a cluster or a client';
+  throw new InvalidOptionError('connection', expected, connection === '' ? 'empty' : connection);
+}
 
 export function isRedisClient(connection: RedisConnection): connection is RedisClient {
   return typeof connection === 'object' && 'getBuffer' in connection && typeof connection.getBuffer === 'function';

@@ -1,6 +1,6 @@
 import { isTimeout, type Timers, wholeNumber, withTimeout } from '@granary/resilience';
 import { CacheClosedError, CacheTimeoutError, LayerUnavailableError } from '../errors.js';
-import { connectRedis, isRedisClient, type RedisConnection } from './connect.js';
+import { checkConnection, connectRedis, isRedisClient, type RedisConnection } from './connect.js';
 import { isCluster, type RedisClient } from './redis-client.js';
 
 export interface RedisCallOptions {
@@ -44,6 +44,7 @@ export class RedisCalls {
     this.#timeoutMs = wholeNumber('timeoutMs', timeoutMs);
     this.#maxPending = wholeNumber('maxPending', maxPending);
     this.#timers = timers;
+    checkConnection(connection);
     this.#ownsClient = !isRedisClient(connection);
     this.client = isRedisClient(connection) ? connection : connectRedis(connection);
     // Without a listener ioredis writes every failed attempt to connect to the console.

@@ -1,11 +1,14 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { InvalidOptionError } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { InvalidValueError } from '../errors.js';
 import { FakeRedis } from '../testing/fake-redis.js';
+import { RedisInvalidationBus } from './redis-invalidation-bus.js';
 import { RedisLayer } from './redis-layer.js';
+import { RedisTagIndex } from './redis-tag-index.js';
 import { startRedis, whyNoRedis } from './testing/redis-server.js';
 
 const cleanUps: (() => unknown)[] = [];
@@ -199,6 +202,12 @@ describe('a RedisLayer', () => {
     expect(() => new RedisLayer({ connection, timeoutMs: 0 })).toThrow(/timeoutMs/);
     expect(() => new RedisLayer({ connection, maxPending: 1.5 })).toThrow(/maxPending/);
     expect(() => new RedisLayer({ connection, ttlMs: -1 })).toThrow(/ttlMs/);
+    for (const missing of [undefined, null, '', 6379]) {
+      const options = { connection: missing as unknown as string };
+      expect(() => new RedisLayer(options)).toThrow(/connection must be a URL, .* but is (undefined|null|empty|6379)/);
+      expect(() => new RedisInvalidationBus(options)).toThrow(InvalidOptionError);
+      expect(() => new RedisTagIndex(options)).toThrow(InvalidOptionError);
+    }
   });
 
   it('sends large values in pieces', async () => {
