@@ -107,6 +107,20 @@ describe('a pino of the application', () => {
     ]);
   });
 
+  it('may number its levels in its own way', () => {
+    const customLevels = { fatal: 1, error: 2, warn: 3, info: 4, debug: 5, trace: 6 };
+    const own = { customLevels, useOnlyCustomLevels: true, levelComparison: 'DESC' as const, level: 'info' };
+    const { own: pinoOfApplication, records } = application(own);
+    const logger = loggerFor(pinoSink(pinoOfApplication));
+    for (const level of ['verbose', 'debug', 'information', 'warning', 'error', 'fatal'] as const) logger[level](level);
+    expect(records()).toMatchObject([
+      { level: 4, msg: 'information' },
+      { level: 3, msg: 'warning' },
+      { level: 2, msg: 'error' },
+      { level: 1, msg: 'fatal' },
+    ]);
+  });
+
   it('takes no properties for a request, a field of its own, or a format', () => {
     const { own, records } = application();
     loggerFor(pinoSink(own)).information('{method} {headers} {socket} {level} {msg} %s %j', 'GET', 'h', 's', 'l', 'm');

@@ -10,13 +10,13 @@ export interface PinoLike {
 }
 
 /** pino's own, which our levels are matched with. */
-const NUMBERS: Record<RecordLevel, number> = {
-  verbose: 10,
-  debug: 20,
-  information: 30,
-  warning: 40,
-  error: 50,
-  fatal: 60,
+const LEVELS: Record<RecordLevel, readonly [label: string, number: number]> = {
+  verbose: ['trace', 10],
+  debug: ['debug', 20],
+  information: ['info', 30],
+  warning: ['warn', 40],
+  error: ['error', 50],
+  fatal: ['fatal', 60],
 };
 
 /** Fields by which pino takes an object for a request of `node:http`. */
@@ -30,7 +30,7 @@ const REQUEST_FIELD = 'socket';
  */
 export function pinoSink(pino: PinoLike, { errorKey = 'err' }: { readonly errorKey?: string } = {}): RecordSink {
   const labels = Object.fromEntries(
-    Object.entries(NUMBERS).map(([level, number]) => [level, nearestLabel(pino.levels.values, number)]),
+    Object.entries(LEVELS).map(([level, [label, number]]) => [level, labelOf(pino.levels.values, label, number)]),
   ) as Record<RecordLevel, string>;
   const methods = pino as unknown as Record<string, (fields: object, message: string) => void>;
   return {
@@ -48,8 +48,12 @@ export function pinoSink(pino: PinoLike, { errorKey = 'err' }: { readonly errorK
   };
 }
 
-/** An application may have levels of its own: the one that is no less severe, or else the most severe. */
-function nearestLabel(levels: Readonly<Record<string, number>>, number: number): string {
+/**
+ * An application may have levels of its own: the one that is called as pino's is the one that is meant, whatever its
+ * number; else the one that is no less severe, or the most severe.
+ */
+function labelOf(levels: Readonly<Record<string, number>>, label: string, number: number): string {
+  if (Object.hasOwn(levels, label)) return label;
   const bySeverity = Object.entries(levels).sort(([, a], [, b]) => a - b);
   return (bySeverity.find(([, value]) => value >= number) ?? bySeverity.at(-1))?.[0] ?? 'info';
 }
