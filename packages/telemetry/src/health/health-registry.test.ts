@@ -256,6 +256,10 @@ describe('listeners', () => {
     registry.onChange(() => {
       throw new Error('broken');
     });
+    // Vitest fails a run in which a promise is rejected and nobody listens.
+    registry.onChange(async () => {
+      throw new Error('broken later');
+    });
     const leave = registry.onChange(() => {
       leave();
       registry.onChange(see);

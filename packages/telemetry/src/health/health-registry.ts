@@ -1,3 +1,4 @@
+import { ignoreLater } from '../ignore-later.js';
 import { SecretNames } from '../logging/secret-names.js';
 import type { CheckReport, HealthCheck, HealthCheckOptions, HealthReport, HealthStatus } from './health-check.js';
 import { type CheckSettings, type CheckSurroundings, type HealthTimers, RegisteredCheck } from './registered-check.js';
@@ -178,7 +179,7 @@ export class HealthRegistry {
     const report = this.last();
     for (const { tell } of [...this.#listeners]) {
       try {
-        tell(report);
+        ignoreLater(tell(report));
       } catch {
         // Who listens must not break what it listens to.
       }

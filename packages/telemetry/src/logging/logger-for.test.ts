@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { createLogger } from './create-logger.js';
 import type { LogRecord } from './log-record.js';
 import { loggerFor } from './logger-for.js';
 
@@ -81,6 +82,22 @@ describe("a sink of one's own", () => {
       const logger = loggerFor(sink);
       expect(() => logger.fatal('x', new Error('y'))).not.toThrow();
       expect(() => logger.isEnabled('fatal')).not.toThrow();
+    }
+  });
+
+  it('ends no process with what its methods reject with later', async () => {
+    const unheard = vi.fn();
+    process.on('unhandledRejection', unheard);
+    try {
+      const later = async () => {
+        throw new Error('no connection');
+      };
+      loggerFor({ write: later, flush: later }).fatal('x');
+      createLogger({ destination: { write: later } }).information('x');
+      await new Promise(setImmediate);
+      expect(unheard).not.toHaveBeenCalled();
+    } finally {
+      process.off('unhandledRejection', unheard);
     }
   });
 

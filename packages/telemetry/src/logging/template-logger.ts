@@ -1,3 +1,4 @@
+import { ignoreLater } from '../ignore-later.js';
 import { type LeveledLogger, LOG_LEVELS, type Logger, type LogLevel, type RecordLevel } from '../logger.js';
 import { hideJoined } from './joined-secrets.js';
 import { LogContext, NO_CONTEXT } from './log-context.js';
@@ -135,7 +136,7 @@ export class TemplateLogger implements RootLogger {
 
   flush(): void {
     try {
-      this.#core.sink.flush?.();
+      ignoreLater(this.#core.sink.flush?.());
     } catch {
       // As in #log.
     }
@@ -190,7 +191,7 @@ export class TemplateLogger implements RootLogger {
               copier,
             );
       core.giveBack(copier);
-      core.sink.write(record);
+      ignoreLater(core.sink.write(record));
     } catch {
       // Logging never fails what it reports on.
     }

@@ -1,3 +1,4 @@
+import { ignoreLater } from '../ignore-later.js';
 import { CHAIN_METRICS, CIRCUIT_STATES, type CollectedMetric, MAX_LAYERS } from './chain-metrics.js';
 import type { CollectedCircuitState, MetricsCollector } from './collector.js';
 import { DEFAULT_MAX_SERIES, type Labels, OVERFLOW_LABEL } from './family.js';
@@ -115,11 +116,6 @@ export abstract class CollectorBase implements MetricsCollector {
     }
     return this.#chainHits[index] as Labels;
   }
-}
-
-/** A method may be written `async`: what it rejects with later must not end the process. */
-function ignoreLater(told: unknown): void {
-  if (told instanceof Promise) told.catch(() => {});
 }
 
 const NO_LABELS: Labels = Object.freeze({});

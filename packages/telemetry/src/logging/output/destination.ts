@@ -1,4 +1,5 @@
 import { openSync } from 'node:fs';
+import { ignoreLater } from '../../ignore-later.js';
 import { LineFile } from './line-file.js';
 
 /** Anything that takes whole lines, each with its line break. */
@@ -29,5 +30,10 @@ export function openDestination(destination: LogDestination, buffered: boolean):
     throw new TypeError(`a logger writes to stdout, stderr, a file or a writer, not to ${String(destination)}`);
   }
   if ('file' in destination) return new LineFile(openSync(destination.file, 'a'), buffered, true);
-  return { dropped: 0, write: (line) => destination.write(line), flush: () => {}, close: async () => {} };
+  return {
+    dropped: 0,
+    write: (line) => ignoreLater(destination.write(line)),
+    flush: () => {},
+    close: async () => {},
+  };
 }

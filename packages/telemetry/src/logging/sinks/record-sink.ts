@@ -1,7 +1,7 @@
 import type { RecordLevel } from '../../logger.js';
 import type { LogRecord } from '../log-record.js';
 
-/** Where records go: one method makes a sink. What it throws fails nobody; the record is lost. */
+/** Where records go: one method makes a sink. What it throws, or rejects with later, fails nobody; the record is lost. */
 export interface RecordSink {
   /**
    * Whether records of this level are wanted: asked at each call, before anything is made of it, so it has to be fast.

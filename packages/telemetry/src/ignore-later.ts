@@ -1,0 +1,4 @@
+/** What listens may be written `async`: what it rejects with later must not end the process. */
+export function ignoreLater(told: unknown): void {
+  if (told instanceof Promise) told.catch(() => {});
+}
