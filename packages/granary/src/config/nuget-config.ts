@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import {
   boolean,
@@ -85,7 +86,7 @@ export type NuGetSourceConfig = z.output<typeof nugetSourceSchema>;
 export const nugetKeys = {
   enabled: boolean(
     true,
-    'Whether NuGet feeds are served, below /nuget/ of listen.http; nothing is loaded before one is asked for.',
+    'Whether NuGet feeds are served, below /nuget/ of listen.http; they are opened when one is asked for.',
   ),
   sources: listOf(
     nugetSourceSchema,
@@ -144,6 +145,11 @@ export interface NuGetConfig {
   readonly hosted_name: string;
   readonly push_to: string | undefined;
   readonly public_url: string | undefined;
+}
+
+/** Whether somebody said which feeds there are to be; those that there are by default many servers never use. */
+export function namesFeeds({ hosted, sources }: Pick<NuGetConfig, 'hosted' | 'sources'>): boolean {
+  return hosted || !isDeepStrictEqual(sources, nugetKeys.sources.parse(undefined));
 }
 
 interface NuGetBreach {

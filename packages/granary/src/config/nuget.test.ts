@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from './load.js';
 import { ConfigError } from './mistake.js';
+import { namesFeeds } from './nuget-config.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -52,6 +53,13 @@ describe('the section nuget', () => {
       stale_after: 1000,
       dead_upstream: 503,
     });
+  });
+
+  it('says which feeds there are to be only where it names sources, or has a hosted feed', async () => {
+    expect(namesFeeds(await load(''))).toBe(false);
+    expect(namesFeeds(await load('nuget: { keep: [Contoso.*] }'))).toBe(false);
+    expect(namesFeeds(await load('nuget: { hosted: true }'))).toBe(true);
+    expect(namesFeeds(await load(`nuget: { sources: [${source('up')}] }`))).toBe(true);
   });
 
   it('has sources with settings of their own', async () => {

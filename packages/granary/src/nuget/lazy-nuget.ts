@@ -4,7 +4,7 @@ import type { NuGetService } from './nuget-service.js';
 import type { FeedStats } from './nuget-stats.js';
 import type { SourceFiles } from './source-files.js';
 
-/** The feeds, which are loaded and opened when somebody asks for one: other servers pay nothing for them. */
+/** The feeds, which are opened when somebody asks for one: other servers pay nothing for them. */
 export class LazyNuGet {
   readonly #open: () => Promise<NuGetService>;
   readonly #logger: Logger;

@@ -1,7 +1,9 @@
 import { withTracing } from '@granary/blobs';
 import type { AccessPolicy } from '../access/policy.js';
+import { namesFeeds } from '../config/nuget-config.js';
 import type { RequestMetrics } from '../metrics/request-metrics.js';
 import { feedHooks } from '../nuget/feed-hooks.js';
+import { FeedLoader } from '../nuget/feed-loader.js';
 import { LazyNuGet } from '../nuget/lazy-nuget.js';
 import { NuGetMetrics } from '../nuget/nuget-metrics.js';
 import type { ServerStores } from './open-stores.js';
@@ -17,8 +19,11 @@ export function createFeeds(
   const { disk, local, keptPackages, nugetDirectory } = stores;
   const metrics = new NuGetMetrics(registry);
   const nugetLogger = logger.forContext('component', 'nuget');
+  const loader = new FeedLoader({ load: () => import('../nuget/nuget-service.js') });
+  if (namesFeeds(config.nuget)) loader.loadSoon();
+  closers.add(async () => loader.close());
   const feeds = new LazyNuGet(async () => {
-    const { openNuGet } = await import('../nuget/nuget-service.js');
+    const { openNuGet } = await loader.load();
     return openNuGet({
       config: config.nuget,
       directory: nugetDirectory,
