@@ -1,12 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import { copyFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import module from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { OtlpCollector } from '@granary/telemetry/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -122,6 +122,20 @@ describe.skipIf(!existsSync(MAIN))('granary serve, as a process', () => {
     expect(await child.exit).toBe(0);
     expect(child.said()).toContain('Requests still ran 50 ms after the shutdown began');
     upload.destroy();
+  });
+
+  it('is killed when what it waits for never comes, as from a disk that hangs', { timeout: 60_000 }, async () => {
+    const directory = join(folder, 'hanging');
+    const hanging = join(directory, 'nuget', 'kept.jsonl');
+    await mkdir(dirname(hanging), { recursive: true });
+    execFileSync('mkfifo', [hanging]);
+    const child = start(flags('--storage.dir', directory, '--shutdown.grace', '0s'));
+    // Resolves when the server reads from it, and what it waits for is written here, which nothing is.
+    await using _ = await open(hanging, 'w');
+    child.process.kill('SIGTERM');
+    expect(await child.exit).toBeNull();
+    expect(child.process.signalCode).toBe('SIGKILL');
+    expect(child.said()).toContain('it is killed');
   });
 
   it('ends at once with 1 on a second signal', async () => {

@@ -12,6 +12,7 @@ import type { RunningServer } from '../server/running-server.js';
 import { startServer } from '../server/start-server.js';
 import { granaryVersion } from '../version.js';
 import { checkFiles } from './check-files.js';
+import { endInTime } from './end-in-time.js';
 import { exportBreaker } from './export-breaker.js';
 import type { CommandIo, ExitCode } from './io.js';
 import { reloadLogLevel } from './reload-level.js';
@@ -29,6 +30,10 @@ export async function serve(config: Config, io: CommandIo, load: () => Promise<C
   const events = new ProcessEvents();
   // Listened to before anything is started: a signal that comes meanwhile ends the server as soon as it is there.
   const end = endSignal(events, logger);
+  let callOff = () => {};
+  void end.then(() => {
+    callOff = endInTime(config.shutdown.grace, logger);
+  });
   io.signalsTaken?.();
   dieOfWhatNobodyCaught(events, logger, io);
   try {
@@ -44,6 +49,7 @@ export async function serve(config: Config, io: CommandIo, load: () => Promise<C
     logger.information('Stopped');
     return 0;
   } finally {
+    callOff();
     logLevel.close();
     // The last of all: what the server did at its end is to be seen too. A collector that is gone holds up for seconds.
     await telemetry.shutdown();
@@ -102,6 +108,8 @@ function endSignal(events: ProcessEvents, logger: RootLogger): Promise<NodeJS.Si
         if (asked) {
           logger.warning('{Signal} again: ending at once', signal);
           logger.flush();
+          // Where a disk hangs the exit waits for it. Another signal ends the process then, by itself.
+          events.removeAll();
           process.exit(1);
         }
         asked = true;
