@@ -18,7 +18,7 @@ import { BufferReader, readRange } from '../buffer-reader.js';
 import { readInSpan } from '../decorators/traced-reader.js';
 import { Digest } from '../digest.js';
 import { type DigestFunction, hashBytes } from '../digest-function.js';
-import { StoreClosedError } from '../errors.js';
+import { StoreClosedError, StoreError } from '../errors.js';
 import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
 import { orFail } from './failure.js';
@@ -288,23 +288,30 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   }
 
   /**
-   * For a readiness probe: makes and removes a small file, and commits to the index.
+   * For a readiness probe: makes and removes a small file, commits to the index, and looks whether that is still there.
    *
-   * @throws StoreError when the store cannot take an upload now
+   * @throws StoreError when the store cannot take an upload now, or would lose it when it is closed
    * @throws NoSpaceError when it refuses them for what is to stay free on the file system
    */
   async checkWritable(): Promise<void> {
     this.#assertOpen();
     await this.#checkFree(PROBE.length);
-    const path = this.#entries.directory.incomingFile();
-    const file = await orFail(this.#entries.fs.create(path), 'the store is not writable');
+    await orFail(this.#writeProbe(), 'the store is not writable');
+    await this.#catalog.putTotals();
+    if (!(await orFail(this.#catalog.database.isInPlace(), 'the store is not writable')))
+      throw new StoreError('STORE_FAILED', "the store's folder was removed, replaced or mounted over: start again");
+  }
+
+  async #writeProbe(): Promise<void> {
+    const { fs, directory } = this.#entries;
+    const path = directory.incomingFile();
+    const file = await fs.create(path);
     try {
-      await orFail(file.write(PROBE, 0, PROBE.length, 0), 'the store is not writable');
+      await file.write(PROBE, 0, PROBE.length, 0);
     } finally {
       await file.close();
-      await this.#entries.fs.unlink(path);
+      await fs.unlink(path);
     }
-    await this.#catalog.putTotals();
   }
 
   /**

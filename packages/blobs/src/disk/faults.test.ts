@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../digest.js';
@@ -110,6 +110,35 @@ describe('an upload', () => {
     await store.checkWritable();
     fileSystem.fault = (operation) => (operation === 'create' ? systemError('EROFS') : undefined);
     await expect(store.checkWritable()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  });
+
+  it('says that the store is not writable where its probe could not be removed', async () => {
+    const fileSystem = new FaultyFileSystem();
+    const store = await stores.open({ fileSystem });
+    fileSystem.fault = (operation) => (operation === 'unlink' ? systemError('EIO') : undefined);
+    await expect(store.checkWritable()).rejects.toThrow('the store is not writable: EIO');
+  });
+});
+
+describe('a store whose folder is taken away', () => {
+  it('is not writable: what it writes is lost when it is closed', async () => {
+    const directory = await stores.folder();
+    const store = await stores.open({ directory });
+    await rename(join(directory, 'index'), join(directory, 'moved'));
+    await expect(store.checkWritable()).rejects.toThrow(/removed, replaced or mounted over/);
+    await rename(join(directory, 'moved'), join(directory, 'index'));
+    await store.checkWritable();
+  });
+
+  it('is not writable where another store is in its place', async () => {
+    const [directory, other] = [await stores.folder(), await stores.folder()];
+    await (await stores.open({ directory: other })).close();
+    const store = await stores.open({ directory });
+    await rename(directory, `${directory}-moved`);
+    await rename(other, directory);
+    await expect(store.checkWritable()).rejects.toThrow(/removed, replaced or mounted over/);
+    await rename(directory, other);
+    await rename(`${directory}-moved`, directory);
   });
 });
 

@@ -1,10 +1,11 @@
-import { open as openFile } from 'node:fs/promises';
+import { type BigIntStats, statSync } from 'node:fs';
+import { open as openFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkDatabaseFile, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
-import { commitFailure, storeFailure } from '../failure.js';
+import { commitFailure, isNotFound, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
 import { type EntryKey, keyBytes, PIECE_BYTES, parseKey, parsePieceKey, pieceKey, ReusedKeys } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
@@ -44,6 +45,7 @@ export class IndexDatabase {
   readonly #commits: GroupCommit;
   readonly directory: string;
   readonly #file: string;
+  readonly #opened: BigIntStats;
   readonly #keys = new ReusedKeys();
   #fullPiece: Uint8Array | undefined;
   /** Records that there were when it was closed. */
@@ -52,6 +54,7 @@ export class IndexDatabase {
   private constructor(directory: string, root: RootDatabase<Buffer, Buffer>) {
     this.directory = directory;
     this.#file = join(directory, 'data.mdb');
+    this.#opened = statSync(this.#file, { bigint: true });
     this.#root = root;
     this.#commits = new GroupCommit(root, (cause) => commitFailure(cause, 'cannot write to the index', directory));
     this.#records = root.openDB({ name: 'records', ...BINARY });
@@ -189,6 +192,17 @@ export class IndexDatabase {
   /** Lets go of what processes that were killed while they read here held on to. */
   forgetGoneReaders(): void {
     this.#root.readerCheck();
+  }
+
+  /** Whether the file that it writes to still has its name. Else nobody finds what was written once it is closed. */
+  async isInPlace(): Promise<boolean> {
+    try {
+      const { dev, ino } = await stat(this.#file, { bigint: true });
+      return dev === this.#opened.dev && ino === this.#opened.ino;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
   }
 
   /** Brings the database's file to the disk, also when it is opened without syncing. */
