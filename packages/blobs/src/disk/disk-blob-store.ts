@@ -21,7 +21,7 @@ import { type DigestFunction, hashBytes } from '../digest-function.js';
 import { StoreClosedError, StoreError } from '../errors.js';
 import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
-import { orFail } from './failure.js';
+import { isNotFound, orFail } from './failure.js';
 import { BlobFiles } from './files/blob-files.js';
 import type { FileSystem, OpenFile } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
@@ -288,7 +288,8 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   }
 
   /**
-   * For a readiness probe: makes and removes a small file, commits to the index, and looks whether that is still there.
+   * For a readiness probe: makes, moves and removes a small file, commits to the index, and looks whether that is still
+   * there.
    *
    * @throws StoreError when the store cannot take an upload now, or would lose it when it is closed
    * @throws NoSpaceError when it refuses them for what is to stay free on the file system
@@ -304,13 +305,19 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
 
   async #writeProbe(): Promise<void> {
     const { fs, directory } = this.#entries;
-    const path = directory.incomingFile();
+    let path = directory.incomingFile();
     const file = await fs.create(path);
     try {
       await file.write(PROBE, 0, PROBE.length, 0);
+      // As an upload does, which can't where blobs lie on another file system.
+      await fs.rename(path, directory.probeFile);
+      path = directory.probeFile;
     } finally {
       await file.close();
-      await fs.unlink(path);
+      await fs.unlink(path).catch((error: unknown) => {
+        // Another probe may have taken its place, and removed it.
+        if (!isNotFound(error)) throw error;
+      });
     }
   }
 

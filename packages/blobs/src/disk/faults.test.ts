@@ -112,6 +112,17 @@ describe('an upload', () => {
     await expect(store.checkWritable()).rejects.toMatchObject({ code: 'STORE_FAILED' });
   });
 
+  it('says that the store is not writable where no upload can be moved to its place', async () => {
+    const fileSystem = new FaultyFileSystem();
+    const directory = await stores.folder();
+    const store = await stores.open({ fileSystem, directory });
+    fileSystem.fault = (operation) => (operation === 'rename' ? systemError('EXDEV') : undefined);
+    await expect(store.checkWritable()).rejects.toThrow('the store is not writable: EXDEV');
+    fileSystem.fault = () => undefined;
+    await Promise.all([store.checkWritable(), store.checkWritable()]);
+    expect(await Promise.all(['incoming', 'blobs'].map((name) => readdir(join(directory, name))))).toEqual([[], []]);
+  });
+
   it('says that the store is not writable where its probe could not be removed', async () => {
     const fileSystem = new FaultyFileSystem();
     const store = await stores.open({ fileSystem });

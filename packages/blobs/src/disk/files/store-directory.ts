@@ -37,6 +37,8 @@ export class StoreDirectory {
   readonly index: string;
   readonly incoming: string;
   readonly quarantine: string;
+  /** Where an upload that only tries whether the store is writable goes: beside the folders of blobs, and no blob. */
+  readonly probeFile: string;
   readonly #blobs: string;
   readonly #fs: FileSystem;
   readonly #syncsFolders: boolean;
@@ -51,6 +53,7 @@ export class StoreDirectory {
     this.incoming = join(path, 'incoming');
     this.quarantine = join(path, 'quarantine');
     this.#blobs = join(path, 'blobs');
+    this.probeFile = join(this.#blobs, 'PROBE');
   }
 
   /**
