@@ -12,6 +12,8 @@ beforeEach(async () => {
 
 afterEach(() => server[Symbol.asyncDispose]());
 
+const untold = { totalDownloads: 0, verified: false };
+
 const ids = ({ data }: { readonly data: readonly { readonly id: string; readonly version: string }[] }) =>
   data.map(({ id, version }) => `${id} ${version}`);
 
@@ -121,6 +123,29 @@ describe('a search', () => {
     });
     expect(JSON.stringify(found)).not.toContain('semver2');
     expect(ids(await server.json('/v3/search?prerelease=true&semVerLevel=2.0.0')).length).toBe(4);
+  });
+
+  it('names the versions of a hit that is shown with an older one, where the source named the newest alone', async () => {
+    const feed = new MemoryFeed('two', [record('Some', '1.0.0', { downloads: 7 }), record('Some', '1.1.0')]);
+    const newest = record('Some', '2.0.0-a.1');
+    feed.add(newest);
+    const value = {
+      total: 1,
+      hits: [{ record: newest, versions: [{ version: '2.0.0-a.1', downloads: 1 }], ...untold }],
+    };
+    feed.search = async () => ({ value, state: 'miss', asOf: 0 });
+    await using other = await TestServer.start({ all: feed });
+    expect(await other.json('/v3/search?prerelease=true')).toMatchObject({
+      data: [
+        {
+          version: '1.1.0',
+          versions: [
+            { version: '1.0.0', downloads: 7 },
+            { version: '1.1.0', downloads: 0 },
+          ],
+        },
+      ],
+    });
   });
 
   it('shows what can be shown while a source that may know more of the rest can not be asked', async () => {

@@ -136,8 +136,13 @@ async function visibleHit(
   const records = await recordsOf(exchange, feed, hit.record.id);
   const visible = records.filter((each) => isVisible(each, options));
   const record = visible.at(-1);
-  const names = new Set(visible.map(({ version }) => nameOf(version)));
-  return record && { ...hit, record, versions: hit.versions.filter(({ version }) => names.has(nameOf(version))) };
+  return record && { ...hit, record, versions: versionsOf(hit, visible) };
+}
+
+/** Sources of protocol 2 name the one version alone that they found, which may be the one that isn't shown. */
+function versionsOf({ versions }: SearchHit, visible: readonly PackageRecord[]): SearchHit['versions'] {
+  const told = new Map(versions.map((each) => [nameOf(each.version), each]));
+  return visible.map(({ version, downloads = 0 }) => told.get(nameOf(version)) ?? { version, downloads });
 }
 
 /** A hit that nothing more can be told of isn't shown; that is no reason to show nothing at all. */
