@@ -12,11 +12,13 @@ const PROTOCOL_VERSION = '4.1.0';
 const REFUSALS = {
   400: ['INVALID_PACKAGE', 'it is no valid package there'],
   401: ['UNAUTHORIZED', 'it wants an API key or other credentials'],
+  402: ['FORBIDDEN', 'whoever pays for it has no room left there'],
   403: ['FORBIDDEN', 'the API key or the credentials are wrong, have expired, or may not do this'],
   404: ['UNSUPPORTED', 'there is nothing at its URL for packages'],
   405: ['UNSUPPORTED', 'its URL for packages takes none'],
   409: ['CONFLICT', 'this id and version is there already'],
   413: ['LIMIT', 'the package is too large'],
+  422: ['INVALID_PACKAGE', 'it is no valid package there'],
 } as const satisfies Readonly<Record<number, readonly [code: NuGetErrorCode, why: string]>>;
 
 /** A change to what a source has, which is made the same way in every protocol. */

@@ -95,11 +95,13 @@ describe('a push', () => {
   it.each([
     [400, 'INVALID_PACKAGE'],
     [401, 'UNAUTHORIZED'],
+    [402, 'FORBIDDEN'],
     [403, 'FORBIDDEN'],
     [404, 'UNSUPPORTED'],
     [405, 'UNSUPPORTED'],
     [409, 'CONFLICT'],
     [413, 'LIMIT'],
+    [422, 'INVALID_PACKAGE'],
     [500, 'SOURCE_UNAVAILABLE'],
   ])('that is answered with %i fails as %s', async (statusCode, code) => {
     const feed = fakeV3Feed({ 'package/': statusCode, package: statusCode });
