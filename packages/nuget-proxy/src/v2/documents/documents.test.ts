@@ -146,7 +146,13 @@ describe('an entry', () => {
     });
   });
 
-  it.each(['+012000-01-01T00:00:00Z', '-000001-01-01T00:00:00Z'])('has no date like %s', async (published) => {
+  it.each([
+    '+012000-01-01T00:00:00Z',
+    '-000001-01-01T00:00:00Z',
+    // Dates that nobody set, by which clients would take a package for unlisted.
+    '0001-01-01T00:00:00Z',
+    '1900-01-01T00:00:00Z',
+  ])('has no date like %s', async (published) => {
     const { server } = await serving(record('A', '1.0.0', { published }));
     await using _ = server;
     expect(await propertiesOf(server, "Id='A',Version='1.0.0'")).toMatchObject({

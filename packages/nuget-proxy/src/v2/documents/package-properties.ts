@@ -19,8 +19,7 @@ export interface PackageProperty {
 const MAX_INT32 = 2 ** 31 - 1;
 /** What isn't listed has this date, by which clients know it. */
 const UNLISTED = Date.UTC(1900, 0, 1);
-/** Clients have no dates before and after these. */
-const FIRST_DATE = Date.parse('0001-01-01T00:00:00Z');
+/** Clients have no dates after this one. */
 const LAST_DATE = Date.parse('9999-12-31T23:59:59.999Z');
 
 function text(name: string, read: (entry: PackageEntry, urls: FeedUrls) => string | undefined): PackageProperty {
@@ -90,10 +89,10 @@ export function packageProperty(name: string): PackageProperty | undefined {
   return byName.get(name.toLowerCase());
 }
 
-/** Some feeds don't say when; a date there must be, later than that of what isn't listed. */
+/** Some feeds don't say when, or the first day of year 1; a date there must be, later than that of what isn't listed. */
 export function publishedOf({ record }: Pick<PackageEntry, 'record'>): number {
   const published = Date.parse(record.published ?? '');
-  return published >= FIRST_DATE && published <= LAST_DATE ? published : 0;
+  return published > UNLISTED && published <= LAST_DATE ? published : 0;
 }
 
 /** Clients read 32 bits, and the most popular packages have more downloads. */
