@@ -441,6 +441,18 @@ describe('searches', () => {
     expect(await feed.autocomplete('li', {})).toMatchObject({ value: ['listed.package'] });
   });
 
+  it('complete ids where the source only searches', async () => {
+    upstream.play.autocomplete = async () => {
+      throw new SourceError('UNSUPPORTED', 'up', 'it completes no ids');
+    };
+    upstream.play.search = async () => ({
+      total: 4,
+      results: [found('My.B'), found('Not.My'), found('my.A'), found('My.C')],
+    });
+    expect(await feed.autocomplete('MY', {})).toMatchObject({ state: 'miss', value: ['My.B', 'my.A', 'My.C'] });
+    expect(await feed.autocomplete('MY', { skip: 1, take: 1 })).toMatchObject({ value: ['my.A'] });
+  });
+
   it('are never the reason to fail, but for who goes away', async () => {
     upstream.failure = new SourceError('UNAUTHORIZED', 'up', 'who are you?');
     expect((await feed.search('a', {})).value).toEqual({ total: 0, hits: [] });

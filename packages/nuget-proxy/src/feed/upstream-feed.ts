@@ -6,6 +6,7 @@ import { nullLogger, withSpan } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { identityIn } from '../packages/identity-in.js';
+import { completedIds } from './completed-ids.js';
 import type {
   Answer,
   FeedCall,
@@ -174,7 +175,7 @@ export class UpstreamFeed implements FeedContent {
   }
 
   async autocomplete(prefix: string, options: SearchOptions, call?: FeedCall): Promise<Answer<readonly string[]>> {
-    const ask = this.#asking((provider, asked) => provider.autocomplete(prefix, options, asked));
+    const ask = this.#asking((provider, asked) => completedIds(provider, prefix, options, asked));
     const found = await this.#found<readonly string[]>({ ...idsPlace(prefix, options), ask }, call);
     return found ?? { ...this.#local(), value: await this.#seen.complete(prefix, options) };
   }
