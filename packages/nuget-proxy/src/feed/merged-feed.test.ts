@@ -402,6 +402,14 @@ describe('vulnerabilities of several', () => {
     expect((await all.vulnerabilities())?.value).toBe(first?.value);
     expect((await new MergedFeed({ sources: [a] }).vulnerabilities())?.value).toBe(a.known);
   });
+
+  it('are as new as the newest of them, so that clients who have older ones ask again', async () => {
+    const [a, b, c] = [new MemoryFeed('a'), new MemoryFeed('b'), new MemoryFeed('c')];
+    a.vulnerabilities = async () => ({ value: new Map([['x', [known('u', '(, )')]]]), state: 'stale', asOf: 1000 });
+    b.vulnerabilities = async () => ({ value: new Map([['y', [known('v', '(, )')]]]), state: 'miss', asOf: 9000 });
+    const all = new MergedFeed({ sources: [a, b, c] });
+    expect(await all.vulnerabilities()).toMatchObject({ state: 'stale', asOf: 9000 });
+  });
 });
 
 describe('changes', () => {

@@ -139,7 +139,9 @@ export class MergedFeed implements FeedContent {
 
   async vulnerabilities(call?: FeedCall): Promise<Answer<ReadonlyMap<string, readonly Vulnerability[]>> | undefined> {
     const heard = await askAll(this.#sources, (source) => source.vulnerabilities(call), call);
-    return combined(heard, (indexes) => this.#vulnerabilities.of(indexes));
+    const known = combined(heard, (indexes) => this.#vulnerabilities.of(indexes));
+    // Clients keep what they have until they are told of a change after it, which may be one of any source.
+    return known && { ...known, asOf: Math.max(...heard.map(({ answer }) => answer?.asOf ?? 0)) };
   }
 
   /** Those of the one source that there is. */
