@@ -23,8 +23,9 @@ export interface CircuitBreakerOptions {
 }
 
 /**
- * Asks the breaker of the host before each request, and tells it how it went: a status from 500 on, a broken connection
- * and a timeout are failures, any other answer that came to its end is a success, and a request that the caller aborted
+ * Asks the breaker of the host before each request, and tells it how it went: a status from 500 on (or whatever
+ * `isFailureResult` of the breakers says), a broken connection and a timeout are failures, any other answer that came to
+ * its end is a success, and a request that the caller aborted
  * is neither. A connection that is refused is a quick failure (`quickTimeoutMs`). A host whose breaker is open is not asked;
  * the request fails with `CircuitOpenError`.
  */
@@ -38,19 +39,28 @@ export function circuitBreaker(breakers: HttpCircuitBreaker, options: CircuitBre
       handler.onResponseError?.(NO_CONTROLLER, breaker.rejection());
       return true;
     }
-    return dispatch(request, new BreakerHandler(handler, breaker, permit, host, options));
+    return dispatch(request, new BreakerHandler(handler, breakers, breaker, permit, host, options));
   });
 }
 
 class BreakerHandler extends ForwardingHandler {
+  readonly #breakers: HttpCircuitBreaker;
   readonly #breaker: CircuitBreaker;
   /** 0 once it is settled. */
   #permit: number;
   readonly #host: string;
   readonly #options: CircuitBreakerOptions;
 
-  constructor(next: Handler, breaker: CircuitBreaker, permit: number, host: string, options: CircuitBreakerOptions) {
+  constructor(
+    next: Handler,
+    breakers: HttpCircuitBreaker,
+    breaker: CircuitBreaker,
+    permit: number,
+    host: string,
+    options: CircuitBreakerOptions,
+  ) {
     super(next);
+    this.#breakers = breakers;
     this.#breaker = breaker;
     this.#permit = permit;
     this.#host = host;
@@ -64,7 +74,7 @@ class BreakerHandler extends ForwardingHandler {
   }
 
   override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
-    if (status >= 500 && this.#permit !== 0) {
+    if (this.#permit !== 0 && this.#breakers.isFailure({ statusCode: status })) {
       this.#failed();
       this.#permit = 0;
     }

@@ -448,6 +448,18 @@ describe('a circuit breaker', () => {
     expect(all.getStats(server.host)).toMatchObject({ state: 'closed', failures: 1 });
   });
 
+  it('counts the answers that its breakers are told to', async () => {
+    const isFailureResult = (response: unknown) => (response as { statusCode: number }).statusCode === 429;
+    const all = new HttpCircuitBreaker({ maxFailures: 2, isFailureResult });
+    const dispatcher = alone(circuitBreaker(all));
+    const codes = [429, 503, 429, 429];
+    answer = (_, res) => res.writeHead(codes[calls - 1] as number).end();
+    for (let i = 0; i < 3; i++) await text(dispatcher);
+    expect(all.getStats(server.host)).toMatchObject({ state: 'closed', failures: 1 });
+    await text(dispatcher);
+    expect(all.getState(server.host)).toBe('open');
+  });
+
   it('counts neither what the caller aborts, nor a body that its reader drops', async () => {
     const all = breakers();
     const dispatcher = alone(circuitBreaker(all));

@@ -119,6 +119,7 @@ describe('a breaker for each host', () => {
     expect(http.getState(HOST)).toBe('closed');
     await http.execute(HOST, () => 'bad');
     expect(http.getState(HOST)).toBe('open');
+    expect([{ status: 500 }, 'bad'].map((result) => http.isFailure(result))).toEqual([false, true]);
   });
 
   it('keeps no more than maxHosts of 100 000 hosts, and those that are open longest', async () => {

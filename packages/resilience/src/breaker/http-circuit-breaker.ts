@@ -3,6 +3,7 @@ import { wholeNumber } from '../whole-number.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions, ExecuteOptions } from './circuit-breaker-options.js';
 import type { CircuitBreakerStats, CircuitState } from './circuit-state.js';
+import { OutcomeRules } from './outcome-rules.js';
 
 export interface HttpCircuitBreakerOptions extends Omit<CircuitBreakerOptions, 'name'> {
   /** Hosts whose breakers are kept; those without failures make room first. Default 1000. */
@@ -17,6 +18,7 @@ export interface HttpCircuitBreakerOptions extends Omit<CircuitBreakerOptions, '
  */
 export class HttpCircuitBreaker {
   readonly #breakers: PerKey<CircuitBreaker>;
+  readonly #rules: OutcomeRules;
 
   /** @throws InvalidOptionError that names the option. */
   constructor(options: HttpCircuitBreakerOptions = {}) {
@@ -24,6 +26,7 @@ export class HttpCircuitBreaker {
     const make = (host: string) => new CircuitBreaker({ ...shared, isFailureResult, name: host });
     // A mistake in the options is one of the program and shows at its start, not when the first host is called.
     make('');
+    this.#rules = new OutcomeRules(undefined, isFailureResult);
     this.#breakers = new PerKey(make, {
       maxKeys: wholeNumber('maxHosts', maxHosts),
       isIdle: (breaker) => breaker.idle,
@@ -49,6 +52,11 @@ export class HttpCircuitBreaker {
   /** The breaker of this host, made now if it is new. Ask again for each call: breakers are forgotten and replaced. */
   forHost(host: string): CircuitBreaker {
     return this.#breakers.get(host);
+  }
+
+  /** Whether the breakers count a result as a failure: for who settles their permits. */
+  isFailure(result: unknown): boolean {
+    return this.#rules.ofResult(result) === 'failure';
   }
 
   /** `closed` for a host that was never called. */

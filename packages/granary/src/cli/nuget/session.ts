@@ -48,8 +48,14 @@ export interface Session extends AsyncDisposable {
 /**
  * Opens the sources that `--source` names, else those of nuget.config that are enabled. Sources that somebody asks for by
  * name or URL have every package, whatever the package source mapping says.
+ *
+ * @param isFailureResult which answers say that a source is down. Default: statuses from 500 on
  */
-export async function openSession(options: SessionOptions, io: NuGetIo): Promise<Session> {
+export async function openSession(
+  options: SessionOptions,
+  io: NuGetIo,
+  isFailureResult?: (response: unknown) => boolean,
+): Promise<Session> {
   const config = await loadNuGetConfig({ configFile: options.configFile, environment: io.environment });
   const sources = options.source ? namedSources(config, options.source) : configuredSources(config, io);
   warnOfPlainHttp(sources, io);
@@ -58,7 +64,7 @@ export async function openSession(options: SessionOptions, io: NuGetIo): Promise
   const http: Omit<HttpClientOptions, 'userAgent'> = {
     proxy: config.proxy ?? true,
     maxConnectionsPerHost: config.maxHttpRequestsPerSource,
-    circuitBreaker: { strategy: lastingFailures(MAX_FAILURES, OUTAGE_MS) },
+    circuitBreaker: { strategy: lastingFailures(MAX_FAILURES, OUTAGE_MS), isFailureResult },
   };
   const userAgent = `granary/${granaryVersion()}`;
   const owned: AsyncDisposable[] = [];

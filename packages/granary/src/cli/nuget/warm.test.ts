@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runGranary } from '../../testing/run-granary.js';
 import { temporaryFolder } from '../../testing/test-server.js';
 import type { CommandIo } from '../io.js';
@@ -32,6 +32,7 @@ beforeEach(async () => {
   };
 });
 afterEach(async () => {
+  vi.useRealTimers();
   await feed.close();
   await rm(folder, { recursive: true, force: true });
 });
@@ -158,6 +159,22 @@ describe('granary nuget warm', () => {
     expect(err).toContain('granary: Base 1.0.0: ');
     expect(err).toContain('granary: Gone 1.0.0: Gone 1.0.0 is not in 127.0.0.1');
     expect(downloaded()).toContain('app.1.0.0');
+  });
+
+  it('fetches what a proxy can give, however long it says of others that it can not', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'hrtime'] });
+    const isOutOfReach = ({ target }: { readonly target: string }) => {
+      if (!/base|beta/.test(target)) return false;
+      vi.advanceTimersByTime(10_000);
+      return true;
+    };
+    feed.fault(isOutOfReach, { kind: 'status', status: 503, headers: { 'retry-after': '0' } });
+    const file = await write('packages.lock.json', lock({ Base: '1.0.0', Beta: '1.0.0-rc.1', App: '1.0.0' }));
+    const { exitCode, out, err } = await warm([file, '--concurrency', '1']);
+    expect(exitCode).toBe(1);
+    expect(out).toMatch(/^1 of 3 packages fetched, /);
+    expect(err).toMatch(/granary: Base 1\.0\.0: .* answered 503/);
+    expect(err).not.toContain('circuit');
   });
 
   it('fails with the codes of a restore where references lead nowhere, and fetches the rest', async () => {

@@ -35,6 +35,8 @@ interface Outcome {
 
 /** Where a server listens that nobody configured. */
 const DEFAULT_SOURCE = 'http://127.0.0.1:8080/nuget/v3/index.json';
+/** A proxy says of packages whose own source is down that it can't give them: it is there, and has those of others. */
+const NO_ANSWER_IS_AN_OUTAGE = () => false;
 
 /**
  * Asks a feed proxy for everything that a restore of these files would ask it for, so that it has it: packages, their
@@ -45,7 +47,8 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
   const wanted = await Promise.all(files.map((file) => readWantedPackages(file, io)));
   const problems = wanted.flatMap((each) => each.problems);
   for (const problem of problems) io.err(`granary: ${problem}\n`);
-  await using opened = await openSession({ ...options, source: options.source ?? [DEFAULT_SOURCE] }, io);
+  const asked = { ...options, source: options.source ?? [DEFAULT_SOURCE] };
+  await using opened = await openSession(asked, io, NO_ANSWER_IS_AN_OUTAGE);
   // What comes from a cache of this machine's own doesn't reach the proxy.
   const cacheContext = new SourceCacheContext({ directDownload: true });
   const session = { ...opened, call: { ...opened.call, cacheContext } };
