@@ -82,7 +82,6 @@ export class UpstreamPackages {
       return undefined;
     }
     if (content === undefined) {
-      call.onNothing?.('miss');
       await answers.noteMissing(key, changes);
     } else {
       if (missing !== undefined) await answers.noteThere(key);

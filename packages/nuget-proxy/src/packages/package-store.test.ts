@@ -264,11 +264,11 @@ describe('who asks for a package at the same time', () => {
       asked++;
       return undefined;
     };
-    expect(await Promise.all([1, 2, 3].map(() => t.store.fetch('feed', A, absent)))).toEqual([
-      undefined,
-      undefined,
-      undefined,
-    ]);
+    const heard: string[] = [];
+    const call = { onNothing: (state: string) => void heard.push(state) };
+    const contents = await Promise.all([1, 2, 3].map(() => t.store.fetch('feed', A, absent, {}, call)));
+    expect(contents).toEqual([undefined, undefined, undefined]);
+    expect(heard.sort()).toEqual(['hit', 'hit', 'miss']);
     expect(asked).toBe(1);
     const failing = async () => {
       asked++;

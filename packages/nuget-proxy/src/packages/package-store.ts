@@ -125,6 +125,7 @@ export class PackageStore implements AsyncDisposable {
     let content: PackageContent | undefined;
     try {
       content = await this.#contentOf(arrival, state, call.signal);
+      if (content === undefined) call.onNothing?.(state);
       return content;
     } finally {
       if (!(content instanceof ArrivingPackage)) await arrival.leave();
