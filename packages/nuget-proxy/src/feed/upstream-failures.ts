@@ -23,6 +23,14 @@ export function retryAfterMsOf(error: unknown): number | undefined {
   return undefined;
 }
 
+/** Whether the source was not asked because it failed before. */
+export function isLeftAlone(error: unknown): boolean {
+  for (const cause of causesOf(error)) {
+    if ('code' in cause && cause.code === 'CIRCUIT_OPEN') return true;
+  }
+  return false;
+}
+
 /** Whether the source was not asked because somebody else is finding out at the moment whether it is there again. */
 export function isBeingProbed(error: unknown): boolean {
   for (const cause of causesOf(error)) {

@@ -300,6 +300,25 @@ describe('a question', () => {
     expect(warnings).toEqual(['warning: up fails; what is known of it is answered as it was']);
   });
 
+  it('that a source is not asked, as it failed before, hides from nobody why it did', async () => {
+    upstream.play.listVersions = DOWN;
+    await unavailable(feed.versions('a'));
+    const { lastError, lastFailureAt } = feed.status();
+    await local.time.advance(1000);
+    const open = Object.assign(new Error('the circuit is open'), { code: 'CIRCUIT_OPEN', retryAfterMs: 5000 });
+    upstream.play.listVersions = () =>
+      Promise.reject(new SourceError('SOURCE_UNAVAILABLE', 'up', 'the circuit is open', { cause: open }));
+    await unavailable(feed.versions('b'));
+    expect(feed.status()).toMatchObject({ state: 'down', lastError, lastFailureAt });
+    // As when another source at the same host failed.
+    upstream.play.listVersions = async () => [V1];
+    await feed.versions('c');
+    upstream.play.listVersions = () =>
+      Promise.reject(new SourceError('SOURCE_UNAVAILABLE', 'up', 'the circuit is open', { cause: open }));
+    await unavailable(feed.versions('d'));
+    expect(feed.status()).toMatchObject({ state: 'down', lastError: expect.stringContaining('circuit') });
+  });
+
   it('that a source refuses for who asks makes it one that fails', async () => {
     upstream.play.listVersions = () => Promise.reject(new SourceError('UNAUTHORIZED', 'up', 'it wants credentials'));
     await unavailable(feed.versions('a'));

@@ -1,6 +1,7 @@
 import type { NuGetError, NuGetErrorCode } from '@granary/nuget';
 import type { Logger } from '@granary/telemetry';
 import { forwardClock } from './forward-clock.js';
+import { isLeftAlone } from './upstream-failures.js';
 
 /** How a source does, as far as it was asked. */
 export interface UpstreamStatus {
@@ -68,6 +69,8 @@ export class UpstreamHealth {
   }
 
   failed(error: unknown): void {
+    // Why it is left alone was said by the failure before.
+    if (this.#state === 'down' && isLeftAlone(error)) return;
     if (this.#state !== 'down') {
       this.#logger.warning('{Source} fails; what is known of it is answered as it was', this.#source, error);
     }
