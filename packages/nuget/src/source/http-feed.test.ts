@@ -211,6 +211,27 @@ describe('a document that is too old', () => {
     }
   });
 
+  it('is asked about by what it came with, whatever a source says that confirms it', async () => {
+    source.answer = (req, res) => {
+      const current = req.headers['if-none-match'] === '"2"' || req.headers['if-none-match'] === '"1"';
+      res.writeHead(current ? 304 : 200, { etag: current ? '"2"' : '"1"' }).end(current ? undefined : '"body"');
+    };
+    for (let i = 0; i < 3; i++) {
+      expect(await get()).toBe('body');
+      await source.time.advance(30 * MINUTE);
+    }
+    expect(source.requests.map(({ headers }) => headers['if-none-match'])).toEqual([undefined, '"1"', '"1"']);
+  });
+
+  it('is not confirmed by a source that was not asked whether it is good', async () => {
+    feed = source.feed({ staleIfErrorMs: 0 });
+    source.answer = counting();
+    await get();
+    await source.time.advance(30 * MINUTE);
+    source.answer = statusAnswer(304);
+    expect(await rejection(get())).toMatchObject({ code: 'PROTOCOL', statusCode: 304 });
+  });
+
   it('is young for other processes too, when it was confirmed', async () => {
     source.answer = conditional(() => ({ etag: '"1"' }));
     const first = source.feed({ cache: source.cache(onDisk()) });

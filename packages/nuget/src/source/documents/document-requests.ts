@@ -57,7 +57,8 @@ export class DocumentRequests {
   ): Promise<FeedDocument | undefined> {
     const { source, clock } = this.#options;
     const fetchedAt = clock();
-    const { response, url: from } = await this.#ask(asked, stale, signal);
+    const condition = conditionOf(stale);
+    const { response, url: from } = await this.#ask(asked, condition, signal);
     const { statusCode } = response;
     if (statusCode === 200) {
       bodyBegins();
@@ -65,19 +66,21 @@ export class DocumentRequests {
     }
     await drain(response);
     if (statusCode === 404 || statusCode === NO_CONTENT) return undefined;
-    if (statusCode === 304 && stale !== undefined) {
+    // Who says so without having been asked has confirmed nothing.
+    if (statusCode === 304 && stale !== undefined && condition !== undefined) {
       if (!isSamePlace(from, stale.base ?? asked.url)) return this.#attempt(asked, undefined, signal, bodyBegins);
       return stale.confirmed(fetchedAt, validatorsOf(response));
     }
     throw statusFailure(source, asked.url, response, clock());
   }
 
-  #ask<T>({ url, request, context }: Asked<T>, stale: FeedDocument | undefined, signal: AbortSignal | undefined) {
-    const headers: Record<string, string> = {};
+  #ask<T>(
+    { url, request, context }: Asked<T>,
+    condition: Record<string, string> | undefined,
+    signal: AbortSignal | undefined,
+  ) {
+    const headers: Record<string, string> = { ...condition };
     if (request.accept !== undefined) headers['accept'] = request.accept;
-    const validators = stale?.validators;
-    if (validators?.etag !== undefined) headers['if-none-match'] = validators.etag;
-    else if (validators?.lastModified !== undefined) headers['if-modified-since'] = validators.lastModified;
     return this.#options.requests.send(url, {
       method: 'GET',
       headers,
@@ -112,6 +115,13 @@ export class DocumentRequests {
     }
     return document;
   }
+}
+
+/** The header that asks whether a document is still good; undefined where there is nothing to ask with. */
+function conditionOf(stale: FeedDocument | undefined): Record<string, string> | undefined {
+  const { etag, lastModified } = stale?.validators ?? {};
+  if (etag !== undefined) return { 'if-none-match': etag };
+  return lastModified === undefined ? undefined : { 'if-modified-since': lastModified };
 }
 
 /** Whether links are seen the same from both URLs: the query is no part of that, and may be signed anew each time. */

@@ -70,10 +70,13 @@ export class FeedDocument {
     return this.body === undefined ? this : new FeedDocument({ ...this, body: undefined }, this.#meaning);
   }
 
-  /** The same, after the source said that it is still good. */
+  /**
+   * The same, after the source said that it is still good. Its own validators stay: others, which a source in error says,
+   * are those of another document, and asked with them it would confirm this one for ever.
+   */
   confirmed(fetchedAt: number, validators: { etag?: string | undefined; lastModified?: string | undefined }) {
-    const etag = validators.etag ?? this.etag;
-    const lastModified = validators.lastModified ?? this.lastModified;
+    const etag = this.etag ?? validators.etag;
+    const lastModified = this.lastModified ?? validators.lastModified;
     return new FeedDocument({ ...this, etag, lastModified, fetchedAt, isConfirmed: true }, this.#meaning);
   }
 }
