@@ -299,6 +299,21 @@ describe('a package', () => {
     });
   });
 
+  it('stays in the cache when a caller wants another hash, or one that nobody knows', async () => {
+    const source = repository();
+    await bytes(source.downloadPackage('Test.Package', '1.0.0'));
+    const asked = nupkgs().length;
+    const download = (algorithm: string) =>
+      source.downloadPackage('Test.Package', '1.0.0', { hash: { algorithm, value: 'AAAA' } });
+    await expect(download('none')).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    expect(nupkgs()).toHaveLength(asked);
+    for (const algorithm of ['SHA512', 'SHA256']) {
+      await expect(download(algorithm)).rejects.toMatchObject({ code: 'INVALID_PACKAGE' });
+    }
+    expect(local.logs.join('\n')).not.toContain('damaged');
+    expect((await source.downloadPackage('Test.Package', '1.0.0'))?.fromCache).toBe(true);
+  });
+
   it('must have the hash that a source of protocol 2 tells', async () => {
     const source = repository({ sourceUrl: server.v2Url });
     const other = buildPackage({ id: 'Test.Package', version: '1.0.0', description: 'changed on the way' });

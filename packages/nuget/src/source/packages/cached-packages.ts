@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { MemoryLayer } from '@granary/cache';
 import type { Logger } from '@granary/telemetry';
+import { isNuGetError } from '../../errors.js';
 import type { CachedFile } from '../../http-cache/cached-file.js';
 import type { HttpCache } from '../../http-cache/http-cache.js';
 import type { PackageIdentity } from '../../package-identity.js';
@@ -53,21 +54,38 @@ export class CachedPackages {
 
   /** The package, however old, when it is whole and the right one. */
   async find(identity: PackageIdentity, key: string, options: FindPackageOptions): Promise<OpenPackage | undefined> {
-    const { disk, source, sourceUrl, logger } = this.#options;
+    const { source, logger } = this.#options;
     const { id, version } = identity;
     const file = await this.#open(key);
     if (file === undefined) return undefined;
     try {
-      const sha512 = await this.#sha512(file, identity, key, options);
-      const { hash, signal } = options;
-      checkSha512(identity, hash, sha512);
-      if (hash !== undefined && !isSha512(hash)) await verifyPackage(file.content, identity, { hash, signal });
+      const sha512 = await this.#intact(file, identity, key, options);
+      if (sha512 === undefined || !(await isWanted(file, identity, sha512, options))) {
+        await file.close();
+        return undefined;
+      }
       logger.debug('{PackageId} {Version} of {Source} is in the cache', id, version, source);
       const { content, size, path } = file;
       return new OpenPackage({ identity, source, bytes: content, size, path, sha512, fromCache: true });
     } catch (error) {
       await file.close();
+      throw error;
+    }
+  }
+
+  /** Hash of a file that is whole and the right package; one that isn't is removed. */
+  async #intact(
+    file: CachedFile,
+    identity: PackageIdentity,
+    key: string,
+    options: FindPackageOptions,
+  ): Promise<string | undefined> {
+    try {
+      return await this.#sha512(file, identity, key, options);
+    } catch (error) {
       if (options.signal?.aborted) throw error;
+      const { disk, source, sourceUrl, logger } = this.#options;
+      const { id, version } = identity;
       logger.warning(
         'Removed {PackageId} {Version} of {Source} from the cache: it is damaged',
         id,
@@ -143,5 +161,27 @@ export class CachedPackages {
     const chunk = this.#spareChunk ?? Buffer.allocUnsafeSlow(READ_BYTES);
     this.#spareChunk = undefined;
     return chunk;
+  }
+}
+
+/**
+ * Whether a package has the hash that its caller wants. That it has another one is no damage: the caller may be wrong, and
+ * the package is as good as ever for all others.
+ *
+ * @throws NuGetError `INVALID_OPTION` for a hash algorithm that there isn't
+ */
+async function isWanted(
+  { content }: CachedFile,
+  identity: PackageIdentity,
+  sha512: string,
+  { hash, signal }: FindPackageOptions,
+): Promise<boolean> {
+  try {
+    checkSha512(identity, hash, sha512);
+    if (hash !== undefined && !isSha512(hash)) await verifyPackage(content, identity, { hash, signal });
+    return true;
+  } catch (error) {
+    if (signal?.aborted || (isNuGetError(error) && error.code === 'INVALID_OPTION')) throw error;
+    return false;
   }
 }
