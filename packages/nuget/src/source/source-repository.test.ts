@@ -314,6 +314,22 @@ describe('a package', () => {
     expect((await source.downloadPackage('Test.Package', '1.0.0'))?.fromCache).toBe(true);
   });
 
+  it.each(['sha512', 'md5'])('must have the %s hash that the source sends with it', async (algorithm) => {
+    const header = algorithm === 'md5' ? 'content-md5' : 'x-ms-meta-sha512';
+    const hash = createHash(algorithm).update(CONTENT).digest('base64');
+    const other = buildPackage({ id: 'Test.Package', version: '1.0.0', description: 'changed on the way' });
+    const bodies = [other, CONTENT];
+    local.answer = ({ url = '' }, res) => {
+      const body = url.endsWith('.nupkg') ? bodies.shift() : undefined;
+      const resources = [{ '@id': `${local.url}/flat/`, '@type': 'PackageBaseAddress/3.0.0' }];
+      if (body !== undefined) res.writeHead(200, { 'content-length': body.length, [header]: hash }).end(body);
+      else res.end(JSON.stringify({ version: '3.0.0', resources }));
+    };
+    const source = repository({ sourceUrl: `${local.url}/index.json` });
+    expect((await bytes(source.downloadPackage('Test.Package', '1.0.0')))?.equals(CONTENT)).toBe(true);
+    expect(bodies).toEqual([]);
+  });
+
   it('must have the hash that a source of protocol 2 tells', async () => {
     const source = repository({ sourceUrl: server.v2Url });
     const other = buildPackage({ id: 'Test.Package', version: '1.0.0', description: 'changed on the way' });

@@ -213,7 +213,7 @@ export class PackageDownloads {
       const stream = await open(identity, asked);
       if (stream === undefined) return undefined;
       bodyBegins();
-      const hash = wanted.hash ?? (await this.#knownHash(identity, asked));
+      const hash = wanted.hash ?? (await this.#knownHash(identity, asked)) ?? stream.hash;
       return this.#receiver.receive(identity, stream, { disk, key, hash, signal });
     };
     return retryBody(attempt, {
