@@ -664,6 +664,20 @@ describe('what is sent', () => {
     expect(bodies).toEqual(['package', 'package']);
   });
 
+  it.each(['made', 'read'])('fails with what its body fails with when it is %s', async (when) => {
+    const gone = Object.assign(new Error('the disk is gone'), { code: 'EIO' });
+    source.answer = (req, res) => void req.on('end', () => res.writeHead(201).end());
+    const body = () => {
+      if (when === 'made') throw gone;
+      return new Readable({
+        read() {
+          this.destroy(gone);
+        },
+      });
+    };
+    expect(await rejection(feed.send(`${source.url}/push`, { method: 'PUT', body }))).toBe(gone);
+  });
+
   it('keeps its API key from other hosts, and is not turned into a GET', async () => {
     await using other = await TestSource.start();
     other.answer = statusAnswer(201);

@@ -194,7 +194,11 @@ export class SourceRepository implements AsyncDisposable {
     }
   }
 
-  /** Pushes a file, or what a caller can read anew for each attempt. */
+  /**
+   * Pushes a file, or what a caller can read anew for each attempt. What that fails with is passed on as it is.
+   *
+   * @throws NuGetError `INVALID_PACKAGE` when it isn't as long as it was said to be
+   */
   async push(pkg: string | PushedPackage, options: PushOptions = {}): Promise<void> {
     const pushed = typeof pkg === 'string' ? await pushedFile(pkg) : pkg;
     const provider = await this.#selection.publisher(options);

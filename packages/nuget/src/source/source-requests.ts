@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { type HttpClient, HttpError, type HttpResponse } from '@granary/http';
+import { type HttpClient, HttpError, type HttpResponse, isHttpError } from '@granary/http';
 import type { Span } from '@granary/telemetry';
 import type { Authenticator } from '../auth/authenticator.js';
 import { httpUrl } from '../protocol/v3/endpoint-url.js';
@@ -53,7 +53,7 @@ const SECRETS: ReadonlySet<string> = new Set(['x-nuget-apikey', 'authorization',
 /**
  * Sends requests to a source in its name: with the headers of NuGet clients, and with credentials where they belong. A
  * redirect is followed here, because each hop has its own answer to the question who may know what. All that fails is a
- * `SourceError`, but for aborts.
+ * `SourceError`, but for aborts and for what the reading of a body fails with.
  */
 export class SourceRequests {
   readonly #options: SourceRequestsOptions;
@@ -68,12 +68,19 @@ export class SourceRequests {
     let at = url;
     let hops = 0;
     let challenges = 0;
+    let ownFailure: unknown;
     try {
       for (;;) {
         const credentials = authenticator.headers(at);
         let attempts = 0;
         const { body } = request;
-        const sent = body === undefined ? request : { ...request, body: counted(body, () => attempts++) };
+        const watch: BodyWatch = {
+          onOpen: () => void attempts++,
+          onFailure: (error) => {
+            ownFailure = error;
+          },
+        };
+        const sent = body === undefined ? request : { ...request, body: watched(body, watch) };
         const response = await this.#sendOnce(at, sent, credentials, at === url || isSameHost(url, at));
         const { statusCode, headers } = response;
         if (statusCode === 401) {
@@ -94,6 +101,9 @@ export class SourceRequests {
         at = nextHop(at, location, request.method, statusCode, ++hops);
       }
     } catch (error) {
+      // What is sent can't be read: that is nothing that the source has to do with.
+      const isOwn = isHttpError(error) && error.code === 'FAILED' && error.cause === ownFailure;
+      if (isOwn && ownFailure !== undefined) throw ownFailure;
       throw failureOf(name, at, error);
     }
   }
@@ -173,9 +183,20 @@ function isSameHost(from: string, to: string): boolean {
   return isEncrypted || a.origin === b.origin;
 }
 
-function counted(open: () => Readable, opened: () => void): () => Readable {
+interface BodyWatch {
+  readonly onOpen: () => void;
+  /** Hears what making or reading a body fails with; and of a request that fails, what ended its body. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+function watched(open: () => Readable, { onOpen, onFailure }: BodyWatch): () => Readable {
   return () => {
-    opened();
-    return open();
+    onOpen();
+    try {
+      return open().on('error', onFailure);
+    } catch (error) {
+      onFailure(error);
+      throw error;
+    }
   };
 }
