@@ -2,7 +2,7 @@ import type { HttpClient, HttpResponse } from '@granary/http';
 import type { Timers } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { Authenticator } from '../auth/authenticator.js';
-import { NuGetError, SourceError } from '../errors.js';
+import { SourceError } from '../errors.js';
 import { type NuGetMetrics, noopNuGetMetrics } from '../metrics.js';
 import type {
   CallOptions,
@@ -21,6 +21,7 @@ import type { SourceCache } from './source-cache.js';
 import { SourceCacheContext } from './source-cache-context.js';
 import { statusFailure } from './source-failures.js';
 import { drain, SourceRequests } from './source-requests.js';
+import { plainSourceUrl } from './source-url.js';
 
 /** A source for `HttpFeed`, what it is reached and cached by, and how long answers count. */
 export interface HttpFeedOptions {
@@ -55,8 +56,6 @@ const DEFAULT_STALE_IF_ERROR_MS = 7 * 24 * 60 * 60_000;
 const DEFAULT_REST_MS = 30_000;
 const NO_CONTENT = 204;
 const DEFAULT_DOWNLOAD_TIMEOUT_MS = 15 * 60_000;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-const PLAIN = /^[^\u0000-\u001f\u007f]*$/;
 
 /** A source over HTTP: its documents through the caches, its packages and what is sent to it straight. */
 export class HttpFeed implements Feed, AsyncDisposable {
@@ -74,10 +73,10 @@ export class HttpFeed implements Feed, AsyncDisposable {
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(options: HttpFeedOptions) {
     const { name, client, userAgent, timers, clock = Date.now, logger = nullLogger } = options;
-    if (!PLAIN.test(options.url)) throw new NuGetError('INVALID_OPTION', `${name}: the URL has control characters`);
-    const authenticator = options.authenticator ?? new Authenticator({ source: name, url: options.url });
     this.name = name;
-    this.url = authenticator.url;
+    // Not the authenticator's: one may be for several sources on a host.
+    this.url = plainSourceUrl(name, options.url);
+    const authenticator = options.authenticator ?? new Authenticator({ source: name, url: options.url });
     this.#logger = logger;
     this.#clock = clock;
     this.#downloadTimeoutMs = options.downloadTimeoutMs ?? DEFAULT_DOWNLOAD_TIMEOUT_MS;

@@ -17,6 +17,7 @@ import { buffer } from 'node:stream/consumers';
 import { MetricRegistry } from '@granary/telemetry';
 import { parseExposition, RecordingTracer } from '@granary/telemetry/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Authenticator } from '../auth/authenticator.js';
 import { HttpCache } from '../http-cache/http-cache.js';
 import { SmallFiles } from '../http-cache/small-files.js';
 import { registryNuGetMetrics } from '../metrics-registry.js';
@@ -165,6 +166,29 @@ it.each(['/api/v2/package', '/api/v2/package/'])(
     await expect(source.listVersions('Other')).rejects.toMatchObject({ code: 'PROTOCOL' });
   },
 );
+
+it('shares an authenticator with others on its host, and nothing else', async () => {
+  const seen: string[] = [];
+  local.answer = ({ url = '', headers }, res) => {
+    seen.push(`${url} ${headers.authorization}`);
+    const [, name] = url.split('/');
+    const resources = [{ '@id': `${local.url}/${name}/flat/`, '@type': 'PackageBaseAddress/3.0.0' }];
+    const versions = [name === 'one' ? '1.0.0' : '2.0.0'];
+    res.end(JSON.stringify(url.includes('/flat/') ? { versions } : { version: '3.0.0', resources }));
+  };
+  const urlOf = (name: string) => `${local.url}/${name}/index.json`;
+  const credentials = { type: 'bearer', token: 't' } as const;
+  const auth = new Authenticator({ source: 'both', url: urlOf('one'), credentials });
+  for (const [name, version] of [
+    ['one', '1.0.0'],
+    ['two', '2.0.0'],
+  ] as const) {
+    const source = repository({ name, sourceUrl: urlOf(name), auth });
+    expect(source.sourceUrl).toBe(urlOf(name));
+    expect((await source.listVersions('a')).map(String)).toEqual([version]);
+  }
+  expect(seen.every((request) => request.endsWith(' Bearer t'))).toBe(true);
+});
 
 it('is asked once for what it offers, however much is pushed to it', async () => {
   const source = repository();
@@ -688,6 +712,12 @@ describe('a repository', () => {
     const none = [].at(-1) as unknown as string;
     await expect(source.downloadPackage('x', none)).rejects.toMatchObject({ code: 'INVALID_VERSION' });
     expect(() => repository({ name: '' })).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+    for (const sourceUrl of [undefined, new URL(server.v3Url), 'ftp://x/'] as unknown as string[]) {
+      for (const auth of [undefined, new Authenticator({ source: 'feed', url: server.v3Url })]) {
+        const make = () => repository({ sourceUrl, auth });
+        expect(make).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+      }
+    }
     expect(server.requests.length).toBe(0);
   });
 });

@@ -22,6 +22,7 @@ import type { PackageHash } from './packages/package-hash.js';
 import { type Protocol, ProviderSelection } from './provider-selection.js';
 import { SourceCache, type SourceCacheOptions } from './source-cache.js';
 import { DEFAULT_MAX_AGE_MS } from './source-cache-context.js';
+import { plainSourceUrl } from './source-url.js';
 
 /** One source, who asks it, and what it is reached, cached and observed by. */
 export interface SourceRepositoryOptions
@@ -77,9 +78,9 @@ export class SourceRepository implements AsyncDisposable {
     const { name, sourceUrl, logger = nullLogger, metrics = noopNuGetMetrics, tracer = noopTracer } = options;
     const { clock = Date.now, timers, cache, httpClient } = options;
     if (typeof name !== 'string' || name === '') throw new NuGetError('INVALID_OPTION', 'a source needs a name');
-    const authenticator = authenticatorFrom(name, sourceUrl, options.auth);
     this.name = name;
-    this.sourceUrl = authenticator.url;
+    this.sourceUrl = plainSourceUrl(name, sourceUrl);
+    const authenticator = authenticatorFrom(name, sourceUrl, options.auth);
     this.#logger = logger;
     this.#tracer = tracer;
     const client = httpClient ?? this.#own(new HttpClient({ userAgent: DEFAULT_USER_AGENT, logger, tracer }));
