@@ -115,6 +115,17 @@ describe('a nuspec', () => {
     expect([spaced.id, spaced.version.toNormalizedString()]).toEqual(['A', '1.2.0']);
   });
 
+  it('has paths as packages have them, however they are written', () => {
+    const text =
+      '<icon>images\\icon.png</icon><readme>./docs/README.md</readme><license type="file">\\LICENSE</license>';
+    const nuspec = parseNuspec(metadata(text));
+    expect([nuspec.icon, nuspec.readme, nuspec.license?.value]).toEqual([
+      'images/icon.png',
+      'docs/README.md',
+      'LICENSE',
+    ]);
+  });
+
   it('knows licenses by expression and by file', () => {
     expect(of({ license: { type: 'expression', value: 'MIT OR Apache-2.0' } }).license).toEqual({
       type: 'expression',

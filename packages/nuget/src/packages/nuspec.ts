@@ -28,7 +28,7 @@ export interface Nuspec extends PackageIdentity {
   readonly tags: readonly string[];
   readonly projectUrl?: string | undefined;
   readonly iconUrl?: string | undefined;
-  /** Path in the package, as that of the readme. */
+  /** Path in the package as `NupkgReader` has it, and so is that of the readme. */
   readonly icon?: string | undefined;
   readonly readme?: string | undefined;
   readonly license?: PackageLicense | undefined;
@@ -144,8 +144,8 @@ function readMetadata(metadata: XmlElement): Nuspec {
     tags: split(text('tags'), /[\s,;]+/),
     projectUrl: text('projectUrl'),
     iconUrl: text('iconUrl'),
-    icon: text('icon'),
-    readme: text('readme'),
+    icon: pathFrom(text('icon')),
+    readme: pathFrom(text('readme')),
     license: readLicense(first(metadata, 'license')),
     licenseUrl: text('licenseUrl'),
     requireLicenseAcceptance: isTrue(text('requireLicenseAcceptance')),
@@ -185,12 +185,18 @@ function simpleValues(metadata: XmlElement): Map<string, string> {
   return values;
 }
 
+/** The path that a manifest means: those that were written on Windows have backslashes, and some begin at the root. */
+function pathFrom<T extends string | undefined>(text: T): T | string {
+  return text?.replaceAll('\\', '/').replace(/^(?:\.?\/+)+/, '') ?? text;
+}
+
 function readLicense(element: XmlElement | undefined): PackageLicense | undefined {
   const value = textOf(element);
   if (element === undefined || value === undefined) return undefined;
   const type = attribute(element, 'type')?.toLowerCase();
   if (type !== 'expression' && type !== 'file') return undefined;
-  return { type, value, version: attribute(element, 'version') ?? '1.0.0' };
+  const version = attribute(element, 'version') ?? '1.0.0';
+  return { type, value: type === 'file' ? pathFrom(value) : value, version };
 }
 
 function readRepository(element: XmlElement | undefined): PackageRepository | undefined {
