@@ -447,6 +447,12 @@ describe('the dependencies of a package', () => {
     expect(select([group('net9.0', 'T'), group('net45', 'F')], ['net461', 'net472'])).toEqual(['fallback', 'F']);
   });
 
+  it('are those of the first of several groups for the same framework', () => {
+    const groups = [group('netstandard2.0', 'A'), group('.NETStandard,Version=v2.0', 'B'), group('net472', 'F')];
+    expect(select(groups)).toEqual(['compatible', 'A']);
+    expect(select([...groups.slice(1), ...groups])).toEqual(['compatible', 'B']);
+  });
+
   it('may be those for .NET Framework where the SDK has it so', () => {
     const names = (name: string) =>
       sdkFallbacks(NuGetFramework.parse(name)).map(({ shortFolderName }) => shortFolderName);

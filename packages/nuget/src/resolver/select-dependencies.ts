@@ -25,5 +25,6 @@ function nearestGroup(groups: readonly DependencyGroup[], framework: NuGetFramew
     framework,
     groups.map((group) => group.targetFramework),
   );
-  return nearest && groups.find((group) => group.targetFramework === nearest);
+  // Of groups for one framework, such as net45 and .NETFramework4.5, the first counts.
+  return nearest && groups.find((group) => group.targetFramework.equals(nearest));
 }
