@@ -30,13 +30,14 @@ const KINDS: readonly AssetKind[] = [
   { folder: /^lib\/([^/]+)\/[^/]{2}(?:-[^/]+)?\/./i, asset: /^lib(?:\/[^/]+){2}\/(?:[^/]+\.resources\.dll|_\._)$/i },
   { folder: /^build\/([^/]+)\/(?:[^/]+\.(?:props|targets)|_\._)$/i, asset: ALL },
   { folder: /^buildTransitive\/([^/]+)\/(?:[^/]+\.(?:props|targets)|_\._)$/i, asset: ALL },
-  // Files for projects themselves, by language and framework.
-  { folder: /^contentFiles\/[^/]+\/([^/]+)\/./i, asset: ALL },
 ];
+/** Files for projects themselves, by language and framework. What is for other frameworks is never taken for want of better. */
+const CONTENT: AssetKind = { folder: /^contentFiles\/[^/]+\/([^/]+)\/./i, asset: ALL };
 
 /**
- * How well what a package has for projects fits a target framework. One without `lib` and `ref` fits: it has tools, content
- * or nothing but dependencies. One whose assemblies are for others still does where it brings something to the build.
+ * How well what a package has for projects fits a target framework. One without `lib` and `ref` is never incompatible: it
+ * has tools, content or nothing but dependencies. One whose assemblies are for others still fits where it brings something
+ * to the build.
  */
 export function assetFit(
   files: Iterable<string>,
@@ -44,11 +45,12 @@ export function assetFit(
   fallbacks: readonly NuGetFramework[] = [],
 ): GroupFit {
   const paths = [...files].map((file) => file.replace(BARE_ASSEMBLY, 'lib/net/'));
-  if (!paths.some((path) => LIBRARY.test(path)) || paths.some((path) => BARE_BUILD.test(path))) return 'compatible';
+  if (paths.some((path) => BARE_BUILD.test(path))) return 'compatible';
   const kinds = KINDS.map((kind) => foldersOf(kind, paths));
   const fits = (target: NuGetFramework) => kinds.some((folders) => hasAssets(folders, target));
-  if (fits(framework)) return 'compatible';
-  return fallbacks.some(fits) ? 'fallback' : 'incompatible';
+  if (fits(framework) || hasAssets(foldersOf(CONTENT, paths), framework)) return 'compatible';
+  if (fallbacks.some(fits)) return 'fallback';
+  return paths.some((path) => LIBRARY.test(path)) ? 'incompatible' : 'compatible';
 }
 
 interface Folder {

@@ -366,6 +366,10 @@ describe('the assemblies of a package', () => {
     ['fallback', ['lib/net45/A.dll']],
     ['fallback', ['lib/any/A.dll']],
     ['fallback', ['lib/A.dll']],
+    ['fallback', ['build/net45/A.targets']],
+    ['fallback', ['lib/wp8/A.dll', 'buildTransitive/net45/A.targets']],
+    ['compatible', ['build/net45/A.targets', 'build/net6.0/A.targets']],
+    ['compatible', ['build/wp8/A.targets', 'contentFiles/any/net45/a.txt']],
     ['incompatible', ['lib/uap10.0/A.winmd']],
     ['incompatible', ['lib/portable-win+net-cf/A.dll']],
     ['incompatible', ['lib/native/A.lib', 'build/native/A.targets']],
@@ -374,6 +378,7 @@ describe('the assemblies of a package', () => {
     ['incompatible', ['ref/A.dll', 'ref/_._']],
     ['incompatible', ['lib/net5.0/A.dll', 'lib/net8.0/A.xml', 'lib/net472/A.xml']],
     ['incompatible', ['lib/wp8/A.dll', 'buildMultiTargeting/net8.0/A.targets']],
+    ['incompatible', ['lib/wp8/A.dll', 'contentFiles/any/net45/a.txt']],
     ['incompatible', ['lib/wp8/A.dll', 'build/wp8/A.props', 'contentFiles/any/wp8/a.txt', 'build/net6.0/other.txt']],
   ])('are %s: %s', (fit, files) => {
     expect(assetFit(files, net8, [net472])).toBe(fit);
