@@ -89,6 +89,8 @@ describe('granary nuget search', () => {
     const { exitCode, err } = await nuget(['search', '--take', '1001']);
     expect(exitCode).toBe(2);
     expect(err).toBe('granary: --take: found "1001"; allowed: a whole number of at most 1000\n');
+    expect((await nuget(['search', '--skip', '2500'])).exitCode).toBe(0);
+    expect((await feed.waitForRequest(/skip=2500/)).query.get('take')).toBe('20');
   });
 
   it('says when there is nothing', async () => {

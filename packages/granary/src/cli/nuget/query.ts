@@ -15,11 +15,13 @@ export interface QueryOptions extends SessionOptions {
 
 const DEFAULT_TAKE = 20;
 const MAX_TAKE = 1000;
+/** As sources count. */
+const MAX_SKIP = 2_147_483_647;
 
 /** Searches all sources; what several have is shown once. */
 export async function search(query: string, options: QueryOptions, io: NuGetIo): Promise<ExitCode> {
-  const take = wholeNumber('--take', options.take) ?? DEFAULT_TAKE;
-  const skip = wholeNumber('--skip', options.skip) ?? 0;
+  const take = wholeNumber('--take', options.take, MAX_TAKE) ?? DEFAULT_TAKE;
+  const skip = wholeNumber('--skip', options.skip, MAX_SKIP) ?? 0;
   await using session = await openSession(options, io);
   const { prerelease: includePrerelease = false, packageType } = options;
   const page = await session.client.search(query, { includePrerelease, take, skip, packageType, ...session.call });
@@ -50,7 +52,7 @@ function searchRow({ id, version, totalDownloads, summary, description, title }:
 
 /** Lists the versions of a package, the highest last, one a line. */
 export async function versions(id: string, options: QueryOptions, io: NuGetIo): Promise<ExitCode> {
-  const take = wholeNumber('--take', options.take);
+  const take = wholeNumber('--take', options.take, MAX_TAKE);
   await using session = await openSession(options, io);
   const all = await session.client.listVersions(id, session.call);
   if (all.length === 0) throw new PackageNotFoundError(id, undefined, session.sourcesFor(id));
@@ -118,9 +120,9 @@ function count(number: number | undefined): string {
   return number === undefined ? '' : new Intl.NumberFormat('en-US').format(number);
 }
 
-function wholeNumber(flag: string, text: string | undefined): number | undefined {
+function wholeNumber(flag: string, text: string | undefined, max: number): number | undefined {
   if (text === undefined) return undefined;
   const number = Number(text);
-  if (/^\d+$/.test(text) && number <= MAX_TAKE) return number;
-  throw new UsageError(`${flag}: found "${text}"; allowed: a whole number of at most ${MAX_TAKE}`);
+  if (/^\d+$/.test(text) && number <= max) return number;
+  throw new UsageError(`${flag}: found "${text}"; allowed: a whole number of at most ${max}`);
 }
