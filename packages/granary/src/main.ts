@@ -29,7 +29,10 @@ const exitCode = await run(process.argv.slice(2), {
   environment: process.env,
   signalsTaken,
   outColumns: columnsOf(process.stdout),
-  errColumns: columnsOf(process.stderr),
+  // Whoever draws a line again and again asks again: windows are made larger and smaller.
+  get errColumns() {
+    return columnsOf(process.stderr);
+  },
   readInput: async () => (await import('node:stream/consumers')).text(process.stdin),
 });
 // On some platforms a pipe is written in the background, and what is not written yet would be lost.

@@ -264,10 +264,22 @@ describe('granary nuget install', () => {
 
   it('shows on a terminal how far it is', async () => {
     const { err } = await nuget(['install', 'Json', '1.0.0', '-f', 'net8.0'], { errColumns: 60 });
-    expect(err).toMatch(/\[-+\] 0\/2 .* Json 1\.0\.0|\[-+\] 0\/2 .* Base 1\.5\.0/);
+    expect(err).toMatch(/\[-+\] 0\/2 .*(?:Json 1\.0\.0|Base 1\.5\.0)/);
     expect(err.endsWith('\r\u001b[2K')).toBe(true);
     environment['TERM'] = 'dumb';
     expect((await nuget(['install', 'Old', '1.0.0', '-f', 'net472'], { errColumns: 60 })).err).toBe('');
+  });
+
+  it('shows that packages are on their way before it knows all of them', async () => {
+    const base = ({ path }: { path: string }) => path.endsWith('base.1.5.0.nupkg');
+    feed.fault(base, { kind: 'delay', ms: 600_000 });
+    const abort = new AbortController();
+    const running = nuget(['install', 'Json', '1.0.0', '-f', 'net8.0'], { errColumns: 60, interrupted: abort.signal });
+    await feed.waitForRequest(base);
+    abort.abort(new Error('interrupted'));
+    const { err } = await running;
+    expect(err).toContain('\r\u001b[2K[--------------------] 0/1 Json 1.0.0');
+    expect(err.endsWith('\r\u001b[2Kgranary: interrupted; what was not finished is put away\n')).toBe(true);
   });
 
   it('leaves nothing half when it is interrupted', async () => {

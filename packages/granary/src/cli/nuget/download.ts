@@ -8,7 +8,7 @@ import { type NuGetVersion, NupkgReader, verifyPackage } from '@granary/nuget';
 import { SemaphoreThrottle } from '@granary/resilience';
 import { formatSize } from '../../config/size.js';
 import type { ExitCode } from '../io.js';
-import { Progress } from '../terminal/progress.js';
+import type { Progress } from '../terminal/progress.js';
 import { chooseVersion, type PackageSpec, parseSpec } from './choose-version.js';
 import { concurrencyOf } from './concurrency.js';
 import { toJson } from './json.js';
@@ -43,16 +43,8 @@ export async function download(
   const specs = texts.map(parseSpec);
   const limit = concurrencyOf(options.concurrency);
   const folder = resolve(options.output ?? '.');
-  const progress = new Progress({ write: io.err, columns: io.errColumns, total: specs.length });
-  // A warning that comes meanwhile stands in a line of its own.
-  const quiet: NuGetIo = {
-    ...io,
-    err: (text) => {
-      progress.clear();
-      io.err(text);
-    },
-  };
-  await using session = await openSession(options, quiet);
+  const progress = io.progress(specs.length);
+  await using session = await openSession(options, io);
   await makeFolder(folder);
   const names = await readdir(folder);
   await removeAbandoned(folder, names);
@@ -60,7 +52,6 @@ export async function download(
   const throttle = new SemaphoreThrottle(limit, { maxQueue: specs.length });
   const work = async (spec: PackageSpec): Promise<Outcome> => {
     const outcome = await downloadOne(spec, { folder, present, session, progress, options });
-    progress.clear();
     if (!options.json) report(outcome, io);
     progress.finishOne();
     return outcome;

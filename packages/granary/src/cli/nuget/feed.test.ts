@@ -251,7 +251,7 @@ describe('granary nuget download', () => {
 
   it('shows progress on a terminal only', async () => {
     const { err } = await nuget(['download', 'other', '-o', join(folder, 'out')], { errColumns: 60 });
-    expect(err).toContain('\r\u001b[2K[--------------------] 0/1 0 B other');
+    expect(err).toContain('\r\u001b[2K[--------------------] 0/1 other');
     expect(err.endsWith('\r\u001b[2K')).toBe(true);
   });
 

@@ -3,6 +3,7 @@ import {
   assetFit,
   clientDependencies,
   clientPackages,
+  type DependencyProvider,
   type Diagnostic,
   type InstallEvent,
   type InstallResult,
@@ -14,7 +15,7 @@ import {
 } from '@granary/nuget';
 import { redactText } from '@granary/telemetry';
 import type { ExitCode } from '../io.js';
-import { Progress } from '../terminal/progress.js';
+import type { Progress } from '../terminal/progress.js';
 import { concurrencyOf } from './concurrency.js';
 import { auditOf, type DepsOptions, frameworkOf, mappingOf, reportDiagnostics, withoutCause } from './deps.js';
 import { toJson } from './json.js';
@@ -46,15 +47,16 @@ export async function install(
   // Without the cache, what is read in packages would be downloaded twice.
   const read = options.cache === false ? 'metadata' : 'package';
   const sources = clientDependencies(client, { ...call, mapping: mappingOf(options, session), read });
+  const reading = io.progress(0);
   const graph = await resolveDependencies({
-    provider: installedDependencies(folder, sources),
+    provider: shownOn(reading, installedDependencies(folder, sources)),
     dependencies: [{ id, range: await wantedRange(id, text, options, session) }],
     framework,
     fallbacks,
     audit: await auditOf(options, session),
     maxParallel,
     signal: io.signal,
-  });
+  }).finally(() => reading.end());
   reportDiagnostics(graph.diagnostics, io);
   if (!graph.success) {
     if (options.json) io.out(toJson({ folder, packages: [], diagnostics: graph.diagnostics.map(withoutCause) }));
@@ -62,11 +64,11 @@ export async function install(
     return 1;
   }
 
-  const progress = new Progress({ write: io.err, columns: io.errColumns, total: graph.packages.length });
+  const progress = io.progress(graph.packages.length);
   const installer = new PackageInstaller({ folder, packages: clientPackages(client, call), maxParallel });
   const results = await installer
     .install(graph.packages, { signal: io.signal, onEvent: showOn(progress) })
-    .finally(() => progress.clear());
+    .finally(() => progress.end());
   const told = new Set(graph.diagnostics.map(({ code, id: about }) => `${code} ${about}`));
   const misfits = results.flatMap((result) => findMisfit(result, framework, fallbacks));
   const news = misfits.filter(({ code, id: about }) => !told.has(`${code} ${about}`));
@@ -82,6 +84,25 @@ export async function install(
     io.out(summary(results, folder));
   }
   return failed.length > 0 || misfits.some(({ level }) => level === 'error') ? 1 : 0;
+}
+
+/** The same, on a terminal with how far it is: what is read are packages, which may be large. */
+function shownOn(progress: Progress, provider: DependencyProvider): DependencyProvider {
+  const [sources, triesLowest] = [provider.sources?.bind(provider), provider.triesLowest?.bind(provider)];
+  return {
+    ...(sources && { sources }),
+    ...(triesLowest && { triesLowest }),
+    listVersions: (id, options) => provider.listVersions(id, options),
+    async dependencies(identity, framework, options) {
+      progress.expectOne();
+      progress.start(nameOf({ identity }));
+      try {
+        return await provider.dependencies(identity, framework, options);
+      } finally {
+        progress.finishOne();
+      }
+    },
+  };
 }
 
 function showOn(progress: Progress): (event: InstallEvent) => void {

@@ -13,7 +13,7 @@ import {
   verifyPackage,
 } from '@granary/nuget';
 import type { ExitCode } from '../io.js';
-import { Progress } from '../terminal/progress.js';
+import type { Progress } from '../terminal/progress.js';
 import { filesOf } from './file-patterns.js';
 import { toJson } from './json.js';
 import { explain, type NuGetIo, UsageError } from './run-command.js';
@@ -53,7 +53,7 @@ export async function push(files: readonly string[], options: PushCommandOptions
       return 1;
     }
   }
-  const progress = new Progress({ write: io.err, columns: io.errColumns, total: checked.length });
+  const progress = io.progress(checked.length);
   const outcomes: Outcome[] = [];
   for (const { file, identity, size } of checked) {
     const version = identity.version.toNormalizedString();

@@ -1,7 +1,7 @@
 import { HttpError } from '@granary/http';
 import { NuGetError, SourceError } from '@granary/nuget';
 import { describe, expect, it } from 'vitest';
-import { explain } from './run-command.js';
+import { explain, runCommand } from './run-command.js';
 
 describe('an error', () => {
   it('is one line, without secrets and without what could command a terminal', () => {
@@ -52,4 +52,25 @@ describe('an error', () => {
     // A file that others write is no package that is there already.
     expect(explain(new NuGetError('CONFLICT', 'nuget.config has been changed'))).toBe('nuget.config has been changed');
   });
+});
+
+it('lets progress give way to what is written meanwhile, on either stream', async () => {
+  let terminal = '';
+  const write = (text: string) => {
+    terminal += text;
+  };
+  const io = { out: write, err: write, environment: {}, errColumns: 60, interrupted: new AbortController().signal };
+  const exitCode = await runCommand(io, async ({ out, err, progress }) => {
+    const line = progress(2);
+    line.start('A');
+    err('a warning\n');
+    line.start('A');
+    out('a result\n');
+    line.start('B');
+    throw new Error('over');
+  });
+  expect(exitCode).toBe(1);
+  const clear = '\r\u001b[2K';
+  const bar = `${clear}[--------------------] 0/2`;
+  expect(terminal).toBe(`${bar} A${clear}a warning\n${bar} A${clear}a result\n${bar} B${clear}granary: over\n`);
 });

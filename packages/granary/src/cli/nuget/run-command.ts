@@ -1,6 +1,7 @@
 import { isNuGetError, type NuGetError, type NuGetErrorCode, SourceError } from '@granary/nuget';
 import { redactText } from '@granary/telemetry';
 import type { CommandIo, ExitCode } from '../io.js';
+import { Progress } from '../terminal/progress.js';
 import { type Style, styleFor } from '../terminal/style.js';
 import { plain } from '../terminal/text.js';
 import { Interruption } from './interruption.js';
@@ -13,6 +14,8 @@ export interface NuGetIo extends CommandIo {
   readonly style: Style;
   /** The same for `err`, which may go elsewhere. */
   readonly errStyle: Style;
+  /** Shows how far something is where `err` goes to a terminal, and gives way to whatever else is written there. */
+  readonly progress: (total: number) => Progress;
 }
 
 /** A command that was called in a way that makes no sense. */
@@ -34,19 +37,37 @@ const MAX_CAUSES = 10;
 export async function runCommand(io: CommandIo, command: (io: NuGetIo) => Promise<ExitCode>): Promise<ExitCode> {
   using interruption = io.interrupted ? undefined : new Interruption();
   const signal = io.interrupted ?? (interruption as Interruption).signal;
+  const shared = withProgress(io);
   try {
     const [style, errStyle] = [styleFor(io.outColumns, io.environment), styleFor(io.errColumns, io.environment)];
-    // Where a line can't be drawn again there is no progress to show.
-    const errColumns = io.environment['TERM'] === 'dumb' ? undefined : io.errColumns;
-    return await command({ ...io, errColumns, signal, style, errStyle });
+    return await command({ ...io, ...shared, signal, style, errStyle });
   } catch (error) {
     if (signal.aborted) {
-      io.err('granary: interrupted; what was not finished is put away\n');
+      shared.err('granary: interrupted; what was not finished is put away\n');
       return 1;
     }
-    io.err(`granary: ${explain(error)}\n`);
+    shared.err(`granary: ${explain(error)}\n`);
     return error instanceof UsageError || (isNuGetError(error) && USAGE.has(error.code)) ? 2 : 1;
   }
+}
+
+/** Both streams may be the one terminal on which progress is shown. */
+function withProgress(io: CommandIo): Pick<NuGetIo, 'out' | 'err' | 'progress'> {
+  let shown: Progress | undefined;
+  const after = (write: (text: string) => void) => (text: string) => {
+    shown?.clear();
+    write(text);
+  };
+  // Where a line can't be drawn again there is no progress to show.
+  const columns = () => (io.environment['TERM'] === 'dumb' ? undefined : io.errColumns);
+  return {
+    out: after(io.out),
+    err: after(io.err),
+    progress: (total) => {
+      shown = new Progress({ write: io.err, columns, total });
+      return shown;
+    },
+  };
 }
 
 /**

@@ -15,7 +15,6 @@ import {
 import { SemaphoreThrottle } from '@granary/resilience';
 import { formatSize } from '../../config/size.js';
 import type { ExitCode } from '../io.js';
-import { Progress } from '../terminal/progress.js';
 import { concurrencyOf } from './concurrency.js';
 import { reportDiagnostics, withoutCause } from './deps.js';
 import { toJson } from './json.js';
@@ -156,7 +155,7 @@ class PackageSet {
 async function fetchAll(packages: PackageSet, maxParallel: number, session: Session, io: NuGetIo): Promise<Outcome[]> {
   const { client, call } = session;
   const ids = packages.ids();
-  const progress = new Progress({ write: io.err, columns: io.errColumns, total: packages.size + ids.length });
+  const progress = io.progress(packages.size + ids.length);
   const throttle = new SemaphoreThrottle(maxParallel, { maxQueue: packages.size + ids.length + 1 });
   const step = async (id: string, version: string, work: () => Promise<number | undefined>): Promise<Outcome> => {
     progress.start(`${id} ${version}`.trim());

@@ -3,9 +3,9 @@ import { fit, plain } from './text.js';
 
 export interface ProgressOptions {
   readonly write: (text: string) => void;
-  /** Of the terminal; undefined where it is none, and then nothing is ever shown. */
-  readonly columns: number | undefined;
-  /** How many there are. */
+  /** Of the terminal, as wide as it is now; undefined where it is none, and then nothing is shown. */
+  readonly columns: () => number | undefined;
+  /** How many there are, as far as is known yet. */
   readonly total: number;
   /** Milliseconds. Default `performance.now`. */
   readonly clock?: () => number;
@@ -18,20 +18,26 @@ const BAR = 20;
 /** One line on a terminal that says how far something is, drawn again at most ten times a second. */
 export class Progress {
   readonly #write: (text: string) => void;
-  readonly #columns: number | undefined;
-  readonly #total: number;
+  readonly #columns: () => number | undefined;
   readonly #clock: () => number;
+  #total: number;
   #done = 0;
   #bytes = 0;
   #subject = '';
   #drawnAt = Number.NEGATIVE_INFINITY;
   #isDrawn = false;
+  #isOver = false;
 
   constructor({ write, columns, total, clock = () => performance.now() }: ProgressOptions) {
     this.#write = write;
     this.#columns = columns;
     this.#total = total;
     this.#clock = clock;
+  }
+
+  /** There is one more than was known. */
+  expectOne(): void {
+    this.#total++;
   }
 
   /** What is worked on now. */
@@ -57,16 +63,24 @@ export class Progress {
     this.#drawnAt = Number.NEGATIVE_INFINITY;
   }
 
+  /** Takes the line away for good: what is still under way then has nobody waiting for it. */
+  end(): void {
+    this.clear();
+    this.#isOver = true;
+  }
+
   #draw(): void {
-    if (this.#columns === undefined) return;
+    const columns = this.#isOver ? undefined : this.#columns();
+    if (columns === undefined) return;
     const now = this.#clock();
     if (now - this.#drawnAt < REDRAW_MS) return;
     this.#drawnAt = now;
     this.#isDrawn = true;
     const filled = this.#total === 0 ? BAR : Math.min(BAR, Math.round((BAR * this.#done) / this.#total));
     const bar = `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}]`;
-    const text = `${bar} ${this.#done}/${this.#total} ${formatSize(this.#bytes)} ${this.#subject}`;
+    const size = this.#bytes === 0 ? '' : ` ${formatSize(this.#bytes)}`;
+    const text = `${bar} ${this.#done}/${this.#total}${size} ${this.#subject}`;
     // A full last column would begin a new line on some terminals.
-    this.#write(CLEAR_LINE + fit(text, this.#columns - 1));
+    this.#write(CLEAR_LINE + fit(text, columns - 1));
   }
 }

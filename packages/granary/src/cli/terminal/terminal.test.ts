@@ -94,12 +94,20 @@ describe('a list', () => {
 describe('progress', () => {
   function start(columns: number | undefined) {
     const written: string[] = [];
-    let now = 0;
-    const progress = new Progress({ write: (text) => written.push(text), columns, total: 4, clock: () => now });
+    let [now, width] = [0, columns];
+    const progress = new Progress({
+      write: (text) => written.push(text),
+      columns: () => width,
+      total: 4,
+      clock: () => now,
+    });
     const wait = (ms: number) => {
       now += ms;
     };
-    return { written, progress, wait };
+    const resize = (to: number) => {
+      width = to;
+    };
+    return { written, progress, wait, resize };
   }
 
   it('is one line that is drawn at most ten times a second, and taken away', () => {
@@ -108,7 +116,7 @@ describe('progress', () => {
     progress.add(2048);
     wait(99);
     progress.finishOne();
-    expect(written).toEqual(['\r\u001b[2K[--------------------] 0/4 0 B A.1.0']);
+    expect(written).toEqual(['\r\u001b[2K[--------------------] 0/4 A.1.0']);
     wait(1);
     progress.add(0);
     expect(written.at(-1)).toBe('\r\u001b[2K[#####---------------] 1/4 2 KiB A.1.0');
@@ -124,6 +132,26 @@ describe('progress', () => {
     const { written, progress } = start(30);
     progress.start('a name that is too long');
     expect(widthOf(written[0]?.replace('\r\u001b[2K', '') ?? '')).toBeLessThan(30);
+  });
+
+  it('is as wide as the terminal has become', () => {
+    const { written, progress, wait, resize } = start(80);
+    progress.start('a name that is too long');
+    wait(100);
+    resize(30);
+    progress.finishOne();
+    expect(written.map((text) => widthOf(text.replace('\r\u001b[2K', '')))).toEqual([50, 29]);
+  });
+
+  it('counts what turns out to be there, and is over at its end', () => {
+    const { written, progress, wait } = start(60);
+    progress.expectOne();
+    progress.start('A.1.0');
+    expect(written.at(-1)).toBe('\r\u001b[2K[--------------------] 0/5 A.1.0');
+    progress.end();
+    wait(100);
+    progress.finishOne();
+    expect(written.at(-1)).toBe('\r\u001b[2K');
   });
 
   it('is not there without a terminal', () => {
