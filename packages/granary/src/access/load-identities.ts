@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { ConfigError, type ConfigMistake } from '../config/mistake.js';
+import { ConfigError, type ConfigMistake, unreadable } from '../config/mistake.js';
 import type { Config } from '../config/schema.js';
 import { parseHtpasswd } from './htpasswd.js';
 import type { Identities } from './policy.js';
@@ -30,7 +30,7 @@ async function readKeyFile(key: string, file: string | undefined, mistakes: Conf
     // Some editors put a byte order mark first, which would become part of a name; the decoder leaves it out.
     return new TextDecoder().decode(await readFile(file));
   } catch (error) {
-    mistakes.push({ origin: file, key, message: `can't be read: ${(error as Error).message}` });
+    mistakes.push(unreadable(file, key, error));
     return '';
   }
 }

@@ -8,6 +8,11 @@ export interface ConfigMistake {
   readonly message: string;
 }
 
+/** A file that a key names can't be read. */
+export function unreadable(file: string, key: string, error: unknown): ConfigMistake {
+  return { origin: file, key, message: `can't be read: ${(error as Error).message}` };
+}
+
 /** The configuration can't be used. Lists every mistake, not only the first. */
 export class ConfigError extends Error {
   readonly code = 'CONFIG_INVALID';

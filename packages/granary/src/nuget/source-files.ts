@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { ConfigError, type ConfigMistake } from '../config/mistake.js';
+import { ConfigError, type ConfigMistake, unreadable } from '../config/mistake.js';
 import type { NuGetSourceConfig } from '../config/nuget-config.js';
 import { mistakeInCertificates } from '../tls/certificates-in.js';
 
@@ -39,7 +39,7 @@ async function readFiles(source: NuGetSourceConfig, place: string, mistakes: Con
     try {
       return await readFile(file, 'utf8');
     } catch (error) {
-      mistakes.push({ origin: file, key: `${place}.${key}`, message: `can't be read: ${(error as Error).message}` });
+      mistakes.push(unreadable(file, `${place}.${key}`, error));
       return undefined;
     }
   };

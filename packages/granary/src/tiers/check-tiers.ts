@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { nullLogger } from '@granary/telemetry';
-import { ConfigError, type ConfigMistake } from '../config/mistake.js';
+import { ConfigError, type ConfigMistake, unreadable } from '../config/mistake.js';
 import type { TierConfig } from '../config/tier-schema.js';
 import { openTier } from './open-tier.js';
 import { readTierTls } from './tier-tls.js';
@@ -38,6 +38,6 @@ async function mistakeIn(key: string, origin: string): Promise<ConfigMistake | u
   try {
     return (await readFile(origin, 'utf8')).trim() === '' ? { origin, key, message: 'is empty' } : undefined;
   } catch (error) {
-    return { origin, key, message: `can't be read: ${(error as Error).message}` };
+    return unreadable(origin, key, error);
   }
 }

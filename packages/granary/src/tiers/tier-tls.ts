@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { ConfigError } from '../config/mistake.js';
+import { ConfigError, unreadable } from '../config/mistake.js';
 import type { TierConfig } from '../config/tier-schema.js';
 import { mistakeInCertificates } from '../tls/certificates-in.js';
 
@@ -44,6 +44,6 @@ export async function readTierFile(key: string, file: string | undefined): Promi
   try {
     return await readFile(file);
   } catch (error) {
-    throw new ConfigError([{ origin: file, key, message: `can't be read: ${(error as Error).message}` }]);
+    throw new ConfigError([unreadable(file, key, error)]);
   }
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { ConfigError, type ConfigMistake } from '../config/mistake.js';
+import { ConfigError, type ConfigMistake, unreadable } from '../config/mistake.js';
 import type { Config } from '../config/schema.js';
 import { mistakeInCertificates } from './certificates-in.js';
 
@@ -19,7 +19,7 @@ export async function loadTls(tls: Config['tls']): Promise<TlsMaterial | undefin
     try {
       return await readFile(file);
     } catch (error) {
-      mistakes.push({ origin: file, key, message: `can't be read: ${(error as Error).message}` });
+      mistakes.push(unreadable(file, key, error));
       return Buffer.alloc(0);
     }
   };
