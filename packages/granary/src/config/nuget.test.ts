@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from './load.js';
 import { ConfigError } from './mistake.js';
-import { namesFeeds } from './nuget-config.js';
+import { namesFeeds } from './nuget-schema.js';
 
 let folder: string;
 beforeEach(async () => {

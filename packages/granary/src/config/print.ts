@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { findKeyMeta, type KeyMeta, keyMeta } from './fields.js';
 import { CONFIG_KEYS, CONFIG_SECTIONS, type ConfigKey } from './keys.js';
 import type { LoadedConfig } from './load.js';
-import { nugetSourceSchema } from './nuget-config.js';
+import { nugetSourceSchema } from './nuget-schema.js';
 import { configSchema } from './schema.js';
 import { OTHER_VARIABLES } from './source.js';
 import { tierSchema } from './tier-schema.js';

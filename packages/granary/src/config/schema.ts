@@ -20,7 +20,7 @@ import {
   textByName,
   timeLimit,
 } from './fields.js';
-import { nugetKeys } from './nuget-config.js';
+import { nugetKeys } from './nuget-schema.js';
 import { tierSchema } from './tier-schema.js';
 
 const MIB = { bytes: 1024 * 1024, text: '1MiB' };

@@ -17,7 +17,7 @@ import {
   upstreamSourceOptions,
 } from '@granary/nuget-proxy';
 import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
-import type { NuGetSourceConfig } from '../config/nuget-config.js';
+import type { NuGetSourceConfig } from '../config/nuget-schema.js';
 import type { Config } from '../config/schema.js';
 import { granaryVersion } from '../version.js';
 import { readSourceFiles, type SourceFiles } from './source-files.js';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { ConfigError, type ConfigMistake, unreadable } from '../config/mistake.js';
-import type { NuGetSourceConfig } from '../config/nuget-config.js';
+import type { NuGetSourceConfig } from '../config/nuget-schema.js';
 import { mistakeInCertificates } from '../tls/certificates-in.js';
 
 /** What the files say that the configuration of a source names. */

@@ -1,6 +1,6 @@
 import { withTracing } from '@granary/blobs';
 import type { AccessPolicy } from '../access/policy.js';
-import { namesFeeds } from '../config/nuget-config.js';
+import { namesFeeds } from '../config/nuget-schema.js';
 import type { RequestMetrics } from '../metrics/request-metrics.js';
 import { feedHooks } from '../nuget/feed-hooks.js';
 import { FeedLoader } from '../nuget/feed-loader.js';

@@ -19,7 +19,7 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const NAME_ALLOWED = 'at most 64 of a-z, 0-9, ., _ and -, a letter or digit first; not v2, v3 or all';
 /** What paths and statistics call something else. */
 const RESERVED = ['v2', 'v3', 'all'];
-const URL_ALLOWED = 'http:// or https:// with a host, and without credentials, which belong into auth';
+export const URL_ALLOWED = 'http:// or https:// with a host, and without credentials, which belong into auth';
 const PATTERNS_ALLOWED = 'a list of package ids, beginnings of them with a * behind (Contoso.*), or *';
 const PATTERN = /^(?=.{1,100}$)[\w.-]*\*?$/;
 
@@ -138,58 +138,10 @@ export const nugetKeys = {
   ),
 };
 
-/** The parts of the section that depend on each other. */
-export interface NuGetConfig {
-  readonly sources: readonly NuGetSourceConfig[];
-  readonly hosted: boolean;
-  readonly hosted_name: string;
-  readonly push_to: string | undefined;
-  readonly public_url: string | undefined;
-}
-
 /** Whether somebody said which feeds there are to be; those that there are by default many servers never use. */
-export function namesFeeds({ hosted, sources }: Pick<NuGetConfig, 'hosted' | 'sources'>): boolean {
-  return hosted || !isDeepStrictEqual(sources, nugetKeys.sources.parse(undefined));
-}
-
-interface NuGetBreach {
-  readonly keys: readonly [string, ...string[]];
-  readonly message: string;
-}
-
-/** What each key of the section allows by itself, but not together with the others. */
-export function breachesOfNuGet(nuget: NuGetConfig): NuGetBreach[] {
-  const { sources, hosted, hosted_name: hostedName, push_to: pushTo } = nuget;
-  const breaches: NuGetBreach[] = [];
-  const wrong = (message: string) => breaches.push({ keys: ['nuget.sources'], message });
-  const seen = new Set<string>();
-  for (const [i, source] of sources.entries()) {
-    const place = `sources[${i}]`;
-    if (seen.has(source.name))
-      wrong(`${place} has the name "${source.name}" as another source; give each a name of its own`);
-    seen.add(source.name);
-    if (!URL.canParse(source.url)) wrong(`${place}.url is no URL; allowed: ${URL_ALLOWED}`);
-    if ((source.cert_file === undefined) !== (source.key_file === undefined))
-      wrong(`${place} needs both of cert_file and key_file, or none`);
-    const { username, password_file: password, token_file: token } = source.auth;
-    if ((username === undefined) !== (password === undefined))
-      wrong(`${place}.auth needs both of username and password_file, or none`);
-    if (username !== undefined && token !== undefined)
-      wrong(`${place}.auth has a user and a bearer token; one of them is sent`);
-  }
-  if (hosted && seen.has(hostedName)) {
-    const message = `"${hostedName}" is the name of a source, too; give the hosted feed another one`;
-    breaches.push({ keys: ['nuget.hosted_name', 'nuget.sources'], message });
-  }
-  if (!hosted && sources.length === 0)
-    breaches.push({
-      keys: ['nuget.sources', 'nuget.hosted'],
-      message: 'there is no source, and no hosted feed; nuget.enabled: false serves none',
-    });
-  const names = [...(hosted ? [hostedName] : []), ...seen];
-  if (pushTo !== undefined && !names.includes(pushTo))
-    breaches.push({ keys: ['nuget.push_to'], message: `there is no source "${pushTo}"; allowed: ${names.join(', ')}` });
-  if (nuget.public_url !== undefined && !URL.canParse(nuget.public_url))
-    breaches.push({ keys: ['nuget.public_url'], message: 'is no URL' });
-  return breaches;
+export function namesFeeds(config: {
+  readonly hosted: boolean;
+  readonly sources: readonly NuGetSourceConfig[];
+}): boolean {
+  return config.hosted || !isDeepStrictEqual(config.sources, nugetKeys.sources.parse(undefined));
 }
