@@ -10,8 +10,8 @@ import { formatSize } from '../../config/size.js';
 import type { ExitCode } from '../io.js';
 import type { Progress } from '../terminal/progress.js';
 import { chooseVersion, type PackageSpec, parseSpec } from './choose-version.js';
-import { concurrencyOf } from './concurrency.js';
 import { toJson } from './json.js';
+import { concurrencyOf } from './numbers.js';
 import { explain, type NuGetIo } from './run-command.js';
 import { openSession, type Session, type SessionOptions } from './session.js';
 

@@ -88,7 +88,7 @@ describe('granary nuget search', () => {
     expect(Object.fromEntries(query)).toMatchObject({ take: '3', skip: '2', packageType: 'DotnetTool' });
     const { exitCode, err } = await nuget(['search', '--take', '1001']);
     expect(exitCode).toBe(2);
-    expect(err).toBe('granary: --take: found "1001"; allowed: a whole number of at most 1000\n');
+    expect(err).toBe('granary: --take: found "1001"; allowed: a whole number from 0 to 1000\n');
     expect((await nuget(['search', '--skip', '2500'])).exitCode).toBe(0);
     expect((await feed.waitForRequest(/skip=2500/)).query.get('take')).toBe('20');
   });
@@ -363,7 +363,7 @@ describe('granary nuget push', () => {
     [[], 'say where with --source, or with defaultPushSource in nuget.config'],
     [['--source', 'none'], '--source: found "none"; allowed: a URL, or the name of a source: feed'],
     [['--source', '/opt/feed'], '--source: found "/opt/feed"; allowed: a URL'],
-    [['--source', 'feed', '--timeout', '0'], '--timeout: found "0"; allowed: seconds, from 1 to 86400'],
+    [['--source', 'feed', '--timeout', '0'], '--timeout: found "0"; allowed: seconds from 1 to 86400'],
   ])('wants one source: %j', async (words, message) => {
     const file = await packageFile('new.nupkg', { id: 'New', version: '1.0.0' });
     const { exitCode, err } = await nuget(['push', file, ...words]);

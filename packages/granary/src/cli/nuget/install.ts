@@ -16,9 +16,9 @@ import {
 import { redactText } from '@granary/telemetry';
 import type { ExitCode } from '../io.js';
 import type { Progress } from '../terminal/progress.js';
-import { concurrencyOf } from './concurrency.js';
 import { auditOf, type DepsOptions, frameworkOf, mappingOf, reportDiagnostics, withoutCause } from './deps.js';
 import { toJson } from './json.js';
+import { concurrencyOf } from './numbers.js';
 import { explain, type NuGetIo } from './run-command.js';
 import { openSession } from './session.js';
 import { wantedRange } from './wanted-range.js';

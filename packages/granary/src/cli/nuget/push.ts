@@ -16,7 +16,8 @@ import type { ExitCode } from '../io.js';
 import type { Progress } from '../terminal/progress.js';
 import { filesOf } from './file-patterns.js';
 import { toJson } from './json.js';
-import { explain, type NuGetIo, UsageError } from './run-command.js';
+import { wholeNumberOf } from './numbers.js';
+import { explain, type NuGetIo } from './run-command.js';
 import { openSession, pushOptions, type Session, type SessionOptions } from './session.js';
 
 export interface PushCommandOptions extends SessionOptions {
@@ -38,7 +39,8 @@ const MAX_TIMEOUT_S = 24 * 60 * 60;
 
 /** Pushes files one after the other, after looking at all of them; the first that fails ends it. */
 export async function push(files: readonly string[], options: PushCommandOptions, io: NuGetIo): Promise<ExitCode> {
-  const timeoutMs = timeoutOf(options.timeout);
+  const timeoutS = wholeNumberOf('--timeout', options.timeout, 1, MAX_TIMEOUT_S, 'seconds');
+  const timeoutMs = timeoutS && timeoutS * 1000;
   await using session = await openPushSession(options, io);
   const [source] = session.sources;
   const checked: { file: string; identity: PackageIdentity; size: number }[] = [];
@@ -145,11 +147,4 @@ function report({ file, id, version, status, error }: Outcome, source: string, i
   const name = io.style.bold(`${id} ${version}`);
   if (status === 'failed') io.err(`granary: ${file}: ${error}\n`);
   else io.out(status === 'pushed' ? `${name} is pushed to ${source}\n` : `${name} is in ${source} already\n`);
-}
-
-function timeoutOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const seconds = Number(text);
-  if (/^\d+$/.test(text) && seconds >= 1 && seconds <= MAX_TIMEOUT_S) return seconds * 1000;
-  throw new UsageError(`--timeout: found "${text}"; allowed: seconds, from 1 to ${MAX_TIMEOUT_S}`);
 }

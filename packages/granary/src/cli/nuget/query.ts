@@ -3,7 +3,8 @@ import type { ExitCode } from '../io.js';
 import { list, table } from '../terminal/table.js';
 import { chooseVersion } from './choose-version.js';
 import { toJson } from './json.js';
-import { type NuGetIo, UsageError } from './run-command.js';
+import { wholeNumberOf } from './numbers.js';
+import type { NuGetIo } from './run-command.js';
 import { openSession, type SessionOptions } from './session.js';
 
 export interface QueryOptions extends SessionOptions {
@@ -20,8 +21,8 @@ const MAX_SKIP = 2_147_483_647;
 
 /** Searches all sources; what several have is shown once. */
 export async function search(query: string, options: QueryOptions, io: NuGetIo): Promise<ExitCode> {
-  const take = wholeNumber('--take', options.take, MAX_TAKE) ?? DEFAULT_TAKE;
-  const skip = wholeNumber('--skip', options.skip, MAX_SKIP) ?? 0;
+  const take = wholeNumberOf('--take', options.take, 0, MAX_TAKE) ?? DEFAULT_TAKE;
+  const skip = wholeNumberOf('--skip', options.skip, 0, MAX_SKIP) ?? 0;
   await using session = await openSession(options, io);
   const { prerelease: includePrerelease = false, packageType } = options;
   const page = await session.client.search(query, { includePrerelease, take, skip, packageType, ...session.call });
@@ -52,7 +53,7 @@ function searchRow({ id, version, totalDownloads, summary, description, title }:
 
 /** Lists the versions of a package, the highest last, one a line. */
 export async function versions(id: string, options: QueryOptions, io: NuGetIo): Promise<ExitCode> {
-  const take = wholeNumber('--take', options.take, MAX_TAKE);
+  const take = wholeNumberOf('--take', options.take, 0, MAX_TAKE);
   await using session = await openSession(options, io);
   const all = await session.client.listVersions(id, session.call);
   if (all.length === 0) throw new PackageNotFoundError(id, undefined, session.sourcesFor(id));
@@ -118,11 +119,4 @@ function dependenciesOf({ targetFramework, dependencies }: DependencyGroup): str
 
 function count(number: number | undefined): string {
   return number === undefined ? '' : new Intl.NumberFormat('en-US').format(number);
-}
-
-function wholeNumber(flag: string, text: string | undefined, max: number): number | undefined {
-  if (text === undefined) return undefined;
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number <= max) return number;
-  throw new UsageError(`${flag}: found "${text}"; allowed: a whole number of at most ${max}`);
 }
