@@ -37,55 +37,68 @@ interface Outcome {
 
 const MAX_TIMEOUT_S = 24 * 60 * 60;
 
+/** A package that was looked at, and can be pushed. */
+interface CheckedFile {
+  readonly file: string;
+  readonly identity: PackageIdentity;
+  readonly size: number;
+}
+
 /** Pushes files one after the other, after looking at all of them; the first that fails ends it. */
 export async function push(files: readonly string[], options: PushCommandOptions, io: NuGetIo): Promise<ExitCode> {
   const timeoutS = wholeNumberOf('--timeout', options.timeout, 1, MAX_TIMEOUT_S, 'seconds');
-  const timeoutMs = timeoutS && timeoutS * 1000;
   await using session = await openPushSession(options, io);
-  const [source] = session.sources;
-  const checked: { file: string; identity: PackageIdentity; size: number }[] = [];
+  const source = session.sources[0]?.name ?? '';
+  const checked: CheckedFile[] = [];
   for (const file of await filesOf(files)) {
     try {
       checked.push({ file, ...(await check(file, io.signal)) });
     } catch (error) {
       io.signal.throwIfAborted();
       const outcome: Outcome = { file, status: 'failed', error: explain(error) };
-      if (options.json) io.out(toJson({ source: source?.name, packages: [outcome] }));
-      else report(outcome, source?.name ?? '', io);
+      if (options.json) io.out(toJson({ source, packages: [outcome] }));
+      else report(outcome, source, io);
       return 1;
     }
   }
   const progress = io.progress(checked.length);
+  const apiKey = apiKeyOf(options, session, io);
+  const send = (body: PushedPackage, symbols: boolean) =>
+    session.client.push(source, body, { ...session.call, apiKey, timeoutMs: timeoutS && timeoutS * 1000, symbols });
   const outcomes: Outcome[] = [];
-  for (const { file, identity, size } of checked) {
-    const version = identity.version.toNormalizedString();
-    progress.start(`${identity.id} ${version}`);
-    const call = {
-      ...session.call,
-      apiKey: apiKeyOf(options, session, io),
-      timeoutMs,
-      symbols: /\.snupkg$/i.test(file),
-    };
-    let outcome: Outcome = { file, id: identity.id, version, status: 'pushed' };
-    try {
-      await session.client.push(source?.name ?? '', pushed(file, size, progress), call);
-    } catch (error) {
-      io.signal.throwIfAborted();
-      const isDuplicate = isNuGetError(error) && error.code === 'CONFLICT' && options.skipDuplicate;
-      outcome = isDuplicate
-        ? { ...outcome, status: 'duplicate' }
-        : { ...outcome, status: 'failed', error: explain(error) };
-    } finally {
-      progress.clear();
-    }
+  for (const each of checked) {
+    const outcome = await pushFile(each, options, io.signal, progress, send);
     outcomes.push(outcome);
-    if (!options.json) report(outcome, source?.name ?? '', io);
+    if (!options.json) report(outcome, source, io);
     if (outcome.status === 'failed') break;
     progress.finishOne();
   }
   progress.clear();
-  if (options.json) io.out(toJson({ source: source?.name, packages: outcomes }));
+  if (options.json) io.out(toJson({ source, packages: outcomes }));
   return outcomes.some(({ status }) => status === 'failed') ? 1 : 0;
+}
+
+/** What came of it. Rejects only when the command is interrupted. */
+async function pushFile(
+  { file, identity, size }: CheckedFile,
+  { skipDuplicate }: PushCommandOptions,
+  signal: AbortSignal,
+  progress: Progress,
+  send: (body: PushedPackage, symbols: boolean) => Promise<void>,
+): Promise<Outcome> {
+  const version = identity.version.toNormalizedString();
+  const named = { file, id: identity.id, version };
+  progress.start(`${identity.id} ${version}`);
+  try {
+    await send(pushed(file, size, progress), /\.snupkg$/i.test(file));
+    return { ...named, status: 'pushed' };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isNuGetError(error) && error.code === 'CONFLICT' && skipDuplicate) return { ...named, status: 'duplicate' };
+    return { ...named, status: 'failed', error: explain(error) };
+  } finally {
+    progress.clear();
+  }
 }
 
 /** Deletes a version, or takes it out of searches, as the source has it. */
