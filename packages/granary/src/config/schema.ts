@@ -1,6 +1,7 @@
 import { DEFAULT_DIGEST_FUNCTIONS, DIGEST_FUNCTIONS } from '@granary/blobs';
 import { LOG_LEVEL_ALIASES, LOG_LEVELS } from '@granary/telemetry';
 import { z } from 'zod';
+import { RIGHT_LEVELS } from '../access/rights.js';
 import {
   address,
   aliasedChoice,
@@ -115,13 +116,9 @@ export const configSchema = z.strictObject({
       'auto',
       'What clients without credentials may do. auto: none when there are credentials to ask for; otherwise write on loopback and read elsewhere.',
     ),
-    default_right: choice(
-      ['none', 'read', 'write', 'admin'],
-      'write',
-      'Right of an identity that auth.rights does not name.',
-    ),
+    default_right: choice(RIGHT_LEVELS, 'write', 'Right of an identity that auth.rights does not name.'),
     rights: choiceByName(
-      ['none', 'read', 'write', 'admin'],
+      RIGHT_LEVELS,
       'user names, token names or certificate subjects',
       'Right of each identity. A certificate is named by its subject (CN=ci,O=Example) or its CN alone (CN=ci).',
     ),

@@ -3,7 +3,7 @@ import { type BlobStore, DiskBlobStore, EntryPins, WRITE_BEHIND_FOLDER, withReco
 import { defaultStorageDirectory } from '../config/storage-directory.js';
 import { tiersOf } from '../config/tier-schema.js';
 import { addStoreGauges, StoreMetrics } from '../metrics/store-metrics.js';
-import { LazyKeptPackages } from '../nuget/kept-packages.js';
+import { LazyKeptPackages } from '../nuget/lazy-kept-packages.js';
 import { openTiers, openWriteBehind, type TieredStores } from '../tiers/open-tiers.js';
 import type { ServerContext } from './server-context.js';
 

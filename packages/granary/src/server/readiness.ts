@@ -50,11 +50,10 @@ export class Readiness {
    * `readiness.require_upstream`.
    *
    * @param name what the tier is called; the check is `upstream:NAME`
-   * @param neededBy the gRPC services that ask this upstream. Default: all that store.
-   * @returns a function that removes the check
    */
-  addUpstream(name: string, check: HealthCheck, neededBy: readonly string[] = STORAGE_SERVICES): () => void {
-    return this.registry.register(`upstream:${name}`, check, { required: this.#requireUpstream, neededBy });
+  addUpstream(name: string, check: HealthCheck): void {
+    const required = this.#requireUpstream;
+    this.registry.register(`upstream:${name}`, check, { required, neededBy: STORAGE_SERVICES });
   }
 
   /** How everything is. While the server ends there is nothing to look at. */

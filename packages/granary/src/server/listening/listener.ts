@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Server, Socket } from 'node:net';
 import { formatAddress, type ListenAddress } from '../../config/address.js';
 import type { ConnectionListener } from '../../metrics/connection-metrics.js';
+import type { ClientAuth } from '../../tls/client-auth.js';
 import type { TlsMaterial } from '../../tls/tls-material.js';
 
 /** A port that serves. */
@@ -24,7 +25,7 @@ export interface ListenerOptions {
   readonly key: string;
   readonly address: ListenAddress;
   readonly tls: TlsMaterial | undefined;
-  readonly clientAuth: 'none' | 'request' | 'require' | 'verify_if_given' | 'require_and_verify';
+  readonly clientAuth: ClientAuth;
   readonly maxConnections: number;
   /** Time for a TLS handshake. */
   readonly handshakeTimeoutMs: number;
