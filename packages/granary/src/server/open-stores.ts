@@ -70,7 +70,6 @@ export async function openStores(context: ServerContext): Promise<ServerStores> 
           local,
           unmeasured: disk,
           actionResults: disk.actionResults,
-          sizes: disk,
           settings: config.tiering,
           walk: { maxDirectories: config.limits.max_tree_directories, maxDirectoryBytes: config.limits.max_tree_size },
           queue,

@@ -36,8 +36,7 @@ export interface TiersOptions {
   /** Where what comes from the tiers is kept. */
   readonly local: BlobStore;
   /** The same, not measured: what is sent to tiers is no hit. */
-  readonly unmeasured: BlobStore;
-  readonly sizes: SizeLookup;
+  readonly unmeasured: BlobStore & SizeLookup;
   readonly actionResults: ActionResultStore;
   readonly settings: Config['tiering'];
   /** Largest trees of output directories that are looked into for what a result names. */
@@ -65,7 +64,7 @@ export interface TieredStores {
  * @throws ConfigError when a tier's settings or files are wrong; those that were opened are closed again
  */
 export async function openTiers(options: TiersOptions): Promise<TieredStores> {
-  const { local, unmeasured, sizes, settings, queue, metrics, tracer, logger } = options;
+  const { local, unmeasured, settings, queue, metrics, tracer, logger } = options;
   const collector = new PrometheusCollector(metrics);
   const tiers: Tier[] = [];
   try {
@@ -80,7 +79,7 @@ export async function openTiers(options: TiersOptions): Promise<TieredStores> {
   const blobs = new TieredBlobStore({
     local,
     sentFrom: unmeasured,
-    sizes,
+    sizes: unmeasured,
     tiers,
     existence: { maxEntries: settings.known_blobs, ttlMs: settings.known_for },
     writeBehind: queue,

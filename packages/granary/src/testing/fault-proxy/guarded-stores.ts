@@ -45,7 +45,6 @@ export class GuardedStores {
       tiers: [tier],
       local,
       unmeasured: local,
-      sizes: local,
       actionResults: local.actionResults,
       settings: configFrom({}).tiering,
       walk: { maxDirectories: 1000, maxDirectoryBytes: GIB },
