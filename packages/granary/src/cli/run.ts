@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import type { LoadedConfig } from '../config/load.js';
 import { granaryVersion } from '../version.js';
 import { takeConfigFlags } from './config-flags.js';
 import type { CommandIo, ExitCode } from './io.js';
@@ -19,20 +20,33 @@ Examples:
 const SERVE_HELP = `
 Configuration keys are flags, too, such as --storage.max_size 100GiB; granary config print shows all of them.`;
 
+/** What the commands have in common. */
+interface CommandContext {
+  readonly io: CommandIo;
+  /** The configuration, from this file or the one that the environment names. */
+  readonly load: (file: string | undefined) => Promise<LoadedConfig>;
+  readonly exitWith: (code: ExitCode) => void;
+}
+
 /** Runs the command line and answers with the exit code. Commands are loaded when they are called. */
 export async function run(words: readonly string[], io: CommandIo): Promise<ExitCode> {
   const { flags, rest } = takeConfigFlags(words);
   let exitCode: ExitCode = 0;
-  const load = async (file: string | undefined) => {
-    const { loadConfig } = await import('../config/load.js');
-    // An empty variable is one that is not set.
-    return loadConfig({
-      file: file ?? (io.environment['GRANARY_CONFIG'] || undefined),
-      environment: io.environment,
-      flags,
-    });
+  const context: CommandContext = {
+    io,
+    async load(file) {
+      const { loadConfig } = await import('../config/load.js');
+      // An empty variable is one that is not set.
+      return loadConfig({
+        file: file ?? (io.environment['GRANARY_CONFIG'] || undefined),
+        environment: io.environment,
+        flags,
+      });
+    },
+    exitWith(code) {
+      exitCode = code;
+    },
   };
-
   const program = new Command('granary')
     .description('The artifact cache that stands between builds and the network.')
     .version(granaryVersion(), '-V, --version', 'print the version')
@@ -40,17 +54,40 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
     .addHelpText('after', EXAMPLES)
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .exitOverride();
-  const addConfigOption = (command: Command) =>
-    command.option('-c, --config <file>', 'YAML file with the configuration');
+  addServe(program, context);
+  addConfig(program, context);
+  addVerify(program, context);
+  addStats(program, context);
+  const nuget = program.command('nuget').description('search, download, push and look after NuGet packages');
+  // Its commands have their options described only for whoever asks for them.
+  if (rest.includes('nuget')) {
+    (await import('./nuget/nuget-commands.js')).addNuGetCommands(nuget, io, context.exitWith);
+  }
+  pointToHelp(program);
 
+  try {
+    if (rest.length === 0) {
+      program.outputHelp({ error: true });
+      return 2;
+    }
+    await program.parseAsync(rest, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return failed(error, io);
+  }
+}
+
+function addServe(program: Command, { io, load, exitWith }: CommandContext): void {
   addConfigOption(program.command('serve'))
     .description('run the server')
     .addHelpText('after', SERVE_HELP)
     .action(async ({ config: file }: { config?: string }) => {
       const loaded = await load(file);
-      exitCode = await (await import('./serve.js')).serve(loaded.config, io, async () => (await load(file)).config);
+      exitWith(await (await import('./serve.js')).serve(loaded.config, io, async () => (await load(file)).config));
     });
+}
 
+function addConfig(program: Command, { io, load }: CommandContext): void {
   const config = program.command('config').description('look at the configuration');
   addConfigOption(config.command('print'))
     .description('print every key with its value and where it comes from')
@@ -73,44 +110,31 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
       const { configJsonSchema } = await import('../config/print.js');
       io.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
     });
+}
 
+function addVerify(program: Command, { io, load, exitWith }: CommandContext): void {
   addConfigOption(program.command('verify'))
     .description('check everything in the store against its digest, while no server runs on it')
     .option('--repair', 'remove what is damaged or belongs to nothing')
     .action(async ({ config: file, repair = false }: { config?: string; repair?: boolean }) => {
       const loaded = await load(file);
-      exitCode = await (await import('./verify.js')).verify(loaded.config, repair, io);
+      exitWith(await (await import('./verify.js')).verify(loaded.config, repair, io));
     });
+}
 
+function addStats(program: Command, { io, load, exitWith }: CommandContext): void {
   addConfigOption(program.command('stats'))
     .description('ask the admin port of a running server for sizes, counts and hit rates')
     .option('--url <url>', 'where the admin port is; default: as listen.admin says')
     .option('--json', 'print everything as JSON')
     .action(async ({ config: file, url, json = false }: { config?: string; url?: string; json?: boolean }) => {
       const loaded = await load(file);
-      exitCode = await (await import('./stats.js')).stats(loaded.config, { url, json }, io);
+      exitWith(await (await import('./stats.js')).stats(loaded.config, { url, json }, io));
     });
+}
 
-  const nuget = program.command('nuget').description('search, download, push and look after NuGet packages');
-  // Its commands have their options described only for whoever asks for them.
-  if (rest.includes('nuget')) {
-    (await import('./nuget/nuget-commands.js')).addNuGetCommands(nuget, io, (code) => {
-      exitCode = code;
-    });
-  }
-
-  pointToHelp(program);
-
-  try {
-    if (rest.length === 0) {
-      program.outputHelp({ error: true });
-      return 2;
-    }
-    await program.parseAsync(rest, { from: 'user' });
-    return exitCode;
-  } catch (error) {
-    return failed(error, io);
-  }
+function addConfigOption(command: Command): Command {
+  return command.option('-c, --config <file>', 'YAML file with the configuration');
 }
 
 /** Has each command name its own help after wrong usage: that of the program knows none of its options. */
