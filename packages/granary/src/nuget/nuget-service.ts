@@ -23,7 +23,7 @@ import { MeasuredFeed } from './measured-feed.js';
 import type { NuGetMetrics, SourceCounters } from './nuget-metrics.js';
 import { NUGET_PREFIX } from './nuget-path.js';
 import { describeSource, type FeedStats } from './nuget-stats.js';
-import { type OpenSource, openSource } from './open-source.js';
+import { type OpenSource, type OpenSourceOptions, openSource } from './open-source.js';
 import type { SourceFiles } from './source-files.js';
 
 export interface NuGetServiceOptions {
@@ -42,9 +42,25 @@ export interface NuGetServiceOptions {
   /** Whether an API key is for this server alone. */
   readonly isOwnKey: (apiKey: string) => boolean;
   readonly metrics: NuGetMetrics;
-  readonly registry: MetricRegistry;
+  readonly collectors: FeedCollectors;
   readonly logger: Logger;
   readonly tracer: Tracer;
+}
+
+/** What counts what the parts of feeds do. */
+export interface FeedCollectors {
+  readonly http: HttpMetrics;
+  readonly nuget: ReturnType<typeof registryNuGetMetrics>;
+  readonly chain: PrometheusCollector;
+}
+
+/** One for each registry, which knows a metric only once. */
+export function feedCollectors(registry: MetricRegistry): FeedCollectors {
+  return {
+    http: registryHttpMetrics(registry),
+    nuget: registryNuGetMetrics(registry),
+    chain: new PrometheusCollector(registry),
+  };
 }
 
 /** The feeds of a server. */
@@ -83,57 +99,15 @@ export async function openNuGet(options: NuGetServiceOptions): Promise<NuGetServ
 }
 
 async function assemble(options: NuGetServiceOptions, closers: Closers): Promise<NuGetService> {
-  const { config, directory, registry, metrics, logger, tracer, kept } = options;
-  await makeFolder(directory);
-  const counters = countersOf(registry);
-  const answers = { directory: join(directory, 'answers'), maxNamespaces: MAX_SOURCES };
-  // Who asked has the answer by then.
-  const disk = await DiskFolder.open({ ...answers, gatherMs: 20 });
-  closers.add(() => disk.close());
-  const memory = new MemoryLayer<Kept>({ name: 'nuget-memory', maxBytes: config.metadata_memory });
-  closers.add(async () => memory.close());
-  const cache = new SourceCache({ memoryBytes: DOCUMENT_BYTES, logger });
-  closers.add(() => cache.close());
-  const packages = new PackageStore({
-    blobs: options.blobs,
-    actionResults: options.actionResults,
-    incomingDirectory: options.incomingDirectory,
-    kept,
-    maxArrivals: (source) => maxArrivalsOf(config, source),
-    idleTimeoutMs: (source) => sourceNamed(config, source)?.idle_timeout ?? DEFAULT_IDLE_MS,
-    maxPackageBytes: config.max_package_size,
-    minFreeBytes: options.minFreeBytes,
-    metrics: counters.nuget,
-    logger,
-    tracer,
-  });
-  closers.add(() => packages.close());
-
-  const sources: Source[] = [];
-  for (const source of config.sources) {
-    const shared = { config, packages, memory, disk, cache, http: counters.http, collector: counters.chain };
-    const open = await openSource(source, { ...shared, logger, tracer });
-    closers.add(() => open.close());
-    const count = metrics.forSource(source.name);
-    const takesPackages = source.push || source.name === config.push_to;
-    sources.push({
-      open,
-      counters: count,
-      feed: new MeasuredFeed(open.feed, count, { takesPackages, isOwnKey: options.isOwnKey }),
-    });
-  }
+  const { config, metrics, logger, kept } = options;
+  await makeFolder(options.directory);
+  const shared = await openShared(options, closers);
+  const { packages } = shared;
+  const sources = await openSources(options, shared, closers);
   const hosted = config.hosted ? await openHosted(options, packages) : undefined;
   if (hosted) closers.add(() => hosted.close());
   const feeds: FeedContent[] = sources.map(({ feed }) => feed);
   if (hosted) feeds.splice(config.hosted_priority === 'first' ? 0 : feeds.length, 0, hosted);
-  const takers = new Set(sources.filter(({ feed }) => feed.takesPackages).map(({ feed }) => feed.name));
-  if (hosted) takers.add(hosted.name);
-  const pushTo = config.push_to ?? hosted?.name ?? sources.find(({ feed }) => feed.takesPackages)?.feed.name;
-  const all = new MergedFeed({
-    sources: feeds,
-    mapping: mappingOf(config),
-    pushTo: feeds.find(({ name }) => name === pushTo),
-  });
 
   metrics.show({
     sources: () => sources.map(({ open: { feed } }) => [feed.name, feed.status().state] as const),
@@ -145,26 +119,12 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
     },
   });
   closers.add(async () => metrics.show(undefined));
-  const handle = createNuGetHandler({
-    feeds: { all, bySource: new Map(feeds.map((feed) => [feed.name, feed])) },
-    publicUrl: config.public_url,
-    prefix: NUGET_PREFIX,
-    upstreamHosts: new Set(config.sources.map(({ url }) => new URL(url).host)),
-    offers: ({ name }) => ({
-      canPublish: takers.has(name === all.name ? (pushTo ?? '') : name),
-      hasVulnerabilities: sources.length > 0 && name !== hosted?.name,
-    }),
-    limits: { maxPackageBytes: config.max_package_size, maxIncomingBytes: config.max_incoming_size },
-    incomingDirectory: options.incomingDirectory,
-    hooks: options.hooks,
-    logger,
-    tracer,
-  });
+  const handle = handlerOf(options, feeds, sources, hosted);
   logger.information('NuGet feeds are open: {Sources}', feeds.map(({ name }) => name).join(', '));
   return {
     handle,
     stats: () => ({
-      sources: sources.map(({ open, counters: count }) => describeSource(open.feed.name, count, open.feed.status())),
+      sources: sources.map(({ open, counters }) => describeSource(open.feed.name, counters, open.feed.status())),
       hosted: hosted && { name: hosted.name, ...hosted.stats },
       kept: kept.stats,
     }),
@@ -178,14 +138,36 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
   };
 }
 
-/** Large packages leave a part of the requests that may run at once to metadata, which restores wait for first. */
-function maxArrivalsOf(config: Config['nuget'], name: string): number {
-  const connections = sourceNamed(config, name)?.connections ?? 1;
-  return Math.max(1, Math.floor(connections * PACKAGE_SHARE));
+/** What all sources use. */
+interface Shared extends Pick<OpenSourceOptions, 'memory' | 'disk' | 'cache'> {
+  readonly packages: PackageStore;
 }
 
-function sourceNamed({ sources }: Config['nuget'], name: string): Config['nuget']['sources'][number] | undefined {
-  return sources.find((source) => source.name === name);
+async function openShared(options: NuGetServiceOptions, closers: Closers): Promise<Shared> {
+  const { config, logger, tracer } = options;
+  const answers = { directory: join(options.directory, 'answers'), maxNamespaces: MAX_SOURCES };
+  // Who asked has the answer by then.
+  const disk = await DiskFolder.open({ ...answers, gatherMs: 20 });
+  closers.add(() => disk.close());
+  const memory = new MemoryLayer<Kept>({ name: 'nuget-memory', maxBytes: config.metadata_memory });
+  closers.add(async () => memory.close());
+  const cache = new SourceCache({ memoryBytes: DOCUMENT_BYTES, logger });
+  closers.add(() => cache.close());
+  const packages = new PackageStore({
+    blobs: options.blobs,
+    actionResults: options.actionResults,
+    incomingDirectory: options.incomingDirectory,
+    kept: options.kept,
+    maxArrivals: (source) => maxArrivalsOf(config, source),
+    idleTimeoutMs: (source) => sourceNamed(config, source)?.idle_timeout ?? DEFAULT_IDLE_MS,
+    maxPackageBytes: config.max_package_size,
+    minFreeBytes: options.minFreeBytes,
+    metrics: options.collectors.nuget,
+    logger,
+    tracer,
+  });
+  closers.add(() => packages.close());
+  return { packages, memory, disk, cache };
 }
 
 interface Source {
@@ -194,26 +176,63 @@ interface Source {
   readonly feed: MeasuredFeed;
 }
 
-interface Collectors {
-  readonly http: HttpMetrics;
-  readonly nuget: ReturnType<typeof registryNuGetMetrics>;
-  readonly chain: PrometheusCollector;
+async function openSources(
+  { config, collectors, metrics, isOwnKey, logger, tracer }: NuGetServiceOptions,
+  shared: Shared,
+  closers: Closers,
+): Promise<readonly Source[]> {
+  const sources: Source[] = [];
+  for (const source of config.sources) {
+    const { http, chain: collector } = collectors;
+    const open = await openSource(source, { ...shared, config, http, collector, logger, tracer });
+    closers.add(() => open.close());
+    const counters = metrics.forSource(source.name);
+    const takesPackages = source.push || source.name === config.push_to;
+    sources.push({ open, counters, feed: new MeasuredFeed(open.feed, counters, { takesPackages, isOwnKey }) });
+  }
+  return sources;
 }
 
-/** What opens again after it failed counts where it did. */
-const COLLECTORS = new WeakMap<MetricRegistry, Collectors>();
+/** @param feeds the preferred one first */
+function handlerOf(
+  { config, incomingDirectory, hooks, logger, tracer }: NuGetServiceOptions,
+  feeds: readonly FeedContent[],
+  sources: readonly Source[],
+  hosted: HostedFeed | undefined,
+): NuGetHandler {
+  const takers = new Set(sources.filter(({ feed }) => feed.takesPackages).map(({ feed }) => feed.name));
+  const pushTo = config.push_to ?? hosted?.name ?? [...takers][0];
+  if (hosted) takers.add(hosted.name);
+  const all = new MergedFeed({
+    sources: feeds,
+    mapping: mappingOf(config),
+    pushTo: feeds.find(({ name }) => name === pushTo),
+  });
+  return createNuGetHandler({
+    feeds: { all, bySource: new Map(feeds.map((feed) => [feed.name, feed])) },
+    publicUrl: config.public_url,
+    prefix: NUGET_PREFIX,
+    upstreamHosts: new Set(config.sources.map(({ url }) => new URL(url).host)),
+    offers: ({ name }) => ({
+      canPublish: takers.has(name === all.name ? (pushTo ?? '') : name),
+      hasVulnerabilities: sources.length > 0 && name !== hosted?.name,
+    }),
+    limits: { maxPackageBytes: config.max_package_size, maxIncomingBytes: config.max_incoming_size },
+    incomingDirectory,
+    hooks,
+    logger,
+    tracer,
+  });
+}
 
-function countersOf(registry: MetricRegistry): Collectors {
-  let collectors = COLLECTORS.get(registry);
-  if (collectors === undefined) {
-    collectors = {
-      http: registryHttpMetrics(registry),
-      nuget: registryNuGetMetrics(registry),
-      chain: new PrometheusCollector(registry),
-    };
-    COLLECTORS.set(registry, collectors);
-  }
-  return collectors;
+/** Large packages leave a part of the requests that may run at once to metadata, which restores wait for first. */
+function maxArrivalsOf(config: Config['nuget'], name: string): number {
+  const connections = sourceNamed(config, name)?.connections ?? 1;
+  return Math.max(1, Math.floor(connections * PACKAGE_SHARE));
+}
+
+function sourceNamed({ sources }: Config['nuget'], name: string): Config['nuget']['sources'][number] | undefined {
+  return sources.find((source) => source.name === name);
 }
 
 function openHosted({ config, directory, logger }: NuGetServiceOptions, store: PackageStore): Promise<HostedFeed> {

@@ -6,6 +6,7 @@ import { feedHooks } from '../nuget/feed-hooks.js';
 import { FeedLoader } from '../nuget/feed-loader.js';
 import { LazyNuGet } from '../nuget/lazy-nuget.js';
 import { NuGetMetrics } from '../nuget/nuget-metrics.js';
+import type { FeedCollectors } from '../nuget/nuget-service.js';
 import type { ServerStores } from './open-stores.js';
 import type { ServerContext } from './server-context.js';
 
@@ -22,8 +23,11 @@ export function createFeeds(
   const loader = new FeedLoader({ load: () => import('../nuget/nuget-service.js') });
   if (namesFeeds(config.nuget)) loader.loadSoon();
   closers.add(async () => loader.close());
+  let collectors: FeedCollectors | undefined;
   const feeds = new LazyNuGet(async () => {
-    const { openNuGet } = await loader.load();
+    const { feedCollectors, openNuGet } = await loader.load();
+    // What opens again after it failed counts where it did.
+    collectors ??= feedCollectors(registry);
     return openNuGet({
       config: config.nuget,
       directory: nugetDirectory,
@@ -36,7 +40,7 @@ export function createFeeds(
       hooks: feedHooks(policy, requestMetrics, logger),
       isOwnKey: (apiKey) => policy.isToken(apiKey),
       metrics,
-      registry,
+      collectors,
       logger: nugetLogger,
       tracer,
     });
