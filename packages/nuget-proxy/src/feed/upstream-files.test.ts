@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { HttpClient } from '@granary/http';
+import { SourceError } from '@granary/nuget';
 import { buildPackage } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
@@ -62,6 +63,22 @@ describe('an icon', () => {
   it('is none when the source gives a web page in its place', async () => {
     playIcon(OWN, Buffer.from('<!DOCTYPE html><title>Sign in</title>'));
     await expect(feed.embedded(A, 'icon')).rejects.toBeInstanceOf(FeedUnavailableError);
+  });
+
+  it.each([
+    ['of a type that may have scripts in it', async () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')],
+    ['of no type that is known', async () => Buffer.from('BM....')],
+    [
+      'that is too long',
+      async () => {
+        throw new SourceError('LIMIT', 'up', 'a response body of over 1048576 bytes');
+      },
+    ],
+  ])('%s is none, and no fault of the source', async (_, getFile) => {
+    playIcon(OWN);
+    upstream.play.getFile = getFile;
+    expect(await feed.embedded(A, 'icon')).toBeUndefined();
+    expect(local.logs.filter((line) => line.startsWith('warning'))).toEqual([]);
   });
 
   it('comes from the package as soon as that is here', async () => {

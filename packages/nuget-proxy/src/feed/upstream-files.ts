@@ -8,7 +8,7 @@ import {
   parseNuspec,
 } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
-import { type EmbeddedFile, embeddedIn, isEmbedded, MAX_EMBEDDED_BYTES } from '../packages/embedded-file.js';
+import { type EmbeddedFile, embeddedIn, isEmbedded, isWebPage, MAX_EMBEDDED_BYTES } from '../packages/embedded-file.js';
 import { PASSING_LIMITS } from '../packages/passing-limits.js';
 import type { Answer, FeedCall, PackageContent } from './feed-content.js';
 import type { KeptAnswers } from './kept-answers.js';
@@ -74,6 +74,8 @@ export class UpstreamFiles {
         ? this.#icon(provider, identity, limited)
         : readme(provider, identity, limited));
       if (bytes === undefined || isEmbedded(file, bytes)) return bytes;
+      // As in packages: what nobody could show, such as SVG, is none.
+      if (!isWebPage(bytes)) return undefined;
       throw new NuGetError('PROTOCOL', `${source}: the ${file} of ${identity.id} ${identity.version} is none`);
     };
     const read: PackageFile['read'] = (reader) => embeddedIn(reader, file);
@@ -140,7 +142,7 @@ export class UpstreamFiles {
   ): Promise<Buffer | undefined> {
     const url = (await provider.getMetadata(identity, call))?.iconUrl;
     if (url === undefined || !(await this.#options.isOwn(provider, call))(url)) return undefined;
-    return await provider.getFile?.(url, call);
+    return await unlessTooLong(provider.getFile?.(url, call));
   }
 }
 
@@ -150,7 +152,17 @@ async function readme(
   call: ProviderCall & { readonly maxBytes: number },
 ): Promise<Buffer | undefined> {
   if (provider.getReadme === undefined) throw new NuGetError('UNSUPPORTED', 'no readmes apart');
-  return await provider.getReadme(identity, call);
+  return await unlessTooLong(provider.getReadme(identity, call));
+}
+
+/** As in packages: one that is too long counts as none. */
+async function unlessTooLong(file: Promise<Buffer | undefined> | undefined): Promise<Buffer | undefined> {
+  try {
+    return await file;
+  } catch (error) {
+    if (isNuGetError(error) && error.code === 'LIMIT') return undefined;
+    throw error;
+  }
 }
 
 function given(answer: Answer<Buffer | undefined> | undefined, { onNothing }: FeedCall): Answer<Buffer> | undefined {

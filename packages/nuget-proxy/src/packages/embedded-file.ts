@@ -27,8 +27,12 @@ export async function embeddedIn(reader: NupkgReader, file: EmbeddedFile): Promi
 
 /** Whether bytes are an icon or a readme at all, rather than the web page that somebody is to sign in on. */
 export function isEmbedded(file: EmbeddedFile, bytes: Buffer): boolean {
-  if (file === 'icon') return imageType(bytes) !== undefined;
-  return isUtf8(bytes) && !WEB_PAGE.test(bytes.toString('latin1', 0, 1024));
+  return file === 'icon' ? imageType(bytes) !== undefined : isUtf8(bytes) && !isWebPage(bytes);
+}
+
+/** Whether bytes are a web page, which tells nothing of what should have been in its place. */
+export function isWebPage(bytes: Buffer): boolean {
+  return WEB_PAGE.test(bytes.toString('latin1', 0, 1024));
 }
 
 /** Nuspecs are written by hand: with backslashes, from `./`, and in another case than the file has. */
