@@ -4,6 +4,7 @@ import { isNuGetError, SourceError } from '../errors.js';
 import type { CallOptions, Feed } from '../protocol/feed.js';
 import type { Provider } from '../protocol/provider.js';
 import { V2Provider } from '../protocol/v2/v2-provider.js';
+import { baseOf } from '../protocol/v2/v2-source.js';
 import { shownUrl } from '../protocol/v3/endpoint-url.js';
 import { V3Provider } from '../protocol/v3/v3-provider.js';
 
@@ -117,16 +118,21 @@ export class ProviderSelection {
       }
     });
 
-  /** Some feeds of protocol 2 have no `$metadata`; but their URL leads to something in XML that says what it is. */
+  /**
+   * Some feeds of protocol 2 have no `$metadata`; but their URL leads to something in XML that says what it is. Where it
+   * leads elsewhere, the feed is there, as for NuGet.Client: below the URL itself there would be no package at all.
+   */
   readonly #isV2Service = (options: CallOptions): Promise<Provider | undefined> =>
     unlessOther(async () => {
-      const isService = await this.#feed.document(this.#feed.url, {
+      const serviceUrl = await this.#feed.document(this.#feed.url, {
         ...options,
         cacheKey: undefined,
         maxBytes: MAX_SERVICE_BYTES,
-        parse: (body) => ATOM_SERVICE.test(body.toString('utf8', 0, MAX_SERVICE_START)),
+        parse: (body, url) => (ATOM_SERVICE.test(body.toString('utf8', 0, MAX_SERVICE_START)) ? url : undefined),
       });
-      return isService ? this.#v2 : undefined;
+      if (serviceUrl === undefined) return undefined;
+      if (baseOf(serviceUrl) === baseOf(this.#feed.url)) return this.#v2;
+      return new V2Provider(this.#feed, { logger: this.#logger, baseUrl: serviceUrl });
     });
 }
 

@@ -167,6 +167,27 @@ it.each(['/api/v2/package', '/api/v2/package/'])(
   },
 );
 
+it('of protocol 2 is where its URL leads to, and takes packages at its URL', async () => {
+  const service = '<service xmlns="http://www.w3.org/2007/app"></service>';
+  const entry = '<entry><title>a</title><m:properties><d:Version>1.0</d:Version></m:properties></entry>';
+  const space = 'http://schemas.microsoft.com/ado/2007/08/dataservices';
+  const list = `<feed xmlns="http://www.w3.org/2005/Atom" xmlns:d="${space}" xmlns:m="${space}/metadata">${entry}</feed>`;
+  const pushed: string[] = [];
+  local.answer = ({ method, url = '' }, res) => {
+    if (method === 'PUT') {
+      pushed.push(url);
+      res.writeHead(201).end();
+    } else if (url === '/link?id=7') res.writeHead(302, { location: '/feed/' }).end();
+    else if (url === '/feed/') res.end(service);
+    else if (url.startsWith('/feed/FindPackagesById()')) res.end(list);
+    else res.writeHead(404).end();
+  };
+  const source = repository({ sourceUrl: `${local.url}/link?id=7` });
+  expect((await source.listVersions('a')).map(String)).toEqual(['1.0']);
+  await source.push({ name: 'a.1.0.0.nupkg', size: 1, open: () => Readable.from([Buffer.from('a')]) });
+  expect(pushed).toEqual(['/link/']);
+});
+
 it('shares an authenticator with others on its host, and nothing else', async () => {
   const seen: string[] = [];
   local.answer = ({ url = '', headers }, res) => {

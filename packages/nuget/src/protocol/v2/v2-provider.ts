@@ -14,10 +14,12 @@ import { entryHash, entryMetadata, entrySearchResult, type FeedEntry, isListed }
 import type { V2Capabilities } from './odata-metadata.js';
 import * as query from './odata-query.js';
 import { nuspecOf } from './spooled-nuspec.js';
-import { checkLimit, type V2Limits, V2Source } from './v2-source.js';
+import { baseOf, checkLimit, type V2Limits, V2Source } from './v2-source.js';
 
 /** Limits of a `V2Provider`, and who hears of what makes no sense. */
 export interface V2ProviderOptions extends V2Limits {
+  /** Where the feed is, if the source's URL only leads there. Pushes go to that URL all the same. Default: that URL. */
+  readonly baseUrl?: string | undefined;
   /** Hears what of the source's answers made no sense. Default: nobody. */
   readonly logger?: Logger | undefined;
   /** Longest package that is fetched to read its nuspec. Default 1 GiB. */
@@ -53,7 +55,7 @@ export class V2Provider implements Provider {
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(feed: Feed, options: V2ProviderOptions = {}) {
     this.#logger = options.logger ?? nullLogger;
-    this.#source = new V2Source(feed, options, this.#logger);
+    this.#source = new V2Source(feed, options, this.#logger, options.baseUrl);
     this.#maxPackageBytes = checkLimit('maxPackageBytes', options.maxPackageBytes ?? 1024 ** 3);
   }
 
@@ -222,9 +224,8 @@ export class V2Provider implements Provider {
 
   /** Sources that are a whole host take packages at its well-known path, all others at their own URL. */
   get #publishUrl(): string {
-    return new URL(this.#source.base).pathname === '/'
-      ? `${this.#source.base}/api/v2/package/`
-      : `${this.#source.base}/`;
+    const base = baseOf(this.#source.feed.url);
+    return new URL(base).pathname === '/' ? `${base}/api/v2/package/` : `${base}/`;
   }
 
   /** Undefined where there is nothing that could answer, which is not the same as no results. */

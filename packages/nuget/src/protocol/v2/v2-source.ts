@@ -18,7 +18,7 @@ export interface V2Limits {
 
 /** Where an answer of several pages begins, and how much of it is wanted. */
 export interface ListRequest {
-  /** Below the source's URL. */
+  /** Below the feed's URL. */
   readonly path: string;
   /** Name of the kept pages, to which their number is added; undefined for answers that aren't kept. */
   readonly cacheKey?: string | undefined;
@@ -45,21 +45,19 @@ const ACCEPT = 'application/atom+xml, application/xml';
  */
 export class V2Source {
   readonly feed: Feed;
-  /** The source's URL without a slash at its end. */
+  /** URL of the feed without a slash at its end. */
   readonly base: string;
   readonly #logger: Logger;
   readonly #limits: { readonly [K in keyof V2Limits]-?: number };
 
   /** @throws {@link NuGetError} `INVALID_OPTION` */
-  constructor(feed: Feed, limits: V2Limits, logger: Logger) {
+  constructor(feed: Feed, limits: V2Limits, logger: Logger, baseUrl = feed.url) {
     const { maxPages = 1000, maxEntries = 100_000, maxDocumentBytes = 32 * 1024 * 1024 } = limits;
     for (const [name, value] of Object.entries({ maxPages, maxEntries, maxDocumentBytes })) checkLimit(name, value);
     this.feed = feed;
     this.#logger = logger;
     this.#limits = { maxPages, maxEntries, maxDocumentBytes };
-    const url = new URL(feed.url);
-    url.search = url.hash = '';
-    this.base = url.href.replace(/\/+$/, '');
+    this.base = baseOf(baseUrl);
   }
 
   /** Undefined when the source doesn't describe itself. */
@@ -145,6 +143,13 @@ export class V2Source {
       parse: (body, from) => parseFeed(body, { source: this.feed.name, url: from }, id),
     });
   }
+}
+
+/** What paths are added to: a URL without query, and without a slash at its end. */
+export function baseOf(text: string): string {
+  const url = new URL(text);
+  url.search = url.hash = '';
+  return url.href.replace(/\/+$/, '');
 }
 
 /** @throws {@link NuGetError} `INVALID_OPTION` */
