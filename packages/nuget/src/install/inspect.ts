@@ -24,8 +24,13 @@ const STATS_AT_A_TIME = 16;
  * left out of restores.
  */
 export async function inspect(paths: InstalledPaths): Promise<InstalledState> {
-  const marker = await readMarker(paths.marker);
-  if (marker === undefined) return (await isThere(paths.folder)) ? { kind: 'unfinished' } : { kind: 'absent' };
+  let marker = await readMarker(paths.marker);
+  if (marker === undefined) {
+    if (!(await isThere(paths.folder))) return { kind: 'absent' };
+    // Somebody may have moved a whole package there between the two looks.
+    marker = await readMarker(paths.marker);
+    if (marker === undefined) return { kind: 'unfinished' };
+  }
   let reader: NupkgReader;
   try {
     reader = await NupkgReader.open(paths.nupkg);
