@@ -224,6 +224,7 @@ describe('granary nuget download', () => {
     expect(out).toContain('Other 1.5.0 from feed');
     expect(err).toContain('granary: Missing: Missing 1.0.0 is not in feed');
     expect(err).toContain('granary: my.json: ');
+    expect(err).not.toContain('Could not download');
     expect(await readdir(join(folder, 'out'))).toEqual(['Other.1.5.0.nupkg']);
   });
 

@@ -4,10 +4,14 @@ import { warningsTo } from './source-warnings.js';
 
 const URL = 'https://far.example/v3/index.json';
 
-function said(sources: readonly string[], errors: readonly Error[]): readonly string[] {
+function listening(sources: readonly string[]) {
   const lines: string[] = [];
   const named = sources.map((name) => ({ name }));
-  const logger = warningsTo({ err: (text) => void lines.push(text) }, named);
+  return { lines, logger: warningsTo({ err: (text) => void lines.push(text) }, named) };
+}
+
+function said(sources: readonly string[], errors: readonly Error[]): readonly string[] {
+  const { lines, logger } = listening(sources);
   for (const error of errors) logger.warning('A source of several failed', error);
   return lines;
 }
@@ -31,5 +35,21 @@ describe('warnings of sources that fail', () => {
 
   it('are none of the only one, whose failure is that of the command', () => {
     expect(said(['far'], [new SourceError('PROTOCOL', 'far', 'nonsense')])).toEqual([]);
+  });
+
+  it('are one of a cache that can not be written to, whatever its files are called', () => {
+    const { lines, logger } = listening(['near']);
+    for (const [key, code] of [
+      ['a', 'EACCES'],
+      ['b', 'EACCES'],
+      ['c', 'ENOSPC'],
+    ] as const) {
+      const error = Object.assign(new Error(`${code}: not allowed, open '/cache/${key}.tmp'`), { code });
+      logger.warning('Could not cache {CacheKey} of {Source}', key, 'near', error);
+    }
+    expect(lines).toEqual([
+      "granary: Could not cache a of near: EACCES: not allowed, open '/cache/a.tmp'\n",
+      "granary: Could not cache c of near: ENOSPC: not allowed, open '/cache/c.tmp'\n",
+    ]);
   });
 });
