@@ -1,6 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BlobStore, Digest, NoSpaceError, nodeFileSystem, type OpenFile } from '@granary/blobs';
+import {
+  type ActionResultStore,
+  type BlobStore,
+  Digest,
+  type DiskBlobStore,
+  NoSpaceError,
+  nodeFileSystem,
+  type OpenFile,
+} from '@granary/blobs';
 import { describe, expect, it } from 'vitest';
 import { entryKey, packageKey } from './package-entry.js';
 import {
@@ -86,6 +95,36 @@ describe('packages in a full store', () => {
     for (let i = 0; i < 20; i++) await bring(third, `Other.${i}`);
     expectBytes(await contentOf(third, 'Kept.One'), bytes);
     await third.close();
+  });
+
+  it('are there as a whole when they were taken, however much room others needed meanwhile', async () => {
+    let disk: DiskBlobStore | undefined;
+    const results = () => disk?.actionResults as ActionResultStore;
+    const actionResults: ActionResultStore = {
+      name: 'crowded',
+      get: (key, options) => results().get(key, options),
+      delete: (key) => results().delete(key),
+      close() {},
+      async set(key, value, options) {
+        for (let i = 0; i < 20; i++) {
+          const bytes = randomBytes(200 * KIB);
+          await disk?.write(Digest.of('sha256', bytes), bytes);
+        }
+        await results().set(key, value, options);
+      },
+    };
+    await using t = await tight({ actionResults });
+    disk = t.disk;
+    const bytes = packageOf('Pushed', 200 * KIB);
+    const path = join(t.folder, 'pushed.nupkg');
+    writeFileSync(path, bytes);
+    await t.store.adopt('hosted', identityOf('Pushed'), path, { keep: true });
+    expect(t.disk.stats().evictions).toBeGreaterThan(0);
+    const content = await t.store.find('hosted', identityOf('Pushed'));
+    expectBytes(content && (await new Client(content).whole), bytes);
+    await t.store.remove('hosted', identityOf('Pushed'));
+    for (let i = 0; i < 20; i++) await bring(t, `Other.${i}`);
+    expect(await t.disk.findMissing([Digest.of('sha256', bytes)])).toHaveLength(1);
   });
 
   it('are given all the same when all that is there is kept', async () => {

@@ -103,6 +103,18 @@ export class KeptPackages implements AsyncDisposable {
     return this.#write(lineOf(name, kept));
   }
 
+  /** Has a package that is being stored stay until that is over: {@link keep} comes after the last of it. */
+  hold(name: string, digest: Digest): Disposable {
+    const { pins } = this.#options;
+    const held = [blobPin(digest), actionResultPin(name)];
+    for (const pin of held) pins.pin(pin);
+    return {
+      [Symbol.dispose]() {
+        for (const pin of held) pins.unpin(pin);
+      },
+    };
+  }
+
   /** Lets a package go; undefined when it wasn't kept. */
   drop(name: string): Promise<void> | undefined {
     const kept = this.#kept.get(name);

@@ -72,6 +72,8 @@ export class PackageEntries {
     const key = packageKey(identity);
     const name = entryKey(source, key);
     if (always) this.#list();
+    // For as long as its entry waits for room, the bytes are the first that would make some.
+    using _held = this.#kept?.hold(name, digest);
     if (blobs.adopt !== undefined && bytes.toFile !== undefined && digest.size >= FILE_BYTES)
       await blobs.adopt(digest, await bytes.toFile(), call);
     else await blobs.write(digest, bytes.chunks(), call);
