@@ -291,6 +291,14 @@ describe('a source without a service', () => {
     await expect(all.versions('X')).rejects.toBeInstanceOf(FeedUnavailableError);
   });
 
+  it('says so of itself by status 501, as another Granary does', async () => {
+    const asked = unoffered();
+    const answered = new SourceError('UNSUPPORTED', 'a', 'it answered 501', { statusCode: 501 });
+    asked.failure = new FeedUnavailableError('a', 'it answered 501', { cause: answered });
+    const all = new MergedFeed({ sources: [asked, feedWith('b', '1.0.0')] });
+    expect(await all.records('X')).toMatchObject({ value: [{ version: '1.0.0' }], state: 'hit' });
+  });
+
   it('has its packages served, though no registration', async () => {
     const start = async (id: string, withoutResources?: RegExp) =>
       FeedUnderTest.start((options) => new HttpClient(options), {

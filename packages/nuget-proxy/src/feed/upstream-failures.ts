@@ -55,15 +55,18 @@ export function isUseless(error: unknown): error is NuGetError {
   return isNuGetError(error) && USELESS.has(error.code) && ('source' in error || error.code === 'INVALID_OPTION');
 }
 
+/** By which a source says of itself that it has no such service, as another Granary does. */
+const NOT_IMPLEMENTED = 501;
+
 /**
  * Whether the source has no such service, as it says of itself: not that it refused this one request, which it may answer
  * another time.
  */
 export function isUnoffered(error: unknown): boolean {
   const cause = error instanceof FeedUnavailableError ? error.cause : error;
-  return (
-    isNuGetError(cause) && cause.code === 'UNSUPPORTED' && (cause as Partial<SourceError>).statusCode === undefined
-  );
+  if (!isNuGetError(cause) || cause.code !== 'UNSUPPORTED') return false;
+  const { statusCode } = cause as Partial<SourceError>;
+  return statusCode === undefined || statusCode === NOT_IMPLEMENTED;
 }
 
 /** Whether the source itself couldn't answer, which says something about its other answers, too. */

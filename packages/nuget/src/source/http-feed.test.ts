@@ -496,6 +496,7 @@ describe('an answer that is no document', () => {
     [400, 'PROTOCOL'],
     [403, 'FORBIDDEN'],
     [405, 'UNSUPPORTED'],
+    [501, 'UNSUPPORTED'],
     [409, 'CONFLICT'],
     [413, 'LIMIT'],
     [429, 'SOURCE_UNAVAILABLE'],

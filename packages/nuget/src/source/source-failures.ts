@@ -57,7 +57,7 @@ function codeOf(status: number): NuGetErrorCode {
   if (status === 403) return 'FORBIDDEN';
   if (status === 409) return 'CONFLICT';
   if (status === 413) return 'LIMIT';
-  if (status === 405) return 'UNSUPPORTED';
+  if (status === 405 || status === 501) return 'UNSUPPORTED';
   return status === 408 || status === 429 || status >= 500 ? 'SOURCE_UNAVAILABLE' : 'PROTOCOL';
 }
 

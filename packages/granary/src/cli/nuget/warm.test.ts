@@ -177,6 +177,14 @@ describe('granary nuget warm', () => {
     expect(err).not.toContain('circuit');
   });
 
+  it('does without the metadata of a proxy whose sources have none', async () => {
+    feed.fault(/\/registration/, { kind: 'status', status: 501 });
+    const file = await write('packages.lock.json', lock({ Base: '1.0.0', App: '1.0.0' }));
+    const { exitCode, out, err } = await warm([file]);
+    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+    expect(out).toMatch(/^2 of 2 packages fetched, /);
+  });
+
   it('fails with the codes of a restore where references lead nowhere, and fetches the rest', async () => {
     const references =
       '<PackageReference Include="App" Version="1.0"/><PackageReference Include="Gone" Version="1.0"/>';

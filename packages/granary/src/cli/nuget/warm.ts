@@ -171,7 +171,12 @@ async function fetchAll(packages: PackageSet, maxParallel: number, session: Sess
   };
   const describe = async (id: string): Promise<undefined> => {
     await client.listVersions(id, call);
-    await client.listMetadata(id, call);
+    try {
+      await client.listMetadata(id, call);
+    } catch (error) {
+      // Where no source has metadata beside its packages, nobody asks for any: restores do without.
+      if (!isNuGetError(error) || error.code !== 'UNSUPPORTED') throw error;
+    }
   };
   const download = async ({ id, version }: PackageIdentity): Promise<number> => {
     const stream = await client.downloadPackage(id, version, call);
