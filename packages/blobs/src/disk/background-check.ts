@@ -51,6 +51,8 @@ export class BackgroundCheck {
   async removeStrays(signal: AbortSignal): Promise<boolean> {
     const yielder = new Yielder();
     for await (const { fn, path } of this.#entries.directory.shards()) {
+      // To another store's index all of these files would be strays.
+      await this.#entries.catalog.database.checkInPlace();
       for (const name of await this.#entries.directory.list(path)) {
         if (signal.aborted) return false;
         if (StoreDirectory.isBlobName(fn, name)) await this.#removeIfStray(Digest.parse(fn, name, 0), join(path, name));

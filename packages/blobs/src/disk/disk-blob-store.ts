@@ -18,7 +18,7 @@ import { BufferReader, readRange } from '../buffer-reader.js';
 import { readInSpan } from '../decorators/traced-reader.js';
 import { Digest } from '../digest.js';
 import { type DigestFunction, hashBytes } from '../digest-function.js';
-import { StoreClosedError, StoreError } from '../errors.js';
+import { StoreClosedError } from '../errors.js';
 import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
 import { isNotFound, orFail } from './failure.js';
@@ -299,8 +299,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     await this.#checkFree(PROBE.length);
     await orFail(this.#writeProbe(), 'the store is not writable');
     await this.#catalog.putTotals();
-    if (!(await orFail(this.#catalog.database.isInPlace(), 'the store is not writable')))
-      throw new StoreError('STORE_FAILED', "the store's folder was removed, replaced or mounted over: start again");
+    await this.#catalog.database.checkInPlace();
   }
 
   async #writeProbe(): Promise<void> {

@@ -68,10 +68,14 @@ export class EntryStore {
   /**
    * Puts a damaged entry aside: it is missing from now on. Does nothing when it has been removed or replaced since it
    * was found, which `isStillDamaged` tells.
+   *
+   * @throws StoreError when the store's folder isn't there, which says nothing about the entry
    */
   async putAside(key: EntryKey, what: string, reason: string, isStillDamaged: () => boolean): Promise<void> {
     await this.catalog.locks.run(keyText(key), async () => {
       if (!isStillDamaged()) return;
+      // Without the disk that they are on all files are missing, and are there again with it.
+      await this.catalog.database.checkInPlace();
       const handle = this.catalog.find(key.kind, key.words, key.at);
       const size = handle === -1 ? 0 : this.catalog.table.size(handle);
       const bytes = this.catalog.database.value(key, size);

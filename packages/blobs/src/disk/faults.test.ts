@@ -1,3 +1,4 @@
+import { existsSync, renameSync } from 'node:fs';
 import { mkdir, readdir, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import { BlobDamagedError, isStoreError } from '../errors.js';
 import { blobOf, inChunks } from '../testing/content.js';
 import { FaultyFileSystem, systemError } from '../testing/faulty-file-system.js';
 import { TemporaryStores } from '../testing/temporary-stores.js';
+import { IndexDatabase } from './index/index-database.js';
 
 const KIB = 1024;
 
@@ -132,6 +134,12 @@ describe('an upload', () => {
 });
 
 describe('a store whose folder is taken away', () => {
+  const swap = (one: string, other: string) => {
+    renameSync(one, `${one}-moved`);
+    renameSync(other, one);
+    renameSync(`${one}-moved`, other);
+  };
+
   it('is not writable: what it writes is lost when it is closed', async () => {
     const directory = await stores.folder();
     const store = await stores.open({ directory });
@@ -145,11 +153,45 @@ describe('a store whose folder is taken away', () => {
     const [directory, other] = [await stores.folder(), await stores.folder()];
     await (await stores.open({ directory: other })).close();
     const store = await stores.open({ directory });
-    await rename(directory, `${directory}-moved`);
-    await rename(other, directory);
+    swap(directory, other);
     await expect(store.checkWritable()).rejects.toThrow(/removed, replaced or mounted over/);
-    await rename(directory, other);
-    await rename(`${directory}-moved`, directory);
+    swap(directory, other);
+  });
+
+  it('forgets none of its blobs, and has them when the folder is back', async () => {
+    const [directory, other] = [await stores.folder(), await stores.folder()];
+    const store = await stores.open({ directory });
+    const blobs = [blobOf(40 * KIB, 'read at once'), blobOf(900 * KIB, 'streamed')];
+    for (const { digest, bytes } of blobs) await store.write(digest, bytes);
+    swap(directory, other);
+    for (const { digest } of blobs) await expect(store.read(digest)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    swap(directory, other);
+    for (const { digest, bytes } of blobs) expect((await store.get(digest))?.equals(bytes)).toBe(true);
+  });
+
+  it('removes nothing of another that is in its place, whose files its index does not know', async () => {
+    const [directory, other] = [await stores.folder(), await stores.folder()];
+    const { digest, bytes } = blobOf(40 * KIB);
+    const neighbour = await stores.open({ directory: other });
+    await neighbour.write(digest, bytes);
+    await neighbour.close();
+    // As after a kill, when it looks for what belongs to nothing.
+    await (await stores.open({ directory })).close();
+    const database = IndexDatabase.open(join(directory, 'index'), 'data');
+    await database.putClosed(false);
+    await database.close();
+    const fileSystem = new FaultyFileSystem();
+    let isSwapped = false;
+    fileSystem.fault = (operation) => {
+      if (operation === 'list' && !isSwapped) swap(directory, other);
+      isSwapped ||= operation === 'list';
+      return undefined;
+    };
+    const store = await stores.open({ directory, fileSystem });
+    await store.maintain();
+    expect(isSwapped).toBe(true);
+    swap(directory, other);
+    expect(existsSync(fileOf(other, digest))).toBe(true);
   });
 });
 

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { checkDatabaseFile, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
-import { commitFailure, isNotFound, storeFailure } from '../failure.js';
+import { commitFailure, isNotFound, orFail, storeFailure } from '../failure.js';
 import type { Durability } from '../options.js';
 import { type EntryKey, keyBytes, PIECE_BYTES, parseKey, parsePieceKey, pieceKey, ReusedKeys } from './entry-key.js';
 import { decodeRecord, type EntryRecord, encodeRecord } from './record.js';
@@ -194,15 +194,15 @@ export class IndexDatabase {
     this.#root.readerCheck();
   }
 
-  /** Whether the file that it writes to still has its name. Else nobody finds what was written once it is closed. */
-  async isInPlace(): Promise<boolean> {
-    try {
-      const { dev, ino } = await stat(this.#file, { bigint: true });
-      return dev === this.#opened.dev && ino === this.#opened.ino;
-    } catch (error) {
-      if (isNotFound(error)) return false;
-      throw error;
-    }
+  /**
+   * What is written here is found again only while the file has its name, and what lies beside it belongs to it only then.
+   *
+   * @throws StoreError when it has not
+   */
+  async checkInPlace(): Promise<void> {
+    const now = await orFail(statusOf(this.#file), 'cannot look at the index');
+    if (now?.dev !== this.#opened.dev || now.ino !== this.#opened.ino)
+      throw new StoreError('STORE_FAILED', "the store's folder was removed, replaced or mounted over: start again");
   }
 
   /** Brings the database's file to the disk, also when it is opened without syncing. */
@@ -263,6 +263,16 @@ function pieceCount(size: number): number {
 export function parsePiece(piece: Buffer): { readonly key: Buffer; readonly isPartOf: (size: number) => boolean } {
   const { entry, number } = parsePieceKey(piece);
   return { key: entry, isPartOf: (size) => number < pieceCount(size) };
+}
+
+/** Undefined when there is no such file. */
+async function statusOf(path: string): Promise<BigIntStats | undefined> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Brings a file's content to the disk, whoever wrote it. */
