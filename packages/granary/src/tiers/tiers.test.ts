@@ -349,6 +349,23 @@ describe('a server in front of another', () => {
     expect((await client.blobs.get(digest))?.equals(bytes)).toBe(true);
   });
 
+  it('shares over gRPC what HTTP clients keep under the names of actions, too', async () => {
+    const back = await server();
+    const settings = { mode: 'write-through', required: true };
+    const [one, other] = [
+      await inFrontOf([back.address('listen.grpc')], settings),
+      await inFrontOf([back.address('listen.grpc')]),
+    ];
+    const value = Buffer.from('no action result, as ccache keeps them');
+    const path = `/ac/${blob(10).digest.hash}`;
+    const put = await fetch(`http://${one.address('listen.http')}${path}`, { method: 'PUT', body: value });
+    expect(put.status).toBe(200);
+    for (const reader of [one, other, back]) {
+      const response = await fetch(`http://${reader.address('listen.http')}${path}`);
+      expect([response.status, await response.text()]).toEqual([200, String(value)]);
+    }
+  });
+
   it('refuses what comes back to it in a circle', async () => {
     const [first, second] = [await freePort(), await freePort()];
     const settings = (own: number, other: number) => ({

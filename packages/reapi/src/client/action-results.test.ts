@@ -4,6 +4,7 @@ import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ActionResultSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { encodeGenerated } from '../grpc/generated-message.js';
+import { isActionResult } from '../services/opaque-value.js';
 import { decodeUpdateActionResultRequest } from '../wire/index.js';
 import { disposeAfterEach } from './testing/disposal.js';
 import { startLoopbackTier, testTier } from './testing/loopback-tier.js';
@@ -12,7 +13,7 @@ import { grpcError, type PeerHandlers, startTestPeer } from './testing/test-peer
 const use = disposeAfterEach(afterEach);
 const ACTION = { function: 'sha256', hash: 'ab'.repeat(32) };
 
-/** Keeps bytes as they are, which Granary's own server does only with action results. */
+/** Keeps bytes as they are. */
 function startKeeper() {
   const results = new Map<string, Buffer>();
   const handlers: PeerHandlers = {
@@ -68,6 +69,17 @@ describe('action results of a peer', () => {
     expect(await tier.actionResults.delete(key)).toBe(false);
   });
 
+  it('bring along what is none, as HTTP clients keep it', async () => {
+    const { tier, actionResults } = use(await startLoopbackTier());
+    const key = actionKey('main', ACTION);
+    for (const value of [Buffer.from('cCrS, as ccache has it'), Buffer.alloc(100_000, 0xff)]) {
+      await tier.actionResults.set(key, value);
+      expect((await tier.actionResults.get(key))?.equals(value)).toBe(true);
+      // What the peer has is a result.
+      expect(isActionResult((await actionResults.get(key)) as Buffer, 'sha256')).toBe(true);
+    }
+  });
+
   it('are kept under the instance name of the tier, in front of the one of the request', async () => {
     const { tier, actionResults } = use(await startLoopbackTier({ instanceName: 'team/a' }));
     const result = encodeGenerated(ActionResultSchema, { exitCode: 1 });
@@ -115,7 +127,7 @@ describe('action results of a peer', () => {
   });
 
   it('are written in order, and a failure or an abort holds nobody up', async () => {
-    const { results: kept, handlers } = startKeeper();
+    const { handlers } = startKeeper();
     let first = true;
     const { results } = await start({
       ...handlers,
@@ -136,7 +148,7 @@ describe('action results of a peer', () => {
     ]);
     abort.abort(new Error('gone'));
     expect((await written).map((result) => result.status)).toEqual(['rejected', 'rejected', 'fulfilled']);
-    expect(String(kept.get(key))).toBe('three');
+    expect(String(await results.get(key))).toBe('three');
   });
 
   it('can be asked for until the store is closed', async () => {

@@ -7,6 +7,7 @@ import {
   StoreClosedError,
 } from '@granary/blobs';
 import { status as CODES } from '@grpc/grpc-js';
+import { decodeOpaqueValue, encodeOpaqueValue, isActionResult } from '../services/opaque-value.js';
 import { encodeGetActionResultRequest, encodeUpdateActionResultRequest, type RequestedDigest } from '../wire/index.js';
 import { hasStatus } from './connection/call-failure.js';
 import type { Peer } from './connection/peer.js';
@@ -32,7 +33,11 @@ interface Action {
   readonly actionDigest: RequestedDigest;
 }
 
-/** Another cache's action results, passed through as bytes. Nothing can be deleted: the protocol has no call for it. */
+/**
+ * Another cache's action results, passed through as bytes. Nothing can be deleted: the protocol has no call for it.
+ *
+ * What else HTTP clients keep under the names of actions travels within results: peers take nothing but those.
+ */
 export class GrpcActionResultStore implements ActionResultStore {
   readonly name: string;
   readonly #peer: Peer;
@@ -58,7 +63,8 @@ export class GrpcActionResultStore implements ActionResultStore {
       inlineOutputFiles: [],
     });
     try {
-      return await this.#peer.unary(GET, request, options);
+      const found = await this.#peer.unary(GET, request, options);
+      return decodeOpaqueValue(found) ?? found;
     } catch (error) {
       if (hasStatus(error, CODES.NOT_FOUND)) return undefined;
       throw error;
@@ -70,7 +76,7 @@ export class GrpcActionResultStore implements ActionResultStore {
     this.#checkUsable(options);
     const action = this.#action(key);
     // The caller may change it as soon as it has a promise.
-    const actionResult = Buffer.from(value);
+    const actionResult = isActionResult(value, action.digestFunction) ? Buffer.from(value) : encodeOpaqueValue(value);
     if (this.#pending >= MAX_PENDING)
       throw this.#peer.failure('exhausted', 'too many action results wait for their turn');
     this.#pending++;

@@ -1,12 +1,12 @@
 import { BlobTooLargeError, Digest, type DigestFunction } from '@granary/blobs';
 import type { ActionCache } from '../services/action-cache.js';
-import { mayBeginActionResult, scanActionResult } from '../wire/index.js';
+import { decodeLargeValue, decodeOpaqueValue, encodeLargeValue, isActionResult } from '../services/opaque-value.js';
+import { mayBeginActionResult } from '../wire/index.js';
 import { actionResultFromJson, actionResultToJson } from './action-result-json.js';
 import type { Blobs } from './blobs.js';
 import type { CachePath } from './cache-path.js';
 import type { Exchange } from './exchange.js';
 import { HttpError } from './http-error.js';
-import { decodeLargeValue, encodeLargeValue } from './large-value.js';
 import { prefersType } from './negotiation.js';
 import { requestBody, takeUpTo } from './request-body.js';
 
@@ -42,11 +42,11 @@ export class ActionResults {
     // The protocol names actions by hash alone; every client's digest has that hash and one size.
     const action = Digest.fromBytes(path.fn, path.hash, 0);
     const { cache, blobs } = this.#options;
-    const value = await cache.lookup(path.instance, action, exchange);
-    if (!value) throw new HttpError(404, 'there is no such action result');
-    const large = decodeLargeValue(value, action);
+    const found = await cache.lookup(path.instance, action, exchange);
+    if (!found) throw new HttpError(404, 'there is no such action result');
+    const large = decodeLargeValue(found, action);
     if (large) return blobs.serve(exchange, large);
-    const { type, body } = represent(value, action, exchange.request.headers.accept);
+    const { type, body } = represent(decodeOpaqueValue(found) ?? found, action, exchange.request.headers.accept);
     if (exchange.request.method === 'HEAD') {
       exchange.answerHead(200, ['Content-Type', type, 'Content-Length', body.length]);
     } else exchange.answer(200, ['Content-Type', type], body);
@@ -83,18 +83,9 @@ export class ActionResults {
 }
 
 function represent(value: Buffer, action: Digest, accept: string | undefined): { type: string; body: Buffer } {
-  if (prefersType(accept, JSON_TYPE) && isActionResult(value, action)) {
+  if (prefersType(accept, JSON_TYPE) && isActionResult(value, action.function)) {
     const json = actionResultToJson(value);
     if (json) return { type: JSON_TYPE, body: json };
   }
   return { type: BINARY_TYPE, body: value };
-}
-
-function isActionResult(value: Buffer, action: Digest): boolean {
-  try {
-    scanActionResult(value, action.function);
-    return true;
-  } catch {
-    return false;
-  }
 }
