@@ -361,6 +361,17 @@ describe('what is observed', () => {
     process.off('unhandledRejection', unhandled);
     expect(unhandled).not.toHaveBeenCalled();
   });
+
+  it.each([
+    ['throws when it is asked for its level', { ...nullLogger, isEnabled: throws }],
+    ['has no levels, as a console', { debug: () => {} } as never],
+  ])('breaks no call where the logger %s', async (_, logger: Logger) => {
+    clientWith({ logger });
+    answer = (_req, res) => res.end('hello');
+    expect((await client.buffer(server.url)).toString()).toBe('hello');
+    clientWith({ logger, metrics: { requestFinished: () => {} } });
+    expect((await client.buffer(server.url)).toString()).toBe('hello');
+  });
 });
 
 function loggerTo(write: (line: string) => void, level: 'debug' | 'information'): Logger {

@@ -54,7 +54,7 @@ interface Observers {
 }
 
 const isListening = ({ metrics, logger }: Observers): boolean =>
-  metrics?.requestFinished !== undefined || logger.isEnabled('debug');
+  metrics?.requestFinished !== undefined || quietly(() => logger.isEnabled('debug')) === true;
 
 function dispatchTraced(
   dispatch: (options: HttpDispatchOptions, handler: Handler) => boolean,
