@@ -173,6 +173,32 @@ describe('a write', () => {
     expect(memory.get('key')).toBe('last');
   });
 
+  it('ends with its signal where that is aborted as it begins, and leaves no rejection behind', async () => {
+    const caller = new AbortController();
+    const memory = new MemoryLayer<string>();
+    const slow: Layer<string> = {
+      name: 'slow',
+      get: (key) => memory.get(key),
+      set: async () => caller.abort(new Error('gone')),
+      delete: async () => true,
+      close: () => {},
+    };
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    try {
+      const chain = createChain({ layers: [slow, new MemoryLayer<string>()] });
+      const set = chain.setMany(Object.entries({ a: '1', b: '2' }), { signal: caller.signal });
+      await expect(set).rejects.toThrow('gone');
+      const left = new AbortController();
+      const layer = { ...slow, delete: () => Promise.reject(left.abort(new Error('left'))) };
+      await expect(createChain({ layers: [layer] }).delete('a', { signal: left.signal })).rejects.toThrow('left');
+      await new Promise(setImmediate);
+      expect(unhandled).not.toHaveBeenCalled();
+    } finally {
+      process.off('unhandledRejection', unhandled);
+    }
+  });
+
   it('of many keys goes to each layer as one', async () => {
     const { chain, layers, memories } = setUp(2);
     await chain.setMany(Object.entries({ a: '1', b: '2' }), { ttlMs: 1000 });
