@@ -1,7 +1,7 @@
 import { type Clock, Flight, steadyClock, withTimeout } from '@granary/resilience';
 import { redactText } from '@granary/telemetry';
 import { NuGetError, SourceError } from '../errors.js';
-import { parseUrl } from '../protocol/v3/endpoint-url.js';
+import { parseUrl } from '../protocol/endpoint-url.js';
 import { authorizationOf, type CredentialProvider, type Credentials, splitUserinfo } from './credentials.js';
 
 /** Whose requests an `Authenticator` is for, and where its credentials come from. */

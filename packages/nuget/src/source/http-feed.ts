@@ -4,6 +4,7 @@ import { type Logger, nullLogger } from '@granary/telemetry';
 import { Authenticator } from '../auth/authenticator.js';
 import { SourceError } from '../errors.js';
 import { type NuGetMetrics, noopNuGetMetrics } from '../metrics.js';
+import { shownUrl } from '../protocol/endpoint-url.js';
 import type {
   CallOptions,
   DocumentRequest,
@@ -12,7 +13,6 @@ import type {
   SendRequest,
   StreamOptions,
 } from '../protocol/feed.js';
-import { shownUrl } from '../protocol/v3/endpoint-url.js';
 import { DocumentRequests } from './documents/document-requests.js';
 import { FeedDocuments } from './documents/feed-documents.js';
 import { headersFor, restOfPackage, wholePackage } from './packages/package-answer.js';

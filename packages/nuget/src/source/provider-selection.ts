@@ -1,11 +1,11 @@
 import { Flight } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { isNuGetError, SourceError } from '../errors.js';
+import { shownUrl } from '../protocol/endpoint-url.js';
 import type { CallOptions, Feed } from '../protocol/feed.js';
 import type { Provider } from '../protocol/provider.js';
 import { V2Provider } from '../protocol/v2/v2-provider.js';
 import { baseOf } from '../protocol/v2/v2-source.js';
-import { shownUrl } from '../protocol/v3/endpoint-url.js';
 import { V3Provider } from '../protocol/v3/v3-provider.js';
 
 /** The protocols that sources speak: OData feeds (`v2`), or JSON documents behind a service index (`v3`). */

@@ -1,6 +1,6 @@
 import { type HttpErrorCode, type HttpResponse, isHttpError, parseRetryAfter } from '@granary/http';
 import { isNuGetError, type NuGetErrorCode, SourceError } from '../errors.js';
-import { shownUrl } from '../protocol/v3/endpoint-url.js';
+import { shownUrl } from '../protocol/endpoint-url.js';
 
 /** What the HTTP client's errors mean for a source; all others mean that it is unavailable. */
 const CODES: ReadonlyMap<HttpErrorCode, NuGetErrorCode> = new Map<HttpErrorCode, NuGetErrorCode>([

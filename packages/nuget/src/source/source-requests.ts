@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { type HttpClient, HttpError, type HttpResponse, isHttpError } from '@granary/http';
 import type { Span } from '@granary/telemetry';
 import type { Authenticator } from '../auth/authenticator.js';
-import { httpUrl } from '../protocol/v3/endpoint-url.js';
+import { httpUrl } from '../protocol/endpoint-url.js';
 import { failureOf } from './source-failures.js';
 
 export interface SourceRequestsOptions {

@@ -1,7 +1,7 @@
 import { redactText } from '@granary/telemetry';
 import { splitUserinfo } from '../auth/credentials.js';
 import { NuGetError } from '../errors.js';
-import { httpUrl } from '../protocol/v3/endpoint-url.js';
+import { httpUrl } from '../protocol/endpoint-url.js';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
 const PLAIN = /^[^\u0000-\u001f\u007f]*$/;

@@ -1,7 +1,7 @@
 import type { PackageIdentity } from '../../package-identity.js';
+import { parseUrl } from '../endpoint-url.js';
 import type { PackageMetadata, SearchResult } from '../model.js';
 import { toldHash } from '../told-hash.js';
-import { parseUrl } from '../v3/endpoint-url.js';
 import { parseLegacyDependencies } from './legacy-dependencies.js';
 
 /** One version of a package as a feed's page has it, with its properties as they are written there. */

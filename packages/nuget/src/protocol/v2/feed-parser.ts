@@ -1,6 +1,6 @@
 import type { SaxesTagNS } from 'saxes';
 import { NuGetVersion } from '../../versions/nuget-version.js';
-import { httpUrl } from '../v3/endpoint-url.js';
+import { httpUrl } from '../endpoint-url.js';
 import type { FeedEntry } from './feed-entry.js';
 import { type DocumentOrigin, notXml, readXml, tooMuch, type XmlHandler } from './xml-document.js';
 

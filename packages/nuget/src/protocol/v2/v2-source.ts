@@ -1,8 +1,8 @@
 import type { Logger } from '@granary/telemetry';
 import { NuGetError, SourceError } from '../../errors.js';
+import { shownUrl } from '../endpoint-url.js';
 import type { CallOptions, Feed } from '../feed.js';
-import { shownUrl } from '../v3/endpoint-url.js';
-import { parseJson } from '../v3/json.js';
+import { parseJson } from '../json.js';
 import type { FeedEntry } from './feed-entry.js';
 import { type FeedPage, parseFeed } from './feed-parser.js';
 import { parseODataMetadata, type V2Capabilities } from './odata-metadata.js';

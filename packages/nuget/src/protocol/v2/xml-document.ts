@@ -1,6 +1,6 @@
 import { SaxesParser, type SaxesTagNS } from 'saxes';
 import { isNuGetError, SourceError } from '../../errors.js';
-import { shownUrl } from '../v3/endpoint-url.js';
+import { shownUrl } from '../endpoint-url.js';
 
 /** Where a document comes from, for errors. */
 export interface DocumentOrigin {

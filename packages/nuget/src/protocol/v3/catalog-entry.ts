@@ -3,6 +3,8 @@ import { knownFramework } from '../../frameworks/known-framework.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { VersionRange } from '../../versions/version-range.js';
+import { httpUrl } from '../endpoint-url.js';
+import { asArray, asBoolean, asCount, asDate, asList, asObject, asText, asTexts, type JsonObject } from '../json.js';
 import type {
   DependencyGroup,
   PackageDependency,
@@ -13,8 +15,6 @@ import type {
   VulnerabilitySeverity,
 } from '../model.js';
 import { toldHash } from '../told-hash.js';
-import { httpUrl } from './endpoint-url.js';
-import { asArray, asBoolean, asCount, asDate, asList, asObject, asText, asTexts, type JsonObject } from './json.js';
 import type { PackagePages } from './templates.js';
 
 const NAMES = /,/;

@@ -1,9 +1,9 @@
 import { lowerId, type PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
+import { below } from '../endpoint-url.js';
 import type { CallOptions, PackageStream, StreamOptions } from '../feed.js';
+import { parseJsonObject } from '../json.js';
 import { firstToAnswer } from './bounded.js';
-import { below } from './endpoint-url.js';
-import { parseJsonObject } from './json.js';
 import type { ServiceIndex } from './service-index.js';
 import type { Endpoints, V3Source } from './v3-source.js';
 

@@ -1,8 +1,8 @@
 import { checkPackageId, type PackageIdentity } from '../../package-identity.js';
+import { below, shownUrl } from '../endpoint-url.js';
 import { type GalleryRequest, refusal, sendToGallery } from '../gallery-requests.js';
 import { packageForm } from '../package-form.js';
 import type { PushedPackage, PushOptions } from '../provider.js';
-import { below, shownUrl } from './endpoint-url.js';
 import type { V3Source } from './v3-source.js';
 
 /** Pushes packages, and takes them off the list or puts them on it again. */

@@ -1,7 +1,7 @@
 import { NuGetVersion } from '../../versions/nuget-version.js';
+import { httpUrl } from '../endpoint-url.js';
+import { asObject, asText, asTexts, type JsonObject } from '../json.js';
 import type { RegistrationEntry } from './catalog-entry.js';
-import { httpUrl } from './endpoint-url.js';
-import { asObject, asText, asTexts, type JsonObject } from './json.js';
 
 /** Some versions of a package: in the document, or in another one that is to be fetched. */
 export interface RegistrationPage {

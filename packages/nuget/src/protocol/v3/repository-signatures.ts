@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import { httpUrl, shownUrl } from '../endpoint-url.js';
 import type { CallOptions } from '../feed.js';
-import { httpUrl, shownUrl } from './endpoint-url.js';
-import { asBoolean, asDate, asObject, asText, type JsonObject, parseJsonObject } from './json.js';
+import { asBoolean, asDate, asObject, asText, type JsonObject, parseJsonObject } from '../json.js';
 import type { V3Source } from './v3-source.js';
 
 /** A certificate that a source signs packages with, as the source describes it: nothing of it is verified. */

@@ -1,12 +1,12 @@
 import { NuGetError } from '../../errors.js';
 import { checkPackageId } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
+import { shownUrl, withQuery } from '../endpoint-url.js';
 import type { CallOptions } from '../feed.js';
+import { asArray, asBoolean, asCount, asList, asObject, asText, type JsonObject, parseJsonObject } from '../json.js';
 import type { SearchOptions, SearchPage, SearchResult } from '../model.js';
 import { firstToAnswer } from './bounded.js';
 import { readDeprecation, readVulnerabilities } from './catalog-entry.js';
-import { shownUrl, withQuery } from './endpoint-url.js';
-import { asArray, asBoolean, asCount, asList, asObject, asText, type JsonObject, parseJsonObject } from './json.js';
 import type { Endpoints, V3Source } from './v3-source.js';
 
 const DEFAULT_TAKE = 20;

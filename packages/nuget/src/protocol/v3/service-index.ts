@@ -1,7 +1,7 @@
 import { SourceError } from '../../errors.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
-import { httpUrl, shownUrl } from './endpoint-url.js';
-import { asArray, asObject, asTexts, type JsonObject, parseJsonObject } from './json.js';
+import { httpUrl, shownUrl } from '../endpoint-url.js';
+import { asArray, asObject, asTexts, type JsonObject, parseJsonObject } from '../json.js';
 
 /**
  * The types that a resource goes by in service indexes, best first. `Versioned` is for clients of a version at least as

@@ -1,6 +1,6 @@
 import type { PackageIdentity } from '../../package-identity.js';
 import type { NuGetVersion } from '../../versions/nuget-version.js';
-import { httpUrl } from './endpoint-url.js';
+import { httpUrl } from '../endpoint-url.js';
 import type { ServiceIndex, ServiceResource } from './service-index.js';
 
 /** A template whose holes come after the host: whatever is in them, it stays on that host. */

@@ -1,10 +1,10 @@
 import { VersionRange } from '../../versions/version-range.js';
+import { httpUrl, shownUrl } from '../endpoint-url.js';
 import type { CallOptions } from '../feed.js';
+import { asArray, asObject, asText, parseJson, parseJsonObject } from '../json.js';
 import type { KnownVulnerability, VulnerabilityIndex } from '../model.js';
 import { mapBounded } from './bounded.js';
 import { readSeverity } from './catalog-entry.js';
-import { httpUrl, shownUrl } from './endpoint-url.js';
-import { asArray, asObject, asText, parseJson, parseJsonObject } from './json.js';
 import type { V3Source } from './v3-source.js';
 
 /** Sources may have 16; some more are put up with. */

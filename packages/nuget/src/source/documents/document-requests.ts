@@ -1,8 +1,8 @@
 import { consumeBody, type HttpResponse } from '@granary/http';
 import type { Timers } from '@granary/resilience';
 import { isNuGetError, SourceError } from '../../errors.js';
+import { shownUrl } from '../../protocol/endpoint-url.js';
 import type { DocumentRequest } from '../../protocol/feed.js';
-import { shownUrl } from '../../protocol/v3/endpoint-url.js';
 import { retryBody } from '../body-retries.js';
 import type { SourceCacheContext } from '../source-cache-context.js';
 import { failureOf, statusFailure } from '../source-failures.js';

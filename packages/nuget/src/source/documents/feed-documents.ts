@@ -3,7 +3,7 @@ import type { Logger } from '@granary/telemetry';
 import { NuGetError } from '../../errors.js';
 import { boundedKey } from '../../http-cache/cache-names.js';
 import type { NuGetMetrics } from '../../metrics.js';
-import { shownUrl } from '../../protocol/v3/endpoint-url.js';
+import { shownUrl } from '../../protocol/endpoint-url.js';
 import { quietly } from '../quietly.js';
 import { RecentKeys } from '../recent-keys.js';
 import type { SourceDocuments } from '../source-cache.js';

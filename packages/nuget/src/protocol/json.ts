@@ -1,5 +1,5 @@
 import { isAscii } from 'node:buffer';
-import { SourceError } from '../../errors.js';
+import { SourceError } from '../errors.js';
 import { shownUrl } from './endpoint-url.js';
 
 /** An object as `JSON.parse` makes it: nothing is known of what is in it. */
