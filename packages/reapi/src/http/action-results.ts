@@ -56,6 +56,9 @@ export class ActionResults {
     const { cache, blobs, maxBytes, maxBlobBytes } = this.#options;
     cache.refuseWhenReadOnly();
     const action = Digest.fromBytes(path.fn, path.hash, 0);
+    const { 'if-none-match': unless } = exchange.request.headers;
+    if (unless?.trim() === '*' && (await cache.lookup(path.instance, action, exchange)))
+      throw new HttpError(412, 'there is a value, which is not to be replaced (If-None-Match)');
     const [type] = exchange.request.headers['content-type']?.split(';') ?? [];
     const isJson = type?.trim().toLowerCase() === JSON_TYPE;
     const { chunks } = requestBody(exchange, isJson || !this.#takesLarge(path) ? maxBytes : maxBlobBytes);

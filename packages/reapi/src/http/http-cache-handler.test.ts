@@ -332,6 +332,18 @@ describe('/ac/', () => {
     expect([head.status, head.headers['content-length']]).toEqual([200, '5']);
   });
 
+  it('replaces a value, but not for a client that wants to be the first', async () => {
+    const first = { 'If-None-Match': '*' };
+    expect((await put(`/ac/${ACTION}`, Buffer.from([0xff, 1]), first)).status).toBe(200);
+    expect((await put(`/ac/${ACTION}`, Buffer.from([0xff, 2]), first)).status).toBe(412);
+    expect((await ask('GET', `/ac/${ACTION}`)).body).toEqual(Buffer.from([0xff, 1]));
+    expect((await put(`/ac/${ACTION}`, Buffer.from([0xff, 3]))).status).toBe(200);
+    expect((await ask('GET', `/ac/${ACTION}`)).body).toEqual(Buffer.from([0xff, 3]));
+    // A result without its outputs is none.
+    await put(`/ac/${ACTION}`, actionResult(Digest.of('sha256', Buffer.from('not here'))));
+    expect((await put(`/ac/${ACTION}`, Buffer.from([0xff, 4]), first)).status).toBe(200);
+  });
+
   it('keeps the values of each instance name apart', async () => {
     await put(`/one/ac/${ACTION}`, Buffer.from([0xff, 1]));
     expect((await ask('GET', `/one/ac/${ACTION}`)).status).toBe(200);
