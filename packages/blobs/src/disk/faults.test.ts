@@ -7,6 +7,7 @@ import { BlobDamagedError, isStoreError } from '../errors.js';
 import { blobOf, inChunks } from '../testing/content.js';
 import { FaultyFileSystem, systemError } from '../testing/faulty-file-system.js';
 import { TemporaryStores } from '../testing/temporary-stores.js';
+import { blobPin, EntryPins } from './index/entry-pins.js';
 import { IndexDatabase } from './index/index-database.js';
 
 const KIB = 1024;
@@ -296,6 +297,23 @@ describe('a damaged blob', () => {
       fileSystem.fault = () => undefined;
     }
   });
+
+  it.each(['openToRead', 'readNow', 'read'])(
+    'is not one that is kept and cannot be read for now (%s)',
+    async (operation) => {
+      const fileSystem = new FaultyFileSystem();
+      const pins = new EntryPins();
+      const store = await stores.open({ fileSystem, pins });
+      const blob = blobOf(operation === 'readNow' ? 100 * KIB : 1024 * KIB);
+      pins.pin(blobPin(blob.digest));
+      await store.write(blob.digest, blob.bytes);
+      fileSystem.fault = (at) => (at === operation ? systemError('EIO') : undefined);
+      await expect(store.get(blob.digest)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+      fileSystem.fault = () => undefined;
+      expect((await store.get(blob.digest))?.equals(blob.bytes)).toBe(true);
+      expect(store.stats().quarantined).toBe(0);
+    },
+  );
 
   it('is not one that cannot be opened for want of something else', async () => {
     const fileSystem = new FaultyFileSystem();

@@ -36,6 +36,9 @@ interface Range {
   readonly length: number;
 }
 
+/** Who streams a blob pins it meanwhile. */
+const OWN_PIN = 1;
+
 /** Large blobs: each a file of its own. */
 export class BlobFiles {
   readonly #entries: EntryStore;
@@ -131,7 +134,7 @@ export class BlobFiles {
     try {
       status = this.#entries.fs.readNow(this.#entries.directory.blobFile(digest), memory, headroom);
     } catch (error) {
-      return this.#cannotOpen(digest, written, error);
+      return this.#cannotOpen(digest, written, error, 0);
     }
     if (status.size !== digest.size) return this.#putAside(digest, written, `its file has ${status.size} bytes`);
     if (status.mtimeMs === written && this.#isVerified(key)) return memory;
@@ -155,7 +158,7 @@ export class BlobFiles {
     try {
       file = fs.openToRead(directory.blobFile(digest));
     } catch (error) {
-      return this.#cannotOpen(digest, written, error);
+      return this.#cannotOpen(digest, written, error, OWN_PIN);
     }
     const reader = (part: Range, verify: boolean, whenClosed: () => void) =>
       new FileReader({
@@ -166,6 +169,7 @@ export class BlobFiles {
         buffers: this.#buffers,
         signal,
         onVerified: () => this.#setVerified(key),
+        isKept: () => this.#isKept(key, OWN_PIN),
         onDamaged: (reason) => this.#putAside(digest, written, reason),
         onClose: whenClosed,
       });
@@ -195,9 +199,17 @@ export class BlobFiles {
     return reader && readAll(reader);
   }
 
-  async #cannotOpen(digest: Digest, written: number | undefined, error: unknown): Promise<undefined> {
-    if (!isNotFound(error) && !isUnreadable(error)) throw storeFailure(error, `cannot open ${digest}`);
-    return this.#putAside(digest, written, isNotFound(error) ? 'its file is missing' : 'its file cannot be read');
+  /** @param ownPins what is pinned by who asks */
+  async #cannotOpen(digest: Digest, written: number | undefined, error: unknown, ownPins: number): Promise<undefined> {
+    if (isNotFound(error)) return this.#putAside(digest, written, 'its file is missing');
+    if (isUnreadable(error) && !this.#isKept(blobKey(digest), ownPins))
+      return this.#putAside(digest, written, 'its file cannot be read');
+    throw storeFailure(error, `cannot open ${digest}`);
+  }
+
+  /** Whether others need the blob: nobody may have it to upload again, as it is with packages that are never evicted. */
+  #isKept(key: EntryKey, ownPins: number): boolean {
+    return this.#entries.catalog.pins.holders(keyText(key)) > ownPins;
   }
 
   /** @param written time of writing that the index had when the damage was found; another upload has another */

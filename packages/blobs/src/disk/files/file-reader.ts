@@ -18,6 +18,8 @@ export interface FileReaderOptions {
   readonly signal: AbortSignal | undefined;
   /** Told when the hash of the whole blob was right. */
   readonly onVerified: () => void;
+  /** Whether somebody needs the blob kept: what the medium doesn't give now it may give again, so it isn't put aside. */
+  readonly isKept: () => boolean;
   /** Told when the file is not the blob; resolves when it has been put aside. */
   readonly onDamaged: (reason: string) => Promise<void>;
   readonly onClose: () => void;
@@ -127,7 +129,8 @@ export class FileReader implements BlobReader {
   }
 
   async #fail(error: unknown): Promise<never> {
-    if (error instanceof TruncatedError || isUnreadable(error)) return this.#damaged((error as Error).message);
+    const isLost = error instanceof TruncatedError || (isUnreadable(error) && !this.#options.isKept());
+    if (isLost) return this.#damaged((error as Error).message);
     await this.#close(true);
     throw storeFailure(error, `cannot read ${this.#options.digest}`);
   }

@@ -28,6 +28,11 @@ export class EntryPins {
   isPinned(key: string): boolean {
     return this.#holders.has(key);
   }
+
+  /** How many hold an entry now. */
+  holders(key: string): number {
+    return this.#holders.get(key) ?? 0;
+  }
 }
 
 /** What a blob is pinned by. */
