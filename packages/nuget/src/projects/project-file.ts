@@ -6,9 +6,10 @@ import { isPackageId, type PackageIdentity } from '../package-identity.js';
 import { projectFramework } from '../resolver/project-framework.js';
 import { VersionRange } from '../versions/version-range.js';
 import { exactVersionOf } from './identity-of.js';
-import { type EvaluatedItem, Evaluation, readXml } from './msbuild/evaluation.js';
+import { type EvaluatedItem, Evaluation } from './msbuild/evaluation.js';
 import { readPackagesConfig } from './packages-config.js';
 import type { ProjectDependencies, WantedPackages } from './wanted-packages.js';
+import { readXml } from './xml-file.js';
 
 const MAX_PROJECTS = 1000;
 

@@ -4,11 +4,11 @@ import { NuGetError } from '../errors.js';
 import { readAssetsFile } from './assets-file.js';
 import { parseJson } from './json-file.js';
 import { readLockFile } from './lock-file.js';
-import { readXml } from './msbuild/evaluation.js';
 import { readPackagesConfig } from './packages-config.js';
 import { readProjectFile } from './project-file.js';
 import { readBounded } from './read-bounded.js';
 import type { WantedPackages } from './wanted-packages.js';
+import { readXml } from './xml-file.js';
 
 /** How `readWantedPackages` reads. */
 export interface WantedPackagesOptions {

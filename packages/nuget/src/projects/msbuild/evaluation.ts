@@ -1,11 +1,11 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import type { Environment } from '../../config/expand-environment.js';
 import { NuGetError } from '../../errors.js';
 import { isCompatible } from '../../frameworks/compatibility.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
-import { decodeXml } from '../../packages/xml-text.js';
-import { attribute, parseXml, type XmlElement } from '../../packages/xml-tree.js';
+import { attribute, type XmlElement } from '../../packages/xml-tree.js';
+import { readXml } from '../xml-file.js';
 import { evaluateCondition, type Truth } from './condition.js';
 import { expand } from './expand.js';
 
@@ -28,7 +28,6 @@ interface ItemElement {
   readonly file: string;
 }
 
-const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_FILES = 200;
 const MAX_FOLDERS = 64;
 
@@ -304,20 +303,6 @@ function fileAbove(name: string, start: string): string | undefined {
 
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-}
-
-/** @throws NuGetError `INVALID_PROJECT`, `LIMIT` */
-export function readXml(path: string): XmlElement {
-  const kind = { name: path, code: 'INVALID_PROJECT' } as const;
-  let bytes: Buffer;
-  try {
-    if (statSync(path).size > MAX_BYTES) throw new NuGetError('LIMIT', `${path} has more than ${MAX_BYTES} bytes`);
-    bytes = readFileSync(path);
-  } catch (error) {
-    if (error instanceof NuGetError) throw error;
-    throw new NuGetError('INVALID_PROJECT', `${path} can't be read: ${(error as Error).message}`, { cause: error });
-  }
-  return parseXml(decodeXml(bytes, kind), kind);
 }
 
 function textOf(value: boolean): string {
