@@ -31,3 +31,8 @@ export function checkPackageId(id: string): string {
 export function lowerId(id: string): string {
   return checkPackageId(id).toLowerCase();
 }
+
+/** The version as URLs, paths and cache keys have it: the same for all the ways in which it may be written. */
+export function lowerVersion(version: NuGetVersion): string {
+  return version.toNormalizedString().toLowerCase();
+}

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { basename, join, resolve } from 'node:path';
-import { lowerId, type PackageIdentity } from '../package-identity.js';
+import { lowerId, lowerVersion, type PackageIdentity } from '../package-identity.js';
 
 /** Where a package lies in a folder of packages. All absolute. */
 export interface InstalledPaths {
@@ -35,7 +35,7 @@ export class PackagesFolder {
   /** @throws {@link NuGetError} `INVALID_PACKAGE_ID` */
   locate(identity: PackageIdentity): InstalledPaths {
     const id = lowerId(identity.id);
-    const version = identity.version.toNormalizedString().toLowerCase();
+    const version = lowerVersion(identity.version);
     const parent = join(this.path, id);
     return installedPaths(parent, join(parent, version), id, version);
   }
@@ -43,7 +43,7 @@ export class PackagesFolder {
 
 /** The same names in a folder beside the real one that nobody takes for a version. */
 export function stagedPaths(paths: InstalledPaths, identity: PackageIdentity): InstalledPaths {
-  const version = identity.version.toNormalizedString().toLowerCase();
+  const version = lowerVersion(identity.version);
   return installedPaths(paths.parent, asidePath(paths), lowerId(identity.id), version);
 }
 

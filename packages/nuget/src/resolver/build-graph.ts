@@ -1,6 +1,5 @@
 import type { NuGetFramework } from '../frameworks/nuget-framework.js';
-import type { NuGetVersion } from '../versions/nuget-version.js';
-import { NuGetVersion as Version } from '../versions/nuget-version.js';
+import { NuGetVersion } from '../versions/nuget-version.js';
 import type { VersionRange } from '../versions/version-range.js';
 import type { DependencyGraph, DependencyNode, DependencyOutcome, ResolvedPackage } from './dependency-graph.js';
 import type { Diagnostic } from './diagnostic.js';
@@ -60,10 +59,10 @@ function outcomeOf(edge: Edge, { first, chosen, live }: Resolution): DependencyO
 
 /** Whether a version is too low for a range; one that only touches an exclusive bound isn't, as NuGet sees it. */
 export function isBelow(version: NuGetVersion, range: VersionRange): boolean {
-  return range.minVersion !== undefined && Version.compare(version, range.minVersion) < 0;
+  return range.minVersion !== undefined && NuGetVersion.compare(version, range.minVersion) < 0;
 }
 
 export function isAbove(version: NuGetVersion, range: VersionRange): boolean {
   if (range.maxVersion === undefined) return false;
-  return Version.compare(version, range.maxVersion) >= (range.isMaxInclusive ? 1 : 0);
+  return NuGetVersion.compare(version, range.maxVersion) >= (range.isMaxInclusive ? 1 : 0);
 }

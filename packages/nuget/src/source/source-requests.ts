@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { type HttpClient, HttpError, type HttpResponse, isHttpError } from '@granary/http';
 import type { Span } from '@granary/telemetry';
 import type { Authenticator } from '../auth/authenticator.js';
+import { NUGET_CLIENT_VERSION } from '../client-version.js';
 import { httpUrl } from '../protocol/endpoint-url.js';
 import { failureOf } from './source-failures.js';
 
@@ -34,12 +35,6 @@ export interface SourceAnswer {
   /** How often a body was sent there: what came of it the first time isn't known where it was more than once. */
   readonly attempts: number;
 }
-
-/**
- * The release of NuGet's own clients whose protocols this one speaks: sources compare it with the oldest one that they
- * serve.
- */
-const NUGET_CLIENT_VERSION = '6.14.0';
 
 const MAX_REDIRECTS = 5;
 /** Times that other credentials are tried for one request. */

@@ -1,4 +1,4 @@
-import { lowerId, type PackageIdentity } from '../../package-identity.js';
+import { lowerId, lowerVersion, type PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { below } from '../endpoint-url.js';
 import type { CallOptions, PackageStream, StreamOptions } from '../feed.js';
@@ -73,7 +73,7 @@ export class FlatContainer {
       const version = typeof text === 'string' ? NuGetVersion.tryParse(text) : undefined;
       if (version === undefined)
         this.#source.logger.debug('{Version} in {Url} is left out: it is no version', text, url);
-      else byName.set(version.toNormalizedString().toLowerCase(), version);
+      else byName.set(lowerVersion(version), version);
     }
     return [...byName.values()].sort(NuGetVersion.compare);
   }
@@ -85,5 +85,5 @@ function isMarkup(body: Buffer): boolean {
 }
 
 function inLowerCase({ id, version }: PackageIdentity): { readonly id: string; readonly version: string } {
-  return { id: lowerId(id), version: version.toNormalizedString().toLowerCase() };
+  return { id: lowerId(id), version: lowerVersion(version) };
 }

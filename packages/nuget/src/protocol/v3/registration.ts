@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isNuGetError, SourceError } from '../../errors.js';
-import type { PackageIdentity } from '../../package-identity.js';
-import { lowerId } from '../../package-identity.js';
+import { lowerId, type PackageIdentity } from '../../package-identity.js';
 import { SourceCacheContext } from '../../source/source-cache-context.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { below, httpUrl, shownUrl } from '../endpoint-url.js';

@@ -1,5 +1,5 @@
 import { NuGetError } from '../../errors.js';
-import { checkPackageId } from '../../package-identity.js';
+import { checkPackageId, lowerVersion } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { shownUrl, withQuery } from '../endpoint-url.js';
 import type { CallOptions } from '../feed.js';
@@ -155,14 +155,11 @@ function readVersions(result: JsonObject, newest: NuGetVersion): SearchResult['v
   for (const value of asArray(result['versions'])) {
     const item = asObject(value);
     const version = typeof item?.['version'] === 'string' ? NuGetVersion.tryParse(item['version']) : undefined;
-    if (version !== undefined) versions.set(nameOf(version), { version, downloads: asCount(item?.['downloads']) });
+    if (version !== undefined)
+      versions.set(lowerVersion(version), { version, downloads: asCount(item?.['downloads']) });
   }
-  if (!versions.has(nameOf(newest))) versions.set(nameOf(newest), { version: newest });
+  if (!versions.has(lowerVersion(newest))) versions.set(lowerVersion(newest), { version: newest });
   return [...versions.values()];
-}
-
-function nameOf(version: NuGetVersion): string {
-  return version.toNormalizedString().toLowerCase();
 }
 
 function sumOf(versions: SearchResult['versions']): number | undefined {

@@ -1,4 +1,5 @@
 import { type Logger, nullLogger } from '@granary/telemetry';
+import { NUGET_CLIENT_VERSION } from '../../client-version.js';
 import { NuGetError } from '../../errors.js';
 import type { PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
@@ -34,7 +35,6 @@ export interface V3ProviderOptions {
   readonly maxDocuments?: number | undefined;
 }
 
-const DEFAULT_CLIENT_VERSION = '6.14.0';
 const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_MAX_DOCUMENTS = 1024;
 
@@ -51,7 +51,7 @@ export class V3Provider implements Provider {
 
   /** @throws {@link NuGetError} `INVALID_OPTION`, `INVALID_VERSION` */
   constructor(feed: Feed, options: V3ProviderOptions = {}) {
-    const { clientVersion = DEFAULT_CLIENT_VERSION, logger = nullLogger } = options;
+    const { clientVersion = NUGET_CLIENT_VERSION, logger = nullLogger } = options;
     const { concurrency = DEFAULT_CONCURRENCY, maxDocuments = DEFAULT_MAX_DOCUMENTS } = options;
     for (const [name, value] of Object.entries({ concurrency, maxDocuments })) {
       if (Number.isSafeInteger(value) && value > 0) continue;
