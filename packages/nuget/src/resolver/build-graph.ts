@@ -49,12 +49,22 @@ function buildTree(resolution: Resolution): readonly DependencyNode[] {
 function outcomeOf(edge: Edge, { first, chosen, live }: Resolution): DependencyOutcome {
   const used = chosen.get(edge.bit);
   if (live.has(edge)) {
-    if (edge.answer?.kind !== 'package') return 'missing';
-    if (edge.answer.pkg === used) return first.get(used)?.edge === edge ? 'chosen' : 'repeated';
+    if (edge.answer?.kind !== 'package' && !isOutvoted(edge, used)) return 'missing';
+    if (edge.answer?.kind === 'package' && edge.answer.pkg === used)
+      return first.get(used)?.edge === edge ? 'chosen' : 'repeated';
     return used !== undefined && edge.range.satisfies(used.version) ? 'superseded' : 'conflict';
   }
   if (used === undefined) return 'missing';
   return isBelow(used.version, edge.range) ? 'downgraded' : isAbove(used.version, edge.range) ? 'exceeded' : 'eclipsed';
+}
+
+/**
+ * Whether a dependency that isn't there doesn't matter, because another branch needs a higher version. To NuGet, what
+ * isn't there stands in the graph with the lowest version that would do, and loses like any other.
+ */
+export function isOutvoted({ answer, range }: Edge, used: PackageNode | undefined): boolean {
+  if (answer?.kind !== 'missing' || used === undefined || range.minVersion === undefined) return false;
+  return NuGetVersion.compare(used.version, range.minVersion) > 0;
 }
 
 /** Whether a version is too low for a range; one that only touches an exclusive bound isn't, as NuGet sees it. */

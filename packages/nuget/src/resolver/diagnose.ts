@@ -1,7 +1,7 @@
 import type { NuGetFramework } from '../frameworks/nuget-framework.js';
 import type { VersionRange } from '../versions/version-range.js';
 import { type AuditOptions, audit } from './audit.js';
-import { isAbove, isBelow } from './build-graph.js';
+import { isAbove, isBelow, isOutvoted } from './build-graph.js';
 import type { Diagnostic, DiagnosticCode } from './diagnostic.js';
 import type { Edge } from './nodes.js';
 import { named, wayTo, wayToEdge } from './path.js';
@@ -37,10 +37,10 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function findUnresolved({ live }: Resolution): Diagnostic[] {
+function findUnresolved({ live, chosen }: Resolution): Diagnostic[] {
   const byRange = new Map<string, { edge: Edge; paths: string[] }>();
   for (const [edge, at] of live) {
-    if (edge.answer === undefined || edge.answer.kind === 'package') continue;
+    if (edge.answer === undefined || edge.answer.kind === 'package' || isOutvoted(edge, chosen.get(edge.bit))) continue;
     const key = `${edge.id} ${edge.range.toNormalizedString()}`.toLowerCase();
     const path = wayToEdge(at, edge);
     const known = byRange.get(key);
@@ -55,7 +55,8 @@ function findConflicts({ live, chosen, first }: Resolution): Diagnostic[] {
   const found: Diagnostic[] = [];
   for (const [edge, at] of live) {
     const used = chosen.get(edge.bit);
-    if (used === undefined || edge.range.satisfies(used.version) || edge.answer?.kind !== 'package') continue;
+    if (used === undefined || edge.range.satisfies(used.version)) continue;
+    if (edge.answer?.kind !== 'package' && !isOutvoted(edge, used)) continue;
     const paths = [first.get(used)].flatMap((way) => (way === undefined ? [] : [wayTo(way)]));
     paths.push(wayToEdge(at, edge));
     const message = `${named(used)} is needed and excluded at the same time; depend on ${used.id} directly to decide for a version`;

@@ -255,6 +255,23 @@ describe('a resolved graph', () => {
     expect(graph.success).toBe(true);
   });
 
+  it('needs no version that is not there where another branch needs a higher one', async () => {
+    const world = { 'A 1.0.0': ['X 1.0'], 'B 1.0.0': ['X 2.0.0-beta'], 'X 2.0.0-beta': [] };
+    const graph = await resolve(world, ['A 1.0', 'B 1.0']);
+    expect(codes(graph)).toEqual([]);
+    expect(tree(graph.roots)).toEqual([
+      'A 1.0.0 chosen',
+      '  X 2.0.0-beta superseded',
+      'B 1.0.0 chosen',
+      '  X 2.0.0-beta chosen',
+    ]);
+    const excluded = await resolve({ ...world, 'A 1.0.0': ['X [1.0]'] }, ['A 1.0', 'B 1.0']);
+    expect(codes(excluded)).toEqual(['NU1107 X']);
+    expect(tree(excluded.roots)).toContain('  X 2.0.0-beta conflict');
+    const higher = await resolve({ ...world, 'A 1.0.0': ['X 3.0'] }, ['A 1.0', 'B 1.0']);
+    expect(codes(higher)).toEqual(['NU1102 X']);
+  });
+
   it('says of direct dependencies that they have no lowest version', async () => {
     expect(codes(await resolve({ 'A 1.0.0': [] }, ['A (0.5,)']))).toEqual(['NU1604 A']);
     expect(codes(await resolve({ 'A 1.0.0': [] }, ['A']))).toEqual(['NU1604 A']);

@@ -94,11 +94,18 @@ export function resolveNaively(world: World, roots: readonly Wish[], maxNodes = 
     if (item !== undefined && parent !== undefined) chosen.set(item.id, item.version);
   const isAccepted = ([node]: [Node, Wish]) => node.state === 'accepted';
   const named = ([{ item }, { id }]: [Node, Wish]) => `${item?.id} > ${id}`;
+  // What isn't there loses against a higher version, as its lowest one would.
+  const isOutvoted = ({ item, wish: { id, range } }: Node) => {
+    const [version, { minVersion }] = [chosen.get(id), range];
+    if (item !== undefined || version === undefined || minVersion === undefined) return false;
+    return NuGetVersion.compare(version, minVersion) > 0;
+  };
   const conflicts = accepted.flatMap((node) =>
     node.children
-      .filter(({ item, wish: { id, range } }) => {
+      .filter((child) => {
+        const { id, range } = child.wish;
         const version = chosen.get(id);
-        return item !== undefined && version !== undefined && !range.satisfies(version);
+        return (child.item !== undefined || isOutvoted(child)) && version !== undefined && !range.satisfies(version);
       })
       .map((child) => `${node.item?.id} > ${child.wish.id}`),
   );
@@ -118,7 +125,9 @@ export function resolveNaively(world: World, roots: readonly Wish[], maxNodes = 
     ),
     conflicts: new Set(conflicts),
     missing: new Set(
-      accepted.filter(({ item }) => item === undefined).map(({ wish: { id, range } }) => `${id} ${range}`),
+      accepted
+        .filter((node) => node.item === undefined && !isOutvoted(node))
+        .map(({ wish: { id, range } }) => `${id} ${range}`),
     ),
   };
 }
