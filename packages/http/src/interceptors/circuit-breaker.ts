@@ -23,7 +23,7 @@ export interface CircuitBreakerOptions {
 }
 
 /**
- * Asks the breaker of the host before each request, and tells it how it went: a status from 500 on but 501 (or whatever
+ * Asks the breaker of the host before each request, and tells it how it went: a status from 500 on (or whatever
  * `isFailureResult` of the breakers says), a broken connection and a timeout are failures, any other answer that came to
  * its end is a success, and a request that the caller aborted is neither. A connection that is refused is a quick failure
  * (`quickTimeoutMs`). A host whose breaker is open is not asked; the request fails with `CircuitOpenError`.

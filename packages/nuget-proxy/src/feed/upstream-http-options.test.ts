@@ -25,6 +25,12 @@ describe('failures of a source', () => {
     expect(failing.failure()).toBe(false);
   });
 
+  it('are none of its answers but those that say that it is not well', () => {
+    const { isFailureResult } = upstreamHttpOptions().circuitBreaker;
+    const failing = [200, 404, 429, 500, 501, 503].filter((statusCode) => isFailureResult({ statusCode }));
+    expect(failing).toEqual([500, 503]);
+  });
+
   it("that say for how long they last are not the client's to wait out", () => {
     const { retry, opensWhenUnreachable } = upstreamHttpOptions();
     expect(retry.statusCodes).not.toContain(429);

@@ -1,4 +1,4 @@
-import { lastingFailures } from '@granary/resilience';
+import { isServerError, lastingFailures } from '@granary/resilience';
 
 /** What can be set of how a source is tried and left alone. */
 export interface UpstreamPatience {
@@ -19,6 +19,8 @@ export interface UpstreamPatience {
 const FAILING_MS = 2000;
 /** Answers that may be another one in a moment. What asks for patience (429, 503) is the feed's to obey, for all at once. */
 const PASSING = [408, 500, 502, 504] as const;
+/** By which a source that is well says that it has no such service. */
+const NOT_IMPLEMENTED = 501;
 
 /**
  * What the `HttpClient` of a source must be made with, beside the timeouts and limits of its configuration: the feed
@@ -40,8 +42,13 @@ export function upstreamHttpOptions(patience: UpstreamPatience = {}) {
     retry: { maxRetries: retries, initialDelayMs: 250, maxDelayMs: 5000, statusCodes: PASSING },
     circuitBreaker: {
       strategy: lastingFailures(failures, FAILING_MS),
+      isFailureResult,
       timeoutMs: restMs,
       quickTimeoutMs: firstRestMs,
     },
   } as const;
+}
+
+function isFailureResult(response: unknown): boolean {
+  return isServerError(response) && (response as { readonly statusCode?: unknown }).statusCode !== NOT_IMPLEMENTED;
 }

@@ -41,8 +41,8 @@ export class HttpCircuitBreaker {
   }
 
   /**
-   * Runs a function that calls this host. What it throws is a failure, and so is a result with a status of 500 or more but
-   * 501; everything else is the host's answer, and a success.
+   * Runs a function that calls this host. What it throws is a failure, and so is a result with a status of 500 or more;
+   * everything else is the host's answer, and a success.
    * @throws CircuitOpenError (as a rejection) that names the host.
    */
   execute<T>(host: string, fn: () => T | PromiseLike<T>, options?: ExecuteOptions): Promise<T> {
@@ -82,13 +82,10 @@ export class HttpCircuitBreaker {
   }
 }
 
-/**
- * Whether a response says that the server failed: a `status` (fetch) or `statusCode` (undici, Node) of 500 or more, but for
- * 501, by which a server that is well says that it has no such service.
- */
+/** Whether a response says that the server failed: a `status` (fetch) or `statusCode` (undici, Node) of 500 or more. */
 export function isServerError(response: unknown): boolean {
   if (typeof response !== 'object' || response === null) return false;
   const { status, statusCode } = response as { readonly status?: unknown; readonly statusCode?: unknown };
   const code = typeof status === 'number' ? status : statusCode;
-  return typeof code === 'number' && code >= 500 && code !== 501;
+  return typeof code === 'number' && code >= 500;
 }

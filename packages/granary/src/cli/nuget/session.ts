@@ -49,7 +49,7 @@ export interface Session extends AsyncDisposable {
  * Opens the sources that `--source` names, else those of nuget.config that are enabled. Sources that somebody asks for by
  * name or URL have every package, whatever the package source mapping says.
  *
- * @param isFailureResult which answers say that a source is down. Default: statuses from 500 on but 501
+ * @param isFailureResult which answers say that a source is down. Default: statuses from 500 on
  */
 export async function openSession(
   options: SessionOptions,
