@@ -56,7 +56,7 @@ export function isUseless(error: unknown): error is NuGetError {
 }
 
 /** By which a source says of itself that it has no such service, as another Granary does. */
-const NOT_IMPLEMENTED = 501;
+export const NOT_IMPLEMENTED = 501;
 
 /**
  * Whether the source has no such service, as it says of itself: not that it refused this one request, which it may answer

@@ -1,4 +1,5 @@
 import { isServerError, lastingFailures } from '@granary/resilience';
+import { NOT_IMPLEMENTED } from './upstream-failures.js';
 
 /** What can be set of how a source is tried and left alone. */
 export interface UpstreamPatience {
@@ -19,8 +20,6 @@ export interface UpstreamPatience {
 const FAILING_MS = 2000;
 /** Answers that may be another one in a moment. What asks for patience (429, 503) is the feed's to obey, for all at once. */
 const PASSING = [408, 500, 502, 504] as const;
-/** By which a source that is well says that it has no such service. */
-const NOT_IMPLEMENTED = 501;
 
 /**
  * What the `HttpClient` of a source must be made with, beside the timeouts and limits of its configuration: the feed
@@ -49,6 +48,7 @@ export function upstreamHttpOptions(patience: UpstreamPatience = {}) {
   } as const;
 }
 
+/** A source that says that it has no such service is well. */
 function isFailureResult(response: unknown): boolean {
   return isServerError(response) && (response as { readonly statusCode?: unknown }).statusCode !== NOT_IMPLEMENTED;
 }

@@ -12,8 +12,9 @@ const WEB_PAGE = /^\s*<(?:!doctype\s+html|html)/i;
 
 /** The icon or the readme in a package; undefined when it has none that anybody could show. */
 export async function embeddedIn(reader: NupkgReader, file: EmbeddedFile): Promise<Buffer | undefined> {
-  const name = plainPath((await reader.nuspec())[file]);
-  const found = name === undefined ? undefined : reader.files().find(({ path }) => plainPath(path) === name);
+  // In another case than the file has, as some nuspecs are written.
+  const name = (await reader.nuspec())[file]?.toLowerCase();
+  const found = reader.files().find(({ path }) => path.toLowerCase() === name);
   if (found === undefined) return undefined;
   try {
     const bytes = await reader.read(found.path, MAX_EMBEDDED_BYTES);
@@ -33,12 +34,4 @@ export function isEmbedded(file: EmbeddedFile, bytes: Buffer): boolean {
 /** Whether bytes are a web page, which tells nothing of what should have been in its place. */
 export function isWebPage(bytes: Buffer): boolean {
   return WEB_PAGE.test(bytes.toString('latin1', 0, 1024));
-}
-
-/** Nuspecs are written by hand: with backslashes, from `./`, and in another case than the file has. */
-function plainPath(path: string | undefined): string | undefined {
-  return path
-    ?.replaceAll('\\', '/')
-    .replace(/^(?:\.?\/)+/, '')
-    .toLowerCase();
 }
