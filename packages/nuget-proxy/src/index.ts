@@ -12,19 +12,7 @@ export type {
   ReceivedPackage,
   SigningCertificate,
 } from './feed/feed-content.js';
-export type { Kept } from './feed/kept-values.js';
-export { MergedFeed, type MergedFeedOptions } from './feed/merged-feed.js';
 export { recordOf } from './feed/record-of.js';
-export { UpstreamFeed } from './feed/upstream-feed.js';
-export {
-  type KeptPackage,
-  type PackageKeeper,
-  type Upstream,
-  type UpstreamFeedOptions,
-  upstreamSourceOptions,
-} from './feed/upstream-feed-options.js';
-export type { UpstreamStatus } from './feed/upstream-health.js';
-export { type UpstreamPatience, upstreamHttpOptions } from './feed/upstream-http-options.js';
 export { HostedFeed, type HostedFeedOptions, type HostedFeedStats } from './hosted/hosted-feed.js';
 export {
   type AccessDenial,
@@ -40,6 +28,8 @@ export {
   type NuGetHandlerOptions,
   type NuGetLimits,
 } from './http/nuget-handler.js';
+export { MergedFeed, type MergedFeedOptions } from './merged/merged-feed.js';
+export type { ExpectedPackage } from './packages/arriving/receive-package.js';
 export { KeptPackages, type KeptPackagesOptions } from './packages/kept-packages.js';
 export {
   type AdoptOptions,
@@ -48,5 +38,15 @@ export {
   PackageStore,
 } from './packages/package-store.js';
 export type { PackageStoreOptions } from './packages/package-store-options.js';
-export type { ExpectedPackage } from './packages/receive-package.js';
 export { StoredPackage } from './packages/stored-package.js';
+export type { Kept } from './upstream/answers/kept-values.js';
+export { UpstreamFeed } from './upstream/upstream-feed.js';
+export {
+  type KeptPackage,
+  type PackageKeeper,
+  type Upstream,
+  type UpstreamFeedOptions,
+  upstreamSourceOptions,
+} from './upstream/upstream-feed-options.js';
+export type { UpstreamStatus } from './upstream/upstream-health.js';
+export { type UpstreamPatience, upstreamHttpOptions } from './upstream/upstream-http-options.js';

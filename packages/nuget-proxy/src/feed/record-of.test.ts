@@ -1,10 +1,10 @@
 import { NuGetFramework, NuGetVersion, VersionRange } from '@granary/nuget';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { shapes } from './answer-shapes.js';
+import { shapes } from '../upstream/answers/answer-shapes.js';
+import { searchAnswerOf, vulnerabilitiesOf } from '../upstream/said-by-source.js';
+import { metadataOf } from '../upstream/testing/feed-under-test.js';
 import { recordOf, recordOfHit } from './record-of.js';
-import { searchAnswerOf, vulnerabilitiesOf } from './said-by-source.js';
-import { metadataOf } from './testing/feed-under-test.js';
 
 const range = (text: string) => VersionRange.parse(text);
 

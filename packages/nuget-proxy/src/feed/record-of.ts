@@ -1,6 +1,5 @@
 import type { PackageMetadata, SearchResult } from '@granary/nuget';
 import type { DependencyGroupRecord, PackageRecord } from './package-record.js';
-import type { IsOwnUrl } from './upstream-addresses.js';
 
 /** Longest text that people read, in UTF-16 units; what is longer is cut. */
 const MAX_PROSE = 32_768;
@@ -10,6 +9,9 @@ const MAX_TEXT = 1024;
 const MAX_URL = 4096;
 /** Most authors, owners, tags, reasons or vulnerabilities. */
 const MAX_ITEMS = 256;
+
+/** Whether a URL is one of the source's own, rather than one that an author gave. */
+export type IsOwnUrl = (url: string) => boolean;
 
 const SEVERITIES = { low: 0, moderate: 1, high: 2, critical: 3 } as const;
 

@@ -3,9 +3,9 @@ import { buffer } from 'node:stream/consumers';
 import { SourceRepository } from '@granary/nuget';
 import { buildPackage } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MergedFeed } from '../feed/merged-feed.js';
 import { MemoryFeed, record } from '../http/testing/memory-feed.js';
 import { TestServer } from '../http/testing/test-server.js';
+import { MergedFeed } from '../merged/merged-feed.js';
 import { HostedUnderTest } from './testing/hosted-under-test.js';
 
 let hosted: HostedUnderTest;

@@ -3,12 +3,12 @@ import type { Logger, Span } from '@granary/telemetry';
 import { endHttpServerSpan, type HttpServerSpans, tracedLogger, traceOf } from '@granary/telemetry/server';
 import type { Answer, CacheState, FeedCall, PushCall } from '../feed/feed-content.js';
 import { worseOf } from '../feed/heard.js';
+import type { RenderedDocuments } from './answers/rendered-documents.js';
 import { drain } from './drain.js';
 import type { FeedHooks, FeedRight } from './hooks.js';
 import { HttpError } from './http-error.js';
 import { pathOf } from './nuget-path.js';
-import type { RenderedDocuments } from './rendered-documents.js';
-import type { Uploads } from './uploads.js';
+import type { Uploads } from './uploads/uploads.js';
 
 /** A body up to this size is read to its end before it is refused, so that its connection can be used again. */
 const MAX_DRAINED_BYTES = 1024 * 1024;

@@ -7,15 +7,15 @@ import { isBatch } from '../v2/batch.js';
 import { handleV2 } from '../v2/v2-handler.js';
 import type { ServiceIndexOptions } from '../v3/service-index.js';
 import { handleV3 } from '../v3/v3-handler.js';
+import { RenderedDocuments } from './answers/rendered-documents.js';
 import { checkPublicUrl, Origins } from './base-url.js';
 import { Exchange, type FeedEdge } from './exchange.js';
 import { FeedUrls } from './feed-urls.js';
 import type { FeedHooks, FeedRight } from './hooks.js';
 import { HttpError, toHttpError } from './http-error.js';
 import { type NuGetPath, parseNuGetPath, pathOf } from './nuget-path.js';
-import { pushTarget } from './push-target.js';
-import { RenderedDocuments } from './rendered-documents.js';
-import { Uploads } from './uploads.js';
+import { pushTarget } from './uploads/push-target.js';
+import { Uploads } from './uploads/uploads.js';
 
 export interface NuGetLimits {
   /** Largest package that is taken, in bytes. Default 1 GiB. */

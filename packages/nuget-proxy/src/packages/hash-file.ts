@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { Digest } from '@granary/blobs';
 import { NuGetError } from '@granary/nuget';
-import type { ReceivedContent } from './receive-package.js';
+import type { ReceivedContent } from './arriving/receive-package.js';
 
 const READ_BYTES = 256 * 1024;
 

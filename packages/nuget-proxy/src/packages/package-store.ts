@@ -2,11 +2,14 @@ import { NuGetError, type PackageIdentity, type PackageRest, type PackageStream,
 import { InFlight } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
 import type { FeedCall, PackageContent } from '../feed/feed-content.js';
-import { Arrival } from './arrival.js';
-import { ArrivalSlots } from './arrival-slots.js';
-import { ArrivingPackage } from './arriving-package.js';
+import { Arrival } from './arriving/arrival.js';
+import { ArrivalSlots } from './arriving/arrival-slots.js';
+import { ArrivingPackage } from './arriving/arriving-package.js';
+import { DownloadReport } from './arriving/download-report.js';
+import type { ExpectedPackage } from './arriving/receive-package.js';
+import { Spool } from './arriving/spool.js';
+import { SpoolFolder } from './arriving/spool-folder.js';
 import { Backlog } from './backlog.js';
-import { DownloadReport } from './download-report.js';
 import { FreeSpace } from './free-space.js';
 import { fileChunks, hashFile } from './hash-file.js';
 import { PackageEntries } from './package-entries.js';
@@ -14,9 +17,6 @@ import { type PackageEntry, packageKey } from './package-entry.js';
 import { type PackageStoreOptions, type ResolvedOptions, resolveOptions } from './package-store-options.js';
 import { PASSING_LIMITS } from './passing-limits.js';
 import { quietly } from './quietly.js';
-import type { ExpectedPackage } from './receive-package.js';
-import { Spool } from './spool.js';
-import { SpoolFolder } from './spool-folder.js';
 import { StoredPackage } from './stored-package.js';
 
 /** Asks upstream for a package, or for what is missing of it; undefined when it hasn't got it. */

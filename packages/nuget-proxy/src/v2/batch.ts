@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { boundaryOf } from '../http/form-parser.js';
 import { HttpError, noSuchPackage, toHttpError } from '../http/http-error.js';
 import { pathOf } from '../http/nuget-path.js';
-import { readBody } from '../http/request-body.js';
+import { boundaryOf } from '../http/uploads/form-parser.js';
+import { readBody } from '../http/uploads/request-body.js';
 import { odataError } from './documents/odata-error.js';
 import type { V2Request } from './v2-request.js';
 

@@ -1,10 +1,10 @@
 import { isPackageId, NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import type { Answer, FeedContent } from '../feed/feed-content.js';
-import { sendDocument } from '../http/document-answer.js';
+import { sendDocument } from '../http/answers/document-answer.js';
+import { sendPackage } from '../http/answers/package-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls } from '../http/feed-urls.js';
 import { HttpError, noSuchPackage } from '../http/http-error.js';
-import { sendPackage } from '../http/package-answer.js';
 import { deletePackage, identityOf, pushPackage, relistPackage } from '../http/publishing.js';
 import { answerBatch, isBatch } from './batch.js';
 import { answerIds, answerVersions } from './completion.js';

@@ -1,5 +1,5 @@
 import type { FeedContent } from '../feed/feed-content.js';
-import type { DocumentInit } from '../http/document-answer.js';
+import type { DocumentInit } from '../http/answers/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls } from '../http/feed-urls.js';
 

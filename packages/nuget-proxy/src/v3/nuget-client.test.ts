@@ -4,8 +4,8 @@ import { HttpClient } from '@granary/http';
 import { SourceRepository } from '@granary/nuget';
 import { buildPackage } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { upstreamHttpOptions } from '../feed/upstream-http-options.js';
 import { FeedAccessError, type FeedCredentials, type FeedRight } from '../http/hooks.js';
+import { upstreamHttpOptions } from '../upstream/upstream-http-options.js';
 import { ProxiedUpstream } from './testing/proxied-upstream.js';
 
 const BASIC = `Basic ${Buffer.from('me:secret').toString('base64')}`;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
-import { MergedFeed } from '../feed/merged-feed.js';
 import { MemoryFeed, record } from '../http/testing/memory-feed.js';
 import { TestServer } from '../http/testing/test-server.js';
+import { MergedFeed } from '../merged/merged-feed.js';
 
 let server: TestServer;
 

@@ -4,7 +4,7 @@ import { mapAtOnce } from '../feed/batches.js';
 import type { FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { isSemVer2 } from '../feed/sem-ver-2.js';
-import { sendDocument } from '../http/document-answer.js';
+import { sendDocument } from '../http/answers/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls } from '../http/feed-urls.js';
 import { HttpError } from '../http/http-error.js';

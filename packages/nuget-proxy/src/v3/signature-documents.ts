@@ -1,6 +1,6 @@
 import { SHA256_OID } from '@granary/nuget';
 import type { FeedCall, FeedSignatures, PackageSignatures } from '../feed/feed-content.js';
-import { IMMUTABLE, sendDocument } from '../http/document-answer.js';
+import { IMMUTABLE, sendDocument } from '../http/answers/document-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls } from '../http/feed-urls.js';
 import { HttpError } from '../http/http-error.js';

@@ -3,9 +3,9 @@ import type { RepositorySignatures } from '@granary/nuget';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
 import type { FeedSignatures } from '../feed/feed-content.js';
-import { MergedFeed } from '../feed/merged-feed.js';
 import { MemoryFeed } from '../http/testing/memory-feed.js';
 import { TestServer } from '../http/testing/test-server.js';
+import { MergedFeed } from '../merged/merged-feed.js';
 import { ProxiedUpstream } from './testing/proxied-upstream.js';
 
 const SHA256 = '2.16.840.1.101.3.4.2.1';

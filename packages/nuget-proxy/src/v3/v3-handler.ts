@@ -2,11 +2,11 @@ import { checkPackageId, NuGetVersion, type PackageIdentity } from '@granary/nug
 import type { Answer, FeedContent, ListedVersion } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { versionName } from '../feed/version-name.js';
-import { IMMUTABLE, sendDocument, sendPlain } from '../http/document-answer.js';
+import { IMMUTABLE, sendDocument, sendPlain } from '../http/answers/document-answer.js';
+import { sendPackage } from '../http/answers/package-answer.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FeedUrls, RegistrationHive } from '../http/feed-urls.js';
 import { HttpError } from '../http/http-error.js';
-import { sendPackage } from '../http/package-answer.js';
 import { deletePackage, identityOf, pushPackage, relistPackage } from '../http/publishing.js';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { imageType } from '../packages/image-type.js';

@@ -1,12 +1,12 @@
 import { MemoryLayer } from '@granary/cache';
 import { SourceRepository, type SourceRepositoryOptions } from '@granary/nuget';
 import { type FeedServer, type FeedServerOptions, startFeedServer } from '@granary/nuget/testing';
-import type { Kept } from '../../feed/kept-values.js';
-import { MergedFeed } from '../../feed/merged-feed.js';
-import { UpstreamFeed } from '../../feed/upstream-feed.js';
-import { upstreamSourceOptions } from '../../feed/upstream-feed-options.js';
 import { TestServer, type TestServerInit } from '../../http/testing/test-server.js';
+import { MergedFeed } from '../../merged/merged-feed.js';
 import { StoreUnderTest } from '../../packages/testing/store-under-test.js';
+import type { Kept } from '../../upstream/answers/kept-values.js';
+import { UpstreamFeed } from '../../upstream/upstream-feed.js';
+import { upstreamSourceOptions } from '../../upstream/upstream-feed-options.js';
 
 export interface ProxiedUpstreamOptions extends FeedServerOptions {
   /** What the upstream is asked in. Default protocol 3. */
