@@ -18,6 +18,7 @@ export { type CallOptions, type ProtectedCall, pipeline } from './pipeline/pipel
 export { breakerPolicy, type RateLimiter, rateLimitPolicy, throttlePolicy } from './pipeline/policies.js';
 export type { Handler, Policy, Protected } from './pipeline/policy.js';
 export { type ResilientCallOptions, resilientCall } from './pipeline/resilient-call.js';
+export { ignoreLater, quietly } from './quietly.js';
 export { Backoff, type BackoffOptions } from './retry/backoff.js';
 export { type RetryEvent, type RetryOptions, type RetryPolicyOptions, retry, retryPolicy } from './retry/retry.js';
 export { Flight } from './singleflight/flight.js';

@@ -1,4 +1,4 @@
-import { coarseTimers, InvalidOptionError, type Timers, wholeNumber } from '@granary/resilience';
+import { coarseTimers, InvalidOptionError, quietly, type Timers, wholeNumber } from '@granary/resilience';
 import { nullLogger } from '@granary/telemetry';
 import { ResilientLayer } from '../decorators/resilient-layer.js';
 import type { CacheClosedError } from '../errors.js';
@@ -7,7 +7,6 @@ import { LocalTagIndex } from '../invalidation/local-tag-index.js';
 import { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
-import { tell } from '../tell.js';
 import { AsyncWriter } from '../writer/async-writer.js';
 import { type AsyncWriterStats, MAX_TIMER_MS } from '../writer/async-writer-options.js';
 import { Background } from './background.js';
@@ -53,7 +52,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
   const recorder = metrics === undefined || metrics.enabled === false ? undefined : new Recorder(metrics);
   const spans = ChainSpans.of(options.tracer);
   const report: ReportFailure = (layer, operation, error) => {
-    tell(() => logger.debug('{Layer} failed to {Operation}', layer, operation, error));
+    quietly(() => logger.debug('{Layer} failed to {Operation}', layer, operation, error));
   };
   const storeys = layers.map((layer, index) => makeStorey(layer, index));
   const tickets = new Tickets();
@@ -84,7 +83,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
   };
   const listener: InvalidationListener = (message) => {
     const done = writes.invalidate(message).catch((error: unknown) => {
-      tell(() => logger.warning('Failed to drop what others changed', error));
+      quietly(() => logger.warning('Failed to drop what others changed', error));
     });
     background.add(done);
   };
@@ -107,7 +106,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
       forget: (key) => writes.delete(key, undefined),
       mark: () => deletions.mark(),
       failed: (operation, error) =>
-        tell(() => logger.warning('Failed to {Operation} in the background', operation, error)),
+        quietly(() => logger.warning('Failed to {Operation} in the background', operation, error)),
     },
     { background, tickets, timers, clock, spans },
   );
@@ -136,7 +135,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
         onFailure: (failure: Parameters<NonNullable<typeof onFailure>>[0]) => {
           storey.doubt(failure.key);
           const { layer, operation, error } = failure;
-          tell(() => logger.warning('{Layer} failed to {Operation} behind', layer, operation, error));
+          quietly(() => logger.warning('{Layer} failed to {Operation} behind', layer, operation, error));
           return onFailure?.(failure);
         },
       };
@@ -165,7 +164,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
       return idle && flushed.every(Boolean);
     },
     close: async (error) => {
-      if (unsubscribe !== undefined) tell(unsubscribe);
+      if (unsubscribe !== undefined) quietly(unsubscribe);
       loads.close(error);
       lookups.close(error);
       await inTime(underWay(), closeTimeoutMs, timers);

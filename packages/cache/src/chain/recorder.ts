@@ -1,6 +1,5 @@
-import { monotonicClock } from '@granary/resilience';
+import { ignoreLater, monotonicClock } from '@granary/resilience';
 import type { MemoryGets, MetricsCollector } from '@granary/telemetry';
-import { ignoreLater } from '../tell.js';
 import { errorType } from './chain-spans.js';
 
 /** Tells a collector, whose errors must not decide what a cache answers. Where nobody listens it isn't made at all. */

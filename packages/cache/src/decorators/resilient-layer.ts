@@ -6,6 +6,7 @@ import {
   coarseTimers,
   InvalidOptionError,
   isTimeout,
+  quietly,
   steadyClock,
   type Timers,
   withTimeout,
@@ -13,7 +14,6 @@ import {
 import type { MetricsCollector } from '@granary/telemetry';
 import { CacheTimeoutError, LayerUnavailableError } from '../errors.js';
 import type { GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
-import { tell } from '../tell.js';
 import { LayerCall } from './layer-call.js';
 import { LayerDecorator } from './layer-decorator.js';
 
@@ -180,7 +180,7 @@ function isFailureOfLayer(error: unknown): boolean {
 }
 
 function tellChange(change: CircuitStateChange, layer: string, { metrics, breaker }: ResilientLayerOptions): unknown {
-  if (metrics !== undefined && metrics.enabled !== false) tell(() => metrics.recordCircuitState(layer, change.to));
+  if (metrics !== undefined && metrics.enabled !== false) quietly(() => metrics.recordCircuitState(layer, change.to));
   return breaker?.onStateChange?.(change);
 }
 

@@ -1,8 +1,7 @@
-import { InvalidOptionError } from '@granary/resilience';
+import { InvalidOptionError, quietly } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { InvalidValueError } from '../errors.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
-import { tell } from '../tell.js';
 import { LayerDecorator } from './layer-decorator.js';
 import type { Validator } from './validators.js';
 import { whenAnswered } from './when-answered.js';
@@ -163,7 +162,7 @@ export class ValidatedLayer<V> extends LayerDecorator<V> {
       if (problem === undefined) return true;
       if (policy === 'strict') throw new InvalidValueError(`${this.name}: the value of ${key} ${problem}`);
       if (policy === 'skip') return false;
-      tell(() =>
+      quietly(() =>
         this.#logger.warning(
           '{Layer}: the value of {Key} {Problem} (on {Direction})',
           this.name,

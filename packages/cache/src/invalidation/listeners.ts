@@ -1,3 +1,4 @@
+import { quietly } from '@granary/resilience';
 import type { InvalidationListener, InvalidationMessage } from './invalidation-bus.js';
 
 /** Those who listen to a bus in this process. */
@@ -15,9 +16,7 @@ export class Listeners {
   tell(message: InvalidationMessage, except?: InvalidationListener): void {
     for (const listener of this.#listeners) {
       if (listener === except) continue;
-      try {
-        listener(message);
-      } catch {}
+      quietly(() => listener(message));
     }
   }
 

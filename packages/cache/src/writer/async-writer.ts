@@ -1,10 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import { coarseTimers, isTimeout, type Timers, withTimeout } from '@granary/resilience';
+import { coarseTimers, isTimeout, quietly, type Timers, withTimeout } from '@granary/resilience';
 import type { MetricsCollector } from '@granary/telemetry';
 import { CacheClosedError } from '../errors.js';
 import type { Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
-import { tell } from '../tell.js';
 import {
   type AsyncWriterOptions,
   type AsyncWriterStats,
@@ -65,7 +64,7 @@ export class AsyncWriter<V> {
       timers: this.#timers,
       onReady: () => this.#startSoon(),
       onDepth: (depth) => {
-        if (this.#metrics !== undefined) tell(() => this.#metrics?.recordQueueDepth(this.layer.name, depth));
+        if (this.#metrics !== undefined) quietly(() => this.#metrics?.recordQueueDepth(this.layer.name, depth));
       },
       onDrop: () => this.#drop(),
     });
@@ -162,7 +161,7 @@ export class AsyncWriter<V> {
 
   #drop(): false {
     this.#dropped++;
-    if (this.#metrics !== undefined) tell(() => this.#metrics?.recordWriteDropped(this.layer.name));
+    if (this.#metrics !== undefined) quietly(() => this.#metrics?.recordWriteDropped(this.layer.name));
     return false;
   }
 
@@ -216,7 +215,7 @@ export class AsyncWriter<V> {
   #failedWith(error: unknown, line: KeyLine<V>, change: Change<V>, begun: number): void {
     this.#failed++;
     const { key } = line;
-    tell(() => this.#options.onFailure?.({ layer: this.layer.name, key, operation: change.kind, error }));
+    quietly(() => this.#options.onFailure?.({ layer: this.layer.name, key, operation: change.kind, error }));
     this.#ended(line, begun, false);
   }
 
@@ -225,7 +224,7 @@ export class AsyncWriter<V> {
     this.#total++;
     if (this.#metrics !== undefined) {
       const ms = performance.now() - begun;
-      tell(() => this.#metrics?.recordAsyncWrite(this.layer.name, written, ms));
+      quietly(() => this.#metrics?.recordAsyncWrite(this.layer.name, written, ms));
     }
     this.#queue.done(line, written);
     if (this.#queue.hasReady) this.#startSoon();

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
+import { quietly } from '@granary/resilience';
 import { checkBytes, checkCount, checkMs } from '../check-options.js';
 import { ACCEPTED_ENCODINGS } from '../decoders.js';
 import type { Dispatch, HeaderRecord, HttpDispatchOptions } from '../dispatch.js';
@@ -7,7 +8,6 @@ import { toHttpError } from '../failure.js';
 import { headerRecord } from '../headers.js';
 import { HttpError } from '../http-error.js';
 import { checkUserAgent } from '../interceptors/user-agent.js';
-import { quietly } from '../quietly.js';
 import { checkUsable, hush, leave } from '../request-body.js';
 import { undiciMs } from './agent.js';
 import type { Call } from './call.js';

@@ -2,6 +2,7 @@ import {
   type CircuitStateChange,
   HttpCircuitBreaker,
   PerSourceLimiter,
+  quietly,
   SemaphoreThrottle,
   type Throttle,
 } from '@granary/resilience';
@@ -16,7 +17,6 @@ import { DEFAULT_MAX_REDIRECTS, redirect } from '../interceptors/redirect.js';
 import { type HttpRetryEvent, type HttpRetryOptions, retry } from '../interceptors/retry.js';
 import { throttle } from '../interceptors/throttle.js';
 import type { HttpClientState } from '../metrics.js';
-import { quietly } from '../quietly.js';
 import type { HttpClientOptions } from './options.js';
 
 export const DEFAULT_MAX_HEADER_BYTES = 16 * 1024;

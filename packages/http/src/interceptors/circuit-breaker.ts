@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { CircuitBreaker, HttpCircuitBreaker } from '@granary/resilience';
+import { type CircuitBreaker, type HttpCircuitBreaker, quietly } from '@granary/resilience';
 import {
   type Controller,
   type Handler,
@@ -11,7 +11,6 @@ import {
 import { failureCode, isHostFailure, isRefusal, isUnreachable } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { NO_CONTROLLER } from '../handlers/waiting.js';
-import { quietly } from '../quietly.js';
 import { addCallEvent } from './client-span.js';
 import { interceptor } from './interceptor.js';
 

@@ -1,7 +1,7 @@
+import { quietly } from '@granary/resilience';
 import type { Attributes, Span, SpanOptions, Tracer } from '@granary/telemetry';
 import type { HttpDispatchOptions } from '../dispatch.js';
 import { failureCode } from '../failure.js';
-import { quietly } from '../quietly.js';
 
 /** Methods that OpenTelemetry's conventions know; others could be anything, and are no names for spans. */
 const METHODS: ReadonlySet<string> = new Set([

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Clock, steadyClock } from '@granary/resilience';
+import { type Clock, quietly, steadyClock } from '@granary/resilience';
 import { type Logger, nullLogger, type Span, type Tracer } from '@granary/telemetry';
 import {
   type Controller,
@@ -15,7 +15,6 @@ import { failureCode } from '../failure.js';
 import { ForwardingHandler } from '../handlers/forwarding-handler.js';
 import { headerRecord } from '../headers.js';
 import type { HttpMetrics } from '../metrics.js';
-import { quietly } from '../quietly.js';
 import { endClientSpan, startClientSpan } from './client-span.js';
 import { interceptor } from './interceptor.js';
 

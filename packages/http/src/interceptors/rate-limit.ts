@@ -1,7 +1,6 @@
-import type { PerSourceLimiter } from '@granary/resilience';
+import { type PerSourceLimiter, quietly } from '@granary/resilience';
 import { type HttpInterceptor, sourceOf } from '../dispatch.js';
 import { waitForTurn } from '../handlers/waiting.js';
-import { quietly } from '../quietly.js';
 import { addCallEvent } from './client-span.js';
 import { interceptor } from './interceptor.js';
 

@@ -4,6 +4,7 @@ import {
   type Clock,
   type HttpCircuitBreaker,
   nodeTimers,
+  quietly,
   type Timers,
 } from '@granary/resilience';
 import { checkCount } from '../check-options.js';
@@ -19,7 +20,6 @@ import {
 import { failureCode } from '../failure.js';
 import { RepeatingHandler } from '../handlers/repeating-handler.js';
 import { firstValue } from '../headers.js';
-import { quietly } from '../quietly.js';
 import { isRepeatable } from '../request-body.js';
 import { parseRetryAfter } from '../retry-after.js';
 import { addCallEvent } from './client-span.js';

@@ -1,5 +1,5 @@
 import { NuGetError, type PackageIdentity, type PackageRest, type PackageStream, verifyPackage } from '@granary/nuget';
-import { InFlight } from '@granary/resilience';
+import { InFlight, quietly } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
 import type { FeedCall, PackageContent } from '../feed/feed-content.js';
 import { Arrival } from './arriving/arrival.js';
@@ -16,7 +16,6 @@ import { PackageEntries } from './package-entries.js';
 import { type PackageEntry, packageKey } from './package-entry.js';
 import { type PackageStoreOptions, type ResolvedOptions, resolveOptions } from './package-store-options.js';
 import { PASSING_LIMITS } from './passing-limits.js';
-import { quietly } from './quietly.js';
 import { StoredPackage } from './stored-package.js';
 
 /** Asks upstream for a package, or for what is missing of it; undefined when it hasn't got it. */

@@ -1,4 +1,5 @@
 import { Chain, type Layer, MemoryLayer } from '@granary/cache';
+import { quietly } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { NuGetError } from '../errors.js';
 import { sourceFolder } from '../http-cache/cache-names.js';
@@ -8,7 +9,6 @@ import { DiskDocuments } from './documents/disk-documents.js';
 import type { FeedDocument } from './documents/document.js';
 import { DocumentCounter, type HeldDocument, MemoryDocuments } from './documents/memory-documents.js';
 import { SharedDocuments } from './documents/shared-documents.js';
-import { quietly } from './quietly.js';
 import { DEFAULT_MAX_AGE_MS } from './source-cache-context.js';
 
 /** The layers of a `SourceCache`, and their sizes. */

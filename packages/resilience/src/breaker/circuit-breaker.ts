@@ -1,7 +1,7 @@
 import { listenForAbort, unlistenForAbort } from '../abort-listeners.js';
 import { checkNumber } from '../check-number.js';
 import { CircuitOpenError } from '../errors.js';
-import { tell } from '../tell.js';
+import { quietly } from '../quietly.js';
 import { type Clock, steadyClock } from '../time.js';
 import { wholeNumber } from '../whole-number.js';
 import type { CircuitBreakerOptions, ExecuteOptions } from './circuit-breaker-options.js';
@@ -271,8 +271,9 @@ export class CircuitBreaker {
   #become(to: CircuitState): void {
     const from = this.#state;
     this.#state = to;
-    if (from === to || this.#onStateChange === undefined) return;
-    tell(this.#onStateChange, { name: this.name, from, to });
+    const onStateChange = this.#onStateChange;
+    if (from === to || onStateChange === undefined) return;
+    quietly(() => onStateChange({ name: this.name, from, to }));
   }
 
   #reactions(permit: number): Reactions {

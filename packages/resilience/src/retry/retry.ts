@@ -3,7 +3,7 @@ import { isCircuitOpen } from '../errors.js';
 import { AttemptScope, type CallScope } from '../pipeline/call-scope.js';
 import { enter } from '../pipeline/enter.js';
 import { type Handler, invoke, type Policy, type Protected } from '../pipeline/policy.js';
-import { tell } from '../tell.js';
+import { quietly } from '../quietly.js';
 import { nodeTimers, type Timers } from '../time.js';
 import { wholeNumber } from '../whole-number.js';
 import { Backoff, type BackoffOptions } from './backoff.js';
@@ -90,7 +90,8 @@ class RetryPlan {
       if (!this.#isWorthAnother(error, attempt)) throw error;
       if (this.#breaker?.state === 'open') throw this.#breaker.rejection();
       const delayMs = this.#delayMs(error, attempt);
-      if (this.#options.onRetry !== undefined) tell(this.#options.onRetry, { attempt, delayMs, error });
+      const { onRetry } = this.#options;
+      if (onRetry !== undefined) quietly(() => onRetry({ attempt, delayMs, error }));
       await pause(delayMs, scope, this.#timers);
       try {
         return await inner(fn, new AttemptScope(scope, attempt + 1));

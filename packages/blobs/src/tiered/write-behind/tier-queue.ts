@@ -1,4 +1,4 @@
-import { Backoff, isCircuitOpen } from '@granary/resilience';
+import { Backoff, isCircuitOpen, quietly } from '@granary/resilience';
 import { StoreClosedError } from '../../errors.js';
 import { isRemoteStoreError } from '../remote-error.js';
 import { isTierUnavailable } from './outage.js';
@@ -232,7 +232,7 @@ export class TierQueue {
       this.#failed(write, failure.error);
     }
     if (metrics.enabled !== false && kept && !stopped.aborted) {
-      tell(() => metrics.recordAsyncWrite(this.#tier, sent, performance.now() - start));
+      quietly(() => metrics.recordAsyncWrite(this.#tier, sent, performance.now() - start));
     }
     this.#pump();
   }
@@ -294,8 +294,8 @@ export class TierQueue {
     const { metrics, onDropped } = this.#context;
     this.#dropped++;
     this.#unlogged++;
-    if (metrics.enabled !== false) tell(() => metrics.recordWriteDropped(this.#tier));
-    tell(() => onDropped(this.#tier, String(write), reason));
+    if (metrics.enabled !== false) quietly(() => metrics.recordWriteDropped(this.#tier));
+    quietly(() => onDropped(this.#tier, String(write), reason));
     this.#logDrops(false, reason);
   }
 
@@ -309,7 +309,7 @@ export class TierQueue {
 
   #tellDepth(): void {
     const { metrics } = this.#context;
-    if (metrics.enabled !== false) tell(() => metrics.recordQueueDepth(this.#tier, this.depth));
+    if (metrics.enabled !== false) quietly(() => metrics.recordQueueDepth(this.#tier, this.depth));
   }
 }
 
@@ -318,11 +318,4 @@ function askedWait(error: unknown): number | undefined {
   if (isRemoteStoreError(error)) return error.retryAfterMs;
   const cause = error instanceof Error ? error.cause : undefined;
   return isCircuitOpen(cause) ? cause.retryAfterMs : undefined;
-}
-
-/** Who only listens must not stop the queue. */
-function tell(listener: () => void): void {
-  try {
-    listener();
-  } catch {}
 }

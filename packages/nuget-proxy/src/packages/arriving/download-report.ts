@@ -1,7 +1,7 @@
 import type { PackageIdentity } from '@granary/nuget';
+import { quietly } from '@granary/resilience';
 import { noopSpan, type Span } from '@granary/telemetry';
 import type { ResolvedOptions } from '../package-store-options.js';
-import { quietly } from '../quietly.js';
 import type { Arrival } from './arrival.js';
 
 /** Who asked for a package first. */

@@ -1,10 +1,9 @@
-import { Flight } from '@granary/resilience';
+import { Flight, quietly } from '@granary/resilience';
 import type { Logger } from '@granary/telemetry';
 import { NuGetError } from '../../errors.js';
 import { boundedKey } from '../../http-cache/cache-names.js';
 import type { NuGetMetrics } from '../../metrics.js';
 import { shownUrl } from '../../protocol/endpoint-url.js';
-import { quietly } from '../quietly.js';
 import { RecentKeys } from '../recent-keys.js';
 import type { SourceDocuments } from '../source-cache.js';
 import type { SourceCacheContext } from '../source-cache-context.js';

@@ -1,4 +1,4 @@
-import { Flight, type Timers } from '@granary/resilience';
+import { Flight, quietly, type Timers } from '@granary/resilience';
 import type { Logger } from '@granary/telemetry';
 import { NuGetError, SourceError } from '../../errors.js';
 import type { HttpCache } from '../../http-cache/http-cache.js';
@@ -6,7 +6,6 @@ import type { NuGetMetrics } from '../../metrics.js';
 import { lowerId, type PackageIdentity } from '../../package-identity.js';
 import type { CallOptions, PackageStream } from '../../protocol/feed.js';
 import { retryBody } from '../body-retries.js';
-import { quietly } from '../quietly.js';
 import { RecentKeys } from '../recent-keys.js';
 import type { SourceCacheContext } from '../source-cache-context.js';
 import { CachedPackages } from './cached-packages.js';
