@@ -29,4 +29,5 @@ export { nullThrottle, type Throttle } from './throttle/throttle.js';
 export { type Clock, monotonicClock, nodeTimers, steadyClock, type Timers } from './time.js';
 export { CoarseTimers, type CoarseTimersOptions, coarseTimers } from './timeout/coarse-timers.js';
 export { type TimeoutOptions, type TimeoutPolicyOptions, timeoutPolicy, withTimeout } from './timeout/timeout.js';
+export { untilAborted } from './until-aborted.js';
 export { wholeNumber } from './whole-number.js';

@@ -10,14 +10,13 @@ import {
   type ServerSideEncryption,
 } from '@aws-sdk/client-s3';
 import { secureConnections } from '@granary/http';
-import { isQueueFull, SemaphoreThrottle } from '@granary/resilience';
+import { isQueueFull, SemaphoreThrottle, untilAborted } from '@granary/resilience';
 import { StoreClosedError } from '../errors.js';
 import { type RemoteFailure, RemoteStoreError } from '../tiered/remote-error.js';
 import type { ResolvedS3Options, S3Credentials } from './options.js';
 import { ProxiedAgent } from './proxied-agent.js';
 import { answerOf, isMissing, s3Failure } from './s3-failure.js';
 import { type OnProgress, Traffic } from './traffic.js';
-import { untilAborted } from './until-aborted.js';
 
 /** Requests that wait for a connection, at most. */
 const MOST_WAITING = 10_000;

@@ -5,6 +5,7 @@ import {
   CreateMultipartUploadCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import { untilAborted } from '@granary/resilience';
 import { checkHash, consumeSource } from '../blob-source.js';
 import type { BlobSource } from '../blob-store.js';
 import type { Digest } from '../digest.js';
@@ -14,7 +15,6 @@ import type { ByteBudget } from './byte-budget.js';
 import type { ConditionalWrites } from './conditional-writes.js';
 import { isMissing } from './s3-failure.js';
 import type { OnProgress } from './traffic.js';
-import { untilAborted } from './until-aborted.js';
 
 const MIB = 1024 * 1024;
 const MOST_PARTS = 10_000;

@@ -1,4 +1,4 @@
-import type { Timers } from '@granary/resilience';
+import { type Timers, untilAborted } from '@granary/resilience';
 import { type Logger, noopSpan, type Span, type Tracer } from '@granary/telemetry';
 import {
   type BlobReader,
@@ -14,7 +14,6 @@ import type { Digest } from '../digest.js';
 import { BlobDamagedError, isStoreError } from '../errors.js';
 import { FollowingReader } from './following-reader.js';
 import { type Delivery, Intake } from './intake.js';
-import { orAborted } from './or-aborted.js';
 import type { TierAccess } from './tier-access.js';
 
 /** Times that a delivery which broke off is taken up again, by whichever tier. */
@@ -321,7 +320,7 @@ export class Arrival implements WriteObserver {
         const { signal } = this.#controller;
         const passedOn = span.recording ? span : this.#asked?.span;
         const reading = tier.read(this.digest, { offset, signal, span: passedOn, via: this.#asked?.via });
-        const reader = await orAborted(reading, signal, (late) => void late?.close().catch(() => {}));
+        const reader = await untilAborted(reading, signal, (late) => void late?.close().catch(() => {}));
         span.setAttribute('cache.hit', reader !== undefined);
         if (reader?.length === this.digest.size - offset) {
           this.#from = tier.name;

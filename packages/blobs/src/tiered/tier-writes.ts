@@ -1,9 +1,8 @@
-import { InvalidOptionError, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
+import { InvalidOptionError, isQueueFull, SemaphoreThrottle, untilAborted } from '@granary/resilience';
 import type { Logger } from '@granary/telemetry';
 import type { BlobSource, BlobStore, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
 import { BlobDamagedError } from '../errors.js';
-import { orAborted } from './or-aborted.js';
 import type { Tier } from './tier.js';
 import type { TierAccess } from './tier-access.js';
 
@@ -127,7 +126,7 @@ export class TierWrites {
   #promote(tier: TierAccess, digest: Digest): void {
     const { signal } = this.#closed;
     const promotion = this.#promotions
-      .run(() => orAborted(this.send(tier, digest, { signal }), signal), { signal })
+      .run(() => untilAborted(this.send(tier, digest, { signal }), signal), { signal })
       .catch((error: unknown) => {
         if (isQueueFull(error) || signal.aborted) return;
         this.#options.logger.debug('{Tier} did not get {Digest}', tier.name, String(digest), error);

@@ -1,4 +1,4 @@
-import { type Clock, InFlight, isQueueFull, SemaphoreThrottle } from '@granary/resilience';
+import { type Clock, InFlight, isQueueFull, SemaphoreThrottle, untilAborted } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import type { ActionResultStore, IsUsable, MaybePromise, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
@@ -6,7 +6,6 @@ import { KeyedLock } from '../disk/index/keyed-lock.js';
 import { StoreSpans } from '../disk/store-spans.js';
 import { isStoreError, StoreClosedError } from '../errors.js';
 import { NegativeAnswers } from './negative-answers.js';
-import { orAborted } from './or-aborted.js';
 import { ResultTier } from './result-tier.js';
 import { TierFlight, tellTier } from './tell-tier.js';
 import type { Tier } from './tier.js';
@@ -269,7 +268,7 @@ export class TieredActionResultStore implements ActionResultStore {
     for (const tier of this.tiers) {
       if (tier === from) return;
       if (tier.mode === 'read-only') continue;
-      const promote = () => orAborted(tier.promote(key, value, { signal }), signal);
+      const promote = () => untilAborted(tier.promote(key, value, { signal }), signal);
       void this.#inBackground(() => this.#promotions.run(promote, { signal }), key);
     }
   }

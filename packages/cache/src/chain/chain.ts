@@ -1,3 +1,4 @@
+import { untilAborted } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
 import { CacheClosedError, InvalidValueError, KeyNotFoundError } from '../errors.js';
 import { checkTag, checkTags } from '../invalidation/tags.js';
@@ -13,7 +14,6 @@ import { checkLoad, type Loader, type LoadOptions, withDefaults } from './load-o
 import type { Load } from './loads.js';
 import type { Found } from './lookups.js';
 import type { Storey } from './storey.js';
-import { untilAborted } from './until-aborted.js';
 
 /**
  * Layers from fast to slow as one cache: made by {@link createChain}.
@@ -119,7 +119,7 @@ export class Chain<V, K extends string = string> {
     checkValue(value);
     options?.signal?.throwIfAborted();
     if (options?.tags !== undefined) checkTags(options.tags);
-    return untilAborted(this.#parts.writes.set(key, value, options), options);
+    return untilAborted(this.#parts.writes.set(key, value, options), options?.signal);
   }
 
   /** Deletes a key from all layers, as {@link set} writes. Whether a layer had it; one that is written behind can't say. */
@@ -127,7 +127,7 @@ export class Chain<V, K extends string = string> {
     this.#checkOpen();
     checkKey(key);
     options?.signal?.throwIfAborted();
-    return untilAborted(this.#parts.writes.delete(key, options), options);
+    return untilAborted(this.#parts.writes.delete(key, options), options?.signal);
   }
 
   /** The values that are there, fresh, in no particular order. Each layer is asked once, for what is still missing. */
@@ -156,7 +156,7 @@ export class Chain<V, K extends string = string> {
     }
     options?.signal?.throwIfAborted();
     if (options?.tags !== undefined) checkTags(options.tags);
-    if (all.size > 0) await untilAborted(this.#parts.writes.setMany(all, options), options);
+    if (all.size > 0) await untilAborted(this.#parts.writes.setMany(all, options), options?.signal);
   }
 
   /** {@link delete} for many keys. How many the layer with the most of them had. */
@@ -164,7 +164,7 @@ export class Chain<V, K extends string = string> {
     this.#checkOpen();
     const wanted = [...new Set(checked(keys))];
     options?.signal?.throwIfAborted();
-    return wanted.length === 0 ? 0 : untilAborted(this.#parts.writes.deleteMany(wanted, options), options);
+    return wanted.length === 0 ? 0 : untilAborted(this.#parts.writes.deleteMany(wanted, options), options?.signal);
   }
 
   /** Deletes what was written with this tag; values that are being loaded with it are not kept. How many keys there were. */
@@ -172,7 +172,7 @@ export class Chain<V, K extends string = string> {
     this.#checkOpen();
     checkTag(tag);
     options?.signal?.throwIfAborted();
-    return untilAborted(this.#parts.writes.deleteByTag(tag, options), options);
+    return untilAborted(this.#parts.writes.deleteByTag(tag, options), options?.signal);
   }
 
   /**
@@ -183,7 +183,7 @@ export class Chain<V, K extends string = string> {
   async clear(options?: OpOptions): Promise<void> {
     this.#checkOpen();
     options?.signal?.throwIfAborted();
-    await untilAborted(this.#parts.writes.clear(options), options);
+    await untilAborted(this.#parts.writes.clear(options), options?.signal);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { InvalidOptionError, pipeline, wholeNumber } from '@granary/resilience';
+import { InvalidOptionError, untilAborted, wholeNumber } from '@granary/resilience';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 
 export interface BatchAdapterOptions {
@@ -7,9 +7,6 @@ export interface BatchAdapterOptions {
   /** Milliseconds since 1970, to tell what is stale. Default `Date.now`. */
   readonly clock?: (() => number) | undefined;
 }
-
-/** Waits for a promise, but no longer than the caller does. */
-const untilAborted = pipeline();
 
 /**
  * Makes one `getMany` of all gets that are asked for in the same turn of the event loop, for layers to which each trip
@@ -60,11 +57,10 @@ export class BatchAdapter<V> implements Layer<V> {
     const batch = this.#batch();
     const entries = batch.join(key);
     if (batch.keys.size >= this.#maxBatch) this.#send(batch);
-    if (signal === undefined) return (await entries).get(key);
     try {
-      return (await untilAborted(() => entries, { signal })).get(key);
+      return (await untilAborted(entries, signal)).get(key);
     } catch (error) {
-      if (signal.aborted) batch.leave(signal.reason);
+      if (signal?.aborted) batch.leave(signal.reason);
       throw error;
     }
   }
