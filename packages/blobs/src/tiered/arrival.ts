@@ -336,7 +336,7 @@ export class Arrival implements WriteObserver {
         span.end();
         if (this.#controller.signal.aborted) throw error;
         this.#excluded.add(tier);
-        if (tier.tier.required) failure ??= tier.unavailable(error);
+        if (tier.required) failure ??= tier.unavailable(error);
         continue;
       }
       span.end();

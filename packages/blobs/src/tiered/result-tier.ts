@@ -1,8 +1,9 @@
 import type { ActionResultStore, MaybePromise, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
-import { TierUnavailableError } from '../errors.js';
+import type { TierUnavailableError } from '../errors.js';
 import type { Tier, TierMode } from './tier.js';
 import type { TierAccess } from './tier-access.js';
+import { tierUnavailable } from './tier-unavailable.js';
 import type { TieredBlobStore } from './tiered-blob-store.js';
 
 type ReferencesOf = (
@@ -33,9 +34,7 @@ export class ResultTier {
     this.#referencesOf = referencesOf;
     this.#own = blobs.tiers.find((access) => access.name === tier.name);
     const takesAll = this.#own !== undefined && tier.maxBlobBytes === undefined;
-    this.#others = takesAll
-      ? []
-      : blobs.tiers.filter((access) => access !== this.#own && access.tier.mode === tier.mode);
+    this.#others = takesAll ? [] : blobs.tiers.filter((access) => access !== this.#own && access.mode === tier.mode);
   }
 
   /**
@@ -66,8 +65,6 @@ export class ResultTier {
 
   /** How a failure of the tier is told to those who can't do without it. */
   unavailable(error: unknown): TierUnavailableError {
-    if (error instanceof TierUnavailableError) return error;
-    const reason = error instanceof Error ? error.message : String(error);
-    return new TierUnavailableError(this.name, reason, { cause: error });
+    return tierUnavailable(this.name, error);
   }
 }

@@ -1,9 +1,11 @@
 import type { BlobReader, BlobStore, GetOptions, OperationOptions, ReadOptions } from '../blob-store.js';
+import { withVerification } from '../decorators/verified-store.js';
 import type { Digest } from '../digest.js';
 import type { DigestFunction } from '../digest-function.js';
-import { TierUnavailableError } from '../errors.js';
+import type { TierUnavailableError } from '../errors.js';
 import { ExistenceCache } from './existence-cache.js';
-import type { Tier } from './tier.js';
+import type { Tier, TierMode } from './tier.js';
+import { tierUnavailable } from './tier-unavailable.js';
 
 /** Blobs of a tier that are remembered as damaged. */
 const MOST_DAMAGED = 10_000;
@@ -27,6 +29,14 @@ export class TierAccess {
 
   get name(): string {
     return this.tier.name;
+  }
+
+  get mode(): TierMode {
+    return this.tier.mode;
+  }
+
+  get required(): boolean {
+    return this.tier.required;
   }
 
   /** Whether blobs of this size belong into the tier. */
@@ -77,6 +87,11 @@ export class TierAccess {
     return reader;
   }
 
+  /** Reads past the local store, so that the bytes are verified here. */
+  readVerified(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
+    return withVerification(this.#blobs, (_, reason) => this.damaged(digest, reason)).read(digest, options);
+  }
+
   /** Uploads what `open` gives, unless the tier has it already. */
   async write(
     digest: Digest,
@@ -97,9 +112,7 @@ export class TierAccess {
 
   /** How a failure of the tier is told to those who can't do without it. */
   unavailable(error: unknown): TierUnavailableError {
-    if (error instanceof TierUnavailableError) return error;
-    const reason = error instanceof Error ? error.message : String(error);
-    return new TierUnavailableError(this.name, reason, { cause: error });
+    return tierUnavailable(this.name, error);
   }
 
   #note(digest: Digest, found: boolean): void {

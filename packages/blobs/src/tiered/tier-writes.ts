@@ -51,8 +51,8 @@ export class TierWrites {
     const done: Promise<void>[] = [];
     for (const tier of tiers) {
       if (!tier.takes(digest)) continue;
-      if (tier.tier.mode === 'write-behind') done.push(writeBehind?.blob(tier.name, digest) ?? Promise.resolve());
-      if (tier.tier.mode === 'write-through') done.push(this.#through(tier, digest, options));
+      if (tier.mode === 'write-behind') done.push(writeBehind?.blob(tier.name, digest) ?? Promise.resolve());
+      if (tier.mode === 'write-through') done.push(this.#through(tier, digest, options));
     }
     await allOf(done);
   }
@@ -61,7 +61,7 @@ export class TierWrites {
   found(digest: Digest, from: TierAccess): void {
     for (const tier of this.#options.tiers) {
       if (tier === from) return;
-      if (tier.tier.mode !== 'read-only' && tier.takes(digest)) this.#promote(tier, digest.compact());
+      if (tier.mode !== 'read-only' && tier.takes(digest)) this.#promote(tier, digest.compact());
     }
   }
 
@@ -118,7 +118,7 @@ export class TierWrites {
       await this.send(tier, digest, options);
     } catch (error) {
       if (options?.signal?.aborted) throw error;
-      if (tier.tier.required) throw tier.unavailable(error);
+      if (tier.required) throw tier.unavailable(error);
       this.#options.logger.debug('{Tier} did not get {Digest}', tier.name, String(digest), error);
     }
   }

@@ -13,13 +13,13 @@ import {
   type WriteOptions,
 } from '../blob-store.js';
 import { BufferReader, readRange } from '../buffer-reader.js';
-import { withVerification } from '../decorators/verified-store.js';
 import type { Digest } from '../digest.js';
 import { type DigestFunction, hashBytes } from '../digest-function.js';
 import { StoreSpans } from '../disk/store-spans.js';
 import { StoreClosedError, TierUnavailableError } from '../errors.js';
 import { Arrival } from './arrival.js';
 import { ExistenceCache, type ExistenceCacheOptions } from './existence-cache.js';
+import { firstAnswer } from './first-answer.js';
 import { TierFlight, tellTier } from './tell-tier.js';
 import type { Tier } from './tier.js';
 import { TierAccess } from './tier-access.js';
@@ -128,20 +128,10 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     this.#assertOpen();
     const here = await this.#sizes?.sizeOf(fn, hash, options);
     if (here !== undefined) return here;
-    let failure: unknown;
-    for (const access of this.tiers) {
-      const { tier } = access;
-      try {
-        const size = await access.sizeOf(fn, hash, options);
-        if (size !== undefined) return size;
-      } catch (error) {
-        if (options?.signal?.aborted) throw error;
-        if (tier.required) failure ??= access.unavailable(error);
-        this.#logger.debug('{Tier} did not say a size', tier.name, error);
-      }
-    }
-    if (failure !== undefined) throw failure;
-    return undefined;
+    return firstAnswer(this.tiers, (tier) => tier.sizeOf(fn, hash, options), {
+      isGivenUp: () => options?.signal?.aborted === true,
+      onFailure: (tier, error) => this.#logger.debug('{Tier} did not say a size', tier.name, error),
+    });
   }
 
   get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
@@ -213,7 +203,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
           return await tier.findMissing(missing, options);
         } catch (error) {
           if (options?.signal?.aborted) throw error;
-          if (tier.tier.required) failure ??= tier.unavailable(error);
+          if (tier.required) failure ??= tier.unavailable(error);
           return missing;
         }
       }),
@@ -287,23 +277,13 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   }
 
   /** A blob straight from a tier, for when the local store has no room. */
-  async #passOn(digest: Digest, options: ReadOptions | undefined): Promise<BlobReader | undefined> {
-    let failure: unknown;
-    for (const tier of this.tiers) {
-      const blobs = tier.tier.blobs as BlobStore;
-      const verified = withVerification(blobs, (_, reason) => tier.damaged(digest, reason));
-      try {
-        const reader = await verified.read(digest, options);
-        if (!reader) continue;
-        tellTier(options?.span, tier.name);
-        return reader;
-      } catch (error) {
-        if (options?.signal?.aborted) throw error;
-        if (tier.tier.required) failure ??= tier.unavailable(error);
-      }
-    }
-    if (failure !== undefined) throw failure;
-    return undefined;
+  #passOn(digest: Digest, options: ReadOptions | undefined): Promise<BlobReader | undefined> {
+    const readFrom = async (tier: TierAccess) => {
+      const reader = await tier.readVerified(digest, options);
+      if (reader) tellTier(options?.span, tier.name);
+      return reader;
+    };
+    return firstAnswer(this.tiers, readFrom, { isGivenUp: () => options?.signal?.aborted === true });
   }
 
   /** A small blob, fetched once for all who ask. */
@@ -338,27 +318,20 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     return bytes;
   }
 
-  async #askForWhole(
+  #askForWhole(
     digest: Digest,
     flight: TierFlight<Buffer>,
     asked: OperationOptions | undefined,
   ): Promise<Buffer | undefined> {
     const options = { signal: flight.signal, span: asked?.span, via: asked?.via };
-    let failure: unknown;
-    for (const tier of this.tiers) {
-      try {
-        const bytes = await this.#getFrom(tier, digest, options);
-        if (!bytes) continue;
-        flight.from = tier.name;
-        await this.#keep(digest, bytes, tier);
-        return bytes;
-      } catch (error) {
-        if (flight.isStopped) throw error;
-        if (tier.tier.required) failure ??= tier.unavailable(error);
-      }
-    }
-    if (failure !== undefined) throw failure;
-    return undefined;
+    const fetchFrom = async (tier: TierAccess) => {
+      const bytes = await this.#getFrom(tier, digest, options);
+      if (!bytes) return undefined;
+      flight.from = tier.name;
+      await this.#keep(digest, bytes, tier);
+      return bytes;
+    };
+    return firstAnswer(this.tiers, fetchFrom, { isGivenUp: () => flight.isStopped });
   }
 
   async #getFrom(tier: TierAccess, digest: Digest, options: OperationOptions): Promise<Buffer | undefined> {
