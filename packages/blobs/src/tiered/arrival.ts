@@ -1,5 +1,4 @@
-import { type Timers, untilAborted } from '@granary/resilience';
-import { type Logger, noopSpan, type Span, type Tracer } from '@granary/telemetry';
+import type { Timers } from '@granary/resilience';
 import {
   type BlobReader,
   type BlobStore,
@@ -12,12 +11,10 @@ import {
 import { readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import { BlobDamagedError, isStoreError } from '../errors.js';
+import { Deliveries, type DeliveriesContext } from './deliveries.js';
 import { FollowingReader } from './following-reader.js';
 import { type Delivery, Intake } from './intake.js';
 import type { TierAccess } from './tier-access.js';
-
-/** Times that a delivery which broke off is taken up again, by whichever tier. */
-const MOST_RESUMES = 5;
 
 /** The end of a blob that nobody gets before the hash is right, so that nobody ever has all of a wrong blob. */
 const HELD_BACK_BYTES = CHUNK_BYTES;
@@ -34,12 +31,8 @@ const LEAST_AHEAD_BYTES = 4 * CHUNK_BYTES;
 /** What is left of a blob is fetched for later although nobody waits any more, when it is no more than this. */
 const WORTH_FINISHING_BYTES = 4 * 1024 * 1024;
 
-export interface ArrivalContext {
+export interface ArrivalContext extends DeliveriesContext {
   readonly local: BlobStore;
-  /** In the order in which they are asked. */
-  readonly tiers: readonly TierAccess[];
-  readonly tracer: Tracer;
-  readonly logger: Logger;
   /** Bytes that one of the blobs that arrive now may keep in memory. */
   readonly memoryBytes: () => number;
   readonly timers: Timers;
@@ -70,10 +63,7 @@ export class Arrival implements WriteObserver {
   readonly #asked: OperationOptions | undefined;
   readonly #controller = new AbortController();
   readonly #waiting = new Set<() => void>();
-  /** In the order in which they are asked for this blob. */
-  #tiers: readonly TierAccess[];
-  /** Those that don't have the blob, can't be reached, or delivered something else. */
-  readonly #excluded = new Set<TierAccess>();
+  readonly #deliveries: Deliveries;
   #state: ArrivalState = 'asking';
   #failure: unknown;
   #growing: GrowingBlob | undefined;
@@ -83,9 +73,7 @@ export class Arrival implements WriteObserver {
   #furthest = 0;
   /** Counts the times that what came turned out wrong, or could not be stored: those who got some of it can't go on. */
   #generation = 0;
-  #resumes = 0;
   #intake: Intake | undefined;
-  #from: string | undefined;
   /** Counts what {@link progress} waits for. */
   #news = 0;
 
@@ -93,8 +81,8 @@ export class Arrival implements WriteObserver {
   constructor(digest: Digest, context: ArrivalContext, asked: OperationOptions | undefined) {
     this.digest = digest;
     this.#context = context;
-    this.#tiers = context.tiers;
     this.#asked = asked;
+    this.#deliveries = new Deliveries(digest, context, asked, this.signal);
   }
 
   get state(): ArrivalState {
@@ -103,7 +91,7 @@ export class Arrival implements WriteObserver {
 
   /** The tier that it comes from, the last one where one took over from another. */
   get from(): string | undefined {
-    return this.#from;
+    return this.#deliveries.from;
   }
 
   /** Why it failed, or what came before turned out to be of no use. */
@@ -242,7 +230,7 @@ export class Arrival implements WriteObserver {
     const { local, logger } = this.#context;
     const { signal } = this.#controller;
     for (;;) {
-      const delivery = await this.#open(0);
+      const delivery = await this.#deliveries.open(0);
       if (!delivery) {
         if (this.#generation === 0) return 'absent';
         throw this.#failure;
@@ -264,7 +252,7 @@ export class Arrival implements WriteObserver {
         this.#intake = undefined;
         if (signal.aborted) throw signal.reason;
         if (isWrong(error)) {
-          this.#blame(intake.sources, error);
+          this.#deliveries.blame(intake.sources, error);
           this.#disown(new BlobDamagedError(`${this.digest} was delivered damaged`, { cause: error }));
         } else if (isOfLocalStore(error)) {
           logger.warning('{Digest} is passed on without being stored', String(this.digest), error);
@@ -286,7 +274,7 @@ export class Arrival implements WriteObserver {
       memoryBytes: this.#context.memoryBytes,
       isFarAhead: (received) => this.#isFarAhead(received),
       timers: this.#context.timers,
-      resume: (received, brokenOff, failure) => this.#resume(received, brokenOff, failure),
+      resume: (received, brokenOff, failure) => this.#deliveries.resume(received, brokenOff, failure),
       onNews: () => this.#wakeAll(),
     });
   }
@@ -297,84 +285,6 @@ export class Arrival implements WriteObserver {
     this.#generation++;
     this.#furthest = 0;
     this.#wakeAll();
-  }
-
-  /** Goes on where a delivery broke off: with the others first, unless it was the first time. */
-  async #resume(received: number, { from }: Delivery, failure: unknown): Promise<Delivery> {
-    if (this.#controller.signal.aborted) throw failure;
-    this.#context.logger.debug('{Digest} broke off on {Tier}', String(this.digest), from.name, failure);
-    const isAccident = this.#resumes++ === 0;
-    if (!isAccident) this.#tiers = [...this.#tiers.filter((tier) => tier !== from), from];
-    const next = this.#resumes <= MOST_RESUMES ? await this.#open(received) : undefined;
-    if (!next) throw from.unavailable(failure);
-    return next;
-  }
-
-  /** Asks the tiers in turn for the blob from an offset. */
-  async #open(offset: number): Promise<Delivery | undefined> {
-    let failure: unknown;
-    for (const tier of this.#tiers) {
-      if (this.#excluded.has(tier)) continue;
-      const span = this.#startSpan(tier, offset);
-      try {
-        const { signal } = this.#controller;
-        const passedOn = span.recording ? span : this.#asked?.span;
-        const reading = tier.read(this.digest, { offset, signal, span: passedOn, via: this.#asked?.via });
-        const reader = await untilAborted(reading, signal, (late) => void late?.close().catch(() => {}));
-        span.setAttribute('cache.hit', reader !== undefined);
-        if (reader?.length === this.digest.size - offset) {
-          this.#from = tier.name;
-          return { from: tier, reader, span };
-        }
-        this.#excluded.add(tier);
-        if (reader) {
-          void reader.close().catch(() => {});
-          tier.damaged(this.digest, `${reader.length} bytes were offered from ${offset} of ${this.digest.size}`);
-        }
-      } catch (error) {
-        span.recordError(error);
-        span.end();
-        if (this.#controller.signal.aborted) throw error;
-        this.#excluded.add(tier);
-        if (tier.required) failure ??= tier.unavailable(error);
-        continue;
-      }
-      span.end();
-    }
-    if (failure !== undefined) throw failure;
-    return undefined;
-  }
-
-  #startSpan(tier: TierAccess, offset: number): Span {
-    const parent = this.#asked?.span;
-    if (!parent?.recording) return noopSpan;
-    return this.#context.tracer.startSpan('proxy.Get.RemoteFetch', {
-      kind: 'client',
-      parent,
-      attributes: {
-        'cache.tier': tier.name,
-        'cache.digest': String(this.digest),
-        'cache.size': this.digest.size,
-        'cache.offset': offset || undefined,
-      },
-    });
-  }
-
-  /**
-   * A blob of one tier is that tier's fault. Of one that was put together nobody knows whose it is: all but the last have
-   * broken off besides, which their breakers know, and the last is asked for all of it.
-   */
-  #blame(sources: readonly TierAccess[], error: unknown): void {
-    const tiers = new Set(sources);
-    const last = sources.at(-1);
-    if (last && tiers.size > 1) {
-      tiers.delete(last);
-      for (const tier of tiers) this.#excluded.add(tier);
-      this.#excluded.delete(last);
-    } else if (last) {
-      this.#excluded.add(last);
-      last.damaged(this.digest, error instanceof Error ? error.message : String(error));
-    }
   }
 
   get #isCrowd(): boolean {
