@@ -16,7 +16,7 @@ import { BufferReader, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import type { DigestFunction } from '../digest-function.js';
 import { StoreClosedError } from '../errors.js';
-import { Arrivals } from './arrivals.js';
+import { Arrivals } from './arrivals/arrivals.js';
 import { blobKeyOf } from './blob-key.js';
 import { ExistenceCache, type ExistenceCacheOptions } from './existence-cache.js';
 import { firstAnswer } from './first-answer.js';

@@ -6,15 +6,15 @@ import {
   CHUNK_BYTES,
   type OperationOptions,
   type ReadOptions,
-} from '../blob-store.js';
-import type { Digest } from '../digest.js';
-import { StoreSpans } from '../disk/store-spans.js';
-import { TierUnavailableError } from '../errors.js';
+} from '../../blob-store.js';
+import type { Digest } from '../../digest.js';
+import { StoreSpans } from '../../disk/store-spans.js';
+import { TierUnavailableError } from '../../errors.js';
+import { blobKeyOf } from '../blob-key.js';
+import { firstAnswer } from '../first-answer.js';
+import { tellTier } from '../tell-tier.js';
+import type { TierAccess } from '../tier-access.js';
 import { Arrival } from './arrival.js';
-import { blobKeyOf } from './blob-key.js';
-import { firstAnswer } from './first-answer.js';
-import { tellTier } from './tell-tier.js';
-import type { TierAccess } from './tier-access.js';
 
 /** What is in memory of all blobs that arrive, for readers and ahead of the disk; one has no more than half of it. */
 const ARRIVING_BYTES = 16 * 1024 * 1024;

@@ -1,12 +1,12 @@
 import { ManualTime } from '@granary/resilience/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { BlobReader, BlobSource, WriteOptions } from '../blob-store.js';
-import type { Digest } from '../digest.js';
-import { MemoryBlobStore } from '../memory/memory-blob-store.js';
-import { blobOf } from '../testing/content.js';
-import { ScriptedStore } from '../testing/scripted-store.js';
-import type { Tier } from './tier.js';
-import { TieredBlobStore } from './tiered-blob-store.js';
+import type { BlobReader, BlobSource, WriteOptions } from '../../blob-store.js';
+import type { Digest } from '../../digest.js';
+import { MemoryBlobStore } from '../../memory/memory-blob-store.js';
+import { blobOf } from '../../testing/content.js';
+import { ScriptedStore } from '../../testing/scripted-store.js';
+import type { Tier } from '../tier.js';
+import { TieredBlobStore } from '../tiered-blob-store.js';
 
 const CHUNK = 256 * 1024;
 const MIB = 1024 * 1024;

@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { BlobReader, BlobSource, WriteOptions } from '../blob-store.js';
-import { Digest } from '../digest.js';
-import { BlobDamagedError, NoSpaceError, StoreClosedError, StoreError, TierUnavailableError } from '../errors.js';
-import { MemoryActionResultStore } from '../memory/memory-action-result-store.js';
-import { MemoryBlobStore } from '../memory/memory-blob-store.js';
-import { blobOf } from '../testing/content.js';
-import { ScriptedStore } from '../testing/scripted-store.js';
-import { TemporaryStores } from '../testing/temporary-stores.js';
-import type { Tier, TierMode } from './tier.js';
-import { TieredBlobStore, type TieredBlobStoreOptions } from './tiered-blob-store.js';
+import type { BlobReader, BlobSource, WriteOptions } from '../../blob-store.js';
+import { Digest } from '../../digest.js';
+import { BlobDamagedError, NoSpaceError, StoreClosedError, StoreError, TierUnavailableError } from '../../errors.js';
+import { MemoryActionResultStore } from '../../memory/memory-action-result-store.js';
+import { MemoryBlobStore } from '../../memory/memory-blob-store.js';
+import { blobOf } from '../../testing/content.js';
+import { ScriptedStore } from '../../testing/scripted-store.js';
+import { TemporaryStores } from '../../testing/temporary-stores.js';
+import type { Tier, TierMode } from '../tier.js';
+import { TieredBlobStore, type TieredBlobStoreOptions } from '../tiered-blob-store.js';
 
 const MIB = 1024 * 1024;
 const large = blobOf(3 * MIB);

@@ -3,12 +3,12 @@ import { runInNewContext } from 'node:vm';
 import { ManualTime } from '@granary/resilience/testing';
 import { noopSpan } from '@granary/telemetry';
 import { expect, it } from 'vitest';
-import { type BlobReader, CHUNK_BYTES } from '../blob-store.js';
-import { ScriptedStore } from '../testing/scripted-store.js';
-import { ExistenceCache } from './existence-cache.js';
+import { type BlobReader, CHUNK_BYTES } from '../../blob-store.js';
+import { ScriptedStore } from '../../testing/scripted-store.js';
+import { ExistenceCache } from '../existence-cache.js';
+import type { Tier } from '../tier.js';
+import { TierAccess } from '../tier-access.js';
 import { Intake } from './intake.js';
-import type { Tier } from './tier.js';
-import { TierAccess } from './tier-access.js';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;

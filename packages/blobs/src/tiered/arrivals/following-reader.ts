@@ -1,6 +1,6 @@
-import { type BlobReader, CHUNK_BYTES, CHUNK_HEADROOM, type ReadOptions } from '../blob-store.js';
-import { iterateReader } from '../buffer-reader.js';
-import { BlobDamagedError } from '../errors.js';
+import { type BlobReader, CHUNK_BYTES, CHUNK_HEADROOM, type ReadOptions } from '../../blob-store.js';
+import { iterateReader } from '../../buffer-reader.js';
+import { BlobDamagedError } from '../../errors.js';
 import type { Arrival, ArrivalContext } from './arrival.js';
 
 /**

@@ -1,9 +1,9 @@
 import { untilAborted } from '@granary/resilience';
 import { type Logger, noopSpan, type Span, type Tracer } from '@granary/telemetry';
-import type { BlobReader, OperationOptions } from '../blob-store.js';
-import type { Digest } from '../digest.js';
+import type { BlobReader, OperationOptions } from '../../blob-store.js';
+import type { Digest } from '../../digest.js';
+import type { TierAccess } from '../tier-access.js';
 import type { Delivery } from './intake.js';
-import type { TierAccess } from './tier-access.js';
 
 /** Times that a delivery which broke off is taken up again, by whichever tier. */
 const MOST_RESUMES = 5;

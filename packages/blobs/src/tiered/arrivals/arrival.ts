@@ -7,14 +7,14 @@ import {
   type OperationOptions,
   type ReadOptions,
   type WriteObserver,
-} from '../blob-store.js';
-import { readRange } from '../buffer-reader.js';
-import type { Digest } from '../digest.js';
-import { BlobDamagedError, isStoreError } from '../errors.js';
+} from '../../blob-store.js';
+import { readRange } from '../../buffer-reader.js';
+import type { Digest } from '../../digest.js';
+import { BlobDamagedError, isStoreError } from '../../errors.js';
+import type { TierAccess } from '../tier-access.js';
 import { Deliveries, type DeliveriesContext } from './deliveries.js';
 import { FollowingReader } from './following-reader.js';
 import { type Delivery, Intake } from './intake.js';
-import type { TierAccess } from './tier-access.js';
 
 /** The end of a blob that nobody gets before the hash is right, so that nobody ever has all of a wrong blob. */
 const HELD_BACK_BYTES = CHUNK_BYTES;

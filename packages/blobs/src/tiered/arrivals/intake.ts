@@ -1,8 +1,8 @@
 import type { Timers } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
-import { type BlobReader, CHUNK_HEADROOM } from '../blob-store.js';
+import { type BlobReader, CHUNK_HEADROOM } from '../../blob-store.js';
+import type { TierAccess } from '../tier-access.js';
 import { ArrivedChunks } from './arrived-chunks.js';
-import type { TierAccess } from './tier-access.js';
 
 /** How long the next chunk waits at most while nobody wants it: a crowd that stands still holds no tier up for long. */
 const PATIENCE_MS = 100;
