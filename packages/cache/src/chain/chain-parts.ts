@@ -103,7 +103,7 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
   const loads = new Loads<V>(
     {
       store: (load, value) => writes.store(load, value),
-      forget: (key) => writes.delete(key, undefined),
+      forget: (key) => writes.forget(key),
       mark: () => deletions.mark(),
       failed: (operation, error) =>
         quietly(() => logger.warning('Failed to {Operation} in the background', operation, error)),

@@ -8,6 +8,7 @@ import { checkGiven, type Lifetimes } from './lifetimes.js';
 import type { Load } from './loads.js';
 import { Failed } from './outcomes.js';
 import type { ReportFailure, Storey } from './storey.js';
+import { Turns } from './turns.js';
 
 export interface WritesOptions<V> {
   readonly storeys: readonly Storey<V>[];
@@ -33,6 +34,8 @@ export interface WritesOptions<V> {
 export class Writes<V> {
   readonly #options: WritesOptions<V>;
   readonly #storeys: readonly Storey<V>[];
+  /** Of writes that wait for their tags. */
+  readonly #turns = new Turns();
 
   constructor(options: WritesOptions<V>) {
     this.#options = options;
@@ -43,50 +46,44 @@ export class Writes<V> {
     if (options !== undefined) checkGiven(options);
     const ttlMs = this.#options.lifetimes.ofWrite(options?.ttlMs);
     const tags = options?.tags;
-    if (tags === undefined || tags.length === 0) return this.#put(key, value, ttlMs, options);
+    if (tags === undefined || tags.length === 0) {
+      this.#turns.made(key);
+      return this.#put(key, value, ttlMs, options);
+    }
     // What is read before the tags are known is old all the same.
     this.#options.supersede(key);
-    const mark = this.#options.deletions.mark();
-    return this.#tagged([key], tags, ttlMs, mark, options, () => this.#put(key, value, ttlMs, options));
+    return this.#taggedInTurn([key], tags, ttlMs, options, ([current]) => {
+      return current === undefined ? undefined : this.#put(key, value, ttlMs, options);
+    });
   }
 
   setMany(values: ReadonlyMap<string, V>, options: ChainSetOptions | undefined): MaybePromise<void> {
     if (options !== undefined) checkGiven(options);
     const ttlMs = this.#options.lifetimes.ofWrite(options?.ttlMs);
-    const put = () => {
-      for (const key of values.keys()) this.#options.supersede(key);
-      const results = this.#storeys.map((storey) => storey.setMany(values, this.#lifetime(storey, ttlMs, options)));
-      return this.#finish(results, 'set', options, () => this.#tellKeys([...values.keys()]));
-    };
     const tags = options?.tags;
-    if (tags === undefined || tags.length === 0) return put();
-    return this.#tagged([...values.keys()], tags, ttlMs, this.#options.deletions.mark(), options, put);
+    if (tags === undefined || tags.length === 0) {
+      for (const key of values.keys()) this.#turns.made(key);
+      return this.#putMany(values, ttlMs, options);
+    }
+    return this.#taggedInTurn([...values.keys()], tags, ttlMs, options, (current) => {
+      const left = new Map(current.map((key) => [key, values.get(key) as V]));
+      return left.size === 0 ? undefined : this.#putMany(left, ttlMs, options);
+    });
   }
 
   delete(key: string, options: OpOptions | undefined): MaybePromise<boolean> {
-    this.#options.supersede(key);
-    const results = this.#storeys.map((storey) => storey.delete(key, options));
-    let found = false;
-    const note = (result: boolean | Failed) => {
-      found ||= result === true;
-      return result;
-    };
-    const noted = results.map((result) => (result instanceof Promise ? result.then(note) : note(result)));
-    const done = this.#finish(noted, 'delete', options, () => this.#tellKeys([key]));
-    return done instanceof Promise ? done.then(() => found) : found;
+    this.#turns.made(key);
+    return this.#delete(key, options);
   }
 
-  async deleteMany(keys: readonly string[], options: OpOptions | undefined): Promise<number> {
-    try {
-      return await this.#deleteFrom(this.#storeys, keys, options);
-    } finally {
-      // Also where it failed or nobody waits any more: a layer that others read may have done it.
-      await this.#tellKeys(keys);
-    }
+  deleteMany(keys: readonly string[], options: OpOptions | undefined): Promise<number> {
+    for (const key of keys) this.#turns.made(key);
+    return this.#deleteAndTell(keys, options);
   }
 
   async clear(options: OpOptions | undefined): Promise<void> {
     const { tags, deletions } = this.#options;
+    this.#turns.madeAll();
     this.#options.supersedeAll();
     deletions.recordAll();
     const results = await Promise.all(this.#storeys.map((storey) => storey.clear(options)));
@@ -121,6 +118,11 @@ export class Writes<V> {
     if (tags === undefined || tags.length === 0) return put();
     if (deletions.since(load.mark, tags)) return undefined;
     return this.#tagged([key], tags, ttlMs, load.mark, undefined, put);
+  }
+
+  /** Deletes what was there before a load that found nothing. A write that waits for its tags is newer than that. */
+  forget(key: string): MaybePromise<unknown> {
+    return this.#delete(key, undefined);
   }
 
   /** Somebody else changed something: copies in the layers that only this process has are dropped. */
@@ -159,8 +161,54 @@ export class Writes<V> {
     return this.#finish(late ?? [], 'set', options, () => this.#tellKeys([key]), written);
   }
 
+  #delete(key: string, options: OpOptions | undefined): MaybePromise<boolean> {
+    this.#options.supersede(key);
+    const results = this.#storeys.map((storey) => storey.delete(key, options));
+    let found = false;
+    const note = (result: boolean | Failed) => {
+      found ||= result === true;
+      return result;
+    };
+    const noted = results.map((result) => (result instanceof Promise ? result.then(note) : note(result)));
+    const done = this.#finish(noted, 'delete', options, () => this.#tellKeys([key]));
+    return done instanceof Promise ? done.then(() => found) : found;
+  }
+
+  #putMany(
+    values: ReadonlyMap<string, V>,
+    ttlMs: number | undefined,
+    options: ChainSetOptions | undefined,
+  ): MaybePromise<void> {
+    for (const key of values.keys()) this.#options.supersede(key);
+    const results = this.#storeys.map((storey) => storey.setMany(values, this.#lifetime(storey, ttlMs, options)));
+    return this.#finish(results, 'set', options, () => this.#tellKeys([...values.keys()]));
+  }
+
   #lifetime(storey: Storey<V>, ttlMs: number | undefined, options: ChainSetOptions | undefined) {
     return this.#options.lifetimes.inLayer(storey, ttlMs, options?.graceMs, undefined, options?.signal);
+  }
+
+  /** {@link #tagged} for callers, of whose later writes some may not have to wait. `put` is told which keys to write. */
+  #taggedInTurn(
+    keys: readonly string[],
+    tags: readonly string[],
+    ttlMs: number | undefined,
+    options: ChainSetOptions | undefined,
+    put: (current: readonly string[]) => MaybePromise<unknown>,
+  ): MaybePromise<void> {
+    const turn = this.#turns.wait(keys);
+    const mark = this.#options.deletions.mark();
+    const takeTurn = () => put(keys.filter((key) => this.#turns.take(key, turn)));
+    const giveBack = () => this.#turns.giveBack(keys);
+    let done: MaybePromise<void>;
+    try {
+      done = this.#tagged(keys, tags, ttlMs, mark, options, takeTurn);
+    } catch (error) {
+      giveBack();
+      throw error;
+    }
+    if (done instanceof Promise) return done.finally(giveBack);
+    giveBack();
   }
 
   /** Adds the tags first, and deletes what would be found by no tag. */
@@ -177,7 +225,7 @@ export class Writes<V> {
     const after = async (forgotten: readonly string[], written: MaybePromise<unknown>) => {
       await written;
       const old = this.#options.deletions.since(mark, tags) ? [...forgotten, ...keys] : forgotten;
-      if (old.length > 0) await this.deleteMany(old, undefined);
+      if (old.length > 0) await this.#deleteAndTell(old, undefined);
     };
     const then = (forgotten: readonly string[]): MaybePromise<void> => {
       const written = put();
@@ -188,6 +236,15 @@ export class Writes<V> {
     };
     const added = this.#options.tags.add(keys, tags, { expiresAt, signal: options?.signal });
     return added instanceof Promise ? added.then(then) : then(added);
+  }
+
+  async #deleteAndTell(keys: readonly string[], options: OpOptions | undefined): Promise<number> {
+    try {
+      return await this.#deleteFrom(this.#storeys, keys, options);
+    } finally {
+      // Also where it failed or nobody waits any more: a layer that others read may have done it.
+      await this.#tellKeys(keys);
+    }
   }
 
   async #deleteFrom(
@@ -218,7 +275,9 @@ export class Writes<V> {
   ): Promise<number> {
     let deleted = 0;
     for await (const batch of this.#options.tags.keysOf(tag, options)) {
-      deleted += await (tell ? this.deleteMany(batch.keys, options) : this.#deleteFrom(storeys, batch.keys, options));
+      deleted += await (tell
+        ? this.#deleteAndTell(batch.keys, options)
+        : this.#deleteFrom(storeys, batch.keys, options));
       await batch.forget(options);
     }
     return deleted;
