@@ -127,6 +127,7 @@ describe('redirects', () => {
 
   it('to another origin drop keys and tokens too, whatever their header is called', async () => {
     const secrets = ['X-API-Key', 'x-nuget-apikey', 'Private-Token', 'x-amz-security-token', 'X-Client-Secret'];
+    secrets.push('X-JFrog-Art-Api', 'X-Auth', 'X-Passwd');
     const others = { 'idempotency-key': '1', 'x-request-id': '2', 'if-match': '3' };
     routes['/a'] = [307, '/b'];
     routes['/b'] = [308, `${other.url}/c`];

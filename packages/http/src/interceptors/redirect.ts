@@ -25,9 +25,12 @@ export const DEFAULT_MAX_REDIRECTS = 5;
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const HTTP: ReadonlySet<string> = new Set(['http:', 'https:']);
-/** Headers that only the first origin may know: also `x-api-key`, `x-nuget-apikey`, `private-token` and their like. */
+/**
+ * Headers that only the first origin may know: also `x-api-key`, `x-nuget-apikey`, `private-token` and their like, and
+ * `x-jfrog-art-api`, which is Artifactory's key: it sends downloads on to the storage of a cloud.
+ */
 const CREDENTIALS =
-  /(?:authorization|cookie|credentials?|password|secret|signature|token|(?:access|account|api|subscription)-?key)$/;
+  /(?:auth(?:entication|orization)?|cookie|credentials?|jfrog-art-api|passw(?:or)?d|secret|signature|token|(?:access|account|api|subscription)-?key)$/;
 
 /**
  * Follows redirects, as many as allowed. `authorization`, `cookie` and all headers whose names say that they are keys,
