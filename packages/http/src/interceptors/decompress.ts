@@ -56,6 +56,7 @@ class DecompressHandler extends ForwardingHandler {
   readonly #maxBytes: number;
   readonly #depth: number;
   #stage: DecodingStage | undefined;
+  #status: number | undefined;
 
   constructor(next: Handler, options: HttpDispatchOptions, maxBytes: number, depth: number) {
     super(next);
@@ -68,6 +69,7 @@ class DecompressHandler extends ForwardingHandler {
     // What is left of a response that broke off, where another attempt begins anew.
     this.#stage?.cancel();
     this.#stage = undefined;
+    this.#status = status;
     const encodings = this.#encodings(status, headers);
     const outermost = encodings.pop();
     const makeDecoder = outermost === undefined ? undefined : DECODERS.get(outermost);
@@ -106,6 +108,7 @@ class DecompressHandler extends ForwardingHandler {
     return new HttpError(code, what, {
       method,
       host: progress?.url.host ?? hostOf(this.#options),
+      statusCode: this.#status,
       attempts: progress?.attempts,
       cause,
     });

@@ -40,6 +40,7 @@ class LimitingHandler extends ForwardingHandler {
   readonly #maxBodyBytes: number;
   readonly #maxHeaderBytes: number;
   #bytes = 0;
+  #status: number | undefined;
 
   constructor(next: Handler, options: HttpDispatchOptions, maxBodyBytes: number, maxHeaderBytes: number) {
     super(next);
@@ -49,6 +50,7 @@ class LimitingHandler extends ForwardingHandler {
   }
 
   override onResponseStart(controller: Controller, status: number, headers: ResponseHeaders, message?: string): void {
+    this.#status = status;
     if (this.#maxHeaderBytes !== Infinity && headerBytes(headers) > this.#maxHeaderBytes) {
       controller.abort(this.#error('HEADERS_TOO_LARGE', `response headers of over ${this.#maxHeaderBytes} bytes`));
       return;
@@ -78,7 +80,12 @@ class LimitingHandler extends ForwardingHandler {
 
   #error(code: 'BODY_TOO_LARGE' | 'HEADERS_TOO_LARGE', what: string): HttpError {
     const { method, progress } = this.#options;
-    return new HttpError(code, what, { method, host: progress?.url.host ?? hostOf(this.#options) });
+    return new HttpError(code, what, {
+      method,
+      host: progress?.url.host ?? hostOf(this.#options),
+      statusCode: this.#status,
+      attempts: progress?.attempts,
+    });
   }
 }
 
