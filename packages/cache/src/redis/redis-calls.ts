@@ -1,6 +1,7 @@
 import { isTimeout, type Timers, wholeNumber, withTimeout } from '@granary/resilience';
 import { CacheClosedError, CacheTimeoutError, LayerUnavailableError } from '../errors.js';
 import { checkConnection, connectRedis, isRedisClient, type RedisConnection } from './connect.js';
+import { hideCommand } from './hide-command.js';
 import { isCluster, type RedisClient } from './redis-client.js';
 
 export interface RedisCallOptions {
@@ -136,6 +137,7 @@ export class RedisCalls {
       this.#startOverIfMute(answersBefore);
       return new CacheTimeoutError(`${this.#name} ${operation}`, this.#timeoutMs, { cause: error });
     }
+    hideCommand(error);
     const message = error instanceof Error ? error.message : String(error);
     return new LayerUnavailableError(this.#name, `${operation} failed: ${message}`, { cause: error });
   }
@@ -168,6 +170,7 @@ export class RedisCalls {
   };
 
   readonly #onError = (error: Error): void => {
+    hideCommand(error);
     this.#lastError = error;
   };
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { inspect } from 'node:util';
 import { InvalidOptionError } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { Redis } from 'ioredis';
@@ -215,5 +216,30 @@ describe('a RedisLayer', () => {
     const values = new Map(Array.from({ length: 5 }, (_, n) => [`key ${n}`, String(n).repeat(600_000)]));
     await layer.setMany(values);
     for (const [key, { value }] of await layer.getMany([...values.keys()])) expect(value).toBe(values.get(key));
+  });
+});
+
+describe('a failure', () => {
+  it('shows no password in its causes', async () => {
+    const { port } = await listen((socket) => {
+      socket.on('data', () => socket.write('-WRONGPASS invalid username-password pair\r\n'));
+    });
+    const layer = layerOn(`redis://user:s3cret@127.0.0.1:${port}`, { timeoutMs: 5000 });
+    const error = await layer.get('key').catch((failure: unknown) => failure);
+    expect(error).toMatchObject({ code: 'LAYER_UNAVAILABLE', message: expect.stringContaining('WRONGPASS') });
+    expect(inspect(error, { depth: null })).not.toContain('s3cret');
+  });
+
+  it('shows no value in its causes, also not of the last node of a cluster', async () => {
+    const client = new FakeRedis();
+    const refused = Object.assign(new Error('OOM'), { command: { name: 'set', args: ['key', 's3cret'] } });
+    for (const error of [refused, Object.assign(new Error('all nodes failed'), { lastNodeError: refused })]) {
+      client.set = () => Promise.reject(error);
+      const failure = await layerOn(client)
+        .set('key', 's3cret')
+        .catch((thrown: unknown) => thrown);
+      expect(failure).toMatchObject({ code: 'LAYER_UNAVAILABLE', cause: error });
+      expect(inspect(failure, { depth: null })).not.toContain('s3cret');
+    }
   });
 });
