@@ -15,15 +15,22 @@ describe('a bus within the process', () => {
     expect(third).toHaveBeenCalledExactlyOnceWith(news);
   });
 
-  it('tells the others even if one throws', () => {
+  it('tells the others even if one throws, at once or later', async () => {
     const bus = new LocalInvalidationBus();
-    const other = vi.fn();
+    const [unhandled, other] = [vi.fn(), vi.fn()];
+    process.once('unhandledRejection', unhandled);
     bus.subscribe(() => {
       throw new Error('broken');
     });
+    bus.subscribe(async () => {
+      throw new Error('broken later');
+    });
     bus.subscribe(other);
     bus.publish(news);
+    await new Promise(setImmediate);
+    process.off('unhandledRejection', unhandled);
     expect(other).toHaveBeenCalledOnce();
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   it('tells nobody who has left, and is of no use when closed', () => {
