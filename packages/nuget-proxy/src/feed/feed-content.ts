@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { PackageIdentity, SearchOptions } from '@granary/nuget';
+import type { NuGetVersion, PackageIdentity, SearchOptions } from '@granary/nuget';
 import type { Span } from '@granary/telemetry';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import type { PackageRecord } from './package-record.js';
@@ -152,6 +152,8 @@ export interface FeedContent {
   versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined>;
   /** What {@link versions} would say, null for nothing, if that is in memory and fresh; undefined when it must be asked. */
   versionsAtHand?(id: string): Answer<readonly ListedVersion[]> | null | undefined;
+  /** Whether it has the version and shows it in no search; false, or left out, where that must be asked. */
+  isUnlisted?(id: string, version: NuGetVersion): boolean;
   /** All versions, unlisted ones too, ascending; undefined when there is no such package. */
   records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined>;
   package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined>;

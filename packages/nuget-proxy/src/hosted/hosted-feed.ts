@@ -1,4 +1,11 @@
-import { NuGetError, NupkgReader, type PackageIdentity, type PackageLimits, type SearchOptions } from '@granary/nuget';
+import {
+  NuGetError,
+  type NuGetVersion,
+  NupkgReader,
+  type PackageIdentity,
+  type PackageLimits,
+  type SearchOptions,
+} from '@granary/nuget';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
 import type {
@@ -116,6 +123,11 @@ export class HostedFeed implements FeedContent, AsyncDisposable {
     this.#assertOpen();
     const pkg = this.#inventory.catalog.get(id);
     return pkg === undefined ? null : this.#answer(pkg.versions);
+  }
+
+  isUnlisted(id: string, version: NuGetVersion): boolean {
+    this.#assertOpen();
+    return this.#inventory.catalog.version(id, versionName(version))?.listed === false;
   }
 
   async records(id: string): Promise<Answer<readonly PackageRecord[]> | undefined> {

@@ -11,10 +11,11 @@ import { HostedUnderTest } from './testing/hosted-under-test.js';
 let hosted: HostedUnderTest;
 let server: TestServer;
 let client: SourceRepository;
+let upstream: MemoryFeed;
 
 beforeEach(async () => {
   hosted = await HostedUnderTest.open();
-  const upstream = new MemoryFeed('upstream', [record('Contoso.A', '0.9.0'), record('Other', '1.0.0')]);
+  upstream = new MemoryFeed('upstream', [record('Contoso.A', '0.9.0'), record('Other', '1.0.0')]);
   const all = new MergedFeed({ sources: [hosted.feed, upstream], pushTo: hosted.feed });
   server = await TestServer.start({ all, bySource: { hosted: hosted.feed, upstream } });
   client = new SourceRepository({ name: 'granary', sourceUrl: `${server.url}/v3/index.json` });
@@ -51,6 +52,29 @@ describe('a client of a server with a hosted feed', () => {
     expect((await server.ask('/nuget/v3/package/Contoso.A/1.0.0', { method: 'POST' })).status).toBe(200);
     expect(await server.json('/hosted/v3/search?q=ours')).toMatchObject({ totalHits: 1 });
     expect((await server.ask('/nuget/v3/package/Other/1.0.0', { method: 'DELETE' })).status).toBe(404);
+  });
+
+  type Hit = { version: string; versions: { version: string }[] };
+
+  it('sees nothing in searches that is unlisted here, though another source has it, too', async () => {
+    upstream.add(record('Contoso.A', '1.0.0'));
+    await push(buildPackage({ id: 'Contoso.A', version: '1.0.0', description: 'ours' }));
+    const found = async () => {
+      const { data } = (await server.json('/v3/search?q=Contoso.A')) as { data: Hit[] };
+      return data.map((hit) => [hit.version, ...hit.versions.map(({ version }) => version)]);
+    };
+    const listed = async () => {
+      const { body } = await server.ask("/nuget/v2/Search()?searchTerm='Contoso.A'&$filter=IsLatestVersion");
+      return [...`${body}`.matchAll(/<d:Version>(.*?)</g)].map(([, version]) => version);
+    };
+    expect(await found()).toEqual([['1.0.0', '0.9.0', '1.0.0']]);
+    await client.delete('Contoso.A', '1.0.0');
+    expect(await found()).toEqual([['0.9.0', '0.9.0']]);
+    expect(await listed()).toEqual(['0.9.0']);
+    await push(buildPackage({ id: 'Contoso.A', version: '0.9.0' }));
+    await client.delete('Contoso.A', '0.9.0');
+    expect(await found()).toEqual([]);
+    expect(await listed()).toEqual([]);
   });
 
   it('gets right answers however many push at once', async () => {

@@ -361,6 +361,29 @@ describe('searches of several', () => {
     expect((await all.search('q', {})).value.hits).toMatchObject([{ record: { version: '2.0.0' } }]);
   });
 
+  it('hide what is unlisted where it comes from, and show what comes from a source before that', async () => {
+    const ours = new MemoryFeed('ours');
+    const unlisted = new Set(['1.1.0', '2.0.0']);
+    ours.isUnlisted = (id, version) => id.toLowerCase() === 'both' && unlisted.has(`${version}`);
+    const several = hit('Both', '2.0.0');
+    several.versions = ['1.0.0', '1.1.0', '2.0.0+meta'].map((version) => ({ version, downloads: 0 }));
+    const a = finding('a', 2, several, hit('Other', '2.0.0'));
+    const shown = async (sources: MemoryFeed[], mapping?: PackageSourceMapping) => {
+      const { value } = await new MergedFeed({ sources, mapping }).search('q', {});
+      return value.hits.map(({ record: { version, listed }, versions }) => [version, listed, versions.length]);
+    };
+    expect(await shown([ours, a])).toEqual([
+      ['2.0.0', false, 1],
+      ['2.0.0', true, 1],
+    ]);
+    const all = [
+      ['2.0.0', true, 3],
+      ['2.0.0', true, 1],
+    ];
+    expect(await shown([a, ours])).toEqual(all);
+    expect(await shown([ours, a], mapped(['a', ['*']], ['ours', ['Ours.*']]))).toEqual(all);
+  });
+
   it('of one alone are its own, page by page', async () => {
     const a = finding('a', 100, hit('A1', '1.0.0'));
     const all = new MergedFeed({ sources: [a] });

@@ -117,7 +117,11 @@ export class MergedFeed implements FeedContent {
     const heard = await askAll(this.#sources, (source) => source.search(query, asked, call), call);
     const found = combined(heard, () => {
       const parts = heard.map(({ source, answer }) => {
-        return { answer: answer?.value ?? NOTHING, mayHave: (id: string) => this.#mayHave(source, id) };
+        return {
+          answer: answer?.value ?? NOTHING,
+          mayHave: (id: string) => this.#mayHave(source, id),
+          isUnlisted: source.isUnlisted?.bind(source),
+        };
       });
       return mergedHits(parts, { skip, take });
     });

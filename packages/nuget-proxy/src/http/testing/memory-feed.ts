@@ -32,6 +32,7 @@ export interface PushedFile {
 export class MemoryFeed implements FeedContent {
   readonly name: string;
   isOwn = false;
+  isUnlisted = (_id: string, _version: NuGetVersion): boolean => false;
   readonly byId = new Map<string, readonly PackageRecord[]>();
   readonly #versions = new Map<string, readonly ListedVersion[]>();
   /** By `id/version`. */
