@@ -79,7 +79,7 @@ export type {
   VulnerabilitySeverity,
 } from './protocol/model.js';
 export type { FileOptions, Provider, PushedPackage, PushOptions } from './protocol/provider.js';
-export type { V2Capabilities } from './protocol/v2/odata-metadata.js';
+export type { V2Capabilities } from './protocol/v2/v2-capabilities.js';
 export { type GetUpdatesOptions, V2Provider, type V2ProviderOptions } from './protocol/v2/v2-provider.js';
 export {
   type RepositoryCertificate,

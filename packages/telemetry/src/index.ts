@@ -57,7 +57,7 @@ export {
   type TracingSetup,
 } from './setup/setup-telemetry.js';
 export { b3Propagation } from './tracing/b3-propagation.js';
-export type { ExportPolicy } from './tracing/export/reporting-exporter.js';
+export type { ExportPolicy } from './tracing/export/export-policy.js';
 export { HeadSampler } from './tracing/head-sampler.js';
 export { noopSpan, noopTracer } from './tracing/noop-tracer.js';
 export { type OpenTelemetryTracerOptions, openTelemetryTracer } from './tracing/open-telemetry-tracer.js';

@@ -1,12 +1,6 @@
 import type { SaxesTagNS } from 'saxes';
+import type { V2Capabilities } from './v2-capabilities.js';
 import { type DocumentOrigin, notXml, readXml, type XmlHandler } from './xml-document.js';
-
-/** What a source says in `$metadata` that it can be asked. Names are in lower case. */
-export interface V2Capabilities {
-  readonly functions: ReadonlySet<string>;
-  /** Properties of its packages. */
-  readonly properties: ReadonlySet<string>;
-}
 
 const MAX_NAMES = 10_000;
 /** What may be asked of a source that doesn't say what it can be asked. */

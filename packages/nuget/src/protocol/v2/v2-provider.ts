@@ -11,9 +11,9 @@ import { packageForm } from '../package-form.js';
 import type { FileOptions, Provider, PushedPackage, PushOptions } from '../provider.js';
 import { readFile } from '../read-file.js';
 import { entryHash, entryMetadata, entrySearchResult, type FeedEntry, isListed } from './feed-entry.js';
-import type { V2Capabilities } from './odata-metadata.js';
 import * as query from './odata-query.js';
 import { nuspecOf } from './spooled-nuspec.js';
+import type { V2Capabilities } from './v2-capabilities.js';
 import { baseOf, checkLimit, type V2Limits, V2Source } from './v2-source.js';
 
 /** Limits of a `V2Provider`, and who hears of what makes no sense. */

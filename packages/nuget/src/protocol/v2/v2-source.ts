@@ -5,7 +5,8 @@ import type { CallOptions, Feed } from '../feed.js';
 import { parseJson } from '../json.js';
 import type { FeedEntry } from './feed-entry.js';
 import { type FeedPage, parseFeed } from './feed-parser.js';
-import { parseODataMetadata, type V2Capabilities } from './odata-metadata.js';
+import { parseODataMetadata } from './odata-metadata.js';
+import type { V2Capabilities } from './v2-capabilities.js';
 
 export interface V2Limits {
   /** Most pages of one answer. Default 1000. */

@@ -1,7 +1,8 @@
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { describe, expect, it } from 'vitest';
 import { type Logger, nullLogger } from '../../logger.js';
-import { type ExportPolicy, ReportingExporter } from './reporting-exporter.js';
+import type { ExportPolicy } from './export-policy.js';
+import { ReportingExporter } from './reporting-exporter.js';
 
 type Export = SpanExporter['export'];
 

@@ -2,17 +2,12 @@ import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Logger } from '../../logger.js';
 import { shown } from '../recorded-error.js';
 import type { ExportNote, ForeignAnswer, PartialSuccess } from './export-notes.js';
+import type { ExportPolicy } from './export-policy.js';
 import { exported } from './exported.js';
 
 type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0];
 
 const SUCCESS: Result = { code: 0 };
-
-/**
- * What each export goes through, such as the `execute` of a circuit breaker. `send` is called at most once and rejects
- * when the collector didn't take the spans; where the policy refuses to call it, they are lost as well.
- */
-export type ExportPolicy = (send: () => Promise<void>) => Promise<unknown>;
 
 /**
  * Says in the log when spans can't be exported, once until they can again. Whoever gives it spans hears only of
