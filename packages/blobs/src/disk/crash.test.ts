@@ -80,6 +80,19 @@ describe.skipIf(process.platform === 'win32')('a process whose index cannot grow
     await store.maintain();
     expect(store.stats().blobs).toBe(result.written);
   });
+
+  it('leaves a folder that can be used once there is room, where there was none for the first start', async () => {
+    const directory = await stores.folder();
+    const command = 'ulimit -f 0; exec "$0" "$1" "$2"';
+    const child = spawn('sh', ['-c', command, process.execPath, built('full-disk-writer.js'), directory], {
+      stdio: 'ignore',
+    });
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(1);
+    const store = await stores.open({ directory });
+    const { digest, bytes } = blobOf(100);
+    await store.write(digest, bytes);
+    expect(await store.get(digest)).toEqual(bytes);
+  });
 });
 
 /** What was built: a plain process can't load the sources. */

@@ -12,6 +12,9 @@ import type { FileSystem } from './file-system.js';
 export const WRITE_BEHIND_FOLDER = 'write-behind';
 
 const FORMAT = 'granary blobs 1\n';
+const FORMAT_FILE = 'FORMAT';
+/** What a first start that was cut short leaves. */
+const FORMAT_DRAFT = 'FORMAT.new';
 
 /** What a new file system has in its root, which a disk of its own for the store is mounted with. */
 const OF_THE_FILE_SYSTEM = 'lost+found';
@@ -147,16 +150,23 @@ export class StoreDirectory {
         'STORE_FAILED',
         `${this.path} has the layout ${JSON.stringify(found.slice(0, 40))}, and this version knows ${JSON.stringify(FORMAT)}: give it another folder`,
       );
-    const allowed = [WRITE_BEHIND_FOLDER, OF_THE_FILE_SYSTEM, OF_THE_USER];
+    const allowed = [FORMAT_DRAFT, WRITE_BEHIND_FOLDER, OF_THE_FILE_SYSTEM, OF_THE_USER];
     const names = (await this.list(this.path)).filter((name) => !name.startsWith('LOCK') && !allowed.includes(name));
     if (names.length > 0)
       throw new StoreError('STORE_FAILED', `${this.path} is not empty and not a store: give it a folder of its own`);
-    await orFail(writeFile(join(this.path, 'FORMAT'), FORMAT), `cannot use ${this.path}`);
+    await orFail(this.#writeFormat(), `cannot use ${this.path}`);
+  }
+
+  /** Whole or not at all: an empty one, as of a disk that is full, would be another version's for ever. */
+  async #writeFormat(): Promise<void> {
+    const draft = join(this.path, FORMAT_DRAFT);
+    await writeFile(draft, FORMAT, { flush: true });
+    await this.#fs.rename(draft, join(this.path, FORMAT_FILE));
   }
 
   async #readFormat(): Promise<string | undefined> {
     try {
-      return await readFile(join(this.path, 'FORMAT'), 'latin1');
+      return await readFile(join(this.path, FORMAT_FILE), 'latin1');
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
