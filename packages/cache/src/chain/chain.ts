@@ -291,12 +291,23 @@ export class Chain<V, K extends string = string> {
           }
         }
       }
-      if (given !== undefined) checkLoad(given);
-      const options = given === undefined ? this.#loadDefaults : withDefaults(given, this.#loadDefaults);
-      load = loads.begin(key, loader, options);
+      load = this.#begin(key, loader, given);
       this.#lookThenLoad(load, signal !== undefined, looked, held);
     }
-    return load.isRefresh ? this.#find(load, given, start) : this.#join(load, given, start);
+    if (load.isRefresh || (load.answeredStale && !this.#isInGrace(load))) return this.#find(load, loader, given, start);
+    return this.#join(load, given, start);
+  }
+
+  #begin(key: string, loader: Loader<V>, given: LoadOptions | undefined): Load<V> {
+    if (given !== undefined) checkLoad(given);
+    const options = given === undefined ? this.#loadDefaults : withDefaults(given, this.#loadDefaults);
+    return this.#parts.loads.begin(key, loader, options);
+  }
+
+  /** Whether what is stale is surely within its grace still; the layers know of others. */
+  #isInGrace({ stale, options }: Load<V>): boolean {
+    const { lifetimes, clock } = this.#parts;
+    return (stale?.expiresAt ?? 0) + (options.graceMs ?? lifetimes.graceMs ?? 0) > clock();
   }
 
   #join(load: Load<V>, given: LoadOptions | undefined, start: number): MaybePromise<V | undefined> {
@@ -313,11 +324,21 @@ export class Chain<V, K extends string = string> {
     );
   }
 
-  /** While a value is being refreshed it is answered as long as it is fresh. */
-  #find(refresh: Load<V>, given: LoadOptions | undefined, start: number): MaybePromise<V | undefined> {
-    const answer = (found: Found<V>) =>
-      found.fresh === undefined ? this.#join(refresh, given, start) : this.#answer(refresh.key, found, given, start);
-    const found = this.#parts.lookups.find(refresh.key, given);
+  /** While a value is being loaded anew it is answered as long as it is fresh, or as the layers have it for its grace. */
+  #find(load: Load<V>, loader: Loader<V>, given: LoadOptions | undefined, start: number): MaybePromise<V | undefined> {
+    const { loads, lookups } = this.#parts;
+    const { key } = load;
+    const answer = (found: Found<V>) => {
+      if (found.fresh !== undefined) return this.#answer(key, found, given, start);
+      if (!load.answeredStale || found.stale !== undefined) return this.#join(load, given, start);
+      // What it answered is too old by now, and it may never end.
+      const known = loads.get(key);
+      if (known !== undefined && known !== load) return this.#join(known, given, start);
+      const another = this.#begin(key, loader, given);
+      loads.run(another, undefined);
+      return this.#join(another, given, start);
+    };
+    const found = lookups.find(key, given);
     return found instanceof Promise ? found.then(answer) : answer(found);
   }
 

@@ -397,6 +397,57 @@ describe('within the grace', () => {
     expect(loader).toHaveBeenCalledTimes(1);
   });
 
+  it.each(['of the chain', 'of the write'])(
+    'what is stale is answered for its grace %s only, although its loader never ends',
+    async (whose) => {
+      const { time, chain, after } = setUp({
+        staleWhileRevalidate: true,
+        graceMs: whose === 'of the chain' ? 5000 : undefined,
+      });
+      await chain.set('key', 'stale', { graceMs: 5000 });
+      await time.advance(1000);
+      expect(await chain.getOrLoad('key', () => new Promise<string>(() => {}))).toBe('stale');
+      await time.advance(4999);
+      expect(await chain.getOrLoad('key', () => expect.unreachable())).toBe('stale');
+      await time.advance(1);
+      const loader = vi.fn(() => after(10, 'fresh'));
+      const answers = Promise.all([chain.getOrLoad('key', loader), chain.getOrLoad('key', loader)]);
+      await time.advance(10);
+      expect(await answers).toEqual(['fresh', 'fresh']);
+      expect(loader).toHaveBeenCalledTimes(1);
+      expect(chain.get('key')).toBe('fresh');
+      await chain.close();
+      expect(chain.stats().loading).toBe(0);
+    },
+  );
+
+  it('what was refreshed early is answered for its grace only, although that never ends', async () => {
+    const { time, chain } = setUp({ staleWhileRevalidate: true, earlyRefresh: 0.5, graceMs: 5000 });
+    await chain.set('key', 'value');
+    await time.advance(900);
+    const never = () => new Promise<string>(() => {});
+    expect(await chain.getOrLoad('key', never)).toBe('value');
+    await time.advance(5099);
+    expect(await chain.getOrLoad('key', never)).toBe('value');
+    await time.advance(1);
+    expect(await chain.getOrLoad('key', () => 'fresh')).toBe('fresh');
+  });
+
+  it('what is stale too long is loaded once more for those who look for it in a slow layer together', async () => {
+    const { time, chain, layers, memories } = setUp({ staleWhileRevalidate: true, graceMs: 5000 });
+    await chain.set('key', 'stale');
+    await time.advance(1000);
+    expect(await chain.getOrLoad('key', () => new Promise<string>(() => {}))).toBe('stale');
+    await time.advance(5000);
+    layers[1]!.always({ kind: 'slow', ms: 10 });
+    const loader = vi.fn(async () => 'fresh');
+    const answers = Promise.all([chain.getOrLoad('key', loader), chain.getOrLoad('key', loader)]);
+    await time.advance(30);
+    expect(await answers).toEqual(['fresh', 'fresh']);
+    expect(loader).toHaveBeenCalledTimes(1);
+    expect(memories[0]!.get('key')).toBe('fresh');
+  });
+
   it('what fails in the background is logged and hurts nobody', async () => {
     const warning = vi.fn();
     const logger = { warning, debug: vi.fn() } as never;

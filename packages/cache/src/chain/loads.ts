@@ -40,6 +40,8 @@ export class Load<V> extends Flight<V | undefined> {
   stale: Entry<V> | undefined;
   /** Whether it began before the value was stale: there may be a fresh one still. */
   isRefresh = false;
+  /** Whether it has answered with what is stale, and goes on: who comes later is answered that too, while it may be. */
+  answeredStale = false;
   /** Index of the layer that had the value after all. */
   foundAt = -1;
   span: Span | undefined;
@@ -241,6 +243,7 @@ export class Loads<V> {
     if (!load.isOpen || load.isDone || !load.ticket.current || !this.detach(load)) return;
     if (!load.isRefresh) this.staleAnswers++;
     addEvent(load.span, 'cache.stale_answer');
+    load.answeredStale = true;
     load.answer(stale.value);
   }
 
