@@ -42,7 +42,7 @@ export function policiesOf(options: HttpClientOptions): Policies {
       maxHeaderBytes: (options.http2 ?? true) ? (options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES) : Infinity,
     }),
     decompress(),
-    redirect({ maxRedirects: options.maxRedirects ?? DEFAULT_MAX_REDIRECTS }),
+    redirect({ maxRedirects: options.maxRedirects ?? DEFAULT_MAX_REDIRECTS, timers }),
     options.retry !== false && retry(retryOptionsOf(options, breakers)),
     limiter && rateLimit(limiter, { onDecision: metrics?.rateLimited?.bind(metrics) }),
     places && throttle(places),

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import { ManualTime } from '@granary/resilience/testing';
 import { Agent, type Dispatcher, request } from 'undici';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HttpClient } from '../client/http-client.js';
@@ -60,6 +61,28 @@ describe('redirects', () => {
     const response = await get('/a');
     expect(response.statusCode).toBe(status);
     await response.body.dump();
+  });
+
+  it('are followed although the rest of their bodies never comes', async () => {
+    const time = new ManualTime();
+    await using slow = await serveHttp((req, res) => {
+      if (req.url === '/b') res.end('there');
+      else res.writeHead(302, { location: '/b', 'content-length': 10 }).write('half');
+    });
+    const patient = new Agent().compose(redirect({ timers: time }));
+    const answer = request(slow.url, { dispatcher: patient });
+    await expect.poll(() => time.pending).toBe(1);
+    await time.advance(1000);
+    expect(await (await answer).body.text()).toBe('there');
+    expect(time.pending).toBe(0);
+
+    const abort = new AbortController();
+    const gone = rejection(request(slow.url, { dispatcher: patient, signal: abort.signal }));
+    await expect.poll(() => time.pending).toBe(1);
+    abort.abort();
+    expect(await gone).toMatchObject({ name: 'AbortError' });
+    expect(time.pending).toBe(0);
+    await patient.close();
   });
 
   it('without a location are handed out', async () => {

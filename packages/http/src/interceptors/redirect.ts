@@ -1,3 +1,4 @@
+import { coarseTimers, type Timers } from '@granary/resilience';
 import { checkCount } from '../check-options.js';
 import {
   type Controller,
@@ -19,9 +20,14 @@ import { interceptor } from './interceptor.js';
 export interface RedirectOptions {
   /** Hops that are followed; a request's own `maxRedirects` goes first, and 0 hands redirects out. Default 5. */
   readonly maxRedirects?: number | undefined;
+  /** Default: timers that all timeouts share. */
+  readonly timers?: Timers | undefined;
 }
 
 export const DEFAULT_MAX_REDIRECTS = 5;
+
+/** How long a redirect may take for the rest of its body, which nobody wants, before its connection is given up. */
+const DISCARD_MS = 1000;
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const HTTP: ReadonlySet<string> = new Set(['http:', 'https:']);
@@ -40,23 +46,29 @@ const CREDENTIALS =
  *
  * Fails with `TOO_MANY_REDIRECTS`, `INSECURE_REDIRECT`, or `INVALID_REDIRECT` for a target that is no http URL.
  */
-export function redirect({ maxRedirects = DEFAULT_MAX_REDIRECTS }: RedirectOptions = {}): HttpInterceptor {
+export function redirect({
+  maxRedirects = DEFAULT_MAX_REDIRECTS,
+  timers = coarseTimers,
+}: RedirectOptions = {}): HttpInterceptor {
   checkCount('maxRedirects', maxRedirects);
   return interceptor((dispatch) => (options, handler) => {
     const max = options.maxRedirects ?? maxRedirects;
     if (max === 0) return dispatch(options, handler);
-    return new RedirectHandler(handler, dispatch, options, max).start();
+    return new RedirectHandler(handler, dispatch, options, max, timers).start();
   });
 }
 
 class RedirectHandler extends RepeatingHandler {
   #options: HttpDispatchOptions;
   #left: number;
+  readonly #timers: Timers;
+  #timer: unknown;
 
-  constructor(next: Handler, dispatch: Dispatch, options: HttpDispatchOptions, maxRedirects: number) {
+  constructor(next: Handler, dispatch: Dispatch, options: HttpDispatchOptions, maxRedirects: number, timers: Timers) {
     super(next, dispatch);
     this.#options = options;
     this.#left = maxRedirects;
+    this.#timers = timers;
   }
 
   start(): boolean {
@@ -70,6 +82,7 @@ class RedirectHandler extends RepeatingHandler {
   }
 
   protected override discarded(): void {
+    this.cancel();
     this.send(this.#options);
   }
 
@@ -77,7 +90,9 @@ class RedirectHandler extends RepeatingHandler {
     return false;
   }
 
-  protected override cancel(): void {}
+  protected override cancel(): void {
+    this.#timers.clearTimeout(this.#timer);
+  }
 
   #mayRepeat(status: number): boolean {
     const { method, body } = this.#options;
@@ -99,6 +114,7 @@ class RedirectHandler extends RepeatingHandler {
       if (this.#options.progress) this.#options.progress.url = to;
       addCallEvent(this.#options, 'redirect', { 'http.response.status_code': status, 'server.address': to.hostname });
       this.discard();
+      this.#timer = this.#timers.setTimeout(() => this.cutOff(), DISCARD_MS);
     }
   }
 
