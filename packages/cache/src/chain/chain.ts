@@ -19,7 +19,7 @@ import type { Storey } from './storey.js';
  * Layers from fast to slow as one cache: made by {@link createChain}.
  *
  * What is in memory is answered at once, without a promise; `await` fits both. A key or value that can't be is refused
- * at once too, by a throw. Everything else that fails rejects.
+ * at once too, by a throw, as is a signal that is aborted already. Everything else that fails rejects.
  */
 export class Chain<V, K extends string = string> {
   readonly #parts: ChainParts<V>;
