@@ -61,6 +61,18 @@ describe('a disk layer that is opened again', () => {
     expect(second.getEntry('long')?.value).toBe('c');
   });
 
+  it('says of what is over, but still takes its place, that it was not there to be deleted', async () => {
+    const time = new ManualTime();
+    const layer = await openLayer<string>(newFolder(), { clock: time.clock });
+    for (const key of ['a', 'b', 'c']) await layer.set(key, key, { ttlMs: 10, graceMs: 10 });
+    await time.advance(10);
+    expect(await layer.delete('a')).toBe(true);
+    await time.advance(10);
+    expect(await layer.delete('b')).toBe(false);
+    expect(await layer.deleteMany(['b', 'c'])).toBe(0);
+    expect(layer.stats()).toMatchObject({ entries: 0, bytes: 0 });
+  });
+
   it('knows what was used last', async () => {
     const directory = newFolder();
     const value = 'x'.repeat(3000);

@@ -123,7 +123,7 @@ export class DiskLayer<V> implements Layer<V> {
 
   delete(key: string, options?: OpOptions): Promise<boolean> {
     this.#touched.delete(key);
-    return this.#change(() => this.#database.remove(key), 0, options?.signal);
+    return this.#change(() => this.#database.remove(key, this.#clock()), 0, options?.signal);
   }
 
   async deleteMany(keys: readonly string[], options?: OpOptions): Promise<number> {

@@ -88,12 +88,13 @@ export class NamespaceDatabase {
     this.#writeTotals();
   }
 
-  /** Removes an entry in a transaction. Whether it was there. */
-  remove(key: string): boolean {
+  /** Removes an entry in a transaction. Whether it was there, and not over. */
+  remove(key: string, now: number): boolean {
     this.#readTotals();
     const removed = this.#remove(recordKey(key));
-    if (removed) this.#writeTotals();
-    return removed;
+    if (removed === undefined) return false;
+    this.#writeTotals();
+    return now < removed.goneAt;
   }
 
   /** Puts the entries to the end of the order of use, in a transaction. */
@@ -202,9 +203,9 @@ export class NamespaceDatabase {
     return places;
   }
 
-  #remove(entryKey: Buffer): boolean {
+  #remove(entryKey: Buffer): StoredRecord | undefined {
     const bytes = this.#db.getBinary(entryKey);
-    if (!bytes) return false;
+    if (!bytes) return undefined;
     const record = decodeRecord(bytes);
     this.#db.remove(entryKey);
     if (record) {
@@ -214,7 +215,7 @@ export class NamespaceDatabase {
       this.#bytes = Math.max(0, this.#bytes - record.charge);
       this.#entries = Math.max(0, this.#entries - 1);
     }
-    return true;
+    return record;
   }
 
   #record(entryKey: Buffer): StoredRecord | undefined {
