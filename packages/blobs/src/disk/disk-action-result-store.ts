@@ -5,7 +5,6 @@ import type { EntryStore } from './entry-store.js';
 import { VERIFIED } from './index/blob-index.js';
 import { ACTION_RESULT, actionResultKey, type EntryKey, keyText } from './index/entry-key.js';
 import type { ResolvedOptions } from './options.js';
-import { accountedBytes } from './space/accounting.js';
 
 /** Action results in the store's database. The store that they belong to opens and closes them. */
 export class DiskActionResultStore implements ActionResultStore {
@@ -47,7 +46,7 @@ export class DiskActionResultStore implements ActionResultStore {
     const { catalog, spans } = this.#entries;
     const span = options?.span;
     const size = actionRecordBytes(key, value.length);
-    const space = await this.#entries.reserve(accountedBytes('action', size), options);
+    const space = await this.#entries.reserve('action', size, options);
     try {
       const entry = actionResultKey(key);
       const record = encodeActionRecord(key, value);

@@ -33,7 +33,6 @@ import { Catalog } from './index/catalog.js';
 import { blobKey, type EntryKey, functionOf, keyBytes, keyText, kindOf } from './index/entry-key.js';
 import { IndexDatabase } from './index/index-database.js';
 import { type DiskBlobStoreOptions, type ResolvedOptions, resolveOptions } from './options.js';
-import { accountedBytes } from './space/accounting.js';
 import { Janitor } from './space/janitor.js';
 import { SpaceLedger } from './space/space-ledger.js';
 
@@ -393,7 +392,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   async #writeValue(digest: Digest, source: BlobSource, options: OperationOptions | undefined): Promise<void> {
     const { spans } = this.#entries;
     const span = options?.span;
-    const reserved = this.#entries.reserve(accountedBytes('value', digest.size), options);
+    const reserved = this.#entries.reserve('value', digest.size, options);
     const space = reserved instanceof Promise ? await reserved : reserved;
     try {
       const bytes = await collectSource(source, digest.size, options?.signal);

@@ -6,7 +6,9 @@ import { Quarantine } from './files/quarantine.js';
 import type { StoreDirectory } from './files/store-directory.js';
 import type { Catalog } from './index/catalog.js';
 import { type EntryKey, functionOf, keyBytes, keyText } from './index/entry-key.js';
+import type { Place } from './index/record.js';
 import type { ResolvedOptions } from './options.js';
+import { accountedBytes } from './space/accounting.js';
 import type { Reservation, SpaceLedger } from './space/space-ledger.js';
 import { StoreSpans } from './store-spans.js';
 
@@ -34,9 +36,10 @@ export class EntryStore {
     this.#quarantine = new Quarantine(directory.quarantine, options.fileSystem);
   }
 
-  /** Sets space aside; answers at once when there is enough. */
-  reserve(bytes: number, options: OperationOptions | undefined): MaybePromise<Reservation> {
-    const reserved = this.ledger.reserve(bytes, options?.signal);
+  /** Sets space aside for an entry; answers at once when there is enough. */
+  reserve(place: Place, size: number, options: OperationOptions | undefined): MaybePromise<Reservation> {
+    const { signal } = options ?? {};
+    const reserved = this.ledger.reserve(accountedBytes(place, size), { inDatabase: place !== 'file', signal });
     const span = options?.span;
     return span?.recording && reserved instanceof Promise ? this.spans.waited('space', span, reserved) : reserved;
   }

@@ -1,3 +1,5 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { actionKey } from '../blob-store.js';
 import { NoSpaceError } from '../errors.js';
@@ -18,6 +20,25 @@ function testClock() {
   let now = Date.now();
   const clock = () => now;
   return { clock, advance: (ms: number) => (now += ms) };
+}
+
+/** A disk that has nothing on it but a store. */
+class SmallDisk extends FaultyFileSystem {
+  readonly #directory: string;
+  readonly #bytes: number;
+
+  constructor(directory: string, bytes: number) {
+    super();
+    this.#directory = directory;
+    this.#bytes = bytes;
+  }
+
+  override async freeBytes(): Promise<number> {
+    let free = this.#bytes;
+    for (const entry of readdirSync(this.#directory, { recursive: true, withFileTypes: true }))
+      if (entry.isFile()) free -= statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.size ?? 0;
+    return free;
+  }
 }
 
 describe('a full store', () => {
@@ -224,6 +245,24 @@ describe('a file system that fills up', () => {
     expect(store.findMissing([small.digest, ...blobs.map(({ digest }) => digest)])).toEqual(
       blobs.slice(0, 3).map(({ digest }) => digest),
     );
+  });
+
+  it('goes on for ever where the disk is smaller than the store may be: small blobs take the place of small ones', async () => {
+    const directory = await stores.folder();
+    const fileSystem = new SmallDisk(directory, 16 * MIB);
+    const limits = { minFreeBytes: 2 * MIB, minAgeMs: 0, maxBytes: 1024 * MIB, spaceWaitMs: 60_000 };
+    const store = await stores.open({ directory, fileSystem, durability: 'none', ...limits });
+    await store.whenLoaded();
+    // Three times of what there is room for, as many bytes in small blobs, which lie in the index, as in large ones.
+    for (let round = 0; round < 80; round++) {
+      const sizes = [300 * KIB, ...Array.from({ length: 10 }, () => 30 * KIB)];
+      const blobs = sizes.map((size, i) => blobOf(size, `${round}/${i}`));
+      await Promise.all(blobs.map(({ digest, bytes }) => store.write(digest, bytes)));
+    }
+    const { blobs, bytes } = store.stats();
+    expect(bytes / blobs).toBeGreaterThan(40 * KIB);
+    expect(await fileSystem.freeBytes()).toBeGreaterThan(MIB);
+    await store.checkWritable();
   });
 
   it('takes no uploads when nothing more can go', async () => {

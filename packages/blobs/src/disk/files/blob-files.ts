@@ -18,7 +18,6 @@ import { isNotFound, isUnreadable, orFail, storeFailure } from '../failure.js';
 import { VERIFIED } from '../index/blob-index.js';
 import { blobKey, type EntryKey, keyText } from '../index/entry-key.js';
 import type { ResolvedOptions } from '../options.js';
-import { accountedBytes } from '../space/accounting.js';
 import type { Reservation } from '../space/space-ledger.js';
 import { BufferPool } from './buffer-pool.js';
 import { DirectIo } from './direct-io.js';
@@ -57,7 +56,7 @@ export class BlobFiles {
   async write(digest: Digest, source: BlobSource, options: WriteOptions | undefined): Promise<void> {
     const { directory, fs, spans } = this.#entries;
     const span = options?.span;
-    const space = await this.#entries.reserve(accountedBytes('file', digest.size), options);
+    const space = await this.#entries.reserve('file', digest.size, options);
     try {
       const incoming = directory.incomingFile();
       const { mtimeMs } = await spans.run('store.Write', span, (writing) =>
@@ -82,7 +81,7 @@ export class BlobFiles {
   /** Stores a blob that is in a file. When it fails the file may still have its name. */
   async adopt(digest: Digest, { path, file }: WholeFile, options: OperationOptions | undefined): Promise<void> {
     const span = options?.span;
-    const space = await this.#entries.reserve(accountedBytes('file', digest.size), options);
+    const space = await this.#entries.reserve('file', digest.size, options);
     try {
       const { size } = await statusOf(file);
       if (size !== digest.size) throw wrongSize(digest.size, size);

@@ -46,6 +46,8 @@ export class Catalog {
   readonly #largeFiles: LargeFiles;
   /** Of the entries in the table. */
   #bytes = 0;
+  /** Of those that are no files. */
+  #bytesInDatabase = 0;
   /** Of the entries in the table. */
   #actionResults = 0;
   /** When the store was closed last; stands in for the table's until that is complete. */
@@ -115,7 +117,7 @@ export class Catalog {
     const before = this.#drop(key);
     this.#insert(key, record, VERIFIED);
     space.commit();
-    if (before) this.#ledger.add(-before.bytes);
+    if (before) this.#ledger.remove(before.bytes, before.place !== 'file');
   }
 
   /** Notes that an entry's file was found right although it was written at another time than the index says. */
@@ -134,7 +136,7 @@ export class Catalog {
     this.find(key.kind, key.words, key.at);
     const dropped = this.#drop(key);
     if (!dropped) return undefined;
-    const space = this.#ledger.retire(dropped.bytes);
+    const space = this.#ledger.retire(dropped.bytes, dropped.place !== 'file');
     try {
       await this.database.remove(keyBytes(key), dropped.place === 'file' ? undefined : dropped.size);
       this.#removed?.add(keyText(key));
@@ -189,7 +191,7 @@ export class Catalog {
   /** The table is complete: from now on it alone says what is there. */
   finishLoading(): void {
     this.#loaded = true;
-    this.#ledger.recount(this.#bytes);
+    this.#ledger.recount(this.#bytes, this.#bytesInDatabase);
   }
 
   /** Writes the totals down, for the next start. */
@@ -203,7 +205,7 @@ export class Catalog {
 
   #insert(key: EntryKey, record: EntryRecord, flags: number): void {
     this.table.insert(key, record.size, record.lastUse, flags | (record.place === 'file' ? IN_FILE : 0));
-    this.#bytes += accountedBytes(record.place, record.size);
+    this.#count(record.place, accountedBytes(record.place, record.size));
     if (key.kind === ACTION_RESULT) this.#actionResults++;
   }
 
@@ -217,9 +219,14 @@ export class Catalog {
       bytes: this.accountedAt(handle),
     };
     this.table.remove(handle);
-    this.#bytes -= dropped.bytes;
+    this.#count(dropped.place, -dropped.bytes);
     if (key.kind === ACTION_RESULT) this.#actionResults--;
     return dropped;
+  }
+
+  #count(place: Place, bytes: number): void {
+    this.#bytes += bytes;
+    if (place !== 'file') this.#bytesInDatabase += bytes;
   }
 
   #isLocked(key: EntryKey): boolean {

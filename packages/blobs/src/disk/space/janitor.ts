@@ -3,7 +3,7 @@ import type { Catalog } from '../index/catalog.js';
 import { type EntryKey, keyText } from '../index/entry-key.js';
 import type { Eviction } from '../options.js';
 import { Yielder } from '../yielding.js';
-import { collectOldest, type OldEntry } from './oldest-entries.js';
+import { collectOldest, type EvictedKind, type OldEntry } from './oldest-entries.js';
 import type { SpaceLedger } from './space-ledger.js';
 
 /** Old entries that one pass over the table collects; a million entries are passed in about 15 ms. */
@@ -12,6 +12,15 @@ const COLLECTED = 4096;
 const BATCH = 64;
 /** Uploads wait, and nothing could go yet: time until the next look. */
 const RETRY_MS = 100;
+
+/** What a run has evicted. */
+interface Gone {
+  count: number;
+  bytes: number;
+  fileBytes: number;
+  /** That of the last one. */
+  lastUse: number;
+}
 
 export interface JanitorOptions {
   readonly catalog: Catalog;
@@ -34,12 +43,13 @@ export interface JanitorOptions {
  * action results alike, from a high-water mark down to a low-water mark, in small batches between which requests have
  * their turn. What was used lately, is being read or is being written stays.
  *
- * For the file system's sake only files go: the database's file never shrinks.
+ * For the file system's sake only files go, since the database's file never shrinks; while it is short of space, entries
+ * in the database go for others there.
  */
 export class Janitor {
   readonly #options: JanitorOptions;
-  #oldest: OldEntry[] = [];
-  #oldestAreFiles = false;
+  /** Those that were found to be the oldest, the oldest last. */
+  readonly #oldest: Record<EvictedKind, OldEntry[]> = { any: [], file: [], 'in database': [] };
   #running: Promise<void> | undefined;
   #again = false;
   #retry: NodeJS.Timeout | undefined;
@@ -94,9 +104,9 @@ export class Janitor {
       do {
         this.#again = false;
         ledger.sawFree(await this.#options.freeBytes());
-        if (ledger.excess() > 0 || ledger.freeShortage() > 0) await this.#makeRoomTraced();
+        if (ledger.isShort) await this.#makeRoomTraced();
         ledger.admitWaiters();
-      } while (this.#again && !this.#closed && (ledger.excess() > 0 || ledger.freeShortage() > 0));
+      } while (this.#again && !this.#closed && ledger.isShort);
     } catch (error) {
       logger.error('The janitor failed and will try again', error);
     }
@@ -112,48 +122,53 @@ export class Janitor {
 
   async #makeRoom(span: Span): Promise<void> {
     const { ledger, clock } = this.#options;
-    let count = 0;
-    let bytes = 0;
-    let lastUse = 0;
     // What a shortage on the file system asks for is fixed at the start: what is unlinked shows there only later.
-    let shortage = ledger.freeShortage();
-    const before = clock() - this.#options.minAgeMs;
-    while (!this.#closed) {
-      const excess = ledger.excess();
-      if (excess <= 0 && shortage <= 0) break;
-      const batch = await this.#nextBatch(excess <= 0, Math.max(excess, shortage), before);
-      if (batch.length === 0) break;
-      const gone = await Promise.all(batch.map((entry) => this.#evict(entry)));
-      for (const [i, freed] of gone.entries()) {
-        if (freed === 0) continue;
-        count++;
-        bytes += freed;
-        shortage -= freed;
-        lastUse = batch[i]?.lastUse ?? lastUse;
-      }
-    }
+    const shortage = ledger.freeShortage();
+    const gone: Gone = { count: 0, bytes: 0, fileBytes: 0, lastUse: 0 };
+    await this.#evictWhile('any', () => ledger.excess(), gone);
+    await this.#evictWhile('file', () => shortage - gone.fileBytes, gone);
+    await this.#evictWhile('in database', () => ledger.databaseShortage(), gone);
+    const { count, bytes } = gone;
     span.setAttributes({ 'janitor.evicted': count, 'janitor.evicted_bytes': bytes });
     if (count === 0) return;
     this.#evictions += count;
     this.#evictedBytes += bytes;
-    const idleMs = Math.max(0, clock() - lastUse);
+    const idleMs = Math.max(0, clock() - gone.lastUse);
     this.#longestIdleMs = idleMs;
     ledger.sawFree(await this.#options.freeBytes());
     this.#options.onEvicted({ count, bytes, idleMs });
   }
 
+  /** Evicts entries of a kind, in small batches, as long as bytes are wanted and there is one that may go. */
+  async #evictWhile(kind: EvictedKind, wanted: () => number, gone: Gone): Promise<void> {
+    const { clock, minAgeMs } = this.#options;
+    const before = clock() - minAgeMs;
+    for (let bytes = wanted(); bytes > 0 && !this.#closed; bytes = wanted()) {
+      const batch = await this.#nextBatch(kind, bytes, before);
+      if (batch.length === 0) return;
+      const freed = await Promise.all(batch.map((entry) => this.#evict(entry)));
+      for (const [i, entry] of batch.entries()) {
+        const bytes = freed[i] ?? 0;
+        if (bytes === 0) continue;
+        gone.count++;
+        gone.bytes += bytes;
+        if (entry.isFile) gone.fileBytes += bytes;
+        gone.lastUse = entry.lastUse;
+      }
+    }
+  }
+
   /** The next few to go, by their last use: together about as large as what is wanted. */
-  async #nextBatch(filesOnly: boolean, wanted: number, before: number): Promise<OldEntry[]> {
+  async #nextBatch(kind: EvictedKind, wanted: number, before: number): Promise<OldEntry[]> {
     const { catalog } = this.#options;
-    if (this.#oldest.length === 0 || this.#oldestAreFiles !== filesOnly) {
-      const oldest = await collectOldest(catalog.table, COLLECTED, before, filesOnly, new Yielder());
-      this.#oldest = oldest.reverse();
-      this.#oldestAreFiles = filesOnly;
+    if (this.#oldest[kind].length === 0) {
+      const oldest = await collectOldest(catalog.table, COLLECTED, before, kind, new Yielder());
+      this.#oldest[kind] = oldest.reverse();
     }
     const batch: OldEntry[] = [];
     let bytes = 0;
     while (batch.length < BATCH && bytes < wanted) {
-      const entry = this.#oldest.pop();
+      const entry = this.#oldest[kind].pop();
       if (!entry) break;
       const handle = catalog.table.find(entry.key.kind, entry.key.words, entry.key.at);
       if (handle === -1 || catalog.table.lastUse(handle) !== entry.lastUse) continue;

@@ -13,8 +13,8 @@ describe('collectOldest', () => {
         fc.array(entry, { maxLength: 200 }),
         fc.integer({ min: 1, max: 20 }),
         fc.integer({ min: 0, max: 600 }),
-        fc.boolean(),
-        async (entries, most, before, filesOnly) => {
+        fc.constantFrom('any', 'file', 'in database'),
+        async (entries, most, before, kind) => {
           const index = new BlobIndex({ seed: 1 });
           const all = entries.map(({ use, inFile }, i) => ({
             key: actionResultKey(`entry ${i}`),
@@ -23,12 +23,12 @@ describe('collectOldest', () => {
           }));
           for (const { key, use, inFile } of all) index.insert(key, 1, use, inFile ? IN_FILE : 0);
           const expected = all
-            .filter(({ use, inFile }) => use < before && (inFile || !filesOnly))
+            .filter(({ use, inFile }) => use < before && (kind === 'any' || inFile === (kind === 'file')))
             .sort((a, b) => a.use - b.use)
             .slice(0, most);
-          const found = await collectOldest(index, most, before, filesOnly, new Yielder());
-          expect(found.map(({ key, lastUse }) => [keyText(key), lastUse])).toEqual(
-            expected.map(({ key, use }) => [keyText(key), use]),
+          const found = await collectOldest(index, most, before, kind, new Yielder());
+          expect(found.map(({ key, lastUse, isFile }) => [keyText(key), lastUse, isFile])).toEqual(
+            expected.map(({ key, use, inFile }) => [keyText(key), use, inFile]),
           );
         },
       ),

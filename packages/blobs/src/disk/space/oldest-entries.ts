@@ -6,7 +6,11 @@ import type { Yielder } from '../yielding.js';
 export interface OldEntry {
   readonly key: EntryKey;
   readonly lastUse: number;
+  readonly isFile: boolean;
 }
+
+/** Entries of which kind are to go: all alike, those that are files, or those in the database. */
+export type EvictedKind = 'any' | 'file' | 'in database';
 
 /**
  * The entries that have not been used for the longest time, the oldest first, in one pass over the table. Entries
@@ -20,7 +24,7 @@ export async function collectOldest(
   table: BlobIndex,
   most: number,
   before: number,
-  filesOnly: boolean,
+  kind: EvictedKind,
   yielder: Yielder,
 ): Promise<OldEntry[]> {
   let found: OldEntry[] = [];
@@ -32,8 +36,9 @@ export async function collectOldest(
   for (let segment = 0; segment < table.segmentCount; segment++) {
     table.scan(segment, (handle) => {
       const lastUse = table.lastUse(handle);
-      if (lastUse >= threshold || (filesOnly && !table.hasFlag(handle, IN_FILE))) return;
-      found.push({ key: table.key(handle), lastUse });
+      const isFile = table.hasFlag(handle, IN_FILE);
+      if (lastUse >= threshold || (kind !== 'any' && isFile !== (kind === 'file'))) return;
+      found.push({ key: table.key(handle), lastUse, isFile });
       if (found.length < most * 2) return;
       keepOldest();
       threshold = found.at(-1)?.lastUse ?? threshold;

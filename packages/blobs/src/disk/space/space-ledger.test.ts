@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NoSpaceError } from '../../errors.js';
-import { SpaceLedger } from './space-ledger.js';
+import { type Reservation, SpaceLedger } from './space-ledger.js';
 
 function ledgerOf(options: { maxBytes?: number; minFreeBytes?: number; waitMs?: number } = {}) {
   let pressure = 0;
@@ -35,7 +35,7 @@ describe('SpaceLedger', () => {
     space.release();
     space.commit();
     expect([ledger.used, ledger.reserved]).toEqual([500, 0]);
-    const retired = ledger.retire(500);
+    const retired = ledger.retire(500, false);
     expect([ledger.used, ledger.reserved]).toEqual([0, 500]);
     retired.release();
     expect([ledger.used, ledger.reserved]).toEqual([0, 0]);
@@ -78,5 +78,48 @@ describe('SpaceLedger', () => {
     ledger.sawFree(5000);
     expect(ledger.hasWaiters).toBe(false);
     expect(ledger.freeShortage()).toBe(0);
+  });
+
+  describe('for entries in the database, whose file never shrinks', () => {
+    const inDatabase = { inDatabase: true };
+
+    it('has room where others were, however little the file system has', async () => {
+      const { ledger } = ledgerOf({ maxBytes: 1_000_000, minFreeBytes: 100 });
+      ledger.recount(800, 500);
+      ledger.sawFree(100);
+      const waiting = Promise.resolve(ledger.reserve(40, inDatabase));
+      expect(ledger.databaseShortage()).toBe(40);
+      ledger.retire(50, true).release();
+      (await waiting).commit();
+      expect([ledger.used, ledger.reserved, ledger.databaseShortage()]).toEqual([790, 0, 0]);
+      expect(ledger.reserve(11, inDatabase)).toBeInstanceOf(Promise);
+      expect(ledger.reserve(1)).toBeInstanceOf(Promise);
+    });
+
+    it('wants as much to go as grows the file while the file system is short of space, and no more', () => {
+      const { ledger } = ledgerOf({ maxBytes: 1_000_000, minFreeBytes: 1000 });
+      ledger.recount(5000, 4000);
+      ledger.sawFree(2000);
+      ledger.reserve(300, inDatabase);
+      expect(ledger.databaseShortage()).toBe(0);
+      ledger.sawFree(1240);
+      expect(ledger.databaseShortage()).toBe(0);
+      ledger.reserve(150, inDatabase);
+      expect(ledger.databaseShortage()).toBe(150);
+      ledger.retire(600, true).release();
+      expect(ledger.databaseShortage()).toBe(0);
+      ledger.sawFree(5000);
+      ledger.reserve(1000, inDatabase);
+      expect(ledger.databaseShortage()).toBe(0);
+    });
+
+    it('takes nothing for free that came to nothing', () => {
+      const { ledger } = ledgerOf({ maxBytes: 1_000_000, minFreeBytes: 100 });
+      ledger.recount(500, 500);
+      ledger.sawFree(10_000);
+      (ledger.reserve(300, inDatabase) as Reservation).release();
+      ledger.sawFree(100);
+      expect(ledger.reserve(10, inDatabase)).toBeInstanceOf(Promise);
+    });
   });
 });

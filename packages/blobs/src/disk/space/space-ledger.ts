@@ -1,5 +1,6 @@
 import type { MaybePromise } from '../../blob-store.js';
 import { NoSpaceError } from '../../errors.js';
+import { DatabaseRoom } from './database-room.js';
 
 /** Space set aside for one upload. Exactly one of the two ends it; ending it again does nothing. */
 export interface Reservation {
@@ -9,8 +10,16 @@ export interface Reservation {
   release(): void;
 }
 
+/** What goes with a reservation. */
+export interface ReserveOptions {
+  /** Whether the bytes are to lie in the database, which can fill again what others left there. */
+  readonly inDatabase?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
 interface Waiter {
   readonly bytes: number;
+  readonly inDatabase: boolean;
   readonly admit: () => void;
   readonly refuse: (error: unknown) => void;
 }
@@ -28,6 +37,8 @@ export interface SpaceLedgerOptions {
 const MOST_WAITERS = 4096;
 /** The janitor starts when less than this part of the limit is left, so that uploads need not wait for it. */
 const HEADROOM = 0.05;
+/** With less than this beyond what is to stay free the file system is short of space, also after room has been made. */
+const SHORT = 1.25;
 /** A large store needs no larger headroom than uploads fill while the janitor gets going. */
 const MOST_HEADROOM = 2 * 1024 ** 3;
 
@@ -38,6 +49,7 @@ const MOST_HEADROOM = 2 * 1024 ** 3;
 export class SpaceLedger {
   readonly #options: SpaceLedgerOptions;
   readonly #waiters = new Set<Waiter>();
+  readonly #database = new DatabaseRoom();
   #used = 0;
   #reserved = 0;
   #waiting = 0;
@@ -67,9 +79,15 @@ export class SpaceLedger {
     return this.#waiters.size > 0;
   }
 
-  /** Sets what is in the store, when that has been counted anew. */
-  recount(used: number): void {
+  /** Whether something has to go. */
+  get isShort(): boolean {
+    return this.excess() > 0 || this.freeShortage() > 0 || this.databaseShortage() > 0;
+  }
+
+  /** Sets what is in the store, and how much of it in the database, when that has been counted anew. */
+  recount(used: number, inDatabase = 0): void {
     this.#used = used;
+    this.#database.recount(inDatabase);
     this.admitWaiters();
   }
 
@@ -80,10 +98,11 @@ export class SpaceLedger {
     this.admitWaiters();
   }
 
-  /** Notes a change of what is in the store that needed no reservation. */
-  add(bytes: number): void {
-    this.#used = Math.max(0, this.#used + bytes);
-    if (bytes < 0) this.admitWaiters();
+  /** Notes that bytes went without a file that has to go first. */
+  remove(bytes: number, inDatabase: boolean): void {
+    this.#used = Math.max(0, this.#used - bytes);
+    if (inDatabase) this.#database.remove(bytes);
+    this.admitWaiters();
   }
 
   /**
@@ -101,8 +120,16 @@ export class SpaceLedger {
   freeShortage(): number {
     const { minFreeBytes } = this.#options;
     if (minFreeBytes === 0) return 0;
-    const left = this.#free - this.#spent - this.#waiting;
+    const left = this.#left - this.#waiting;
     return left < minFreeBytes * 1.05 ? minFreeBytes * 1.1 - left : 0;
+  }
+
+  /** Bytes that have to go from the database, for others that have no room on the file system. */
+  databaseShortage(): number {
+    if (!this.#isFileSystemShort(0)) return 0;
+    let waiting = 0;
+    for (const { inDatabase, bytes } of this.#waiters) if (inDatabase) waiting += bytes;
+    return this.#database.shortage(waiting);
   }
 
   /**
@@ -110,25 +137,25 @@ export class SpaceLedger {
    *
    * @throws NoSpaceError when there is none within the time that uploads wait, or never can be
    */
-  reserve(bytes: number, signal?: AbortSignal): MaybePromise<Reservation> {
-    if (this.#waiters.size === 0 && this.#fits(bytes)) return this.#take(bytes);
+  reserve(bytes: number, { inDatabase = false, signal }: ReserveOptions = {}): MaybePromise<Reservation> {
+    if (this.#waiters.size === 0 && this.#fits(bytes, inDatabase)) return this.#take(bytes, inDatabase);
     if (bytes > this.#options.maxBytes)
       throw new NoSpaceError(`${bytes} bytes are more than the whole store may take (${this.#options.maxBytes})`);
     if (this.#waiters.size >= MOST_WAITERS) throw new NoSpaceError('too many uploads wait for space already');
-    return this.#wait(bytes, signal);
+    return this.#wait(bytes, inDatabase, signal);
   }
 
   /** Turns what an entry had into a reservation, until its file is gone too. */
-  retire(bytes: number): Reservation {
+  retire(bytes: number, inDatabase: boolean): Reservation {
     this.#used = Math.max(0, this.#used - bytes);
-    this.#reserved += bytes;
-    return this.#reservation(bytes);
+    if (inDatabase) this.#database.remove(bytes);
+    return this.#reservation(bytes, inDatabase);
   }
 
   /** Lets those in for whom there is room now, in the order in which they came. */
   admitWaiters(): void {
     for (const waiter of this.#waiters) {
-      if (!this.#fits(waiter.bytes)) break;
+      if (!this.#fits(waiter.bytes, waiter.inDatabase)) break;
       waiter.admit();
     }
   }
@@ -138,32 +165,49 @@ export class SpaceLedger {
     for (const waiter of this.#waiters) waiter.refuse(error);
   }
 
-  #fits(bytes: number): boolean {
+  /** What the file system has left for uploads that come. */
+  get #left(): number {
+    return this.#free - this.#spent;
+  }
+
+  #isFileSystemShort(bytes: number): boolean {
+    const { minFreeBytes } = this.#options;
+    return minFreeBytes > 0 && this.#left - bytes < minFreeBytes * SHORT;
+  }
+
+  #fits(bytes: number, inDatabase: boolean): boolean {
     const { maxBytes, minFreeBytes } = this.#options;
     if (this.#used + this.#reserved + bytes > maxBytes) return false;
-    return minFreeBytes === 0 || this.#free - this.#spent - bytes >= minFreeBytes;
+    if (inDatabase && this.#database.spare >= bytes) return true;
+    return minFreeBytes === 0 || this.#left - bytes >= minFreeBytes;
   }
 
-  #take(bytes: number): Reservation {
+  #take(bytes: number, inDatabase: boolean): Reservation {
+    if (!inDatabase || this.#database.spare < bytes) {
+      this.#spent += bytes;
+      if (inDatabase && this.#isFileSystemShort(0)) this.#database.lacked(bytes);
+    }
+    const reservation = this.#reservation(bytes, inDatabase);
+    if (this.isShort) this.#options.onPressure();
+    return reservation;
+  }
+
+  #reservation(bytes: number, inDatabase: boolean): Reservation {
     this.#reserved += bytes;
-    this.#spent += bytes;
-    if (this.excess() > 0 || this.freeShortage() > 0) this.#options.onPressure();
-    return this.#reservation(bytes);
-  }
-
-  #reservation(bytes: number): Reservation {
+    if (inDatabase) this.#database.reserve(bytes);
     let open = true;
     const end = (stored: number) => {
       if (!open) return;
       open = false;
       this.#reserved -= bytes;
       this.#used += stored;
+      if (inDatabase) this.#database.settle(bytes, stored);
       if (stored === 0) this.admitWaiters();
     };
     return { commit: () => end(bytes), release: () => end(0) };
   }
 
-  #wait(bytes: number, signal: AbortSignal | undefined): Promise<Reservation> {
+  #wait(bytes: number, inDatabase: boolean, signal: AbortSignal | undefined): Promise<Reservation> {
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -174,9 +218,10 @@ export class SpaceLedger {
       };
       const waiter: Waiter = {
         bytes,
+        inDatabase,
         admit: () => {
           leave();
-          resolve(this.#take(bytes));
+          resolve(this.#take(bytes, inDatabase));
         },
         refuse: (error) => {
           leave();
