@@ -295,7 +295,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
    */
   async checkWritable(): Promise<void> {
     this.#assertOpen();
-    await this.#checkFree(PROBE.length);
+    await this.makeRoom(PROBE.length);
     await orFail(this.#writeProbe(), 'the store is not writable');
     await this.#catalog.putTotals();
     await this.#catalog.database.checkInPlace();
@@ -320,10 +320,14 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   }
 
   /**
-   * Asks for space as an upload does, but only where the file system is short of it: a store that is full of what others
+   * Makes room for a file of so many bytes that is to lie in the store's file system, as one that is adopted later does:
+   * waits for it as an upload does, but only where the file system is short of space. A store that is full of what others
    * just used refuses uploads too, and gets over it by itself.
+   *
+   * @throws NoSpaceError when that would leave less than `minFreeBytes`
    */
-  async #checkFree(bytes: number): Promise<void> {
+  async makeRoom(bytes: number): Promise<void> {
+    this.#assertOpen();
     const { ledger, fs, directory } = this.#entries;
     const free = await orFail(fs.freeBytes(directory.path), 'the store is not writable');
     ledger.sawFree(free);

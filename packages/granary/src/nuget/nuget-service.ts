@@ -34,6 +34,8 @@ export interface NuGetServiceOptions {
   readonly incomingDirectory: string;
   /** Bytes that stay free on the disk. */
   readonly minFreeBytes: number;
+  /** Has others evicted for so many bytes on the disk. */
+  readonly makeRoom: (bytes: number) => Promise<void>;
   readonly blobs: BlobStore;
   readonly actionResults: ActionResultStore;
   /** Stays the caller's to close. */
@@ -162,6 +164,7 @@ async function openShared(options: NuGetServiceOptions, closers: Closers): Promi
     idleTimeoutMs: (source) => sourceNamed(config, source)?.idle_timeout ?? DEFAULT_IDLE_MS,
     maxPackageBytes: config.max_package_size,
     minFreeBytes: options.minFreeBytes,
+    makeRoom: options.makeRoom,
     metrics: options.collectors.nuget,
     logger,
     tracer,

@@ -33,6 +33,7 @@ export function createFeeds(
       directory: nugetDirectory,
       incomingDirectory: disk.incomingDirectory,
       minFreeBytes: config.storage.min_free,
+      makeRoom: (bytes) => disk.makeRoom(bytes),
       // Not the tiers: who may write to those could pass off packages. A feed of another server is a source.
       blobs: withTracing(local, tracer),
       actionResults: disk.actionResults,

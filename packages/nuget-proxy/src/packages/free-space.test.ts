@@ -3,13 +3,16 @@ import { FreeSpace } from './free-space.js';
 
 /** A file system with so much space, and a clock. */
 function disk() {
-  const state = { free: 100, now: 0, looks: 0 };
+  const state = { free: 100, now: 0, looks: 0, room: 0 };
   const space = new FreeSpace(
     async () => {
       state.looks++;
       return state.free;
     },
     () => state.now,
+    async (bytes) => {
+      state.free += Math.min(bytes, state.room);
+    },
   );
   return { state, space };
 }
@@ -22,11 +25,11 @@ describe('free space', () => {
     // The tenth leaves too little, if the others have been written.
     state.free = 10;
     expect(await space.admits(10, 10)).toBe(false);
-    expect(state.looks).toBe(2);
+    expect(state.looks).toBe(3);
     state.free = 100;
     state.now = 999;
     expect(await space.admits(0, 10)).toBe(true);
-    expect(state.looks).toBe(2);
+    expect(state.looks).toBe(3);
     state.now = 1001;
     state.free = 9;
     expect(await space.admits(0, 10)).toBe(false);
@@ -37,7 +40,16 @@ describe('free space', () => {
     expect(await space.admits(90, 10)).toBe(true);
     expect(await space.admits(90, 10)).toBe(true);
     expect(state.looks).toBe(2);
-    expect(await space.now()).toBe(100);
+    expect(await space.leaves(90, 10)).toBe(true);
+  });
+
+  it('is made, where something can go, before anything is refused', async () => {
+    const { state, space } = disk();
+    state.room = 50;
+    expect(await space.admits(140, 10)).toBe(true);
+    state.free = 0;
+    expect(await space.leaves(40, 10)).toBe(false);
+    expect(await space.leaves(40, 10)).toBe(true);
   });
 
   it('is looked at when the clock was set back', async () => {

@@ -395,6 +395,21 @@ describe('a disk that fails', () => {
     await until(() => t.incoming().length === 0);
   });
 
+  it('that is nearly full of what may be evicted takes packages, and lets that go', async () => {
+    let disk: DiskBlobStore | undefined;
+    const freeBytes = async () => 30 * MIB - (disk?.stats().bytes ?? 0);
+    const limits = { minFreeBytes: 5 * MIB, fileSystem: { ...nodeFileSystem, freeBytes } };
+    await using t = await StoreUnderTest.open({ ...limits, disk: { ...limits, minAgeMs: 0, spaceWaitMs: 60_000 } });
+    disk = t.disk;
+    await disk.whenLoaded();
+    for (let i = 0; i < 8; i++) {
+      const old = randomBytes(2 * MIB);
+      await disk.write(Digest.of('sha256', old), old);
+    }
+    const bytes = await bring(t, 'Contoso.A', packageOf('Contoso.A', 12 * MIB));
+    expectBytes(await contentOf(t, 'Contoso.A'), bytes);
+  });
+
   it('may write little at a time', async () => {
     await using t = await StoreUnderTest.open({
       fileSystem: {

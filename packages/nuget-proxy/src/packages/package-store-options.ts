@@ -25,6 +25,11 @@ export interface PackageStoreOptions {
   readonly maxPackageBytes?: number | undefined;
   /** Bytes that stay free in the file system of `incomingDirectory`. Default 0: not looked after. */
   readonly minFreeBytes?: number | undefined;
+  /**
+   * Asked for room when a package of so many bytes would leave less than `minFreeBytes`, before it is refused. What it throws
+   * is ignored. Default: there is none to be made.
+   */
+  readonly makeRoom?: ((bytes: number) => Promise<void>) | undefined;
   /** Packages that arrive from one source at once, for all or by the source's name; more wait. Default 64. */
   readonly maxArrivals?: number | ((source: string) => number) | undefined;
   /** Packages that wait for their turn, for each source; from there on they are refused. Default 2000. */
@@ -57,6 +62,7 @@ export function resolveOptions(options: PackageStoreOptions): ResolvedOptions {
     incomingDirectory: options.incomingDirectory,
     maxPackageBytes: options.maxPackageBytes ?? 2 * GIB,
     minFreeBytes: options.minFreeBytes ?? 0,
+    makeRoom: options.makeRoom ?? (() => Promise.resolve()),
     maxArrivals: options.maxArrivals ?? 64,
     maxWaiting: options.maxWaiting ?? 2000,
     idleTimeoutMs: options.idleTimeoutMs ?? 30_000,

@@ -57,10 +57,11 @@ export class PackageStore implements AsyncDisposable {
   constructor(options: PackageStoreOptions) {
     this.#options = resolveOptions(options);
     this.#entries = new PackageEntries(this.#options, options.kept);
-    const { incomingDirectory, fileSystem, clock, timers } = this.#options;
+    const { incomingDirectory, fileSystem, clock, timers, makeRoom } = this.#options;
     this.#backlog = new Backlog(timers);
     this.#folder = new SpoolFolder(incomingDirectory, fileSystem, () => this.#backlog.flush());
-    this.#freeSpace = new FreeSpace(() => fileSystem.freeBytes(incomingDirectory), clock);
+    const makeRoomOrNot = (bytes: number) => makeRoom(bytes).catch(() => {});
+    this.#freeSpace = new FreeSpace(() => fileSystem.freeBytes(incomingDirectory), clock, makeRoomOrNot);
   }
 
   /** Packages that arrive now, wait for their turn, or are being stored. */

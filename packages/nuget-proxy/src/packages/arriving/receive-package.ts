@@ -279,7 +279,7 @@ async function admit(bytes: number, { minFreeBytes, freeSpace }: ReceiveOptions)
 }
 
 async function checkSpace(bytes: number, { minFreeBytes, freeSpace }: ReceiveOptions): Promise<void> {
-  if (minFreeBytes !== 0 && (await freeSpace.now()) - bytes < minFreeBytes) throw nearlyFull(bytes, minFreeBytes);
+  if (minFreeBytes !== 0 && !(await freeSpace.leaves(bytes, minFreeBytes))) throw nearlyFull(bytes, minFreeBytes);
 }
 
 function nearlyFull(bytes: number, minFreeBytes: number): NoSpaceError {

@@ -121,6 +121,7 @@ export class StoreUnderTest implements AsyncDisposable {
       blobs: around(blobs),
       actionResults: blobs.actionResults,
       incomingDirectory: blobs.incomingDirectory,
+      makeRoom: (bytes) => blobs.makeRoom(bytes),
       kept,
       clock: time.clock,
       timers: time,
