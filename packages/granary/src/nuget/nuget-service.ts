@@ -198,7 +198,7 @@ async function openSources(
 
 /** @param feeds the preferred one first */
 function handlerOf(
-  { config, incomingDirectory, hooks, logger, tracer }: NuGetServiceOptions,
+  { config, incomingDirectory, makeRoom, hooks, logger, tracer }: NuGetServiceOptions,
   feeds: readonly FeedContent[],
   sources: readonly Source[],
   hosted: HostedFeed | undefined,
@@ -222,6 +222,7 @@ function handlerOf(
     }),
     limits: { maxPackageBytes: config.max_package_size, maxIncomingBytes: config.max_incoming_size },
     incomingDirectory,
+    makeRoom,
     hooks,
     logger,
     tracer,

@@ -72,6 +72,7 @@ export class CacheService {
       maxActionResultBytes: this.remote.limits.maxActionResultBytes,
       spoolDirectory: disk.incomingDirectory,
       maxSpoolBytes: config.limits.max_unsized_uploads,
+      makeRoom: (bytes) => disk.makeRoom(bytes),
       hooks: this.#hooks,
       logger: logger.forContext('component', 'http'),
       tracer,

@@ -54,6 +54,11 @@ export interface NuGetHandlerOptions {
   readonly limits?: NuGetLimits | undefined;
   /** For packages while they are pushed; made when it is needed. A server that was killed may leave some in it. */
   readonly incomingDirectory: string;
+  /**
+   * Asked before a package that is pushed goes on with so many bytes in that folder; throws where there is no room for them.
+   * Default: there always is.
+   */
+  readonly makeRoom?: ((bytes: number) => Promise<void>) | undefined;
   readonly hooks?: FeedHooks | undefined;
   readonly logger?: Logger | undefined;
   /** Makes a span of each request. Default: none. */
@@ -91,6 +96,7 @@ export function createNuGetHandler(options: NuGetHandlerOptions): NuGetHandler {
       directory: options.incomingDirectory,
       maxPackageBytes: limits.maxPackageBytes ?? GIB,
       maxIncomingBytes: limits.maxIncomingBytes ?? 8 * GIB,
+      makeRoom: options.makeRoom ?? (() => Promise.resolve()),
       bodyIdleMs,
     }),
     bodyIdleMs,

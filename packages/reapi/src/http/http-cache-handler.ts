@@ -36,6 +36,11 @@ export interface HttpCacheOptions {
   readonly maxSpoolBytes?: number;
   /** Folder for uploads that don't announce their size. Default: the system's for temporary files. */
   readonly spoolDirectory?: string;
+  /**
+   * Asked before an upload that doesn't announce its size goes on with so many bytes in that folder; throws where there is
+   * no room for them. Default: there always is.
+   */
+  readonly makeRoom?: (bytes: number) => Promise<void>;
   readonly hooks?: EdgeHooks;
   readonly logger?: Logger;
   /** Makes a span of each request. Default: none. */
@@ -73,7 +78,7 @@ export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHand
     tracer,
     digestFunctions,
     maxBlobBytes,
-    spool: new Spool(options.spoolDirectory ?? tmpdir(), options.maxSpoolBytes ?? 16 * GIB),
+    spool: new Spool(options.spoolDirectory ?? tmpdir(), options.maxSpoolBytes ?? 16 * GIB, options.makeRoom),
   });
   const actionResults = new ActionResults({
     cache: options.actionCache,

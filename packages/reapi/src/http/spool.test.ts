@@ -51,6 +51,21 @@ describe('a spool', () => {
     expect(await readdir(directory)).toEqual([]);
   });
 
+  it('asks for room on the disk before each few mebibytes, and ends where there is none', async () => {
+    let asked = 0;
+    let room = 8 * MIB;
+    const spool = new Spool(directory, 100 * MIB, async (bytes) => {
+      asked += bytes;
+      if (asked > room) throw new NoSpaceError('the disk is full');
+    });
+    const sent = chunks(...Array.from({ length: 30 }, () => Buffer.alloc(MIB / 2)));
+    await expect(spool.take(sent)).rejects.toThrow(NoSpaceError);
+    expect(await readdir(directory)).toEqual([]);
+    [asked, room] = [0, 20 * MIB];
+    await (await spool.take(chunks(Buffer.alloc(MIB), Buffer.alloc(6 * MIB)))).discard();
+    expect(asked).toBe(11 * MIB);
+  });
+
   it('leaves nothing behind when the upload fails', async () => {
     const spool = new Spool(directory, 3 * MIB);
     const failing = async function* () {

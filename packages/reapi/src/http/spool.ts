@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { platform } from 'node:process';
 import { type BlobSource, CHUNK_BYTES, NoSpaceError } from '@granary/blobs';
 
-const IN_MEMORY_BYTES = 1024 * 1024;
+const MIB = 1024 * 1024;
+const IN_MEMORY_BYTES = MIB;
+/** As many are written between two looks at the disk. */
+const PIECE_BYTES = 4 * MIB;
 
 /** An upload of unknown size, kept until its size is known. */
 export interface Spooled {
@@ -16,27 +19,31 @@ export interface Spooled {
 
 /**
  * Where uploads wait whose size nobody announced: a store reserves space before it takes the first byte. Up to a
- * mebibyte in memory, more in a temporary file; all files together are bounded.
+ * mebibyte in memory, more in a temporary file; all files together are bounded, and by the disk.
  */
 export class Spool {
   readonly #directory: string;
   readonly #maxBytes: number;
+  readonly #makeRoom: (bytes: number) => Promise<void>;
   #bytes = 0;
 
   /**
    * @param directory for the temporary files
    * @param maxBytes in all files together
+   * @param makeRoom Asked before each few mebibytes are written to the disk; throws where there is no room for them
    */
-  constructor(directory: string, maxBytes: number) {
+  constructor(directory: string, maxBytes: number, makeRoom: (bytes: number) => Promise<void> = async () => {}) {
     this.#directory = directory;
     this.#maxBytes = maxBytes;
+    this.#makeRoom = makeRoom;
   }
 
-  /** @throws NoSpaceError when too much is waiting already */
+  /** @throws NoSpaceError when too much is waiting already, or the disk is full */
   async take(chunks: AsyncIterable<Buffer>): Promise<Spooled> {
     const inMemory: Buffer[] = [];
     let size = 0;
     let reserved = 0;
+    let roomFor = 0;
     let file: SpoolFile | undefined;
     try {
       for await (const chunk of chunks) {
@@ -47,6 +54,10 @@ export class Spool {
         }
         this.#reserve(file ? chunk.length : size);
         reserved += file ? chunk.length : size;
+        if (reserved > roomFor) {
+          await this.#makeRoom(reserved - roomFor + PIECE_BYTES);
+          roomFor = reserved + PIECE_BYTES;
+        }
         file ??= await SpoolFile.create(this.#directory);
         for (const each of [...inMemory.splice(0), chunk]) await file.write(each);
       }

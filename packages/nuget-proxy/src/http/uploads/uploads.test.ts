@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
+import { NoSpaceError } from '@granary/blobs';
 import { NuGetError } from '@granary/nuget';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FeedAccessError } from '../hooks.js';
@@ -50,6 +51,16 @@ describe('a push', () => {
       code: '201',
       bytesIn: form(PACKAGE).length,
     });
+  });
+
+  it('is asked room for, and ends where there is none', async () => {
+    const asked = vi.fn(async (_bytes: number) => {});
+    await server[Symbol.asyncDispose]();
+    await start({ makeRoom: asked });
+    expect(await push(form(PACKAGE))).toMatchObject({ status: 201 });
+    expect(asked.mock.calls[0]?.[0]).toBeGreaterThanOrEqual(PACKAGE.length);
+    asked.mockRejectedValue(new NoSpaceError('the disk is full'));
+    expect(await push(form(PACKAGE))).toMatchObject({ status: 507, reason: 'there is no room for the package' });
   });
 
   it('in chunks, too', async () => {

@@ -10,6 +10,8 @@ import { RequestBody } from './request-body.js';
 
 /** What a form has around its file, at most. */
 const FORM_BYTES = 1024 * 1024;
+/** As many are written between two looks at the disk. */
+const PIECE_BYTES = 4 * 1024 * 1024;
 /** Bodies that are no package whatever is in them. What `curl --data-binary` says of everything is not among them. */
 const FOREIGN = /^(?:multipart\/|text\/|image\/|application\/(?:json|xml|atom))/i;
 
@@ -20,6 +22,8 @@ export interface UploadsOptions {
   readonly maxPackageBytes: number;
   /** Most bytes in all files together. */
   readonly maxIncomingBytes: number;
+  /** Asked before so many bytes are written to the disk; throws where there is no room for them. */
+  readonly makeRoom: (bytes: number) => Promise<void>;
   /** How long a client may send nothing, in milliseconds. */
   readonly bodyIdleMs: number;
 }
@@ -40,18 +44,23 @@ export class Uploads {
    * @throws HttpError 400, 408, 413, 415, 507
    */
   async receive<T>(exchange: Exchange, use: (received: ReceivedPackage) => Promise<T>): Promise<T> {
-    const { directory, bodyIdleMs } = this.#options;
+    const { directory, bodyIdleMs, makeRoom } = this.#options;
     const pieces = this.#pieces(exchange);
     await makeFolder(directory);
     const path = join(directory, `${randomUUID()}.nupkg`);
     const body = new RequestBody(exchange, bodyIdleMs);
     let size = 0;
+    let roomFor = 0;
     try {
       const file = await open(path, 'wx', 0o600);
       try {
         for await (const piece of pieces(body)) {
           this.#reserve(piece.length, size);
           size += piece.length;
+          if (size > roomFor) {
+            await makeRoom(size - roomFor + PIECE_BYTES);
+            roomFor = size + PIECE_BYTES;
+          }
           await writeAll(file, piece);
         }
       } finally {
