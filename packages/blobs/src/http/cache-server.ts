@@ -93,6 +93,7 @@ export class CacheServer {
     if (statusCode === 403 && this.#forbiddenIsMissing && method !== 'PUT') return undefined;
     const says = text && `: ${this.#headers.redact(text)}`;
     throw this.failure(failure, `${method} ${path}: status ${statusCode}${says}`, {
+      unfit: statusCode === 413,
       retryAfterMs: parseRetryAfter(headerOf(response, 'retry-after'), Date.now()),
     });
   }

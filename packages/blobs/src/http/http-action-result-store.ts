@@ -61,7 +61,8 @@ export class HttpActionResultStore implements ActionResultStore {
   async set(key: string, value: Buffer, options?: OperationOptions): Promise<void> {
     this.#checkUsable(options);
     const path = this.#pathOf(key);
-    if (path === undefined) throw this.#server.failure('refused', 'no path can be made of the name of this result');
+    if (path === undefined)
+      throw this.#server.failure('refused', 'no path can be made of the name of this result', { unfit: true });
     // The caller may change it as soon as it has a promise.
     const body = Buffer.from(value);
     const headers = { 'content-type': 'application/octet-stream' };

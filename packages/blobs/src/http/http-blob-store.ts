@@ -107,7 +107,7 @@ export class HttpBlobStore implements BlobStore, SizeLookup {
   async write(digest: Digest, source: BlobSource, options?: OperationOptions): Promise<void> {
     this.#checkUsable(options);
     if (!this.#functions.has(digest.function))
-      throw this.#server.failure('refused', `it is not used for blobs of ${digest.function}`);
+      throw this.#server.failure('refused', `it is not used for blobs of ${digest.function}`, { unfit: true });
     if (source instanceof Uint8Array) {
       checkBytes(digest, source);
       return this.#put(digest, source, options);

@@ -364,6 +364,16 @@ describe('an upload', () => {
     await expect(blobs.write(digest, silent())).rejects.toMatchObject({ kind: 'refused' });
   });
 
+  it.each([
+    [413, true],
+    [403, false],
+    [500, false],
+  ])('that is answered with %i will never be taken: %s', async (status, unfit) => {
+    const { blobs, actionResults } = await start('PUT', (response) => response.writeHead(status).end());
+    await expect(blobs.write(digest, bytes)).rejects.toMatchObject({ unfit });
+    await expect(actionResults.set(key, bytes)).rejects.toMatchObject({ unfit });
+  });
+
   it('whose connection breaks ends at once, even while its source is silent', async () => {
     const { blobs } = await start('PUT', (_, request) => request.once('data', () => request.destroy()));
     await expect(blobs.write(digest, silent())).rejects.toMatchObject({ kind: 'unavailable', retryable: true });
@@ -411,13 +421,13 @@ describe('an upload', () => {
   it('of a digest function that the server is not used for is refused, and such blobs are missing', async () => {
     const { cache, blobs, tier, actionResults } = await start('none', () => {});
     const blake3 = Digest.of('blake3', bytes);
-    await expect(blobs.write(blake3, bytes)).rejects.toMatchObject({ kind: 'refused' });
+    await expect(blobs.write(blake3, bytes)).rejects.toMatchObject({ kind: 'refused', unfit: true });
     expect(await blobs.findMissing([blake3])).toEqual([blake3]);
     expect(await blobs.get(blake3)).toBeUndefined();
     expect(await tier.sizes.sizeOf('blake3', blake3.bytes)).toBeUndefined();
     const other = actionKey('', { function: 'blake3', hash: 'a'.repeat(64) });
     expect(await actionResults.get(other)).toBeUndefined();
-    await expect(actionResults.set(other, bytes)).rejects.toMatchObject({ kind: 'refused' });
+    await expect(actionResults.set(other, bytes)).rejects.toMatchObject({ kind: 'refused', unfit: true });
     expect(cache.requests).toEqual([]);
   });
 });

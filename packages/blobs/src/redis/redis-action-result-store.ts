@@ -59,7 +59,7 @@ export class RedisActionResultStore implements ActionResultStore {
     this.#checkUsable(options);
     if (value.length > this.#maxBytes) {
       const reason = `an action result of ${value.length} bytes is over the limit of ${this.#maxBytes}`;
-      throw new RemoteStoreError(this.name, 'refused', reason);
+      throw new RemoteStoreError(this.name, 'refused', reason, { unfit: true });
     }
     const command = storing(this.#names.actionResult(key), Buffer.from(value), this.#lifetime);
     await this.#batches.send([command], COMMAND_BYTES + value.length, options?.signal);

@@ -178,7 +178,7 @@ describe('an action result', () => {
   it('above the limit is refused', async () => {
     const redis = new FakeRedis();
     const { results } = await tierOn(redis, { maxActionResultBytes: 10 });
-    await expect(results.set(KEY, Buffer.alloc(11))).rejects.toMatchObject({ kind: 'refused', retryable: false });
+    await expect(results.set(KEY, Buffer.alloc(11))).rejects.toMatchObject({ kind: 'refused', unfit: true });
     expect(redis.size).toBe(0);
   });
 });

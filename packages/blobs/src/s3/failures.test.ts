@@ -70,6 +70,15 @@ describe('an error of a bucket', () => {
     expect(bucket.requests.length).toBe(4);
   });
 
+  it.each([
+    [400, 'EntityTooLarge', true],
+    [403, 'AccessDenied', false],
+  ])('%i %s says that it never takes this: %s', async (status, code, unfit) => {
+    const { blobs } = open();
+    bucket.answer = () => ({ status, code });
+    await expect(blobs.write(digest, bytes)).rejects.toMatchObject({ unfit });
+  });
+
   it('says what was tried on what, what the store said, and how long to wait', async () => {
     const { blobs, prefix } = open();
     bucket.answer = () => ({ status: 503, code: 'SlowDown', headers: { 'retry-after': '3' } });

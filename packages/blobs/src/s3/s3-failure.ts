@@ -73,6 +73,7 @@ export function s3Failure(
     cause: causeOf(code, status, said),
     // A full quota doesn't empty itself while a request waits.
     retryable: code === 'QuotaExceeded' || code === 'XMinioStorageFull' ? false : undefined,
+    unfit: code === 'EntityTooLarge',
     retryAfterMs: retryAfterOf(error),
   });
 }

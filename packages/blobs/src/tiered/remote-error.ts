@@ -25,6 +25,8 @@ const RETRYABLE: Readonly<Record<RemoteFailure, boolean>> = {
 export interface RemoteStoreErrorOptions extends ErrorOptions {
   /** Whether the same call may succeed later. Default: as the kind says (`unavailable`, `timeout`, `exhausted`). */
   readonly retryable?: boolean | undefined;
+  /** Whether no call will ever write this: it is too large, or named in a way that the other side doesn't know. */
+  readonly unfit?: boolean | undefined;
   /** How long the other side asked us to wait before the next try. */
   readonly retryAfterMs?: number | undefined;
 }
@@ -38,6 +40,7 @@ export class RemoteStoreError extends StoreError {
   /** Name of the tier. */
   readonly tier: string;
   readonly retryable: boolean;
+  readonly unfit: boolean;
   readonly retryAfterMs: number | undefined;
   readonly [BRAND] = true;
 
@@ -47,6 +50,7 @@ export class RemoteStoreError extends StoreError {
     this.kind = kind;
     this.tier = tier;
     this.retryable = options?.retryable ?? RETRYABLE[kind];
+    this.unfit = options?.unfit ?? false;
     this.retryAfterMs = options?.retryAfterMs;
   }
 }

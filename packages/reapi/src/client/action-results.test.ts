@@ -114,6 +114,7 @@ describe('action results of a peer', () => {
     await expect(results.set(actionKey('', ACTION), Buffer.alloc(1))).rejects.toMatchObject({
       kind: 'refused',
       retryable: false,
+      unfit: true,
     });
     expect(peer.count('UpdateActionResult')).toBe(0);
   });
@@ -122,7 +123,7 @@ describe('action results of a peer', () => {
     const { peer, results } = await start({ capabilities: () => ({ cacheCapabilities: { digestFunctions: [1] } }) });
     const key = actionKey('', { function: 'blake3', hash: 'ab'.repeat(32) });
     expect(await results.get(key)).toBeUndefined();
-    await expect(results.set(key, Buffer.alloc(1))).rejects.toMatchObject({ kind: 'refused' });
+    await expect(results.set(key, Buffer.alloc(1))).rejects.toMatchObject({ kind: 'refused', unfit: true });
     expect(peer.calls).toEqual(['GetCapabilities']);
   });
 

@@ -98,9 +98,12 @@ export class GrpcActionResultStore implements ActionResultStore {
   async #update(action: Action, actionResult: Buffer, options: OperationOptions | undefined): Promise<void> {
     this.#checkUsable(options);
     const { digestFunctions, updatesActions } = await this.#peer.capabilities(options?.signal);
-    if (!updatesActions) throw this.#peer.failure('refused', 'the peer takes no action results from here');
+    if (!updatesActions)
+      throw this.#peer.failure('refused', 'the peer takes no action results from here', { unfit: true });
     if (!digestFunctions.has(action.digestFunction))
-      throw this.#peer.failure('refused', `the peer does not know the digest function ${action.digestFunction}`);
+      throw this.#peer.failure('refused', `the peer does not know the digest function ${action.digestFunction}`, {
+        unfit: true,
+      });
     await this.#peer.unary(UPDATE, encodeUpdateActionResultRequest({ ...action, actionResult }), options);
   }
 

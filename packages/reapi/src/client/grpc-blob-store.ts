@@ -100,7 +100,9 @@ export class GrpcBlobStore implements BlobStore {
     this.#checkUsable(options);
     const { digestFunctions, maxBlobBytes, zstd } = await this.#peer.capabilities(options?.signal);
     if (!digestFunctions.has(digest.function))
-      throw this.#peer.failure('refused', `the peer does not know the digest function ${digest.function}`);
+      throw this.#peer.failure('refused', `the peer does not know the digest function ${digest.function}`, {
+        unfit: true,
+      });
     if (maxBlobBytes > 0 && digest.size > maxBlobBytes) throw new BlobTooLargeError(digest.size, maxBlobBytes);
     if (source instanceof Uint8Array) {
       if (source.length !== digest.size)

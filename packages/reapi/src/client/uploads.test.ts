@@ -323,7 +323,7 @@ describe('an upload', () => {
   it('under a digest function that the peer does not know is refused', async () => {
     const { peer, blobs } = await start({ capabilities: () => ({ cacheCapabilities: { digestFunctions: [1] } }) });
     const digest = digestOf('a', 'blake3');
-    await expect(blobs.write(digest, Buffer.from('a'))).rejects.toMatchObject({ kind: 'refused' });
+    await expect(blobs.write(digest, Buffer.from('a'))).rejects.toMatchObject({ kind: 'refused', unfit: true });
     expect(await blobs.findMissing([digest])).toEqual([digest]);
     expect(await blobs.get(digest)).toBeUndefined();
     expect(await blobs.read(digest)).toBeUndefined();

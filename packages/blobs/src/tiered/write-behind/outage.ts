@@ -10,3 +10,9 @@ export function isTierUnavailable(error: unknown): boolean {
   // How a failure is told to whoever can't do without the tier: what it was says the cause.
   return error.cause === undefined || isTierUnavailable(error.cause) || !isStoreError(error.cause);
 }
+
+/** Whether the tier has no place for this one content, however often it is asked. */
+export function isUnfit(error: unknown): boolean {
+  if (isRemoteStoreError(error)) return error.unfit === true;
+  return isStoreError(error) && error.code === 'BLOB_TOO_LARGE';
+}

@@ -1,7 +1,7 @@
 import { Backoff, isCircuitOpen, quietly } from '@granary/resilience';
 import { StoreClosedError } from '../../errors.js';
 import { isRemoteStoreError } from '../remote-error.js';
-import { isTierUnavailable } from './outage.js';
+import { isTierUnavailable, isUnfit } from './outage.js';
 import { type QueuedContent, QueuedWrite } from './queued-write.js';
 import type { DropReason, QueueContext, WriteBehindTarget } from './write-behind-queue.js';
 
@@ -247,6 +247,12 @@ export class TierQueue {
 
   #failed(write: QueuedWrite, error: unknown): void {
     const { limits, logger } = this.#context;
+    // It says nothing about the tier, and what waits behind it must not wait for it.
+    if (isUnfit(error)) {
+      logger.debug('{Tier} has no place for {Content}', this.#tier, String(write), error);
+      this.#drop(write, 'refused');
+      return;
+    }
     this.#failures++;
     const outage = isTierUnavailable(error);
     if (!outage && ++write.failures >= limits.maxRefusals) {

@@ -311,10 +311,10 @@ describe('a tier that fails', () => {
       onDropped: (_, what, reason) => dropped.push(`${what} ${reason}`),
     });
     const far = new NotedTarget();
-    const large = String(nth(0));
+    const odd = String(nth(0));
     let failures = 20;
     far.before = (what) => {
-      if (what === large) throw new BlobTooLargeError(100, 10);
+      if (what === odd) throw new RemoteStoreError('far', 'invalid', 'what is this?');
       if (failures-- > 0) throw gone();
     };
     queue.start([far]);
@@ -322,8 +322,31 @@ describe('a tier that fails', () => {
     for (let i = 0; i < 60; i++) await time.advance(35_000);
     await queue.settled();
     expect([...far.sent].sort()).toEqual([1, 2, 3].map((i) => String(nth(i))).sort());
-    expect(dropped).toEqual([`${large} refused`]);
-    expect(far.begun.filter((what) => what === large)).toHaveLength(3);
+    expect(dropped).toEqual([`${odd} refused`]);
+    expect(far.begun.filter((what) => what === odd)).toHaveLength(3);
+  });
+
+  it.each([
+    ['is too large for it', new BlobTooLargeError(100, 10)],
+    ['it never takes', new RemoteStoreError('far', 'refused', 'no BLAKE3 here', { unfit: true })],
+  ])('keeps nothing waiting for what %s, which is given up at once', async (_, refusal) => {
+    const dropped: string[] = [];
+    const queue = await openQueue({
+      maxParallel: 2,
+      onDropped: (_, what, reason) => dropped.push(`${what} ${reason}`),
+    });
+    const far = new NotedTarget();
+    const unfit = Array.from({ length: 10 }, (_, i) => String(nth(i)));
+    far.before = (what) => {
+      if (unfit.includes(what)) throw refusal;
+    };
+    queue.start([far]);
+    for (let i = 0; i < 11; i++) await queue.blob('far', nth(i));
+    await queue.settled();
+    expect(far.sent).toEqual([String(nth(10))]);
+    expect(far.begun).toHaveLength(11);
+    expect(dropped.sort()).toEqual(unfit.map((what) => `${what} refused`).sort());
+    expect(queue.stats()).toMatchObject([{ depth: 0, bytes: 0, dropped: 10, paused: false }]);
   });
 
   it('is given time when it refuses everything, so that a wrong password does not empty the queue', async () => {

@@ -12,7 +12,7 @@ import { WriteJournal } from './write-journal.js';
 export type DropReason =
   | 'full' // there was no room for it
   | 'gone' // what was to be written is not in the local store any more
-  | 'refused' // the tier did not take it, again and again
+  | 'refused' // the tier did not take it, again and again, or has no place for it
   | 'no-tier'; // there is no such tier any more
 
 /** Where the writes of one tier go. */

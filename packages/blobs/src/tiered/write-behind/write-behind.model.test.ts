@@ -20,7 +20,7 @@ import { writeBehindTargets } from './targets.js';
 import { WriteBehindQueue } from './write-behind-queue.js';
 
 /** What a call to the tier comes to: the answer is lost after the work is done, or nothing is done at all. */
-type Fate = 'done' | 'lost answer' | 'gone' | 'refused' | 'slow' | 'stuck';
+type Fate = 'done' | 'lost answer' | 'gone' | 'refused' | 'too large' | 'slow' | 'stuck';
 
 type Step =
   | { readonly do: 'upload'; readonly blob: number }
@@ -46,7 +46,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('fates' as const),
-      fates: fc.array(fc.constantFrom<Fate>('done', 'lost answer', 'gone', 'refused', 'slow', 'stuck'), {
+      fates: fc.array(fc.constantFrom<Fate>('done', 'lost answer', 'gone', 'refused', 'too large', 'slow', 'stuck'), {
         maxLength: 8,
       }),
     }),
@@ -91,7 +91,8 @@ class FatefulTier implements Tier {
   async #fateful(options: OperationOptions | undefined, work: () => Promise<void>): Promise<void> {
     const fate = this.fates.shift() ?? 'done';
     if (fate === 'gone') throw new RemoteStoreError('far', 'unavailable', 'nobody listens');
-    if (fate === 'refused') throw new BlobTooLargeError(2, 1);
+    if (fate === 'refused') throw new RemoteStoreError('far', 'refused', 'not from you');
+    if (fate === 'too large') throw new BlobTooLargeError(2, 1);
     if (fate === 'stuck') {
       const signal = options?.signal;
       await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
