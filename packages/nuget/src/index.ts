@@ -22,7 +22,7 @@ export { NuGetFramework } from './frameworks/nuget-framework.js';
 export type { CacheScan } from './http-cache/cache-janitor.js';
 export type { CachedFile } from './http-cache/cached-file.js';
 export { HttpCache, type HttpCacheOptions } from './http-cache/http-cache.js';
-export { assetFit } from './install/asset-fit.js';
+export { assetFit, type PackageAssets } from './install/asset-fit.js';
 export { clientPackages } from './install/client-packages.js';
 export { installedDependencies } from './install/installed-dependencies.js';
 export {

@@ -27,13 +27,15 @@ export function installedDependencies(folder: string, provider: DependencyProvid
       const paths = packages.locate(identity);
       try {
         if (await isInstalled(identity)) {
-          const { id, version, dependencyGroups } = parseNuspec(await readFile(paths.nuspec));
-          if (version.equals(identity.version)) {
-            const selected = selectDependencies(id, dependencyGroups, framework, options.fallbacks);
+          const nuspec = parseNuspec(await readFile(paths.nuspec));
+          if (nuspec.version.equals(identity.version)) {
+            const selected = selectDependencies(nuspec.id, nuspec.dependencyGroups, framework, options.fallbacks);
             if (selected.fit === 'compatible') return selected;
             const state = await inspect(paths);
-            if (state.kind === 'whole')
-              return { ...selected, fit: assetFit(state.files, framework, options.fallbacks) };
+            if (state.kind === 'whole') {
+              const fit = assetFit({ ...nuspec, files: state.files }, framework, options.fallbacks);
+              return { ...selected, fit };
+            }
           }
         }
       } catch (error) {

@@ -381,6 +381,38 @@ describe('the assemblies of a package', () => {
     ['incompatible', ['lib/wp8/A.dll', 'contentFiles/any/net45/a.txt']],
     ['incompatible', ['lib/wp8/A.dll', 'build/wp8/A.props', 'contentFiles/any/wp8/a.txt', 'build/net6.0/other.txt']],
   ])('are %s: %s', (fit, files) => {
-    expect(assetFit(files, net8, [net472])).toBe(fit);
+    expect(assetFit({ id: 'A', files }, net8, [net472])).toBe(fit);
+  });
+
+  it.each([
+    ['incompatible', ['lib/wp8/A.dll', 'build/Other.targets']],
+    ['incompatible', ['lib/wp8/A.dll', 'buildMultiTargeting/Other.props']],
+    ['incompatible', ['lib/wp8/A.dll', 'build/netstandard2.0/Other.props', 'build/netstandard1.0/A.props']],
+    ['fallback', ['lib/net45/A.dll', 'buildTransitive/Other.targets']],
+    ['compatible', ['build/net45/Other.targets']],
+    ['compatible', ['lib/wp8/A.dll', 'build/Other.targets', 'build/a.TARGETS']],
+    ['compatible', ['lib/wp8/A.dll', 'build/_._']],
+  ])('are %s with %s: builds import what is named after the package', (fit, files) => {
+    expect(assetFit({ id: 'A', files }, net8, [net472])).toBe(fit);
+  });
+
+  it.each([
+    ['compatible', 'net8.0', 'frameworkReferences', ['net6.0']],
+    ['compatible', 'net8.0', 'frameworkReferences', ['netstandard2.0', 'net472']],
+    ['compatible', 'net472', 'frameworkReferences', ['any']],
+    ['incompatible', 'net8.0', 'frameworkReferences', ['net9.0', 'net472']],
+    ['compatible', 'net472', 'frameworkAssemblies', ['net45']],
+    ['incompatible', 'net472', 'frameworkAssemblies', ['net48']],
+    ['incompatible', 'net8.0', 'frameworkAssemblies', ['any', 'net45']],
+  ])('are %s where %s has what the nuspec names in %s for %s', (fit, target, kind, frameworks) => {
+    const groups = frameworks.map((each) => ({ targetFramework: NuGetFramework.parse(each), items: ['Contoso.Web'] }));
+    const assets = { id: 'A', files: ['lib/sl5/A.dll'], [kind]: groups };
+    expect(assetFit(assets, NuGetFramework.parse(target), [NuGetFramework.parse('net481')])).toBe(fit);
+  });
+
+  it('are for others where the nuspec names nothing of the nearest framework', () => {
+    const none = { targetFramework: NuGetFramework.parse('net7.0'), items: [] };
+    const frameworkReferences = [{ targetFramework: NuGetFramework.parse('net6.0'), items: ['Contoso.Web'] }, none];
+    expect(assetFit({ id: 'A', files: ['lib/sl5/A.dll'], frameworkReferences }, net8)).toBe('incompatible');
   });
 });

@@ -1,6 +1,6 @@
 import { isNuGetError } from '../errors.js';
 import type { NuGetFramework } from '../frameworks/nuget-framework.js';
-import { assetFit } from '../install/asset-fit.js';
+import { assetFit, type PackageAssets } from '../install/asset-fit.js';
 import type { PackageIdentity } from '../package-identity.js';
 import { NupkgReader } from '../packages/nupkg-reader.js';
 import { parseNuspec } from '../packages/nuspec.js';
@@ -76,14 +76,14 @@ class ClientDependencies implements DependencyProvider {
     if (found === undefined) return undefined;
     const selected = selectDependencies(found.id, found.dependencyGroups, framework, fallbacks);
     if (selected.fit === 'compatible') return selected;
-    const files = await this.#filesOf(id, version, call);
-    return files === undefined ? selected : { ...selected, fit: assetFit(files, framework, fallbacks) };
+    const assets = await this.#assetsOf(id, version, call);
+    return assets === undefined ? selected : { ...selected, fit: assetFit(assets, framework, fallbacks) };
   }
 
   /** Undefined when they can't be had: then the groups have the last word. */
-  async #filesOf(id: string, version: NuGetVersion, call: CallOptions): Promise<readonly string[] | undefined> {
+  async #assetsOf(id: string, version: NuGetVersion, call: CallOptions): Promise<PackageAssets | undefined> {
     try {
-      return await this.#readPackage(id, version, call, filesOf);
+      return await this.#readPackage(id, version, call, assetsOf);
     } catch (error) {
       if (isNuGetError(error)) return undefined;
       throw error;
@@ -122,7 +122,7 @@ class ClientDependencies implements DependencyProvider {
   }
 }
 
-async function filesOf(download: PackageDownload): Promise<readonly string[]> {
+async function assetsOf(download: PackageDownload): Promise<PackageAssets> {
   await using reader = await NupkgReader.open(download.bytes);
-  return reader.files().map(({ path }) => path);
+  return { ...(await reader.nuspec()), files: reader.files().map(({ path }) => path) };
 }

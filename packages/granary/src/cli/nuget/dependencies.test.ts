@@ -250,6 +250,15 @@ describe('granary nuget install', () => {
     });
   });
 
+  it('finds nothing wrong with a package that names what comes with the framework', async () => {
+    const frameworkReferences = [{ targetFramework: 'net6.0', names: ['Microsoft.AspNetCore.App'] }];
+    const files = { 'lib/wp8/Web.dll': 'web' };
+    await feed.packages.add(buildPackage({ id: 'Web', version: '1.0.0', files, frameworkReferences }));
+    for (const _ of ['installed', 'there already']) {
+      expect(await nuget(['install', 'Web', '1.0.0', '-f', 'net8.0'])).toMatchObject({ exitCode: 0, err: '' });
+    }
+  });
+
   it('says of each package that fails why, and has the others', async () => {
     await nuget(['deps', 'Json', '1.0.0', '-f', 'net8.0']);
     const end = feed.fault(({ path }) => path.endsWith('base.1.5.0.nupkg'), { kind: 'status', status: 403 });

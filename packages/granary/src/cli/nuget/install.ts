@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import {
   assetFit,
@@ -10,6 +11,8 @@ import {
   installedDependencies,
   type NuGetFramework,
   PackageInstaller,
+  PackagesFolder,
+  parseNuspec,
   resolveDependencies,
   sdkFallbacks,
 } from '@granary/nuget';
@@ -70,7 +73,8 @@ export async function install(
     .install(graph.packages, { signal: io.signal, onEvent: showOn(progress) })
     .finally(() => progress.end());
   const told = new Set(graph.diagnostics.map(({ code, id: about }) => `${code} ${about}`));
-  const misfits = results.flatMap((result) => findMisfit(result, framework, fallbacks));
+  const misfits: Diagnostic[] = [];
+  for (const result of results) misfits.push(...(await findMisfit(result, folder, framework, fallbacks)));
   const news = misfits.filter(({ code, id: about }) => !told.has(`${code} ${about}`));
   reportDiagnostics(news, io);
   const failed = results.filter(({ outcome }) => outcome === 'failed');
@@ -122,13 +126,16 @@ function showOn(progress: Progress): (event: InstallEvent) => void {
   };
 }
 
-/** What only the files of a package can tell. */
-function findMisfit(
+/** What only the files of a package, and what its nuspec names of the framework, can tell. */
+async function findMisfit(
   { identity, files, outcome }: InstallResult,
+  folder: string,
   framework: NuGetFramework,
   fallbacks: readonly NuGetFramework[],
-): Diagnostic[] {
-  const fit = outcome === 'failed' ? 'compatible' : assetFit(files, framework, fallbacks);
+): Promise<Diagnostic[]> {
+  if (outcome === 'failed' || assetFit({ id: identity.id, files }, framework, fallbacks) === 'compatible') return [];
+  const nuspec = parseNuspec(await readFile(new PackagesFolder(folder).locate(identity).nuspec));
+  const fit = assetFit({ ...nuspec, files }, framework, fallbacks);
   if (fit === 'compatible') return [];
   const { id, version } = identity;
   const target = framework.shortFolderName;
