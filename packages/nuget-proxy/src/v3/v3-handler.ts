@@ -1,6 +1,7 @@
 import { checkPackageId, NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import type { Answer, FeedContent, ListedVersion } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
+import { recordsWith } from '../feed/records-with.js';
 import { versionName } from '../feed/version-name.js';
 import { IMMUTABLE, sendDocument, sendPlain } from '../http/answers/document-answer.js';
 import { sendPackage } from '../http/answers/package-answer.js';
@@ -167,7 +168,7 @@ async function answerRegistration(
   const [id = '', ...names] = rest;
   checkPackageId(id);
   const wanted = registrationDocument(urls, hive, id, names);
-  const answer = await feed.records(id, exchange.call);
+  const answer = await recordsFor(exchange, feed, id, wanted.version);
   await sendDocument(exchange, {
     url: wanted.url,
     answer,
@@ -175,8 +176,15 @@ async function answerRegistration(
   });
 }
 
+/** @param version the one that is asked for, if it is one */
+function recordsFor({ call }: Exchange, feed: FeedContent, id: string, version: NuGetVersion | undefined) {
+  return version === undefined ? feed.records(id, call) : recordsWith(feed, { id, version }, call);
+}
+
 interface RegistrationDocument {
   readonly url: string;
+  /** The one version that it is about. */
+  readonly version?: NuGetVersion;
   readonly of: (registration: Registration) => object | undefined;
 }
 
@@ -197,12 +205,12 @@ function registrationDocument(
   if (names.length === 1) {
     const version = versionIn(first);
     const url = urls.registrationLeaf(hive, id, versionName(version));
-    return { url, of: (registration) => registration.leaf(version) };
+    return { url, version, of: (registration) => registration.leaf(version) };
   }
   if (names.length === 2 && first === 'catalog' && second !== undefined) {
     const version = versionIn(second);
     const url = urls.catalogEntry(hive, id, versionName(version));
-    return { url, of: (registration) => registration.catalogEntry(version) };
+    return { url, version, of: (registration) => registration.catalogEntry(version) };
   }
   if (names.length !== 3 || first !== 'page' || second === undefined || third === undefined) throw nothing();
   const [lower, upper] = [NuGetVersion.parse(second), versionIn(third)];
@@ -240,7 +248,7 @@ async function answerDetails(exchange: Exchange, { feed, urls }: V3Context, rest
   const [id = '', asked] = rest;
   if (rest.length !== 1 && rest.length !== 2) throw nothing();
   const version = asked === undefined ? undefined : NuGetVersion.parse(asked);
-  const answer = await feed.records(checkPackageId(id), exchange.call);
+  const answer = await recordsFor(exchange, feed, checkPackageId(id), version);
   await sendDocument(exchange, {
     url: urls.details(id, version && versionName(version)),
     answer,

@@ -1,5 +1,6 @@
 import { isPackageId, type PackageIdentity } from '@granary/nuget';
 import type { Answer } from '../../feed/feed-content.js';
+import { recordsWith } from '../../feed/records-with.js';
 import { versionName } from '../../feed/version-name.js';
 import { HttpError } from '../../http/http-error.js';
 import { entryDocument } from '../documents/entry-document.js';
@@ -39,7 +40,7 @@ export async function answerPackage(
   const { id, version } = identity;
   await send({
     url: `${urls.v2}/Packages(Id='${id.toLowerCase()}',Version='${versionName(version)}')`,
-    answer: await feed.records(id, exchange.call),
+    answer: await recordsWith(feed, identity, exchange.call),
     render(records) {
       const entry = historyOf(records, true).find((each) => each.version.equals(version));
       return entry && entryDocument(urls, entry);
