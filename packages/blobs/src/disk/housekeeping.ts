@@ -21,6 +21,8 @@ export class Housekeeping {
   #sweeping: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
+  /** How the last round failed; undefined when it didn't. */
+  #failure: string | undefined;
   /** Whether files without entries may lie about. */
   #mayHaveStrays = false;
 
@@ -119,10 +121,24 @@ export class Housekeeping {
       await writeRecency(catalog, this.#stop.signal);
       await catalog.putTotals();
       if (catalog.loaded && !this.#stop.signal.aborted) await this.#check.sample();
+      this.#worked();
     } catch (error) {
-      const what = isStoreError(error) ? error.code : 'an error';
-      this.#options.logger.error('Housekeeping failed with {Code} and will try again', what, error);
+      this.#failed(error);
     }
+  }
+
+  /** Says it once: a disk that went read-only fails each round, and would fill the log. */
+  #failed(error: unknown): void {
+    const what = isStoreError(error) ? error.code : 'an error';
+    if (what === this.#failure) return;
+    this.#failure = what;
+    this.#options.logger.error('Housekeeping failed with {Code} and will be tried until it works', what, error);
+  }
+
+  #worked(): void {
+    if (this.#failure === undefined) return;
+    this.#failure = undefined;
+    this.#options.logger.information('Housekeeping works again');
   }
 
   async #lookAtFreeSpace(): Promise<void> {
