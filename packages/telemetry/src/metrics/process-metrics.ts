@@ -25,6 +25,10 @@ interface PromFamily {
 
 /** How often prom-client looks at the event loop: each look wakes an idle process, and `EventLoopWatch` looks, too. */
 const LOOK_EVERY_MS = 100;
+/** What these tell is the time between two looks, of which most was meant to pass. */
+const BETWEEN_LOOKS = /nodejs_eventloop_lag_(?:min|max|mean|p\d\d)_seconds$/;
+/** The least of no looks at all, as after a scrape that was just now, is the largest number that there is. */
+const LONGEST_S = 1e9;
 
 /** prom-client's metrics of Node and of the process, in a registry of their own. */
 export async function loadProcessMetrics(prefix: string): Promise<ProcessMetrics> {
@@ -52,7 +56,8 @@ export class ProcessMetrics {
   }
 
   async read(): Promise<readonly PromFamily[]> {
-    this.#families = (await this.#registry.getMetricsAsJSON()) as unknown as PromFamily[];
+    const families = (await this.#registry.getMetricsAsJSON()) as unknown as PromFamily[];
+    this.#families = families.map((family) => (BETWEEN_LOOKS.test(family.name) ? latenessOf(family) : family));
     return this.#families;
   }
 
@@ -67,6 +72,11 @@ export class ProcessMetrics {
       }
     }
   }
+}
+
+function latenessOf(family: PromFamily): PromFamily {
+  const late = (seconds: number) => (seconds < LONGEST_S ? Math.max(0, seconds - LOOK_EVERY_MS / 1000) : 0);
+  return { ...family, values: family.values.map((sample) => ({ ...sample, value: late(sample.value) })) };
 }
 
 /** A gauge whose name says that it is a total is of no known type, for whoever checks names. */
