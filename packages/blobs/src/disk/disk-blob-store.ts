@@ -115,7 +115,6 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
       catalog: this.#catalog,
       ledger,
       minAgeMs: options.minAgeMs,
-      clock: options.clock,
       logger: options.logger,
       tracer: options.tracer,
       tier: options.name,

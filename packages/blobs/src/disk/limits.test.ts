@@ -134,6 +134,32 @@ describe('a full store', () => {
     expect(store.stats().evictions).toBeGreaterThan(0);
   });
 
+  it.each([
+    ['since the store was closed', true],
+    ['while the store is open', false],
+  ])('makes room although the clock was set back %s', async (_, isClosed) => {
+    const { clock, advance } = testClock();
+    const year = 365 * 24 * 3_600_000;
+    const options = { directory: await stores.folder(), maxBytes: 2 * MIB, minAgeMs: 30_000, spaceWaitMs: 500, clock };
+    let store = await stores.open(options);
+    for (let i = 0; i < 5; i++) {
+      const { digest, bytes } = blobOf(390 * KIB, i);
+      await store.write(digest, bytes);
+    }
+    if (isClosed) await store.close();
+    advance(-year);
+    if (isClosed) store = await stores.open(options);
+    await store.maintain();
+
+    const { digest, bytes } = blobOf(390 * KIB, 'one too many');
+    await expect(store.write(digest, bytes)).rejects.toBeInstanceOf(NoSpaceError);
+    advance(31_000);
+    await store.write(digest, bytes);
+    await store.maintain();
+    expect(store.findMissing([blobOf(390 * KIB, 0).digest, digest])).toEqual([blobOf(390 * KIB, 0).digest]);
+    expect(store.stats().longestIdleMs).toBeLessThan(32_000);
+  });
+
   it('does not evict what is pinned, and what is behind that has its turn', async () => {
     const { clock, advance } = testClock();
     const directory = await stores.folder();

@@ -9,6 +9,8 @@ import type { EntryRecord, Place } from './record.js';
 
 /** A use every 1/1024 ms keeps its place in the order of uses; more in one millisecond run a little ahead of time. */
 const USE_STEP = 1 / 1024;
+/** A clock that is behind the last use by more was set back: uses run ahead of time by less. */
+const SET_BACK_MS = 1000;
 
 /** An entry that was there until just now. */
 export interface RemovedEntry {
@@ -53,6 +55,8 @@ export class Catalog {
   /** When the store was closed last; stands in for the table's until that is complete. */
   readonly #actionResultsBefore: number;
   #lastUse: number;
+  /** How far the clock was set back, until it is right again. */
+  #setBackMs = 0;
   #loaded = false;
   /** Keys of what was removed while the table is filled from records that were read before. */
   #removed: Set<string> | undefined;
@@ -91,7 +95,21 @@ export class Catalog {
 
   /** The stamp of a use that happens now: later than every one before, even when the clock was set back. */
   stamp(): number {
-    this.#lastUse = Math.max(this.#clock(), this.#lastUse + USE_STEP);
+    this.#lastUse = Math.max(this.now(), this.#lastUse + USE_STEP);
+    return this.#lastUse;
+  }
+
+  /**
+   * The time that stamps are of: the clock's, or where that was set back, what has passed since the last use. A machine may
+   * know the time only a while after its start; what was used until then would never be old enough to go.
+   */
+  now(): number {
+    const clock = this.#clock();
+    if (clock >= this.#lastUse) this.#setBackMs = 0;
+    const time = clock + this.#setBackMs;
+    const behindMs = this.#lastUse - time;
+    if (behindMs < SET_BACK_MS) return time;
+    this.#setBackMs += behindMs;
     return this.#lastUse;
   }
 

@@ -26,7 +26,6 @@ export interface JanitorOptions {
   readonly catalog: Catalog;
   readonly ledger: SpaceLedger;
   readonly minAgeMs: number;
-  readonly clock: () => number;
   readonly logger: Logger;
   readonly tracer: Tracer;
   /** Name of the store. */
@@ -121,7 +120,7 @@ export class Janitor {
   }
 
   async #makeRoom(span: Span): Promise<void> {
-    const { ledger, clock } = this.#options;
+    const { ledger, catalog } = this.#options;
     // What a shortage on the file system asks for is fixed at the start: what is unlinked shows there only later.
     const shortage = ledger.freeShortage();
     const gone: Gone = { count: 0, bytes: 0, fileBytes: 0, lastUse: 0 };
@@ -133,7 +132,7 @@ export class Janitor {
     if (count === 0) return;
     this.#evictions += count;
     this.#evictedBytes += bytes;
-    const idleMs = Math.max(0, clock() - gone.lastUse);
+    const idleMs = Math.max(0, catalog.now() - gone.lastUse);
     this.#longestIdleMs = idleMs;
     ledger.sawFree(await this.#options.freeBytes());
     this.#options.onEvicted({ count, bytes, idleMs });
@@ -141,8 +140,8 @@ export class Janitor {
 
   /** Evicts entries of a kind, in small batches, as long as bytes are wanted and there is one that may go. */
   async #evictWhile(kind: EvictedKind, wanted: () => number, gone: Gone): Promise<void> {
-    const { clock, minAgeMs } = this.#options;
-    const before = clock() - minAgeMs;
+    const { catalog, minAgeMs } = this.#options;
+    const before = catalog.now() - minAgeMs;
     for (let bytes = wanted(); bytes > 0 && !this.#closed; bytes = wanted()) {
       const batch = await this.#nextBatch(kind, bytes, before);
       if (batch.length === 0) return;
