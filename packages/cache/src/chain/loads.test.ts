@@ -433,6 +433,21 @@ describe('within the grace', () => {
     expect(await chain.getOrLoad('key', () => 'fresh')).toBe('fresh');
   });
 
+  it.each(['set', 'getOrLoad'] as const)(
+    'what %s gave a grace of its own goes with its tag, although it is stale',
+    async (how) => {
+      const { time, chain } = setUp();
+      const options = { graceMs: 5000, tags: ['tag'] };
+      if (how === 'set') await chain.set('key', 'stale', options);
+      else await chain.getOrLoad('key', () => 'stale', options);
+      await time.advance(5999);
+      expect(await chain.deleteByTag('tag')).toBe(1);
+      expect(await rejection(chain.getOrLoad('key', () => Promise.reject(new Error('down'))))).toEqual(
+        new Error('down'),
+      );
+    },
+  );
+
   it('what is stale too long is loaded once more for those who look for it in a slow layer together', async () => {
     const { time, chain, layers, memories } = setUp({ staleWhileRevalidate: true, graceMs: 5000 });
     await chain.set('key', 'stale');

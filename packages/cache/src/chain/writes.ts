@@ -117,7 +117,7 @@ export class Writes<V> {
     const { tags } = options;
     if (tags === undefined || tags.length === 0) return put();
     if (deletions.since(load.mark, tags)) return undefined;
-    return this.#tagged([key], tags, ttlMs, load.mark, undefined, put);
+    return this.#tagged([key], tags, ttlMs, load.mark, written, put);
   }
 
   /** Deletes what was there before a load that found nothing. A write that waits for its tags is newer than that. */
