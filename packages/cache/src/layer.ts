@@ -43,6 +43,11 @@ export interface Layer<V> {
    * here too, and its news concern the layers above only. Default false.
    */
   readonly shared?: boolean;
+  /**
+   * How long it keeps what is written without a lifetime or a grace, as {@link SetOptions} say it. A chain remembers the
+   * tags of values for so long. Default: for ever, and no grace.
+   */
+  readonly lifetime?: Pick<SetOptions, 'ttlMs' | 'graceMs'> | undefined;
   get(key: string, options?: GetOptions): MaybePromise<V | undefined>;
   set(key: string, value: V, options?: SetOptions): MaybePromise<void>;
   /** Whether it was there, stale or not. */

@@ -47,7 +47,10 @@ export function chainParts<V>(options: ChainOptions<V>): ChainParts<V> {
   const { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate, earlyRefresh, errorTtlMs } = options;
   const loadDefaults = { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate, earlyRefresh, errorTtlMs };
   const layers = checkLayers(options);
-  const lifetimes = new Lifetimes(options, layers.length);
+  const lifetimes = new Lifetimes(
+    options,
+    layers.map(({ layer }) => layer),
+  );
   const background = new Background(wholeNumber('maxBackground', options.maxBackground ?? 1000));
   const recorder = metrics === undefined || metrics.enabled === false ? undefined : new Recorder(metrics);
   const spans = ChainSpans.of(options.tracer);

@@ -220,8 +220,8 @@ export class Writes<V> {
     options: ChainSetOptions | undefined,
     put: () => MaybePromise<unknown>,
   ): MaybePromise<void> {
-    const graceMs = options?.graceMs ?? this.#options.lifetimes.graceMs ?? 0;
-    const expiresAt = ttlMs === undefined ? undefined : this.#options.clock() + ttlMs + graceMs;
+    const longestMs = this.#options.lifetimes.longest(ttlMs, options?.graceMs);
+    const expiresAt = longestMs === Number.POSITIVE_INFINITY ? undefined : this.#options.clock() + longestMs;
     const after = async (forgotten: readonly string[], written: MaybePromise<unknown>) => {
       await written;
       const old = this.#options.deletions.since(mark, tags) ? [...forgotten, ...keys] : forgotten;

@@ -18,6 +18,7 @@ export interface BatchAdapterOptions {
 export class BatchAdapter<V> implements Layer<V> {
   readonly name: string;
   readonly shared: boolean;
+  readonly lifetime: Layer<V>['lifetime'];
   readonly setMany?: (values: ReadonlyMap<string, V>, options?: SetOptions) => MaybePromise<void>;
   readonly deleteMany?: (keys: readonly string[], options?: OpOptions) => MaybePromise<number>;
   readonly clear?: (options?: OpOptions) => MaybePromise<void>;
@@ -35,6 +36,7 @@ export class BatchAdapter<V> implements Layer<V> {
     if (!getMany) throw new InvalidOptionError('layer', 'one with getMany', layer.name);
     this.name = layer.name;
     this.shared = layer.shared ?? false;
+    this.lifetime = layer.lifetime;
     this.#layer = layer;
     this.#getMany = getMany.bind(layer);
     this.#maxBatch = maxBatch;

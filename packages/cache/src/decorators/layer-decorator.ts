@@ -5,6 +5,7 @@ import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } fr
 export abstract class LayerDecorator<V> implements Layer<V> {
   readonly name: string;
   readonly shared: boolean;
+  readonly lifetime: Layer<V>['lifetime'];
   getEntry?: (key: string, options?: GetOptions) => MaybePromise<Entry<V> | undefined>;
   getMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<Map<string, Entry<V>>>;
   readMany?: (keys: readonly string[], options?: GetOptions) => MaybePromise<FoundEntries<V>>;
@@ -18,6 +19,7 @@ export abstract class LayerDecorator<V> implements Layer<V> {
     this.layer = layer;
     this.name = name;
     this.shared = layer.shared ?? false;
+    this.lifetime = layer.lifetime;
   }
 
   abstract get(key: string, options?: GetOptions): MaybePromise<V | undefined>;

@@ -44,6 +44,7 @@ const MAX_TOUCHED = 200;
 export class DiskLayer<V> implements Layer<V> {
   readonly name: string;
   readonly namespace: string;
+  readonly lifetime: LifetimeOptions;
   readonly #options: DiskLayerOptions<V>;
   readonly #serializer: Serializer<V>;
   readonly #database: NamespaceDatabase;
@@ -66,6 +67,7 @@ export class DiskLayer<V> implements Layer<V> {
     checkLifetimes(options);
     this.name = options.name ?? 'disk';
     this.namespace = options.namespace;
+    this.lifetime = { ttlMs: options.ttlMs, graceMs: options.graceMs };
     this.#options = options;
     this.#serializer = options.serializer;
     this.#database = database;

@@ -19,6 +19,8 @@ export interface FunctionLayerOptions<V> extends LifetimeOptions {
  */
 export class FunctionLayer<V> implements Layer<V> {
   readonly name: string;
+  /** It keeps nothing that is written. */
+  readonly lifetime = { ttlMs: 0 };
   /** Is there when `loadMany` is. */
   readonly getMany?: (keys: readonly string[], options?: GetOptions) => Promise<Map<string, Entry<V>>>;
   readonly #load: (key: string, options: GetOptions) => V | undefined | PromiseLike<V | undefined>;

@@ -65,8 +65,8 @@ class Graced<V> {
  */
 export class MemoryLayer<V> implements Layer<V> {
   readonly name: string;
+  readonly lifetime: LifetimeOptions;
   readonly #entries: LRUCache<string, NonNullable<unknown>>;
-  readonly #lifetimes: LifetimeOptions;
   readonly #maxEntries: number | undefined;
   readonly #maxBytes: number | undefined;
   readonly #clock: () => number;
@@ -88,7 +88,7 @@ export class MemoryLayer<V> implements Layer<V> {
     checkBound('maxEntries', maxEntries);
     checkBound('maxBytes', maxBytes);
     this.name = options.name ?? 'memory';
-    this.#lifetimes = options;
+    this.lifetime = { ttlMs: options.ttlMs, graceMs: options.graceMs };
     this.#graceMs = options.graceMs ?? 0;
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
@@ -154,7 +154,7 @@ export class MemoryLayer<V> implements Layer<V> {
   set(key: string, value: V, options?: SetOptions): void {
     if (this.#closed) return;
     const now = this.#clock();
-    const { expiresAt, goneAt } = lifetimeFrom(now, options, this.#lifetimes);
+    const { expiresAt, goneAt } = lifetimeFrom(now, options, this.lifetime);
     if (value === undefined || !(now < goneAt)) {
       this.#entries.delete(key);
       return;
@@ -215,13 +215,13 @@ export class MemoryLayer<V> implements Layer<V> {
 
   #withGrace(value: V, expiresAt: number, options: SetOptions | undefined): NonNullable<unknown> {
     if (expiresAt === Number.POSITIVE_INFINITY) return value as NonNullable<unknown>;
-    const graceMs = Math.max(0, options?.graceMs ?? this.#lifetimes.graceMs ?? 0);
+    const graceMs = Math.max(0, options?.graceMs ?? this.lifetime.graceMs ?? 0);
     if (graceMs > 0 && !this.#keepsStale) {
       this.#keepsStale = true;
       this.#entries.noDeleteOnStaleGet = true;
     }
     // Nobody has the grace that was free until now, so another one can be.
-    if (this.#entries.size === 0 && this.#lifetimes.graceMs === undefined) this.#graceMs = graceMs;
+    if (this.#entries.size === 0 && this.lifetime.graceMs === undefined) this.#graceMs = graceMs;
     if (graceMs === this.#graceMs) return value as NonNullable<unknown>;
     this.#wraps = true;
     return new Graced(value, graceMs);

@@ -45,10 +45,10 @@ export class RedisLayer<V> implements Layer<V> {
   readonly name: string;
   /** Others write here too, so that their changes are news for the layers above only. */
   readonly shared = true;
+  readonly lifetime: LifetimeOptions;
   readonly #calls: RedisCalls;
   readonly #keys: StoredKeys;
   readonly #serializer: Serializer<V>;
-  readonly #lifetimes: LifetimeOptions;
   readonly #clock: () => number;
 
   /** @throws InvalidOptionError that names the option */
@@ -57,7 +57,7 @@ export class RedisLayer<V> implements Layer<V> {
     this.name = options.name ?? 'redis';
     this.#keys = new StoredKeys(options.prefix ?? 'granary:');
     this.#serializer = options.serializer ?? jsonSerializer<V>();
-    this.#lifetimes = { ttlMs: options.ttlMs, graceMs: options.graceMs };
+    this.lifetime = { ttlMs: options.ttlMs, graceMs: options.graceMs };
     this.#clock = options.clock ?? Date.now;
     this.#calls = new RedisCalls(this.name, options);
   }
@@ -105,7 +105,7 @@ export class RedisLayer<V> implements Layer<V> {
 
   async set(key: string, value: V, options?: SetOptions): Promise<void> {
     const now = this.#clock();
-    const lifetime = lifetimeFrom(now, options, this.#lifetimes);
+    const lifetime = lifetimeFrom(now, options, this.lifetime);
     const [name, ...args] = this.#write(this.#keys.of(key), value, lifetime, now);
     await this.#calls.run(
       'set',
@@ -117,7 +117,7 @@ export class RedisLayer<V> implements Layer<V> {
   /** Sends values in pieces of 1000 keys or a mebibyte; when a piece fails, others may be written. */
   async setMany(values: ReadonlyMap<string, V>, options?: SetOptions): Promise<void> {
     const now = this.#clock();
-    const lifetime = lifetimeFrom(now, options, this.#lifetimes);
+    const lifetime = lifetimeFrom(now, options, this.lifetime);
     const keys = [...values.keys()];
     const unknown = this.#nodesKnown(options);
     if (unknown !== undefined) await unknown;

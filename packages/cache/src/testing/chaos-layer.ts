@@ -52,6 +52,7 @@ export interface ChaosLayerOptions<V> {
  */
 export class ChaosLayer<V> implements Layer<V> {
   readonly name: string;
+  readonly lifetime: Layer<V>['lifetime'];
   /** The layer itself, to look behind the chaos. */
   readonly inner: Layer<V>;
   /** How many operations of each kind there were, whatever became of them. */
@@ -82,6 +83,7 @@ export class ChaosLayer<V> implements Layer<V> {
 
   constructor(inner: Layer<V>, { random, timers = nodeTimers }: ChaosLayerOptions<V> = {}) {
     this.name = inner.name;
+    this.lifetime = inner.lifetime;
     this.inner = inner;
     this.#random = random;
     this.#next = numbersFrom(random?.seed ?? 0);
