@@ -330,6 +330,17 @@ describe('tags', () => {
     expect(values()).toEqual([undefined, undefined]);
   });
 
+  it('are found again as long as a layer has failed to delete what had them', async () => {
+    const { chain, layers, values } = setUp(2);
+    await chain.set('key', 'value', { tags: ['x'] });
+    layers[1]!.plan('delete', { kind: 'rejects' });
+    expect(await chain.deleteByTag('x')).toBe(1);
+    expect(values()).toEqual([undefined, 'value']);
+    expect(await chain.deleteByTag('x')).toBe(1);
+    expect(values()).toEqual([undefined, undefined]);
+    expect(await chain.deleteByTag('x')).toBe(0);
+  });
+
   it('delete the keys that their index has no room for', async () => {
     const { chain, memories } = setUp(2, { tags: new LocalTagIndex({ maxPairs: 2 }) });
     for (const key of ['a', 'b', 'c']) await chain.set(key, key, { tags: ['x'] });

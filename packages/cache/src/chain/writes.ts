@@ -27,6 +27,13 @@ export interface WritesOptions<V> {
   readonly report: ReportFailure;
 }
 
+interface Deleted {
+  /** How many keys the layer with the most of them had. */
+  readonly count: number;
+  /** Whether no layer failed. */
+  readonly everywhere: boolean;
+}
+
 /**
  * Writes to all layers at once. A layer that fails doesn't fail the write, and isn't believed for the key until a write
  * to it succeeds; only when every layer fails, or one refuses the value as invalid, the write does. Others are told when the layers have answered.
@@ -76,9 +83,10 @@ export class Writes<V> {
     return this.#delete(key, options);
   }
 
-  deleteMany(keys: readonly string[], options: OpOptions | undefined): Promise<number> {
+  async deleteMany(keys: readonly string[], options: OpOptions | undefined): Promise<number> {
     for (const key of keys) this.#turns.made(key);
-    return this.#deleteAndTell(keys, options);
+    const { count } = await this.#deleteAndTell(keys, options);
+    return count;
   }
 
   async clear(options: OpOptions | undefined): Promise<void> {
@@ -238,7 +246,7 @@ export class Writes<V> {
     return added instanceof Promise ? added.then(then) : then(added);
   }
 
-  async #deleteAndTell(keys: readonly string[], options: OpOptions | undefined): Promise<number> {
+  async #deleteAndTell(keys: readonly string[], options: OpOptions | undefined): Promise<Deleted> {
     try {
       return await this.#deleteFrom(this.#storeys, keys, options);
     } finally {
@@ -251,14 +259,17 @@ export class Writes<V> {
     storeys: readonly Storey<V>[],
     keys: readonly string[],
     options: OpOptions | undefined,
-  ): Promise<number> {
+  ): Promise<Deleted> {
     for (const key of keys) this.#options.supersede(key);
     const results = await Promise.all(storeys.map((storey) => storey.deleteMany(keys, options)));
     options?.signal?.throwIfAborted();
     if (storeys.length > 0 && results.every((result) => result instanceof Failed)) {
       throw this.#unavailable('delete', results);
     }
-    return Math.max(0, ...results.map((result) => (result instanceof Failed ? 0 : result)));
+    return {
+      count: Math.max(0, ...results.map((result) => (result instanceof Failed ? 0 : result))),
+      everywhere: !results.some((result) => result instanceof Failed),
+    };
   }
 
   /** From now on, so that who asks after the deletion doesn't join a load that began before it. */
@@ -275,10 +286,12 @@ export class Writes<V> {
   ): Promise<number> {
     let deleted = 0;
     for await (const batch of this.#options.tags.keysOf(tag, options)) {
-      deleted += await (tell
+      const { count, everywhere } = await (tell
         ? this.#deleteAndTell(batch.keys, options)
         : this.#deleteFrom(storeys, batch.keys, options));
-      await batch.forget(options);
+      deleted += count;
+      // A layer that failed may still have them, for others too: then the next deletion must find them again.
+      if (everywhere) await batch.forget(options);
     }
     return deleted;
   }
