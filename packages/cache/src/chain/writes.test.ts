@@ -341,6 +341,19 @@ describe('tags', () => {
     expect(await chain.deleteByTag('x')).toBe(0);
   });
 
+  it('are kept where a layer failed to be cleared', async () => {
+    const { chain, layers, values } = setUp(2);
+    await chain.set('key', 'value', { tags: ['x'] });
+    layers[1]!.plan('clear', { kind: 'rejects' });
+    await expect(chain.clear()).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+    expect(values()).toEqual([undefined, 'value']);
+    expect(await chain.deleteByTag('x')).toBe(1);
+    expect(values()).toEqual([undefined, undefined]);
+    await chain.set('key', 'value', { tags: ['x'] });
+    await chain.clear();
+    expect(await chain.deleteByTag('x')).toBe(0);
+  });
+
   it('delete the keys that their index has no room for', async () => {
     const { chain, memories } = setUp(2, { tags: new LocalTagIndex({ maxPairs: 2 }) });
     for (const key of ['a', 'b', 'c']) await chain.set(key, key, { tags: ['x'] });

@@ -95,13 +95,14 @@ export class Writes<V> {
     this.#options.supersedeAll();
     deletions.recordAll();
     const results = await Promise.all(this.#storeys.map((storey) => storey.clear(options)));
+    const failed = results.find((result) => result instanceof Failed);
     try {
-      await tags.clear(options);
+      // What a layer still has is to be found by its tags.
+      if (failed === undefined) await tags.clear(options);
     } finally {
       await this.#tell({ type: 'clear' });
     }
     options?.signal?.throwIfAborted();
-    const failed = results.find((result) => result instanceof Failed);
     if (failed !== undefined) throw this.#unavailable('clear', results);
   }
 
