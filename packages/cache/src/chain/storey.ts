@@ -230,9 +230,9 @@ export class Storey<V> {
     return this.#order.clear(perform).then(() => outcome);
   }
 
-  /** A write-behind was given up, or refused by the layer. */
+  /** A write-behind was refused by the layer. A newer one that is on its way makes up for it, or fails itself. */
   doubt(key: string): void {
-    this.#believe(key, false);
+    if (this.writer?.pending(key) === undefined) this.#believe(key, false);
   }
 
   /** Resolves when the layer has answered the writes so far. */
@@ -250,7 +250,8 @@ export class Storey<V> {
     const change = this.#order.isIdle ? undefined : this.#order.latest(key);
     if (change !== undefined || this.writer === undefined) return this.#fresh(change);
     const pending = this.writer.pending(key);
-    if (pending === undefined) return undefined;
+    // What is on its way is no better than what the layer has, where a newer write was dropped.
+    if (pending === undefined || this.#doubts.has(key)) return undefined;
     if (pending.kind === 'delete') return { value: undefined, expiresAt: undefined };
     return this.#fresh({ value: pending.value, expiresAt: pending.expiresAt });
   }

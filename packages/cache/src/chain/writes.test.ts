@@ -294,6 +294,48 @@ describe('a layer that is written behind', () => {
     expect(onFailure).toHaveBeenCalledTimes(1);
     expect(chain.stats().writers['L2']).toMatchObject({ failedWrites: 1, droppedWrites: 1 });
   });
+
+  it.each(['set', 'delete'] as const)(
+    'does not answer what it has still to write where a newer %s was dropped',
+    async (how) => {
+      const { time, chain, layers, memories } = setUp(
+        2,
+        { writers: { maxWaitMs: 0 } },
+        { writeBehind: { maxEntries: 1 } },
+      );
+      layers[1]!.plan('set', { kind: 'slow', ms: 50 });
+      await chain.set('key', 'older');
+      await settle(time);
+      if (how === 'set') await chain.set('key', 'newer');
+      else await chain.delete('key');
+      expect(chain.stats().writers['L2']).toMatchObject({ droppedWrites: 1, queueDepth: 1 });
+      memories[0]!.clear();
+      expect(await chain.get('key')).toBeUndefined();
+      expect(await chain.getMany(['key'])).toEqual(new Map());
+      await time.advance(50);
+      expect(memories[1]!.get('key')).toBe('older');
+      expect(await chain.get('key')).toBeUndefined();
+    },
+  );
+
+  it('is believed for what it wrote, although it had failed to write what was there before', async () => {
+    const { time, chain, layers, memories } = setUp(2, {}, { writeBehind: true });
+    const layer = layers[1]!;
+    const first = withResolvers<void>();
+    const set = layer.set.bind(layer);
+    layer.set = () => {
+      layer.set = set;
+      return first.promise.then(() => Promise.reject(new Error('down')));
+    };
+    await chain.set('key', 'older');
+    await settle(time);
+    await chain.set('key', 'newer');
+    first.resolve();
+    await settle(time);
+    expect(memories[1]!.get('key')).toBe('newer');
+    memories[0]!.clear();
+    expect(await chain.get('key')).toBe('newer');
+  });
 });
 
 describe('tags', () => {

@@ -215,8 +215,8 @@ export class AsyncWriter<V> {
   #failedWith(error: unknown, line: KeyLine<V>, change: Change<V>, begun: number): void {
     this.#failed++;
     const { key } = line;
-    quietly(() => this.#options.onFailure?.({ layer: this.layer.name, key, operation: change.kind, error }));
     this.#ended(line, begun, false);
+    quietly(() => this.#options.onFailure?.({ layer: this.layer.name, key, operation: change.kind, error }));
   }
 
   #ended(line: KeyLine<V>, begun: number, written = true): void {
