@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { coarseTimers } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { redactText } from '@granary/telemetry';
 import { describe, expect, it } from 'vitest';
@@ -266,6 +267,17 @@ describe('an authenticator', () => {
     expect(signals[0]?.aborted).toBe(true);
     expect(await auth.challenged(refused())).toBe(true);
     expect(auth.headers(URL_OF_SOURCE)).toEqual({ authorization: BASIC_ANN });
+  });
+
+  it('leaves no timer behind when nobody waits any more for a provider that ignores its signal', async () => {
+    const before = coarseTimers.size;
+    const auth = authenticator({ provider: () => new Promise(() => {}) });
+    const caller = new AbortController();
+    const waiting = auth.challenged({ ...refused(), signal: caller.signal });
+    expect(coarseTimers.size).toBe(before + 1);
+    caller.abort(new Error('gone'));
+    await expect(waiting).rejects.toThrow('gone');
+    expect(coarseTimers.size).toBe(before);
   });
 
   it('ignores what a provider says that nobody waits for any more', async () => {

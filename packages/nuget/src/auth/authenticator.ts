@@ -159,6 +159,8 @@ export class Authenticator {
       const answer = await withTimeout(
         () => provider({ source: this.source, url, challenge, isRetry, signal: flight.signal }),
         this.#providerTimeoutMs,
+        // A provider may ignore its signal: nothing waits for it then, which would keep the process alive.
+        { signal: flight.signal },
       );
       // Without types, "none" is null as often.
       const credentials = answer ?? undefined;
