@@ -211,6 +211,9 @@ describe('a client of several sources', () => {
     expect(parts.flatMap(({ results }) => results.map(({ id }) => id))).toEqual(all.results.map(({ id }) => id));
     expect(await rejection(nuget.search('', { skip: 990, take: 20 }))).toMatchObject({ code: 'LIMIT' });
     expect(await rejection(nuget.autocomplete('', { skip: 990, take: 20 }))).toMatchObject({ code: 'LIMIT' });
+    const wrong = { code: 'INVALID_OPTION', message: 'skip must be a whole number from 0, not -2' };
+    expect(await rejection(nuget.search('', { skip: -2, take: 4 }))).toMatchObject(wrong);
+    expect(await rejection(nuget.autocomplete('', { skip: -2, take: 4 }))).toMatchObject(wrong);
     const [only] = nuget.sources;
     const one = local.own(new NuGetClient({ sources: [only as SourceRepository] }));
     expect((await one.search('', { skip: 990, take: 20 })).results).toEqual([]);

@@ -8,6 +8,7 @@ import { checkPackageId } from '../package-identity.js';
 import type { CallOptions } from '../protocol/feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from '../protocol/model.js';
 import type { PushedPackage, PushOptions } from '../protocol/provider.js';
+import { type ResultPage, resultPage } from '../protocol/result-page.js';
 import type { NuGetVersion } from '../versions/nuget-version.js';
 import { mergeIds, mergeMetadata, mergeSearches, mergeVersions, mergeVulnerabilities } from './merged-answers.js';
 import type { PackageDownload } from './packages/package-download.js';
@@ -70,7 +71,6 @@ export interface ListVersionsOptions extends CallOptions {
 
 /** Most results that one source is asked for, to give a page from the answers of several. */
 const MAX_MERGED = 1000;
-const DEFAULT_TAKE = 20;
 
 /**
  * Several sources as one. Questions go to all that may have the package, at the same time: answers are merged, or the
@@ -140,15 +140,15 @@ export class NuGetClient implements AsyncDisposable {
    * The results of all sources in turns, each package once. With several sources a page costs all that come before it,
    * from each of them; `total` counts what several have as often as they have it.
    *
-   * @throws {@link NuGetError} `LIMIT` when several sources are asked for more than the first 1000 results
+   * @throws {@link NuGetError} `LIMIT` when several sources are asked for more than the first 1000 results,
+   * `INVALID_OPTION`
    */
   async search(query: string, search: SearchOptions & CallOptions = {}): Promise<SearchPage> {
-    const { skip = 0, take = DEFAULT_TAKE, ...rest } = search;
     const [only, ...others] = this.sources;
     if (only !== undefined && others.length === 0) return only.search(query, search);
-    checkPage(skip, take);
-    const pages = await this.#all(`search for ${JSON.stringify(query)}`, this.sources, rest, (source, call) =>
-      source.search(query, { ...rest, ...call, skip: 0, take: skip + take }),
+    const { skip, take } = mergedPage(search);
+    const pages = await this.#all(`search for ${JSON.stringify(query)}`, this.sources, search, (source, call) =>
+      source.search(query, { ...search, ...call, skip: 0, take: skip + take }),
     );
     return mergeSearches(pages, skip, take);
   }
@@ -157,15 +157,17 @@ export class NuGetClient implements AsyncDisposable {
    * Ids that begin with a text, from all sources in turns, each once. With several sources a page costs all that come
    * before it, from each of them.
    *
-   * @throws {@link NuGetError} `LIMIT` when several sources are asked for more than the first 1000
+   * @throws {@link NuGetError} `LIMIT` when several sources are asked for more than the first 1000, `INVALID_OPTION`
    */
   async autocomplete(prefix: string, search: SearchOptions & CallOptions = {}): Promise<readonly string[]> {
-    const { skip = 0, take = DEFAULT_TAKE, ...rest } = search;
     const [only, ...others] = this.sources;
     if (only !== undefined && others.length === 0) return only.autocomplete(prefix, search);
-    checkPage(skip, take);
-    const lists = await this.#all(`ids that begin with ${JSON.stringify(prefix)}`, this.sources, rest, (source, call) =>
-      source.autocomplete(prefix, { ...rest, ...call, skip: 0, take: skip + take }),
+    const { skip, take } = mergedPage(search);
+    const lists = await this.#all(
+      `ids that begin with ${JSON.stringify(prefix)}`,
+      this.sources,
+      search,
+      (source, call) => source.autocomplete(prefix, { ...search, ...call, skip: 0, take: skip + take }),
     );
     return mergeIds(lists, skip + take).slice(skip);
   }
@@ -400,8 +402,9 @@ function checkSources(sources: readonly NuGetClientSource[]): void {
   if (names.size < sources.length) throw new NuGetError('INVALID_OPTION', 'two sources have the same name');
 }
 
-function checkPage(skip: number, take: number): void {
-  if (skip + take <= MAX_MERGED) return;
+function mergedPage(search: SearchOptions): ResultPage {
+  const { skip, take } = resultPage(search);
+  if (skip + take <= MAX_MERGED) return { skip, take };
   throw new NuGetError(
     'LIMIT',
     `several sources can be asked for their first ${MAX_MERGED} results, not for ${skip + take}`,

@@ -337,6 +337,13 @@ describe('a search of protocol 2', () => {
     expect(feed.requests.slice(1).map(({ cacheKey }) => cacheKey)).toEqual([undefined, undefined]);
   });
 
+  it.each([[{ take: -1 }], [{ skip: 1.5 }], [{ skip: Number.NaN }]])('asks for no page %j', async (search) => {
+    const { feed, provider } = setUp();
+    await expect(provider.search('a', search)).rejects.toEqual(coded('INVALID_OPTION'));
+    await expect(provider.autocomplete('a', search)).rejects.toEqual(coded('INVALID_OPTION'));
+    expect(feed.requests).toEqual([]);
+  });
+
   it('shows the newest of each package in the order of the source, and no unlisted one', async () => {
     const { provider } = setUp({
       'Search()': page([

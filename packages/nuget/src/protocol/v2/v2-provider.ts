@@ -10,6 +10,7 @@ import type { PackageMetadata, SearchOptions, SearchPage } from '../model.js';
 import { packageForm } from '../package-form.js';
 import type { FileOptions, Provider, PushedPackage, PushOptions } from '../provider.js';
 import { readFile } from '../read-file.js';
+import { resultPage } from '../result-page.js';
 import { entryHash, entryMetadata, entrySearchResult, type FeedEntry, isListed } from './feed-entry.js';
 import * as query from './odata-query.js';
 import { nuspecOf } from './spooled-nuspec.js';
@@ -36,7 +37,6 @@ export interface GetUpdatesOptions extends CallOptions {
   readonly frameworks?: readonly string[] | undefined;
 }
 
-const DEFAULT_TAKE = 20;
 /** So that their names fit into a URL. */
 const UPDATES_PER_REQUEST = 10;
 
@@ -87,12 +87,12 @@ export class V2Provider implements Provider {
    * Asks `Search()`, or filters `Packages()` where that is missing.
    *
    * @throws {@link SourceError} `UNSUPPORTED` for package types, of which this protocol knows nothing, and where a source
-   * has neither
+   * has neither; {@link NuGetError} `INVALID_OPTION` for a skip or take that is no number of results
    */
   async search(text: string, search: SearchOptions = {}, options: CallOptions = {}): Promise<SearchPage> {
     if (search.packageType !== undefined) throw this.#source.unsupported('a search for a type of packages');
-    const take = search.take ?? DEFAULT_TAKE;
-    if (take <= 0) return { total: undefined, results: [] };
+    const { skip, take } = resultPage(search);
+    if (take === 0) return { total: undefined, results: [] };
     const prerelease = search.includePrerelease ?? false;
     const can = await this.#capabilitiesOrAll(options);
     const absolute = prerelease && can.absoluteLatest;
@@ -100,7 +100,7 @@ export class V2Provider implements Provider {
       text,
       filter: absolute ? 'IsAbsoluteLatestVersion' : 'IsLatestVersion',
       includePrerelease: absolute,
-      skip: search.skip ?? 0,
+      skip,
       take,
       frameworks: shortNames(search.supportedFrameworks),
     };
@@ -118,9 +118,9 @@ export class V2Provider implements Provider {
     options: CallOptions = {},
   ): Promise<readonly string[]> {
     if (search.packageType !== undefined) throw this.#source.unsupported('a completion for a type of packages');
+    const { skip, take } = resultPage(search);
     const ids = await this.#names(query.packageIdsPath(prefix, search.includePrerelease ?? false), options);
-    const skip = search.skip ?? 0;
-    return ids.slice(skip, skip + (search.take ?? DEFAULT_TAKE));
+    return ids.slice(skip, skip + take);
   }
 
   /**

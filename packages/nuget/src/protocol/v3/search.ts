@@ -1,15 +1,14 @@
-import { NuGetError } from '../../errors.js';
 import { checkPackageId, lowerVersion } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { shownUrl, withQuery } from '../endpoint-url.js';
 import type { CallOptions } from '../feed.js';
 import { asArray, asBoolean, asCount, asList, asObject, asText, type JsonObject, parseJsonObject } from '../json.js';
 import type { SearchOptions, SearchPage, SearchResult } from '../model.js';
+import { resultPage } from '../result-page.js';
 import { firstToAnswer } from './bounded.js';
 import { readDeprecation, readVulnerabilities } from './catalog-entry.js';
 import type { Endpoints, V3Source } from './v3-source.js';
 
-const DEFAULT_TAKE = 20;
 const MAX_BYTES = 32 * 1024 * 1024;
 
 type Parameters = readonly (readonly [name: string, value: string])[];
@@ -101,11 +100,7 @@ interface Answer {
 }
 
 function page(search: SearchOptions): { readonly take: number; readonly parameters: Parameters } {
-  const { skip = 0, take = DEFAULT_TAKE } = search;
-  for (const [name, value] of Object.entries({ skip, take })) {
-    if (Number.isSafeInteger(value) && value >= 0) continue;
-    throw new NuGetError('INVALID_OPTION', `${name} must be a whole number from 0, not ${value}`);
-  }
+  const { skip, take } = resultPage(search);
   return { take, parameters: [['skip', `${skip}`], ['take', `${take}`], ...common(search)] };
 }
 
