@@ -8,7 +8,7 @@ import { actionResultStoreContract, blobStoreContract } from '../contract/index.
 import { DigestMismatchError, TierUnavailableError } from '../errors.js';
 import { MemoryActionResultStore } from '../memory/memory-action-result-store.js';
 import { MemoryBlobStore } from '../memory/memory-blob-store.js';
-import { blobOf, inChunks } from '../testing/content.js';
+import { blobOf, bytesOf, inChunks } from '../testing/content.js';
 import { ScriptedStore } from '../testing/scripted-store.js';
 import { RemoteStoreError } from '../tiered/remote-error.js';
 import { resilientTier } from '../tiered/resilience/resilient-tier.js';
@@ -57,12 +57,6 @@ async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined
   if (!outcome) throw new Error(`nothing happened within ${ms} ms`);
   if ('error' in outcome) throw outcome.error;
   return outcome.value;
-}
-
-async function bytesOf(reader: BlobReader | undefined): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const chunk of reader!) parts.push(Buffer.from(chunk));
-  return Buffer.concat(parts);
 }
 
 /** A reader of 10 bytes that is closed when it should be. */

@@ -1,54 +1,15 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { BlobReader } from '../blob-store.js';
 import { blobStoreContract } from '../contract/blob-store-contract.js';
 import type { Digest } from '../digest.js';
 import { BlobDamagedError, StoreClosedError, TierUnavailableError } from '../errors.js';
-import { blobOf } from '../testing/content.js';
-import { ScriptedStore } from '../testing/scripted-store.js';
-import { TemporaryStores } from '../testing/temporary-stores.js';
-import type { Tier, TierMode } from './tier.js';
-import { TieredBlobStore, type TieredBlobStoreOptions } from './tiered-blob-store.js';
+import { blobOf, bytesOf } from '../testing/content.js';
+import type { ScriptedStore } from '../testing/scripted-store.js';
+import { TieredStores, testTier } from './testing/tiered-stores.js';
 
 const MIB = 1024 * 1024;
 
-const stores = new TemporaryStores();
-const opened: TieredBlobStore[] = [];
-afterEach(async () => {
-  for (const store of opened.splice(0)) await store.close();
-  await stores.dispose();
-});
-
-type TestTier = Tier & { readonly blobs: ScriptedStore; readonly damaged: string[] };
-
-function tierOf(name: string, mode: TierMode = 'read-through', required = false): TestTier {
-  const blobs = new ScriptedStore({ name, maxBytes: 200 * MIB });
-  const damaged: string[] = [];
-  return {
-    name,
-    mode,
-    required,
-    blobs,
-    damaged,
-    actionResults: undefined,
-    onDamaged: (digest, reason) => damaged.push(`${digest} ${reason}`),
-    check: async () => {},
-    close: () => blobs.close(),
-  };
-}
-
-async function tieredOver(tiers: readonly Tier[], options: Partial<TieredBlobStoreOptions> = {}) {
-  const local = await stores.open({ durability: 'none', maxBytes: 128 * MIB });
-  const store = new TieredBlobStore({ local, tiers, ...options });
-  opened.push(store);
-  return { store, local };
-}
-
-async function bytesOf(reader: BlobReader | undefined): Promise<Buffer | undefined> {
-  if (!reader) return undefined;
-  const parts: Buffer[] = [];
-  for await (const chunk of reader) parts.push(Buffer.from(chunk));
-  return Buffer.concat(parts);
-}
+const stores = new TieredStores();
+afterEach(() => stores.dispose());
 
 /** Holds deliveries back until the test lets them go on to a position. */
 function gate(store: ScriptedStore) {
@@ -71,22 +32,22 @@ function gate(store: ScriptedStore) {
 }
 
 blobStoreContract({ describe, it, expect }, 'a tiered store without tiers', async () => {
-  const { store } = await tieredOver([]);
+  const { store } = await stores.open([]);
   return { store };
 });
 
 blobStoreContract({ describe, it, expect }, 'a tiered store in front of two tiers', async () => {
-  const { store } = await tieredOver([tierOf('first'), tierOf('second', 'read-only')]);
+  const { store } = await stores.open([testTier('first'), testTier('second', 'read-only')]);
   return { store };
 });
 
 describe('what is not here', () => {
   it.each([10, 300_000, 3 * MIB])('comes from the tiers in turn, %i bytes, and is kept', async (size) => {
-    const [first, second] = [tierOf('first'), tierOf('second')];
-    const { store, local } = await tieredOver([first, second]);
+    const [first, second] = [testTier('first'), testTier('second')];
+    const { store, local } = await stores.open([first, second]);
     const { bytes, digest } = blobOf(size);
     await second.blobs.write(digest, bytes);
-    expect((await bytesOf(await store.read(digest)))?.equals(bytes)).toBe(true);
+    expect((await bytesOf(await store.read(digest))).equals(bytes)).toBe(true);
     await vi.waitFor(() => expect(local.findMissing([digest])).toEqual([]));
     const asked = second.blobs.calls.length;
     expect((await store.get(digest))?.equals(bytes)).toBe(true);
@@ -95,7 +56,7 @@ describe('what is not here', () => {
   });
 
   it('is a miss when no tier has it', async () => {
-    const { store } = await tieredOver([tierOf('first'), tierOf('second')]);
+    const { store } = await stores.open([testTier('first'), testTier('second')]);
     for (const size of [10, 3 * MIB]) {
       const { digest } = blobOf(size);
       expect(await store.get(digest)).toBeUndefined();
@@ -105,7 +66,7 @@ describe('what is not here', () => {
 
   it('has the size that a tier says, and is no miss while one that is required can not say it', async () => {
     const { bytes, digest } = blobOf(10);
-    const [first, second] = [tierOf('first', 'read-through', true), tierOf('second')];
+    const [first, second] = [testTier('first', 'read-through', true), testTier('second')];
     const asked: unknown[] = [];
     const sizes = {
       sizeOf: (_: unknown, __: unknown, options: unknown) => {
@@ -113,7 +74,7 @@ describe('what is not here', () => {
         throw new Error('gone');
       },
     };
-    const { store } = await tieredOver([
+    const { store } = await stores.open([
       { ...first, sizes },
       { ...second, sizes: second.blobs },
     ]);
@@ -128,8 +89,8 @@ describe('what is not here', () => {
   });
 
   it.each([10, 3 * MIB])('is fetched once, however many ask, %i bytes', async (size) => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
     const { bytes, digest } = blobOf(size);
     await tier.blobs.write(digest, bytes);
     const answers = await Promise.all([
@@ -141,8 +102,8 @@ describe('what is not here', () => {
   });
 
   it('gives each who asked memory of its own', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
     const { bytes, digest } = blobOf(5000);
     await tier.blobs.write(digest, bytes);
     const [first, second] = await Promise.all([store.get(digest), store.get(digest)]);
@@ -152,8 +113,8 @@ describe('what is not here', () => {
   });
 
   it('fills the tiers in front of the one that had it, except those that are only read', async () => {
-    const tiers = [tierOf('a', 'read-only'), tierOf('b'), tierOf('c', 'write-through'), tierOf('d')] as const;
-    const { store } = await tieredOver(tiers);
+    const tiers = [testTier('a', 'read-only'), testTier('b'), testTier('c', 'write-through'), testTier('d')] as const;
+    const { store } = await stores.open(tiers);
     for (const size of [10, 3 * MIB]) {
       const { bytes, digest } = blobOf(size);
       await tiers[3].blobs.write(digest, bytes);
@@ -169,8 +130,8 @@ describe('what is not here', () => {
 
 describe('a large blob that arrives', () => {
   it('is handed out while it comes, to each from its own offset', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
     const { bytes, digest } = blobOf(3 * MIB);
     await tier.blobs.write(digest, bytes);
     const door = gate(tier.blobs);
@@ -180,7 +141,7 @@ describe('a large blob that arrives', () => {
     expect(firstChunk.equals(bytes.subarray(0, firstChunk.length))).toBe(true);
     const late = (await store.read(digest, { offset: 100_000, limit: 500_000 }))!;
     door.openTo(1 * MIB);
-    expect((await bytesOf(late))?.equals(bytes.subarray(100_000, 600_000))).toBe(true);
+    expect((await bytesOf(late)).equals(bytes.subarray(100_000, 600_000))).toBe(true);
     door.openTo(4 * MIB);
     const rest = await bytesOf(first);
     expect(Buffer.concat([firstChunk, rest!]).equals(bytes)).toBe(true);
@@ -188,8 +149,8 @@ describe('a large blob that arrives', () => {
   });
 
   it('keeps its end back until the hash is right', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
     const { bytes, digest } = blobOf(2 * MIB);
     await tier.blobs.write(digest, bytes);
     const door = gate(tier.blobs);
@@ -210,8 +171,8 @@ describe('a large blob that arrives', () => {
   });
 
   it('goes on for the others when one leaves, and stops when nobody is left', async () => {
-    const tier = tierOf('tier');
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store, local } = await stores.open([tier]);
     const { bytes, digest } = blobOf(20 * MIB);
     await tier.blobs.write(digest, bytes);
     const door = gate(tier.blobs);
@@ -225,12 +186,12 @@ describe('a large blob that arrives', () => {
     await vi.waitFor(() => expect(local.stats().reservedBytes).toBe(0));
     expect(local.findMissing([digest])).toEqual([digest]);
     door.openTo(30 * MIB);
-    expect((await bytesOf(await store.read(digest)))?.equals(bytes)).toBe(true);
+    expect((await bytesOf(await store.read(digest))).equals(bytes)).toBe(true);
   });
 
   it('is finished for later when most of it is there', async () => {
-    const tier = tierOf('tier');
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store, local } = await stores.open([tier]);
     const { bytes, digest } = blobOf(20 * MIB);
     await tier.blobs.write(digest, bytes);
     const door = gate(tier.blobs);
@@ -243,8 +204,8 @@ describe('a large blob that arrives', () => {
   });
 
   it('leaves a caller whose signal aborts alone, and no other', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
     const { bytes, digest } = blobOf(8 * MIB);
     await tier.blobs.write(digest, bytes);
     const door = gate(tier.blobs);
@@ -259,12 +220,12 @@ describe('a large blob that arrives', () => {
     await expect(pending).rejects.toThrow('gone');
     await reader.close();
     door.openTo(9 * MIB);
-    expect((await bytesOf(await staying))?.equals(bytes)).toBe(true);
+    expect((await bytesOf(await staying)).equals(bytes)).toBe(true);
   });
 
   it('is taken up where it broke off, by the same tier or the next', async () => {
-    const [first, second] = [tierOf('first'), tierOf('second')];
-    const { store } = await tieredOver([first, second]);
+    const [first, second] = [testTier('first'), testTier('second')];
+    const { store } = await stores.open([first, second]);
     const { bytes, digest } = blobOf(3 * MIB);
     for (const { blobs } of [first, second]) await blobs.write(digest, bytes);
     first.blobs.delivery = (position) => {
@@ -274,14 +235,14 @@ describe('a large blob that arrives', () => {
       };
       throw first.blobs.gone('reset');
     };
-    expect((await bytesOf(await store.read(digest)))?.equals(bytes)).toBe(true);
+    expect((await bytesOf(await store.read(digest))).equals(bytes)).toBe(true);
     expect(second.blobs.calls.at(-1)?.options).toMatchObject({ offset: MIB });
     expect([first.damaged, second.damaged]).toEqual([[], []]);
   });
 
   it('gives up on a tier that breaks off again and again', async () => {
-    const tier = tierOf('tier', 'read-through', true);
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier', 'read-through', true);
+    const { store, local } = await stores.open([tier]);
     const { bytes, digest } = blobOf(3 * MIB);
     await tier.blobs.write(digest, bytes);
     tier.blobs.delivery = (position) => {
@@ -294,13 +255,12 @@ describe('a large blob that arrives', () => {
   });
 
   it('is passed on when there is no room for it here', async () => {
-    const tier = tierOf('tier');
-    const local = await stores.open({ maxBytes: 4 * MIB, spaceWaitMs: 1 });
-    const store = new TieredBlobStore({ local, tiers: [tier] });
-    opened.push(store);
+    const tier = testTier('tier');
+    const local = await stores.locals.open({ maxBytes: 4 * MIB, spaceWaitMs: 1 });
+    const store = stores.over(local, [tier]);
     const { bytes, digest } = blobOf(6 * MIB);
     await tier.blobs.write(digest, bytes);
-    expect((await bytesOf(await store.read(digest)))?.equals(bytes)).toBe(true);
+    expect((await bytesOf(await store.read(digest))).equals(bytes)).toBe(true);
     expect(await bytesOf(await store.read(digest, { offset: MIB, limit: 5 }))).toEqual(bytes.subarray(MIB, MIB + 5));
     expect(local.findMissing([digest])).toEqual([digest]);
     expect(tier.blobs.openReaders).toBe(0);
@@ -314,13 +274,13 @@ describe('a tier that delivers something else', () => {
   };
 
   it('is passed over where nothing was sent yet', async () => {
-    const [wrong, right] = [tierOf('wrong'), tierOf('right')];
-    const { store } = await tieredOver([wrong, right]);
+    const [wrong, right] = [testTier('wrong'), testTier('right')];
+    const { store } = await stores.open([wrong, right]);
     wrong.blobs.tamper = flip;
     for (const size of [1, 1000, 200_000, 260_000]) {
       const { bytes, digest } = blobOf(size);
       for (const { blobs } of [wrong, right]) await blobs.write(digest, bytes);
-      expect((await bytesOf(await store.read(digest)))?.equals(bytes)).toBe(true);
+      expect((await bytesOf(await store.read(digest))).equals(bytes)).toBe(true);
       expect(wrong.damaged).toHaveLength(1);
       expect(wrong.damaged.pop()).toContain(digest.hash);
     }
@@ -331,12 +291,16 @@ describe('a tier that delivers something else', () => {
     const scripts = [flip, (bytes: Buffer) => bytes.subarray(0, -1), (bytes: Buffer) => Buffer.concat([bytes, bytes])];
     for (const tamper of scripts) {
       for (const size of [10, 3 * MIB]) {
-        const tier = tierOf('tier');
-        const { store, local } = await tieredOver([tier]);
+        const tier = testTier('tier');
+        const { store, local } = await stores.open([tier]);
         const { bytes, digest } = blobOf(size);
         await tier.blobs.write(digest, bytes);
         tier.blobs.tamper = tamper;
-        const answers = await Promise.allSettled([store.read(digest).then(bytesOf), store.read(digest).then(bytesOf)]);
+        const read = async () => {
+          const reader = await store.read(digest);
+          return reader && bytesOf(reader);
+        };
+        const answers = await Promise.allSettled([read(), read()]);
         for (const answer of answers) {
           if (answer.status === 'fulfilled') expect(answer.value).toBeUndefined();
         }
@@ -347,8 +311,8 @@ describe('a tier that delivers something else', () => {
   });
 
   it('fails those who got something, and its breaker hears of it', async () => {
-    const tier = tierOf('tier');
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store, local } = await stores.open([tier]);
     const { bytes, digest } = blobOf(3 * MIB);
     await tier.blobs.write(digest, bytes);
     tier.blobs.tamper = flip;
@@ -358,8 +322,8 @@ describe('a tier that delivers something else', () => {
   });
 
   it.each([10, 3 * MIB])('doesn’t have it for those who could upload the right one: %i bytes', async (size) => {
-    const tier = tierOf('tier', 'write-through');
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier', 'write-through');
+    const { store, local } = await stores.open([tier]);
     const [{ bytes, digest }, other] = [blobOf(size), blobOf(size, 'other').digest];
     await tier.blobs.write(digest, bytes);
     await tier.blobs.write(other, blobOf(size, 'other').bytes);
@@ -373,7 +337,7 @@ describe('a tier that delivers something else', () => {
     await store.write(digest, bytes);
     expect(tier.blobs.calls.at(-1)).toMatchObject({ call: 'write', digests: [digest] });
     expect(local.findMissing([digest])).toEqual([]);
-    expect((await bytesOf(await store.read(digest)))?.equals(bytes)).toBe(true);
+    expect((await bytesOf(await store.read(digest))).equals(bytes)).toBe(true);
   });
 });
 
@@ -382,15 +346,15 @@ describe('a tier that is gone', () => {
     'counts as a miss when it is not required, and is an error when it is: %i bytes',
     async (size) => {
       for (const required of [false, true]) {
-        const [gone, other] = [tierOf('gone', 'read-through', required), tierOf('other')];
-        const { store } = await tieredOver([gone, other]);
+        const [gone, other] = [testTier('gone', 'read-through', required), testTier('other')];
+        const { store } = await stores.open([gone, other]);
         gone.blobs.before = () => {
           throw gone.blobs.gone();
         };
         const { bytes, digest } = blobOf(size);
         const absent = blobOf(size, 'absent').digest;
         await other.blobs.write(digest, bytes);
-        expect((await bytesOf(await store.read(digest)))?.equals(bytes)).toBe(true);
+        expect((await bytesOf(await store.read(digest))).equals(bytes)).toBe(true);
         if (required) {
           await expect(store.read(absent)).rejects.toThrow(TierUnavailableError);
           await expect(store.get(absent)).rejects.toThrow('gone is not available');
@@ -408,8 +372,8 @@ describe('a tier that is gone', () => {
 
 describe('FindMissing', () => {
   it('asks all tiers for what is missing here, and says what is missing everywhere', async () => {
-    const [first, second] = [tierOf('first'), tierOf('second')];
-    const { store } = await tieredOver([first, second]);
+    const [first, second] = [testTier('first'), testTier('second')];
+    const { store } = await stores.open([first, second]);
     const blobs = Array.from({ length: 5 }, (_, i) => blobOf(100, i));
     await store.write(blobs[0]!.digest, blobs[0]!.bytes);
     await first.blobs.write(blobs[1]!.digest, blobs[1]!.bytes);
@@ -421,8 +385,8 @@ describe('FindMissing', () => {
   });
 
   it('asks a tier only once about what it has, and again about what it does not have', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
     const [there, absent] = [blobOf(100, 'there'), blobOf(100, 'absent')];
     await tier.blobs.write(there.digest, there.bytes);
     for (let i = 0; i < 3; i++) expect(await store.findMissing([there.digest, absent.digest])).toEqual([absent.digest]);
@@ -436,8 +400,8 @@ describe('FindMissing', () => {
   });
 
   it('asks nobody about what one of the tiers is known to have', async () => {
-    const [first, second] = [tierOf('first'), tierOf('second')];
-    const { store } = await tieredOver([first, second]);
+    const [first, second] = [testTier('first'), testTier('second')];
+    const { store } = await stores.open([first, second]);
     const [there, absent] = [blobOf(100, 'there'), blobOf(100, 'absent')];
     await second.blobs.write(there.digest, there.bytes);
     expect(await store.findMissing([there.digest])).toEqual([]);
@@ -453,13 +417,13 @@ describe('FindMissing', () => {
 describe('an upload', () => {
   it('is complete when it is here and in the tiers that are written through', async () => {
     const modes = ['read-only', 'read-through', 'write-through', 'write-behind'] as const;
-    const tiers = modes.map((mode) => tierOf(mode, mode));
+    const tiers = modes.map((mode) => testTier(mode, mode));
     const later: string[] = [];
     const writeBehind = {
       blob: async (tier: string, digest: Digest) => void later.push(`${tier} ${digest.hash}`),
       actionResult: async () => {},
     };
-    const { store, local } = await tieredOver(tiers, { writeBehind });
+    const { store, local } = await stores.open(tiers, { writeBehind });
     for (const size of [100, 2 * MIB]) {
       const { bytes, digest } = blobOf(size);
       await store.write(digest, bytes);
@@ -471,8 +435,8 @@ describe('an upload', () => {
   });
 
   it('is sent to a tier once', async () => {
-    const tier = tierOf('tier', 'write-through');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier', 'write-through');
+    const { store } = await stores.open([tier]);
     const { bytes, digest } = blobOf(100);
     for (let i = 0; i < 3; i++) await store.write(digest, bytes);
     expect(tier.blobs.count('write')).toBe(1);
@@ -481,8 +445,8 @@ describe('an upload', () => {
 
   it('fails when a required tier does not take it, and is kept when the tier was not required', async () => {
     for (const required of [true, false]) {
-      const tier = tierOf('tier', 'write-through', required);
-      const { store, local } = await tieredOver([tier]);
+      const tier = testTier('tier', 'write-through', required);
+      const { store, local } = await stores.open([tier]);
       tier.blobs.before = () => {
         throw tier.blobs.gone();
       };
@@ -495,11 +459,11 @@ describe('an upload', () => {
   });
 
   it('is complete without a required tier that is only for smaller blobs', async () => {
-    const small = { ...tierOf('small', 'write-through', true), maxBlobBytes: 100 };
+    const small = { ...testTier('small', 'write-through', true), maxBlobBytes: 100 };
     const behind: string[] = [];
     const writeBehind = { blob: async (tier: string) => void behind.push(tier), actionResult: async () => {} };
-    const slow = { ...tierOf('slow', 'write-behind'), maxBlobBytes: 100 };
-    const { store } = await tieredOver([small, slow], { writeBehind });
+    const slow = { ...testTier('slow', 'write-behind'), maxBlobBytes: 100 };
+    const { store } = await stores.open([small, slow], { writeBehind });
     const [within, above] = [blobOf(100), blobOf(101)];
     for (const { digest, bytes } of [within, above]) await store.write(digest, bytes);
     await store.writes.ensure(store.tiers[0]!, [within.digest, above.digest], undefined);
@@ -508,8 +472,8 @@ describe('an upload', () => {
   });
 
   it('brings what an action result needs, and says when that is not here', async () => {
-    const tier = tierOf('tier');
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store, local } = await stores.open([tier]);
     const blobs = Array.from({ length: 30 }, (_, i) => blobOf(i * 1000, i));
     for (const { digest, bytes } of blobs) await local.write(digest, bytes);
     await tier.blobs.write(blobs[3]!.digest, blobs[3]!.bytes);
@@ -528,8 +492,8 @@ describe('an upload', () => {
 
 describe('closing', () => {
   it('ends what is under way, and closes the tiers but not the local store', async () => {
-    const tier = tierOf('tier');
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store, local } = await stores.open([tier]);
     const [large, small] = [blobOf(3 * MIB), blobOf(10)];
     for (const { digest, bytes } of [large, small]) await tier.blobs.write(digest, bytes);
     gate(tier.blobs).openTo(1);

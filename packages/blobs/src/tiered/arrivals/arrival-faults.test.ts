@@ -1,57 +1,20 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { BlobReader, BlobSource, WriteOptions } from '../../blob-store.js';
+import type { BlobSource, WriteOptions } from '../../blob-store.js';
 import { Digest } from '../../digest.js';
 import { BlobDamagedError, NoSpaceError, StoreClosedError, StoreError, TierUnavailableError } from '../../errors.js';
 import { MemoryActionResultStore } from '../../memory/memory-action-result-store.js';
 import { MemoryBlobStore } from '../../memory/memory-blob-store.js';
-import { blobOf } from '../../testing/content.js';
-import { ScriptedStore } from '../../testing/scripted-store.js';
-import { TemporaryStores } from '../../testing/temporary-stores.js';
-import type { Tier, TierMode } from '../tier.js';
-import { TieredBlobStore, type TieredBlobStoreOptions } from '../tiered-blob-store.js';
+import { blobOf, bytesOf } from '../../testing/content.js';
+import type { ScriptedStore } from '../../testing/scripted-store.js';
+import { TieredStores, testTier } from '../testing/tiered-stores.js';
 
 const MIB = 1024 * 1024;
 const large = blobOf(3 * MIB);
 const never = () => new Promise<never>(() => {});
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-const stores = new TemporaryStores();
-const opened: TieredBlobStore[] = [];
-afterEach(async () => {
-  for (const store of opened.splice(0)) await store.close();
-  await stores.dispose();
-});
-
-type TestTier = Tier & { readonly blobs: ScriptedStore; readonly damaged: string[] };
-
-function tierOf(name: string, mode: TierMode = 'read-through', required = false): TestTier {
-  const blobs = new ScriptedStore({ name, maxBytes: 200 * MIB });
-  const damaged: string[] = [];
-  return {
-    name,
-    mode,
-    required,
-    blobs,
-    damaged,
-    actionResults: undefined,
-    onDamaged: (_, reason) => damaged.push(reason),
-    check: async () => {},
-    close: async () => {},
-  };
-}
-
-async function tieredOver(tiers: readonly Tier[], options: Partial<TieredBlobStoreOptions> = {}) {
-  const local = await stores.open({ durability: 'none', maxBytes: 128 * MIB });
-  const store = new TieredBlobStore({ local, tiers, ...options });
-  opened.push(store);
-  return { store, local };
-}
-
-async function bytesOf(reader: BlobReader | undefined): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const chunk of reader!) parts.push(Buffer.from(chunk));
-  return Buffer.concat(parts);
-}
+const stores = new TieredStores();
+afterEach(() => stores.dispose());
 
 /** Holds a tier's deliveries back at a position until it is opened. */
 function barrier(store: ScriptedStore, at: number) {
@@ -70,8 +33,8 @@ const flip = (bytes: Buffer) => {
 
 describe('a wrong delivery', () => {
   it('fails those who got some of it, and is replaced for those who got none', async () => {
-    const [wrong, right] = [tierOf('wrong'), tierOf('right')];
-    const { store, local } = await tieredOver([wrong, right]);
+    const [wrong, right] = [testTier('wrong'), testTier('right')];
+    const { store, local } = await stores.open([wrong, right]);
     for (const { blobs } of [wrong, right]) await blobs.write(large.digest, large.bytes);
     wrong.blobs.tamper = flip;
     const open = barrier(wrong.blobs, MIB);
@@ -90,8 +53,8 @@ describe('a wrong delivery', () => {
   });
 
   it('is not blamed on a tier that only had the rest of it', async () => {
-    const [page, right] = [tierOf('page'), tierOf('right')];
-    const { store } = await tieredOver([page, right]);
+    const [page, right] = [testTier('page'), testTier('right')];
+    const { store } = await stores.open([page, right]);
     for (const { blobs } of [page, right]) await blobs.write(large.digest, large.bytes);
     page.blobs.tamper = () => Buffer.from('<title>Sign in</title>');
     const open = barrier(right.blobs, 2 * MIB);
@@ -106,8 +69,8 @@ describe('a wrong delivery', () => {
   });
 
   it('does not leave those waiting who got none of it, when there is nothing else', async () => {
-    const wrong = tierOf('wrong');
-    const { store } = await tieredOver([wrong, tierOf('empty')]);
+    const wrong = testTier('wrong');
+    const { store } = await stores.open([wrong, testTier('empty')]);
     await wrong.blobs.write(large.digest, large.bytes);
     wrong.blobs.tamper = flip;
     const open = barrier(wrong.blobs, MIB);
@@ -119,8 +82,8 @@ describe('a wrong delivery', () => {
 
 describe('a tier that breaks off again and again', () => {
   it('leaves the rest to the next one', async () => {
-    const [weak, right] = [tierOf('weak'), tierOf('right')];
-    const { store } = await tieredOver([weak, right]);
+    const [weak, right] = [testTier('weak'), testTier('right')];
+    const { store } = await stores.open([weak, right]);
     for (const { blobs } of [weak, right]) await blobs.write(large.digest, large.bytes);
     let chunks = 0;
     weak.blobs.delivery = () => {
@@ -148,7 +111,7 @@ class FailingStore extends MemoryBlobStore {
 describe('a local store that fails in the middle', () => {
   it('fails those who got some of it, and does not keep those from the blob who got none', async () => {
     for (const error of [new NoSpaceError('full'), new StoreError('STORE_FAILED', 'the disk failed')]) {
-      const tier = tierOf('tier');
+      const tier = testTier('tier');
       await tier.blobs.write(large.digest, large.bytes);
       const open = barrier(tier.blobs, MIB);
       const local = new FailingStore({ maxBytes: 64 * MIB });
@@ -162,8 +125,7 @@ describe('a local store that fails in the middle', () => {
         open();
         return error;
       };
-      const store = new TieredBlobStore({ local, tiers: [tier] });
-      opened.push(store);
+      const store = stores.over(local, [tier]);
       const [early, late] = await Promise.all([store.read(large.digest), store.read(large.digest, { offset: MIB })]);
       expect((await early?.next())?.equals(large.bytes.subarray(0, 64 * 1024))).toBe(true);
       const rest = bytesOf(late);
@@ -176,8 +138,8 @@ describe('a local store that fails in the middle', () => {
   });
 
   it('is an error for all when it is closed meanwhile', async () => {
-    const tier = tierOf('tier');
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store, local } = await stores.open([tier]);
     await tier.blobs.write(large.digest, large.bytes);
     const open = barrier(tier.blobs, MIB);
     const reader = await store.read(large.digest);
@@ -194,8 +156,8 @@ describe('a local store that fails in the middle', () => {
 describe('a tier that ignores that it is to stop', () => {
   it('holds up neither readers nor closing, wherever it hangs', async () => {
     for (const where of ['open', 'stream', 'promotion', 'small'] as const) {
-      const [front, back] = [tierOf('front'), tierOf('back')];
-      const { store } = await tieredOver([front, back]);
+      const [front, back] = [testTier('front'), testTier('back')];
+      const { store } = await stores.open([front, back]);
       const blob = where === 'small' ? blobOf(10) : large;
       await back.blobs.write(blob.digest, blob.bytes);
       if (where === 'promotion') front.blobs.before = (call) => (call === 'findMissing' ? never() : undefined);
@@ -218,8 +180,8 @@ describe('a tier that ignores that it is to stop', () => {
   });
 
   it('has its reader closed when that comes too late', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
     await tier.blobs.write(large.digest, large.bytes);
     let answer = () => {};
     tier.blobs.before = () =>
@@ -240,8 +202,8 @@ describe('a tier that ignores that it is to stop', () => {
 
 describe('many readers', () => {
   it('share one fetch, whether they read, leave or never read at all', async () => {
-    const tier = tierOf('tier');
-    const { store, local } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store, local } = await stores.open([tier]);
     await tier.blobs.write(large.digest, large.bytes);
     const open = barrier(tier.blobs, MIB);
     const readers = await Promise.all(Array.from({ length: 500 }, () => store.read(large.digest)));
@@ -258,8 +220,8 @@ describe('many readers', () => {
   });
 
   it('wait for their turn where many blobs arrive, and those who leave give it back', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier], { maxArrivals: 1 });
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier], { maxArrivals: 1 });
     const blobs = [1, 2, 3].map((i) => blobOf(2 * MIB, i));
     for (const { digest, bytes } of blobs) await tier.blobs.write(digest, bytes);
     const open = barrier(tier.blobs, MIB);
@@ -278,8 +240,8 @@ describe('many readers', () => {
   });
 
   it('are refused clearly when too many different blobs are wanted', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier], { maxArrivals: 1 });
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier], { maxArrivals: 1 });
     tier.blobs.before = never;
     const asked = Array.from({ length: 10_002 }, (_, i) =>
       store.read(Digest.parse('sha256', i.toString(16).padStart(64, '0'), 300_000)),
@@ -295,8 +257,8 @@ describe('many readers', () => {
 
 describe('what a tier says it has', () => {
   it('is not believed when the answer is in another order than the question', async () => {
-    const tier = tierOf('tier');
-    const { store } = await tieredOver([tier]);
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
     const digests = [1, 2, 3].map((i) => blobOf(100, i).digest);
     tier.blobs.findMissing = (asked) => {
       tier.blobs.calls.push({ call: 'findMissing', digests: asked, options: undefined });
@@ -310,10 +272,9 @@ describe('what a tier says it has', () => {
 
 describe('passing on', () => {
   it('asks all tiers before it fails because of one that is required', async () => {
-    const [gone, other] = [tierOf('gone', 'read-through', true), tierOf('other')];
-    const local = await stores.open({ maxBytes: 4 * MIB, spaceWaitMs: 1 });
-    const store = new TieredBlobStore({ local, tiers: [gone, other] });
-    opened.push(store);
+    const [gone, other] = [testTier('gone', 'read-through', true), testTier('other')];
+    const local = await stores.locals.open({ maxBytes: 4 * MIB, spaceWaitMs: 1 });
+    const store = stores.over(local, [gone, other]);
     gone.blobs.before = () => {
       throw gone.blobs.gone();
     };
@@ -335,7 +296,7 @@ it('closes tiers that have action results alone', async () => {
     check: async () => {},
     close,
   };
-  const { store } = await tieredOver([tier]);
+  const { store } = await stores.open([tier]);
   await store.close();
   expect(close).toHaveBeenCalledTimes(1);
 });

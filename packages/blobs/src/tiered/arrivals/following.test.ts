@@ -3,10 +3,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { BlobReader, BlobSource, WriteOptions } from '../../blob-store.js';
 import type { Digest } from '../../digest.js';
 import { MemoryBlobStore } from '../../memory/memory-blob-store.js';
-import { blobOf } from '../../testing/content.js';
-import { ScriptedStore } from '../../testing/scripted-store.js';
-import type { Tier } from '../tier.js';
-import { TieredBlobStore } from '../tiered-blob-store.js';
+import { blobOf, bytesOf } from '../../testing/content.js';
+import { TieredStores, testTier } from '../testing/tiered-stores.js';
 
 const CHUNK = 256 * 1024;
 const MIB = 1024 * 1024;
@@ -31,40 +29,23 @@ class StuckStore extends MemoryBlobStore {
   }
 }
 
-const opened: TieredBlobStore[] = [];
-afterEach(async () => {
-  for (const store of opened.splice(0)) await store.close();
-});
+const stores = new TieredStores();
+afterEach(() => stores.dispose());
 
 async function arriving(size: number) {
-  const blobs = new ScriptedStore({ name: 'tier', maxBytes: 64 * MIB });
+  const tier = testTier('tier');
+  const { blobs } = tier;
   blobs.chunkBytes = CHUNK;
   let delivered = 0;
   blobs.delivery = (position) => {
     delivered = Math.max(delivered, position);
   };
-  const tier: Tier = {
-    name: 'tier',
-    mode: 'read-through',
-    required: false,
-    blobs,
-    actionResults: undefined,
-    check: async () => {},
-    close: async () => {},
-  };
   const local = new StuckStore({ maxBytes: 64 * MIB });
   const time = new ManualTime();
-  const store = new TieredBlobStore({ local, tiers: [tier], timers: time });
-  opened.push(store);
+  const store = stores.over(local, [tier], { timers: time });
   const { bytes, digest } = blobOf(size);
   await blobs.write(digest, bytes);
   return { store, local, bytes, digest, time, delivered: () => delivered };
-}
-
-async function bytesOf(reader: BlobReader): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const chunk of reader) parts.push(Buffer.from(chunk));
-  return Buffer.concat(parts);
 }
 
 describe('a blob that arrives while the local store is busy', () => {

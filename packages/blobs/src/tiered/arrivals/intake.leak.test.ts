@@ -4,9 +4,8 @@ import { ManualTime } from '@granary/resilience/testing';
 import { noopSpan } from '@granary/telemetry';
 import { expect, it } from 'vitest';
 import { type BlobReader, CHUNK_BYTES } from '../../blob-store.js';
-import { ScriptedStore } from '../../testing/scripted-store.js';
 import { ExistenceCache } from '../existence-cache.js';
-import type { Tier } from '../tier.js';
+import { testTier } from '../testing/tiered-stores.js';
 import { TierAccess } from '../tier-access.js';
 import { Intake } from './intake.js';
 
@@ -49,19 +48,10 @@ class SlowReader implements BlobReader {
 }
 
 it('keeps nothing of the chunks that are stored while it waits for the next', async () => {
-  const blobs = new ScriptedStore({ name: 'tier', maxBytes: 1 });
-  const tier: Tier = {
-    name: 'tier',
-    mode: 'read-through',
-    required: false,
-    blobs,
-    actionResults: undefined,
-    check: async () => {},
-    close: async () => {},
-  };
+  const tier = testTier('tier');
   const reader = new SlowReader(3);
   const intake = new Intake(
-    { from: new TierAccess(tier, blobs, new ExistenceCache()), reader, span: noopSpan },
+    { from: new TierAccess(tier, tier.blobs, new ExistenceCache()), reader, span: noopSpan },
     {
       size: reader.length,
       memoryBytes: () => 0,
