@@ -77,6 +77,11 @@ export async function collectSource(
   return bytes;
 }
 
+/** Whether the bytes are those that the digest names. */
+export function isContentOf(digest: Digest, bytes: Uint8Array): boolean {
+  return bytes.length === digest.size && hashBytes(digest.function, bytes).equals(digest.bytes);
+}
+
 /** @throws DigestMismatchError when the bytes are not those that the digest names */
 export function checkBytes(digest: Digest, bytes: Uint8Array): void {
   if (bytes.length !== digest.size) throw wrongSize(digest.size, bytes.length);

@@ -1,7 +1,8 @@
+import { isContentOf } from '../blob-source.js';
 import type { BlobReader, BlobStore, GetOptions, MaybePromise, ReadOptions } from '../blob-store.js';
 import { iterateReader } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
-import { createHasher, type Hasher, hashBytes } from '../digest-function.js';
+import { createHasher, type Hasher } from '../digest-function.js';
 import { BlobDamagedError } from '../errors.js';
 import { StoreDecorator } from './store-decorator.js';
 
@@ -41,7 +42,7 @@ class VerifiedStore extends StoreDecorator {
 
   #check(digest: Digest, bytes: Buffer | undefined): Buffer | undefined {
     if (!bytes) return undefined;
-    if (bytes.length === digest.size && hashBytes(digest.function, bytes).equals(digest.bytes)) return bytes;
+    if (isContentOf(digest, bytes)) return bytes;
     this.#onMismatch(digest, `${bytes.length} bytes with another hash`);
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { type FolderLock, makeFolder } from '@granary/cache/folders';
 import { createDatabase } from '@granary/cache/lmdb';
-import { checkBytes, collectSource } from '../blob-source.js';
+import { checkBytes, collectSource, isContentOf } from '../blob-source.js';
 import type {
   ActionResultStore,
   BlobReader,
@@ -17,7 +17,7 @@ import type {
 import { BufferReader, readRange } from '../buffer-reader.js';
 import { readInSpan } from '../decorators/traced-reader.js';
 import { Digest } from '../digest.js';
-import { type DigestFunction, hashBytes } from '../digest-function.js';
+import type { DigestFunction } from '../digest-function.js';
 import { StoreClosedError } from '../errors.js';
 import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
@@ -386,7 +386,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     const { table, database } = this.#catalog;
     const bytes = database.value(blobKey(digest), digest.size, allocate);
     if (!table.hasFlag(handle, VERIFIED) || bytes?.length !== digest.size) {
-      if (!bytes || !isContent(bytes, digest)) return this.#putAside(digest);
+      if (!bytes || !isContentOf(digest, bytes)) return this.#putAside(digest);
       table.setFlag(handle, VERIFIED);
     }
     return bytes;
@@ -421,7 +421,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     const key = blobKey(digest);
     await this.#entries.putAside(key, String(digest), 'the index has other bytes for it', () => {
       const now = this.#catalog.database.value(key, digest.size);
-      return !now || !isContent(now, digest);
+      return !now || !isContentOf(digest, now);
     });
     return undefined;
   }
@@ -444,10 +444,6 @@ function sizeOfFile(key: EntryKey, directory: StoreDirectory, fs: FileSystem): n
   } catch {
     return undefined;
   }
-}
-
-function isContent(bytes: Buffer, digest: Digest): boolean {
-  return bytes.length === digest.size && hashBytes(digest.function, bytes).equals(digest.bytes);
 }
 
 /** One byte more than expected, if there is one. */

@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, nullLogger } from '@granary/telemetry';
+import { isContentOf } from '../blob-source.js';
 import { Digest } from '../digest.js';
-import { createHasher, type DigestFunction, hashBytes } from '../digest-function.js';
+import { createHasher, type DigestFunction } from '../digest-function.js';
 import { StoreError } from '../errors.js';
 import { decodeActionRecord, isIntact } from './action-record.js';
 import { isForbidden, isNotFound, isUnreadable, storeFailure } from './failure.js';
@@ -194,7 +195,7 @@ class Verification {
     this.#bytes += value?.length ?? 0;
     const remove = () => this.#database.remove(keyBytes(key), digest.size);
     if (!value) await this.#found('missing', String(digest), 'the index has no bytes for it', remove);
-    else if (value.length !== digest.size || !hashBytes(digest.function, value).equals(digest.bytes))
+    else if (!isContentOf(digest, value))
       await this.#found('damaged', String(digest), 'the index has other bytes for it', remove);
   }
 

@@ -1,8 +1,8 @@
 import { InFlight } from '@granary/resilience';
 import { type Logger, type Tracer, withSpan } from '@granary/telemetry';
+import { isContentOf } from '../blob-source.js';
 import type { BlobStore, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
-import { hashBytes } from '../digest-function.js';
 import { StoreSpans } from '../disk/store-spans.js';
 import { blobKeyOf } from './blob-key.js';
 import { firstAnswer } from './first-answer.js';
@@ -95,7 +95,7 @@ export class WholeFetches {
     const attributes = { 'cache.tier': tier.name, 'cache.digest': String(digest), 'cache.size': digest.size };
     const get = async (passed: OperationOptions) => {
       const bytes = await tier.get(digest, passed);
-      if (!bytes || isContent(bytes, digest)) return bytes;
+      if (!bytes || isContentOf(digest, bytes)) return bytes;
       tier.damaged(digest, `${bytes.length} bytes with another hash were delivered`);
       return undefined;
     };
@@ -118,8 +118,4 @@ export class WholeFetches {
     this.#storing.add(storing);
     if (this.#storing.size > MOST_BACKGROUND_WRITES) await storing;
   }
-}
-
-function isContent(bytes: Buffer, digest: Digest): boolean {
-  return bytes.length === digest.size && hashBytes(digest.function, bytes).equals(digest.bytes);
 }
