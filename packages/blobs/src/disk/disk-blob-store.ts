@@ -1,6 +1,5 @@
 import { type FolderLock, makeFolder } from '@granary/cache/folders';
 import { createDatabase } from '@granary/cache/lmdb';
-import { checkBytes, collectSource, isContentOf } from '../blob-source.js';
 import type {
   ActionResultStore,
   BlobReader,
@@ -19,28 +18,28 @@ import { readInSpan } from '../decorators/traced-reader.js';
 import { Digest } from '../digest.js';
 import type { DigestFunction } from '../digest-function.js';
 import { StoreClosedError } from '../errors.js';
+import { BlobValues } from './blob-values.js';
 import { DiskActionResultStore } from './disk-action-result-store.js';
 import { EntryStore } from './entry-store.js';
-import { isNotFound, orFail } from './failure.js';
+import { orFail } from './failure.js';
 import { BlobFiles } from './files/blob-files.js';
-import type { FileSystem, OpenFile } from './files/file-system.js';
+import type { FileSystem } from './files/file-system.js';
 import { StoreDirectory } from './files/store-directory.js';
 import { lockStore } from './files/store-lock.js';
 import { UnsyncedMarker } from './files/unsynced-marker.js';
 import { Housekeeping } from './housekeeping.js';
-import { IN_FILE, VERIFIED } from './index/blob-index.js';
+import { IN_FILE } from './index/blob-index.js';
 import { Catalog } from './index/catalog.js';
-import { blobKey, type EntryKey, functionOf, keyBytes, keyText, kindOf } from './index/entry-key.js';
+import { blobKey, type EntryKey, functionOf, keyBytes, kindOf } from './index/entry-key.js';
 import { IndexDatabase } from './index/index-database.js';
 import { type DiskBlobStoreOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { Janitor } from './space/janitor.js';
 import { SpaceLedger } from './space/space-ledger.js';
+import { PROBE_BYTES, probeWriting } from './write-probe.js';
 
 /** A file that takes more than its part of a store of so many is looked at when the index is read. */
 const MOST_LARGE_FILES = 64;
 const NO_BYTES = Buffer.alloc(0);
-/** What a readiness probe writes. */
-const PROBE = Buffer.from('writable');
 
 /** What a store holds and what it did since it was opened. */
 export interface DiskBlobStoreStats {
@@ -79,6 +78,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   readonly #options: ResolvedOptions;
   readonly #entries: EntryStore;
   readonly #catalog: Catalog;
+  readonly #values: BlobValues;
   readonly #files: BlobFiles;
   readonly #janitor: Janitor;
   readonly #housekeeping: Housekeeping;
@@ -109,6 +109,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
       sizeOf: (key) => sizeOfFile(key, directory, options.fileSystem),
     });
     this.#entries = new EntryStore(this.#catalog, ledger, directory, options);
+    this.#values = new BlobValues(this.#entries);
     this.#files = new BlobFiles(this.#entries, options);
     this.actionResults = new DiskActionResultStore(this.#entries, options, () => this.#closing !== undefined);
     this.#janitor = new Janitor({
@@ -161,7 +162,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     const use = this.#catalog.stamp();
     const missing: Digest[] = [];
     for (const digest of digests) {
-      const handle = this.#find(digest);
+      const handle = this.#catalog.findBlob(digest);
       if (handle === -1) missing.push(digest);
       else table.touch(handle, use);
     }
@@ -177,7 +178,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
 
   get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
     this.#assertOpen();
-    const handle = this.#find(digest);
+    const handle = this.#catalog.findBlob(digest);
     if (handle === -1) return undefined;
     this.#catalog.table.touch(handle, this.#catalog.stamp());
     const span = options?.span;
@@ -186,7 +187,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   }
 
   #get(digest: Digest, handle: number, options: GetOptions | undefined): MaybePromise<Buffer | undefined> {
-    if (!this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#getValue(digest, handle, options?.allocate);
+    if (!this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#values.get(digest, handle, options?.allocate);
     // Only here: callers make a signal when it is asked for, and what is answered at once needs none.
     options?.signal?.throwIfAborted();
     return this.#files.get(digest, options?.signal);
@@ -195,7 +196,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {
     this.#assertOpen();
     options?.signal?.throwIfAborted();
-    const handle = this.#find(digest);
+    const handle = this.#catalog.findBlob(digest);
     if (handle === -1) return undefined;
     this.#catalog.table.touch(handle, this.#catalog.stamp());
     const span = options?.span;
@@ -206,21 +207,21 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
   async #read(digest: Digest, handle: number, options: ReadOptions | undefined): Promise<BlobReader | undefined> {
     const range = readRange(digest.size, options);
     if (this.#catalog.table.hasFlag(handle, IN_FILE)) return this.#files.open(digest, range, options?.signal);
-    const bytes = await this.#getValue(digest, handle);
+    const bytes = await this.#values.get(digest, handle);
     return bytes && BufferReader.copyOf(bytes, range.offset, range.length);
   }
 
   async write(digest: Digest, source: BlobSource, options?: WriteOptions): Promise<void> {
     this.#assertOpen();
     options?.signal?.throwIfAborted();
-    const handle = this.#find(digest);
+    const handle = this.#catalog.findBlob(digest);
     if (handle !== -1) {
       this.#catalog.table.touch(handle, this.#catalog.stamp());
       return;
     }
     const work =
       digest.size <= this.#options.smallBlobBytes
-        ? this.#writeValue(digest, source, options)
+        ? this.#values.write(digest, source, options)
         : this.#files.write(digest, source, options);
     await this.#untilWritten(work);
   }
@@ -229,11 +230,11 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     try {
       this.#assertOpen();
       options?.signal?.throwIfAborted();
-      const handle = this.#find(digest);
+      const handle = this.#catalog.findBlob(digest);
       if (handle !== -1) this.#catalog.table.touch(handle, this.#catalog.stamp());
       else if (digest.size > this.#options.smallBlobBytes)
         return await this.#untilWritten(this.#files.adopt(digest, file, options));
-      else await this.#untilWritten(this.#adoptValue(digest, file, options));
+      else await this.#untilWritten(this.#values.adopt(digest, file, options));
     } catch (error) {
       await this.#entries.fs.unlink(file.path).catch(() => {});
       throw error;
@@ -243,7 +244,7 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
 
   async delete(digest: Digest): Promise<boolean> {
     this.#assertOpen();
-    if (this.#find(digest) === -1) return false;
+    if (this.#catalog.findBlob(digest) === -1) return false;
     return (await this.#entries.remove(blobKey(digest))) > 0;
   }
 
@@ -294,28 +295,8 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
    */
   async checkWritable(): Promise<void> {
     this.#assertOpen();
-    await this.makeRoom(PROBE.length);
-    await orFail(this.#writeProbe(), 'the store is not writable');
-    await this.#catalog.putTotals();
-    await this.#catalog.database.checkInPlace();
-  }
-
-  async #writeProbe(): Promise<void> {
-    const { fs, directory } = this.#entries;
-    let path = directory.incomingFile();
-    const file = await fs.create(path);
-    try {
-      await file.write(PROBE, 0, PROBE.length, 0);
-      // As an upload does, which can't where blobs lie on another file system.
-      await fs.rename(path, directory.probeFile);
-      path = directory.probeFile;
-    } finally {
-      await file.close();
-      await fs.unlink(path).catch((error: unknown) => {
-        // Another probe may have taken its place, and removed it.
-        if (!isNotFound(error)) throw error;
-      });
-    }
+    await this.makeRoom(PROBE_BYTES);
+    await probeWriting(this.#entries);
   }
 
   /**
@@ -376,62 +357,12 @@ export class DiskBlobStore implements BlobStore, SizeLookup {
     if (this.#closing) throw new StoreClosedError();
   }
 
-  /** Handle of a blob that is here in this size, or −1. */
-  #find(digest: Digest): number {
-    const handle = this.#catalog.find(kindOf(digest.function), digest.words, digest.at);
-    return handle !== -1 && this.#catalog.table.size(handle) === digest.size ? handle : -1;
-  }
-
-  #getValue(digest: Digest, handle: number, allocate?: GetOptions['allocate']): MaybePromise<Buffer | undefined> {
-    const { table, database } = this.#catalog;
-    const bytes = database.value(blobKey(digest), digest.size, allocate);
-    if (!table.hasFlag(handle, VERIFIED) || bytes?.length !== digest.size) {
-      if (!bytes || !isContentOf(digest, bytes)) return this.#putAside(digest);
-      table.setFlag(handle, VERIFIED);
-    }
-    return bytes;
-  }
-
-  async #writeValue(digest: Digest, source: BlobSource, options: OperationOptions | undefined): Promise<void> {
-    const { spans } = this.#entries;
-    const span = options?.span;
-    const reserved = this.#entries.reserve('value', digest.size, options);
-    const space = reserved instanceof Promise ? await reserved : reserved;
-    try {
-      const bytes = await collectSource(source, digest.size, options?.signal);
-      checkBytes(digest, bytes);
-      const key = blobKey(digest);
-      const commit = async () => {
-        if (this.#find(digest) !== -1) return;
-        const lastUse = this.#catalog.stamp();
-        await this.#catalog.put(key, { place: 'value', size: digest.size, lastUse, mtimeMs: 0 }, space, bytes);
-      };
-      await spans.locked(this.#catalog.locks, keyText(key), span, () => spans.run('store.Commit', span, commit));
-    } finally {
-      space.release();
-    }
-  }
-
-  async #adoptValue(digest: Digest, { file }: WholeFile, options: OperationOptions | undefined): Promise<void> {
-    const bytes = await orFail(readWhole(file, digest.size), 'cannot read a file to be stored');
-    await this.#writeValue(digest, bytes, options);
-  }
-
-  async #putAside(digest: Digest): Promise<undefined> {
-    const key = blobKey(digest);
-    await this.#entries.putAside(key, String(digest), 'the index has other bytes for it', () => {
-      const now = this.#catalog.database.value(key, digest.size);
-      return !now || !isContentOf(digest, now);
-    });
-    return undefined;
-  }
-
   /** Compares a blob with its hash without counting it as used. */
   async #look(digest: Digest): Promise<void> {
-    const handle = this.#find(digest);
+    const handle = this.#catalog.findBlob(digest);
     if (handle === -1) return;
     if (this.#catalog.table.hasFlag(handle, IN_FILE)) await this.#files.get(digest, undefined);
-    else await this.#getValue(digest, handle);
+    else await this.#values.get(digest, handle);
   }
 }
 
@@ -444,10 +375,4 @@ function sizeOfFile(key: EntryKey, directory: StoreDirectory, fs: FileSystem): n
   } catch {
     return undefined;
   }
-}
-
-/** One byte more than expected, if there is one. */
-async function readWhole(file: OpenFile, size: number): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafe(size + 1);
-  return bytes.subarray(0, await file.read(bytes, 0, bytes.length, 0));
 }

@@ -239,9 +239,8 @@ export class BlobFiles {
     const { catalog, directory, fs, spans } = this.#entries;
     const key = blobKey(digest);
     const commit = async (committing: Span) => {
-      const handle = catalog.find(key.kind, key.words, key.at);
       // One of another size can't be right: its record is damaged, and nobody would ever find it.
-      if (handle !== -1 && catalog.table.size(handle) === digest.size) return fs.unlink(path).catch(() => {});
+      if (catalog.findBlob(digest) !== -1) return fs.unlink(path).catch(() => {});
       await this.#moveIn(path, digest, committing);
       try {
         await catalog.put(key, { place: 'file', size: digest.size, lastUse: catalog.stamp(), mtimeMs }, space);

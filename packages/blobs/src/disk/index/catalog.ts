@@ -1,7 +1,8 @@
+import type { Digest } from '../../digest.js';
 import { accountedBytes } from '../space/accounting.js';
 import type { Reservation, SpaceLedger } from '../space/space-ledger.js';
 import { BlobIndex, IN_FILE, VERIFIED } from './blob-index.js';
-import { ACTION_RESULT, type EntryKey, keyBytes, keyText, tableWordsOf, wordsOf } from './entry-key.js';
+import { ACTION_RESULT, type EntryKey, keyBytes, keyText, kindOf, tableWordsOf, wordsOf } from './entry-key.js';
 import type { EntryPins } from './entry-pins.js';
 import { type IndexDatabase, keyFrom } from './index-database.js';
 import { KeyedLock } from './keyed-lock.js';
@@ -118,6 +119,12 @@ export class Catalog {
     const handle = this.table.find(kind, words, at);
     if (handle !== -1) return wordsOf(kind) === tableWordsOf(kind) ? handle : this.#confirm(handle, kind, words, at);
     return this.#loaded ? -1 : this.#adopt({ kind, words, at });
+  }
+
+  /** The table's handle of a blob that is here in this size, or −1. */
+  findBlob(digest: Digest): number {
+    const handle = this.find(kindOf(digest.function), digest.words, digest.at);
+    return handle !== -1 && this.table.size(handle) === digest.size ? handle : -1;
   }
 
   /** The record that the database has of an entry. */
