@@ -1,5 +1,6 @@
 import type { MaybePromise, OperationOptions } from '../blob-store.js';
 import { Digest } from '../digest.js';
+import { StoreSpans } from '../store-spans.js';
 import { isNotFound, storeFailure } from './failure.js';
 import type { FileSystem } from './files/file-system.js';
 import { Quarantine } from './files/quarantine.js';
@@ -10,7 +11,6 @@ import type { Place } from './index/record.js';
 import type { ResolvedOptions } from './options.js';
 import { accountedBytes } from './space/accounting.js';
 import type { Reservation, SpaceLedger } from './space/space-ledger.js';
-import { StoreSpans } from './store-spans.js';
 
 /**
  * What blobs and action results share: entries that are found, used, removed and put aside when they turn out

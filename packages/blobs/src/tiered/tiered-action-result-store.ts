@@ -2,9 +2,9 @@ import { type Clock, InFlight, isQueueFull, SemaphoreThrottle, untilAborted } fr
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import type { ActionResultStore, IsUsable, MaybePromise, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
-import { KeyedLock } from '../disk/index/keyed-lock.js';
-import { StoreSpans } from '../disk/store-spans.js';
 import { isStoreError, StoreClosedError } from '../errors.js';
+import { KeyedLock } from '../keyed-lock.js';
+import { StoreSpans } from '../store-spans.js';
 import { NegativeAnswers } from './negative-answers.js';
 import { ResultTier } from './result-tier.js';
 import { TierFlight, tellTier } from './tell-tier.js';

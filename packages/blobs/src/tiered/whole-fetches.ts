@@ -3,7 +3,7 @@ import { type Logger, type Tracer, withSpan } from '@granary/telemetry';
 import { isContentOf } from '../blob-source.js';
 import type { BlobStore, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
-import { StoreSpans } from '../disk/store-spans.js';
+import { StoreSpans } from '../store-spans.js';
 import { blobKeyOf } from './blob-key.js';
 import { firstAnswer } from './first-answer.js';
 import { TierFlight, tellTier } from './tell-tier.js';

@@ -1,11 +1,11 @@
 import type { Digest } from '../../digest.js';
+import { KeyedLock } from '../../keyed-lock.js';
 import { accountedBytes } from '../space/accounting.js';
 import type { Reservation, SpaceLedger } from '../space/space-ledger.js';
 import { BlobIndex, IN_FILE, VERIFIED } from './blob-index.js';
 import { ACTION_RESULT, type EntryKey, keyBytes, keyText, kindOf, tableWordsOf, wordsOf } from './entry-key.js';
 import type { EntryPins } from './entry-pins.js';
 import { type IndexDatabase, keyFrom } from './index-database.js';
-import { KeyedLock } from './keyed-lock.js';
 import type { EntryRecord, Place } from './record.js';
 
 /** A use every 1/1024 ms keeps its place in the order of uses; more in one millisecond run a little ahead of time. */

@@ -8,8 +8,8 @@ import {
   type ReadOptions,
 } from '../../blob-store.js';
 import type { Digest } from '../../digest.js';
-import { StoreSpans } from '../../disk/store-spans.js';
 import { TierUnavailableError } from '../../errors.js';
+import { StoreSpans } from '../../store-spans.js';
 import { blobKeyOf } from '../blob-key.js';
 import { firstAnswer } from '../first-answer.js';
 import { tellTier } from '../tell-tier.js';

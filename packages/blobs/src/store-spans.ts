@@ -1,6 +1,6 @@
 import { noopSpan, type Span, type Tracer, withSpan } from '@granary/telemetry';
-import type { MaybePromise } from '../blob-store.js';
-import type { KeyedLock } from './index/keyed-lock.js';
+import type { MaybePromise } from './blob-store.js';
+import type { KeyedLock } from './keyed-lock.js';
 
 /**
  * What an operation can wait for: room for a blob, another change of the same entry, turns to sync; in front of tiers the
