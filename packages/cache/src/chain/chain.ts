@@ -10,8 +10,8 @@ import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from 
 import { type ChainParts, chainParts } from './chain-parts.js';
 import { addEvent } from './chain-spans.js';
 import { CountedMemory } from './counted-memory.js';
+import type { Load } from './load.js';
 import { checkLoad, type Loader, type LoadOptions, withDefaults } from './load-options.js';
-import type { Load } from './loads.js';
 import type { Found } from './lookups.js';
 import type { Storey } from './storey.js';
 

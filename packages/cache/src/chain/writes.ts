@@ -5,7 +5,7 @@ import type { TagIndex } from '../invalidation/tags.js';
 import type { MaybePromise, OpOptions } from '../layer.js';
 import type { ChainSetOptions } from './chain-options.js';
 import { checkGiven, type Lifetimes } from './lifetimes.js';
-import type { Load } from './loads.js';
+import type { Load } from './load.js';
 import { Failed } from './outcomes.js';
 import type { ReportFailure, Storey } from './storey.js';
 import { Turns } from './turns.js';
