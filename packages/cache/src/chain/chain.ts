@@ -7,7 +7,7 @@ import type { Entry, MaybePromise, OpOptions } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from './chain-options.js';
-import { type ChainParts, chainParts } from './chain-parts.js';
+import { ChainParts } from './chain-parts.js';
 import { addEvent } from './chain-spans.js';
 import { CountedMemory } from './counted-memory.js';
 import type { Load } from './load.js';
@@ -35,7 +35,7 @@ export class Chain<V, K extends string = string> {
   #closing: Promise<void> | undefined;
 
   constructor(options: ChainOptions<V>) {
-    const parts = chainParts(options);
+    const parts = new ChainParts(options);
     this.#parts = parts;
     this.#first = parts.storeys[0] as Storey<V>;
     const { layer } = this.#first;
