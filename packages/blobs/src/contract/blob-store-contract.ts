@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { type BlobReader, type BlobStore, CHUNK_BYTES, CHUNK_HEADROOM, type SizeLookup } from '../blob-store.js';
+import { type BlobStore, CHUNK_BYTES, CHUNK_HEADROOM, type SizeLookup } from '../blob-store.js';
 import { Digest } from '../digest.js';
 import { DIGEST_FUNCTIONS } from '../digest-function.js';
 import { DigestMismatchError } from '../errors.js';
+import { bytesOf, contentOf, inChunks } from './content.js';
 import type { TestRunner } from './test-runner.js';
 
 /** A store that the suite uses for one test and then gives back. */
@@ -45,7 +46,7 @@ export function blobStoreContract(
           await store.write(digest, bytes);
           expect(await store.findMissing([digest])).toEqual([]);
           expect((await store.get(digest))?.equals(bytes)).toBe(true);
-          expect((await readerBytes(await store.read(digest))).equals(bytes)).toBe(true);
+          expect((await bytesOf(await store.read(digest))).equals(bytes)).toBe(true);
         }),
       );
     }
@@ -56,7 +57,7 @@ export function blobStoreContract(
         withStore(async (store) => {
           const bytes = contentOf(33_000);
           const digest = Digest.of(fn, bytes);
-          await store.write(digest, chunked(bytes, 1000));
+          await store.write(digest, inChunks(bytes, 1000));
           const others = DIGEST_FUNCTIONS.filter((other) => other !== fn).map((other) => Digest.of(other, bytes));
           expect(await store.findMissing([digest, ...others])).toEqual(others);
           expect((await store.get(digest))?.equals(bytes)).toBe(true);
@@ -150,7 +151,7 @@ export function blobStoreContract(
             const reader = await store.read(digest, { offset, ...(limit === undefined ? {} : { limit }) });
             const expected = bytes.subarray(offset, limit === undefined ? size : offset + limit);
             expect(reader?.length).toBe(expected.length);
-            expect((await readerBytes(reader)).equals(expected)).toBe(true);
+            expect((await bytesOf(reader)).equals(expected)).toBe(true);
           }
         }),
       );
@@ -198,7 +199,7 @@ export function blobStoreContract(
           const wrong = Buffer.from(contentOf(size));
           wrong[size - 1] = (wrong[size - 1] ?? 0) ^ 1;
           await expect(store.write(digest, wrong)).rejects.toBeInstanceOf(DigestMismatchError);
-          await expect(store.write(digest, chunked(wrong, 1000))).rejects.toBeInstanceOf(DigestMismatchError);
+          await expect(store.write(digest, inChunks(wrong, 1000))).rejects.toBeInstanceOf(DigestMismatchError);
           expect(await store.findMissing([digest])).toEqual([digest]);
         }),
       );
@@ -209,7 +210,7 @@ export function blobStoreContract(
           const digest = Digest.of('sha256', contentOf(size));
           for (const other of [contentOf(size - 1), contentOf(size + 1)]) {
             await expect(store.write(digest, other)).rejects.toBeInstanceOf(DigestMismatchError);
-            await expect(store.write(digest, chunked(other, 64))).rejects.toBeInstanceOf(DigestMismatchError);
+            await expect(store.write(digest, inChunks(other, 64))).rejects.toBeInstanceOf(DigestMismatchError);
           }
           expect(await store.findMissing([digest])).toEqual([digest]);
         }),
@@ -275,9 +276,9 @@ export function blobStoreContract(
           const bytes = contentOf(size);
           const digest = Digest.of('sha256', bytes);
           await Promise.all([
-            store.write(digest, chunked(bytes, 777)),
+            store.write(digest, inChunks(bytes, 777)),
             store.write(digest, bytes),
-            store.write(digest, chunked(bytes, 20_000)),
+            store.write(digest, inChunks(bytes, 20_000)),
           ]);
           expect((await store.get(digest))?.equals(bytes)).toBe(true);
         }),
@@ -381,28 +382,4 @@ export function blobStoreContract(
       await dispose?.();
     });
   });
-}
-
-/** Bytes that depend on the size, so that no two sizes share a prefix by accident. */
-function contentOf(size: number): Buffer {
-  const bytes = Buffer.alloc(size);
-  let state = (size * 2654435761) >>> 0 || 1;
-  for (let i = 0; i < size; i++) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    bytes[i] = state;
-  }
-  return bytes;
-}
-
-async function* chunked(bytes: Buffer, size: number): AsyncGenerator<Uint8Array, void> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
-}
-
-async function readerBytes(reader: BlobReader | undefined): Promise<Buffer> {
-  if (!reader) throw new Error('the blob is missing');
-  const chunks: Buffer[] = [];
-  for await (const chunk of reader) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks);
 }

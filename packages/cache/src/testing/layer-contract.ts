@@ -1,7 +1,8 @@
 import { getEventListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { checkKey, MAX_KEY_LENGTH } from '../key.js';
+import { checkKey } from '../key.js';
 import type { Layer, MaybePromise } from '../layer.js';
+import { JSON_SAMPLES, KEYS, KEYS_ALIKE } from './hard-cases.js';
 import type { TestRunner } from './test-runner.js';
 
 /** A layer that the suite uses for one test and then gives back. */
@@ -23,79 +24,6 @@ export interface LayerContractOptions<V> {
   /** The layer only reads ({@link LayerUnderTest.put} is given): writes are accepted and do nothing. Default false. */
   readonly readOnly?: boolean;
 }
-
-const JSON_SAMPLES: readonly [unknown, unknown, ...unknown[]] = [
-  'text',
-  null,
-  0,
-  '',
-  false,
-  -1.5,
-  true,
-  'ünï 🗄 \u0000 \u2028',
-  [],
-  {},
-  { nested: { list: [1, 'two', null, { three: 3 }] } },
-  'long '.repeat(50_000),
-];
-
-/** What {@link checkKey} allows, and what storages mistake for something else or for one another. */
-const KEYS: readonly string[] = [
-  'a',
-  'A',
-  ' ',
-  ' a',
-  'a ',
-  'a/b',
-  'a/../b',
-  '..',
-  'a:b',
-  '{a}b',
-  '*',
-  'a?',
-  '[a]',
-  '%61',
-  '"a"',
-  '__proto__',
-  'constructor',
-  '0',
-  '00',
-  'é',
-  'e\u0301',
-  '\u0085',
-  '\u2028',
-  '\ufeff',
-  '\ufffd',
-  '🗄',
-  '\ud83d',
-  '\ud83e',
-  '\udfff',
-  'x'.repeat(MAX_KEY_LENGTH),
-  `${'x'.repeat(MAX_KEY_LENGTH - 1)}y`,
-  '€'.repeat(MAX_KEY_LENGTH),
-  '\ud83d'.repeat(MAX_KEY_LENGTH),
-];
-
-/** Keys that begin alike, and some that only seem to. */
-const ALIKE: readonly string[] = [
-  'a',
-  'A:1',
-  'a:',
-  'a:1',
-  'a:2\ud83d',
-  'ab:1',
-  'a*:1',
-  'a?1',
-  '[a]',
-  '*',
-  '\\*',
-  'é1',
-  'e\u03011',
-  '🗄',
-  '\ud83d',
-  '\ud83d1',
-  '\ud83e',
-];
 
 const SHORT_MS = 100;
 const LONG_MS = 3_600_000;
@@ -328,7 +256,7 @@ export function layerContract<V = unknown>(
           expect(keys.filter((_, i) => left[i])).toEqual(keys.filter((key) => !key.startsWith(prefix)));
         };
         for (const prefix of ['a', 'a:', 'a*', '*', 'a?', '[a', '\\', 'é', 'e', '\ud83d', '🗄', 'none', '']) {
-          await removes(prefix, ALIKE);
+          await removes(prefix, KEYS_ALIKE);
         }
         const many = Array.from({ length: 300 }, (_, i) => `many ${i}`);
         await removes('many 1', many);
