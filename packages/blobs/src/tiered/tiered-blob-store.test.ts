@@ -4,7 +4,7 @@ import type { Digest } from '../digest.js';
 import { BlobDamagedError, StoreClosedError, TierUnavailableError } from '../errors.js';
 import { blobOf, bytesOf } from '../testing/content.js';
 import type { ScriptedStore } from '../testing/scripted-store.js';
-import { TieredStores, testTier } from './testing/tiered-stores.js';
+import { TieredStores, testTier } from '../testing/tiered-stores.js';
 
 const MIB = 1024 * 1024;
 

@@ -6,7 +6,7 @@ import { MemoryActionResultStore } from '../../memory/memory-action-result-store
 import { MemoryBlobStore } from '../../memory/memory-blob-store.js';
 import { blobOf, bytesOf } from '../../testing/content.js';
 import type { ScriptedStore } from '../../testing/scripted-store.js';
-import { TieredStores, testTier } from '../testing/tiered-stores.js';
+import { TieredStores, testTier } from '../../testing/tiered-stores.js';
 
 const MIB = 1024 * 1024;
 const large = blobOf(3 * MIB);

@@ -4,7 +4,7 @@ import type { BlobReader, BlobSource, WriteOptions } from '../../blob-store.js';
 import type { Digest } from '../../digest.js';
 import { MemoryBlobStore } from '../../memory/memory-blob-store.js';
 import { blobOf, bytesOf } from '../../testing/content.js';
-import { TieredStores, testTier } from '../testing/tiered-stores.js';
+import { TieredStores, testTier } from '../../testing/tiered-stores.js';
 
 const CHUNK = 256 * 1024;
 const MIB = 1024 * 1024;

@@ -4,8 +4,8 @@ import { ManualTime } from '@granary/resilience/testing';
 import { noopSpan } from '@granary/telemetry';
 import { expect, it } from 'vitest';
 import { type BlobReader, CHUNK_BYTES } from '../../blob-store.js';
+import { testTier } from '../../testing/tiered-stores.js';
 import { ExistenceCache } from '../existence-cache.js';
-import { testTier } from '../testing/tiered-stores.js';
 import { TierAccess } from '../tier-access.js';
 import { Intake } from './intake.js';
 

@@ -1,9 +1,9 @@
-import type { BlobStore } from '../../blob-store.js';
-import type { DiskBlobStore } from '../../disk/disk-blob-store.js';
-import { ScriptedStore } from '../../testing/scripted-store.js';
-import { TemporaryStores } from '../../testing/temporary-stores.js';
-import type { Tier, TierMode } from '../tier.js';
-import { TieredBlobStore, type TieredBlobStoreOptions } from '../tiered-blob-store.js';
+import type { BlobStore } from '../blob-store.js';
+import type { DiskBlobStore } from '../disk/disk-blob-store.js';
+import type { Tier, TierMode } from '../tiered/tier.js';
+import { TieredBlobStore, type TieredBlobStoreOptions } from '../tiered/tiered-blob-store.js';
+import { ScriptedStore } from './scripted-store.js';
+import { TemporaryStores } from './temporary-stores.js';
 
 const MIB = 1024 * 1024;
 
