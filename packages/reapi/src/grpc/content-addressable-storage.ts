@@ -31,88 +31,94 @@ const OK: WireStatus = { code: 0, message: '' };
 const NO_BYTES = Buffer.alloc(0);
 
 /** `ContentAddressableStorage`: what is missing, small blobs in batches, and trees (REAPI v2). */
-export function contentAddressableStorageEndpoints({ edge, blobs, digests, limits }: CacheParts): Endpoint[] {
-  const findMissing = {
+export function contentAddressableStorageEndpoints(parts: CacheParts): Endpoint[] {
+  return [findMissingBlobs(parts), batchUpdateBlobs(parts), batchReadBlobs(parts), getTree(parts)];
+}
+
+function findMissingBlobs({ edge, blobs, digests, limits }: CacheParts): Endpoint {
+  const method = {
     service: SERVICE,
     name: 'FindMissingBlobs',
     right: 'read',
     maxRequestBytes: largestRequest(limits),
     decode: decodeFindMissingBlobsRequest,
   } as const;
-  const batchUpdate = {
+  return unary(edge, method, ({ instanceName, digestFunction, blobDigests }, call) => {
+    checkInstanceName(instanceName);
+    digests.require(digestFunction);
+    if (call.wantsDetails) call.subject = `${blobDigests.length} digests`;
+    if (blobDigests.length > limits.maxFindMissingDigests)
+      throw invalidRequest(`${blobDigests.length} digests are over the limit of ${limits.maxFindMissingDigests}`);
+    const missing = blobs.findMissing(blobDigests, call.options);
+    return isPending(missing) ? missing.then(encodeMissing) : encodeMissing(missing);
+  });
+}
+
+function batchUpdateBlobs({ edge, blobs, digests, limits }: CacheParts): Endpoint {
+  const method = {
     service: SERVICE,
     name: 'BatchUpdateBlobs',
     right: 'write',
     maxRequestBytes: largestRequest(limits),
     decode: decodeBatchUpdateBlobsRequest,
   } as const;
-  const batchRead = {
+  return unary(edge, method, async ({ instanceName, digestFunction, requests }, call) => {
+    checkInstanceName(instanceName);
+    digests.require(digestFunction);
+    if (call.wantsDetails) call.subject = `${requests.length} blobs`;
+    const failures = await updateBlobs(blobs, requests, limits, call.options);
+    const responses = requests.map(({ digest }, i) => ({ digest, status: statusOf(failures[i], call) }));
+    return encodeBatchUpdateBlobsResponse({ responses });
+  });
+}
+
+function batchReadBlobs({ edge, blobs, digests, limits }: CacheParts): Endpoint {
+  const method = {
     service: SERVICE,
     name: 'BatchReadBlobs',
     right: 'read',
     decode: decodeBatchReadBlobsRequest,
   } as const;
-  const getTree = { service: SERVICE, name: 'GetTree', right: 'read', decode: decodeGetTreeRequest } as const;
-
   const memory = new ResponseMemory();
   const takeMemory = (bytes: number) => memory.take(bytes);
+  return unary(edge, method, (request, call) => {
+    checkInstanceName(request.instanceName);
+    digests.require(request.digestFunction);
+    if (call.wantsDetails) call.subject = `${request.digests.length} digests`;
+    const { digests: requested, acceptableCompressors } = request;
+    const response = new BatchReadBlobsResponseWriter(requested, {
+      maxBytes: limits.maxMessageBytes,
+      headroom: FRAME_HEADER_BYTES,
+      allocate: takeMemory,
+    });
+    const answers = answersInto(response, call);
+    const answered = readBlobs(blobs, requested, acceptableCompressors, limits, answers, call.options);
+    const finish = () => {
+      const bytes = response.finish();
+      call.framed = { bytes, release: () => memory.give(response.memory) };
+      return bytes.subarray(FRAME_HEADER_BYTES);
+    };
+    return isPending(answered) ? answered.then(finish) : finish();
+  });
+}
 
-  return [
-    unary(edge, findMissing, ({ instanceName, digestFunction, blobDigests }, call) => {
-      checkInstanceName(instanceName);
-      digests.require(digestFunction);
-      if (call.wantsDetails) call.subject = `${blobDigests.length} digests`;
-      if (blobDigests.length > limits.maxFindMissingDigests)
-        throw invalidRequest(`${blobDigests.length} digests are over the limit of ${limits.maxFindMissingDigests}`);
-      const missing = blobs.findMissing(blobDigests, call.options);
-      return isPending(missing) ? missing.then(encodeMissing) : encodeMissing(missing);
-    }),
-
-    unary(edge, batchUpdate, async ({ instanceName, digestFunction, requests }, call) => {
-      checkInstanceName(instanceName);
-      digests.require(digestFunction);
-      if (call.wantsDetails) call.subject = `${requests.length} blobs`;
-      const failures = await updateBlobs(blobs, requests, limits, call.options);
-      const responses = requests.map(({ digest }, i) => ({ digest, status: statusOf(failures[i], call) }));
-      return encodeBatchUpdateBlobsResponse({ responses });
-    }),
-
-    unary(edge, batchRead, (request, call) => {
-      checkInstanceName(request.instanceName);
-      digests.require(request.digestFunction);
-      if (call.wantsDetails) call.subject = `${request.digests.length} digests`;
-      const { digests: requested, acceptableCompressors } = request;
-      const response = new BatchReadBlobsResponseWriter(requested, {
-        maxBytes: limits.maxMessageBytes,
-        headroom: FRAME_HEADER_BYTES,
-        allocate: takeMemory,
-      });
-      const answers = answersInto(response, call);
-      const answered = readBlobs(blobs, requested, acceptableCompressors, limits, answers, call.options);
-      const finish = () => {
-        const bytes = response.finish();
-        call.framed = { bytes, release: () => memory.give(response.memory) };
-        return bytes.subarray(FRAME_HEADER_BYTES);
-      };
-      return isPending(answered) ? answered.then(finish) : finish();
-    }),
-
-    serverStream(edge, getTree, async ({ instanceName, root, pageSize, pageToken }, call, out) => {
-      checkInstanceName(instanceName);
-      digests.require(root.function);
-      if (call.wantsDetails) call.subject = root.toString();
-      if (pageSize < 0) throw invalidRequest(`page_size is ${pageSize}; it can't be negative`);
-      const treeLimits = {
-        maxDirectories: limits.maxTreeDirectories,
-        maxDirectoryBytes: limits.maxBatchTotalBytes,
-        maxPageBytes: limits.maxMessageBytes,
-        pageSize: Math.min(pageSize || limits.treePageSize, limits.treePageSize),
-      };
-      for await (const page of treePages(blobs, root, pageToken, treeLimits, call.options))
-        await out.send(encodeGetTreeResponse(page.directories, page.nextPageToken));
-      return undefined;
-    }),
-  ];
+function getTree({ edge, blobs, digests, limits }: CacheParts): Endpoint {
+  const method = { service: SERVICE, name: 'GetTree', right: 'read', decode: decodeGetTreeRequest } as const;
+  return serverStream(edge, method, async ({ instanceName, root, pageSize, pageToken }, call, out) => {
+    checkInstanceName(instanceName);
+    digests.require(root.function);
+    if (call.wantsDetails) call.subject = root.toString();
+    if (pageSize < 0) throw invalidRequest(`page_size is ${pageSize}; it can't be negative`);
+    const treeLimits = {
+      maxDirectories: limits.maxTreeDirectories,
+      maxDirectoryBytes: limits.maxBatchTotalBytes,
+      maxPageBytes: limits.maxMessageBytes,
+      pageSize: Math.min(pageSize || limits.treePageSize, limits.treePageSize),
+    };
+    for await (const page of treePages(blobs, root, pageToken, treeLimits, call.options))
+      await out.send(encodeGetTreeResponse(page.directories, page.nextPageToken));
+    return undefined;
+  });
 }
 
 function encodeMissing(missingBlobDigests: readonly Digest[]): Buffer {
