@@ -3,7 +3,7 @@ import { actionResultStoreContract } from '@granary/blobs/contract';
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ActionResultSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { encodeGenerated } from '../grpc/generated-message.js';
+import { encodeGenerated } from '../grpc/calls/generated-message.js';
 import { isActionResult } from '../services/opaque-value.js';
 import { decodeUpdateActionResultRequest } from '../wire/index.js';
 import { disposeAfterEach } from './testing/disposal.js';

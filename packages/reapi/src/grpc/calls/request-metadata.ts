@@ -2,7 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { Attributes } from '@granary/telemetry';
 import { boundedText } from '@granary/telemetry/server';
 import type { Metadata } from '@grpc/grpc-js';
-import { RequestMetadataSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+import { RequestMetadataSchema } from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 
 const KEY = 'build.bazel.remote.execution.v2.requestmetadata-bin';
 

@@ -1,8 +1,8 @@
 import type { MaybePromise } from '@granary/blobs';
-import { isPending } from '../services/pending.js';
-import { invalidRequest } from '../services/protocol-error.js';
-import { decodeWriteRequest, type WriteRequest } from '../wire/index.js';
-import type { IncomingMessages } from './incoming-messages.js';
+import { isPending } from '../../services/pending.js';
+import { invalidRequest } from '../../services/protocol-error.js';
+import { decodeWriteRequest, type WriteRequest } from '../../wire/index.js';
+import type { IncomingMessages } from '../calls/incoming-messages.js';
 
 /** Messages below this size are gathered: handing each over by itself costs more than a copy. */
 const SMALL_BYTES = 4 * 1024;

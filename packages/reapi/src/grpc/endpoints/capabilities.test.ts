@@ -1,7 +1,7 @@
 import { MemoryActionResultStore, MemoryBlobStore } from '@granary/blobs';
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
-import { AccessDeniedError, type Right } from '../edge/hooks.js';
+import { AccessDeniedError, type Right } from '../../edge/hooks.js';
 import {
   ActionCache,
   Capabilities,
@@ -9,11 +9,11 @@ import {
   ContentAddressableStorage,
   DigestFunction_Value as DigestFunction,
   SymlinkAbsolutePathStrategy_Value as SymlinkStrategy,
-} from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { ByteStream } from '../gen/google/bytestream/bytestream_pb.js';
-import { compress } from '../zstd/index.js';
-import { createRemoteCache, type RemoteCacheOptions } from './remote-cache.js';
-import { digestMessage, digestOf, type LoopbackCache, startLoopbackCache } from './testing/loopback-cache.js';
+} from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+import { ByteStream } from '../../gen/google/bytestream/bytestream_pb.js';
+import { compress } from '../../zstd/index.js';
+import { createRemoteCache, type RemoteCacheOptions } from '../remote-cache.js';
+import { digestMessage, digestOf, type LoopbackCache, startLoopbackCache } from '../testing/loopback-cache.js';
 
 const { getCapabilities } = Capabilities.method;
 

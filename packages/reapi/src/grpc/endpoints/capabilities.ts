@@ -4,14 +4,14 @@ import {
   GetCapabilitiesRequestSchema,
   ServerCapabilitiesSchema,
   SymlinkAbsolutePathStrategy_Value as SymlinkStrategy,
-} from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { checkInstanceName } from '../resource-name.js';
-import { isPending } from '../services/pending.js';
-import { digestFunctionNumber } from '../wire/index.js';
-import { zstdSupport } from '../zstd/index.js';
+} from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+import { checkInstanceName } from '../../resource-name.js';
+import { isPending } from '../../services/pending.js';
+import { digestFunctionNumber } from '../../wire/index.js';
+import { zstdSupport } from '../../zstd/index.js';
+import { type Endpoint, unary } from '../calls/endpoint.js';
+import { decodeGenerated, encodeGenerated } from '../calls/generated-message.js';
 import type { CacheParts } from './cache-parts.js';
-import { type Endpoint, unary } from './endpoint.js';
-import { decodeGenerated, encodeGenerated } from './generated-message.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.Capabilities';
 

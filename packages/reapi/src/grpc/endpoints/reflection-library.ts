@@ -3,9 +3,9 @@ import { toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { file_build_bazel_remote_execution_v2_remote_execution } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { file_google_bytestream_bytestream } from '../gen/google/bytestream/bytestream_pb.js';
-import { file_grpc_health_v1_health } from '../gen/grpc/health/v1/health_pb.js';
+import { file_build_bazel_remote_execution_v2_remote_execution } from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+import { file_google_bytestream_bytestream } from '../../gen/google/bytestream/bytestream_pb.js';
+import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.js';
 
 const FILES = [
   file_build_bazel_remote_execution_v2_remote_execution,

@@ -1,4 +1,4 @@
-import { decodeWriteRequestHead, encodeWriteRequestHead, type WriteRequestHead } from '../wire/index.js';
+import { decodeWriteRequestHead, encodeWriteRequestHead, type WriteRequestHead } from '../../wire/index.js';
 import { FRAME_HEADER_BYTES, writeFrameHeader } from './framed-response.js';
 
 /** Data that one message has at most after the split; smaller messages stay as they are. */

@@ -1,13 +1,13 @@
 import type { Digest, MaybePromise, OperationOptions } from '@granary/blobs';
-import { parseBlobName } from '../resource-name.js';
-import { isPending } from '../services/pending.js';
-import { invalidRequest, ProtocolError } from '../services/protocol-error.js';
-import { copyReadResponse, encodeReadResponse, type ReadRequest } from '../wire/index.js';
-import { compressStream } from '../zstd/index.js';
+import { parseBlobName } from '../../resource-name.js';
+import { isPending } from '../../services/pending.js';
+import { invalidRequest, ProtocolError } from '../../services/protocol-error.js';
+import { copyReadResponse, encodeReadResponse, type ReadRequest } from '../../wire/index.js';
+import { compressStream } from '../../zstd/index.js';
+import { FRAME_HEADER_BYTES } from '../calls/framed-response.js';
+import type { OutgoingMessages } from '../calls/outgoing-messages.js';
+import type { RunningCall } from '../calls/running-call.js';
 import type { CacheParts } from './cache-parts.js';
-import { FRAME_HEADER_BYTES } from './framed-response.js';
-import type { OutgoingMessages } from './outgoing-messages.js';
-import type { RunningCall } from './running-call.js';
 
 /** Blobs up to this size are sent in one message, without a reader; others in chunks as the store has them. */
 const WHOLE_BYTES = 64 * 1024;

@@ -1,15 +1,15 @@
 import type { Digest } from '@granary/blobs';
-import { checkInstanceName } from '../resource-name.js';
-import { inlineOutputs } from '../services/inline-outputs.js';
-import { isPending } from '../services/pending.js';
-import { invalidRequest, ProtocolError } from '../services/protocol-error.js';
+import { checkInstanceName } from '../../resource-name.js';
+import { inlineOutputs } from '../../services/inline-outputs.js';
+import { isPending } from '../../services/pending.js';
+import { invalidRequest, ProtocolError } from '../../services/protocol-error.js';
 import {
   decodeGetActionResultRequest,
   decodeUpdateActionResultRequest,
   type GetActionResultRequest,
-} from '../wire/index.js';
+} from '../../wire/index.js';
+import { type Endpoint, unary } from '../calls/endpoint.js';
 import { type CacheParts, requireDigest } from './cache-parts.js';
-import { type Endpoint, unary } from './endpoint.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.ActionCache';
 

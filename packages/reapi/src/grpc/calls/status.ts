@@ -1,10 +1,10 @@
 import { isStoreError, type StoreErrorCode } from '@granary/blobs';
 import { status as CODES } from '@grpc/grpc-js';
-import { AccessDeniedError } from '../edge/hooks.js';
-import { ResourceNameError } from '../resource-name.js';
-import { isProtocolError, type ProtocolErrorCode } from '../services/protocol-error.js';
-import { WireFormatError } from '../wire/index.js';
-import { ZstdError } from '../zstd/index.js';
+import { AccessDeniedError } from '../../edge/hooks.js';
+import { ResourceNameError } from '../../resource-name.js';
+import { isProtocolError, type ProtocolErrorCode } from '../../services/protocol-error.js';
+import { WireFormatError } from '../../wire/index.js';
+import { ZstdError } from '../../zstd/index.js';
 
 /** How a call ends: a gRPC status code and what is said about it. */
 export interface GrpcStatus {

@@ -9,7 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeWriteRequest, encodeWriteRequest, type WriteRequest } from '../wire/index.js';
+import { decodeWriteRequest, encodeWriteRequest, type WriteRequest } from '../../wire/index.js';
 import { splitLargeWrites, UploadDecoder } from './upload-decoder.js';
 
 const KIB = 1024;

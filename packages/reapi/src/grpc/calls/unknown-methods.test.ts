@@ -1,8 +1,8 @@
 import { RecordingTracer } from '@granary/telemetry/testing';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RequestRecord } from '../edge/hooks.js';
-import { type LoopbackCache, startLoopbackCache } from './testing/loopback-cache.js';
+import type { RequestRecord } from '../../edge/hooks.js';
+import { type LoopbackCache, startLoopbackCache } from '../testing/loopback-cache.js';
 
 const CAS = 'build.bazel.remote.execution.v2.ContentAddressableStorage';
 const TRACE = 'ab'.repeat(16);

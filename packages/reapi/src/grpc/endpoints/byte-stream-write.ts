@@ -1,10 +1,10 @@
 import { BlobTooLargeError, type Digest, isEmptyDigest, isStoreError, type OperationOptions } from '@granary/blobs';
-import { parseUploadName } from '../resource-name.js';
-import { encodeQueryWriteStatusResponse, encodeWriteResponse, type QueryWriteStatusRequest } from '../wire/index.js';
-import { decompressStream } from '../zstd/index.js';
+import { parseUploadName } from '../../resource-name.js';
+import { encodeQueryWriteStatusResponse, encodeWriteResponse, type QueryWriteStatusRequest } from '../../wire/index.js';
+import { decompressStream } from '../../zstd/index.js';
+import type { IncomingMessages } from '../calls/incoming-messages.js';
+import type { RunningCall } from '../calls/running-call.js';
 import type { CacheParts } from './cache-parts.js';
-import type { IncomingMessages } from './incoming-messages.js';
-import type { RunningCall } from './running-call.js';
 import { UploadData } from './upload-data.js';
 
 /** What a compressed upload is answered when its blob was here before its end: the client's own count is unknown. */

@@ -1,5 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js';
-import type { Right } from '../edge/hooks.js';
+import type { Right } from '../../edge/hooks.js';
 
 /** A method as records and access rules know it. */
 export interface MethodName {

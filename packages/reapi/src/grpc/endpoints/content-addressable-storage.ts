@@ -1,11 +1,11 @@
 import { Digest } from '@granary/blobs';
-import { GetTreeRequestSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { checkInstanceName } from '../resource-name.js';
-import { type BlobAnswers, readBlobs, updateBlobs } from '../services/blob-batch.js';
-import { largestRequest } from '../services/limits.js';
-import { isPending } from '../services/pending.js';
-import { invalidRequest } from '../services/protocol-error.js';
-import { treePages } from '../services/tree-pages.js';
+import { GetTreeRequestSchema } from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
+import { checkInstanceName } from '../../resource-name.js';
+import { type BlobAnswers, readBlobs, updateBlobs } from '../../services/blob-batch.js';
+import { largestRequest } from '../../services/limits.js';
+import { isPending } from '../../services/pending.js';
+import { invalidRequest } from '../../services/protocol-error.js';
+import { treePages } from '../../services/tree-pages.js';
 import {
   BatchReadBlobsResponseWriter,
   COMPRESSOR,
@@ -17,14 +17,14 @@ import {
   encodeGetTreeResponse,
   resolveDigestFunction,
   type WireStatus,
-} from '../wire/index.js';
+} from '../../wire/index.js';
+import { type Endpoint, serverStream, unary } from '../calls/endpoint.js';
+import { FRAME_HEADER_BYTES } from '../calls/framed-response.js';
+import { decodeGenerated } from '../calls/generated-message.js';
+import { ResponseMemory } from '../calls/response-memory.js';
+import type { RunningCall } from '../calls/running-call.js';
+import { isOurFault, toStatus } from '../calls/status.js';
 import type { CacheParts } from './cache-parts.js';
-import { type Endpoint, serverStream, unary } from './endpoint.js';
-import { FRAME_HEADER_BYTES } from './framed-response.js';
-import { decodeGenerated } from './generated-message.js';
-import { ResponseMemory } from './response-memory.js';
-import type { RunningCall } from './running-call.js';
-import { isOurFault, toStatus } from './status.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.ContentAddressableStorage';
 const OK: WireStatus = { code: 0, message: '' };

@@ -1,10 +1,10 @@
 import type { BlobStore, Digest } from '@granary/blobs';
-import type { ActionCache } from '../services/action-cache.js';
-import type { DigestPolicy } from '../services/digest-policy.js';
-import type { CacheLimits } from '../services/limits.js';
-import { invalidRequest } from '../services/protocol-error.js';
-import { type RequestedDigest, validDigest } from '../wire/index.js';
-import type { Edge } from './running-call.js';
+import type { ActionCache } from '../../services/action-cache.js';
+import type { DigestPolicy } from '../../services/digest-policy.js';
+import type { CacheLimits } from '../../services/limits.js';
+import { invalidRequest } from '../../services/protocol-error.js';
+import { type RequestedDigest, validDigest } from '../../wire/index.js';
+import type { Edge } from '../calls/running-call.js';
 
 /** What the services of one cache share. */
 export interface CacheParts {

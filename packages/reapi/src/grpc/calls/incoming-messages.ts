@@ -1,6 +1,6 @@
 import type { MaybePromise } from '@granary/blobs';
 import type { ServerReadableStream } from '@grpc/grpc-js';
-import { ProtocolError } from '../services/protocol-error.js';
+import { ProtocolError } from '../../services/protocol-error.js';
 import type { Edge } from './running-call.js';
 import { CallEndedError } from './status.js';
 

@@ -1,8 +1,8 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { WireFormatError } from '../wire/index.js';
-import { duplexStream, type Endpoint } from './endpoint.js';
+import { WireFormatError } from '../../wire/index.js';
+import { duplexStream, type Endpoint } from '../calls/endpoint.js';
+import type { Edge } from '../calls/running-call.js';
 import type { ReflectionMethod } from './reflection-library.js';
-import type { Edge } from './running-call.js';
 
 /** The services that the library has methods for, each with one of this name. */
 const SERVICES = ['grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection'];

@@ -1,8 +1,8 @@
-import { decodeQueryWriteStatusRequest, decodeReadRequest } from '../wire/index.js';
+import { decodeQueryWriteStatusRequest, decodeReadRequest } from '../../wire/index.js';
+import { clientStream, type Endpoint, serverStream, unary } from '../calls/endpoint.js';
 import { readBlob } from './byte-stream-read.js';
 import { queryWriteStatus, writeBlob } from './byte-stream-write.js';
 import type { CacheParts } from './cache-parts.js';
-import { clientStream, type Endpoint, serverStream, unary } from './endpoint.js';
 
 const SERVICE = 'google.bytestream.ByteStream';
 

@@ -14,7 +14,7 @@ import type {
   sendUnaryData,
   UntypedHandleCall,
 } from '@grpc/grpc-js';
-import { isPending } from '../services/pending.js';
+import { isPending } from '../../services/pending.js';
 import { sendAsItLies } from './framed-response.js';
 import { checkSize, IncomingMessages } from './incoming-messages.js';
 import { OutgoingMessages } from './outgoing-messages.js';

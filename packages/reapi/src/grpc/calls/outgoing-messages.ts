@@ -1,5 +1,5 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { ProtocolError } from '../services/protocol-error.js';
+import { ProtocolError } from '../../services/protocol-error.js';
 import { FRAME_HEADER_BYTES, FramedMessages } from './framed-response.js';
 import { CallEndedError } from './status.js';
 

@@ -4,13 +4,13 @@ import {
   HealthListRequestSchema,
   HealthListResponseSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
-} from '../gen/grpc/health/v1/health_pb.js';
-import { ProtocolError } from '../services/protocol-error.js';
-import { type Endpoint, serverStream, unary } from './endpoint.js';
-import { decodeGenerated, encodeGenerated } from './generated-message.js';
-import type { Health, HealthStatus } from './health.js';
-import type { OutgoingMessages } from './outgoing-messages.js';
-import type { Edge, RunningCall } from './running-call.js';
+} from '../../gen/grpc/health/v1/health_pb.js';
+import { ProtocolError } from '../../services/protocol-error.js';
+import { type Endpoint, serverStream, unary } from '../calls/endpoint.js';
+import { decodeGenerated, encodeGenerated } from '../calls/generated-message.js';
+import type { OutgoingMessages } from '../calls/outgoing-messages.js';
+import type { Edge, RunningCall } from '../calls/running-call.js';
+import type { Health, HealthStatus } from '../health.js';
 
 const SERVICE = 'grpc.health.v1.Health';
 

@@ -11,11 +11,11 @@ import {
 import { status } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AccessDeniedError } from '../edge/hooks.js';
-import { ResourceNameError } from '../resource-name.js';
-import { ProtocolError } from '../services/protocol-error.js';
-import { WireFormatError } from '../wire/index.js';
-import { ZstdError } from '../zstd/index.js';
+import { AccessDeniedError } from '../../edge/hooks.js';
+import { ResourceNameError } from '../../resource-name.js';
+import { ProtocolError } from '../../services/protocol-error.js';
+import { WireFormatError } from '../../wire/index.js';
+import { ZstdError } from '../../zstd/index.js';
 import { socketOf } from './peer-socket.js';
 import { CallEndedError, toStatus } from './status.js';
 
