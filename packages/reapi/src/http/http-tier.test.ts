@@ -14,8 +14,8 @@ import { blobStoreContract } from '@granary/blobs/contract';
 import { HttpTier, type HttpTierOptions } from '@granary/blobs/http';
 import { describe, expect, it } from 'vitest';
 import { ActionResultSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { encodeGenerated } from '../grpc/calls/generated-message.js';
 import { ActionCache } from '../services/action-cache.js';
+import { encodeGenerated } from '../wire/generated-message.js';
 import { createHttpCacheHandler } from './http-cache-handler.js';
 
 /** A Granary behind another one, over HTTP. */

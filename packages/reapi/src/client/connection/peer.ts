@@ -9,7 +9,7 @@ import {
 } from '@granary/blobs';
 import { type ChannelOptions, status as CODES } from '@grpc/grpc-js';
 import { GetCapabilitiesRequestSchema } from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { encodeGenerated } from '../../grpc/calls/generated-message.js';
+import { encodeGenerated } from '../../wire/generated-message.js';
 import type { ResolvedGrpcOptions } from '../options.js';
 import { callFailure, type GrpcStatusError, hasStatus, type PeerStatus } from './call-failure.js';
 import { CallHeaders } from './call-headers.js';

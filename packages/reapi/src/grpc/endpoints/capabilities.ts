@@ -7,10 +7,10 @@ import {
 } from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { checkInstanceName } from '../../resource-name.js';
 import { isPending } from '../../services/pending.js';
+import { decodeGenerated, encodeGenerated } from '../../wire/generated-message.js';
 import { digestFunctionNumber } from '../../wire/index.js';
 import { zstdSupport } from '../../zstd/index.js';
 import { type Endpoint, unary } from '../calls/endpoint.js';
-import { decodeGenerated, encodeGenerated } from '../calls/generated-message.js';
 import type { CacheParts } from './cache-parts.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.Capabilities';

@@ -6,6 +6,7 @@ import { largestRequest } from '../../services/limits.js';
 import { isPending } from '../../services/pending.js';
 import { invalidRequest } from '../../services/protocol-error.js';
 import { treePages } from '../../services/tree-pages.js';
+import { decodeGenerated } from '../../wire/generated-message.js';
 import {
   BatchReadBlobsResponseWriter,
   COMPRESSOR,
@@ -20,7 +21,6 @@ import {
 } from '../../wire/index.js';
 import { type Endpoint, serverStream, unary } from '../calls/endpoint.js';
 import { FRAME_HEADER_BYTES } from '../calls/framed-response.js';
-import { decodeGenerated } from '../calls/generated-message.js';
 import { ResponseMemory } from '../calls/response-memory.js';
 import type { RunningCall } from '../calls/running-call.js';
 import { isOurFault, toStatus } from '../calls/status.js';

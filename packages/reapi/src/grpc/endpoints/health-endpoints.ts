@@ -6,8 +6,8 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '../../gen/grpc/health/v1/health_pb.js';
 import { ProtocolError } from '../../services/protocol-error.js';
+import { decodeGenerated, encodeGenerated } from '../../wire/generated-message.js';
 import { type Endpoint, serverStream, unary } from '../calls/endpoint.js';
-import { decodeGenerated, encodeGenerated } from '../calls/generated-message.js';
 import type { OutgoingMessages } from '../calls/outgoing-messages.js';
 import type { Edge, RunningCall } from '../calls/running-call.js';
 import type { Health, HealthStatus } from '../health.js';

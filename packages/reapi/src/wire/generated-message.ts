@@ -6,7 +6,7 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
-import { WireFormatError } from '../../wire/index.js';
+import { WireFormatError } from './wire-format-error.js';
 
 /**
  * Decodes a message that is not worth a codec of its own with the generated code.
