@@ -16,7 +16,7 @@ export type { LogRecord, SpanIds } from './logging/log-record.js';
 export type { LoggedError } from './logging/logged-error.js';
 export { loggerFor, type SinkLoggerOptions } from './logging/logger-for.js';
 export type { LineWriter, LogDestination } from './logging/output/destination.js';
-export { redactText } from './logging/redaction.js';
+export { redactText } from './logging/secrets/redaction.js';
 export { type ConsoleLike, consoleSink } from './logging/sinks/console-sink.js';
 export { type LogTapeLike, logtapeSink } from './logging/sinks/logtape-sink.js';
 export { type PinoLike, pinoSink } from './logging/sinks/pino-sink.js';

@@ -1,5 +1,5 @@
-import { REDACTED, redactStart } from '../logging/redaction.js';
-import type { SecretNames } from '../logging/secret-names.js';
+import { REDACTED, redactStart } from '../logging/secrets/redaction.js';
+import type { SecretNames } from '../logging/secrets/secret-names.js';
 import type { HealthDetail, HealthFinding, HealthStatus } from './health-check.js';
 
 const MAX_TEXT = 500;

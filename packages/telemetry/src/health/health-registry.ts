@@ -1,5 +1,5 @@
 import { ignoreLater } from '../ignore-later.js';
-import { SecretNames } from '../logging/secret-names.js';
+import { SecretNames } from '../logging/secrets/secret-names.js';
 import type { CheckReport, HealthCheck, HealthCheckOptions, HealthReport, HealthStatus } from './health-check.js';
 import { type CheckSettings, type CheckSurroundings, type HealthTimers, RegisteredCheck } from './registered-check.js';
 

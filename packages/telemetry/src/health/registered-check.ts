@@ -1,4 +1,4 @@
-import type { SecretNames } from '../logging/secret-names.js';
+import type { SecretNames } from '../logging/secrets/secret-names.js';
 import { failedFinding, publicFinding } from './findings.js';
 import type { CheckReport, HealthCheck, HealthFinding } from './health-check.js';
 

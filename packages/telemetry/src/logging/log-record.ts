@@ -1,7 +1,7 @@
 import type { RecordLevel } from '../logger.js';
 import type { LogContext } from './log-context.js';
 import { type LoggedError, toError } from './logged-error.js';
-import type { MessageTemplate } from './message-template.js';
+import type { MessageTemplate } from './templates/message-template.js';
 
 /** Which span a record belongs to. */
 export interface SpanIds {

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { type LoggedError, loggedError } from './logged-error.js';
-import { isSuspicious, REDACTED, redactStart, redactText } from './redaction.js';
-import type { SecretNames } from './secret-names.js';
+import { isSuspicious, REDACTED, redactStart, redactText } from './secrets/redaction.js';
+import type { SecretNames } from './secrets/secret-names.js';
 
 const MAX_DEPTH = 5;
 const MAX_ENTRIES = 100;

@@ -1,15 +1,15 @@
 import { ignoreLater } from '../ignore-later.js';
 import { type LeveledLogger, LOG_LEVELS, type Logger, type LogLevel, type RecordLevel } from '../logger.js';
-import { hideJoined } from './joined-secrets.js';
 import { LogContext, NO_CONTEXT } from './log-context.js';
 import { LogRecord, type SpanIds } from './log-record.js';
 import { isError, ValueCopier } from './log-value.js';
-import { type MessageTemplate, renderTemplate } from './message-template.js';
 import type { LogOutput } from './output/destination.js';
-import { isSuspicious, REDACTED } from './redaction.js';
-import { SecretNames } from './secret-names.js';
+import { hideJoined } from './secrets/joined-secrets.js';
+import { isSuspicious, REDACTED } from './secrets/redaction.js';
+import { SecretNames } from './secrets/secret-names.js';
 import type { RecordSink } from './sinks/record-sink.js';
-import { TemplateCache } from './template-cache.js';
+import { type MessageTemplate, renderTemplate } from './templates/message-template.js';
+import { TemplateCache } from './templates/template-cache.js';
 
 /** What every logger can be told, wherever its records go. */
 export interface RecordOptions {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
-import { redactText } from '../logging/redaction.js';
+import { redactText } from '../logging/secrets/redaction.js';
 import { noopSpan } from '../tracing/noop-tracer.js';
 import type { HeaderReader, ServerSpanDescription, Span, Tracer } from '../tracing/tracer.js';
 import { boundedText, peerAttributes, serverAttributes } from './connection-attributes.js';

@@ -1,4 +1,4 @@
-import { redactStart } from '../logging/redaction.js';
+import { redactStart } from '../logging/secrets/redaction.js';
 import type { Span } from './tracer.js';
 
 const MAX_MESSAGE_LENGTH = 1024;

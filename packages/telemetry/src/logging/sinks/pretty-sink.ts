@@ -1,8 +1,8 @@
 import type { RecordLevel } from '../../logger.js';
 import { LogRecord } from '../log-record.js';
 import type { LoggedError } from '../logged-error.js';
-import { show } from '../message-template.js';
 import type { LineWriter } from '../output/destination.js';
+import { show } from '../templates/message-template.js';
 import type { RecordSink } from './record-sink.js';
 
 const TAGS: Record<RecordLevel, { readonly tag: string; readonly color: number }> = {

@@ -1,4 +1,4 @@
-import { holeRanges, type MessageTemplate } from './message-template.js';
+import { holeRanges, type MessageTemplate } from '../templates/message-template.js';
 import { findSecrets, hide, REDACTED } from './redaction.js';
 import { overlap } from './template-secrets.js';
 

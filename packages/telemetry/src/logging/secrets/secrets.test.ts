@@ -3,12 +3,12 @@ import { configureSync, getLogger, getTextFormatter, resetSync } from '@logtape/
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Logger } from '../logger.js';
-import { createLogger } from './create-logger.js';
-import { loggerFor } from './logger-for.js';
-import { consoleSink } from './sinks/console-sink.js';
-import { logtapeSink } from './sinks/logtape-sink.js';
-import { pinoSink } from './sinks/pino-sink.js';
+import type { Logger } from '../../logger.js';
+import { createLogger } from '../create-logger.js';
+import { loggerFor } from '../logger-for.js';
+import { consoleSink } from '../sinks/console-sink.js';
+import { logtapeSink } from '../sinks/logtape-sink.js';
+import { pinoSink } from '../sinks/pino-sink.js';
 
 /** Every way out: the logger, and what came out of it as text. */
 function sinks(): [string, Logger, () => string][] {

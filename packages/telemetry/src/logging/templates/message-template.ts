@@ -1,7 +1,7 @@
-import { fieldKey, fieldName, jsonString } from './json-text.js';
+import { fieldKey, fieldName, jsonString } from '../json-text.js';
+import { isSuspicious, type Range, REDACTED } from '../secrets/redaction.js';
+import { redactTemplate, secretHoles } from '../secrets/template-secrets.js';
 import { type NumberFormat, parseFormat } from './number-format.js';
-import { isSuspicious, type Range, REDACTED } from './redaction.js';
-import { redactTemplate, secretHoles } from './template-secrets.js';
 
 /** A place in a template for a value: `{Name}`, `{@Name}`, `{$Name}`, `{Name:F1}`, `{Name,8:F1}`. */
 interface Hole {
@@ -107,7 +107,7 @@ function finish(text: string, parsed: readonly (string | Hole)[]): MessageTempla
 /**
  * The message: the template with its values in place. A hole without a value stays as it was written.
  *
- * @param values as {@link import('./log-value.js').ValueCopier} made them, one for each hole; undefined: it has none
+ * @param values as {@link import('../log-value.js').ValueCopier} made them, one for each hole; undefined: it has none
  * @param args the arguments as they were given, for the formats of numbers
  */
 export function renderTemplate(
