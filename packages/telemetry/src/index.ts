@@ -56,7 +56,6 @@ export {
   type TelemetryOptions,
   type TracingSetup,
 } from './setup/setup-telemetry.js';
-export { b3Propagation } from './tracing/b3-propagation.js';
 export type { ExportPolicy } from './tracing/export/export-policy.js';
 export { HeadSampler } from './tracing/head-sampler.js';
 export { noopSpan, noopTracer } from './tracing/noop-tracer.js';
@@ -70,7 +69,9 @@ export {
   parseOtlpEndpoint,
 } from './tracing/otlp-endpoint.js';
 export { type OtlpTracing, type OtlpTracingOptions, startOtlpTracing } from './tracing/otlp-tracing.js';
-export type { IncomingContext, IncomingDecision, TracePropagation } from './tracing/propagation.js';
+export { b3Propagation } from './tracing/propagation/b3-propagation.js';
+export type { IncomingContext, IncomingDecision, TracePropagation } from './tracing/propagation/propagation.js';
+export { w3cPropagation } from './tracing/propagation/w3c-propagation.js';
 export type {
   AttributeSource,
   Attributes,
@@ -84,5 +85,4 @@ export type {
   SpanOptions,
   Tracer,
 } from './tracing/tracer.js';
-export { w3cPropagation } from './tracing/w3c-propagation.js';
 export { withSpan } from './tracing/with-span.js';

@@ -4,7 +4,7 @@ import { InMemorySpanExporter } from '@opentelemetry/sdk-trace';
 import { describe, expect, it } from 'vitest';
 import { noActiveSpans } from './active-spans.js';
 import { ExportingTracer } from './exporting-tracer.js';
-import { w3cPropagation } from './w3c-propagation.js';
+import { w3cPropagation } from './propagation/w3c-propagation.js';
 
 const resource = resourceFromAttributes({ 'service.name': 'test' });
 

@@ -1,5 +1,5 @@
 import { HeadSamplingTracer, type HeadSamplingTracerParts } from './head-sampling-tracer.js';
-import { RecordedSpan, type SpanSink } from './recorded-span.js';
+import { RecordedSpan, type SpanSink } from './spans/recorded-span.js';
 import type { Span, SpanContext, SpanOptions } from './tracer.js';
 
 export interface ExportingTracerParts extends HeadSamplingTracerParts {

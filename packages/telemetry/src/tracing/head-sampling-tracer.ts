@@ -1,9 +1,9 @@
 import type { ActiveSpans } from './active-spans.js';
 import type { HeadSampler } from './head-sampler.js';
 import { noopSpan } from './noop-tracer.js';
-import type { TracePropagation } from './propagation.js';
+import type { TracePropagation } from './propagation/propagation.js';
+import { UnsampledSpan } from './spans/unsampled-span.js';
 import type { HeaderReader, ServerSpanDescription, Span, SpanContext, SpanOptions, Tracer } from './tracer.js';
-import { UnsampledSpan } from './unsampled-span.js';
 
 export interface HeadSamplingTracerParts {
   /** Undefined leaves the decision to whoever records. */

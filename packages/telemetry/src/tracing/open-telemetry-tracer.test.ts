@@ -11,8 +11,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HeadSampler } from './head-sampler.js';
 import { noopSpan } from './noop-tracer.js';
 import { openTelemetryTracer } from './open-telemetry-tracer.js';
+import { w3cPropagation } from './propagation/w3c-propagation.js';
 import { headersOf, REMOTE } from './testing/remote-caller.js';
-import { w3cPropagation } from './w3c-propagation.js';
 import { withSpan } from './with-span.js';
 
 describe('the sampler in front of an SDK', () => {

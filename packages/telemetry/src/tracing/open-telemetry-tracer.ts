@@ -1,12 +1,12 @@
 import type { Tracer as OtelTracer } from '@opentelemetry/api';
 import { type ActiveSpans, ApplicationActiveSpans, noActiveSpans, OwnActiveSpans } from './active-spans.js';
-import { ApplicationPropagation } from './application-propagation.js';
 import type { HeadSampler } from './head-sampler.js';
 import { HeadSamplingTracer } from './head-sampling-tracer.js';
 import { noopSpan } from './noop-tracer.js';
-import { attributesOf, OpenTelemetrySpan, type SpanParts } from './open-telemetry-span.js';
 import { type OpenTelemetryApi, OtelContexts } from './otel-context.js';
-import type { TracePropagation } from './propagation.js';
+import { ApplicationPropagation } from './propagation/application-propagation.js';
+import type { TracePropagation } from './propagation/propagation.js';
+import { attributesOf, OpenTelemetrySpan, type SpanParts } from './spans/open-telemetry-span.js';
 import type { Span, SpanContext, SpanKind, SpanOptions, Tracer } from './tracer.js';
 
 export interface OpenTelemetryTracerOptions {

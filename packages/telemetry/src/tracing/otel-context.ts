@@ -1,6 +1,6 @@
 import type { Context, SpanContext as OtelSpanContext } from '@opentelemetry/api';
 import { noopSpan } from './noop-tracer.js';
-import { ReceivedState } from './received-state.js';
+import { ReceivedState } from './propagation/received-state.js';
 import type { SpanContext } from './tracer.js';
 
 /** The part of `import * as api from '@opentelemetry/api'` that is used here. */

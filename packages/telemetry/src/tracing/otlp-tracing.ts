@@ -3,7 +3,6 @@ import { hostname } from 'node:os';
 import type { Resource } from '@opentelemetry/resources';
 import { type Logger, nullLogger } from '../logger.js';
 import { noActiveSpans, OwnActiveSpans } from './active-spans.js';
-import { b3Propagation } from './b3-propagation.js';
 import { EndedSpans } from './export/ended-spans.js';
 import type { ExportPolicy } from './export/export-policy.js';
 import { ExportThread } from './export/export-thread.js';
@@ -20,8 +19,9 @@ import {
   parseOtlpEndpoint,
   tracesUrl,
 } from './otlp-endpoint.js';
+import { b3Propagation } from './propagation/b3-propagation.js';
+import { w3cPropagation } from './propagation/w3c-propagation.js';
 import type { Tracer } from './tracer.js';
-import { w3cPropagation } from './w3c-propagation.js';
 
 export interface OtlpTracingOptions {
   /** The collector: `HOST:PORT` or `http://…` for plain text, `https://…` for TLS. */

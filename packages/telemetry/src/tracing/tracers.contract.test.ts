@@ -8,15 +8,15 @@ import {
 } from '@opentelemetry/sdk-trace';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { noActiveSpans, OwnActiveSpans } from './active-spans.js';
-import { b3Propagation } from './b3-propagation.js';
 import { ExportingTracer } from './exporting-tracer.js';
 import { HeadSampler } from './head-sampler.js';
 import { noopSpan } from './noop-tracer.js';
 import { openTelemetryTracer } from './open-telemetry-tracer.js';
-import type { TracePropagation } from './propagation.js';
+import { b3Propagation } from './propagation/b3-propagation.js';
+import type { TracePropagation } from './propagation/propagation.js';
+import { w3cPropagation } from './propagation/w3c-propagation.js';
 import { headersOf, REMOTE } from './testing/remote-caller.js';
 import type { AttributeValue, Tracer } from './tracer.js';
-import { w3cPropagation } from './w3c-propagation.js';
 import { withSpan } from './with-span.js';
 
 interface TracerWanted {

@@ -1,6 +1,6 @@
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Logger } from '../../logger.js';
-import { shown } from '../recorded-error.js';
+import { shown } from '../spans/recorded-error.js';
 import type { ExportNote, ForeignAnswer, PartialSuccess } from './export-notes.js';
 import type { ExportPolicy } from './export-policy.js';
 import { exported } from './exported.js';

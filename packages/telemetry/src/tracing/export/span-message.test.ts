@@ -4,8 +4,8 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { describe, expect, it } from 'vitest';
 import { noActiveSpans } from '../active-spans.js';
 import { ExportingTracer } from '../exporting-tracer.js';
+import { w3cPropagation } from '../propagation/w3c-propagation.js';
 import type { SpanContext } from '../tracer.js';
-import { w3cPropagation } from '../w3c-propagation.js';
 import { messageOf, spanOf } from './span-message.js';
 
 const origin = {

@@ -1,7 +1,7 @@
 import type { SpanContext as OtelSpanContext } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { OpenTelemetryApi } from '../otel-context.js';
-import { ReceivedState } from '../received-state.js';
+import { ReceivedState } from '../propagation/received-state.js';
 
 /** What all spans of a tracer say: it isn't sent with each of them. */
 export type SpanOrigin = Pick<ReadableSpan, 'resource' | 'instrumentationScope'>;

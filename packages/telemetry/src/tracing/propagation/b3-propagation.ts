@@ -1,6 +1,6 @@
+import { isId } from '../trace-ids.js';
+import type { HeaderReader } from '../tracer.js';
 import type { IncomingContext, IncomingDecision, TracePropagation } from './propagation.js';
-import { isId } from './trace-ids.js';
-import type { HeaderReader } from './tracer.js';
 
 const SINGLE = 'b3';
 const TRACE_ID = 'x-b3-traceid';

@@ -1,6 +1,6 @@
-import type { OpenTelemetryApi, OtelContexts } from './otel-context.js';
+import type { OpenTelemetryApi, OtelContexts } from '../otel-context.js';
+import type { HeaderReader, HeaderWriter, SpanContext } from '../tracer.js';
 import type { IncomingContext, IncomingDecision, TracePropagation } from './propagation.js';
-import type { HeaderReader, HeaderWriter, SpanContext } from './tracer.js';
 import { w3cPropagation } from './w3c-propagation.js';
 
 const READER = {

@@ -1,8 +1,8 @@
 import type { Context, Span as OtelSpan } from '@opentelemetry/api';
-import { OtelPlace } from './otel-context.js';
-import type { TracePropagation } from './propagation.js';
+import { OtelPlace } from '../otel-context.js';
+import type { TracePropagation } from '../propagation/propagation.js';
+import type { AttributeSource, Attributes, AttributeValue, HeaderWriter, Span } from '../tracer.js';
 import { shown, tellError } from './recorded-error.js';
-import type { AttributeSource, Attributes, AttributeValue, HeaderWriter, Span } from './tracer.js';
 
 /** What spans of one tracer share. */
 export interface SpanParts {

@@ -1,4 +1,4 @@
-import type { AttributeSource, Attributes, AttributeValue } from './tracer.js';
+import type { AttributeSource, Attributes, AttributeValue } from '../tracer.js';
 
 /** Names that a span or an event may have; what comes later is counted and lost. OpenTelemetry's own default. */
 const MAX_ATTRIBUTES = 128;

@@ -1,5 +1,5 @@
-import { redactStart } from '../logging/secrets/redaction.js';
-import type { Span } from './tracer.js';
+import { redactStart } from '../../logging/secrets/redaction.js';
+import type { Span } from '../tracer.js';
 
 const MAX_MESSAGE_LENGTH = 1024;
 /** Codes as Node and we have them: few, and fit for a search. */

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { SpanContext } from '../tracer.js';
 import { b3Propagation } from './b3-propagation.js';
 import type { TracePropagation } from './propagation.js';
-import type { SpanContext } from './tracer.js';
 import { w3cPropagation } from './w3c-propagation.js';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';

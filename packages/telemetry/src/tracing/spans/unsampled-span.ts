@@ -1,6 +1,6 @@
-import type { TracePropagation } from './propagation.js';
-import { randomId } from './trace-ids.js';
-import type { HeaderWriter, Span, SpanContext } from './tracer.js';
+import type { TracePropagation } from '../propagation/propagation.js';
+import { randomId } from '../trace-ids.js';
+import type { HeaderWriter, Span, SpanContext } from '../tracer.js';
 
 /**
  * A span of a trace that isn't recorded. It has ids, for log lines and for the processes that it calls, but makes them

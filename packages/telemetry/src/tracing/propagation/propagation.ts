@@ -1,4 +1,4 @@
-import type { HeaderReader, HeaderWriter, SpanContext } from './tracer.js';
+import type { HeaderReader, HeaderWriter, SpanContext } from '../tracer.js';
 
 /** What a request's headers say of its caller's trace. */
 export interface IncomingContext extends Omit<SpanContext, 'sampled'> {

@@ -1,13 +1,11 @@
 import type { HrTime, Link, SpanContext as OtelSpanContext, SpanStatus } from '@opentelemetry/api';
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan, TimedEvent } from '@opentelemetry/sdk-trace';
-import { noopSpan } from './noop-tracer.js';
-import type { OpenTelemetryApi } from './otel-context.js';
-import type { TracePropagation } from './propagation.js';
-import { ReceivedState } from './received-state.js';
-import { shown, tellError } from './recorded-error.js';
-import { SpanAttributes } from './span-attributes.js';
-import { randomId } from './trace-ids.js';
+import { noopSpan } from '../noop-tracer.js';
+import type { OpenTelemetryApi } from '../otel-context.js';
+import type { TracePropagation } from '../propagation/propagation.js';
+import { ReceivedState } from '../propagation/received-state.js';
+import { randomId } from '../trace-ids.js';
 import type {
   AttributeSource,
   Attributes,
@@ -17,7 +15,9 @@ import type {
   SpanContext,
   SpanKind,
   SpanOptions,
-} from './tracer.js';
+} from '../tracer.js';
+import { shown, tellError } from './recorded-error.js';
+import { SpanAttributes } from './span-attributes.js';
 
 /** What the spans of one tracer share. */
 export interface SpanSink {

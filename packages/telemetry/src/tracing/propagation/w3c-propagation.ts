@@ -1,5 +1,5 @@
+import { isId } from '../trace-ids.js';
 import type { TracePropagation } from './propagation.js';
-import { isId } from './trace-ids.js';
 
 /** `00-` trace id `-` span id `-` flags */
 const TRACEPARENT_LENGTH = 55;
