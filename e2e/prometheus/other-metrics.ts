@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { PrometheusCollector } from '../../packages/telemetry/src/metrics/prometheus-collector.js';
+import { PrometheusCollector } from '../../packages/telemetry/src/metrics/collectors/prometheus-collector.js';
 import { MetricRegistry } from '../../packages/telemetry/src/metrics/registry.js';
 
 /** Families that the dashboard shows and the server doesn't have by itself, and the labels that they come with. */

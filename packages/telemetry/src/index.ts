@@ -22,25 +22,25 @@ export { type LogTapeLike, logtapeSink } from './logging/sinks/logtape-sink.js';
 export { type PinoLike, pinoSink } from './logging/sinks/pino-sink.js';
 export type { RecordSink } from './logging/sinks/record-sink.js';
 export type { RecordOptions } from './logging/template-logger.js';
-export { CHAIN_METRICS, type CollectedMetric } from './metrics/chain-metrics.js';
-export { type CollectedCircuitState, type MetricsCollector, noopCollector } from './metrics/collector.js';
-export { CollectorBase } from './metrics/collector-base.js';
-export { CompositeCollector } from './metrics/composite-collector.js';
+export { CHAIN_METRICS, type CollectedMetric } from './metrics/collectors/chain-metrics.js';
+export { type CollectedCircuitState, type MetricsCollector, noopCollector } from './metrics/collectors/collector.js';
+export { CollectorBase } from './metrics/collectors/collector-base.js';
+export { CompositeCollector } from './metrics/collectors/composite-collector.js';
+export type { LatencyStats } from './metrics/collectors/latency-histogram.js';
+export {
+  type ChainMetrics,
+  type LayerMetrics,
+  MemoryCollector,
+  type MetricsSnapshot,
+} from './metrics/collectors/memory-collector.js';
+export { MemoryGets, type TakeGets } from './metrics/collectors/memory-gets.js';
+export { PrometheusCollector } from './metrics/collectors/prometheus-collector.js';
 export { Counter, CounterFamily } from './metrics/counter.js';
 export type { FamilyType } from './metrics/exposition/exposition-writer.js';
 export type { ExpositionFormat } from './metrics/exposition/format.js';
 export { DEFAULT_MAX_SERIES, type FamilyDefinition, type Labels, OVERFLOW_LABEL } from './metrics/family.js';
 export { Gauge, GaugeFamily, type GaugeReader } from './metrics/gauge.js';
 export { DURATION_BUCKETS, Histogram, HistogramFamily, SIZE_BUCKETS } from './metrics/histogram.js';
-export type { LatencyStats } from './metrics/latency-histogram.js';
-export {
-  type ChainMetrics,
-  type LayerMetrics,
-  MemoryCollector,
-  type MetricsSnapshot,
-} from './metrics/memory-collector.js';
-export { MemoryGets, type TakeGets } from './metrics/memory-gets.js';
-export { PrometheusCollector } from './metrics/prometheus-collector.js';
 export {
   type FamilyInfo,
   type GaugeOptions,

@@ -3,8 +3,8 @@ import { performance } from 'node:perf_hooks';
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { PrometheusCollector } from './collectors/prometheus-collector.js';
 import { canonicalNumber, unitOf } from './exposition/text.js';
-import { PrometheusCollector } from './prometheus-collector.js';
 import { MetricRegistry } from './registry.js';
 import { parseExposition } from './testing/parse-exposition.js';
 

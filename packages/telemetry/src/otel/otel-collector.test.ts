@@ -6,7 +6,7 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
-import { CHAIN_METRICS } from '../metrics/chain-metrics.js';
+import { CHAIN_METRICS } from '../metrics/collectors/chain-metrics.js';
 import { collectorContract, type ToldSeries } from '../metrics/testing/collector-contract.js';
 import { OtelCollector, type OtelCollectorOptions } from './index.js';
 

@@ -6,8 +6,13 @@ import type {
   Meter,
   ObservableGauge,
 } from '@opentelemetry/api';
-import { CHAIN_BUCKETS, CHAIN_METRICS, type ChainMetricName, type CollectedMetric } from '../metrics/chain-metrics.js';
-import { CollectorBase } from '../metrics/collector-base.js';
+import {
+  CHAIN_BUCKETS,
+  CHAIN_METRICS,
+  type ChainMetricName,
+  type CollectedMetric,
+} from '../metrics/collectors/chain-metrics.js';
+import { CollectorBase } from '../metrics/collectors/collector-base.js';
 import type { Labels } from '../metrics/family.js';
 
 export interface OtelCollectorOptions {

@@ -1,6 +1,6 @@
 import { type ClientOptions, StatsD } from 'hot-shots';
-import type { CollectedMetric } from '../metrics/chain-metrics.js';
-import { CollectorBase } from '../metrics/collector-base.js';
+import type { CollectedMetric } from '../metrics/collectors/chain-metrics.js';
+import { CollectorBase } from '../metrics/collectors/collector-base.js';
 import type { Labels } from '../metrics/family.js';
 import { within } from '../setup/within.js';
 

@@ -1,5 +1,5 @@
-import { CHAIN_METRICS, type CollectedMetric } from '../chain-metrics.js';
-import type { MetricsCollector } from '../collector.js';
+import { CHAIN_METRICS, type CollectedMetric } from '../collectors/chain-metrics.js';
+import type { MetricsCollector } from '../collectors/collector.js';
 
 /** The functions of a test runner, as vitest and jest have them: handed in, so that this package needs neither. */
 export interface CollectorTestRunner {

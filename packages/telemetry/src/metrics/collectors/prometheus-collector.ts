@@ -1,13 +1,13 @@
 import type { Registry } from 'prom-client';
+import type { Counter, CounterFamily } from '../counter.js';
+import { OVERFLOW_LABEL } from '../family.js';
+import type { Gauge, GaugeFamily } from '../gauge.js';
+import type { Histogram, HistogramFamily } from '../histogram.js';
+import { promClientMetric } from '../prom-client-metric.js';
+import { MetricRegistry } from '../registry.js';
 import { CHAIN_BUCKETS, CHAIN_METRICS, CIRCUIT_STATES, type CollectedMetric, MAX_LAYERS } from './chain-metrics.js';
 import type { CollectedCircuitState, MetricsCollector } from './collector.js';
-import type { Counter, CounterFamily } from './counter.js';
-import { OVERFLOW_LABEL } from './family.js';
-import type { Gauge, GaugeFamily } from './gauge.js';
-import type { Histogram, HistogramFamily } from './histogram.js';
 import { MemoryGets } from './memory-gets.js';
-import { promClientMetric } from './prom-client-metric.js';
-import { MetricRegistry } from './registry.js';
 
 interface Families {
   readonly hits: CounterFamily;

@@ -1,7 +1,7 @@
-import { ignoreLater } from '../ignore-later.js';
+import { ignoreLater } from '../../ignore-later.js';
+import { DEFAULT_MAX_SERIES, type Labels, OVERFLOW_LABEL } from '../family.js';
 import { CHAIN_METRICS, CIRCUIT_STATES, type CollectedMetric, MAX_LAYERS } from './chain-metrics.js';
 import type { CollectedCircuitState, MetricsCollector } from './collector.js';
-import { DEFAULT_MAX_SERIES, type Labels, OVERFLOW_LABEL } from './family.js';
 
 /**
  * Makes a collector of your own a matter of three methods: {@link count}, {@link observe} and {@link gauge}; leave out

@@ -1,14 +1,14 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { Labels } from '../family.js';
+import { MetricRegistry } from '../registry.js';
+import { collectorContract, type ToldSeries } from '../testing/collector-contract.js';
+import { parseExposition } from '../testing/parse-exposition.js';
 import { CHAIN_METRICS, type CollectedMetric } from './chain-metrics.js';
 import { noopCollector } from './collector.js';
 import { CollectorBase } from './collector-base.js';
 import { CompositeCollector } from './composite-collector.js';
-import type { Labels } from './family.js';
 import { MemoryCollector } from './memory-collector.js';
 import { PrometheusCollector } from './prometheus-collector.js';
-import { MetricRegistry } from './registry.js';
-import { collectorContract, type ToldSeries } from './testing/collector-contract.js';
-import { parseExposition } from './testing/parse-exposition.js';
 
 const runner = { describe, it, expect };
 const SECONDS = Object.values(CHAIN_METRICS).filter(({ type }) => type === 'histogram') as readonly CollectedMetric[];

@@ -1,5 +1,5 @@
+import { OVERFLOW_LABEL } from '../family.js';
 import type { CollectedCircuitState, MetricsCollector } from './collector.js';
-import { OVERFLOW_LABEL } from './family.js';
 import { LatencyHistogram, type LatencyStats } from './latency-histogram.js';
 import { MemoryGets } from './memory-gets.js';
 

@@ -1,7 +1,7 @@
 import { AggregatorRegistry, Gauge, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
+import { MetricRegistry } from '../registry.js';
 import { PrometheusCollector } from './prometheus-collector.js';
-import { MetricRegistry } from './registry.js';
 
 function scraped(namespace?: string) {
   const registry = new Registry();
