@@ -1,13 +1,13 @@
-export { HttpClient } from './client/http-client.js';
-export type { HttpClientOptions, HttpRequestOptions, ThrottleOptions } from './client/options.js';
-export type { ProxyOptions } from './client/proxies.js';
-export { type BodyConsumer, consumeBody, type ResponseBody } from './client/response-body.js';
+export type { ProxyOptions } from './client/connections/proxies.js';
 export {
   type SecureConnections,
   type SecureConnectionsOptions,
   type SecureServer,
   secureConnections,
-} from './client/secure-connections.js';
+} from './client/connections/secure-connections.js';
+export { HttpClient } from './client/http-client.js';
+export type { HttpClientOptions, HttpRequestOptions, ThrottleOptions } from './client/options.js';
+export { type BodyConsumer, consumeBody, type ResponseBody } from './client/response-body.js';
 export type { HttpResponse } from './client/streamed-call.js';
 export type {
   CallProgress,

@@ -12,7 +12,7 @@ import type { Logger, SpanContext, Tracer } from '@granary/telemetry';
 import type { HeaderRecord, RequestBody } from '../dispatch.js';
 import type { HttpRetryOptions } from '../interceptors/retry.js';
 import type { HttpMetrics } from '../metrics.js';
-import type { ProxyOptions } from './proxies.js';
+import type { ProxyOptions } from './connections/proxies.js';
 
 /** Calls that run at the same time, and how many may wait. */
 export interface ThrottleOptions {

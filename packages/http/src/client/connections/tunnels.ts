@@ -1,5 +1,5 @@
 import { isIP, type Socket } from 'node:net';
-import { ProxyError } from '../proxy-error.js';
+import { ProxyError } from '../../proxy-error.js';
 import type { ProxyCredentials, ProxyServer } from './proxies.js';
 
 /** The server at the other end. An address of IPv6 has no brackets. */

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Agent, buildConnector } from 'undici';
-import type { Dispatch } from '../dispatch.js';
-import { headerRecord } from '../headers.js';
-import { HttpError } from '../http-error.js';
+import type { Dispatch } from '../../dispatch.js';
+import { headerRecord } from '../../headers.js';
+import { HttpError } from '../../http-error.js';
 import { type ProxyOf, type ProxyOptions, proxiesOf } from './proxies.js';
 import { forwards, proxyConnector } from './proxy-connector.js';
 import { basic } from './tunnels.js';

@@ -1,9 +1,17 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { HttpError } from '../http-error.js';
-import { CA, rejection, serveHttp, serveHttp2, serveHttps, serveRaw, type TestServer } from '../testing/test-server.js';
-import { HttpClient } from './http-client.js';
-import type { HttpClientOptions } from './options.js';
+import type { HttpError } from '../../http-error.js';
+import {
+  CA,
+  rejection,
+  serveHttp,
+  serveHttp2,
+  serveHttps,
+  serveRaw,
+  type TestServer,
+} from '../../testing/test-server.js';
+import { HttpClient } from '../http-client.js';
+import type { HttpClientOptions } from '../options.js';
 
 let client: HttpClient;
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { buildConnector, errors } from 'undici';
-import { failureCode } from '../failure.js';
-import { ProxyError } from '../proxy-error.js';
+import { failureCode } from '../../failure.js';
+import { ProxyError } from '../../proxy-error.js';
 import type { ProxyOf, ProxyServer } from './proxies.js';
 import { openTunnel } from './tunnels.js';
 

@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
-import type { Dispatch } from '../dispatch.js';
+import type { Dispatch } from '../../dispatch.js';
 import { type ConnectionOwner, type ConnectionSettings, createAgent } from './agent.js';
 
 /** The connections of a client, which can be replaced while calls run. */

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { HttpError } from '../http-error.js';
+import type { HttpError } from '../../http-error.js';
 import {
   CA,
   read,
@@ -12,9 +12,9 @@ import {
   serveHttps,
   serveRaw,
   TestServer,
-} from '../testing/test-server.js';
-import { HttpClient } from './http-client.js';
-import type { HttpClientOptions } from './options.js';
+} from '../../testing/test-server.js';
+import { HttpClient } from '../http-client.js';
+import type { HttpClientOptions } from '../options.js';
 
 let client: HttpClient;
 
