@@ -8,6 +8,7 @@ export { HttpCircuitBreaker, type HttpCircuitBreakerOptions, isServerError } fro
 export { lastingFailures } from './breaker/lasting-failures.js';
 export { type RollingWindowOptions, rollingWindow } from './breaker/rolling-window.js';
 export { checkNumber } from './check-number.js';
+export { endsWithin } from './ends-within.js';
 export * from './errors.js';
 export { PerSourceLimiter, type PerSourceLimiterOptions } from './limiter/per-source-limiter.js';
 export { TokenBucket, type TokenBucketOptions, type TokenBucketStats } from './limiter/token-bucket.js';
@@ -26,7 +27,7 @@ export { InFlight } from './singleflight/in-flight.js';
 export { SemaphoreThrottle } from './throttle/semaphore-throttle.js';
 export { nullThrottle, type Throttle } from './throttle/throttle.js';
 
-export { type Clock, monotonicClock, nodeTimers, steadyClock, type Timers } from './time.js';
+export { type Clock, MAX_TIMER_MS, monotonicClock, nodeTimers, steadyClock, type Timers } from './time.js';
 export { CoarseTimers, type CoarseTimersOptions, coarseTimers } from './timeout/coarse-timers.js';
 export { type TimeoutOptions, type TimeoutPolicyOptions, timeoutPolicy, withTimeout } from './timeout/timeout.js';
 export { untilAborted } from './until-aborted.js';

@@ -11,6 +11,9 @@ export interface Timers {
   clearTimeout(handle: unknown): void;
 }
 
+/** The longest time that Node's timers can measure, 24.8 days; set to more they ring at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
 const { hrtime } = process;
 const NodesDate = Date;
 const nodesSetTimeout = setTimeout;

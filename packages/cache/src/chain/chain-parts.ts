@@ -1,11 +1,11 @@
-import { coarseTimers, quietly, type Timers, wholeNumber } from '@granary/resilience';
+import { coarseTimers, endsWithin, quietly, type Timers, wholeNumber } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import type { CacheClosedError } from '../errors.js';
 import type { InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import { LocalTagIndex } from '../invalidation/local-tag-index.js';
 import { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { TagIndex } from '../invalidation/tags.js';
-import { type AsyncWriterStats, MAX_TIMER_MS } from '../writer/async-writer-options.js';
+import type { AsyncWriterStats } from '../writer/async-writer-options.js';
 import { Background } from './background.js';
 import type { ChainOptions, ChainStats } from './chain-options.js';
 import { ChainSpans } from './chain-spans.js';
@@ -110,7 +110,7 @@ export class ChainParts<V> {
   /** Waits for what nobody waits for, and for what is written behind; whether all of it was done in time. */
   async flush(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
-    const idle = await inTime(this.#background.idle(), timeoutMs, this.#timers);
+    const idle = await endsWithin(timeoutMs, this.#background.idle(), this.#timers);
     const left = Math.max(deadline - performance.now(), 1);
     const flushed = await Promise.all(this.storeys.map((storey) => storey.writer?.flush(left) ?? true));
     return idle && flushed.every(Boolean);
@@ -121,7 +121,7 @@ export class ChainParts<V> {
     if (this.#unsubscribe !== undefined) quietly(this.#unsubscribe);
     this.loads.close(error);
     this.lookups.close(error);
-    await inTime(this.#underWay(), this.#closeTimeoutMs, this.#timers);
+    await endsWithin(this.#closeTimeoutMs, this.#underWay(), this.#timers);
     const closed = await Promise.allSettled(this.storeys.map((storey) => storey.close()));
     if (this.#closesTags) await this.#tags.close();
     const failed = closed.find((result) => result.status === 'rejected');
@@ -174,16 +174,4 @@ function writerStats<V>(storeys: readonly Storey<V>[]): Record<string, AsyncWrit
   const stats: Record<string, AsyncWriterStats> = {};
   for (const { name, writer } of storeys) if (writer !== undefined) stats[name] = writer.stats();
   return stats;
-}
-
-async function inTime(work: Promise<void>, timeoutMs: number, timers: Timers): Promise<boolean> {
-  let timer: unknown;
-  const late = new Promise<boolean>((resolve) => {
-    timer = timers.setTimeout(() => resolve(false), Math.min(timeoutMs, MAX_TIMER_MS));
-  });
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    timers.clearTimeout(timer);
-  }
 }

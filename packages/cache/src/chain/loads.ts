@@ -1,7 +1,6 @@
-import { InFlight, type Timers } from '@granary/resilience';
+import { InFlight, MAX_TIMER_MS, type Timers } from '@granary/resilience';
 import { type CacheClosedError, CacheTimeoutError } from '../errors.js';
 import type { Entry, MaybePromise } from '../layer.js';
-import { MAX_TIMER_MS } from '../writer/async-writer-options.js';
 import type { Background } from './background.js';
 import { addEvent, type ChainSpans, endSpan } from './chain-spans.js';
 import { Load } from './load.js';

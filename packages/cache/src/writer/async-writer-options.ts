@@ -1,4 +1,4 @@
-import { checkNumber, InvalidOptionError, type Timers, wholeNumber } from '@granary/resilience';
+import { checkNumber, InvalidOptionError, MAX_TIMER_MS, type Timers, wholeNumber } from '@granary/resilience';
 import type { MetricsCollector } from '@granary/telemetry';
 
 /** A write that the layer refused. */
@@ -8,9 +8,6 @@ export interface WriteFailure {
   readonly operation: 'set' | 'delete';
   readonly error: unknown;
 }
-
-/** The longest time that Node's timers can measure, 24.8 days; set to more they ring at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface AsyncWriterOptions<V> {
   /** Most writes that are accepted and not yet done. Default 10,000. */

@@ -1,15 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import { coarseTimers, isTimeout, quietly, type Timers, withTimeout } from '@granary/resilience';
+import { coarseTimers, isTimeout, MAX_TIMER_MS, quietly, type Timers, withTimeout } from '@granary/resilience';
 import type { MetricsCollector } from '@granary/telemetry';
 import { CacheClosedError } from '../errors.js';
 import type { Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
-import {
-  type AsyncWriterOptions,
-  type AsyncWriterStats,
-  checkWriterOptions,
-  MAX_TIMER_MS,
-} from './async-writer-options.js';
+import { type AsyncWriterOptions, type AsyncWriterStats, checkWriterOptions } from './async-writer-options.js';
 import type { Change, KeyLine } from './pending-write.js';
 import { WriteQueue } from './write-queue.js';
 

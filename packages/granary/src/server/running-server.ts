@@ -1,4 +1,5 @@
 import type { Health } from '@granary/reapi';
+import { endsWithin } from '@granary/resilience';
 import type { Logger } from '@granary/telemetry';
 import type { Closers } from './closers.js';
 import type { Listener } from './listening/listener.js';
@@ -82,23 +83,9 @@ export class ServerLifecycle implements RunningServer {
     health.end();
     // Whoever watches the server asks the admin listeners, so they stay until the end.
     const caches = listeners.filter(({ key }) => key === 'listen.grpc' || key === 'listen.http');
-    const inTime = await within(graceMs, Promise.all(caches.map((listener) => listener.drain())));
+    const inTime = await endsWithin(graceMs, Promise.all(caches.map((listener) => listener.drain())));
     if (!inTime) logger.warning('Requests still ran {GraceMs} ms after the shutdown began; they are ended', graceMs);
     await closers.close();
     return inTime;
-  }
-}
-
-/** Whether the work is done within the time. */
-async function within(timeoutMs: number, work: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, false);
-  });
-  const done = work.then(() => true);
-  try {
-    return await Promise.race([done, timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }

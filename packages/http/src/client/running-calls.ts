@@ -1,10 +1,8 @@
+import { MAX_TIMER_MS } from '@granary/resilience';
 import { HttpError } from '../http-error.js';
 import type { CallOwner, RunningCall } from './call.js';
 import { Ring } from './ring.js';
 import { SignalGroups } from './signal-groups.js';
-
-/** Timers of Node ring at once when they are set to more: 24.8 days. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** The calls of a client that are not over yet: waiting, running, or with a body that still comes. */
 export class RunningCalls implements CallOwner {
@@ -42,7 +40,7 @@ export class RunningCalls implements CallOwner {
       () => {
         for (let call = this.#calls.some; call; call = this.#calls.some) call.abort(call.closedError());
       },
-      Math.min(graceMs, LONGEST_TIMER_MS),
+      Math.min(graceMs, MAX_TIMER_MS),
     );
     await idle;
     clearTimeout(timer);

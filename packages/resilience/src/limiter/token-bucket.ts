@@ -1,6 +1,6 @@
 import { checkNumber } from '../check-number.js';
 import { InvalidOptionError, RateLimitExceededError } from '../errors.js';
-import { type Clock, monotonicClock, nodeTimers, type Timers } from '../time.js';
+import { type Clock, MAX_TIMER_MS, monotonicClock, nodeTimers, type Timers } from '../time.js';
 import { type QueueOptions, type WaitOptions, WaitQueue } from './wait-queue.js';
 
 export interface TokenBucketOptions extends QueueOptions {
@@ -36,8 +36,6 @@ export interface TokenBucketStats {
 const TOKEN = 1000;
 
 const MAX_CAPACITY = 1_000_000_000;
-/** Timers of Node fire at once when they are set to more. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Limits how often something is done: bursts of at most `capacity`, and `refillRate` a second in the long run. In any

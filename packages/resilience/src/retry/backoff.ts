@@ -1,5 +1,5 @@
 import { checkNumber } from '../check-number.js';
-import { MAX_DELAY_MS } from '../timeout/timeout.js';
+import { MAX_TIMER_MS } from '../time.js';
 
 export interface BackoffOptions {
   /** Wait before the first retry, in milliseconds, without jitter. Default 1000. */
@@ -28,8 +28,8 @@ export class Backoff {
   readonly #random: () => number;
 
   constructor(options: BackoffOptions = {}) {
-    this.#initialDelayMs = within('initialDelayMs', options.initialDelayMs ?? 1000, 0, MAX_DELAY_MS);
-    this.maxDelayMs = within('maxDelayMs', options.maxDelayMs ?? 30_000, 0, MAX_DELAY_MS);
+    this.#initialDelayMs = within('initialDelayMs', options.initialDelayMs ?? 1000, 0, MAX_TIMER_MS);
+    this.maxDelayMs = within('maxDelayMs', options.maxDelayMs ?? 30_000, 0, MAX_TIMER_MS);
     this.#multiplier = within('multiplier', options.multiplier ?? 2, 1, Number.MAX_VALUE);
     this.#jitter = within('jitter', options.jitter ?? 0.25, 0, 1);
     this.#random = options.random ?? Math.random;

@@ -4,7 +4,7 @@ import type { CallScope } from '../pipeline/call-scope.js';
 import { enter } from '../pipeline/enter.js';
 import { invoke, type Policy, type Protected } from '../pipeline/policy.js';
 import { invokeRaced, RacedScope } from '../pipeline/raced-scope.js';
-import type { Timers } from '../time.js';
+import { MAX_TIMER_MS, type Timers } from '../time.js';
 import { coarseTimers } from './coarse-timers.js';
 
 export interface TimeoutPolicyOptions {
@@ -16,9 +16,6 @@ export interface TimeoutOptions extends TimeoutPolicyOptions {
   /** The caller's signal: when it is aborted, the call is rejected with its reason and told to stop. */
   readonly signal?: AbortSignal | undefined;
 }
-
-/** The longest time that Node's timers can measure: 24.8 days. */
-export const MAX_DELAY_MS = 2 ** 31 - 1;
 
 /**
  * Gives a call so many milliseconds, counted from when it returned its promise. Then its signal is aborted and the
@@ -35,7 +32,7 @@ export async function withTimeout<T>(fn: Protected<T>, ms: number, options: Time
 
 /** {@link withTimeout} as a policy. `option` is what the time is called where it was given. */
 export function timeoutPolicy(ms: number, { timers = coarseTimers }: TimeoutPolicyOptions = {}, option = 'ms'): Policy {
-  checkNumber(option, ms, ms > 0 && ms <= MAX_DELAY_MS, `a number above 0 and at most ${MAX_DELAY_MS}`);
+  checkNumber(option, ms, ms > 0 && ms <= MAX_TIMER_MS, `a number above 0 and at most ${MAX_TIMER_MS}`);
   return (inner) => {
     // Around the bare call, the timeout's own race is enough.
     const raced = inner === invokeRaced ? invoke : inner;

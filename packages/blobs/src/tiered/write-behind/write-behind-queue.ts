@@ -1,4 +1,4 @@
-import { type BackoffOptions, type Clock, nodeTimers, type Timers, wholeNumber } from '@granary/resilience';
+import { type BackoffOptions, type Clock, endsWithin, nodeTimers, type Timers, wholeNumber } from '@granary/resilience';
 import { type Logger, type MetricsCollector, noopCollector, nullLogger } from '@granary/telemetry';
 import type { Digest } from '../../digest.js';
 import { EntryPins } from '../../disk/index/entry-pins.js';
@@ -183,20 +183,12 @@ export class WriteBehindQueue implements WriteBehind, AsyncDisposable {
   }
 
   async #close(deadlineMs: number): Promise<void> {
-    if (deadlineMs > 0 && this.#started) await this.#within(deadlineMs, this.settled());
-    this.#stop.abort(new StoreClosedError());
-    await this.#within(STOP_WAIT_MS, Promise.all(Array.from(this.#queues.values(), (queue) => queue.stop())));
-    await this.#context.journal.close();
-  }
-
-  async #within(ms: number, work: Promise<unknown>): Promise<void> {
     const { timers } = this.#context;
-    let timer: unknown;
-    const tooLate = new Promise<void>((resolve) => {
-      timer = timers.setTimeout(resolve, ms);
-    });
-    await Promise.race([work, tooLate]);
-    timers.clearTimeout(timer);
+    if (deadlineMs > 0 && this.#started) await endsWithin(deadlineMs, this.settled(), timers);
+    this.#stop.abort(new StoreClosedError());
+    const stopped = Promise.all(Array.from(this.#queues.values(), (queue) => queue.stop()));
+    await endsWithin(STOP_WAIT_MS, stopped, timers);
+    await this.#context.journal.close();
   }
 
   #assertOpen(): void {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { MAX_TIMER_MS } from '@granary/resilience';
 import { buildConnector, errors } from 'undici';
 import { failureCode } from '../../failure.js';
 import { ProxyError } from '../../proxy-error.js';
@@ -61,13 +62,11 @@ export function proxyConnector(options: ProxyConnectorOptions): buildConnector.c
   }
 }
 
-const MAX_DELAY_MS = 2 ** 31 - 1;
-
 function within<T>(ms: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
       () => reject(new errors.ConnectTimeoutError('no tunnel through the proxy in time')),
-      Math.min(ms, MAX_DELAY_MS),
+      Math.min(ms, MAX_TIMER_MS),
     );
     const settle =
       <A>(outcome: (argument: A) => void) =>
