@@ -5,9 +5,9 @@ export type {
   ChainSetOptions,
   ChainStats,
   LayerInChain,
-} from './chain/chain-options.js';
-export type { LoadContext, LoadDefaults, Loader, LoadOptions } from './chain/load-options.js';
-export { decayingTtl, type TtlStrategy, ttlPerLayer, uniformTtl } from './chain/ttl-strategy.js';
+} from './chain/options/chain-options.js';
+export type { LoadContext, LoadDefaults, Loader, LoadOptions } from './chain/options/load-options.js';
+export { decayingTtl, type TtlStrategy, ttlPerLayer, uniformTtl } from './chain/options/ttl-strategy.js';
 export {
   type WarmByAccessCountOptions,
   type WarmingStrategy,
@@ -15,7 +15,7 @@ export {
   warmByAccessCount,
   warmBySize,
   warmNever,
-} from './chain/warming-strategy.js';
+} from './chain/options/warming-strategy.js';
 export { BatchAdapter, type BatchAdapterOptions } from './decorators/batch-adapter.js';
 export { BloomLayer, type BloomLayerOptions, type BloomLayerStats } from './decorators/bloom-layer.js';
 export { NamespacedLayer, type NamespacedLayerOptions } from './decorators/namespaced-layer.js';

@@ -7,19 +7,19 @@ import { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { TagIndex } from '../invalidation/tags.js';
 import type { AsyncWriterStats } from '../writer/async-writer-options.js';
 import { Background } from './background.js';
-import type { ChainOptions, ChainStats } from './chain-options.js';
 import { ChainSpans } from './chain-spans.js';
-import { layersInChain } from './layers-in-chain.js';
-import { Lifetimes } from './lifetimes.js';
-import { checkLoadDefaults, type LoadOptions } from './load-options.js';
-import { Loads } from './loads.js';
+import { Loads } from './loads/loads.js';
 import { Lookups } from './lookups.js';
-import { makeStorey } from './make-storey.js';
-import { checkMs } from './options.js';
+import type { ChainOptions, ChainStats } from './options/chain-options.js';
+import { checkMs } from './options/check-options.js';
+import { Lifetimes } from './options/lifetimes.js';
+import { checkLoadDefaults, type LoadOptions } from './options/load-options.js';
+import { warmAlways } from './options/warming-strategy.js';
 import { Recorder } from './recorder.js';
-import type { ReportFailure, Storey } from './storey.js';
+import { layersInChain } from './storeys/layers-in-chain.js';
+import { makeStorey } from './storeys/make-storey.js';
+import type { ReportFailure, Storey } from './storeys/storey.js';
 import { Tickets } from './tickets.js';
-import { warmAlways } from './warming-strategy.js';
 import { Writes } from './writes.js';
 
 /** What a chain is made of, put together and taken apart. */

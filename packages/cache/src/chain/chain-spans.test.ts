@@ -5,8 +5,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { ChaosLayer } from '../testing/chaos-layer.js';
 import { createChain } from './chain.js';
-import type { ChainOptions } from './chain-options.js';
-import type { LoadContext } from './load-options.js';
+import type { ChainOptions } from './options/chain-options.js';
+import type { LoadContext } from './options/load-options.js';
 
 /** Memory in front of a layer that isn't. */
 function setUp(options: Omit<ChainOptions<string>, 'layers'> = {}) {

@@ -5,7 +5,7 @@ import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { ChaosLayer, type Fault } from '../testing/chaos-layer.js';
 import { createChain } from './chain.js';
-import type { LayerInChain } from './chain-options.js';
+import type { LayerInChain } from './options/chain-options.js';
 
 const KEYS = ['a', 'b'];
 

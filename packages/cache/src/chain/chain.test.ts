@@ -9,9 +9,9 @@ import { FunctionLayer } from '../layers/function-layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { ChaosLayer, type ChaosOperation, type Fault } from '../testing/chaos-layer.js';
 import { type Chain, createChain } from './chain.js';
-import type { ChainOptions } from './chain-options.js';
-import { decayingTtl, ttlPerLayer } from './ttl-strategy.js';
-import { warmByAccessCount, warmBySize, warmNever } from './warming-strategy.js';
+import type { ChainOptions } from './options/chain-options.js';
+import { decayingTtl, ttlPerLayer } from './options/ttl-strategy.js';
+import { warmByAccessCount, warmBySize, warmNever } from './options/warming-strategy.js';
 
 /** A chain of memory layers behind which a test can make trouble. */
 function setUp<V = unknown>(count: number, options: Omit<ChainOptions<V>, 'layers'> = {}) {

@@ -6,14 +6,14 @@ import { checkKey } from '../key.js';
 import type { Entry, MaybePromise, OpOptions } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
-import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from './chain-options.js';
 import { ChainParts } from './chain-parts.js';
 import { addEvent } from './chain-spans.js';
 import { CountedMemory } from './counted-memory.js';
-import type { Load } from './load.js';
-import { checkLoad, type Loader, type LoadOptions, withDefaults } from './load-options.js';
+import type { Load } from './loads/load.js';
 import type { Found } from './lookups.js';
-import type { Storey } from './storey.js';
+import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from './options/chain-options.js';
+import { checkLoad, type Loader, type LoadOptions, withDefaults } from './options/load-options.js';
+import type { Storey } from './storeys/storey.js';
 
 /**
  * Layers from fast to slow as one cache: made by {@link createChain}.

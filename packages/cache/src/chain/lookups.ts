@@ -6,11 +6,11 @@ import { isFresh } from '../layers/lifetime.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import type { Background } from './background.js';
 import { addEvent, type ChainSpans, endSpan, TracedOptions } from './chain-spans.js';
-import type { Lifetimes } from './lifetimes.js';
+import type { Lifetimes } from './options/lifetimes.js';
+import type { WarmingStrategy } from './options/warming-strategy.js';
 import type { Recorder } from './recorder.js';
-import type { Storey } from './storey.js';
+import type { Storey } from './storeys/storey.js';
 import type { BatchTicket, Ticket, Tickets } from './tickets.js';
-import type { WarmingStrategy } from './warming-strategy.js';
 
 /** What is waited for until the chain is closed. */
 type Endable = Pick<Flight<never>, 'stop' | 'fail'>;

@@ -9,7 +9,7 @@ import type { Entry, Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { ChaosLayer } from '../testing/chaos-layer.js';
 import { createChain } from './chain.js';
-import type { ChainOptions, LayerInChain } from './chain-options.js';
+import type { ChainOptions, LayerInChain } from './options/chain-options.js';
 
 function setUp(
   count = 2,

@@ -3,11 +3,12 @@ import type { InvalidationBus, InvalidationListener, InvalidationMessage } from 
 import type { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { TagIndex } from '../invalidation/tags.js';
 import type { MaybePromise, OpOptions } from '../layer.js';
-import type { ChainSetOptions } from './chain-options.js';
-import { checkGiven, type Lifetimes } from './lifetimes.js';
-import type { Load } from './load.js';
-import { Failed } from './outcomes.js';
-import type { ReportFailure, Storey } from './storey.js';
+import type { Load } from './loads/load.js';
+import type { ChainSetOptions } from './options/chain-options.js';
+import { checkLifetime } from './options/check-options.js';
+import type { Lifetimes } from './options/lifetimes.js';
+import { Failed } from './storeys/outcomes.js';
+import type { ReportFailure, Storey } from './storeys/storey.js';
 import { Turns } from './turns.js';
 
 export interface WritesOptions<V> {
@@ -50,7 +51,7 @@ export class Writes<V> {
   }
 
   set(key: string, value: V, options: ChainSetOptions | undefined): MaybePromise<void> {
-    if (options !== undefined) checkGiven(options);
+    if (options !== undefined) checkLifetime(options);
     const ttlMs = this.#options.lifetimes.ofWrite(options?.ttlMs);
     const tags = options?.tags;
     if (tags === undefined || tags.length === 0) {
@@ -65,7 +66,7 @@ export class Writes<V> {
   }
 
   setMany(values: ReadonlyMap<string, V>, options: ChainSetOptions | undefined): MaybePromise<void> {
-    if (options !== undefined) checkGiven(options);
+    if (options !== undefined) checkLifetime(options);
     const ttlMs = this.#options.lifetimes.ofWrite(options?.ttlMs);
     const tags = options?.tags;
     if (tags === undefined || tags.length === 0) {
@@ -118,7 +119,7 @@ export class Writes<V> {
     const { options, ticket, key } = load;
     const { lifetimes, deletions } = this.#options;
     // The loader may have computed it from what it was told, and be wrong.
-    checkGiven({ ttlMs: load.ttlMs });
+    checkLifetime({ ttlMs: load.ttlMs });
     const ttlMs = lifetimes.ofWrite(load.ttlMs);
     // The load's signal is its callers', and they have what they wanted.
     const written = { graceMs: options.graceMs };

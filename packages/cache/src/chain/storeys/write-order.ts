@@ -1,5 +1,5 @@
 import { InFlight } from '@granary/resilience';
-import type { MaybePromise } from '../layer.js';
+import type { MaybePromise } from '../../layer.js';
 
 /** What a key will be when a write is done: a value, or absent. */
 export interface Change<V> {

@@ -1,8 +1,8 @@
 import { Flight } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
-import type { Entry } from '../layer.js';
-import type { Loader, LoadOptions } from './load-options.js';
-import type { Ticket } from './tickets.js';
+import type { Entry } from '../../layer.js';
+import type { Loader, LoadOptions } from '../options/load-options.js';
+import type { Ticket } from '../tickets.js';
 
 /** One load of a key, which all callers share, and what its loader is told. */
 export class Load<V> extends Flight<V | undefined> {

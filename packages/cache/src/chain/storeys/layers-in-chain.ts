@@ -1,6 +1,6 @@
 import { InvalidOptionError } from '@granary/resilience';
-import type { Layer } from '../layer.js';
-import type { ChainOptions, LayerInChain } from './chain-options.js';
+import type { Layer } from '../../layer.js';
+import type { ChainOptions, LayerInChain } from '../options/chain-options.js';
 
 /**
  * The layers of a chain, each with what is special about it.

@@ -1,8 +1,7 @@
-import { checkNumber } from '@granary/resilience';
-import type { Layer, SetOptions } from '../layer.js';
+import type { Layer, SetOptions } from '../../layer.js';
+import type { Storey } from '../storeys/storey.js';
 import type { ChainOptions } from './chain-options.js';
-import { checkFraction, checkMs } from './options.js';
-import type { Storey } from './storey.js';
+import { checkFraction, checkMs } from './check-options.js';
 import { type TtlStrategy, uniformTtl } from './ttl-strategy.js';
 
 const NOTHING: SetOptions = {};
@@ -62,14 +61,4 @@ export class Lifetimes {
     const wanted = this.#strategy(ttlMs, storey.index, source, storey.name);
     return { ttlMs: wanted < ttlMs && wanted > 0 ? wanted : ttlMs, graceMs: grace, signal };
   }
-}
-
-/**
- * Refuses what is no number, such as NaN from a setting that isn't set: the value would vanish, or stay for ever.
- *
- * @throws InvalidOptionError
- */
-export function checkGiven({ ttlMs, graceMs }: SetOptions): void {
-  if (ttlMs !== undefined) checkNumber('ttlMs', ttlMs, !Number.isNaN(ttlMs), 'a number of milliseconds');
-  if (graceMs !== undefined) checkNumber('graceMs', graceMs, !Number.isNaN(graceMs), 'a number of milliseconds');
 }

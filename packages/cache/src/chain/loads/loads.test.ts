@@ -2,12 +2,12 @@ import { nodeTimers } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { nullLogger } from '@granary/telemetry';
 import { describe, expect, it, vi } from 'vitest';
-import { isNotFound, isTimeout } from '../errors.js';
-import { MemoryLayer } from '../layers/memory-layer.js';
-import { ChaosLayer } from '../testing/chaos-layer.js';
-import { createChain } from './chain.js';
-import type { ChainOptions } from './chain-options.js';
-import type { LoadContext } from './load-options.js';
+import { isNotFound, isTimeout } from '../../errors.js';
+import { MemoryLayer } from '../../layers/memory-layer.js';
+import { ChaosLayer } from '../../testing/chaos-layer.js';
+import { createChain } from '../chain.js';
+import type { ChainOptions } from '../options/chain-options.js';
+import type { LoadContext } from '../options/load-options.js';
 
 function setUp(options: Omit<ChainOptions<string>, 'layers'> = {}, count = 2) {
   const time = new ManualTime();

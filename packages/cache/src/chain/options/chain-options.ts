@@ -1,10 +1,10 @@
 import type { Timers } from '@granary/resilience';
 import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
-import type { ResilientLayerOptions } from '../decorators/resilient-layer.js';
-import type { InvalidationBus } from '../invalidation/invalidation-bus.js';
-import type { TagIndex } from '../invalidation/tags.js';
-import type { GetOptions, Layer, SetOptions } from '../layer.js';
-import type { AsyncWriterOptions, AsyncWriterStats } from '../writer/async-writer-options.js';
+import type { ResilientLayerOptions } from '../../decorators/resilient-layer.js';
+import type { InvalidationBus } from '../../invalidation/invalidation-bus.js';
+import type { TagIndex } from '../../invalidation/tags.js';
+import type { GetOptions, Layer, SetOptions } from '../../layer.js';
+import type { AsyncWriterOptions, AsyncWriterStats } from '../../writer/async-writer-options.js';
 import type { LoadDefaults } from './load-options.js';
 import type { TtlStrategy } from './ttl-strategy.js';
 import type { WarmingStrategy } from './warming-strategy.js';

@@ -1,12 +1,12 @@
-import { QueueFullError } from '../errors.js';
-import { FoundEntries } from '../found-entries.js';
-import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
-import { isFresh } from '../layers/lifetime.js';
-import type { AsyncWriter } from '../writer/async-writer.js';
-import { addLayerFailure } from './chain-spans.js';
+import { QueueFullError } from '../../errors.js';
+import { FoundEntries } from '../../found-entries.js';
+import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../../layer.js';
+import { isFresh } from '../../layers/lifetime.js';
+import type { AsyncWriter } from '../../writer/async-writer.js';
+import { addLayerFailure } from '../chain-spans.js';
+import type { Recorder } from '../recorder.js';
 import { Doubts } from './doubts.js';
 import { attempt, Failed, firstFailure, settleAll } from './outcomes.js';
-import type { Recorder } from './recorder.js';
 import { type Change, WriteOrder } from './write-order.js';
 
 /** A layer failed; told to whoever logs. */

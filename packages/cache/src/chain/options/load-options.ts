@@ -1,8 +1,7 @@
 import type { Span } from '@granary/telemetry';
-import { checkTags } from '../invalidation/tags.js';
-import type { Entry, OpOptions } from '../layer.js';
-import { checkGiven } from './lifetimes.js';
-import { checkFraction, checkMs } from './options.js';
+import { checkTags } from '../../invalidation/tags.js';
+import type { Entry, OpOptions } from '../../layer.js';
+import { checkFraction, checkLifetime, checkMs } from './check-options.js';
 
 /** What a loader is told. */
 export interface LoadContext<V> {
@@ -82,7 +81,7 @@ export function checkLoadDefaults(options: LoadDefaults): void {
 
 /** @throws InvalidOptionError that names the option, InvalidKeyError for a tag */
 export function checkLoad(given: LoadOptions): void {
-  checkGiven(given);
+  checkLifetime(given);
   checkLoadDefaults(given);
   if (given.tags !== undefined) checkTags(given.tags);
 }

@@ -1,12 +1,12 @@
 import { InFlight, MAX_TIMER_MS, type Timers } from '@granary/resilience';
-import { type CacheClosedError, CacheTimeoutError } from '../errors.js';
-import type { Entry, MaybePromise } from '../layer.js';
-import type { Background } from './background.js';
-import { addEvent, type ChainSpans, endSpan } from './chain-spans.js';
+import { type CacheClosedError, CacheTimeoutError } from '../../errors.js';
+import type { Entry, MaybePromise } from '../../layer.js';
+import type { Background } from '../background.js';
+import { addEvent, type ChainSpans, endSpan } from '../chain-spans.js';
+import type { Loader, LoadOptions } from '../options/load-options.js';
+import type { Tickets } from '../tickets.js';
 import { Load } from './load.js';
-import type { Loader, LoadOptions } from './load-options.js';
 import { RememberedErrors } from './remembered-errors.js';
-import type { Tickets } from './tickets.js';
 
 /** Where loaded values go. */
 export interface LoadTarget<V> {

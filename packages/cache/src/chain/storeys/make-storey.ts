@@ -1,11 +1,11 @@
 import { quietly, type Timers } from '@granary/resilience';
 import type { Logger } from '@granary/telemetry';
-import { ResilientLayer } from '../decorators/resilient-layer.js';
-import { MemoryLayer } from '../layers/memory-layer.js';
-import { AsyncWriter } from '../writer/async-writer.js';
-import type { AsyncWriterOptions } from '../writer/async-writer-options.js';
-import type { ChainOptions, LayerInChain } from './chain-options.js';
-import type { Recorder } from './recorder.js';
+import { ResilientLayer } from '../../decorators/resilient-layer.js';
+import { MemoryLayer } from '../../layers/memory-layer.js';
+import { AsyncWriter } from '../../writer/async-writer.js';
+import type { AsyncWriterOptions } from '../../writer/async-writer-options.js';
+import type { ChainOptions, LayerInChain } from '../options/chain-options.js';
+import type { Recorder } from '../recorder.js';
 import { type ReportFailure, Storey } from './storey.js';
 
 /** What all layers of a chain share; the rest is as in its options. */

@@ -1,4 +1,4 @@
-import type { MaybePromise } from '../layer.js';
+import type { MaybePromise } from '../../layer.js';
 
 /** Why a write isn't in a layer. */
 export class Failed {

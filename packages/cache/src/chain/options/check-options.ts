@@ -1,4 +1,5 @@
 import { checkNumber } from '@granary/resilience';
+import type { SetOptions } from '../../layer.js';
 
 /** @throws InvalidOptionError unless the option is left out or a number of milliseconds above 0, or at least 0 */
 export function checkMs(option: string, value: number | undefined, zero: 'zero' | 'no zero' = 'zero'): void {
@@ -11,4 +12,14 @@ export function checkMs(option: string, value: number | undefined, zero: 'zero' 
 export function checkFraction(option: string, value: number | undefined): void {
   if (value === undefined) return;
   checkNumber(option, value, value >= 0 && value < 1, 'a number of at least 0 and less than 1');
+}
+
+/**
+ * Refuses what is no number, such as NaN from a setting that isn't set: the value would vanish, or stay for ever.
+ *
+ * @throws InvalidOptionError
+ */
+export function checkLifetime({ ttlMs, graceMs }: SetOptions): void {
+  if (ttlMs !== undefined) checkNumber('ttlMs', ttlMs, !Number.isNaN(ttlMs), 'a number of milliseconds');
+  if (graceMs !== undefined) checkNumber('graceMs', graceMs, !Number.isNaN(graceMs), 'a number of milliseconds');
 }
