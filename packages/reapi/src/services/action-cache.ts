@@ -18,14 +18,10 @@ import {
   type Tracer,
   withSpan,
 } from '@granary/telemetry';
-import { type ActionResultContents, scanActionResult, scanTree } from '../wire/index.js';
-import { blobsOf } from './action-references.js';
-import { walkDirectories } from './directory-walk.js';
+import { type ActionResultContents, scanActionResult } from '../wire/index.js';
+import { Completeness } from './completeness.js';
 import { isPending } from './pending.js';
-import { invalidRequest, isProtocolError, ProtocolError } from './protocol-error.js';
-
-/** Digests in one question to the store, so that a huge tree does not hold up everyone else. */
-const FIND_BATCH = 4096;
+import { invalidRequest, ProtocolError } from './protocol-error.js';
 
 export interface ActionCacheOptions {
   readonly results: ActionResultStore;
@@ -57,10 +53,8 @@ export interface ActionCacheOptions {
 export class ActionCache {
   readonly readOnly: boolean;
   readonly #results: ActionResultStore;
-  readonly #blobs: BlobStore;
-  readonly #complete: boolean;
-  readonly #maxTreeBytes: number;
-  readonly #maxTreeDirectories: number;
+  /** Undefined where results are handed out whatever is gone. */
+  readonly #completeness: Completeness | undefined;
   readonly #logger: Logger;
   readonly #tracer: Tracer;
   readonly #isUsable: IsUsable = (key, value, options) => this.#check(key, value, false, options);
@@ -68,13 +62,12 @@ export class ActionCache {
 
   constructor(options: ActionCacheOptions) {
     this.#results = options.results;
-    this.#blobs = options.blobs;
-    this.#complete = options.completenessCheck ?? true;
     this.readOnly = options.readOnly ?? false;
-    this.#maxTreeBytes = options.maxTreeBytes;
-    this.#maxTreeDirectories = options.maxTreeDirectories;
     this.#logger = options.logger ?? nullLogger;
     this.#tracer = options.tracer ?? noopTracer;
+    const { blobs, maxTreeBytes, maxTreeDirectories, completenessCheck = true } = options;
+    if (completenessCheck)
+      this.#completeness = new Completeness({ blobs, maxTreeBytes, maxTreeDirectories, logger: this.#logger });
   }
 
   /** The encoded `ActionResult`, as it was stored; undefined when there is none or it is not complete. */
@@ -183,7 +176,8 @@ export class ActionCache {
 
   /** Whether the value of an action can be handed out: where something is missing that it names, it can't. */
   #check(key: string, value: Buffer, opaque: boolean, options: OperationOptions | undefined): MaybePromise<boolean> {
-    if (opaque && !this.#complete) return true;
+    const completeness = this.#completeness;
+    if (opaque && !completeness) return true;
     let named: ActionResultContents;
     try {
       named = scanActionResult(value, digestFunctionOfKey(key));
@@ -191,8 +185,8 @@ export class ActionCache {
       if (!opaque) this.#logger.debug('The value of {Key} is no action result', key, error);
       return opaque;
     }
-    if (!this.#complete) return true;
-    const present = this.#present(named, options);
+    if (!completeness) return true;
+    const present = completeness.isComplete(named, options);
     if (isPending(present)) return present.then((complete) => this.#noted(complete, key, options));
     return this.#noted(present, key, options);
   }
@@ -202,67 +196,5 @@ export class ActionCache {
     if (span?.recording) span.setAttribute('cache.complete', complete);
     if (!complete) this.#logger.debug('The result of {Key} names what is not here, and counts as a miss', key);
     return complete;
-  }
-
-  /** Whether all of them are here; answers at once when the store does and there are no directories. */
-  #present(named: ActionResultContents, options: OperationOptions | undefined): MaybePromise<boolean> {
-    const blobs = blobsOf(named);
-    if (named.directories.length > 0 || blobs.length > FIND_BATCH)
-      return this.#presentWithDirectories(blobs, named.directories, options);
-    if (blobs.length === 0) return true;
-    const missing = this.#blobs.findMissing(blobs, options);
-    return isPending(missing) ? missing.then((found) => found.length === 0) : missing.length === 0;
-  }
-
-  async #presentWithDirectories(
-    blobs: readonly Digest[],
-    directories: ActionResultContents['directories'],
-    options: OperationOptions | undefined,
-  ): Promise<boolean> {
-    if (!(await this.#allPresent(blobs, options))) return false;
-    for (const { tree, rootDirectory } of directories) {
-      if (tree && !(await this.#treePresent(tree, options))) return false;
-      if (rootDirectory && !(await this.#directoriesPresent(rootDirectory, options))) return false;
-    }
-    return true;
-  }
-
-  /** Whether a tree's files are here; its directories lie in the tree itself, and nobody needs them as blobs. */
-  async #treePresent(tree: Digest, options: OperationOptions | undefined): Promise<boolean> {
-    if (tree.size > this.#maxTreeBytes) {
-      this.#logger.warning('The tree {Tree} is over the limit of {Limit} bytes', tree.toString(), this.#maxTreeBytes);
-      return false;
-    }
-    const bytes = await this.#blobs.get(tree, options);
-    if (!bytes) return false;
-    let files: readonly Digest[];
-    try {
-      files = scanTree(bytes, tree.function).files;
-    } catch (error) {
-      this.#logger.debug('The blob {Tree} is no tree', tree.toString(), error);
-      return false;
-    }
-    return this.#allPresent(files, options);
-  }
-
-  async #directoriesPresent(root: Digest, options: OperationOptions | undefined): Promise<boolean> {
-    const limits = { maxDirectories: this.#maxTreeDirectories, maxDirectoryBytes: this.#maxTreeBytes };
-    try {
-      for await (const { bytes, named } of walkDirectories(this.#blobs, root, limits, options))
-        if (!bytes || !(await this.#allPresent(named.files, options))) return false;
-      return true;
-    } catch (error) {
-      if (!isProtocolError(error)) throw error;
-      this.#logger.debug('The output directory {Root} can not be followed', root.toString(), error);
-      return false;
-    }
-  }
-
-  async #allPresent(digests: readonly Digest[], options: OperationOptions | undefined): Promise<boolean> {
-    for (let from = 0; from < digests.length; from += FIND_BATCH) {
-      const missing = await this.#blobs.findMissing(digests.slice(from, from + FIND_BATCH), options);
-      if (missing.length > 0) return false;
-    }
-    return true;
   }
 }
