@@ -74,14 +74,7 @@ const MAX_BATCH = 512;
  * @throws TypeError for an endpoint that is none, RangeError for a ratio that isn't 0 to 1
  */
 export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logger = nullLogger): Promise<OtlpTracing> {
-  const endpoint = parseOtlpEndpoint(options.endpoint);
-  if (endpoint === undefined) throw new TypeError(`the tracing endpoint is not one; allowed: ${OTLP_ENDPOINT_ALLOWED}`);
-  if (options.protocol !== 'http' && endpoint.pathname !== '/') {
-    throw new TypeError('the tracing endpoint has a path, which means something only with the protocol http');
-  }
-  if (options.protocol !== 'http' && !isPortKnownToGrpc(endpoint)) {
-    throw new TypeError(`the tracing endpoint ${PORT_UNKNOWN_TO_GRPC}`);
-  }
+  const endpoint = endpointOf(options);
   const { serviceVersion } = options;
   const sampler = new HeadSampler(options.sampleRatio ?? 1);
   const instrumentationScope = {
@@ -127,6 +120,18 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
     return exporter.abandon();
   };
   return { tracer, close, abandon };
+}
+
+function endpointOf(options: OtlpTracingOptions): URL {
+  const endpoint = parseOtlpEndpoint(options.endpoint);
+  if (endpoint === undefined) throw new TypeError(`the tracing endpoint is not one; allowed: ${OTLP_ENDPOINT_ALLOWED}`);
+  if (options.protocol !== 'http' && endpoint.pathname !== '/') {
+    throw new TypeError('the tracing endpoint has a path, which means something only with the protocol http');
+  }
+  if (options.protocol !== 'http' && !isPortKnownToGrpc(endpoint)) {
+    throw new TypeError(`the tracing endpoint ${PORT_UNKNOWN_TO_GRPC}`);
+  }
+  return endpoint;
 }
 
 function targetOf(endpoint: URL, { protocol = 'grpc', exportTimeoutMs: timeoutMs }: OtlpTracingOptions): OtlpTarget {
