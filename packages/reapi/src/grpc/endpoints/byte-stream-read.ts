@@ -1,4 +1,4 @@
-import type { Digest, MaybePromise, OperationOptions } from '@granary/blobs';
+import type { BlobReader, BlobStore, Digest, MaybePromise, OperationOptions } from '@granary/blobs';
 import { parseBlobName } from '../../resource-name.js';
 import { isPending } from '../../services/pending.js';
 import { invalidRequest, ProtocolError } from '../../services/protocol-error.js';
@@ -35,41 +35,45 @@ export function readBlob(
   const range = rangeOf(request, digest, compressor);
   const { options } = call;
 
-  if (compressor === 'zstd') return compressed(range, options);
-  if (digest.size > WHOLE_BYTES) return chunked(range, options);
+  if (compressor === 'zstd') return readRange(blobs, range, options, (reader) => sendCompressed(reader, out));
+  if (digest.size > WHOLE_BYTES) return readRange(blobs, range, options, (reader) => sendChunks(reader, out));
   const whole = blobs.get(digest, options);
   return isPending(whole) ? whole.then((bytes) => part(bytes, range)) : part(whole, range);
+}
 
-  async function chunked({ offset, limit }: Range, { signal, span, via }: OperationOptions): Promise<undefined> {
-    const reader = await blobs.read(digest, { offset, limit, signal, span, via });
-    if (!reader) throw missing(digest);
-    try {
-      let sent: Promise<void> | undefined;
-      let lasting = true;
-      for (;;) {
-        // Where the next chunk comes into the same memory, this one has to have left; elsewhere both happen at once.
-        if (!lasting) await sent;
-        const chunk = await reader.next();
-        if (!chunk) break;
-        lasting = reader.lasting === true;
-        await sent;
-        sent = out.sendFramed(encodeReadResponse(chunk, FRAME_HEADER_BYTES));
-      }
-      await sent;
-    } finally {
-      await reader.close();
-    }
+/** Closes the reader, however the sending ends. */
+async function readRange(
+  blobs: BlobStore,
+  { digest, offset, limit }: Range,
+  { signal, span, via }: OperationOptions,
+  send: (reader: BlobReader) => Promise<void>,
+): Promise<undefined> {
+  const reader = await blobs.read(digest, { offset, limit, signal, span, via });
+  if (!reader) throw missing(digest);
+  try {
+    await send(reader);
+  } finally {
+    await reader.close();
   }
+}
 
-  async function compressed({ offset, limit }: Range, { signal, span, via }: OperationOptions): Promise<undefined> {
-    const reader = await blobs.read(digest, { offset, limit, signal, span, via });
-    if (!reader) throw missing(digest);
-    try {
-      for await (const bytes of compressStream(reader)) await out.send(copyReadResponse(bytes));
-    } finally {
-      await reader.close();
-    }
+async function sendChunks(reader: BlobReader, out: OutgoingMessages): Promise<void> {
+  let sent: Promise<void> | undefined;
+  let lasting = true;
+  for (;;) {
+    // Where the next chunk comes into the same memory, this one has to have left; elsewhere both happen at once.
+    if (!lasting) await sent;
+    const chunk = await reader.next();
+    if (!chunk) break;
+    lasting = reader.lasting === true;
+    await sent;
+    sent = out.sendFramed(encodeReadResponse(chunk, FRAME_HEADER_BYTES));
   }
+  await sent;
+}
+
+async function sendCompressed(reader: BlobReader, out: OutgoingMessages): Promise<void> {
+  for await (const bytes of compressStream(reader)) await out.send(copyReadResponse(bytes));
 }
 
 function rangeOf({ readOffset, readLimit }: ReadRequest, digest: Digest, compressor: string): Range {
