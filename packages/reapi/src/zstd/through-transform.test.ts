@@ -2,23 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { Transform } from 'node:stream';
 import { createGunzip, createGzip, gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { chunksOf, collect } from './testing/chunks.js';
 import { throughTransform } from './through-transform.js';
-
-async function* chunksOf(bytes: Uint8Array, size: number): AsyncGenerator<Buffer> {
-  const buffer = Buffer.alloc(size);
-  for (let at = 0; at < bytes.length; at += size) {
-    const part = bytes.subarray(at, at + size);
-    buffer.set(part);
-    yield buffer.subarray(0, part.length);
-    buffer.fill(0xee);
-  }
-}
-
-async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
-  return Buffer.concat(parts);
-}
 
 describe('a source that goes through a transform stream', () => {
   it('may use the memory of its chunks again', async () => {

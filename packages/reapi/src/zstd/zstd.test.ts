@@ -5,6 +5,7 @@ import { compress, compressStream, zstdSupport } from './compress.js';
 import { decompress, decompressStream } from './decompress.js';
 import { availableEngines, type ZstdEngines } from './engines.js';
 import { MAX_WINDOW_BYTES } from './frame-scanner.js';
+import { chunksOf, collect } from './testing/chunks.js';
 import { ZstdError } from './zstd-error.js';
 
 const all = availableEngines();
@@ -27,23 +28,6 @@ function content(bytes: number, seed = 0): Buffer {
     createHash('sha256').update(`${seed} ${line}`).digest('hex'),
   );
   return Buffer.alloc(bytes, lines.join(''));
-}
-
-async function* chunksOf(bytes: Uint8Array, size: number): AsyncGenerator<Buffer> {
-  // One buffer for all chunks, as a reader reuses its memory.
-  const buffer = Buffer.alloc(size);
-  for (let at = 0; at < bytes.length; at += size) {
-    const part = bytes.subarray(at, at + size);
-    buffer.set(part);
-    yield buffer.subarray(0, part.length);
-    buffer.fill(0xee);
-  }
-}
-
-async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
-  return Buffer.concat(parts);
 }
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
