@@ -1,59 +1,28 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type RequestOptions, request, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { request } from 'node:http';
+import { connect } from 'node:net';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Digest, MemoryActionResultStore, MemoryBlobStore } from '@granary/blobs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AccessDeniedError, type EdgeHooks, type RequestRecord } from '../edge/hooks.js';
 import { ActionResultSchema } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
-import { ActionCache } from '../services/action-cache.js';
-import { createHttpCacheHandler, type HttpCacheOptions } from './http-cache-handler.js';
+import type { HttpCacheOptions } from './http-cache-handler.js';
+import { LoopbackHttp } from './testing/loopback-http.js';
 
 const ACTION = 'ab'.repeat(32);
 const MAX_BLOB = 3 * 1024 * 1024;
 
 let blobs: MemoryBlobStore;
-let server: Server;
+let cache: LoopbackHttp;
 let records: RequestRecord[];
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-}
-
 async function start(hooks: EdgeHooks = {}, options: Partial<HttpCacheOptions> = {}): Promise<void> {
-  const handler = createHttpCacheHandler({
-    blobs,
-    sizes: blobs,
-    actionCache: new ActionCache({
-      results: new MemoryActionResultStore(),
-      blobs,
-      maxTreeBytes: 1e6,
-      maxTreeDirectories: 100,
-    }),
-    maxBlobBytes: MAX_BLOB,
-    maxActionResultBytes: 1000,
-    hooks: { onRequest: (record) => records.push(record), ...hooks },
-    ...options,
-  });
-  server = createServer(handler).on('checkContinue', handler).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const results = new MemoryActionResultStore();
+  const limits = { maxBlobBytes: MAX_BLOB, maxActionResultBytes: 1000 };
+  cache = await LoopbackHttp.start({ blobs, sizes: blobs, results, hooks, ...limits, ...options }, records);
 }
 
-function port(): number {
-  return (server.address() as AddressInfo).port;
-}
-
-async function ask(method: string, path: string, options: RequestOptions = {}, body?: Buffer[]): Promise<Answer> {
-  const sent = request({ host: '127.0.0.1', port: port(), method, path, ...options });
-  for (const chunk of body ?? []) sent.write(chunk);
-  sent.end();
-  const [response] = await once(sent, 'response');
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
-}
+const ask: LoopbackHttp['ask'] = (...request) => cache.ask(...request);
 
 const put = (path: string, body: Buffer, headers: Record<string, string> = {}) =>
   ask('PUT', path, { headers: { 'Content-Length': String(body.length), ...headers } }, [body]);
@@ -76,10 +45,7 @@ beforeEach(() => {
   records = [];
 });
 
-afterEach(() => {
-  server.closeAllConnections();
-  server.close();
-});
+afterEach(() => cache.close());
 
 describe('GET /cas/', () => {
   beforeEach(() => start());
@@ -205,7 +171,7 @@ describe('PUT /cas/', () => {
   });
 
   it('takes the empty blob without a length', async () => {
-    const socket = connect(port(), '127.0.0.1');
+    const socket = connect(cache.port, '127.0.0.1');
     socket.write(`PUT /moon/cas/${Digest.of('sha256', Buffer.alloc(0)).hash} HTTP/1.1\r\nHost: x\r\n\r\n`);
     const [answer] = await once(socket, 'data');
     expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /);
@@ -222,7 +188,7 @@ describe('PUT /cas/', () => {
   it('refuses what is over the limit before it is sent', async () => {
     const sent = request({
       host: '127.0.0.1',
-      port: port(),
+      port: cache.port,
       method: 'PUT',
       path: `/cas/${ACTION}`,
       headers: { 'Content-Length': String(MAX_BLOB + 1), Expect: '100-continue' },
@@ -252,7 +218,7 @@ describe('PUT /cas/', () => {
     const { hash } = Digest.of('sha256', bytes);
     const sent = request({
       host: '127.0.0.1',
-      port: port(),
+      port: cache.port,
       method: 'PUT',
       path: `/cas/${hash}`,
       headers: { 'Content-Length': '7', Expect: '100-continue' },
@@ -278,7 +244,7 @@ describe('PUT /cas/', () => {
     const { hash } = Digest.of('sha256', Buffer.from('x'));
     for (const path of [`/cas/${hash}`, `/ac/${ACTION}`]) {
       const head = `PUT ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n`;
-      const socket = connect(port(), '127.0.0.1');
+      const socket = connect(cache.port, '127.0.0.1');
       socket.end(`${head}Transfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`);
       let answer = '';
       for await (const chunk of socket) answer += String(chunk);
@@ -312,8 +278,8 @@ describe('PUT /cas/', () => {
   it('stores nothing when the client goes away', async () => {
     const bytes = Buffer.alloc(1000, 'x');
     const digest = Digest.of('sha256', bytes);
-    const closed = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
-    const socket = connect(port(), '127.0.0.1');
+    const closed = new Promise((resolve) => cache.server.once('connection', (socket) => socket.once('close', resolve)));
+    const socket = connect(cache.port, '127.0.0.1');
     socket.write(`PUT /cas/${digest.hash} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n`);
     socket.end(bytes.subarray(0, 500));
     await closed;

@@ -1,17 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { createServer, request, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { actionKey, Digest, DiskBlobStore, NoSpaceError } from '@granary/blobs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RequestRecord } from '../edge/hooks.js';
-import { ActionCache } from '../services/action-cache.js';
 import { scanActionResult } from '../wire/index.js';
 import { compress, decompress } from '../zstd/index.js';
-import { createHttpCacheHandler } from './http-cache-handler.js';
+import { LoopbackHttp } from './testing/loopback-http.js';
 
 // How bytes travel: with the disk store, over real sockets, through fetch and through clients that misbehave.
 
@@ -20,35 +19,25 @@ const MAX_BLOB = 24 * MIB;
 
 let directory: string;
 let blobs: DiskBlobStore;
-let server: Server;
+let cache: LoopbackHttp;
 let records: RequestRecord[];
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'granary-http-'));
   blobs = await DiskBlobStore.open({ directory: join(directory, 'store'), maxBytes: 256 * MIB, durability: 'none' });
   records = [];
-  const handler = createHttpCacheHandler({
-    blobs,
-    sizes: blobs,
-    actionCache: new ActionCache({ results: blobs.actionResults, blobs, maxTreeBytes: 1e6, maxTreeDirectories: 100 }),
-    maxBlobBytes: MAX_BLOB,
-    maxActionResultBytes: 100_000,
-    spoolDirectory: directory,
-    hooks: { onRequest: (record) => records.push(record) },
-  });
-  server = createServer(handler).on('checkContinue', handler).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const limits = { maxBlobBytes: MAX_BLOB, maxActionResultBytes: 100_000 };
+  const stores = { blobs, sizes: blobs, results: blobs.actionResults, spoolDirectory: directory };
+  cache = await LoopbackHttp.start({ ...stores, ...limits }, records);
 });
 
 afterEach(async () => {
-  server.closeAllConnections();
-  server.close();
+  cache.close();
   await blobs.close();
   await rm(directory, { recursive: true });
 });
 
-const port = () => (server.address() as AddressInfo).port;
-const url = (path: string) => `http://127.0.0.1:${port()}${path}`;
+const url = (path: string) => cache.url(path);
 
 /** About as compressible as object files are. */
 function content(bytes: number): Buffer {
@@ -69,15 +58,7 @@ async function stored(bytes: Buffer): Promise<Digest> {
   return digest;
 }
 
-/** With the bytes as they travel: `fetch` would decompress what newer versions of Node know. */
-async function get(path: string, headers: Record<string, string> = {}) {
-  const sent = request(url(path), { headers });
-  sent.end();
-  const [response] = await once(sent, 'response');
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
-}
+const get = (path: string, headers: Record<string, string> = {}) => cache.ask('GET', path, { headers });
 
 describe('a blob on the disk', () => {
   it.each([1, 16 * 1024, 256 * 1024, 256 * 1024 + 1, 5 * MIB])('of %i bytes goes both ways', async (size) => {
@@ -108,7 +89,7 @@ describe('a blob on the disk', () => {
       };
       return Object.assign(counted(), { length: reader.length, close: () => reader.close() }) as never;
     };
-    const socket = connect(port(), '127.0.0.1');
+    const socket = connect(cache.port, '127.0.0.1');
     socket.pause();
     socket.write(`GET /cas/${hash} HTTP/1.1\r\nHost: x\r\n\r\n`);
     await expect.poll(() => sent).toBeGreaterThan(0);
@@ -142,7 +123,7 @@ describe('a blob on the disk', () => {
   it('is counted as far as it came when the client goes away after its answer', async () => {
     const bytes = randomBytes(MIB);
     const { hash } = await stored(bytes);
-    const socket = connect(port(), '127.0.0.1');
+    const socket = connect(cache.port, '127.0.0.1');
     socket.write(`PUT /cas/${hash} HTTP/1.1\r\nHost: x\r\nContent-Length: ${MIB}\r\n\r\n`);
     socket.write(bytes.subarray(0, 1000));
     expect(`${(await once(socket, 'data'))[0]}`).toMatch(/^HTTP\/1\.1 200 /);
@@ -152,7 +133,7 @@ describe('a blob on the disk', () => {
 
   it('is not waited for from a client that asks first and is answered', async () => {
     const { hash } = await stored(randomBytes(1000));
-    const socket = connect(port(), '127.0.0.1');
+    const socket = connect(cache.port, '127.0.0.1');
     socket.write(`PUT /cas/${hash} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n`);
     expect(`${(await once(socket, 'data'))[0]}`).toMatch(/^HTTP\/1\.1 200 /);
     await expect.poll(() => records).toMatchObject([{ code: '200', bytesIn: 0 }]);
@@ -311,7 +292,7 @@ describe('an upload that is refused', () => {
   });
 
   it('leaves the connection usable when it was small', async () => {
-    const socket = connect(port(), '127.0.0.1');
+    const socket = connect(cache.port, '127.0.0.1');
     const answers: Buffer[] = [];
     socket.on('data', (chunk) => answers.push(chunk));
     const refused = `PUT /cas/${'ab'.repeat(32)} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello`;
@@ -341,7 +322,7 @@ describe('an upload that is refused', () => {
   });
 
   it('leaves nothing behind when its client goes away in the middle of chunks', async () => {
-    const socket = connect(port(), '127.0.0.1');
+    const socket = connect(cache.port, '127.0.0.1');
     const chunk = randomBytes(MIB);
     const digest = Digest.of('sha256', Buffer.concat([chunk, chunk, chunk]));
     socket.write(`PUT /cas/${digest.hash} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`);

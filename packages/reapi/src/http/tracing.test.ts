@@ -1,14 +1,11 @@
-import { once } from 'node:events';
-import { createServer, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { Digest, MemoryActionResultStore, MemoryBlobStore, withTracing } from '@granary/blobs';
 import { createLogger, type Tracer } from '@granary/telemetry';
 import { RecordingTracer } from '@granary/telemetry/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { RequestRecord } from '../edge/hooks.js';
-import { ActionCache } from '../services/action-cache.js';
-import { createHttpCacheHandler, type HttpCacheOptions } from './http-cache-handler.js';
+import type { HttpCacheOptions } from './http-cache-handler.js';
+import { LoopbackHttp } from './testing/loopback-http.js';
 
 const TRACE = 'ab'.repeat(16);
 const SAMPLED = { traceparent: `00-${TRACE}-${'cd'.repeat(8)}-01` };
@@ -20,38 +17,26 @@ const digestOf = (bytes: Buffer) => Digest.of('sha256', bytes);
 let tracer: RecordingTracer;
 let records: RequestRecord[];
 let store: MemoryBlobStore;
-let server: Server;
+let cache: LoopbackHttp;
 
 async function start(options: Partial<HttpCacheOptions> = {}): Promise<void> {
   const blobs = withTracing(store, tracer);
-  const handler = createHttpCacheHandler({
-    blobs,
-    sizes: store,
-    actionCache: new ActionCache({
-      results: new MemoryActionResultStore(),
-      blobs,
-      maxTreeBytes: 1e6,
-      maxTreeDirectories: 100,
-      tracer,
-    }),
-    hooks: { onRequest: (record) => records.push(record) },
-    tracer,
-    ...options,
-  });
-  server = createServer(handler).on('checkContinue', handler).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const results = new MemoryActionResultStore();
+  cache = await LoopbackHttp.start({ blobs, sizes: store, results, tracer, ...options }, records);
 }
-const port = () => (server.address() as AddressInfo).port;
 
 /** Asks and waits until the record is there. */
-async function ask(method: string, path: string, headers: Record<string, string> = {}, body?: Buffer): Promise<number> {
+async function ask(method: string, path: string, headers: Record<string, string> = {}, body?: Buffer) {
   const before = records.length;
-  const sent = request({ host: '127.0.0.1', port: port(), method, path, headers, agent: false });
-  sent.end(body);
-  const [response] = await once(sent, 'response');
-  for await (const _ of response);
+  const length = body && { 'content-length': body.length };
+  const { status } = await cache.ask(
+    method,
+    path,
+    { headers: { ...headers, ...length }, agent: false },
+    body && [body],
+  );
   await vi.waitFor(() => expect(records.length).toBe(before + 1));
-  return response.statusCode;
+  return status;
 }
 
 beforeEach(() => {
@@ -59,10 +44,7 @@ beforeEach(() => {
   records = [];
   store = new MemoryBlobStore();
 });
-afterEach(() => {
-  server.closeAllConnections();
-  server.close();
-});
+afterEach(() => cache.close());
 
 describe('an HTTP request of a sampled trace', () => {
   it('continues it from the edge to the store, in records too', async () => {
@@ -186,7 +168,7 @@ describe('an HTTP request of a sampled trace', () => {
 
   it('ends when the client goes away, without an error of ours', async () => {
     await start();
-    const socket = connect(port(), '127.0.0.1');
+    const socket = connect(cache.port, '127.0.0.1');
     const path = `/cas/${digestOf(small).hash}`;
     socket.write(
       `PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\ntraceparent: ${SAMPLED.traceparent}\r\n\r\nsm`,
@@ -202,7 +184,7 @@ describe('an HTTP request of a sampled trace', () => {
 
   it('is traced where nobody wants records', async () => {
     await start({ hooks: {} });
-    const response = await fetch(`http://127.0.0.1:${port()}/status`, { headers: SAMPLED });
+    const response = await fetch(`http://127.0.0.1:${cache.port}/status`, { headers: SAMPLED });
     await response.text();
     await vi.waitFor(() => expect(tracer.only('GET /status').ended).toBe(true));
   });
