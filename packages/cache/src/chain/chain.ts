@@ -3,13 +3,14 @@ import type { Span } from '@granary/telemetry';
 import { CacheClosedError, InvalidValueError, KeyNotFoundError } from '../errors.js';
 import { checkTag, checkTags } from '../invalidation/tags.js';
 import { checkKey } from '../key.js';
-import type { Entry, MaybePromise, OpOptions } from '../layer.js';
+import type { MaybePromise, OpOptions } from '../layer.js';
 import { isFresh } from '../layers/lifetime.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
 import { ChainParts } from './chain-parts.js';
 import { addEvent } from './chain-spans.js';
 import { CountedMemory } from './counted-memory.js';
 import type { Load } from './loads/load.js';
+import { LookThenLoad } from './loads/look-then-load.js';
 import type { Found } from './lookups.js';
 import type { ChainGetOptions, ChainOptions, ChainSetOptions, ChainStats } from './options/chain-options.js';
 import { checkLoad, type Loader, type LoadOptions, withDefaults } from './options/load-options.js';
@@ -24,6 +25,7 @@ import type { Storey } from './storeys/storey.js';
 export class Chain<V, K extends string = string> {
   readonly #parts: ChainParts<V>;
   readonly #first: Storey<V>;
+  readonly #lookThenLoad: LookThenLoad<V>;
   /** The first layer, where it is memory: hits there needn't look at anything else. */
   #memory: CountedMemory<V> | undefined;
   readonly #early: number;
@@ -38,6 +40,7 @@ export class Chain<V, K extends string = string> {
     const parts = new ChainParts(options);
     this.#parts = parts;
     this.#first = parts.storeys[0] as Storey<V>;
+    this.#lookThenLoad = new LookThenLoad(parts);
     const { layer } = this.#first;
     this.#memory = layer instanceof MemoryLayer ? new CountedMemory(layer, parts.recorder) : undefined;
     this.#early = options.earlyRefresh ?? 0;
@@ -292,7 +295,7 @@ export class Chain<V, K extends string = string> {
         }
       }
       load = this.#begin(key, loader, given);
-      this.#lookThenLoad(load, signal !== undefined, looked, held);
+      this.#lookThenLoad.start(load, signal !== undefined, looked, held);
     }
     if (load.isRefresh || (load.answeredStale && !this.#isInGrace(load))) return this.#find(load, loader, given, start);
     return this.#join(load, given, start);
@@ -340,51 +343,6 @@ export class Chain<V, K extends string = string> {
     };
     const found = lookups.find(key, given);
     return found instanceof Promise ? found.then(answer) : answer(found);
-  }
-
-  /** @param held what the first layer has, where it was asked already */
-  #lookThenLoad(load: Load<V>, abortable: boolean, looked: boolean, held: Entry<V> | undefined): void {
-    const { lookups, loads } = this.#parts;
-    const options = abortable ? load : undefined;
-    let found: MaybePromise<Found<V>>;
-    try {
-      found = lookups.findFor(load.key, load.ticket, options, load.options.span, looked, held);
-    } catch (error) {
-      // As from a TTL strategy: who comes next must not join a load that never ends.
-      loads.fail(load, error);
-      return;
-    }
-    if (!(found instanceof Promise)) {
-      this.#loadUnlessFound(load, found);
-      return;
-    }
-    found.then(
-      (result) => this.#loadUnlessFound(load, result),
-      (error: unknown) => loads.fail(load, error),
-    );
-  }
-
-  #loadUnlessFound(load: Load<V>, { fresh, layer, stale }: Found<V>): void {
-    const { loads } = this.#parts;
-    if (fresh === undefined) {
-      loads.run(load, stale);
-      return;
-    }
-    loads.found(load, fresh, layer);
-    const early = load.options.earlyRefresh ?? 0;
-    if (early === 0 || !this.#isEnding(fresh, early, load.options.ttlMs) || !loads.hasRoom) return;
-    if (loads.get(load.key) !== undefined) return;
-    const refresh = loads.begin(load.key, load.loader, load.options);
-    refresh.isRefresh = true;
-    loads.detach(refresh);
-    loads.run(refresh, fresh);
-  }
-
-  /** Whether less than this fraction of its lifetime is left. */
-  #isEnding({ expiresAt, writtenAt }: Entry<V>, fraction: number, ttlMs: number | undefined): boolean {
-    if (expiresAt === undefined) return false;
-    const lifetime = writtenAt === undefined ? (ttlMs ?? this.#parts.lifetimes.ttlMs) : expiresAt - writtenAt;
-    return lifetime !== undefined && expiresAt - this.#parts.clock() < lifetime * fraction;
   }
 
   #loaded(load: Load<V>, value: V | undefined, given: LoadOptions | undefined, start: number): V | undefined {
