@@ -18,6 +18,14 @@ export async function* iterateReader(reader: Pick<BlobReader, 'next' | 'close'>)
   }
 }
 
+/** All that a reader delivers, in one buffer; for blobs that fit into memory. */
+export async function readAll(reader: BlobReader): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(reader.length);
+  let filled = 0;
+  for await (const chunk of reader) filled += chunk.copy(bytes, filled);
+  return bytes;
+}
+
 /** Reads bytes that are in memory already. */
 export class BufferReader implements BlobReader {
   readonly length: number;

@@ -1,5 +1,5 @@
 export * from './blob-store.js';
-export { BufferReader, iterateReader, readRange } from './buffer-reader.js';
+export { BufferReader, iterateReader, readAll, readRange } from './buffer-reader.js';
 export { withEmptyBlob } from './decorators/empty-blob-store.js';
 export {
   type StoreOperation,

@@ -11,7 +11,7 @@ import {
   type ReadOptions,
   type SizeLookup,
 } from '../blob-store.js';
-import { BufferReader, readRange } from '../buffer-reader.js';
+import { BufferReader, readAll, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import type { DigestFunction } from '../digest-function.js';
 import { StoreClosedError } from '../errors.js';
@@ -77,12 +77,7 @@ export class HttpBlobStore implements BlobStore, SizeLookup {
   async get(digest: Digest, options?: GetOptions): Promise<Buffer | undefined> {
     this.#checkUsable(options);
     const opened = await this.#open(digest, 0, digest.size, options);
-    if (!opened) return undefined;
-    const reader = this.#reader(digest, digest.size, opened);
-    const bytes = Buffer.allocUnsafe(digest.size);
-    let filled = 0;
-    for await (const chunk of reader) filled += chunk.copy(bytes, filled);
-    return bytes;
+    return opened && readAll(this.#reader(digest, digest.size, opened));
   }
 
   async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {

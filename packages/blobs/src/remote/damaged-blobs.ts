@@ -1,4 +1,5 @@
 import type { Logger } from '@granary/telemetry';
+import { blobKeyOf } from '../blob-key.js';
 import type { BlobStore } from '../blob-store.js';
 import { withVerification } from '../decorators/verified-store.js';
 import type { Digest } from '../digest.js';
@@ -28,7 +29,7 @@ export class DamagedBlobs {
   /** Never fails; what can't be looked at or removed stays. */
   report(digest: Digest): void {
     if (this.#closed.signal.aborted || this.#waiting.size >= MOST_WAITING) return;
-    this.#waiting.set(`${digest.function}/${digest}`, digest);
+    this.#waiting.set(blobKeyOf(digest), digest);
     this.#running ??= this.#lookAtAll();
   }
 

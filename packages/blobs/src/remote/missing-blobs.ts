@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { blobKeyOf } from '../blob-key.js';
 import type { Digest } from '../digest.js';
 
 /**
@@ -14,7 +15,7 @@ export async function missingBlobs(
   has: (digest: Digest, signal: AbortSignal) => Promise<boolean>,
 ): Promise<Digest[]> {
   const unique = new Map<string, Digest>();
-  for (const digest of digests) unique.set(keyOf(digest), digest);
+  for (const digest of digests) unique.set(blobKeyOf(digest), digest);
   const missing = new Set<string>();
   const rest = unique.entries();
   const stop = new AbortController();
@@ -35,9 +36,5 @@ export async function missingBlobs(
   } finally {
     signal?.removeEventListener('abort', abort);
   }
-  return digests.filter((digest) => missing.has(keyOf(digest)));
-}
-
-function keyOf(digest: Digest): string {
-  return `${digest.function}/${digest}`;
+  return digests.filter((digest) => missing.has(blobKeyOf(digest)));
 }

@@ -11,7 +11,7 @@ import type {
   SizeLookup,
   WriteOptions,
 } from '../blob-store.js';
-import { BufferReader, readRange } from '../buffer-reader.js';
+import { BufferReader, readAll, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import type { DigestFunction } from '../digest-function.js';
 import { StoreClosedError } from '../errors.js';
@@ -72,11 +72,7 @@ export class S3BlobStore implements BlobStore, SizeLookup {
   async get(digest: Digest, options?: GetOptions): Promise<Buffer | undefined> {
     this.#checkUsable(options);
     const reader = await this.#open(digest, 0, digest.size, options?.signal);
-    if (!reader) return undefined;
-    const bytes = Buffer.allocUnsafe(digest.size);
-    let filled = 0;
-    for await (const chunk of reader) filled += chunk.copy(bytes, filled);
-    return bytes;
+    return reader && readAll(reader);
   }
 
   async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {

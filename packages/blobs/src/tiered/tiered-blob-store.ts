@@ -1,5 +1,6 @@
 import { coarseTimers, type Timers } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
+import { blobKeyOf } from '../blob-key.js';
 import {
   type BlobReader,
   type BlobSource,
@@ -12,12 +13,11 @@ import {
   type SizeLookup,
   type WriteOptions,
 } from '../blob-store.js';
-import { BufferReader, readRange } from '../buffer-reader.js';
+import { BufferReader, readAll, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import type { DigestFunction } from '../digest-function.js';
 import { StoreClosedError } from '../errors.js';
 import { Arrivals } from './arrivals/arrivals.js';
-import { blobKeyOf } from './blob-key.js';
 import { ExistenceCache, type ExistenceCacheOptions } from './existence-cache.js';
 import { firstAnswer } from './first-answer.js';
 import type { Tier } from './tier.js';
@@ -200,11 +200,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
 
   async #collect(digest: Digest, options: OperationOptions | undefined): Promise<Buffer | undefined> {
     const reader = await this.#arrivals.follow(digest, options);
-    if (!reader) return undefined;
-    const bytes = Buffer.allocUnsafeSlow(digest.size);
-    let filled = 0;
-    for await (const chunk of reader) filled += chunk.copy(bytes, filled);
-    return bytes;
+    return reader && readAll(reader);
   }
 }
 

@@ -1,10 +1,10 @@
 import { InFlight } from '@granary/resilience';
 import { type Logger, type Tracer, withSpan } from '@granary/telemetry';
+import { blobKeyOf } from '../blob-key.js';
 import { isContentOf } from '../blob-source.js';
 import type { BlobStore, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
 import { StoreSpans } from '../store-spans.js';
-import { blobKeyOf } from './blob-key.js';
 import { firstAnswer } from './first-answer.js';
 import { TierFlight, tellTier } from './tell-tier.js';
 import type { TierAccess } from './tier-access.js';

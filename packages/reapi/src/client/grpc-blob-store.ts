@@ -11,6 +11,7 @@ import {
   type OperationOptions,
   type ReadOptions,
   type RemoteStoreError,
+  readAll,
   readRange,
   StoreClosedError,
 } from '@granary/blobs';
@@ -66,11 +67,7 @@ export class GrpcBlobStore implements BlobStore {
     if (!digestFunctions.has(digest.function)) return undefined;
     if (this.#sizes.takes(digest.size)) return this.#reads.get(digest, options);
     const reader = await this.read(digest, options);
-    if (!reader) return undefined;
-    const bytes = Buffer.allocUnsafe(digest.size);
-    let filled = 0;
-    for await (const chunk of reader) filled += chunk.copy(bytes, filled);
-    return bytes;
+    return reader && readAll(reader);
   }
 
   async read(digest: Digest, options?: ReadOptions): Promise<BlobReader | undefined> {

@@ -9,7 +9,7 @@ import {
   type WholeFile,
   type WriteOptions,
 } from '../../blob-store.js';
-import { BufferReader } from '../../buffer-reader.js';
+import { BufferReader, readAll } from '../../buffer-reader.js';
 import type { Digest } from '../../digest.js';
 import { hashBytes } from '../../digest-function.js';
 import { BlobDamagedError } from '../../errors.js';
@@ -288,15 +288,4 @@ async function isRight(reader: BlobReader): Promise<boolean> {
     if (error instanceof BlobDamagedError) return false;
     throw error;
   }
-}
-
-/** All that a reader delivers, in one buffer. */
-async function readAll(reader: BlobReader): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(reader.length);
-  let filled = 0;
-  for await (const chunk of reader) {
-    bytes.set(chunk, filled);
-    filled += chunk.length;
-  }
-  return bytes;
 }

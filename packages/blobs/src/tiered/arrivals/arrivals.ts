@@ -1,5 +1,6 @@
 import { InFlight, isQueueFull, SemaphoreThrottle, type Timers } from '@granary/resilience';
 import { type Logger, noopSpan, type Tracer } from '@granary/telemetry';
+import { blobKeyOf } from '../../blob-key.js';
 import {
   type BlobReader,
   type BlobStore,
@@ -10,7 +11,6 @@ import {
 import type { Digest } from '../../digest.js';
 import { TierUnavailableError } from '../../errors.js';
 import { StoreSpans } from '../../store-spans.js';
-import { blobKeyOf } from '../blob-key.js';
 import { firstAnswer } from '../first-answer.js';
 import { tellTier } from '../tell-tier.js';
 import type { TierAccess } from '../tier-access.js';
