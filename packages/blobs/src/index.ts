@@ -35,13 +35,13 @@ export { type VerifyFinding, type VerifyOptions, type VerifyReport, verifyStore 
 export * from './errors.js';
 export { MemoryActionResultStore } from './memory/memory-action-result-store.js';
 export { MemoryBlobStore } from './memory/memory-blob-store.js';
-export type { ExistenceCacheOptions } from './tiered/existence-cache.js';
 export {
   isRemoteStoreError,
   type RemoteFailure,
   RemoteStoreError,
   type RemoteStoreErrorOptions,
-} from './tiered/remote-error.js';
+} from './remote/remote-store-error.js';
+export type { ExistenceCacheOptions } from './tiered/existence-cache.js';
 export { resilientTier } from './tiered/resilience/resilient-tier.js';
 export type { StoreResilienceOptions } from './tiered/resilience/store-policies.js';
 export { TierBreaker } from './tiered/resilience/tier-breaker.js';

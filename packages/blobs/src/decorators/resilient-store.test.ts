@@ -8,9 +8,9 @@ import { actionResultStoreContract, blobStoreContract } from '../contract/index.
 import { DigestMismatchError, TierUnavailableError } from '../errors.js';
 import { MemoryActionResultStore } from '../memory/memory-action-result-store.js';
 import { MemoryBlobStore } from '../memory/memory-blob-store.js';
+import { RemoteStoreError } from '../remote/remote-store-error.js';
 import { blobOf, bytesOf, inChunks } from '../testing/content.js';
 import { ScriptedStore } from '../testing/scripted-store.js';
-import { RemoteStoreError } from '../tiered/remote-error.js';
 import { resilientTier } from '../tiered/resilience/resilient-tier.js';
 import type { StoreResilienceOptions } from '../tiered/resilience/store-policies.js';
 import { TierBreaker } from '../tiered/resilience/tier-breaker.js';

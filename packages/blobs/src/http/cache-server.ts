@@ -1,7 +1,7 @@
 import { HttpClient, type HttpResponse, parseRetryAfter, type RequestBody } from '@granary/http';
 import type { OperationOptions } from '../blob-store.js';
 import { StoreClosedError } from '../errors.js';
-import { type RemoteFailure, RemoteStoreError, type RemoteStoreErrorOptions } from '../tiered/remote-error.js';
+import { type RemoteFailure, RemoteStoreError, type RemoteStoreErrorOptions } from '../remote/remote-store-error.js';
 import { failureOfStatus, toRemoteError } from './http-failure.js';
 import type { ResolvedHttpOptions } from './options.js';
 import { RequestHeaders } from './request-headers.js';

@@ -1,6 +1,6 @@
 import { type HttpError, type HttpErrorCode, isHttpError } from '@granary/http';
 import { StoreClosedError } from '../errors.js';
-import { type RemoteFailure, RemoteStoreError } from '../tiered/remote-error.js';
+import { type RemoteFailure, RemoteStoreError } from '../remote/remote-store-error.js';
 
 const KINDS: Readonly<Partial<Record<HttpErrorCode, RemoteFailure>>> = {
   NETWORK: 'unavailable',

@@ -10,7 +10,7 @@ import {
 } from '@granary/cache/redis';
 import { type EndListener, listenForAbort, unlistenForAbort, wholeNumber } from '@granary/resilience';
 import { StoreClosedError } from '../errors.js';
-import { RemoteStoreError } from '../tiered/remote-error.js';
+import { RemoteStoreError } from '../remote/remote-store-error.js';
 import { redisFailure } from './redis-failure.js';
 
 const BATCH_COMMANDS = 1000;

@@ -1,6 +1,6 @@
 import type { ActionResultStore, OperationOptions } from '../blob-store.js';
 import { StoreClosedError } from '../errors.js';
-import { RemoteStoreError } from '../tiered/remote-error.js';
+import { RemoteStoreError } from '../remote/remote-store-error.js';
 import type { CommandBatches } from './command-batches.js';
 import { type Lifetime, storing, using } from './lifetime.js';
 import type { StoredNames } from './stored-names.js';

@@ -12,7 +12,7 @@ import { BufferReader, readRange } from '../buffer-reader.js';
 import { type Digest, isEmptyDigest } from '../digest.js';
 import { type DigestFunction, hashBytes } from '../digest-function.js';
 import { BlobTooLargeError, StoreClosedError } from '../errors.js';
-import { RemoteStoreError } from '../tiered/remote-error.js';
+import { RemoteStoreError } from '../remote/remote-store-error.js';
 import type { CommandBatches, KeyCommand } from './command-batches.js';
 import { type Lifetime, storing, using } from './lifetime.js';
 import type { StoredNames } from './stored-names.js';

@@ -1,5 +1,5 @@
 import { StoreClosedError } from '../errors.js';
-import { type RemoteFailure, RemoteStoreError } from '../tiered/remote-error.js';
+import { type RemoteFailure, RemoteStoreError } from '../remote/remote-store-error.js';
 
 /** What the first word of Redis' errors, or its first words, means. */
 const KINDS: readonly (readonly [pattern: RegExp, kind: RemoteFailure])[] = [

@@ -4,8 +4,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { actionKey } from '../blob-store.js';
 import { Digest } from '../digest.js';
 import { BlobTooLargeError, DigestMismatchError } from '../errors.js';
+import { isRemoteStoreError } from '../remote/remote-store-error.js';
 import { blobOf, inChunks } from '../testing/content.js';
-import { isRemoteStoreError } from '../tiered/remote-error.js';
 import { openRedisTier, type RedisTier, type RedisTierOptions } from './redis-tier.js';
 
 const KIB = 1024;

@@ -12,7 +12,7 @@ import {
 import { secureConnections } from '@granary/http';
 import { isQueueFull, SemaphoreThrottle, untilAborted } from '@granary/resilience';
 import { StoreClosedError } from '../errors.js';
-import { type RemoteFailure, RemoteStoreError } from '../tiered/remote-error.js';
+import { type RemoteFailure, RemoteStoreError } from '../remote/remote-store-error.js';
 import type { ResolvedS3Options, S3Credentials } from './options.js';
 import { ProxiedAgent } from './proxied-agent.js';
 import { answerOf, isMissing, s3Failure } from './s3-failure.js';

@@ -1,5 +1,5 @@
 import { parseRetryAfter } from '@granary/http';
-import { type RemoteFailure, RemoteStoreError } from '../tiered/remote-error.js';
+import { type RemoteFailure, RemoteStoreError } from '../remote/remote-store-error.js';
 
 /** By the code of the store's answer, or the name of the SDK's error. */
 const KINDS: ReadonlyMap<string, RemoteFailure> = new Map<string, RemoteFailure>([

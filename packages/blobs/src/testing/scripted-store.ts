@@ -2,7 +2,7 @@ import type { BlobReader, BlobSource, GetOptions, MaybePromise, OperationOptions
 import { BufferReader, iterateReader, readRange } from '../buffer-reader.js';
 import type { Digest } from '../digest.js';
 import { MemoryBlobStore } from '../memory/memory-blob-store.js';
-import { RemoteStoreError } from '../tiered/remote-error.js';
+import { RemoteStoreError } from '../remote/remote-store-error.js';
 
 export type StoreCall = 'findMissing' | 'get' | 'read' | 'write';
 

@@ -1,6 +1,6 @@
 import { type CallContext, isTimeout } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
-import { isRemoteStoreError } from '../remote-error.js';
+import { isRemoteStoreError } from '../../remote/remote-store-error.js';
 
 /** One attempt of a call. */
 export type Attempt<T> = (context: CallContext) => T | PromiseLike<T>;

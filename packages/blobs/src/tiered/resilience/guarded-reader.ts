@@ -8,7 +8,7 @@ import {
 } from '@granary/resilience';
 import type { BlobReader } from '../../blob-store.js';
 import { iterateReader } from '../../buffer-reader.js';
-import { RemoteStoreError } from '../remote-error.js';
+import { RemoteStoreError } from '../../remote/remote-store-error.js';
 import type { HoldsPermit, StorePolicies } from './store-policies.js';
 
 const LEFT = new DOMException('the reader was closed', 'AbortError');

@@ -19,7 +19,7 @@ import {
 } from '@granary/resilience';
 import type { OperationOptions } from '../../blob-store.js';
 import { TierUnavailableError } from '../../errors.js';
-import { isRemoteStoreError, RemoteStoreError } from '../remote-error.js';
+import { isRemoteStoreError, RemoteStoreError } from '../../remote/remote-store-error.js';
 import { type Attempt, addRejection, withRetryEvents } from './call-events.js';
 import { SourceFailedError } from './upload.js';
 

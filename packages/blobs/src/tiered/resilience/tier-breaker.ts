@@ -8,7 +8,7 @@ import {
   steadyClock,
 } from '@granary/resilience';
 import { isStoreError } from '../../errors.js';
-import { isRemoteStoreError } from '../remote-error.js';
+import { isRemoteStoreError } from '../../remote/remote-store-error.js';
 
 /** Damaged deliveries within {@link DAMAGE_WINDOW_MS} that open a breaker. */
 const MOST_DAMAGED = 5;

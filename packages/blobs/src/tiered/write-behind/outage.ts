@@ -1,6 +1,6 @@
 import { isCircuitOpen, isTimeout } from '@granary/resilience';
 import { isStoreError } from '../../errors.js';
-import { isRemoteStoreError } from '../remote-error.js';
+import { isRemoteStoreError } from '../../remote/remote-store-error.js';
 
 /** Whether a failure is the tier's, whatever it was asked, rather than that of this one content. */
 export function isTierUnavailable(error: unknown): boolean {

@@ -1,6 +1,6 @@
 import { Backoff, isCircuitOpen, quietly } from '@granary/resilience';
 import { StoreClosedError } from '../../errors.js';
-import { isRemoteStoreError } from '../remote-error.js';
+import { isRemoteStoreError } from '../../remote/remote-store-error.js';
 import { isTierUnavailable, isUnfit } from './outage.js';
 import { type QueuedContent, QueuedWrite } from './queued-write.js';
 import type { DropReason, QueueContext, WriteBehindTarget } from './write-behind-queue.js';
