@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { slotOf } from '../../../cache/src/redis/cluster-slot.js';
+import { slotOf } from '../../../cache/src/redis/commands/cluster-slot.js';
 import { freePort } from '../../../cache/src/redis/testing/free-port.js';
 import { SLOTS, startCluster } from '../../../cache/src/redis/testing/redis-cluster.js';
 import { type RedisServer, startRedis, whyNoRedis } from '../../../cache/src/redis/testing/redis-server.js';

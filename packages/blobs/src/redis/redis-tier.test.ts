@@ -151,7 +151,7 @@ describe('what lies in Redis', () => {
     const [good, bad] = [blobOf(10), blobOf(20)];
     await blobs.write(good.digest, good.bytes);
     await redis.eval(
-      (await import('../../../cache/src/redis/scripts.js')).ADD_MEMBERS,
+      (await import('../../../cache/src/redis/commands/scripts.js')).ADD_MEMBERS,
       1,
       badKey(bad.digest),
       0,

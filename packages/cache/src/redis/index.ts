@@ -1,6 +1,6 @@
-export { BATCH_BYTES, byNode, pipelinedEach, type RedisCommand } from './batches.js';
+export { BATCH_BYTES, byNode, pipelinedEach, type RedisCommand } from './commands/batches.js';
+export { type RedisCallOptions, RedisCalls } from './commands/redis-calls.js';
 export type { RedisClusterConnection, RedisConnection } from './connect.js';
-export { type RedisCallOptions, RedisCalls } from './redis-calls.js';
 export {
   isCluster,
   type RedisClient,

@@ -4,10 +4,10 @@ import { CacheClosedError } from '../errors.js';
 import type { InvalidationBus, InvalidationListener, InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import { Listeners } from '../invalidation/listeners.js';
 import type { OpOptions } from '../layer.js';
-import { piecesOf } from './batches.js';
+import { piecesOf } from './commands/batches.js';
+import { type RedisCallOptions, RedisCalls } from './commands/redis-calls.js';
 import { watchForReadiness } from './connect.js';
 import { ReceivedNumbers } from './received-numbers.js';
-import { type RedisCallOptions, RedisCalls } from './redis-calls.js';
 import type { RedisClient } from './redis-client.js';
 import { decodeWire, encodeWire, type WireMessage } from './wire-message.js';
 

@@ -11,11 +11,11 @@ import {
 import { decodeEntries, decodeEntry, encodeFrame, FRAME_BYTES } from '../serializers/frame.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import type { Serializer } from '../serializers/serializer.js';
-import { BATCH_BYTES, byNode, inTurns, piecesOf, pipelined, READ_KEYS } from './batches.js';
-import { readMany } from './read-many.js';
-import { type RedisCallOptions, RedisCalls } from './redis-calls.js';
+import { BATCH_BYTES, byNode, inTurns, piecesOf, pipelined, READ_KEYS } from './commands/batches.js';
+import { readMany } from './commands/read-many.js';
+import { type RedisCallOptions, RedisCalls } from './commands/redis-calls.js';
+import { removeAll, unlinkAll } from './commands/remove-all.js';
 import { isCluster, type RedisClient } from './redis-client.js';
-import { removeAll, unlinkAll } from './remove-all.js';
 import { StoredKeys } from './stored-key.js';
 
 export interface RedisLayerOptions<V> extends RedisCallOptions, LifetimeOptions {

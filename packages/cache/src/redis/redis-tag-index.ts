@@ -1,9 +1,9 @@
 import type { TaggedKeys, TagIndex, TagOptions } from '../invalidation/tags.js';
 import type { OpOptions } from '../layer.js';
-import { inTurns, piecesOf } from './batches.js';
-import { type RedisCallOptions, RedisCalls } from './redis-calls.js';
-import { removeAll } from './remove-all.js';
-import { ADD_MEMBERS, REMOVE_UNCHANGED } from './scripts.js';
+import { inTurns, piecesOf } from './commands/batches.js';
+import { type RedisCallOptions, RedisCalls } from './commands/redis-calls.js';
+import { removeAll } from './commands/remove-all.js';
+import { ADD_MEMBERS, REMOVE_UNCHANGED } from './commands/scripts.js';
 import { keyOf, StoredKeys, storable } from './stored-key.js';
 
 export interface RedisTagIndexOptions extends RedisCallOptions {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import { layerContract } from '../testing/layer-contract.js';
 import { tagIndexContract } from '../testing/tag-index-contract.js';
-import { slotOf } from './cluster-slot.js';
+import { slotOf } from './commands/cluster-slot.js';
 import { RedisInvalidationBus } from './redis-invalidation-bus.js';
 import { RedisLayer } from './redis-layer.js';
 import { RedisTagIndex } from './redis-tag-index.js';

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
+import { ADD_MEMBERS, REMOVE_UNCHANGED } from '../redis/commands/scripts.js';
 import type { RedisClient, RedisPipeline } from '../redis/redis-client.js';
-import { ADD_MEMBERS, REMOVE_UNCHANGED } from '../redis/scripts.js';
 
 interface StoredValue {
   readonly value: Buffer | Map<string, number>;

@@ -1,7 +1,7 @@
+import { isCluster, type RedisCommands } from '../redis-client.js';
+import type { StoredKeys } from '../stored-key.js';
 import { pipelined } from './batches.js';
 import type { RedisCalls } from './redis-calls.js';
-import { isCluster, type RedisCommands } from './redis-client.js';
-import type { StoredKeys } from './stored-key.js';
 
 /** How many keys SCAN looks at in one step. */
 const SCAN_STEP = 1000;

@@ -1,5 +1,5 @@
+import type { RedisClusterClient, RedisCommands } from '../redis-client.js';
 import { slotOf } from './cluster-slot.js';
-import type { RedisClusterClient, RedisCommands } from './redis-client.js';
 
 /** Most keys that are sent in one piece: enough to make the way there and back cheap, and no second's work for Redis. */
 const BATCH_KEYS = 1000;

@@ -1,7 +1,7 @@
 import { Command, Redis } from 'ioredis';
+import { isCluster, type RedisClient } from '../redis-client.js';
+import { type StoredKeys, storable } from '../stored-key.js';
 import { pipelined } from './batches.js';
-import { isCluster, type RedisClient } from './redis-client.js';
-import { type StoredKeys, storable } from './stored-key.js';
 
 /** What is stored under each of the keys, null for nothing; in a cluster all of them are at one node. */
 export function readMany(client: RedisClient, names: StoredKeys, keys: readonly string[]): Promise<(Buffer | null)[]> {

@@ -1,8 +1,8 @@
 import { isTimeout, type Timers, wholeNumber, withTimeout } from '@granary/resilience';
-import { CacheClosedError, CacheTimeoutError, LayerUnavailableError } from '../errors.js';
-import { checkConnection, connectRedis, isRedisClient, type RedisConnection } from './connect.js';
+import { CacheClosedError, CacheTimeoutError, LayerUnavailableError } from '../../errors.js';
+import { checkConnection, connectRedis, isRedisClient, type RedisConnection } from '../connect.js';
+import { isCluster, type RedisClient } from '../redis-client.js';
 import { hideCommand } from './hide-command.js';
-import { isCluster, type RedisClient } from './redis-client.js';
 
 export interface RedisCallOptions {
   readonly connection: RedisConnection;
