@@ -172,9 +172,11 @@ describe('a RedisLayer', () => {
 
   it('waits for what is under way when it is closed', async () => {
     const layer = new RedisLayer<number>({ connection: new FakeRedis() });
-    const set = layer.set('key', 1);
-    await layer.close();
-    await set;
+    const ended: string[] = [];
+    const set = layer.set('key', 1).then(() => ended.push('set'));
+    const close = layer.close().then(() => ended.push('close'));
+    await Promise.all([set, close]);
+    expect(ended).toEqual(['set', 'close']);
   });
 
   it("uses the caller's client with any options, and fails at once while that is not connected", async () => {

@@ -78,8 +78,20 @@ describe('an exporter that reports to a logger, even one that throws', () => {
   });
 
   it('flushes and closes what it stands in front of', async () => {
-    const { exporter } = reporting([]);
+    const asked: string[] = [];
+    const inner: SpanExporter = {
+      export: () => {},
+      forceFlush: async () => void asked.push('flush'),
+      shutdown: async () => void asked.push('shutdown'),
+    };
+    const exporter = new ReportingExporter(inner, 'http://collector:4317', nullLogger);
     await exporter.forceFlush();
     await exporter.shutdown();
+    expect(asked).toEqual(['flush', 'shutdown']);
+  });
+
+  it('has nothing to flush where that has nothing', async () => {
+    const { exporter } = reporting([]);
+    await expect(exporter.forceFlush()).resolves.toBeUndefined();
   });
 });
