@@ -519,6 +519,14 @@ describe('the limit of failures', () => {
     expect(limit.tryAttempt('a')).toBe(true);
   });
 
+  it('ends with its window, although the clock was set back meanwhile', async () => {
+    const ahead = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000);
+    const limit = new FailureLimit({ maxFailures: 1, windowMs: 1 });
+    expect(limit.tryAttempt('a')).toBe(true);
+    ahead.mockRestore();
+    await expect.poll(() => limit.tryAttempt('a')).toBe(true);
+  });
+
   it.each([
     ['192.0.2.1', '192.0.2.1'],
     ['::ffff:192.0.2.1', '192.0.2.1'],

@@ -1,3 +1,5 @@
+import { monotonicClock } from '@granary/resilience';
+
 export interface FailureLimitOptions {
   /** Failures that one key may have in one window. */
   readonly maxFailures: number;
@@ -5,7 +7,7 @@ export interface FailureLimitOptions {
   readonly windowMs?: number;
   /** Most keys that are remembered; the oldest goes first. Default 10 000. */
   readonly maxKeys?: number;
-  /** Milliseconds since the epoch. Default `Date.now`. */
+  /** Milliseconds. Default: a clock that nobody sets, or one that is set right would lock people out for hours. */
   readonly clock?: () => number;
 }
 
@@ -24,7 +26,7 @@ export class FailureLimit {
     this.#max = options.maxFailures;
     this.#windowMs = options.windowMs ?? 60_000;
     this.#maxKeys = options.maxKeys ?? 10_000;
-    this.#clock = options.clock ?? Date.now;
+    this.#clock = options.clock ?? monotonicClock;
   }
 
   /** Counts an attempt; false when the key has used up its window. */

@@ -31,7 +31,7 @@ export interface AccessOptions {
   readonly maxFailures: number;
   /** Told of each refusal, for the metrics. */
   readonly onRefused?: (reason: AccessDeniedError['code']) => void;
-  /** Milliseconds since the epoch. Default `Date.now`. */
+  /** Milliseconds, for the limit of failures. Default: a clock that nobody sets. */
   readonly clock?: () => number;
 }
 
