@@ -427,6 +427,18 @@ describe('config print', () => {
     await writeFile(file, printed);
     expect((await loadConfig({ file })).config).toEqual(loaded.config);
   });
+
+  it('shows no credentials', async () => {
+    const tiers = [
+      { type: 'http', name: 'nginx', url: 'https://ann:pass-of-ann@cache.example/bazel', password_file: '/run/nginx' },
+      { type: 'redis', name: 'shared', urls: ['redis://:pass-of-redis@redis.example:6379'] },
+      { type: 'grpc', name: 'region', target: 'region.example:9092', headers: { 'x-team': 'key-of-team' } },
+    ];
+    const printed = printConfig(await loadConfig({ flags: [flag('tiers', JSON.stringify(tiers))] }));
+    expect(printed).not.toMatch(/ann|pass-of|key-of/);
+    for (const shown of ['@cache.example/bazel', '/run/nginx', '@redis.example:6379', 'region.example:9092', 'x-team'])
+      expect(printed).toContain(shown);
+  });
 });
 
 describe('granary.example.yaml', () => {

@@ -1,3 +1,4 @@
+import { redactText } from '@granary/telemetry';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { findKeyMeta, type KeyMeta, keyMeta } from './fields.js';
@@ -26,12 +27,27 @@ function yamlOf(inputOf: (key: ConfigKey) => unknown, noteOf: (key: ConfigKey) =
   return `${lines.join('\n')}\n`;
 }
 
-/** The configuration in force, with a note behind each key that says where its value comes from. */
+/** The configuration in force without credentials, with a note behind each key that says where its value comes from. */
 export function printConfig({ settings }: LoadedConfig): string {
   return yamlOf(
-    (key) => settings.get(key.path)?.value ?? key.defaultInput,
+    (key) => withoutSecrets(settings.get(key.path)?.value ?? key.defaultInput),
     (key) => ({ behind: settings.get(key.path)?.origin ?? 'default' }),
   );
+}
+
+/** What is printed is shown to others, who help: users and passwords in URLs are hidden, and headers, which mostly are tokens. */
+function withoutSecrets(value: unknown): unknown {
+  if (typeof value === 'string') return redactText(value);
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([name, one]) => {
+    return [name, name === 'headers' ? valuesHidden(one) : withoutSecrets(one)];
+  });
+  return Object.fromEntries(entries);
+}
+
+function valuesHidden(headers: object): object {
+  return Object.fromEntries(Object.keys(headers).map((name) => [name, '[redacted]']));
 }
 
 /** `granary.example.yaml`: every key with its default and what it is for. */
@@ -104,8 +120,8 @@ export function configurationReference(): string {
     '3. flags: `--storage.max_size 20GiB` or `--storage.max_size=20GiB`.',
     '',
     '`granary config check` reports every mistake at once, `granary config print` shows what is in force and where it',
-    'comes from, and `granary config schema` prints a JSON Schema for your editor. A key that does not exist is a mistake',
-    'wherever it stands, even as a variable. `granary.example.yaml` holds every key with its default.',
+    'comes from, without credentials, and `granary config schema` prints a JSON Schema for your editor. A key that does',
+    'not exist is a mistake wherever it stands, even as a variable. `granary.example.yaml` holds every key with its default.',
     '',
     'Sizes are bytes or have a unit (`20GiB`, `500MB`); so have durations (`30s`, `1h30m`). In a variable or a flag a list',
     'is separated by commas (`sha256,blake3`) and so is a map (`ann=admin,ci=write`); `tiers` and `nuget.sources` are JSON',
