@@ -1,5 +1,5 @@
 import { existsSync, renameSync } from 'node:fs';
-import { mkdir, readdir, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../digest.js';
@@ -70,6 +70,17 @@ describe('an upload', () => {
     const shard = `blobs/${digest.function}/${digest.hash.slice(0, 2)}`;
     expect(await syncedWith('full')).toEqual(['index', '', `blobs/${digest.function}`, 'blobs', '', shard, shard]);
     expect(await syncedWith('data')).toEqual([]);
+  });
+
+  it('has its place although somebody has removed the folders of blobs', async () => {
+    const directory = await stores.folder();
+    const store = await stores.open({ directory });
+    const { digest, bytes } = blobOf(1200 * KIB);
+    await store.write(digest, bytes);
+    await rm(join(directory, 'blobs', digest.function), { recursive: true });
+    expect(await store.get(digest)).toBeUndefined();
+    await store.write(digest, bytes);
+    expect((await store.get(digest))?.equals(bytes)).toBe(true);
   });
 
   it('is complete when the file system writes little at a time', async () => {

@@ -255,8 +255,7 @@ export class BlobFiles {
   async #moveIn(incoming: string, digest: Digest, span: Span): Promise<void> {
     const { directory, fs } = this.#entries;
     try {
-      const shard = await directory.shardOf(digest);
-      await fs.rename(incoming, directory.blobFile(digest));
+      const shard = await directory.moveIn(incoming, digest);
       if (this.#options.durability === 'full') await this.#sync(span, () => fs.syncDirectory(shard));
     } catch (error) {
       await Promise.allSettled([fs.unlink(incoming), fs.unlink(directory.blobFile(digest))]);

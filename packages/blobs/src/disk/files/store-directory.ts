@@ -96,17 +96,36 @@ export class StoreDirectory {
     return join(this.#blobs, digest.function, hash.slice(0, 2), hash);
   }
 
-  /** The folder that a blob's file is in; made when it is missing, looked at once. */
-  shardOf(digest: Digest): Promise<string> {
-    const name = `${digest.function}/${digest.hash.slice(0, 2)}`;
-    const path = join(this.#blobs, name);
-    let made = this.#shards.get(name);
+  /**
+   * Gives an upload the name of its blob.
+   *
+   * @returns the folder that it is in then
+   */
+  async moveIn(incoming: string, digest: Digest): Promise<string> {
+    const file = this.blobFile(digest);
+    const folder = dirname(file);
+    await this.#shard(folder);
+    try {
+      await this.#fs.rename(incoming, file);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      // Somebody who wanted its space has removed the folder.
+      this.#shards.delete(folder);
+      await this.#shard(folder);
+      await this.#fs.rename(incoming, file);
+    }
+    return folder;
+  }
+
+  /** A folder of blobs is made when it is missing, and looked at once. */
+  #shard(path: string): Promise<void> {
+    let made = this.#shards.get(path);
     if (!made) {
       made = this.#makeShard(path);
-      this.#shards.set(name, made);
-      made.catch(() => this.#shards.delete(name));
+      this.#shards.set(path, made);
+      made.catch(() => this.#shards.delete(path));
     }
-    return made.then(() => path);
+    return made;
   }
 
   /** Every folder that may hold blobs, with its function. */
