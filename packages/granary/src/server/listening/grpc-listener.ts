@@ -2,6 +2,7 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
+import { limitConnections } from './connection-limit.js';
 import { bind, type Listener, type ListenerOptions, peer } from './listener.js';
 import { useStreamTable } from './stream-table.js';
 import { UserinfoConnection } from './userinfo/userinfo-connection.js';
@@ -58,7 +59,7 @@ export async function listenGrpc(server: Server, options: GrpcListenerOptions): 
   } else {
     port = createServer({ noDelay: true }, accept);
   }
-  port.maxConnections = options.maxConnections;
+  limitConnections(port, options);
   const address = await bind(port, key, options.address);
   // From here on a failure concerns one connection that could not be accepted, not the port.
   port.on('error', () => {});

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createSecureServer, Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
+import { limitConnections } from './connection-limit.js';
 import { bind, type Listener, type ListenerOptions, peer } from './listener.js';
 
 export interface HttpListenerOptions extends ListenerOptions {
@@ -37,7 +38,7 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
       })
     : createServer(serverOptions);
   if (server instanceof HttpsServer) enforceClientAuth(server, clientAuth);
-  server.maxConnections = options.maxConnections;
+  limitConnections(server, options);
 
   const unused = followUnused(server);
   const latest = endStalledConnections(server, options.stallTimeoutMs);

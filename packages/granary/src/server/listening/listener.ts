@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server, Socket } from 'node:net';
+import type { Logger } from '@granary/telemetry';
 import { formatAddress, type ListenAddress } from '../../config/address.js';
 import type { ConnectionListener } from '../../metrics/connection-metrics.js';
 import type { ClientAuth } from '../../tls/client-auth.js';
@@ -30,6 +31,8 @@ export interface ListenerOptions {
   /** Time for a TLS handshake. */
   readonly handshakeTimeoutMs: number;
   readonly onConnection?: ConnectionListener | undefined;
+  /** Default: nobody is told. */
+  readonly logger?: Logger | undefined;
 }
 
 /** A port that can't be listened on. */

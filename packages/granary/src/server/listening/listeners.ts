@@ -80,6 +80,7 @@ export class Listeners {
       clientAuth: tls.client_auth,
       maxConnections: limits.max_connections,
       handshakeTimeoutMs: limits.header_timeout || HANDSHAKE_TIMEOUT_MS,
+      logger: this.#context.logger,
     };
   }
 }
