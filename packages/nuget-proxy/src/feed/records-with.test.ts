@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
 import { MemoryFeed, record } from '../http/testing/memory-feed.js';
 import { TestServer } from '../http/testing/test-server.js';
+import { identityOf } from '../upstream/testing/feed-under-test.js';
 import { recordsWith } from './records-with.js';
-import { identityOf } from './testing/feed-under-test.js';
 
 const DOWN = new FeedUnavailableError('up', 'it is down');
 
