@@ -1,12 +1,11 @@
 import { Backoff, isCircuitOpen, quietly } from '@granary/resilience';
 import { StoreClosedError } from '../../errors.js';
 import { isRemoteStoreError } from '../../remote/remote-store-error.js';
+import { DropLog } from './drop-log.js';
 import { isTierUnavailable, isUnfit } from './outage.js';
 import { type QueuedContent, QueuedWrite } from './queued-write.js';
 import type { DropReason, QueueContext, WriteBehindTarget } from './write-behind-queue.js';
 
-/** Drops are logged at most once in this time. */
-const LOG_PERIOD_MS = 60_000;
 /** Whoever asks to be left alone for a day is asked again earlier. */
 const LONGEST_PAUSE_MS = 600_000;
 /** How far ahead of a write that has to wait others are looked for. */
@@ -32,6 +31,7 @@ export class TierQueue {
   readonly #tier: string;
   readonly #context: QueueContext;
   readonly #backoff: Backoff;
+  readonly #dropLog: DropLog;
   /** In the order in which they are to be written. */
   readonly #waiting = new Map<string, QueuedWrite>();
   /** Those that failed because the tier did: they come first. */
@@ -40,8 +40,6 @@ export class TierQueue {
   #target: WriteBehindTarget | undefined;
   #bytes = 0;
   #dropped = 0;
-  #unlogged = 0;
-  #loggedAt = Number.NEGATIVE_INFINITY;
   /** Failures since the last success. */
   #failures = 0;
   /** Pauses since the last success. */
@@ -53,6 +51,7 @@ export class TierQueue {
     this.#tier = tier;
     this.#context = context;
     this.#backoff = new Backoff(context.backoff);
+    this.#dropLog = new DropLog(tier, context.logger, context.timers);
   }
 
   get depth(): number {
@@ -135,7 +134,7 @@ export class TierQueue {
     if (this.#pause !== undefined) this.#context.timers.clearTimeout(this.#pause);
     this.#pause = undefined;
     while (this.#running.size > 0) await Promise.all(Array.from(this.#running.values(), ({ done }) => done));
-    this.#logDrops(true);
+    this.#dropLog.close();
   }
 
   #isSettled(): boolean {
@@ -299,18 +298,9 @@ export class TierQueue {
   #noteDrop(write: QueuedWrite, reason: DropReason): void {
     const { metrics, onDropped } = this.#context;
     this.#dropped++;
-    this.#unlogged++;
     if (metrics.enabled !== false) quietly(() => metrics.recordWriteDropped(this.#tier));
     quietly(() => onDropped(this.#tier, String(write), reason));
-    this.#logDrops(false, reason);
-  }
-
-  #logDrops(now: boolean, reason?: DropReason): void {
-    const { clock, logger } = this.#context;
-    if (this.#unlogged === 0 || (!now && clock() - this.#loggedAt < LOG_PERIOD_MS)) return;
-    logger.error('{Count} writes to {Tier} were dropped ({Reason})', this.#unlogged, this.#tier, reason ?? 'closing');
-    this.#unlogged = 0;
-    this.#loggedAt = clock();
+    this.#dropLog.note(reason);
   }
 
   #tellDepth(): void {
