@@ -815,6 +815,25 @@ describe('a stream', () => {
     stream?.body.destroy();
   });
 
+  it.each(['x-ms-meta-sha512', 'x-checksum-sha512'])(
+    'has the hash of the package in %s however it came',
+    async (name) => {
+      const headers = { [name]: digest('sha512', name.startsWith('x-ms') ? 'base64' : 'hex') };
+      source.answer = (_, res) => {
+        res.writeHead(200, headers).write('by');
+        res.end('tes');
+      };
+      const chunked = await feed.stream(`${source.url}/p.nupkg`);
+      expect(chunked?.length).toBeUndefined();
+      chunked?.body.destroy();
+      source.answer = (_, res) => res.writeHead(200, { ...headers, 'content-encoding': 'gzip' }).end(gzipSync('bytes'));
+      const compressed = await feed.stream(`${source.url}/p.nupkg`);
+      compressed?.body.destroy();
+      const hash = { algorithm: 'SHA512', value: digest('sha512', 'base64') };
+      expect([chunked?.hash, compressed?.hash]).toEqual([hash, hash]);
+    },
+  );
+
   it('has neither where it came compressed, or where it makes no sense', async () => {
     const headers = { etag: '"tag"', 'content-md5': digest('md5', 'base64') };
     source.answer = (_, res) => res.writeHead(200, { ...headers, 'content-encoding': 'gzip' }).end(gzipSync('bytes'));

@@ -13,9 +13,9 @@ export function headersFor({ offset, etag }: PackageRest): Readonly<Record<strin
 /** What an answer with status 200 is. */
 export function wholePackage({ headers, body }: HttpResponse): Omit<PackageStream, 'url'> {
   const length = lengthOf(headers);
-  // What else is said may be about what was decompressed on the way, which has no length any more.
-  if (length === undefined) return { body, length };
-  return { body, length, etag: strongTag(headers), hash: announcedHash(headers) };
+  // What is said of the body may be about what was decompressed on the way, which has no length any more.
+  if (length === undefined) return { body, length, hash: announcedHash(headers, false) };
+  return { body, length, etag: strongTag(headers), hash: announcedHash(headers, true) };
 }
 
 /** What an answer with status 206 is; undefined when it is another part, or one of another package. */
