@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { NoSpaceError } from '../../errors.js';
 import { type Reservation, SpaceLedger } from './space-ledger.js';
@@ -66,6 +67,19 @@ describe('SpaceLedger', () => {
     const waiting = Array.from({ length: 4096 }, () => Promise.resolve(ledger.reserve(1)).catch(() => {}));
     expect(() => ledger.reserve(1)).toThrow('too many');
     await Promise.all(waiting);
+  });
+
+  it('listens once to a signal under which many wait, and lets all of them go with it', async () => {
+    const { ledger } = ledgerOf();
+    await ledger.reserve(1000);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const waiting = Array.from({ length: 20 }, () => Promise.resolve(ledger.reserve(1, { signal })));
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    controller.abort(new RangeError('gone'));
+    for (const one of waiting) await expect(one).rejects.toThrow(RangeError);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    expect(ledger.hasWaiters).toBe(false);
   });
 
   it('counts what may have been written since it saw the free space', async () => {

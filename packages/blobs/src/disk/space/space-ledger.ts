@@ -1,3 +1,4 @@
+import { type EndListener, listenForAbort, unlistenForAbort } from '@granary/resilience';
 import type { MaybePromise } from '../../blob-store.js';
 import { NoSpaceError } from '../../errors.js';
 import { DatabaseRoom } from './database-room.js';
@@ -17,11 +18,10 @@ export interface ReserveOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Waiter {
+interface Waiter extends EndListener {
   readonly bytes: number;
   readonly inDatabase: boolean;
   readonly admit: () => void;
-  readonly refuse: (error: unknown) => void;
 }
 
 export interface SpaceLedgerOptions {
@@ -162,7 +162,7 @@ export class SpaceLedger {
 
   /** Refuses everyone who waits. */
   close(error: Error): void {
-    for (const waiter of this.#waiters) waiter.refuse(error);
+    for (const waiter of this.#waiters) waiter.end(error);
   }
 
   /** What the file system has left for uploads that come. */
@@ -212,7 +212,7 @@ export class SpaceLedger {
     return new Promise((resolve, reject) => {
       const leave = () => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
+        if (signal) unlistenForAbort(signal, waiter);
         this.#waiters.delete(waiter);
         this.#waiting -= bytes;
       };
@@ -223,15 +223,14 @@ export class SpaceLedger {
           leave();
           resolve(this.#take(bytes, inDatabase));
         },
-        refuse: (error) => {
+        end: (error) => {
           leave();
           reject(error);
           this.admitWaiters();
         },
       };
-      const abort = () => waiter.refuse(signal?.reason);
-      const timer = setTimeout(() => waiter.refuse(this.#exhausted(bytes)), this.#options.waitMs);
-      signal?.addEventListener('abort', abort);
+      const timer = setTimeout(() => waiter.end(this.#exhausted(bytes)), this.#options.waitMs);
+      if (signal) listenForAbort(signal, waiter);
       this.#waiters.add(waiter);
       this.#waiting += bytes;
       this.#options.onPressure();
