@@ -127,6 +127,20 @@ describe('SpaceLedger', () => {
       expect(ledger.databaseShortage()).toBe(0);
     });
 
+    it('waits for nobody who waits for the file system alone', async () => {
+      const { ledger } = ledgerOf({ maxBytes: 1000, minFreeBytes: 100 });
+      ledger.recount(500, 500);
+      ledger.sawFree(100);
+      const file = Promise.resolve(ledger.reserve(300));
+      const waiting = Promise.resolve(ledger.reserve(40, inDatabase));
+      ledger.retire(100, true).release();
+      (await waiting).release();
+      expect(ledger.reserve(60, inDatabase)).not.toBeInstanceOf(Promise);
+      expect(ledger.reserve(41, inDatabase)).toBeInstanceOf(Promise);
+      ledger.sawFree(1000);
+      await file;
+    });
+
     it('takes nothing for free that came to nothing', () => {
       const { ledger } = ledgerOf({ maxBytes: 1_000_000, minFreeBytes: 100 });
       ledger.recount(500, 500);

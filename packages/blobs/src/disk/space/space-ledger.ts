@@ -138,7 +138,8 @@ export class SpaceLedger {
    * @throws NoSpaceError when there is none within the time that uploads wait, or never can be
    */
   reserve(bytes: number, { inDatabase = false, signal }: ReserveOptions = {}): MaybePromise<Reservation> {
-    if (this.#waiters.size === 0 && this.#fits(bytes, inDatabase)) return this.#take(bytes, inDatabase);
+    const isFree = this.#waiters.size === 0 ? this.#fits(bytes, inDatabase) : this.#passes(bytes, inDatabase, bytes);
+    if (isFree) return this.#take(bytes, inDatabase);
     if (bytes > this.#options.maxBytes)
       throw new NoSpaceError(`${bytes} bytes are more than the whole store may take (${this.#options.maxBytes})`);
     if (this.#waiters.size >= MOST_WAITERS) throw new NoSpaceError('too many uploads wait for space already');
@@ -154,9 +155,11 @@ export class SpaceLedger {
 
   /** Lets those in for whom there is room now, in the order in which they came. */
   admitWaiters(): void {
+    let isFirst = true;
     for (const waiter of this.#waiters) {
-      if (!this.#fits(waiter.bytes, waiter.inDatabase)) break;
-      waiter.admit();
+      const { bytes, inDatabase } = waiter;
+      if (isFirst ? this.#fits(bytes, inDatabase) : this.#passes(bytes, inDatabase, 0)) waiter.admit();
+      else isFirst = false;
     }
   }
 
@@ -180,6 +183,17 @@ export class SpaceLedger {
     if (this.#used + this.#reserved + bytes > maxBytes) return false;
     if (inDatabase && this.#database.spare >= bytes) return true;
     return minFreeBytes === 0 || this.#left - bytes >= minFreeBytes;
+  }
+
+  /**
+   * Whether somebody need not wait for those before: who fills what others left in the database takes no room from those
+   * who wait for the file system, as long as all of them fit into the store.
+   *
+   * @param newBytes those that are not yet among the bytes that wait
+   */
+  #passes(bytes: number, inDatabase: boolean, newBytes: number): boolean {
+    if (!inDatabase || this.#database.spare < bytes) return false;
+    return this.#used + this.#reserved + this.#waiting + newBytes <= this.#options.maxBytes;
   }
 
   #take(bytes: number, inDatabase: boolean): Reservation {
