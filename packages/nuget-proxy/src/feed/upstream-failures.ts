@@ -1,3 +1,4 @@
+import { isStoreError } from '@granary/blobs';
 import { isNuGetError, NuGetError, type NuGetErrorCode, type SourceError } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 
@@ -67,6 +68,11 @@ export function isUnoffered(error: unknown): boolean {
   if (!isNuGetError(cause) || cause.code !== 'UNSUPPORTED') return false;
   const { statusCode } = cause as Partial<SourceError>;
   return statusCode === undefined || statusCode === NOT_IMPLEMENTED;
+}
+
+/** Whether this server has no room for what the source gave, or takes nothing that long: it may well be there. */
+export function isTooMuch(error: unknown): boolean {
+  return isStoreError(error) || (isNuGetError(error) && error.code === 'LIMIT');
 }
 
 /** Whether the source itself couldn't answer, which says something about its other answers, too. */

@@ -83,6 +83,7 @@ describe('an error', () => {
     const nonsense = { status: 502, message: 'feed gave no answer that makes sense', headers: {} };
     expect(answer('INVALID_PACKAGE')).toMatchObject(nonsense);
     expect(answer('PROTOCOL')).toMatchObject(nonsense);
+    expect(answer('LIMIT')).toMatchObject({ status: 502, message: 'feed sends more than this server takes' });
     expect(answer('UNAUTHORIZED')).toMatchObject({ status: 502, message: 'feed refuses this server' });
     expect(answer('FORBIDDEN')).toMatchObject({ status: 502, message: 'feed refuses this server' });
     expect(answer('UNSUPPORTED')).toMatchObject({ status: 501, message: "feed doesn't offer this" });

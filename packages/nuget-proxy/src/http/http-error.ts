@@ -40,6 +40,7 @@ type Answer = readonly [status: number, sentence?: string];
 
 const BUSY: Answer = [503, 'the source of this package can not be asked now'];
 const NONSENSE: Answer = [502, 'the source of this package gave no answer that makes sense'];
+const TOO_MUCH: Answer = [502, 'the source of this package sends more than this server takes'];
 const UNTRUSTED: Answer = [502, 'the source of this package refuses this server'];
 const FORBIDDEN: Answer = [403, 'the source of this package refuses it'];
 const UNOFFERED: Answer = [501, 'no source offers this'];
@@ -54,7 +55,7 @@ const READING: Readonly<Partial<Record<NuGetErrorCode, Answer>>> = {
   PACKAGE_NOT_FOUND: [404, 'there is no such package'],
   INVALID_PACKAGE: NONSENSE,
   PROTOCOL: NONSENSE,
-  LIMIT: NONSENSE,
+  LIMIT: TOO_MUCH,
   SOURCE_UNAVAILABLE: BUSY,
   CLOSED: [503, 'the server is shutting down'],
   // The client has nothing to do with the credentials that an upstream wants: a 401 would make it ask for some.
@@ -108,6 +109,8 @@ function ofFeed({ source, cause, retryAfterMs }: FeedUnavailableError): HttpErro
   switch (isNuGetError(cause) ? READING[cause.code] : undefined) {
     case NONSENSE:
       return new HttpError(502, `${source} gave no answer that makes sense`, wait);
+    case TOO_MUCH:
+      return new HttpError(502, `${source} sends more than this server takes`);
     case UNOFFERED:
       // Waiting doesn't help.
       return new HttpError(501, `${source} doesn't offer this`);

@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { isStoreError } from '@granary/blobs';
 import { NuGetError, type PackageIdentity, type Provider, type PushOptions, type SearchOptions } from '@granary/nuget';
 import { nodeTimers } from '@granary/resilience';
 import { nullLogger, withSpan } from '@granary/telemetry';
@@ -17,7 +16,7 @@ import type {
 } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { type IsOwnUrl, recordOf } from '../feed/record-of.js';
-import { refusal } from '../feed/upstream-failures.js';
+import { isTooMuch, refusal } from '../feed/upstream-failures.js';
 import { versionName } from '../feed/version-name.js';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { identityIn } from '../packages/identity-in.js';
@@ -276,8 +275,7 @@ export class UpstreamFeed implements FeedContent {
     try {
       return await work();
     } catch (error) {
-      // What this server has no room for may well be there.
-      if (!(error instanceof FeedUnavailableError) || isStoreError(error.cause)) throw error;
+      if (!(error instanceof FeedUnavailableError) || isTooMuch(error.cause)) throw error;
       const instead = await known?.();
       if (instead === undefined && this.#options.deadUpstream !== 404) throw error;
       if (!instead) call?.onNothing?.(instead === null ? 'stale' : 'miss');

@@ -1,9 +1,8 @@
-import { isStoreError } from '@granary/blobs';
 import type { PackageIdentity } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 import type { Answer, FeedCall, ListedVersion, PackageContent } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
-import { unavailable } from '../feed/upstream-failures.js';
+import { isTooMuch, unavailable } from '../feed/upstream-failures.js';
 import { versionName } from '../feed/version-name.js';
 import type { ExpectedPackage } from '../packages/arriving/receive-package.js';
 import type { OpenUpstream } from '../packages/package-store.js';
@@ -77,7 +76,7 @@ export class UpstreamPackages {
       content = await packages.fetch(source, identity, open, expected, { ...call, sourceUrl });
     } catch (error) {
       call.signal?.throwIfAborted();
-      if (!isKnownMissing || isStoreError(error)) throw unavailable(source, error);
+      if (!isKnownMissing || isTooMuch(error)) throw unavailable(source, error);
       call.onNothing?.('stale');
       return undefined;
     }
