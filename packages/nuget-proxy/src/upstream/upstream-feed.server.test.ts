@@ -446,6 +446,21 @@ describe('an upstream that is gone', () => {
     }
   });
 
+  it('does not go on saying that there is none of what its list, or its records, told of since', async () => {
+    for (const id of ['Listed.Since', 'Told.Since']) {
+      expect(await feed.versions(id)).toBeUndefined();
+      expect(await feed.records(id)).toBeUndefined();
+      await local.server.packages.add({ id, version: '1.0.0' });
+    }
+    await local.time.advance(MINUTE);
+    await feed.versions('Listed.Since');
+    await feed.records('Told.Since');
+    await local.server.close();
+    await local.time.advance(MINUTE);
+    await failure(feed.records('listed.since'));
+    expect(await feed.versions('told.since')).toMatchObject({ state: 'stale', value: [{ version: '1.0.0' }] });
+  });
+
   it('answers with its records where only the list of versions was never asked for, and the other way round', async () => {
     await feed.records('some.package');
     expect(await feed.records('no.records')).toBeUndefined();

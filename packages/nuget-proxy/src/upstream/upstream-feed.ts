@@ -21,6 +21,7 @@ import { versionName } from '../feed/version-name.js';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { identityIn } from '../packages/identity-in.js';
 import { KeptAnswers, type Question } from './answers/kept-answers.js';
+import type { Place } from './answers/kept-values.js';
 import { SeenPackages } from './answers/seen-packages.js';
 import { completedIds } from './completed-ids.js';
 import { searchAnswerOf, vulnerabilitiesOf } from './said-by-source.js';
@@ -112,6 +113,7 @@ export class UpstreamFeed implements FeedContent {
       const versions = await provider.listVersions(id, asked);
       if (versions.length === 0) return undefined;
       this.#seen.noteVersions(id, versions);
+      await this.#noteThere(recordsPlace(id));
       return versions.map((version) => ({ version: versionName(version) }));
     }, id);
     const ttlMs = this.#options.versionsTtlMs ?? 2 * MINUTE_MS;
@@ -235,10 +237,16 @@ export class UpstreamFeed implements FeedContent {
       const isOwn = await this.#isOwn(provider, asked);
       const records = listed.map((metadata) => recordOf(metadata, isOwn));
       this.#seen.noteRecords(records);
+      await this.#noteThere(versionsPlace(id));
       return records;
     }, id);
     const ttlMs = this.#options.recordsTtlMs ?? 10 * MINUTE_MS;
     return this.#answers.ask({ ...recordsPlace(id), ttlMs, ask }, call);
+  }
+
+  /** The source has just told of a package: where it said before that there is none, that isn't known any more. */
+  async #noteThere(place: Place): Promise<void> {
+    if ((await this.#answers.last(place))?.value === null) await this.#answers.noteThere(place.key);
   }
 
   /** @param id the package whose metadata it is: asking for that is a span of its own */

@@ -126,6 +126,7 @@ export class KeptAnswers {
 
   /** The source has just given what it once had not. */
   async noteThere(key: string): Promise<void> {
+    this.#resting.delete(key);
     await this.#values.drop(key);
   }
 
