@@ -690,6 +690,21 @@ describe('what is sent', () => {
     expect(await rejection(send())).toMatchObject({ code: 'PROTOCOL' });
   });
 
+  it('is not taken where a page for people is all the answer, as one to log in', async () => {
+    const page = (body: string, type = 'text/html') => {
+      source.answer = (_, res) => res.writeHead(200, { 'content-type': type }).end(body);
+    };
+    page('\ufeff\n<!DOCTYPE html><html><form>');
+    expect(await rejection(send())).toMatchObject({ code: 'PROTOCOL', statusCode: 200 });
+    page(`<html lang="en">${'x'.repeat(100_000)}`, 'text/html; charset=utf-8');
+    expect(await rejection(send())).toMatchObject({ code: 'PROTOCOL' });
+    // What many servers call HTML where they don't say what it is.
+    page('');
+    expect(await send()).toBe(200);
+    page('Created');
+    expect(await send()).toBe(200);
+  });
+
   it('says of a conflict that it may be one with itself, where an answer was lost', async () => {
     const retrying = source.client({ retry: { maxRetries: 1, initialDelayMs: 0 } });
     const of = source.feed({ client: retrying });

@@ -16,7 +16,7 @@ import type {
 import { DocumentRequests } from './documents/document-requests.js';
 import { FeedDocuments } from './documents/feed-documents.js';
 import { headersFor, restOfPackage, wholePackage } from './packages/package-answer.js';
-import { oneLine, refusalReason, secretsIn } from './refusal-reason.js';
+import { isWebPage, oneLine, refusalReason, secretsIn } from './refusal-reason.js';
 import type { SourceCache } from './source-cache.js';
 import { SourceCacheContext } from './source-cache-context.js';
 import { statusFailure } from './source-failures.js';
@@ -135,6 +135,8 @@ export class HttpFeed implements Feed, AsyncDisposable {
       const reason = await refusalReason(response, secrets);
       throw statusFailure(this.name, from, response, this.#clock(), { reason, attempts });
     }
+    if (statusCode === 200 && (await isWebPage(response)))
+      throw new SourceError('PROTOCOL', this.name, `${shownUrl(from)} answered with a web page`, { statusCode });
     await drain(response);
     if (statusCode === 404) return statusCode;
     this.#tellWarnings(response, secrets);

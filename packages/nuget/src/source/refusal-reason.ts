@@ -13,6 +13,7 @@ const MIN_SECRET = 4;
 const HIDDEN = '[redacted]';
 /** Begins where a word does, which makes the time that it takes one of proportion to the text. */
 const CUT_WORD = /(?<!\S)\S+$/;
+const WEB_PAGE = /^\s*<(?:!doctype\s+)?html\b/i;
 /** Where documents of JSON have a reason: those of galleries, problem details, and whatever else is common. */
 const REASONS = ['title', 'detail', 'message', 'error', 'errors'] as const;
 
@@ -28,6 +29,15 @@ export async function refusalReason(response: HttpResponse, secrets: readonly st
   const status = oneLine(response.statusText, secrets);
   if (status === '' || status.toLowerCase() === standard || body.includes(status)) return body || undefined;
   return cut(body === '' ? status : `${status}: ${body}`);
+}
+
+/**
+ * Whether the answer is a page for people, as that which asks whoever isn't logged in to do so. Galleries say so little that
+ * servers may call it HTML by default: only one that begins as a page is one. Reads and ends the body then.
+ */
+export async function isWebPage(response: HttpResponse): Promise<boolean> {
+  const type = textOf(response.headers['content-type']) ?? '';
+  return /\bhtml\b/i.test(type) && WEB_PAGE.test(await beginningOf(response));
 }
 
 /** What a source wrote, as a line that may be shown. */
@@ -75,7 +85,7 @@ async function beginningOf({ body }: HttpResponse): Promise<string> {
 function reasonIn(text: string, contentType: string): string {
   if (/\bjson\b/i.test(contentType)) return jsonReason(text);
   // Pages for people to look at say little in many words.
-  if (/\bhtml\b/i.test(contentType) || /^\s*<(?:!doctype\s+)?html\b/i.test(text)) return '';
+  if (/\bhtml\b/i.test(contentType) || WEB_PAGE.test(text)) return '';
   return /\bxml\b/i.test(contentType) ? xmlReason(text) : text;
 }
 
