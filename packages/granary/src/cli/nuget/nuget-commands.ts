@@ -59,7 +59,7 @@ function addSearch(nuget: Command, run: Run): void {
     .option('--skip <count>', 'how many to leave out first')
     .option('--package-type <type>', 'only packages of a type: DotnetTool, Template, …')
     .action((query: string | undefined, options) =>
-      run(async (io) => (await import('./query.js')).search(query ?? '', options, io)),
+      run(async (io) => (await import('./commands/query.js')).search(query ?? '', options, io)),
     );
 }
 
@@ -67,14 +67,16 @@ function addVersions(nuget: Command, run: Run): void {
   withSources(nuget.command('versions <id>').description('list the versions of a package, the highest last'))
     .option('--prerelease', 'prereleases, too')
     .option('--take <count>', 'only so many of the highest')
-    .action((id: string, options) => run(async (io) => (await import('./query.js')).versions(id, options, io)));
+    .action((id: string, options) =>
+      run(async (io) => (await import('./commands/query.js')).versions(id, options, io)),
+    );
 }
 
 function addInfo(nuget: Command, run: Run): void {
   withSources(nuget.command('info <id> [version]').description('show what the sources say of a package'))
     .option('--prerelease', 'the newest may be a prerelease')
     .action((id: string, version: string | undefined, options) =>
-      run(async (io) => (await import('./query.js')).info(id, version, options, io)),
+      run(async (io) => (await import('./commands/query.js')).info(id, version, options, io)),
     );
 }
 
@@ -82,7 +84,7 @@ function addDeps(nuget: Command, run: Run): void {
   const description = 'show what a package brings with it into a project, and what is wrong with that';
   withFramework(nuget.command('deps <id> [range]').description(description)).action(
     (id: string, range: string | undefined, options) =>
-      run(async (io) => (await import('./deps.js')).deps(id, range, options, io)),
+      run(async (io) => (await import('./commands/deps.js')).deps(id, range, options, io)),
   );
 }
 
@@ -93,7 +95,7 @@ function addInstall(nuget: Command, run: Run): void {
     .option('-o, --output <folder>', 'the same')
     .option('--concurrency <count>', 'how many at the same time (default: 8)')
     .action((id: string, version: string | undefined, options) =>
-      run(async (io) => (await import('./install.js')).install(id, version, options, io)),
+      run(async (io) => (await import('./commands/install.js')).install(id, version, options, io)),
     );
 }
 
@@ -106,7 +108,7 @@ function addWarm(nuget: Command, run: Run): void {
     .option('--concurrency <count>', 'how many at the same time (default: 8)')
     .addHelpText('after', WARM_HELP)
     .action((files: readonly string[], options) =>
-      run(async (io) => (await import('./warm.js')).warm(files, options, io)),
+      run(async (io) => (await import('./commands/warm.js')).warm(files, options, io)),
     );
 }
 
@@ -116,7 +118,7 @@ function addDownload(nuget: Command, run: Run): void {
     .option('--prerelease', 'the newest may be a prerelease')
     .option('--concurrency <count>', 'how many at the same time (default: 8)')
     .action((specs: readonly string[], options) =>
-      run(async (io) => (await import('./download.js')).download(specs, options, io)),
+      run(async (io) => (await import('./commands/download.js')).download(specs, options, io)),
     );
 }
 
@@ -125,14 +127,14 @@ function addPush(nuget: Command, run: Run): void {
     .option('--skip-duplicate', 'pass over packages that are there already')
     .option('--timeout <seconds>', 'longest time for one package (default: 300)')
     .action((files: readonly string[], options) =>
-      run(async (io) => (await import('./push.js')).push(files, options, io)),
+      run(async (io) => (await import('./commands/push.js')).push(files, options, io)),
     );
 }
 
 function addDelete(nuget: Command, run: Run): void {
   withPushing(nuget.command('delete <id> <version>').description('delete or hide a version in a source')).action(
     (id: string, version: string, options) =>
-      run(async (io) => (await import('./push.js')).deletePackage(id, version, options, io)),
+      run(async (io) => (await import('./commands/push.js')).deletePackage(id, version, options, io)),
   );
 }
 
@@ -142,7 +144,7 @@ function addVerify(nuget: Command, run: Run): void {
     .description('check that files are whole packages, everything in them included')
     .option('--json', 'print the results as JSON')
     .action((files: readonly string[], options) =>
-      run(async (io) => (await import('./verify-packages.js')).verifyPackages(files, options, io)),
+      run(async (io) => (await import('./commands/verify-packages.js')).verifyPackages(files, options, io)),
     );
 }
 
@@ -159,21 +161,22 @@ function addSources(nuget: Command, run: Run): void {
       .option('--valid-authentication-types <list>', 'schemes that the credentials are for: basic, …');
   withConfig(
     sources.command('list', { isDefault: true }).description('show them, in the order in which they are asked'),
-  ).action((options) => run(async (io) => (await import('./sources.js')).listSources(options, io)));
+  ).action((options) => run(async (io) => (await import('./commands/sources.js')).listSources(options, io)));
   settings(command('add <name> <url>', 'add one')).action((name: string, url: string, options) =>
-    run(async (io) => (await import('./sources.js')).addSource(name, url, options, io)),
+    run(async (io) => (await import('./commands/sources.js')).addSource(name, url, options, io)),
   );
   settings(command('update <name>', 'change one').option('--url <url>', 'where it is')).action(
-    (name: string, options) => run(async (io) => (await import('./sources.js')).updateSource(name, options, io)),
+    (name: string, options) =>
+      run(async (io) => (await import('./commands/sources.js')).updateSource(name, options, io)),
   );
   command('remove <name>', 'remove one, with its credentials').action((name: string, options) =>
-    run(async (io) => (await import('./sources.js')).removeSource(name, options, io)),
+    run(async (io) => (await import('./commands/sources.js')).removeSource(name, options, io)),
   );
   command('enable <name>', 'ask it again').action((name: string, options) =>
-    run(async (io) => (await import('./sources.js')).enableSource(name, options, io)),
+    run(async (io) => (await import('./commands/sources.js')).enableSource(name, options, io)),
   );
   command('disable <name>', 'ask it no more').action((name: string, options) =>
-    run(async (io) => (await import('./sources.js')).disableSource(name, options, io)),
+    run(async (io) => (await import('./commands/sources.js')).disableSource(name, options, io)),
   );
 }
 
@@ -181,12 +184,13 @@ function addCache(nuget: Command, run: Run): void {
   const cache = nuget.command('cache').description('look at the folders that NuGet keeps things in, and empty them');
   withConfig(
     cache.command('list', { isDefault: true }).description('show the folders, and how much is in them'),
-  ).action((options) => run(async (io) => (await import('./cache.js')).listCaches(options, io)));
+  ).action((options) => run(async (io) => (await import('./commands/cache.js')).listCaches(options, io)));
   withConfig(cache.command('path <name>').description('print one folder: http-cache or global-packages')).action(
-    (name: string, options) => run(async (io) => (await import('./cache.js')).showCachePath(name, options, io)),
+    (name: string, options) =>
+      run(async (io) => (await import('./commands/cache.js')).showCachePath(name, options, io)),
   );
   withConfig(cache.command('clear <name>').description('empty http-cache, global-packages or all')).action(
-    (name: string, options) => run(async (io) => (await import('./cache.js')).clearCache(name, options, io)),
+    (name: string, options) => run(async (io) => (await import('./commands/cache.js')).clearCache(name, options, io)),
   );
 }
 

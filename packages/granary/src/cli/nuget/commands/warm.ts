@@ -13,13 +13,13 @@ import {
   sdkFallbacks,
 } from '@granary/nuget';
 import { SemaphoreThrottle } from '@granary/resilience';
-import { formatSize } from '../../config/size.js';
-import type { ExitCode } from '../io.js';
+import { formatSize } from '../../../config/size.js';
+import type { ExitCode } from '../../io.js';
+import { toJson } from '../json.js';
+import { concurrencyOf } from '../numbers.js';
+import { explain, type NuGetIo } from '../run-command.js';
+import { openSession, type Session, type SessionOptions } from '../session.js';
 import { reportDiagnostics, withoutCause } from './deps.js';
-import { toJson } from './json.js';
-import { concurrencyOf } from './numbers.js';
-import { explain, type NuGetIo } from './run-command.js';
-import { openSession, type Session, type SessionOptions } from './session.js';
 
 export interface WarmOptions extends SessionOptions {
   readonly concurrency?: string;

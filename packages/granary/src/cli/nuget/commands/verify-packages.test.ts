@@ -3,8 +3,8 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildPackage } from '@granary/nuget/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runGranary } from '../../testing/run-granary.js';
-import { temporaryFolder } from '../../testing/test-server.js';
+import { runGranary } from '../../../testing/run-granary.js';
+import { temporaryFolder } from '../../../testing/test-server.js';
 
 let folder: string;
 beforeAll(async () => {

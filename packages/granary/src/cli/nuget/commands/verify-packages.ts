@@ -1,7 +1,7 @@
 import { NupkgReader, verifyPackage } from '@granary/nuget';
-import type { ExitCode } from '../io.js';
-import { filesOf } from './file-patterns.js';
-import { explain, type NuGetIo } from './run-command.js';
+import type { ExitCode } from '../../io.js';
+import { filesOf } from '../file-patterns.js';
+import { explain, type NuGetIo } from '../run-command.js';
 
 interface Checked {
   readonly file: string;

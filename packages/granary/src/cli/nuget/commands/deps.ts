@@ -11,12 +11,12 @@ import {
   type VulnerabilitySeverity,
 } from '@granary/nuget';
 import { redactText } from '@granary/telemetry';
-import type { ExitCode } from '../io.js';
-import { plain } from '../terminal/text.js';
-import { toJson } from './json.js';
-import { type NuGetIo, UsageError } from './run-command.js';
-import { openSession, type Session, type SessionOptions } from './session.js';
-import { wantedRange } from './wanted-range.js';
+import type { ExitCode } from '../../io.js';
+import { plain } from '../../terminal/text.js';
+import { toJson } from '../json.js';
+import { type NuGetIo, UsageError } from '../run-command.js';
+import { openSession, type Session, type SessionOptions } from '../session.js';
+import { wantedRange } from '../wanted-range.js';
 
 export interface DepsOptions extends SessionOptions {
   readonly framework: string;

@@ -12,13 +12,13 @@ import {
   type PushedPackage,
   verifyPackage,
 } from '@granary/nuget';
-import type { ExitCode } from '../io.js';
-import type { Progress } from '../terminal/progress.js';
-import { filesOf } from './file-patterns.js';
-import { toJson } from './json.js';
-import { wholeNumberOf } from './numbers.js';
-import { explain, type NuGetIo } from './run-command.js';
-import { openSession, pushOptions, type Session, type SessionOptions } from './session.js';
+import type { ExitCode } from '../../io.js';
+import type { Progress } from '../../terminal/progress.js';
+import { filesOf } from '../file-patterns.js';
+import { toJson } from '../json.js';
+import { wholeNumberOf } from '../numbers.js';
+import { explain, type NuGetIo } from '../run-command.js';
+import { openSession, pushOptions, type Session, type SessionOptions } from '../session.js';
 
 export interface PushCommandOptions extends SessionOptions {
   readonly apiKey?: string;

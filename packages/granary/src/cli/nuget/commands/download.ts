@@ -6,14 +6,14 @@ import { pipeline } from 'node:stream/promises';
 import { makeFolder } from '@granary/cache/folders';
 import { type NuGetVersion, NupkgReader, verifyPackage } from '@granary/nuget';
 import { SemaphoreThrottle } from '@granary/resilience';
-import { formatSize } from '../../config/size.js';
-import type { ExitCode } from '../io.js';
-import type { Progress } from '../terminal/progress.js';
-import { chooseVersion, type PackageSpec, parseSpec } from './choose-version.js';
-import { toJson } from './json.js';
-import { concurrencyOf } from './numbers.js';
-import { explain, type NuGetIo } from './run-command.js';
-import { openSession, type Session, type SessionOptions } from './session.js';
+import { formatSize } from '../../../config/size.js';
+import type { ExitCode } from '../../io.js';
+import type { Progress } from '../../terminal/progress.js';
+import { chooseVersion, type PackageSpec, parseSpec } from '../choose-version.js';
+import { toJson } from '../json.js';
+import { concurrencyOf } from '../numbers.js';
+import { explain, type NuGetIo } from '../run-command.js';
+import { openSession, type Session, type SessionOptions } from '../session.js';
 
 export interface DownloadCommandOptions extends SessionOptions {
   readonly output?: string;

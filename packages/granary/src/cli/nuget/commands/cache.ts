@@ -1,10 +1,10 @@
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadNuGetConfig, type NuGetConfig, PackagesFolder } from '@granary/nuget';
-import { formatSize } from '../../config/size.js';
-import type { ExitCode } from '../io.js';
-import { table } from '../terminal/table.js';
-import { type NuGetIo, UsageError } from './run-command.js';
+import { formatSize } from '../../../config/size.js';
+import type { ExitCode } from '../../io.js';
+import { table } from '../../terminal/table.js';
+import { type NuGetIo, UsageError } from '../run-command.js';
 
 export interface CacheOptions {
   readonly configFile?: string;

@@ -7,9 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { runGranary } from '../../testing/run-granary.js';
-import { certificate, temporaryFolder } from '../../testing/test-server.js';
-import type { CommandIo } from '../io.js';
+import { runGranary } from '../../../testing/run-granary.js';
+import { certificate, temporaryFolder } from '../../../testing/test-server.js';
+import type { CommandIo } from '../../io.js';
 
 let folder: string;
 let feed: FeedServer;

@@ -7,9 +7,9 @@ import {
 } from '@granary/nuget';
 import { retry } from '@granary/resilience';
 import { redactText } from '@granary/telemetry';
-import type { ExitCode } from '../io.js';
-import { table } from '../terminal/table.js';
-import { type NuGetIo, UsageError } from './run-command.js';
+import type { ExitCode } from '../../io.js';
+import { table } from '../../terminal/table.js';
+import { type NuGetIo, UsageError } from '../run-command.js';
 
 export interface SourcesOptions {
   readonly configFile?: string;

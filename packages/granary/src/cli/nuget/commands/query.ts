@@ -1,11 +1,11 @@
 import { type DependencyGroup, type PackageMetadata, PackageNotFoundError, type SearchResult } from '@granary/nuget';
-import type { ExitCode } from '../io.js';
-import { list, table } from '../terminal/table.js';
-import { chooseVersion } from './choose-version.js';
-import { toJson } from './json.js';
-import { wholeNumberOf } from './numbers.js';
-import type { NuGetIo } from './run-command.js';
-import { openSession, type SessionOptions } from './session.js';
+import type { ExitCode } from '../../io.js';
+import { list, table } from '../../terminal/table.js';
+import { chooseVersion } from '../choose-version.js';
+import { toJson } from '../json.js';
+import { wholeNumberOf } from '../numbers.js';
+import type { NuGetIo } from '../run-command.js';
+import { openSession, type SessionOptions } from '../session.js';
 
 export interface QueryOptions extends SessionOptions {
   readonly prerelease?: boolean;

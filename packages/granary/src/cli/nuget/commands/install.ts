@@ -17,14 +17,14 @@ import {
   sdkFallbacks,
 } from '@granary/nuget';
 import { redactText } from '@granary/telemetry';
-import type { ExitCode } from '../io.js';
-import type { Progress } from '../terminal/progress.js';
+import type { ExitCode } from '../../io.js';
+import type { Progress } from '../../terminal/progress.js';
+import { toJson } from '../json.js';
+import { concurrencyOf } from '../numbers.js';
+import { explain, type NuGetIo } from '../run-command.js';
+import { openSession } from '../session.js';
+import { wantedRange } from '../wanted-range.js';
 import { auditOf, type DepsOptions, frameworkOf, mappingOf, reportDiagnostics, withoutCause } from './deps.js';
-import { toJson } from './json.js';
-import { concurrencyOf } from './numbers.js';
-import { explain, type NuGetIo } from './run-command.js';
-import { openSession } from './session.js';
-import { wantedRange } from './wanted-range.js';
 
 export interface InstallCommandOptions extends DepsOptions {
   /** Folder of packages. Default: the one that restores share. */

@@ -2,9 +2,9 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { runGranary } from '../../testing/run-granary.js';
-import { temporaryFolder } from '../../testing/test-server.js';
-import type { CommandIo } from '../io.js';
+import { runGranary } from '../../../testing/run-granary.js';
+import { temporaryFolder } from '../../../testing/test-server.js';
+import type { CommandIo } from '../../io.js';
 
 let folder: string;
 let feed: FeedServer;

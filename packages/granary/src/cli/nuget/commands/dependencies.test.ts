@@ -2,9 +2,9 @@ import { access, readdir, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { runGranary } from '../../testing/run-granary.js';
-import { temporaryFolder } from '../../testing/test-server.js';
-import type { CommandIo } from '../io.js';
+import { runGranary } from '../../../testing/run-granary.js';
+import { temporaryFolder } from '../../../testing/test-server.js';
+import type { CommandIo } from '../../io.js';
 
 let folder: string;
 let feed: FeedServer;

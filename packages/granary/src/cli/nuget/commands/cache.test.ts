@@ -1,8 +1,8 @@
 import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { runGranary } from '../../testing/run-granary.js';
-import { temporaryFolder } from '../../testing/test-server.js';
+import { runGranary } from '../../../testing/run-granary.js';
+import { temporaryFolder } from '../../../testing/test-server.js';
 
 let folder: string;
 let environment: Record<string, string>;
