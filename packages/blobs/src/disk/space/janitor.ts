@@ -126,7 +126,11 @@ export class Janitor {
     const gone: Gone = { count: 0, bytes: 0, fileBytes: 0, lastUse: 0 };
     await this.#evictWhile('any', () => ledger.excess(), gone);
     await this.#evictWhile('file', () => shortage - gone.fileBytes, gone);
-    await this.#evictWhile('in database', () => ledger.databaseShortage(), gone);
+    if (ledger.databaseShortage() > 0) {
+      const before = gone.count;
+      await this.#evictWhile('in database', () => ledger.databaseShortage(), gone);
+      ledger.triedDatabase(gone.count > before);
+    }
     const { count, bytes } = gone;
     span.setAttributes({ 'janitor.evicted': count, 'janitor.evicted_bytes': bytes });
     if (count === 0) return;

@@ -102,15 +102,16 @@ describe('SpaceLedger', () => {
       ledger.recount(800, 500);
       ledger.sawFree(100);
       const waiting = Promise.resolve(ledger.reserve(40, inDatabase));
-      expect(ledger.databaseShortage()).toBe(40);
-      ledger.retire(50, true).release();
+      // And a twentieth of what lies there, ahead of those that come.
+      expect(ledger.databaseShortage()).toBe(65);
+      ledger.retire(70, true).release();
       (await waiting).commit();
-      expect([ledger.used, ledger.reserved, ledger.databaseShortage()]).toEqual([790, 0, 0]);
-      expect(ledger.reserve(11, inDatabase)).toBeInstanceOf(Promise);
+      expect([ledger.used, ledger.reserved, ledger.databaseShortage()]).toEqual([770, 0, 0]);
+      expect(ledger.reserve(31, inDatabase)).toBeInstanceOf(Promise);
       expect(ledger.reserve(1)).toBeInstanceOf(Promise);
     });
 
-    it('wants as much to go as grows the file while the file system is short of space, and no more', () => {
+    it('wants to go what is lacking while the file system is short of space, and as much ahead', () => {
       const { ledger } = ledgerOf({ maxBytes: 1_000_000, minFreeBytes: 1000 });
       ledger.recount(5000, 4000);
       ledger.sawFree(2000);
@@ -119,12 +120,29 @@ describe('SpaceLedger', () => {
       ledger.sawFree(1240);
       expect(ledger.databaseShortage()).toBe(0);
       ledger.reserve(150, inDatabase);
-      expect(ledger.databaseShortage()).toBe(150);
+      expect(ledger.databaseShortage()).toBe(300);
       ledger.retire(600, true).release();
       expect(ledger.databaseShortage()).toBe(0);
       ledger.sawFree(5000);
       ledger.reserve(1000, inDatabase);
       expect(ledger.databaseShortage()).toBe(0);
+    });
+
+    it('takes no more of a file system that is short of space, once some have gone, until none can', async () => {
+      const { ledger } = ledgerOf({ maxBytes: 1_000_000, minFreeBytes: 1000 });
+      ledger.recount(5000, 4000);
+      ledger.sawFree(1200);
+      expect(ledger.reserve(10, inDatabase)).not.toBeInstanceOf(Promise);
+      ledger.triedDatabase(true);
+      const waiting = Promise.resolve(ledger.reserve(10, inDatabase));
+      expect(ledger.databaseShortage()).toBe(30);
+      expect(ledger.hasWaiters).toBe(true);
+      ledger.triedDatabase(false);
+      ledger.admitWaiters();
+      await waiting;
+      ledger.triedDatabase(true);
+      ledger.sawFree(5000);
+      expect(ledger.reserve(10, inDatabase)).not.toBeInstanceOf(Promise);
     });
 
     it('waits for nobody who waits for the file system alone', async () => {

@@ -50,6 +50,8 @@ export class SpaceLedger {
   readonly #options: SpaceLedgerOptions;
   readonly #waiters = new Set<Waiter>();
   readonly #database = new DatabaseRoom();
+  /** Whether it may while the file system is short of space: where nothing in it can go. */
+  #databaseMayGrow = true;
   #used = 0;
   #reserved = 0;
   #waiting = 0;
@@ -89,6 +91,11 @@ export class SpaceLedger {
     this.#used = used;
     this.#database.recount(inDatabase);
     this.admitWaiters();
+  }
+
+  /** Notes whether entries in the database have gone when some were to. */
+  triedDatabase(haveGone: boolean): void {
+    this.#databaseMayGrow = !haveGone;
   }
 
   /** Notes what the file system has left. */
@@ -182,6 +189,8 @@ export class SpaceLedger {
     const { maxBytes, minFreeBytes } = this.#options;
     if (this.#used + this.#reserved + bytes > maxBytes) return false;
     if (inDatabase && this.#database.spare >= bytes) return true;
+    // It would take for good what files had.
+    if (inDatabase && !this.#databaseMayGrow && this.#isFileSystemShort(bytes)) return false;
     return minFreeBytes === 0 || this.#left - bytes >= minFreeBytes;
   }
 
@@ -247,6 +256,7 @@ export class SpaceLedger {
       if (signal) listenForAbort(signal, waiter);
       this.#waiters.add(waiter);
       this.#waiting += bytes;
+      if (inDatabase && this.#isFileSystemShort(0)) this.#database.lacked(bytes);
       this.#options.onPressure();
     });
   }
