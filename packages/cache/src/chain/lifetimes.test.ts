@@ -11,7 +11,7 @@ import { MemoryLayer, type MemoryLayerOptions } from '../layers/memory-layer.js'
 import { RedisLayer } from '../redis/redis-layer.js';
 import { FakeRedis } from '../testing/fake-redis.js';
 import { createChain } from './chain.js';
-import type { ChainOptions } from './chain-options.js';
+import type { ChainOptions } from './options/chain-options.js';
 
 const memory = (name: string, options: MemoryLayerOptions<string> = {}) =>
   new MemoryLayer<string>({ name, ...options });
