@@ -1,5 +1,6 @@
 import type { ActionResultStore, BlobStore, SizeLookup } from '../blob-store.js';
 import { emptyDigest } from '../digest.js';
+import { QUESTIONS_IN_TURN } from '../remote/missing-blobs.js';
 import type { Tier, TierMode } from '../tiered/tier.js';
 import { CacheServer, discard } from './cache-server.js';
 import { HttpActionResultStore } from './http-action-result-store.js';
@@ -18,6 +19,7 @@ export class HttpTier implements Tier, AsyncDisposable {
   readonly mode: TierMode;
   readonly required: boolean;
   readonly blobs: BlobStore;
+  readonly checksAtOnce: number;
   readonly sizes: SizeLookup;
   readonly actionResults: ActionResultStore;
   readonly #server: CacheServer;
@@ -31,6 +33,7 @@ export class HttpTier implements Tier, AsyncDisposable {
     this.#server = new CacheServer(resolved);
     const blobs = new HttpBlobStore(this.#server, resolved);
     this.blobs = blobs;
+    this.checksAtOnce = QUESTIONS_IN_TURN * resolved.parallelChecks;
     this.sizes = blobs;
     this.actionResults = new HttpActionResultStore(this.#server, resolved);
   }

@@ -2,6 +2,9 @@ import { setMaxListeners } from 'node:events';
 import { blobKeyOf } from '../blob-key.js';
 import type { Digest } from '../digest.js';
 
+/** Questions that a tier is asked in one call, for each that it asks at the same time: so few that they take a second or two. */
+export const QUESTIONS_IN_TURN = 4;
+
 /**
  * Those of the digests that are missing, in their order, for protocols that are asked about one blob at a time.
  *

@@ -1,6 +1,7 @@
 import type { ActionResultStore, BlobStore, SizeLookup } from '../blob-store.js';
 import type { Digest } from '../digest.js';
 import { DamagedBlobs } from '../remote/damaged-blobs.js';
+import { QUESTIONS_IN_TURN } from '../remote/missing-blobs.js';
 import type { Tier, TierMode } from '../tiered/tier.js';
 import { Bucket } from './bucket.js';
 import { type ResolvedS3Options, resolveS3Options, type S3TierOptions } from './options.js';
@@ -19,6 +20,7 @@ export class S3Tier implements Tier, AsyncDisposable {
   readonly mode: TierMode;
   readonly required: boolean;
   readonly blobs: BlobStore;
+  readonly checksAtOnce: number;
   readonly sizes: SizeLookup;
   readonly actionResults: ActionResultStore;
   readonly #bucket: Bucket;
@@ -32,6 +34,7 @@ export class S3Tier implements Tier, AsyncDisposable {
     this.#bucket = new Bucket(resolved);
     const blobs = new S3BlobStore(this.#bucket, resolved);
     this.blobs = blobs;
+    this.checksAtOnce = QUESTIONS_IN_TURN * resolved.parallelChecks;
     this.sizes = blobs;
     this.#damaged = new DamagedBlobs(blobs, resolved.logger);
     this.actionResults = new S3ActionResultStore(this.#bucket, resolved);

@@ -3,6 +3,7 @@ import { withVerification } from '../decorators/verified-store.js';
 import type { Digest } from '../digest.js';
 import type { DigestFunction } from '../digest-function.js';
 import type { TierUnavailableError } from '../errors.js';
+import { RemoteStoreError } from '../remote/remote-store-error.js';
 import { ExistenceCache } from './existence-cache.js';
 import type { Tier, TierMode } from './tier.js';
 import { tierUnavailable } from './tier-unavailable.js';
@@ -55,10 +56,33 @@ export class TierAccess {
     return sizes ? sizes.sizeOf(fn, hash, options) : this.#known.sizeOf(fn, hash);
   }
 
-  /** Those that the tier doesn't have, or has damaged, in their order. Nothing is asked when all are known. */
-  async findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
+  /**
+   * Those that the tier doesn't have, or has damaged, in their order. Nothing is asked when all are known. What was learned
+   * before a failure stays known.
+   *
+   * @param mayGoOn asked before each call but the first
+   * @throws RemoteStoreError `timeout` when it may not
+   */
+  async findMissing(
+    digests: readonly Digest[],
+    options?: OperationOptions,
+    mayGoOn: () => boolean = () => true,
+  ): Promise<Digest[]> {
     const unknown = this.#known.unknown(digests);
-    if (unknown.length === 0) return [];
+    const { checksAtOnce = unknown.length } = this.tier;
+    const lacking: Digest[] = [];
+    for (let asked = 0; asked < unknown.length; asked += checksAtOnce) {
+      if (asked > 0 && !mayGoOn()) {
+        const reason = `findMissing: there was time for ${asked} of ${unknown.length}`;
+        throw new RemoteStoreError(this.name, 'timeout', reason);
+      }
+      const some = unknown.slice(asked, asked + checksAtOnce);
+      for (const digest of await this.#check(some, options)) lacking.push(digest);
+    }
+    return lacking;
+  }
+
+  async #check(unknown: readonly Digest[], options: OperationOptions | undefined): Promise<Digest[]> {
     const missing = await this.#blobs.findMissing(unknown, options);
     const present: Digest[] = [];
     const lacking: Digest[] = [];

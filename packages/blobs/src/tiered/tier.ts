@@ -25,6 +25,13 @@ export interface Tier {
   readonly blobs: BlobStore | undefined;
   /** Largest blob that the tier is for, in bytes; others are never sent to it, not even by `write-through`. Default: all. */
   readonly maxBlobBytes?: number | undefined;
+  /**
+   * Most blobs that {@link BlobStore.findMissing} is asked for in one call: what answers one after the other would not be
+   * done with thousands in the time of a call. Default: all at once.
+   */
+  readonly checksAtOnce?: number | undefined;
+  /** How long those who ask wait for several of these calls, in milliseconds. Default: as long as they want to. */
+  readonly timeoutMs?: number | undefined;
   /** Where the tier's protocol names blobs by their hash alone: what their sizes are. */
   readonly sizes?: SizeLookup | undefined;
   /** Undefined for a tier of blobs alone. */

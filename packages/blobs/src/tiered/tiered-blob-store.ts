@@ -1,4 +1,4 @@
-import { coarseTimers, type Timers } from '@granary/resilience';
+import { type Clock, coarseTimers, steadyClock, type Timers } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
 import { blobKeyOf } from '../blob-key.js';
 import {
@@ -48,6 +48,8 @@ export interface TieredBlobStoreOptions {
   readonly maxArrivals?: number | undefined;
   /** Default: timers that all timeouts share, at most 10 ms late. */
   readonly timers?: Timers | undefined;
+  /** Default `steadyClock`. */
+  readonly clock?: Clock | undefined;
   readonly tracer?: Tracer | undefined;
   readonly logger?: Logger | undefined;
 }
@@ -70,6 +72,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   readonly #logger: Logger;
   readonly #arrivals: Arrivals;
   readonly #wholeFetches: WholeFetches;
+  readonly #clock: Clock;
   #closing: Promise<void> | undefined;
 
   constructor(options: TieredBlobStoreOptions) {
@@ -79,6 +82,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
     this.#local = local;
     this.#sizes = options.sizes ?? ('sizeOf' in local ? (local as BlobStore & SizeLookup) : undefined);
     this.#logger = logger;
+    this.#clock = options.clock ?? steadyClock;
     this.tiers = tiers.flatMap((tier) =>
       tier.blobs ? [new TierAccess(tier, tier.blobs, new ExistenceCache(options.existence))] : [],
     );
@@ -175,15 +179,17 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
   }
 
   async #askAll(missing: readonly Digest[], options: OperationOptions | undefined): Promise<Digest[]> {
+    const start = this.#clock();
     let failure: unknown;
     const answers = await Promise.all(
       this.tiers.map(async (tier) => {
+        const { required, timeoutMs = Number.POSITIVE_INFINITY } = tier.tier;
         try {
-          return await tier.findMissing(missing, options);
+          return await tier.findMissing(missing, options, () => this.#clock() - start < timeoutMs);
         } catch (error) {
           if (options?.signal?.aborted) throw error;
-          if (tier.required) failure ??= tier.unavailable(error);
-          return missing;
+          if (required) failure ??= tier.unavailable(error);
+          return tier.unknown(missing);
         }
       }),
     );

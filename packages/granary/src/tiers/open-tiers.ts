@@ -171,6 +171,8 @@ function measured(tier: Tier, recorder: StoreRecorder, collector: MetricsCollect
     blobs: tier.blobs && withRecorder(tier.blobs, recorder),
     actionResults: tier.actionResults && withResultMetrics(tier.actionResults, collector),
     maxBlobBytes: tier.maxBlobBytes,
+    checksAtOnce: tier.checksAtOnce,
+    timeoutMs: tier.timeoutMs,
     sizes: tier.sizes,
     onDamaged: (digest, reason) => tier.onDamaged?.(digest, reason),
     check: (signal) => tier.check(signal),

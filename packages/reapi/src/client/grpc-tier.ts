@@ -13,6 +13,8 @@ export class GrpcTier implements Tier, AsyncDisposable {
   readonly mode: TierMode;
   readonly required: boolean;
   readonly blobs: BlobStore;
+  /** A peer with a slow tier of its own behind it takes its time for each. */
+  readonly checksAtOnce: number;
   readonly actionResults: ActionResultStore;
   readonly #peer: Peer;
 
@@ -23,6 +25,7 @@ export class GrpcTier implements Tier, AsyncDisposable {
     this.required = options.required ?? false;
     this.#peer = new Peer(resolved);
     this.blobs = new GrpcBlobStore(this.#peer, resolved);
+    this.checksAtOnce = resolved.maxBatchBlobs;
     this.actionResults = new GrpcActionResultStore(this.#peer);
   }
 

@@ -24,6 +24,8 @@ export function resilientTier(tier: Tier, options: StoreResilienceOptions = {}):
     required: tier.required,
     blobs: tier.blobs && withResilience(tier.blobs, options),
     maxBlobBytes: tier.maxBlobBytes,
+    checksAtOnce: tier.checksAtOnce,
+    timeoutMs: policies.timeoutMs,
     sizes: sizes && {
       sizeOf: (fn, hash, asked) =>
         policies.whole('sizeOf', asked, ({ signal }) => sizes.sizeOf(fn, hash, underSignal(asked, signal))),

@@ -60,6 +60,7 @@ const SHARED_MS = 10;
 /** The policies around the calls to one store on another machine, and how their ends are told. */
 export class StorePolicies {
   readonly tier: string;
+  readonly timeoutMs: number;
   readonly attemptTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly timers: Timers | undefined;
@@ -77,12 +78,13 @@ export class StorePolicies {
   constructor(tier: string, options: StoreResilienceOptions) {
     const { timeoutMs = 10_000, attemptTimeoutMs = 5000, idleTimeoutMs = 15_000, rateLimit, breaker, timers } = options;
     this.tier = tier;
+    this.timeoutMs = milliseconds('timeoutMs', timeoutMs);
     this.attemptTimeoutMs = milliseconds('attemptTimeoutMs', attemptTimeoutMs);
     this.idleTimeoutMs = milliseconds('idleTimeoutMs', idleTimeoutMs);
     this.timers = timers;
     this.#breaker = breaker;
     this.clock = options.clock ?? steadyClock;
-    const total = timeoutPolicy(milliseconds('timeoutMs', timeoutMs), { timers });
+    const total = timeoutPolicy(this.timeoutMs, { timers });
     const maxDelayMs = options.retry?.maxDelayMs ?? 2000;
     const retry = retryPolicy({
       maxRetries: 2,
