@@ -27,7 +27,7 @@ class ResilientStore extends StoreDecorator {
   }
 
   override findMissing(digests: readonly Digest[], options?: OperationOptions): Promise<Digest[]> {
-    return this.#policies.whole('findMissing', options, ({ signal }) =>
+    return this.#policies.several('findMissing', options, ({ signal }) =>
       this.inner.findMissing(digests, underSignal(options, signal)),
     );
   }
@@ -85,8 +85,8 @@ class ResilientStore extends StoreDecorator {
 }
 
 /**
- * Keeps a store on another machine from holding anybody up: total time ( retries ( rate limit ( breaker ( time of one
- * attempt ( the call ))))). A read is retried until its first byte has come, an upload only when it is in memory; from
+ * Keeps a store on another machine from holding anybody up: throttle ( total time ( retries ( rate limit ( breaker ( time
+ * of one attempt ( the call )))))). A read is retried until its first byte has come, an upload only when it is in memory; from
  * then on a stream may take as long as it likes, and not stand still for longer than the idle time. A miss is a success,
  * an abort of the caller is neither. What the store throws passes through unchanged; a timeout or a full queue is a
  * `RemoteStoreError`, and an open breaker a `TierUnavailableError` at once, caused by a `CircuitOpenError`.

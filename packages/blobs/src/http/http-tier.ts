@@ -20,6 +20,7 @@ export class HttpTier implements Tier, AsyncDisposable {
   readonly required: boolean;
   readonly blobs: BlobStore;
   readonly checksAtOnce: number;
+  readonly maxCalls: number;
   readonly sizes: SizeLookup;
   readonly actionResults: ActionResultStore;
   readonly #server: CacheServer;
@@ -33,6 +34,7 @@ export class HttpTier implements Tier, AsyncDisposable {
     this.#server = new CacheServer(resolved);
     const blobs = new HttpBlobStore(this.#server, resolved);
     this.blobs = blobs;
+    this.maxCalls = resolved.connections;
     this.checksAtOnce = QUESTIONS_IN_TURN * resolved.parallelChecks;
     this.sizes = blobs;
     this.actionResults = new HttpActionResultStore(this.#server, resolved);

@@ -21,6 +21,7 @@ export class S3Tier implements Tier, AsyncDisposable {
   readonly required: boolean;
   readonly blobs: BlobStore;
   readonly checksAtOnce: number;
+  readonly maxCalls: number;
   readonly sizes: SizeLookup;
   readonly actionResults: ActionResultStore;
   readonly #bucket: Bucket;
@@ -34,6 +35,7 @@ export class S3Tier implements Tier, AsyncDisposable {
     this.#bucket = new Bucket(resolved);
     const blobs = new S3BlobStore(this.#bucket, resolved);
     this.blobs = blobs;
+    this.maxCalls = resolved.connections;
     this.checksAtOnce = QUESTIONS_IN_TURN * resolved.parallelChecks;
     this.sizes = blobs;
     this.#damaged = new DamagedBlobs(blobs, resolved.logger);

@@ -32,6 +32,8 @@ export interface Tier {
   readonly checksAtOnce?: number | undefined;
   /** How long those who ask wait for several of these calls, in milliseconds. Default: as long as they want to. */
   readonly timeoutMs?: number | undefined;
+  /** Most calls that it is asked at once; more wait for their turn, which is no failure of it. Default: any number. */
+  readonly maxCalls?: number | undefined;
   /** Where the tier's protocol names blobs by their hash alone: what their sizes are. */
   readonly sizes?: SizeLookup | undefined;
   /** Undefined for a tier of blobs alone. */

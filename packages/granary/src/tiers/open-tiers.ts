@@ -172,6 +172,7 @@ function measured(tier: Tier, recorder: StoreRecorder, collector: MetricsCollect
     actionResults: tier.actionResults && withResultMetrics(tier.actionResults, collector),
     maxBlobBytes: tier.maxBlobBytes,
     checksAtOnce: tier.checksAtOnce,
+    maxCalls: tier.maxCalls,
     timeoutMs: tier.timeoutMs,
     sizes: tier.sizes,
     onDamaged: (digest, reason) => tier.onDamaged?.(digest, reason),

@@ -16,6 +16,12 @@ import { invalidRequest, ProtocolError } from './protocol-error.js';
 /** Compressed blobs of one batch that are unpacked at a time, so that a batch can't take memory for all of them. */
 const UNPACKING = 4;
 
+/**
+ * Blobs of one batch that a store works on at a time, where it takes its time: the last of tens of thousands would wait for
+ * too long for a tier.
+ */
+const AT_ONCE = 2000;
+
 /** Blobs below this size are not worth compressing one by one. */
 const MIN_COMPRESSED_BYTES = 1024;
 
@@ -38,23 +44,15 @@ export async function updateBlobs(
   checkTotal(total, limits);
 
   const failures = new Array<unknown>(uploads.length).fill(undefined);
-  const writes: Promise<void>[] = [];
+  const plain: number[] = [];
   const packed: number[] = [];
-  for (const [i, upload] of uploads.entries()) {
-    if (upload.compressor === COMPRESSOR.zstd) packed.push(i);
-    else writes.push(attempt(i, upload));
-  }
-  const next = packed.values();
-  for (let i = 0; i < Math.min(UNPACKING, packed.length); i++) writes.push(unpack());
-  await Promise.all(writes);
+  for (const [i, { compressor }] of uploads.entries()) (compressor === COMPRESSOR.zstd ? packed : plain).push(i);
+  await Promise.all([eachOf(plain, AT_ONCE, store), eachOf(packed, UNPACKING, store)]);
   return failures;
 
-  async function unpack(): Promise<void> {
-    for (const i of next) await attempt(i, uploads[i] as BlobUpload);
-  }
-
-  async function attempt(i: number, upload: BlobUpload): Promise<void> {
+  async function store(i: number): Promise<void> {
     try {
+      const upload = uploads[i] as BlobUpload;
       const digest = validDigest(upload.digest);
       if (limits.maxBlobBytes > 0 && digest.size > limits.maxBlobBytes)
         throw new BlobTooLargeError(digest.size, limits.maxBlobBytes);
@@ -127,14 +125,26 @@ async function readRest(
       ? { data: packed, compressor: COMPRESSOR.zstd }
       : { data, compressor: COMPRESSOR.identity };
   };
-  const outcomes = await Promise.allSettled(
-    requested.map(async (each, i) => read(each, i === 0 ? first : blobs.get(validDigest(each), options))),
-  );
-  for (const [i, outcome] of outcomes.entries()) {
+  const outcomes: (() => void)[] = [];
+  await eachOf([...requested.keys()], AT_ONCE, async (i) => {
     const each = requested[i] as RequestedDigest;
-    if (outcome.status === 'rejected') answers.failed(each, outcome.reason);
-    else answers.found(each, outcome.value.data, outcome.value.compressor);
-  }
+    try {
+      const { data, compressor } = await read(each, i === 0 ? first : blobs.get(validDigest(each), options));
+      outcomes[i] = () => answers.found(each, data, compressor);
+    } catch (error) {
+      outcomes[i] = () => answers.failed(each, error);
+    }
+  });
+  for (const tell of outcomes) tell();
+}
+
+/** Does something with each, some at a time; what it does must not fail. */
+async function eachOf(indexes: readonly number[], atOnce: number, work: (i: number) => Promise<void>): Promise<void> {
+  const next = indexes.values();
+  const worker = async () => {
+    for (const i of next) await work(i);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, indexes.length) }, worker));
 }
 
 /** Options for one `get` after the other, made once: an object for each would cost a good part of the `get`. */

@@ -1,10 +1,13 @@
-import { withTimeout } from '@granary/resilience';
+import { SemaphoreThrottle, withTimeout } from '@granary/resilience';
 import { withResilientResults } from '../../decorators/resilient-results.js';
 import { withResilience } from '../../decorators/resilient-store.js';
 import { underSignal } from '../../decorators/under-signal.js';
 import type { Tier } from '../tier.js';
 import { StorePolicies, type StoreResilienceOptions } from './store-policies.js';
 import { TierBreaker } from './tier-breaker.js';
+
+/** Calls that wait for their turn; each has a client that waits. */
+const MOST_WAITING = 100_000;
 
 /**
  * A tier whose stores have the policies of `withResilience`, with one breaker and one rate limit for everything that
@@ -14,7 +17,10 @@ import { TierBreaker } from './tier-breaker.js';
  *
  * @throws InvalidOptionError that names the option
  */
-export function resilientTier(tier: Tier, options: StoreResilienceOptions = {}): Tier {
+export function resilientTier(tier: Tier, given: StoreResilienceOptions = {}): Tier {
+  const { maxCalls } = tier;
+  const turns = maxCalls === undefined ? undefined : new SemaphoreThrottle(maxCalls, { maxQueue: MOST_WAITING });
+  const options = { throttle: turns, ...given };
   const policies = new StorePolicies(tier.name, options);
   const { sizes } = tier;
   const { idleTimeoutMs, attemptTimeoutMs, timers } = policies;

@@ -13,6 +13,7 @@ import {
   type RetryPolicyOptions,
   rateLimitPolicy,
   retryPolicy,
+  type SemaphoreThrottle,
   steadyClock,
   type Timers,
   timeoutPolicy,
@@ -41,6 +42,11 @@ export interface StoreResilienceOptions {
   readonly retry?: Omit<RetryPolicyOptions, 'shouldRetry' | 'retryAfter'> | undefined;
   /** Every attempt takes a token. Default: no limit. */
   readonly rateLimit?: RateLimiter | undefined;
+  /**
+   * Calls wait for their turn, for `timeoutMs` at most, before any other time begins; only looking for blobs, where one
+   * call makes many requests, does not. Default: no limit.
+   */
+  readonly throttle?: SemaphoreThrottle | undefined;
   /** Counts every attempt and refuses while it is open; see `TierBreaker`. Default: none. */
   readonly breaker?: CircuitBreaker | undefined;
   /** Default {@link steadyClock}. */
@@ -67,6 +73,8 @@ export class StorePolicies {
   readonly clock: Clock;
   /** For what is answered in one piece, or begins to be. */
   readonly #whole: ProtectedCall;
+  /** The same for what does not wait for its turn. */
+  readonly #several: ProtectedCall;
   /** For uploads, which take as long as they get on. */
   readonly #upload: ProtectedCall;
   readonly #repeatedUpload: ProtectedCall;
@@ -99,7 +107,10 @@ export class StorePolicies {
     const counted = breaker ? [countedBy(breaker)] : [];
     // An upload has no total time, but its wait for a token has.
     const admission = rateLimit ? [admissionPolicy(pipeline(total, ...limit))] : [];
-    this.#whole = pipeline(total, retry, ...limit, ...counted, timeoutPolicy(attemptTimeoutMs, { timers }));
+    const turn = options.throttle ? [turnPolicy(options.throttle, pipeline(total))] : [];
+    const attempt = timeoutPolicy(attemptTimeoutMs, { timers });
+    this.#several = pipeline(total, retry, ...limit, ...counted, attempt);
+    this.#whole = pipeline(...turn, total, retry, ...limit, ...counted, attempt);
     this.#upload = pipeline(...admission, ...counted);
     this.#repeatedUpload = pipeline(retry, ...admission, ...counted);
   }
@@ -107,6 +118,11 @@ export class StorePolicies {
   /** A call with one answer. Attempts that are repeated, and refusals of the breaker, are events on the caller's span. */
   whole<T>(what: string, caller: OperationOptions | undefined, fn: Attempt<T>): Promise<T> {
     return this.#run(this.#whole, what, caller, fn);
+  }
+
+  /** The same for a call that makes many requests. */
+  several<T>(what: string, caller: OperationOptions | undefined, fn: Attempt<T>): Promise<T> {
+    return this.#run(this.#several, what, caller, fn);
   }
 
   /** @param replayable whether `fn` can be called again after it has begun to read its source */
@@ -180,6 +196,24 @@ function countedBy(breaker: CircuitBreaker): Policy {
 
 function admissionPolicy(admit: ProtectedCall): Policy {
   return (inner) => (fn, scope) => admit(() => undefined, { signal: scope.callerSignal }).then(() => inner(fn, scope));
+}
+
+/** @param wait around the wait alone: a call that came too late has not been made, and is nobody's failure */
+function turnPolicy(throttle: SemaphoreThrottle, wait: ProtectedCall): Policy {
+  const take = async ({ signal }: { readonly signal: AbortSignal }) => {
+    const release = await throttle.acquire({ signal });
+    if (!signal.aborted) return release;
+    release();
+    throw signal.reason;
+  };
+  return (inner) => async (fn, scope) => {
+    const release = await wait(take, { signal: scope.callerSignal });
+    try {
+      return await inner(fn, scope);
+    } finally {
+      release();
+    }
+  };
 }
 
 function holdsPermit(result: unknown): result is HoldsPermit {
