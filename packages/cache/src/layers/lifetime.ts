@@ -23,14 +23,24 @@ export function checkLifetimes({ ttlMs = 0, graceMs = 0 }: LifetimeOptions): voi
   checkNumber('graceMs', graceMs, graceMs >= 0, 'a number of at least 0');
 }
 
-/** When a value that is written now will be stale and gone. A lifetime of 0 or less is over at once. */
+/**
+ * When a value that is written now will be stale and gone. A lifetime of 0 or less is over at once.
+ *
+ * @throws InvalidOptionError when one that was given is no number
+ */
 export function lifetimeFrom(
   now: number,
   options: SetOptions | undefined,
   { ttlMs: defaultTtlMs = Number.POSITIVE_INFINITY, graceMs: defaultGraceMs = 0 }: LifetimeOptions,
 ): Lifetime {
   const expiresAt = now + (options?.ttlMs ?? defaultTtlMs);
-  return { expiresAt, goneAt: expiresAt + Math.max(0, options?.graceMs ?? defaultGraceMs) };
+  const goneAt = expiresAt + Math.max(0, options?.graceMs ?? defaultGraceMs);
+  // It would be kept for ever, and be stale or not by how a comparison is written.
+  if (Number.isNaN(goneAt)) {
+    checkNumber('graceMs', options?.graceMs ?? 0, !Number.isNaN(options?.graceMs), 'a number');
+    checkNumber('ttlMs', options?.ttlMs ?? 0, false, 'a number');
+  }
+  return { expiresAt, goneAt };
 }
 
 /** The value as an entry. */
