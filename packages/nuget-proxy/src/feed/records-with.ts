@@ -21,7 +21,7 @@ export async function recordsWith(
   // What took too long before may have come meanwhile.
   const again = await feed.records(id, call);
   if (again !== undefined && hasVersion(again, version)) return again;
-  throw new FeedUnavailableError(feed.name, `of ${id} ${version} it is not known what it is`);
+  throw new FeedUnavailableError(feed.name, `what it last said of ${id} is older than ${version}`);
 }
 
 function hasVersion({ value }: Answer<readonly PackageRecord[]>, version: NuGetVersion): boolean {
