@@ -34,82 +34,112 @@ function reason({ code, message }: NodeJS.ErrnoException): string {
 }
 
 export function parseYaml(file: string, text: string): SourceReading {
-  const settings: Setting[] = [];
-  const mistakes: ConfigMistake[] = [];
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
-  const at = (offset: number | undefined) => `${file}:${lines.linePos(offset ?? 0).line}`;
-  const add = (node: Node | null | undefined, key: string | undefined, message: string) =>
-    mistakes.push({ origin: at(node?.range?.[0]), key, message });
-
-  for (const error of document.errors) {
-    // The parser speaks to programmers there.
-    const message = error.code === 'MULTIPLE_DOCS' ? 'holds a second document' : `is not YAML: ${error.message}`;
-    mistakes.push({ origin: at(error.pos[0]), key: undefined, message });
-  }
-  if (mistakes.length === 0) checkAliases(document, add);
-  if (mistakes.length > 0) return { settings, mistakes };
-  const { contents } = document;
-  if (contents === null || (isScalar(contents) && contents.value === null)) return { settings, mistakes };
-  if (!isMap(contents)) {
-    add(contents, undefined, `holds ${show(contents.toJS(document))}; allowed: sections such as storage`);
-    return { settings, mistakes };
-  }
-  for (const [section, value, node] of entries(contents, document)) {
-    const written = CONFIG_KEYS.get(section);
-    if (written && written.name !== '')
-      add(node, section, `stands outside of its section; write ${written.name} below ${written.section}:`);
-    else if (!CONFIG_SECTIONS.includes(section))
-      add(node, section, unknownKey(section, [...CONFIG_SECTIONS, ...CONFIG_KEYS.keys()]));
-    else if (CONFIG_KEYS.has(section)) {
-      if (isSet(value))
-        settings.push({ key: keyAt(section), value: value.toJS(document), origin: at(node.range?.[0]) });
-    } else if (isMap(value)) {
-      for (const [name, inner, innerNode] of entries(value, document)) {
-        const path = `${section}.${name}`;
-        const key = CONFIG_KEYS.get(path);
-        if (!key) add(innerNode, path, unknownKey(path, CONFIG_KEYS.keys()));
-        // A key without a value is one whose value was commented out: the default stays.
-        else if (isSet(inner)) settings.push({ key, value: inner.toJS(document), origin: at(innerNode.range?.[0]) });
-      }
-    } else if (isSet(value)) {
-      add(
-        node,
-        section,
-        `found ${show(value.toJS(document))}; allowed: a section with keys such as ${exampleOf(section)}`,
-      );
-    }
-  }
-  return { settings, mistakes };
+  return new DocumentReader(file, document, lines).read();
 }
 
-/** What aliases stand for is looked at only when values are asked for, which throws where that makes none. */
-function checkAliases(document: Document, add: (node: Node | null, key: undefined, message: string) => void): void {
-  let areKnown = true;
-  visit(document, {
-    Alias: (_, alias) => {
-      if (alias.resolve(document)) return;
-      areKnown = false;
-      add(alias, undefined, `is not YAML: nothing before *${alias.source} has that name`);
-    },
-  });
-  if (!areKnown) return;
-  try {
-    JSON.stringify(document.toJS());
-  } catch (error) {
-    const isMerge = String(error).includes('Merge sources');
-    const message = isMerge ? 'has << before what is no mapping' : 'has aliases that name themselves, or far too many';
-    add(document.contents as Node | null, undefined, message);
+/** Reads one document. Everything that is wrong with it is told, not just the first mistake. */
+class DocumentReader {
+  readonly #file: string;
+  readonly #document: Document;
+  readonly #lines: LineCounter;
+  readonly #settings: Setting[] = [];
+  readonly #mistakes: ConfigMistake[] = [];
+
+  constructor(file: string, document: Document, lines: LineCounter) {
+    this.#file = file;
+    this.#document = document;
+    this.#lines = lines;
+  }
+
+  read(): SourceReading {
+    this.#checkSyntax();
+    if (this.#mistakes.length === 0) this.#checkAliases();
+    if (this.#mistakes.length === 0) this.#readSections();
+    return { settings: this.#settings, mistakes: this.#mistakes };
+  }
+
+  #checkSyntax(): void {
+    for (const { code, message, pos } of this.#document.errors) {
+      // The parser speaks to programmers there.
+      const wrong = code === 'MULTIPLE_DOCS' ? 'holds a second document' : `is not YAML: ${message}`;
+      this.#mistakes.push({ origin: this.#at(pos[0]), key: undefined, message: wrong });
+    }
+  }
+
+  /** What aliases stand for is looked at only when values are asked for, which throws where that makes none. */
+  #checkAliases(): void {
+    const document = this.#document;
+    visit(document, {
+      Alias: (_, alias) => {
+        if (alias.resolve(document)) return;
+        this.#add(alias, undefined, `is not YAML: nothing before *${alias.source} has that name`);
+      },
+    });
+    if (this.#mistakes.length > 0) return;
+    try {
+      JSON.stringify(document.toJS());
+    } catch (error) {
+      const isMerge = String(error).includes('Merge sources');
+      const wrong = isMerge ? 'has << before what is no mapping' : 'has aliases that name themselves, or far too many';
+      this.#add(document.contents as Node | null, undefined, wrong);
+    }
+  }
+
+  #readSections(): void {
+    const { contents } = this.#document;
+    if (isMap(contents)) {
+      for (const [section, value, node] of entries(contents, this.#document)) this.#readSection(section, value, node);
+    } else if (isSet(contents)) {
+      this.#add(contents, undefined, `holds ${this.#shown(contents)}; allowed: sections such as storage`);
+    }
+  }
+
+  #readSection(section: string, value: Node | null, node: Node): void {
+    const key = CONFIG_KEYS.get(section);
+    if (key && key.name !== '')
+      this.#add(node, section, `stands outside of its section; write ${key.name} below ${key.section}:`);
+    else if (!CONFIG_SECTIONS.includes(section))
+      this.#add(node, section, unknownKey(section, [...CONFIG_SECTIONS, ...CONFIG_KEYS.keys()]));
+    else if (key) this.#set(key, value, node);
+    else if (isMap(value)) {
+      for (const [name, inner, innerNode] of entries(value, this.#document))
+        this.#readKey(`${section}.${name}`, inner, innerNode);
+    } else if (isSet(value)) {
+      const allowed = `a section with keys such as ${exampleOf(section)}`;
+      this.#add(node, section, `found ${this.#shown(value)}; allowed: ${allowed}`);
+    }
+  }
+
+  #readKey(path: string, value: Node | null, node: Node): void {
+    const key = CONFIG_KEYS.get(path);
+    if (key) this.#set(key, value, node);
+    else this.#add(node, path, unknownKey(path, CONFIG_KEYS.keys()));
+  }
+
+  /** A key without a value is one whose value was commented out: the default stays. */
+  #set(key: ConfigKey, value: Node | null, node: Node): void {
+    if (isSet(value))
+      this.#settings.push({ key, value: value.toJS(this.#document), origin: this.#at(node.range?.[0]) });
+  }
+
+  #add(node: Node | null, key: string | undefined, message: string): void {
+    this.#mistakes.push({ origin: this.#at(node?.range?.[0]), key, message });
+  }
+
+  #at(offset = 0): string {
+    return `${this.#file}:${this.#lines.linePos(offset).line}`;
+  }
+
+  #shown(value: Node): string {
+    return show(value.toJS(this.#document));
   }
 }
 
 /** Whether there is a value: nothing, or null, is what stays of one that was commented out. */
 function isSet(value: Node | null): value is Node {
   return value !== null && !(isScalar(value) && value.value === null);
-}
-
-function keyAt(path: string): ConfigKey {
-  return CONFIG_KEYS.get(path) as ConfigKey;
 }
 
 /** The keys of a mapping with what their aliases stand for; behind them those of the mappings that `<<` merges into it. */
