@@ -35,6 +35,27 @@ interface Found {
   readonly versions: readonly PackageEntry[] | undefined;
 }
 
+/** What is left of the hits behind those that `$skip` took off. */
+interface PassedOver {
+  /** How many versions it takes off still. */
+  readonly skip: number;
+  readonly passed: number;
+  /** The first hit that is left. */
+  readonly step: IteratorResult<SearchHit>;
+}
+
+/** Where a page begins: at a hit, behind some of its versions. */
+interface Begin extends Omit<PassedOver, 'passed'> {
+  readonly hits: AsyncGenerator<SearchHit, void>;
+  readonly hit: number;
+  readonly version: number;
+}
+
+interface Filled {
+  readonly entries: readonly PackageEntry[];
+  readonly next: Omit<Continuation, 'top'> | undefined;
+}
+
 /**
  * What a search finds, as a list of versions. Which versions of a hit are on it is up to the request: mostly the newest
  * one; without a filter all that are listed. Feeds are asked for their records, since searches don't say what a package
@@ -74,46 +95,53 @@ export class SearchListing {
 
   /** @throws HttpError 400 for a token that isn't ours */
   async page(): Promise<Page> {
-    const { top = Number.POSITIVE_INFINITY } = this.#query;
-    const position = positionIn(this.#query.token);
-    let { hit: first, version: passed } = position;
-    let { skip } = this.#query;
+    const { top, skip, token, wantsCount } = this.#query;
+    const { hit, version } = positionIn(token);
     await this.#narrow();
-    const entries: PackageEntry[] = [];
-    const hits = this.#hits(first);
-    let step = await hits.next();
-    for (; !step.done && skip > 0; step = await hits.next()) {
-      const isOn = this.#isOn(step.value);
-      if (isOn === undefined) break;
-      if (isOn) skip -= 1;
-      first += 1;
-    }
-    let loaded = 0;
-    let next: Omit<Continuation, 'top'> | undefined;
-    pages: for await (const { hit, versions } of this.#found(first, step, hits)) {
-      if (versions === undefined) continue;
-      if (loaded++ === MAX_LOADED) {
-        next = { token: `${hit}-0`, skip };
-        break;
-      }
-      for (const [index, entry] of versions.entries()) {
-        if (index < passed) continue;
-        if (entries.length === Math.min(top, PAGE_SIZE)) {
-          next = { token: `${hit}-${index}`, skip };
-          break pages;
-        }
-        if (skip > 0) skip -= 1;
-        else entries.push(entry);
-      }
-      passed = 0;
-      if (entries.length === top) break;
-    }
-    const rest = this.#query.top === undefined ? undefined : this.#query.top - entries.length;
+    const hits = this.#hits(hit);
+    const begin = await this.#passOver(hits, skip);
+    const { entries, next } = await this.#fill({ hits, ...begin, hit: hit + begin.passed, version });
+    const rest = top === undefined ? undefined : top - entries.length;
     return {
       entries,
       next: next === undefined || rest === 0 ? undefined : { ...next, top: rest },
-      count: this.#query.wantsCount ? await this.#length() : undefined,
+      count: wantsCount ? await this.#length() : undefined,
     };
+  }
+
+  /** Goes past what `$skip` takes off as far as hits tell it by themselves. */
+  async #passOver(hits: AsyncGenerator<SearchHit, void>, skip: number): Promise<PassedOver> {
+    let left = skip;
+    let passed = 0;
+    let step = await hits.next();
+    for (; !step.done && left > 0; step = await hits.next()) {
+      const isOn = this.#isOn(step.value);
+      if (isOn === undefined) break;
+      if (isOn) left -= 1;
+      passed += 1;
+    }
+    return { skip: left, passed, step };
+  }
+
+  /** Versions from a place on until the page is full, and where the next one begins when there may be more. */
+  async #fill({ hits, step, skip, hit: first, version }: Begin): Promise<Filled> {
+    const wanted = this.#query.top ?? Number.POSITIVE_INFINITY;
+    const entries: PackageEntry[] = [];
+    let [left, passed, loaded] = [skip, version, 0];
+    for await (const { hit, versions } of this.#found(first, step, hits)) {
+      if (versions === undefined) continue;
+      if (loaded++ === MAX_LOADED) return { entries, next: { token: `${hit}-0`, skip: left } };
+      for (const [index, entry] of versions.entries()) {
+        if (index < passed) continue;
+        if (entries.length === Math.min(wanted, PAGE_SIZE))
+          return { entries, next: { token: `${hit}-${index}`, skip: left } };
+        if (left > 0) left -= 1;
+        else entries.push(entry);
+      }
+      passed = 0;
+      if (entries.length === wanted) break;
+    }
+    return { entries, next: undefined };
   }
 
   /** How many the request wants. */
