@@ -32,6 +32,12 @@ interface Found {
   readonly size: number | undefined;
 }
 
+/** Bytes of a blob. */
+interface Part {
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** An answer with a blob, or with a part of it. */
 interface Opened {
   readonly response: HttpResponse;
@@ -159,36 +165,49 @@ export class HttpBlobStore implements BlobStore, SizeLookup {
   ): Promise<Opened | undefined> {
     if (!this.#functions.has(digest.function)) return undefined;
     const isWhole = length === digest.size;
-    const path = pathOf(digest);
     const headers: Record<string, string> = isWhole
       ? { 'accept-encoding': digest.size > WORTH_COMPRESSING_BYTES ? this.#encodings : 'identity' }
       : { 'accept-encoding': 'identity', range: `bytes=${offset}-${offset + length - 1}` };
     const accept = isWhole ? [] : [UNSATISFIABLE];
-    const response = await this.#server.send({ method: 'GET', path, headers, accept }, options);
+    const response = await this.#server.send({ method: 'GET', path: pathOf(digest), headers, accept }, options);
     if (!response) return undefined;
+    try {
+      const opened = this.#opened(digest, { offset, length }, response);
+      if (opened === undefined) response.body.destroy();
+      return opened;
+    } catch (error) {
+      response.body.destroy();
+      throw error;
+    }
+  }
+
+  #opened(digest: Digest, part: Part, response: HttpResponse): Opened | undefined {
     const { statusCode } = response;
-    if (statusCode === 206 && !isWhole) {
-      const range = parseContentRange(headerOf(response, 'content-range'));
-      if (range?.first === offset && range.last === offset + length - 1 && (range.size ?? digest.size) === digest.size)
-        return { response, skip: 0, isTail: true };
-      response.body.destroy();
-      if (range?.size !== undefined && range.size !== digest.size) return undefined;
-      throw this.#server.failure('invalid', `GET ${path}: other bytes were sent than those that were asked for`);
-    }
-    if (statusCode === 200 || (statusCode === 204 && digest.size === 0)) {
-      const announced = parseLength(headerOf(response, 'content-length'));
-      const size = announced ?? digest.size;
-      // What is handed out before its hash is known must not begin with a login.
-      const isSuspect = announced === undefined && digest.size > CHUNK_BYTES && isPage(response);
-      if (size === digest.size && !isSuspect)
-        return { response, skip: offset, isTail: offset + length === digest.size };
-      response.body.destroy();
-      this.#refusePage(response, `GET ${path}`);
-      return undefined;
-    }
-    response.body.destroy();
-    if (statusCode === UNSATISFIABLE) return undefined;
-    throw this.#server.failure('invalid', `GET ${path}: status ${statusCode} has no meaning here`);
+    const isPart = part.length < digest.size;
+    if (isPart && statusCode === 206) return this.#openedPart(digest, part, response);
+    if (isPart && statusCode === UNSATISFIABLE) return undefined;
+    if (statusCode === 200 || (statusCode === 204 && digest.size === 0))
+      return this.#openedWhole(digest, part, response);
+    throw this.#server.failure('invalid', `GET ${pathOf(digest)}: status ${statusCode} has no meaning here`);
+  }
+
+  #openedPart(digest: Digest, { offset, length }: Part, response: HttpResponse): Opened | undefined {
+    const { first, last, size = digest.size } = parseContentRange(headerOf(response, 'content-range')) ?? {};
+    if (size !== digest.size) return undefined;
+    if (first === offset && last === offset + length - 1) return { response, skip: 0, isTail: true };
+    const what = 'other bytes were sent than those that were asked for';
+    throw this.#server.failure('invalid', `GET ${pathOf(digest)}: ${what}`);
+  }
+
+  /** A server may send all of a blob of which a part was asked for. */
+  #openedWhole(digest: Digest, { offset, length }: Part, response: HttpResponse): Opened | undefined {
+    const size = parseLength(headerOf(response, 'content-length'));
+    // What is handed out before its hash is known must not begin with a login.
+    const isSuspect = size === undefined && digest.size > CHUNK_BYTES && isPage(response);
+    if ((size ?? digest.size) === digest.size && !isSuspect)
+      return { response, skip: offset, isTail: offset + length === digest.size };
+    this.#refusePage(response, `GET ${pathOf(digest)}`);
+    return undefined;
   }
 
   #reader(digest: Digest, length: number, { response, skip, isTail }: Opened): RemoteReader {
