@@ -18,29 +18,44 @@ export function parseLegacyDependencies(
   rangeless: (dependency: string) => void,
 ): readonly DependencyGroup[] {
   if (text === undefined || text.trim() === '') return [];
-  const groups: { readonly targetFramework: NuGetFramework; readonly dependencies: PackageDependency[] }[] = [];
-  const byName = new Map<string, (typeof groups)[number]>();
+  const groups = new Groups();
   for (const part of text.split('|')) {
     const [id = '', range, framework] = part.split(':').map((word) => word.trim());
     if (id === '' && framework === undefined) continue;
-    const name = framework === undefined || framework.toLowerCase() === NOTHING ? '' : framework;
-    let group = byName.get(name);
-    if (group === undefined) {
-      const targetFramework = name === '' ? NuGetFramework.any : knownFramework(name);
-      // Two names may mean the same framework, and all that nobody knows are one group.
-      group = groups.find((other) => other.targetFramework.equals(targetFramework));
-      if (group === undefined) {
-        group = { targetFramework, dependencies: [] };
-        groups.push(group);
-      }
-      byName.set(name, group);
-    }
-    if (id === '' || hasId(group.dependencies, id)) continue;
+    const { dependencies } = groups.of(framework);
+    if (id === '' || hasId(dependencies, id)) continue;
     const versions = parseRange(range);
     if (versions === undefined) rangeless(part);
-    group.dependencies.push({ id, range: versions ?? VersionRange.all });
+    dependencies.push({ id, range: versions ?? VersionRange.all });
   }
-  return groups;
+  return groups.all;
+}
+
+interface Group {
+  readonly targetFramework: NuGetFramework;
+  readonly dependencies: PackageDependency[];
+}
+
+/** Two names may mean the same framework, and all that nobody knows are one group. */
+class Groups {
+  readonly all: Group[] = [];
+  readonly #byName = new Map<string, Group>();
+
+  of(framework: string | undefined): Group {
+    const name = framework === undefined || framework.toLowerCase() === NOTHING ? '' : framework;
+    const known = this.#byName.get(name);
+    if (known !== undefined) return known;
+    const targetFramework = name === '' ? NuGetFramework.any : knownFramework(name);
+    const group = this.all.find((other) => other.targetFramework.equals(targetFramework)) ?? this.#add(targetFramework);
+    this.#byName.set(name, group);
+    return group;
+  }
+
+  #add(targetFramework: NuGetFramework): Group {
+    const group = { targetFramework, dependencies: [] };
+    this.all.push(group);
+    return group;
+  }
 }
 
 function hasId(dependencies: readonly PackageDependency[], id: string): boolean {
