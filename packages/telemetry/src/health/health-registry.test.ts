@@ -1,5 +1,4 @@
 import { ManualTime } from '@granary/resilience/testing';
-import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { HealthFinding, HealthReport, HealthStatus } from './health-check.js';
 import { HealthRegistry, type HealthRegistryOptions } from './health-registry.js';
@@ -423,103 +422,5 @@ describe('a registry', () => {
     real.register('slow', gate.check, { timeoutMs: 1 });
     expect((await real.report()).checks).toMatchObject([{ status: 'unhealthy' }]);
     gate.open();
-  });
-});
-
-describe('any sequence of findings, pauses and questions', () => {
-  type Step =
-    | { readonly do: 'finds'; readonly check: number; readonly status: HealthStatus | 'throws' | 'hangs' }
-    | { readonly do: 'passes'; readonly ms: number }
-    | { readonly do: 'asks' }
-    | { readonly do: 'settles'; readonly check: number };
-
-  const CHECKS = [
-    { required: true, timeoutMs: 500, freshMs: 1000 },
-    { required: false, timeoutMs: 2000, freshMs: 0 },
-    { required: true, timeoutMs: 100, freshMs: 300 },
-  ] as const;
-  const check = fc.nat({ max: CHECKS.length - 1 });
-  const step: fc.Arbitrary<Step> = fc.oneof(
-    fc.record({
-      do: fc.constant('finds' as const),
-      check,
-      status: fc.constantFrom('healthy', 'degraded', 'unhealthy', 'throws', 'hangs'),
-    }),
-    fc.record({ do: fc.constant('passes' as const), ms: fc.nat({ max: 1500 }) }),
-    fc.record({ do: fc.constant('asks' as const) }),
-    fc.record({ do: fc.constant('settles' as const), check }),
-  );
-
-  it('gives what a model gives that says for each check when it ran and what it found', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        const clock = new ManualTime();
-        const real = new HealthRegistry({ clock: clock.clock, timers: clock });
-        const models = CHECKS.map((options, index) => {
-          const model = {
-            ...options,
-            finds: 'healthy' as HealthStatus | 'throws' | 'hangs',
-            hanging: [] as (() => void)[],
-            running: 0,
-            mostRunning: 0,
-            last: undefined as HealthStatus | undefined,
-            at: 0,
-          };
-          real.register(
-            `c${index}`,
-            async () => {
-              model.running++;
-              model.mostRunning = Math.max(model.mostRunning, model.running);
-              try {
-                if (model.finds === 'hangs') await new Promise<void>((resolve) => model.hanging.push(resolve));
-                if (model.finds === 'throws' || model.finds === 'hangs') throw new Error('no');
-                return { status: model.finds };
-              } finally {
-                model.running--;
-              }
-            },
-            options,
-          );
-          return model;
-        });
-        const changes: HealthStatus[] = [];
-        real.onChange(({ status }) => changes.push(status));
-
-        for (const next of steps) {
-          const model = 'check' in next ? models[next.check] : undefined;
-          if (next.do === 'finds' && model) model.finds = next.status;
-          else if (next.do === 'passes') await clock.advance(next.ms);
-          else if (next.do === 'settles' && model) {
-            for (const settle of model.hanging.splice(0)) settle();
-            await clock.advance(0);
-          } else if (next.do === 'asks') {
-            // What a question does, check by check: a fresh or hung one stays, another one runs.
-            const askedAt = clock.clock();
-            let waits = 0;
-            for (const each of models) {
-              const stays = each.last !== undefined && (each.hanging.length > 0 || askedAt - each.at < each.freshMs);
-              if (stays) continue;
-              const hangs = each.finds === 'hangs';
-              each.last = each.finds === 'throws' || hangs ? 'unhealthy' : (each.finds as HealthStatus);
-              each.at = askedAt + (hangs ? each.timeoutMs : 0);
-              if (hangs) waits = Math.max(waits, each.timeoutMs);
-            }
-            const asked = real.report();
-            await clock.advance(waits);
-            const report = await asked;
-            expect(report.checks.map(({ status }) => status)).toEqual(models.map(({ last }) => last));
-            const bad = models.some(({ last, required }) => last === 'unhealthy' && required);
-            const worse = models.some(({ last }) => last !== 'healthy');
-            expect(report.status).toBe(bad ? 'unhealthy' : worse ? 'degraded' : 'healthy');
-            if (changes.length > 0) expect(changes.at(-1)).toBe(report.status);
-          }
-          for (const each of models) expect(each.mostRunning).toBeLessThanOrEqual(1);
-        }
-        for (const each of models) for (const settle of each.hanging) settle();
-        real.close();
-        expect(clock.pending).toBe(0);
-      }),
-      { numRuns: 300 },
-    );
   });
 });
