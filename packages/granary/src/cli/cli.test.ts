@@ -74,6 +74,15 @@ describe('the command line', () => {
     expect(await granary(['--version'])).toEqual({ exitCode: 0, out: '0.1.0\n', err: '' });
   });
 
+  it('says its version for nuget, too, but not where that of a package is meant', async () => {
+    expect(await granary(['nuget', '--version'])).toEqual({ exitCode: 0, out: '0.1.0\n', err: '' });
+    for (const command of ['push', 'download', 'info']) {
+      const { exitCode, out, err } = await granary(['nuget', command, 'Serilog', '--version', '4.0.0']);
+      expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
+      expect(err).toContain("unknown option '--version'");
+    }
+  });
+
   it('helps, with examples', async () => {
     const { exitCode, out } = await granary(['--help']);
     expect(exitCode).toBe(0);

@@ -49,11 +49,11 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
   };
   const program = new Command('granary')
     .description('The artifact cache that stands between builds and the network.')
-    .version(granaryVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', EXAMPLES)
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .exitOverride();
+  addVersion(program);
   addServe(program, context);
   addConfig(program, context);
   addVerify(program, context);
@@ -61,6 +61,9 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
   const nuget = program.command('nuget').description('search, download, push and look after NuGet packages');
   // Its commands have their options described only for whoever asks for them.
   if (rest.includes('nuget')) {
+    // After one of them --version means that of a package to most, who must not be told Granary's as a success.
+    for (const command of [program, nuget]) command.enablePositionalOptions();
+    addVersion(nuget);
     (await import('./nuget/nuget-commands.js')).addNuGetCommands(nuget, io, context.exitWith);
   }
   pointToHelp(program);
@@ -75,6 +78,10 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
   } catch (error) {
     return failed(error, io);
   }
+}
+
+function addVersion(command: Command): void {
+  command.version(granaryVersion(), '-V, --version', 'print the version');
 }
 
 function addServe(program: Command, { io, load, exitWith }: CommandContext): void {
