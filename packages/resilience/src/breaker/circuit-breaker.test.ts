@@ -4,6 +4,7 @@ import { CircuitOpenError, InvalidOptionError, isCircuitOpen } from '../errors.j
 import { ManualTime } from '../testing/index.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions } from './circuit-breaker-options.js';
+import { rollingWindow } from './rolling-window.js';
 
 const TIMEOUT = 100;
 
@@ -101,6 +102,17 @@ describe('a closed breaker', () => {
     breaker.recordSuccess();
     expect(breaker.idle).toBe(true);
     fail(breaker, 3);
+    expect(breaker.idle).toBe(false);
+  });
+
+  it('is not idle while it is open, even when it has forgotten the failures that opened it', async () => {
+    const { time, breaker } = setup({
+      strategy: rollingWindow({ minimumThroughput: 1, windowMs: 10 }),
+      timeoutMs: 1000,
+    });
+    fail(breaker, 1);
+    await time.advance(20);
+    expect(breaker.stats()).toMatchObject({ state: 'open', failures: 0 });
     expect(breaker.idle).toBe(false);
   });
 
@@ -325,6 +337,19 @@ describe('a half-open breaker', () => {
     expect(() => setup({ quickTimeoutMs: -1 })).toThrow('quickTimeoutMs');
   });
 
+  it('takes no failure for a quick one that nobody says was quick', async () => {
+    const { time, breaker } = setup({ maxFailures: 1, timeoutMs: 3000, quickTimeoutMs: 500 });
+    breaker.recordFailure();
+    expect(breaker.rejection().retryAfterMs).toBe(3000);
+    await time.advance(3000);
+    expect(breaker.canExecute()).toBe(true);
+    breaker.recordFailure();
+    expect(breaker.rejection().retryAfterMs).toBe(3000);
+    await time.advance(3000);
+    await breaker.execute(down).catch(() => {});
+    expect(breaker.rejection().retryAfterMs).toBe(3000);
+  });
+
   it('counts a permit once, however often it is settled', async () => {
     const { breaker } = await openAndDue({ halfOpenSuccesses: 2 });
     const permit = breaker.acquire();
@@ -425,6 +450,16 @@ describe('execute', () => {
     await breaker.execute(throws).catch(() => {});
     expect(breaker.stats()).toMatchObject({ state: 'closed', failures: 1 });
     await breaker.execute(down).catch(() => {});
+    expect(breaker.state).toBe('open');
+  });
+
+  it('counts the failure of a thenable, whether that is an object or a function', async () => {
+    const { breaker } = setup({ maxFailures: 2 });
+    // biome-ignore lint/suspicious/noThenProperty: a promise of another kind is what this is about
+    const rejects: PromiseLike<never> = { then: (...reactions) => down().then(...reactions) };
+    await expect(breaker.execute(() => rejects)).rejects.toThrow('refused');
+    expect(breaker.stats().failures).toBe(1);
+    await expect(breaker.execute(() => Object.assign(() => {}, rejects))).rejects.toThrow('refused');
     expect(breaker.state).toBe('open');
   });
 
