@@ -36,9 +36,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: pause },
   { weight: 1, arbitrary: call },
 );
-type Bounds = Required<
-  Pick<AsyncWriterOptions<Value>, 'workers' | 'maxEntries' | 'maxBytes' | 'maxWaiting' | 'maxWaitMs'>
->;
+type Bounds = Readonly<Record<'workers' | 'maxEntries' | 'maxBytes' | 'maxWaiting' | 'maxWaitMs', number>>;
 
 const bounds: fc.Arbitrary<Bounds> = fc.record({
   workers: fc.integer({ min: 1, max: 3 }),
