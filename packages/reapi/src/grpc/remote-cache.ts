@@ -11,6 +11,7 @@ import type { EdgeHooks } from '../edge/hooks.js';
 import { ActionCache } from '../services/action-cache.js';
 import { DigestPolicy } from '../services/digest-policy.js';
 import { type CacheLimits, largestRequest, resolveLimits } from '../services/limits.js';
+import { admission } from './calls/admission.js';
 import { CallSpans } from './calls/call-spans.js';
 import { addEndpoints } from './calls/endpoint.js';
 import type { Edge } from './calls/running-call.js';
@@ -63,7 +64,7 @@ export interface RemoteCache {
    * server is made with {@link grpcServerOptions}.
    */
   addTo(server: Server): void;
-  /** The options that a `grpc.Server` needs for this cache: its message limits. */
+  /** The options that a `grpc.Server` needs for this cache: its message limits, and who may make a call is asked before its message is taken. */
   grpcServerOptions(): ServerOptions;
 }
 
@@ -88,6 +89,7 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
     logger,
     spans: new CallSpans(tracer),
     running: { count: 0 },
+    admitted: new WeakSet(),
     serverId: options.serverId,
     streamIdleMs: limits.streamIdleMs,
     maxMessageBytes: limits.maxMessageBytes,
@@ -99,7 +101,8 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
     ...byteStreamEndpoints(parts),
     ...capabilitiesEndpoints(parts),
   ];
-  const health = new Health([...new Set(endpoints.map(({ service }) => service))]);
+  const health = new Health([...new Set(endpoints.map(({ method }) => method.service))]);
+  const all = [...endpoints, ...healthEndpoints(edge, health), ...reflectionEndpoints(edge)];
   return {
     blobs,
     actionCache,
@@ -110,13 +113,13 @@ export function createRemoteCache(options: RemoteCacheOptions): RemoteCache {
       return edge.running.count;
     },
     addTo(server) {
-      const all = [...endpoints, ...healthEndpoints(edge, health), ...reflectionEndpoints(edge)];
       addEndpoints(server, all);
-      answerUnknownMethods(server, edge, new Set(all.map(({ service }) => service)));
+      answerUnknownMethods(server, edge, new Set(all.map(({ method }) => method.service)));
     },
     grpcServerOptions: () => ({
       'grpc.max_receive_message_length': largestRequest(limits),
       'grpc.max_send_message_length': -1,
+      interceptors: [admission(edge, new Map(all.map(({ method, definition }) => [definition.path, method])))],
     }),
   };
 }

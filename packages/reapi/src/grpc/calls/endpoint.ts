@@ -29,7 +29,7 @@ export interface Method<Request> extends MethodName {
 
 /** A method with its handler, as a server takes it. */
 export interface Endpoint {
-  readonly service: string;
+  readonly method: MethodName;
   readonly definition: MethodDefinition<Buffer, Buffer>;
   readonly handle: UntypedHandleCall;
 }
@@ -88,7 +88,7 @@ export function unary<Request>(edge: Edge, method: Method<Request>, handler: Una
   };
   const handle: handleUnaryCall<Buffer, Buffer> = (serverCall, callback) =>
     begin(edge, method, answer, serverCall, callback);
-  return { service: method.service, definition: definition(method, false, false), handle };
+  return { method, definition: definition(method, false, false), handle };
 }
 
 /** One request, a stream of responses. */
@@ -121,7 +121,7 @@ export function serverStream<Request>(edge: Edge, method: Method<Request>, handl
   };
   const handle: handleServerStreamingCall<Buffer, Buffer> = (serverCall) =>
     begin(edge, method, answer, serverCall, undefined);
-  return { service: method.service, definition: definition(method, false, true), handle };
+  return { method, definition: definition(method, false, true), handle };
 }
 
 /**
@@ -156,7 +156,7 @@ export function clientStream(edge: Edge, method: MethodName, handler: UploadHand
   };
   const handle: handleClientStreamingCall<Buffer, Buffer> = (serverCall, callback) =>
     begin(edge, method, answer, serverCall, callback);
-  return { service: method.service, definition: definition(method, true, false), handle };
+  return { method, definition: definition(method, true, false), handle };
 }
 
 /**
@@ -179,7 +179,7 @@ export function duplexStream(edge: Edge, method: MethodName, handler: DuplexHand
     }
   };
   const handle: handleBidiStreamingCall<Buffer, Buffer> = (stream) => begin(edge, method, answer, stream, undefined);
-  return { service: method.service, definition: definition(method, true, true), handle };
+  return { method, definition: definition(method, true, true), handle };
 }
 
 /**

@@ -4,12 +4,12 @@ import type { MaybePromise, OperationOptions } from '@granary/blobs';
 import { type Logger, noopSpan, type Span } from '@granary/telemetry';
 import { tracedLogger, traceOf } from '@granary/telemetry/server';
 import { status as CODES } from '@grpc/grpc-js';
-import { AccessDeniedError, type Credentials, type EdgeHooks, type Right } from '../../edge/hooks.js';
+import { AccessDeniedError, type EdgeHooks, type Right } from '../../edge/hooks.js';
 import { VIA_HEADER, viaFrom } from '../../edge/via.js';
 import { isPending } from '../../services/pending.js';
+import { credentialsOf } from './call-credentials.js';
 import { type CallSpans, endCallSpan } from './call-spans.js';
 import type { FramedResponse } from './framed-response.js';
-import { socketOf } from './peer-socket.js';
 import type { MethodName, ServerCall } from './server-call.js';
 import { CallEndedError, type GrpcStatus, isOurFault, toStatus } from './status.js';
 
@@ -25,6 +25,8 @@ export interface Edge {
   readonly running: { count: number };
   /** This server as others know it, to notice a circle of servers; undefined for one that asks no others. */
   readonly serverId: string | undefined;
+  /** The metadata of calls that were let in before they had their message; taken out when their handler asks. */
+  readonly admitted: WeakSet<object>;
   /** How long a stream may stand still because of its client, in milliseconds. */
   readonly streamIdleMs: number;
   /** Largest message that is taken, but for methods that say otherwise, in bytes. */
@@ -101,7 +103,8 @@ export class RunningCall {
     const { serverId } = this.#edge;
     if (serverId !== undefined) this.#via = viaFrom(this.#call.metadata.get(VIA_HEADER)[0]?.toString(), serverId);
     const { right } = this.#method;
-    return right && this.#edge.hooks.authorize?.(this.#credentials(), right);
+    if (this.#edge.admitted.delete(this.#call.metadata)) return;
+    return right && this.#edge.hooks.authorize?.(credentialsOf(this.#call), right);
   }
 
   /** Whether the caller has another right than the one that the method asks for. */
@@ -110,7 +113,7 @@ export class RunningCall {
     const ask = allows ?? authorize;
     if (!ask) return true;
     try {
-      const answer = ask(this.#credentials(), right);
+      const answer = ask(credentialsOf(this.#call), right);
       return isPending<string | boolean>(answer) ? answer.then(isYes, refusal) : isYes(answer);
     } catch (error) {
       return refusal(error);
@@ -167,15 +170,6 @@ export class RunningCall {
     return new CallEndedError(
       Number(this.#call.getDeadline()) <= Date.now() + EARLY_MS ? 'DEADLINE_EXCEEDED' : 'CANCELLED',
     );
-  }
-
-  #credentials(): Credentials {
-    const authorization = this.#call.metadata.get('authorization')[0];
-    return {
-      authorization: authorization === undefined ? undefined : authorization.toString(),
-      authority: this.#call.getHost(),
-      socket: socketOf(this.#call),
-    };
   }
 }
 
