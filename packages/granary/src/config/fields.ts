@@ -161,6 +161,12 @@ export function integer(defaultValue: number, least: number, most: number, descr
   return described(z.int().min(least).max(most).prefault(defaultValue), { description, allowed, shape: 'number' });
 }
 
+/** The same, or undefined where it isn't given. */
+export function optionalInteger(least: number, most: number, description: string) {
+  const allowed = `a whole number from ${least} to ${most}`;
+  return described(z.int().min(least).max(most).optional(), { description, allowed, shape: 'number' });
+}
+
 export function boolean(defaultValue: boolean, description: string) {
   return described(z.boolean().prefault(defaultValue), { description, allowed: 'true or false', shape: 'boolean' });
 }

@@ -4,6 +4,7 @@ import {
   choice,
   duration,
   integer,
+  optionalInteger,
   optionalText,
   path,
   size,
@@ -31,6 +32,7 @@ const common = {
   attempt_timeout: timeLimit('5s', 'The same for one attempt.'),
   idle_timeout: timeLimit('15s', 'How long a blob that is being sent or received may stand still.'),
   retries: integer(2, 0, 10, 'How often a request that failed is repeated, where it can be.'),
+  retry: optionalInteger(0, 10, 'Another name of retries, which it wins over.'),
   circuit_breaker: choice(['on', 'off'], 'on', 'Whether a tier that keeps failing is left alone for a while.'),
   failures: integer(5, 1, 1000, 'Failures in a row after which the tier is left alone.'),
   rest: timeLimit('10s', 'How long it is left alone before it is tried again.'),
@@ -160,13 +162,14 @@ export function tierName(tier: TierConfig): string {
   return tier.name ?? tier.type;
 }
 
-/** All tiers, those that are written in short among them. */
+/** All tiers, those that are written in short among them, without second names of keys. */
 export function tiersOf(config: {
   readonly tiers: readonly TierConfig[];
   readonly backing_cache: { readonly target: string | undefined };
 }): readonly TierConfig[] {
   const { target } = config.backing_cache;
-  if (target === undefined) return config.tiers;
+  const tiers = config.tiers.map((tier) => ({ ...tier, retries: tier.retry ?? tier.retries }));
+  if (target === undefined) return tiers;
   const shorthand = { type: 'grpc', name: BACKING_CACHE, target, mode: 'write-through' };
-  return [tierSchema.parse(shorthand), ...config.tiers];
+  return [tierSchema.parse(shorthand), ...tiers];
 }

@@ -43,6 +43,20 @@ tiers:
     ]);
   });
 
+  it('have the number of retries under either of its names', async () => {
+    const config = await load(`
+tiers:
+  - { type: grpc, name: a, target: 'a:1', retry: 0 }
+  - { type: http, name: b, url: 'http://b', retry: 4, retries: 1 }
+  - { type: s3, bucket: bucket, retries: 1 }
+  - { type: redis, urls: ['redis://c'] }
+`);
+    expect(tiersOf(config).map(({ retries }) => retries)).toEqual([0, 4, 1, 2]);
+    expect(await mistakes("tiers: [{ type: grpc, target: 'a:1', retry: often }]")).toEqual([
+      'tiers[0].retry: found "often"; allowed: a whole number from 0 to 10',
+    ]);
+  });
+
   it('are JSON in a variable or a flag', async () => {
     const text = '[{"type":"grpc","target":"a:1"}]';
     const flags = await loadConfig({ flags: [{ name: 'tiers', text }] });
@@ -97,7 +111,7 @@ tiers:
     expect(found).toEqual([
       'tiers[0].mode: found "write-thru"; allowed: read-through, write-through, write-behind or read-only',
       expect.stringContaining('tiers[0].timeout: found "soon"; allowed: numbers with ms'),
-      'tiers[0].retrys: there is no such key; did you mean retries?',
+      'tiers[0].retrys: there is no such key; did you mean retry?',
       expect.stringMatching(/^tiers\[1\]\.type: found "carrier-pigeon"; allowed: .*grpc/),
       expect.stringContaining('tiers[2].target: found "[redacted]@a:1"; allowed: grpc://HOST'),
       expect.stringMatching(/^tiers\[3\]\.type: is missing; allowed: .*grpc/),
