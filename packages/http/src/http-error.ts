@@ -58,6 +58,11 @@ export class HttpError extends Error {
     this.statusCode = statusCode;
     this.attempts = attempts;
   }
+
+  /** Another name of {@link statusCode}, as errors of other clients have it. */
+  get status(): number | undefined {
+    return this.statusCode;
+  }
 }
 
 /** Whether this is an {@link HttpError}, even one of another copy of this package. */

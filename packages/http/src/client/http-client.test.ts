@@ -117,7 +117,7 @@ describe('a client', () => {
     answer = (_, res) => res.writeHead(status).end();
     const error = await rejection<HttpError>(clientWith({}).buffer(server.url));
     expect(isHttpError(error)).toBe(true);
-    expect(error).toMatchObject({ code: 'HTTP_STATUS', statusCode: status, method: 'GET', host: server.host });
+    expect(error).toMatchObject({ code: 'HTTP_STATUS', status, statusCode: status, method: 'GET', host: server.host });
   });
 
   it('keeps its connection past a short refusal, and cuts a long one off', async () => {
