@@ -3,6 +3,8 @@ import { ManualTime } from '@granary/resilience/testing';
 import { nullLogger } from '@granary/telemetry';
 import { describe, expect, it, vi } from 'vitest';
 import { isNotFound, isTimeout } from '../../errors.js';
+import { LocalTagIndex } from '../../invalidation/local-tag-index.js';
+import type { TagIndex } from '../../invalidation/tags.js';
 import { MemoryLayer } from '../../layers/memory-layer.js';
 import { ChaosLayer } from '../../testing/chaos-layer.js';
 import { createChain } from '../chain.js';
@@ -554,6 +556,52 @@ describe('early refresh', () => {
     expect(await chain.getOrLoad('key', () => Promise.reject(new Error('down')))).toBe('value');
     await time.advance(0);
     expect(chain.get('key')).toBe('value');
+  });
+});
+
+describe('a loaded value that waits for its tags', () => {
+  /** Tags in another process, which answers when it is let. */
+  const setUpTags = (options: Omit<ChainOptions<string>, 'layers'>) => {
+    const local = new LocalTagIndex();
+    let answer = () => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const tags: TagIndex = {
+      shared: false,
+      add: (...args) => answered.then(() => local.add(...args)),
+      keysOf: (tag) => local.keysOf(tag),
+      clear: () => local.clear(),
+      close: () => {},
+    };
+    return { ...setUp({ ...options, tags }), answer };
+  };
+
+  it('is not written over what was deleted meanwhile, though its loader’s time is up', async () => {
+    const { time, chain, memories, answer } = setUpTags({ hardTimeoutMs: 25, errorTtlMs: 1000 });
+    expect(await chain.getOrLoad('key', () => Promise.resolve('old'), { tags: ['x'] })).toBe('old');
+    await time.advance(50);
+    expect(chain.delete('key')).toBe(false);
+    answer();
+    await chain.flush();
+    expect(memories.map((memory) => memory.get('key'))).toEqual([undefined, undefined]);
+    expect(chain.stats()).toMatchObject({ loadFailures: 0, loading: 0 });
+    expect(await chain.getOrLoad('key', () => 'new')).toBe('new');
+  });
+
+  it('is not written over what was deleted meanwhile, though all who waited have gone', async () => {
+    const { time, chain, memories, answer } = setUpTags({ maxBackground: 1 });
+    await chain.getOrLoad('other', () => 'value', { tags: ['x'] });
+    const caller = new AbortController();
+    const left = rejection(chain.getOrLoad('key', () => 'old', { tags: ['x'], signal: caller.signal }));
+    await time.advance(0);
+    caller.abort(new Error('left'));
+    expect(await left).toMatchObject({ message: 'left' });
+    chain.delete('key');
+    answer();
+    await chain.flush();
+    expect(memories.map((memory) => memory.get('key'))).toEqual([undefined, undefined]);
+    expect(chain.stats()).toMatchObject({ loading: 0, background: 0 });
   });
 });
 

@@ -180,6 +180,7 @@ export class Loads<V> {
   #loaded(load: Load<V>, value: V | undefined): void {
     if (load.isDone) return;
     endSpan(load.span);
+    this.#stopTimers(load);
     let stored: MaybePromise<unknown>;
     try {
       if (value !== undefined) stored = load.ticket.current ? this.#target.store(load, value) : undefined;
@@ -192,6 +193,8 @@ export class Loads<V> {
       this.#finish(load);
       return;
     }
+    // Callers who leave now end nothing: its ticket is needed until the value is where it belongs.
+    load.pin();
     const done = stored.catch((error: unknown) => this.#target.failed('store', error));
     if (this.#options.background.add(done)) load.answer(value);
     done.then(() => {
@@ -224,12 +227,16 @@ export class Loads<V> {
     if (load.isDone) return;
     endSpan(load.span);
     load.end();
-    const { timers, tickets } = this.#options;
-    if (load.soft !== undefined) timers.clearTimeout(load.soft);
-    if (load.hard !== undefined) timers.clearTimeout(load.hard);
+    this.#stopTimers(load);
     this.#byKey.end(load.key, load);
-    tickets.giveBack(load.key, load.ticket);
+    this.#options.tickets.giveBack(load.key, load.ticket);
   };
+
+  #stopTimers({ soft, hard }: Load<V>): void {
+    const { timers } = this.#options;
+    if (soft !== undefined) timers.clearTimeout(soft);
+    if (hard !== undefined) timers.clearTimeout(hard);
+  }
 }
 
 function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
