@@ -318,6 +318,23 @@ describe('a layer that is written behind', () => {
     },
   );
 
+  it('is read through what waits for room in the place of what it has accepted', async () => {
+    const { time, chain, layers, memories, values } = setUp(2, {}, { writeBehind: { maxEntries: 1 } });
+    layers[1]!.plan('set', { kind: 'slow', ms: 50 });
+    await chain.set('key', 'oldest');
+    await settle(time);
+    const older = chain.set('key', 'older');
+    const newer = chain.set('other', 'value');
+    const deleted = chain.delete('key');
+    await older;
+    memories[0]!.clear();
+    expect(await chain.get('key')).toBeUndefined();
+    await time.advance(50);
+    await Promise.all([newer, deleted, chain.flush()]);
+    expect(values()).toEqual([undefined, undefined]);
+    await chain.close();
+  });
+
   it('is believed for what it wrote, although it had failed to write what was there before', async () => {
     const { time, chain, layers, memories } = setUp(2, {}, { writeBehind: true });
     const layer = layers[1]!;

@@ -86,7 +86,7 @@ export class AsyncWriter<V> {
     return this.#offer(key, { kind: 'delete' }, 0, options?.signal);
   }
 
-  /** The newest accepted change of a key that the layer hasn't answered yet. */
+  /** The newest change of a key that is accepted or waits for room, and that the layer hasn't answered yet. */
   pending(key: string): Change<V> | undefined {
     return this.#queue.newest(key);
   }

@@ -93,10 +93,10 @@ export class WriteQueue<V> {
     this.#admit();
   }
 
-  /** The newest accepted change of a key that isn't done. */
+  /** The newest change of a key that isn't done. One that waits for room may have taken the place of an accepted one. */
   newest(key: string): Change<V> | undefined {
     const line = this.#lines.get(key);
-    return (line?.queued ?? line?.running)?.change;
+    return (this.#waiting.get(key)?.write ?? line?.queued ?? line?.running)?.change;
   }
 
   /** Resolves when what has been offered so far is done: with true if all of it was written. */
