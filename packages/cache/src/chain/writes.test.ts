@@ -70,6 +70,24 @@ describe('a write', () => {
     expect(layers[1]!.calls.set).toBe(2);
   });
 
+  it.each([
+    ['whose caller leaves', new Error('left'), (caller: AbortController) => caller.abort(new Error('left'))],
+    ['whose value isn’t right', new InvalidValueError('too large'), () => {}],
+  ])('does not fail with a newer one that replaced it and %s', async (_, error, meanwhile) => {
+    const { time, chain, layers } = setUp(1);
+    layers[0]!.plan('set', { kind: 'slow', ms: 20 });
+    layers[0]!.plan('set', { kind: 'rejects', error });
+    const caller = new AbortController();
+    const first = chain.set('key', 'first');
+    const replaced = [chain.set('key', 'second'), chain.delete('key')];
+    const newest = Promise.resolve(chain.set('key', 'third', { signal: caller.signal })).catch((reason) => reason);
+    meanwhile(caller);
+    await time.advance(20);
+    expect(await Promise.all([first, ...replaced])).toEqual([undefined, undefined, false]);
+    expect(await newest).toEqual(error);
+    expect(await chain.get('key')).toBeUndefined();
+  });
+
   it('does not fail with one layer, and that layer is not believed until a write to it succeeds', async () => {
     for (const kind of ['throws', 'rejects'] as const) {
       const { chain, layers, memories, values } = setUp(2);

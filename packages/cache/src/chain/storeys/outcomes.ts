@@ -1,11 +1,15 @@
+import { InvalidValueError } from '../../errors.js';
 import type { MaybePromise } from '../../layer.js';
 
 /** Why a write isn't in a layer. */
 export class Failed {
   readonly error: unknown;
+  /** Whether it was up to this write, whose caller left or whose value isn't right, and not to the layer. */
+  readonly isOwn: boolean;
 
-  constructor(error: unknown) {
+  constructor(error: unknown, signal?: AbortSignal) {
     this.error = error;
+    this.isOwn = error instanceof InvalidValueError || signal?.aborted === true;
   }
 }
 

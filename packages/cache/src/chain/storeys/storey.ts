@@ -272,12 +272,12 @@ export class Storey<V> {
     try {
       result = this.writer === undefined ? this.layer.set(key, value, options) : this.writer.set(key, value, options);
     } catch (error) {
-      return this.#written('set', key, new Failed(error), start);
+      return this.#written('set', key, new Failed(error, options?.signal), start);
     }
     if (!(result instanceof Promise)) return this.#written('set', key, result, start);
     return result.then(
       (accepted) => this.#written('set', key, accepted, start),
-      (error: unknown) => this.#written('set', key, new Failed(error), start),
+      (error: unknown) => this.#written('set', key, new Failed(error, options?.signal), start),
     );
   }
 
@@ -290,10 +290,10 @@ export class Storey<V> {
     try {
       result = this.writer === undefined ? this.layer.delete(key, options) : this.writer.delete(key, options);
     } catch (error) {
-      return done(new Failed(error));
+      return done(new Failed(error, options?.signal));
     }
     if (!(result instanceof Promise)) return done(result);
-    return result.then(done, (error: unknown) => done(new Failed(error)));
+    return result.then(done, (error: unknown) => done(new Failed(error, options?.signal)));
   }
 
   /** @param result what the layer said; of a writer, whether it takes the write */

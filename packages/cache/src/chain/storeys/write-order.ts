@@ -1,5 +1,6 @@
 import { InFlight } from '@granary/resilience';
 import type { MaybePromise } from '../../layer.js';
+import { Failed } from './outcomes.js';
 
 /** What a key will be when a write is done: a value, or absent. */
 export interface Change<V> {
@@ -64,21 +65,18 @@ export class WriteOrder<V> {
     this.#open(key, change, done);
   }
 
-  /** Performs a write when those before it are done; only for a key that {@link has} some. Rejects as the write does. */
-  enqueue(key: string, change: Change<V>, perform: () => MaybePromise<unknown>): Promise<unknown> {
+  /**
+   * Performs a write when those before it are done; only for a key that {@link has} some. Where a newer one has replaced
+   * it, its outcome is that one's, but for what was up to that one alone.
+   */
+  async enqueue(key: string, change: Change<V>, perform: () => MaybePromise<unknown>): Promise<unknown> {
     const lane = this.#lanes.get(key) ?? this.#open(key, ABSENT, this.#clearing ?? Promise.resolve());
-    if (lane.queued !== undefined) {
-      lane.queued.change = change;
-      lane.queued.perform = perform;
-      return lane.queued.done;
-    }
-    let settle: Queued<V>['settle'] = () => {};
-    const done = new Promise<unknown>((resolve) => {
-      settle = resolve;
-    });
-    done.catch(() => {});
-    lane.queued = { change, perform, done, settle };
-    return done;
+    lane.queued ??= queued(change, perform);
+    const { queued: mine } = lane;
+    mine.change = change;
+    mine.perform = perform;
+    const result = await mine.done;
+    return mine.perform !== perform && result instanceof Failed && result.isOwn ? undefined : result;
   }
 
   /** Performs what empties the layer after all writes so far and before all that follow. Until then every key is absent. */
@@ -116,6 +114,15 @@ export class WriteOrder<V> {
     }
     lanes.delete(key);
   }
+}
+
+function queued<V>(change: Change<V>, perform: () => MaybePromise<unknown>): Queued<V> {
+  let settle: Queued<V>['settle'] = () => {};
+  const done = new Promise<unknown>((resolve) => {
+    settle = resolve;
+  });
+  done.catch(() => {});
+  return { change, perform, done, settle };
 }
 
 async function attempt(perform: () => MaybePromise<unknown>): Promise<unknown> {
