@@ -86,6 +86,8 @@ describe('a token bucket', () => {
     expect(bucket.allowN(5)).toBe(true);
     expect(bucket.allowN(1)).toBe(false);
     expect(bucket.allowN(0)).toBe(true);
+    void bucket.wait();
+    expect([bucket.allowN(0), bucket.waiting]).toEqual([true, 1]);
     expect(bucketAt(new ManualTime(), { capacity: 10 }).allowN(11)).toBe(false);
   });
 
@@ -155,7 +157,7 @@ describe('a token bucket', () => {
   it.each([
     ['capacity', { capacity: 0 }],
     ['capacity', { capacity: 1.5 }],
-    ['capacity', { capacity: 2e9 }],
+    ['capacity', { capacity: 1e9 + 1 }],
     ['refillRate', { refillRate: -1 }],
     ['refillRate', { refillRate: Number.POSITIVE_INFINITY }],
     ['initialTokens', { initialTokens: -1 }],
@@ -169,6 +171,10 @@ describe('a token bucket', () => {
   ])('refuses a wrong %s: %o', (name, options) => {
     expect(() => new TokenBucket(options)).toThrow(InvalidOptionError);
     expect(() => new TokenBucket(options)).toThrow(name);
+  });
+
+  it('holds up to a billion tokens', () => {
+    expect(bucketAt(new ManualTime(), { capacity: 1e9 }).allowN(1e9)).toBe(true);
   });
 
   it('refuses numbers of tokens that are none', async () => {
@@ -327,6 +333,19 @@ describe('a caller who waits for tokens', () => {
     arrivals.note('with nobody before', bucket.waitN(5));
     await time.advance(500);
     expect(arrivals.list[1]).toEqual(['with nobody before', 1000]);
+  });
+
+  it('waits only for what is missing, which is what the longest wait allowed is compared with', async () => {
+    const bucket = bucketAt(new ManualTime(), { capacity: 10, refillRate: 10, initialTokens: 3, maxWaitMs: 100 });
+    expect(String(await reasonOf(bucket.waitN(5)))).toContain('200 ms');
+    void bucket.waitN(4);
+    expect(bucket.waiting).toBe(1);
+  });
+
+  it('may be told never to wait', async () => {
+    const bucket = bucketAt(new ManualTime(), { capacity: 1, maxWaitMs: 0 });
+    await bucket.wait();
+    expect(isRateLimitExceeded(await reasonOf(bucket.wait()))).toBe(true);
   });
 
   it('keeps being served when nobody holds the bucket any more', async () => {
