@@ -163,6 +163,31 @@ describe('a bus over Redis', () => {
     expect(other.heard.slice(3)).toEqual([lost]);
   });
 
+  it('notices that the last message is missing, by what the heartbeat of its sender says was sent', async () => {
+    const timers = new ManualTime();
+    const [near, far] = [new FakeRedis(), new FakeRedis()];
+    const one = await makeBus({ connection: near, timers });
+    const other = await makeBus({ connection: far, timers });
+    let isCut = false;
+    const line = near.duplicate();
+    await line.subscribe('granary:invalidation');
+    const relay = vi.fn(async (channel: string, text: string) => void (isCut || (await far.publish(channel, text))));
+    line.on('message', relay);
+    await one.bus.publish(keys('a'));
+    await arrival();
+    isCut = true;
+    await one.bus.publish(keys('b'));
+    await arrival();
+    isCut = false;
+    for (let beat = 0; beat < 3; beat++) {
+      await timers.advance(BEAT_MS);
+      await arrival();
+    }
+    expect(other.heard).toEqual([keys('a'), lost]);
+    // Who has sent nothing since has nothing to say to the others.
+    expect(relay).toHaveBeenCalledTimes(3);
+  });
+
   it('takes what it does not understand for a change of anything', async () => {
     const redis = new FakeRedis();
     const { heard } = await makeBus({ connection: redis });
