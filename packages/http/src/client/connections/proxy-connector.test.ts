@@ -196,6 +196,34 @@ describe('a proxy of SOCKS', () => {
     expect(said[1]).toBe(`0501000420010db80000000000000000000000a1${portHex()}`);
   });
 
+  it.each([
+    ['an address', OPEN],
+    ['an address of IPv6', `05000004${'00'.repeat(18)}`],
+    ['a name', `0500000305${text('proxy')}0000`],
+  ])('may answer byte by byte, and call its end by %s', async (_, answer) => {
+    await using proxy = await serveRaw(async (socket, data) => {
+      said.push(data);
+      const bytes = Buffer.from(['0502', '0100', answer][said.length - 1] ?? '', 'hex');
+      if (said.length === 3) tunnel(socket, origin);
+      socket.setNoDelay();
+      for (const byte of bytes) {
+        socket.write(Buffer.of(byte));
+        // Once for those that wait already, once for what arrives then.
+        for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setImmediate(resolve));
+      }
+    });
+    clientOf(`socks5://ann:pass@${proxy.host}`);
+    expect((await client.buffer(origin.url)).toString()).toBe('from the origin');
+  });
+
+  it('cannot take a name or password of more than 255 bytes', async () => {
+    await using proxy = await serveSocks('0502', '');
+    clientOf(`socks5://ann:${'x'.repeat(256)}@${proxy.host}`);
+    const error = await rejection<HttpError>(client.buffer(origin.url));
+    expect(error.message).toContain('at most 255 bytes');
+    await proxy.idle();
+  });
+
   it('gets the credentials of its URL where it asks for them', async () => {
     await using proxy = await serveSocks('0502', '0100', OPEN);
     clientOf(`socks5://ann:p%40ss@${proxy.host}`);
