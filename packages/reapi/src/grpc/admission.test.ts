@@ -1,3 +1,4 @@
+import { constants } from 'node:http2';
 import { gzipSync } from 'node:zlib';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
@@ -11,7 +12,7 @@ import {
 import { ByteStream } from '../gen/google/bytestream/bytestream_pb.js';
 import { Health } from '../gen/grpc/health/v1/health_pb.js';
 import type { RemoteCacheOptions } from './remote-cache.js';
-import { type LoopbackCache, startLoopbackCache } from './testing/loopback-cache.js';
+import { digestMessage, digestOf, type LoopbackCache, startLoopbackCache } from './testing/loopback-cache.js';
 import { framed, RawClient, statusOf } from './testing/raw-client.js';
 
 const cas = ContentAddressableStorage.method;
@@ -91,6 +92,21 @@ describe('a call with one message', () => {
     if (bytes.length > 0) call.write(bytes);
     expect(await statusOf(call)).toBe(status.DEADLINE_EXCEEDED);
     expect(outcomes()).toEqual(['FindMissingBlobs DEADLINE_EXCEEDED']);
+  });
+
+  it.each([
+    [cas.batchReadBlobs, { digests: [digestMessage('x'.repeat(100_000))] }],
+    [ByteStream.method.read, { resourceName: `blobs/${digestOf('x'.repeat(100_000))}` }],
+  ] as const)('is ended when nobody takes what answers it: $name', async (method, request) => {
+    await start({ limits: { streamIdleMs: 50 } });
+    const blob = { digest: digestMessage('x'.repeat(100_000)), data: Buffer.alloc(100_000, 'x') };
+    await loopback.client.unary(cas.batchUpdateBlobs, { requests: [blob] });
+    const stuck = new RawClient(loopback.port, { initialWindowSize: 0 });
+    const call = stuck.open(method);
+    const closed = new Promise((resolve) => call.once('close', () => resolve(call.rstCode)));
+    call.end(framed(method as DescMethod, request));
+    expect(await closed).toBe(constants.NGHTTP2_CANCEL);
+    stuck.close();
   });
 
   it.each([Health.method.check, Health.method.watch])(

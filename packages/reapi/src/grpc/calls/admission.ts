@@ -1,3 +1,4 @@
+import { constants } from 'node:http2';
 import type {
   Metadata,
   ServerInterceptingCall,
@@ -18,7 +19,8 @@ type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 /**
  * Asks who makes a call before its message is taken. Of a call with one message grpc-js tells its handler when all of that
  * is there, so that whoever may not call at all could have the server hold megabytes for each stream, which take a
- * thousandth of that on the wire when they are compressed. It also says for how long such a message may stand still.
+ * thousandth of that on the wire when they are compressed. It also says for how long such a message, and what
+ * answers it, may stand still.
  *
  * Handlers ask by themselves what was not asked here: a server that was made without the interceptor is no less closed.
  *
@@ -86,10 +88,14 @@ class Admission implements Listener {
     const { streamIdleMs, admitted } = this.#edge;
     admitted.add(metadata);
     this.#isWaiting = true;
-    onIdle(this.#call, streamIdleMs, () => {
-      if (!this.#isWaiting) return;
-      this.#isWaiting = false;
-      this.#refuse(metadata, new ProtocolError('IDLE', `nothing came for ${streamIdleMs / 1000} s`));
+    onIdle(this.#call, streamIdleMs, (stream) => {
+      if (this.#isWaiting) {
+        this.#isWaiting = false;
+        this.#refuse(metadata, new ProtocolError('IDLE', `nothing came for ${streamIdleMs / 1000} s`));
+      } else if (stream.writableLength > 0) {
+        // No status would get through to a client that takes nothing.
+        stream.close(constants.NGHTTP2_CANCEL);
+      }
     });
     this.#next.onReceiveMetadata(metadata);
   }
@@ -114,9 +120,16 @@ class Admission implements Listener {
   }
 }
 
+interface CallStream {
+  readonly writableLength: number;
+  setTimeout?(ms: number): void;
+  on(event: 'timeout', listener: () => void): void;
+  close(code: number): void;
+}
+
 interface Layer {
   readonly nextCall?: Layer;
-  readonly stream?: { setTimeout?: (ms: number, listener: () => void) => void };
+  readonly stream?: CallStream;
   readonly decoder?: { maxReadMessageLength?: number };
   maxReceiveMessageSize?: number;
 }
@@ -125,10 +138,12 @@ interface Layer {
  * Tells when nothing went over a call for some time. grpc-js has no option for that, so this looks through its layers;
  * where they change, a message may stand still until the connection ends.
  */
-function onIdle(call: object, ms: number, tell: () => void): void {
+function onIdle(call: object, ms: number, tell: (stream: CallStream) => void): void {
   for (let layer: Layer | undefined = call; layer; layer = layer.nextCall) {
-    if (typeof layer.stream?.setTimeout !== 'function') continue;
-    layer.stream.setTimeout(ms, tell);
+    const { stream } = layer;
+    if (typeof stream?.setTimeout !== 'function') continue;
+    stream.setTimeout(ms);
+    stream.on('timeout', () => tell(stream));
     return;
   }
 }

@@ -1,12 +1,12 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, type Settings } from 'node:http2';
 import { create, type DescMethod, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 
 /** Calls a server with bare HTTP/2 frames, to behave as no client library would. */
 export class RawClient {
   readonly session: ClientHttp2Session;
 
-  constructor(port: number) {
-    this.session = connect(`http://127.0.0.1:${port}`);
+  constructor(port: number, settings: Settings = {}) {
+    this.session = connect(`http://127.0.0.1:${port}`, { settings });
     this.session.on('error', () => {});
   }
 
