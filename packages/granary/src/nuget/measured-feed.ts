@@ -1,5 +1,10 @@
 import type { Readable } from 'node:stream';
-import { NuGetError, type PackageIdentity, type SearchOptions } from '@granary/nuget';
+import {
+  type NuGetMetrics as CacheMetrics,
+  NuGetError,
+  type PackageIdentity,
+  type SearchOptions,
+} from '@granary/nuget';
 import type {
   Answer,
   FeedCall,
@@ -11,12 +16,14 @@ import type {
   PushCall,
   ReceivedPackage,
 } from '@granary/nuget-proxy';
-import type { LookupKind, SourceCounters } from './nuget-metrics.js';
+import type { LookupKind, LookupResult, SourceCounters } from './nuget-metrics.js';
 
 export interface MeasuredFeedOptions {
   readonly takesPackages: boolean;
   /** Whether an API key is one of this server's, which is nothing to tell a source. */
   readonly isOwnKey: (apiKey: string) => boolean;
+  /** Is told where metadata came from; of packages whoever stores them tells it. */
+  readonly caches: Pick<CacheMetrics, 'cacheHit' | 'cacheMiss'>;
 }
 
 /** A source whose answers are counted, and which takes packages only where the configuration says so. */
@@ -27,11 +34,13 @@ export class MeasuredFeed implements FeedContent {
   readonly #inner: FeedContent;
   readonly #counters: SourceCounters;
   readonly #isOwnKey: (apiKey: string) => boolean;
+  readonly #caches: MeasuredFeedOptions['caches'];
 
   constructor(inner: FeedContent, counters: SourceCounters, options: MeasuredFeedOptions) {
     this.name = inner.name;
     this.takesPackages = options.takesPackages;
     this.#isOwnKey = options.isOwnKey;
+    this.#caches = options.caches;
     this.#inner = inner;
     this.#counters = counters;
     const { signatures } = inner;
@@ -48,7 +57,10 @@ export class MeasuredFeed implements FeedContent {
 
   versionsAtHand(id: string): ReturnType<NonNullable<FeedContent['versionsAtHand']>> {
     const answer = this.#inner.versionsAtHand?.(id);
-    if (answer !== undefined) this.#counters.count('metadata', answer?.state ?? 'not_found');
+    if (answer === null) {
+      this.#counters.count('metadata', 'not_found');
+      this.#caches.cacheHit?.('metadata');
+    } else if (answer !== undefined) this.#count('metadata', answer.state);
     return answer;
   }
 
@@ -110,13 +122,21 @@ export class MeasuredFeed implements FeedContent {
   ): Promise<T> {
     try {
       const found = await answer;
-      this.#counters.count(kind, found?.state ?? 'not_found');
+      this.#count(kind, found?.state ?? 'not_found');
       return found;
     } catch (error) {
       // A client who went away says nothing about the source.
-      if (call?.signal?.aborted !== true) this.#counters.count(kind, 'error');
+      if (call?.signal?.aborted !== true) this.#count(kind, 'error');
       throw error;
     }
+  }
+
+  #count(kind: LookupKind, result: LookupResult): void {
+    this.#counters.count(kind, result);
+    if (kind !== 'metadata') return;
+    if (result === 'hit' || result === 'stale') this.#caches.cacheHit?.('metadata');
+    // Of what isn't there nobody says whether the source was asked.
+    else if (result !== 'not_found') this.#caches.cacheMiss?.('metadata');
   }
 }
 

@@ -121,6 +121,8 @@ async function assemble(options: NuGetServiceOptions, closers: Closers): Promise
     },
   });
   closers.add(async () => metrics.show(undefined));
+  const stopped = options.collectors.nuget.cacheStarted?.({ bytes: () => bytesOf(shared, sources) });
+  closers.add(async () => stopped?.());
   const handle = handlerOf(options, feeds, sources, hosted);
   logger.information('NuGet feeds are open: {Sources}', feeds.map(({ name }) => name).join(', '));
   return {
@@ -191,9 +193,21 @@ async function openSources(
     closers.add(() => open.close());
     const counters = metrics.forSource(source.name);
     const takesPackages = source.push || source.name === config.push_to;
-    sources.push({ open, counters, feed: new MeasuredFeed(open.feed, counters, { takesPackages, isOwnKey }) });
+    const measured = { takesPackages, isOwnKey, caches: collectors.nuget };
+    sources.push({ open, counters, feed: new MeasuredFeed(open.feed, counters, measured) });
   }
   return sources;
+}
+
+/** What the answers of all sources take, by where they are. */
+function bytesOf({ memory, cache }: Shared, sources: readonly Source[]): Map<string, number> {
+  const bytes = cache.bytes();
+  bytes.set('memory', (bytes.get('memory') ?? 0) + (memory.stats().bytes ?? 0));
+  bytes.set(
+    'disk',
+    sources.reduce((sum, { open }) => sum + open.bytesOnDisk(), 0),
+  );
+  return bytes;
 }
 
 /** @param feeds the preferred one first */

@@ -1,4 +1,4 @@
-import { type Layer, type MemoryLayer, NamespacedLayer } from '@granary/cache';
+import { type MemoryLayer, NamespacedLayer } from '@granary/cache';
 import type { DiskFolder } from '@granary/cache/disk';
 import { HttpClient, type HttpMetrics } from '@granary/http';
 import {
@@ -39,6 +39,8 @@ export interface OpenSourceOptions {
 /** One upstream, with what asks it. */
 export interface OpenSource {
   readonly feed: UpstreamFeed;
+  /** What its answers take on the disk. */
+  readonly bytesOnDisk: () => number;
   /** Asks with these from now on; what is under way goes on. */
   useFiles(files: SourceFiles): void;
   /** Ends what is asked of it, and closes the feed. */
@@ -69,11 +71,12 @@ export async function openSource(source: NuGetSourceConfig, options: OpenSourceO
     logger,
     tracer,
   });
+  const disk = options.disk.layer<Kept>({ name: 'nuget-disk', namespace: name, maxBytes: config.metadata_size });
   const feed = new UpstreamFeed({
     name,
     upstream: repository,
     packages: options.packages,
-    layers: layersOf(name, options),
+    layers: [new NamespacedLayer(options.memory, name), disk],
     versionsTtlMs: config.metadata_ttl,
     recordsTtlMs: config.registrations_ttl,
     searchTtlMs: config.search_ttl,
@@ -89,6 +92,7 @@ export async function openSource(source: NuGetSourceConfig, options: OpenSourceO
   });
   return {
     feed,
+    bytesOnDisk: () => disk.stats().bytes,
     useFiles(newFiles) {
       const before = files;
       files = newFiles;
@@ -107,13 +111,6 @@ export async function openSource(source: NuGetSourceConfig, options: OpenSourceO
 /** Connections are dear: those that are good are kept. */
 function isSameTls(a: SourceFiles['tls'], b: SourceFiles['tls']): boolean {
   return a?.ca === b?.ca && a?.cert === b?.cert && a?.key === b?.key;
-}
-
-function layersOf(name: string, { memory, disk, config }: OpenSourceOptions): readonly Layer<Kept>[] {
-  return [
-    new NamespacedLayer(memory, name),
-    disk.layer<Kept>({ name: 'nuget-disk', namespace: name, maxBytes: config.metadata_size }),
-  ];
 }
 
 function httpClientOf(source: NuGetSourceConfig, files: SourceFiles, options: OpenSourceOptions): HttpClient {

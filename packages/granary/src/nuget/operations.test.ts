@@ -76,6 +76,10 @@ describe('the statistics of a source', () => {
     expect(value('http_requests_total', { source: 'up' })).toBeGreaterThan(0);
     expect(value('package_downloads_total', { status: 'success' })).toBe(1);
     expect(value('cache_hits_total', { cache_type: 'package' })).toBe(3);
+    expect(value('cache_hits_total', { cache_type: 'metadata' })).toBe(1);
+    expect(value('cache_misses_total', { cache_type: 'metadata' })).toBe(2);
+    expect(value('cache_size_bytes', { tier: 'memory' })).toBeGreaterThan(0);
+    expect(value('cache_size_bytes', { tier: 'disk' })).toBeGreaterThan(0);
 
     const shown = describeStats(running.server.stats());
     expect(shown).toMatch(/nuget up +down: .*; last answered 2/);
