@@ -68,6 +68,8 @@ export class Exchange {
   #failure: unknown;
   /** The status that an answer would have had which broke off. */
   #broken: number | undefined;
+  /** All of the answer was sent, though its end waits for a client who still sends. */
+  #isTold = false;
 
   constructor(edge: FeedEdge, request: IncomingMessage, response: ServerResponse) {
     const isRecorded = edge.hooks.onRequest !== undefined;
@@ -216,7 +218,10 @@ export class Exchange {
     }
     // A connection that is closed on a client that still sends takes the answer with it: first let it be read.
     this.begin(error.status, ['Content-Length', body.length, 'Connection', 'close', ...headers]);
-    response.write(body);
+    // Who has read it may close before the end.
+    response.write(body, (error) => {
+      this.#isTold = !error;
+    });
     this.bytesOut += body.length;
     if (!this.isWaiting) await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
@@ -233,8 +238,12 @@ export class Exchange {
     this.bytesIn += bytes;
   };
 
+  get #isComplete(): boolean {
+    return this.response.writableFinished || this.#isTold;
+  }
+
   #finish(): void {
-    if (this.span.recording) endHttpServerSpan(this.span, this.response, this.#failure);
+    if (this.span.recording) endHttpServerSpan(this.span, this.response, this.#failure, this.#isComplete);
     if (this.edge.hooks.onRequest) this.#record();
   }
 
@@ -247,7 +256,7 @@ export class Exchange {
         protocol: 'nuget',
         service: this.service,
         method: request.method ?? '',
-        code: String(response.writableFinished ? response.statusCode : (this.#broken ?? 499)),
+        code: String(this.#isComplete ? response.statusCode : (this.#broken ?? 499)),
         durationMs: performance.now() - this.#startedAt,
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,

@@ -42,6 +42,8 @@ export class Exchange {
   #via: readonly string[] | undefined;
   #failure: unknown;
   #restArrived: Promise<void> | undefined;
+  /** All of the answer was sent, though its end waits for a client who still sends. */
+  #isTold = false;
 
   constructor(edge: HttpEdge, request: IncomingMessage, response: ServerResponse) {
     const isRecorded = edge.hooks.onRequest !== undefined;
@@ -149,7 +151,11 @@ export class Exchange {
     // A connection that is closed on a client that still sends takes the answer with it: first let it be read.
     this.bytesOut += body?.length ?? 0;
     this.begin(error.status, ['Content-Length', body?.length ?? 0, 'Connection', 'close', ...headers]);
-    if (body) response.write(body);
+    if (body)
+      // Who has read it may close before the end.
+      response.write(body, (error) => {
+        this.#isTold = !error;
+      });
     else response.flushHeaders();
     await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
@@ -159,8 +165,12 @@ export class Exchange {
     this.bytesIn += bytes;
   };
 
+  get #isComplete(): boolean {
+    return this.response.writableFinished || this.#isTold;
+  }
+
   #finish(): void {
-    if (this.span.recording) endHttpServerSpan(this.span, this.response, this.#failure);
+    if (this.span.recording) endHttpServerSpan(this.span, this.response, this.#failure, this.#isComplete);
     if (!this.#edge.hooks.onRequest) return;
     const durationMs = performance.now() - this.#startedAt;
     if (this.#restArrived) void this.#restArrived.then(() => this.#record(durationMs));
@@ -177,7 +187,7 @@ export class Exchange {
         protocol: 'http',
         service: this.#path?.kind ?? 'other',
         method: request.method ?? '',
-        code: response.writableFinished ? String(response.statusCode) : '499',
+        code: this.#isComplete ? String(response.statusCode) : '499',
         durationMs,
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,

@@ -288,7 +288,9 @@ describe('an upload that is refused', () => {
     const [response] = await answered;
     done = true;
     expect([response.statusCode, response.headers.connection]).toEqual([413, 'close']);
+    await once(response.resume(), 'end');
     sent.destroy();
+    await expect.poll(() => records).toMatchObject([{ code: '413' }]);
   });
 
   it('leaves the connection usable when it was small', async () => {

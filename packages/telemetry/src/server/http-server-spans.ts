@@ -74,11 +74,17 @@ export class HttpServerSpans {
  * that it was sent counts.
  *
  * @param failure the error behind a failure that is the server's own; undefined for none
+ * @param isComplete whether all of the answer was sent, for who knows it better than the response
  */
-export function endHttpServerSpan(span: Span, response: ServerResponse, failure: unknown): void {
+export function endHttpServerSpan(
+  span: Span,
+  response: ServerResponse,
+  failure: unknown,
+  isComplete = response.writableFinished,
+): void {
   const { statusCode } = response;
   if (response.headersSent) span.setAttribute('http.response.status_code', statusCode);
-  if (!response.writableFinished) span.addEvent('the connection closed before the answer was complete');
+  if (!isComplete) span.addEvent('the connection closed before the answer was complete');
   if (failure !== undefined) span.recordError(failure);
   if (statusCode >= 500) {
     if (failure === undefined) span.setStatus('error');

@@ -231,6 +231,7 @@ describe('a client that pushes', () => {
       clearInterval(sending);
       socket.destroy();
     }
+    expect(await server.recorded(1)).toMatchObject([{ code: '413' }]);
   });
 
   it('more than is drained reads why it is refused', async () => {
