@@ -393,6 +393,44 @@ describe('searches of several', () => {
     expect(a.searches.at(-1)).toEqual({ query: 'q', options: { skip: 90, take: 10 } });
   });
 
+  const mapping = mapped(['a', ['*']], ['b', ['*']], ['ours', ['Ours.*']]);
+
+  it('go on behind what may not come from a source, so that each package is on one page', async () => {
+    const strangers = Array.from({ length: 30 }, (_, i) => hit(`Ours.${i}`, '1.0.0'));
+    const a = finding('a', 33, ...strangers, hit('A1', '1.0.0'), hit('A2', '1.0.0'), hit('A3', '1.0.0'));
+    const b = finding('b', 5, ...[1, 2, 3, 4, 5].map((i) => hit(`B${i}`, '1.0.0')));
+    const all = new MergedFeed({ sources: [a, b, new MemoryFeed('ours')], mapping });
+    const page = async (skip: number) => {
+      const { hits } = (await all.search('q', { skip, take: 2 })).value;
+      return hits.map(({ record: { id } }) => id);
+    };
+    expect([await page(0), await page(2), await page(4), await page(6)]).toEqual([
+      ['A1', 'B1'],
+      ['A2', 'B2'],
+      ['A3', 'B3'],
+      ['B4', 'B5'],
+    ]);
+    expect((await all.search('q', { take: 1000 })).value.total).toBe(8);
+    expect(b.searches.map(({ options }) => options.take)).toEqual([2, 4, 6, 8, 1000]);
+  });
+
+  it('ask a source for no more than it gives, or than a page may have', async () => {
+    const strangers = Array.from({ length: 1200 }, (_, i) => hit(`Ours.${i}`, '1.0.0'));
+    const [a, b] = [finding('a', 1200, ...strangers), finding('b', 1200, ...strangers.slice(0, 30))];
+    const all = new MergedFeed({ sources: [a, b, new MemoryFeed('ours')], mapping });
+    expect((await all.search('q', {})).value.hits).toEqual([]);
+    expect(a.searches.map(({ options }) => options.take)).toEqual([20, 80, 320, 1000]);
+    expect(b.searches.map(({ options }) => options.take)).toEqual([20, 80, 320]);
+  });
+
+  it('of ids go on behind what may not come from a source', async () => {
+    const a = new MemoryFeed('a');
+    const ids = [...Array.from({ length: 30 }, (_, i) => `ours.${i}`), 'o1', 'o2', 'o3'];
+    a.autocomplete = async (_, { take }) => ({ value: ids.slice(0, take), state: 'hit', asOf: 1 });
+    const all = new MergedFeed({ sources: [a, new MemoryFeed('ours')], mapping });
+    expect((await all.autocomplete('o', { skip: 1, take: 2 })).value).toEqual(['o2', 'o3']);
+  });
+
   it('of ids have each once', async () => {
     const [a, b] = [feedWith('a', '1.0.0'), feedWith('b', '1.0.0')];
     a.autocomplete = async () => ({ value: ['Xa', 'X', 'Xc'], state: 'hit', asOf: 1 });

@@ -24,6 +24,7 @@ import { isUnoffered, unavailable } from '../feed/upstream-failures.js';
 import { versionName } from '../feed/version-name.js';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { identityIn } from '../packages/identity-in.js';
+import { askPast } from './asking-past.js';
 import { MergedOnce, mergedRecords, mergedVersions } from './merged-lists.js';
 import { mergedHits, mergedIds } from './merged-searches.js';
 import { mergedVulnerabilities } from './merged-vulnerabilities.js';
@@ -113,8 +114,16 @@ export class MergedFeed implements FeedContent {
     const [only] = this.#sources;
     if (only !== undefined && this.#isAlone) return only.search(query, options, call);
     const { skip = 0, take = DEFAULT_TAKE } = options;
-    const asked = { ...options, skip: 0, take: Math.min(skip + take, MAX_TAKE) };
-    const heard = await askAll(this.#sources, (source) => source.search(query, asked, call), call);
+    const ask = (source: FeedContent) =>
+      askPast(
+        boundsOf(skip + take),
+        (most) => source.search(query, { ...options, skip: 0, take: most }, call),
+        ({ hits, total }) => {
+          if (hits.length >= total) return undefined;
+          return { all: hits.length, wanted: hits.filter(({ record }) => this.#mayHave(source, record.id)).length };
+        },
+      );
+    const heard = await askAll(this.#sources, ask, call);
     const found = combined(heard, () => {
       const parts = heard.map(({ source, answer }) => {
         return {
@@ -132,8 +141,13 @@ export class MergedFeed implements FeedContent {
     const [only] = this.#sources;
     if (only !== undefined && this.#isAlone) return only.autocomplete(prefix, options, call);
     const { skip = 0, take = DEFAULT_TAKE } = options;
-    const asked = { ...options, skip: 0, take: Math.min(skip + take, MAX_TAKE) };
-    const heard = await askAll(this.#sources, (source) => source.autocomplete(prefix, asked, call), call);
+    const ask = (source: FeedContent) =>
+      askPast(
+        boundsOf(skip + take),
+        (most) => source.autocomplete(prefix, { ...options, skip: 0, take: most }, call),
+        (ids) => ({ all: ids.length, wanted: ids.filter((id) => this.#mayHave(source, id)).length }),
+      );
+    const heard = await askAll(this.#sources, ask, call);
     const found = combined(heard, () => {
       const lists = heard.map(({ source, answer }) => answer?.value.filter((id) => this.#mayHave(source, id)) ?? []);
       return mergedIds(lists).slice(skip, skip + take);
@@ -235,6 +249,11 @@ export class MergedFeed implements FeedContent {
     if (this.#pushTo !== undefined) return this.#pushTo;
     throw new NuGetError('UNSUPPORTED', 'none of the sources takes packages: `nuget.push_to` names the one that does');
   }
+}
+
+/** How many of each source one page of them all takes. */
+function boundsOf(end: number) {
+  return { least: Math.min(end, MAX_TAKE), most: MAX_TAKE };
 }
 
 /** All are asked at once, but nobody waits for the list of a source that comes after one that has the version. */
