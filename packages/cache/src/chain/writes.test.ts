@@ -88,6 +88,21 @@ describe('a write', () => {
     expect(await chain.get('key')).toBeUndefined();
   });
 
+  it('that waits for its turn in a slow layer lives there no longer for it', async () => {
+    const { time, chain, layers, memories } = setUp(1);
+    layers[0]!.plan('set', { kind: 'slow', ms: 50 });
+    const first = chain.set('key', 'first');
+    const second = chain.set('key', 'second', { ttlMs: 30, graceMs: 100 });
+    await time.advance(29);
+    expect(await chain.get('key')).toBe('second');
+    await time.advance(1);
+    expect(await chain.get('key')).toBeUndefined();
+    await time.advance(20);
+    await Promise.all([first, second]);
+    expect(await chain.get('key')).toBeUndefined();
+    expect(memories[0]!.getEntry('key')).toEqual({ value: 'second', expiresAt: time.clock() - 20 });
+  });
+
   it('does not fail with one layer, and that layer is not believed until a write to it succeeds', async () => {
     for (const kind of ['throws', 'rejects'] as const) {
       const { chain, layers, memories, values } = setUp(2);

@@ -124,7 +124,8 @@ export class Storey<V> {
   set(key: string, value: V, options: SetOptions | undefined): MaybePromise<Failed | undefined> {
     if (!this.isPlain && this.#order.has(key)) {
       const change = this.#changeTo(value, options);
-      return this.#order.enqueue(key, change, () => this.#set(key, value, options)) as Promise<Failed | undefined>;
+      const perform = () => this.#set(key, value, this.#leftOf(change, options));
+      return this.#order.enqueue(key, change, perform) as Promise<Failed | undefined>;
     }
     const result = this.#set(key, value, options);
     if (result instanceof Promise) {
@@ -264,6 +265,12 @@ export class Storey<V> {
   #changeTo(value: V, options: SetOptions | undefined): Change<V> {
     const ttlMs = options?.ttlMs;
     return { value, expiresAt: ttlMs === undefined ? undefined : this.#clock() + ttlMs };
+  }
+
+  /** A lifetime counts from when the value was given, not from when its turn comes. */
+  #leftOf({ expiresAt }: Change<V>, options: SetOptions | undefined): SetOptions | undefined {
+    if (expiresAt === undefined) return options;
+    return { ttlMs: expiresAt - this.#clock(), graceMs: options?.graceMs, signal: options?.signal };
   }
 
   #set(key: string, value: V, options: SetOptions | undefined): MaybePromise<Failed | undefined> {
