@@ -166,6 +166,7 @@ export class ChainParts<V> {
 
   async #underWay(): Promise<void> {
     await this.#background.idle();
+    await this.writes.idle();
     await Promise.all(this.storeys.map((storey) => storey.idle()));
   }
 }

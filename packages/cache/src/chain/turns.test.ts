@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { LocalTagIndex } from '../invalidation/local-tag-index.js';
 import type { TagIndex } from '../invalidation/tags.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
@@ -47,6 +47,18 @@ describe('a write that waits for its tags', () => {
       expect(memory.get('other')).toBe(name === 'clear' ? undefined : 'value');
     });
   }
+
+  it('is waited for when the chain is closed', async () => {
+    const { chain, answer, memory } = setUp();
+    const set = vi.spyOn(memory, 'set');
+    const close = vi.spyOn(memory, 'close');
+    const written = chain.set('key', 'value', { tags: ['x'] });
+    const closed = chain.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    answer();
+    await Promise.all([written, closed]);
+    expect(set.mock.invocationCallOrder[0]).toBeLessThan(close.mock.invocationCallOrder[0]!);
+  });
 
   it('is made where a later one waits longer, and is then overwritten by that', async () => {
     const { chain, answer, memory } = setUp();

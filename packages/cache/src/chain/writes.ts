@@ -3,6 +3,7 @@ import type { InvalidationBus, InvalidationListener, InvalidationMessage } from 
 import type { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { TagIndex } from '../invalidation/tags.js';
 import type { MaybePromise, OpOptions } from '../layer.js';
+import { Background } from './background.js';
 import type { Load } from './loads/load.js';
 import type { ChainSetOptions } from './options/chain-options.js';
 import { checkLifetime } from './options/check-options.js';
@@ -44,6 +45,8 @@ export class Writes<V> {
   readonly #storeys: readonly Storey<V>[];
   /** Of writes that wait for their tags. */
   readonly #turns = new Turns();
+  /** Writes that have more to do when a layer has answered, or haven't come to one yet. As many as there are callers. */
+  readonly #inSteps = new Background(Number.POSITIVE_INFINITY);
 
   constructor(options: WritesOptions<V>) {
     this.#options = options;
@@ -90,28 +93,18 @@ export class Writes<V> {
     return count;
   }
 
-  async clear(options: OpOptions | undefined): Promise<void> {
-    const { tags, deletions } = this.#options;
-    this.#turns.madeAll();
-    this.#options.supersedeAll();
-    deletions.recordAll();
-    const results = await Promise.all(this.#storeys.map((storey) => storey.clear(options)));
-    const failed = results.find((result) => result instanceof Failed);
-    try {
-      // What a layer still has is to be found by its tags.
-      if (failed === undefined) await tags.clear(options);
-    } finally {
-      await this.#tell({ type: 'clear' });
-    }
-    options?.signal?.throwIfAborted();
-    if (failed !== undefined) throw this.#unavailable('clear', results);
+  clear(options: OpOptions | undefined): Promise<void> {
+    return this.#toTheEnd(this.#clear(options));
   }
 
   /** How many keys were deleted. */
-  async deleteByTag(tag: string, options: OpOptions | undefined): Promise<number> {
-    this.#noteDeleted(tag);
-    await this.#tell({ type: 'tag', tag });
-    return this.#deleteTagged(this.#storeys, tag, options, true);
+  deleteByTag(tag: string, options: OpOptions | undefined): Promise<number> {
+    return this.#toTheEnd(this.#deleteByTag(tag, options));
+  }
+
+  /** Resolves when all writes have come to the layers that have to. */
+  idle(): Promise<void> {
+    return this.#inSteps.idle();
   }
 
   /** Writes a loaded value unless the key was written, or one of its tags deleted, since the load began. */
@@ -245,7 +238,37 @@ export class Writes<V> {
       return undefined;
     };
     const added = this.#options.tags.add(keys, tags, { expiresAt, signal: options?.signal });
-    return added instanceof Promise ? added.then(then) : then(added);
+    const done = added instanceof Promise ? added.then(then) : then(added);
+    return done instanceof Promise ? this.#toTheEnd(done) : done;
+  }
+
+  /** Has {@link idle} wait for it. */
+  #toTheEnd<T>(write: Promise<T>): Promise<T> {
+    this.#inSteps.add(write);
+    return write;
+  }
+
+  async #clear(options: OpOptions | undefined): Promise<void> {
+    const { tags, deletions } = this.#options;
+    this.#turns.madeAll();
+    this.#options.supersedeAll();
+    deletions.recordAll();
+    const results = await Promise.all(this.#storeys.map((storey) => storey.clear(options)));
+    const failed = results.find((result) => result instanceof Failed);
+    try {
+      // What a layer still has is to be found by its tags.
+      if (failed === undefined) await tags.clear(options);
+    } finally {
+      await this.#tell({ type: 'clear' });
+    }
+    options?.signal?.throwIfAborted();
+    if (failed !== undefined) throw this.#unavailable('clear', results);
+  }
+
+  async #deleteByTag(tag: string, options: OpOptions | undefined): Promise<number> {
+    this.#noteDeleted(tag);
+    await this.#tell({ type: 'tag', tag });
+    return this.#deleteTagged(this.#storeys, tag, options, true);
   }
 
   async #deleteAndTell(keys: readonly string[], options: OpOptions | undefined): Promise<Deleted> {
