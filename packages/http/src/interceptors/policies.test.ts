@@ -11,9 +11,10 @@ import {
   SemaphoreThrottle,
 } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
-import { Agent, type Dispatcher, interceptors, request, upgrade } from 'undici';
+import { Agent, type Dispatcher, errors, interceptors, request, upgrade } from 'undici';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HttpInterceptor } from '../dispatch.js';
+import { NO_CONTROLLER } from '../handlers/waiting.js';
 import { type Answer, closed, InstantTimers, rejection, serveHttp, type TestServer } from '../testing/test-server.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import { deadline } from './deadline.js';
@@ -142,6 +143,13 @@ describe('a dispatcher that throws', () => {
     await vi.waitFor(() => expect(places.active).toBe(0));
     expect(time.pending).toBe(0);
   });
+
+  it.each([
+    ['retry', retry()],
+    ['redirect', redirect()],
+  ])('is heard through a %s', async (_, repeating) => {
+    expect((await rejection<Error>(get(throwing(repeating)))).message).toBe('from the dispatcher');
+  });
 });
 
 describe('a request that becomes a connection of its own', () => {
@@ -266,6 +274,21 @@ describe('a retry', () => {
     expect(waits.delays).toEqual([100, 200, 400]);
   });
 
+  it('follows an attempt that had no answer in time', async () => {
+    const late: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
+      if (calls++ > 0) return dispatch(options, handler);
+      handler.onResponseError?.(NO_CONTROLLER, new errors.HeadersTimeoutError());
+      return true;
+    };
+    expect(await text(alone(late, retry({ timers: timers() })))).toBe('hello');
+  });
+
+  it('follows a connection that breaks after no more than what goes before an answer', async () => {
+    answer = failing(1, (req, res) => res.writeEarlyHints({ link: '</style.css>' }, () => req.socket.destroy()));
+    expect(await text(alone(retry({ timers: timers() })))).toBe('hello');
+    expect(calls).toBe(2);
+  });
+
   it('hands the last answer on, whatever it is', async () => {
     answer = status(503);
     const response = await get(alone(retry({ timers: timers(), maxRetries: 2 })));
@@ -367,8 +390,11 @@ describe('a retry', () => {
     expect(calls).toBe(1);
   });
 
-  it('ends with an abort during the wait', async () => {
-    answer = status(503);
+  it.each([
+    ['an answer', status(503)],
+    ['a connection that broke', reset],
+  ])('ends with an abort during the wait after %s', async (_, refuse) => {
+    answer = refuse;
     const abort = new AbortController();
     const dispatcher = alone(retry({ timers: time, onRetry: () => setImmediate(() => abort.abort()) }));
     expect(await rejection(get(dispatcher, { signal: abort.signal }))).toMatchObject({ name: 'AbortError' });
@@ -387,6 +413,28 @@ describe('a retry', () => {
     expect(await rejection(get(dispatcher, { signal: abort.signal }))).toMatchObject({ name: 'AbortError' });
     await server.idle();
     expect(calls).toBe(2);
+  });
+
+  it('sends no second attempt that was aborted while it waited for a connection', async () => {
+    const agent = new Agent({ connections: 1 });
+    dispatchers.push(agent);
+    answer = reset;
+    const abort = new AbortController();
+    const onRetry = vi.fn();
+    const repeating = agent.compose(retry({ timers: time, initialDelayMs: 10, onRetry }));
+    const aborted = rejection(get(repeating, { signal: abort.signal }));
+    await vi.waitFor(() => expect(onRetry).toHaveBeenCalled());
+    const arrived = arrival();
+    const holder = rejection(get(agent));
+    await arrived;
+    await time.advance(10);
+    abort.abort();
+    expect(await aborted).toMatchObject({ name: 'AbortError' });
+    for (const socket of server.sockets) socket.destroy();
+    await holder;
+    answer = (_, res) => res.end('next');
+    expect(await text(agent)).toBe('next');
+    expect(calls).toBe(3);
   });
 
   it('waits no longer for a refusal that trickles in than for the next attempt', async () => {

@@ -104,10 +104,8 @@ class RetryHandler extends RepeatingHandler {
   readonly #request: HttpDispatchOptions;
   readonly #plan: RetryPlan;
   #attempt = 1;
-  /** The response belongs to the next handler now. */
-  #handedOn = false;
-  /** Whether what was handed on may be followed by another response. */
-  #restarts = false;
+  /** A response was handed on that no other may follow. */
+  #isAnswered = false;
   #timer: unknown;
   #isDiscarded = true;
 
@@ -129,19 +127,14 @@ class RetryHandler extends RepeatingHandler {
       this.#retryLater(String(status), asked);
       return;
     }
-    if (status >= 200) {
-      this.#handedOn = true;
-      // Of a refusal nobody wants the body, so its end is no reason to ask again.
-      this.#restarts = this.#request.restartable === true && status < 300;
-    }
+    // Of a refusal nobody wants the body, so its end is no reason to ask again.
+    if (status >= 200) this.#isAnswered = this.#request.restartable !== true || status >= 300;
     this.next.onResponseStart?.(this, status, headers, message);
   }
 
   protected override recovers(error: Error): boolean {
     const code = failureCode(error);
-    if (this.#handedOn && !this.#restarts) return false;
-    if (!(code === 'NETWORK' || code === 'TIMEOUT') || !this.#mayRetry()) return false;
-    this.#handedOn = false;
+    if (this.#isAnswered || !(code === 'NETWORK' || code === 'TIMEOUT') || !this.#mayRetry()) return false;
     this.#retryLater(code, undefined);
     return true;
   }
