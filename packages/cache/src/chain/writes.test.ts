@@ -276,6 +276,17 @@ describe('clear', () => {
     expect(memories[1]!.get('other')).toBe('after');
   });
 
+  it('leaves alone what can not be cleared', async () => {
+    const memory = new MemoryLayer<string>({ name: 'L1' });
+    const kept = new MemoryLayer<string>({ name: 'L2' });
+    const { get, set, delete: remove } = kept;
+    const uncleared = { name: 'L2', get: get.bind(kept), set: set.bind(kept), delete: remove.bind(kept), close() {} };
+    const chain = createChain<string>({ layers: [memory, uncleared] });
+    await chain.set('key', 'value');
+    await chain.clear();
+    expect([memory.get('key'), kept.get('key'), await chain.get('key')]).toEqual([undefined, 'value', 'value']);
+  });
+
   it('fails when a layer does, which is then believed only what is written since', async () => {
     const { chain, layers, memories } = setUp(2);
     await chain.setMany(Object.entries({ a: 'old', b: 'old' }));
@@ -286,6 +297,26 @@ describe('clear', () => {
     expect(await chain.getMany(['a', 'b'])).toEqual(new Map([['b', 'new']]));
     await chain.clear();
     expect(memories[1]!.get('a')).toBeUndefined();
+  });
+});
+
+describe('what a slow layer is still at when its lifetime ends', () => {
+  it.each([
+    ['', {}],
+    [', behind', { writeBehind: true }],
+  ] as const)('is not read back any more%s', async (_, inChain) => {
+    const { time, chain, layers, memories } = setUp(2, {}, inChain);
+    layers[1]!.plan('set', { kind: 'slow', ms: 200 });
+    const set = chain.set('key', 'value', { ttlMs: 100 });
+    memories[0]!.clear();
+    await time.advance(99);
+    expect(await chain.get('key')).toBe('value');
+    memories[0]!.clear();
+    await time.advance(1);
+    expect(await chain.get('key')).toBeUndefined();
+    expect(await chain.getMany(['key'])).toEqual(new Map());
+    await time.advance(100);
+    await set;
   });
 });
 
