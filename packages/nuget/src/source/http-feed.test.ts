@@ -740,6 +740,24 @@ describe('what is sent', () => {
     ]);
   });
 
+  it('is not followed from https to http, where anybody on the way could read or change it', async () => {
+    const asked: string[] = [];
+    const request = async (url: string) => {
+      asked.push(url);
+      const location = 'http://feed.test/moved';
+      return { statusCode: 307, statusText: '', headers: { location }, body: Readable.from([]) };
+    };
+    const of = source.feed({ url: 'https://feed.test/', client: { request } as unknown as HttpClient });
+    expect(await rejection(of.send('https://feed.test/push', { method: 'PUT' }))).toMatchObject({
+      code: 'PROTOCOL',
+      cause: { code: 'INSECURE_REDIRECT' },
+    });
+    expect(await rejection(of.document('https://feed.test/doc', { cacheKey: 'doc', parse }))).toMatchObject({
+      code: 'PROTOCOL',
+    });
+    expect(asked).toEqual(['https://feed.test/push', 'https://feed.test/doc']);
+  });
+
   it('is known to nobody who was asked before', async () => {
     const waiting: ServerResponse[] = [];
     source.answer = (_, res) => void waiting.push(res);
