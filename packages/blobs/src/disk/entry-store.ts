@@ -33,7 +33,7 @@ export class EntryStore {
     this.fs = options.fileSystem;
     this.spans = new StoreSpans(options.tracer);
     this.#options = options;
-    this.#quarantine = new Quarantine(directory.quarantine, options.fileSystem);
+    this.#quarantine = new Quarantine(directory.quarantine, options.fileSystem, options.clock);
   }
 
   /** Sets space aside for an entry; answers at once when there is enough. */
@@ -85,7 +85,7 @@ export class EntryStore {
       const removed = await this.catalog.remove(key);
       if (!removed) return;
       this.#damaged++;
-      const name = `${functionOf(key.kind) ?? 'action'}-${keyBytes(key).toString('hex', 1)}-${this.#options.clock()}`;
+      const name = `${functionOf(key.kind) ?? 'action'}-${keyBytes(key).toString('hex', 1)}`;
       if (removed.place === 'file') await this.#quarantine.moveFile(this.#fileOf(key), name);
       else if (bytes) await this.#quarantine.keepBytes(bytes, name);
       removed.space.release();

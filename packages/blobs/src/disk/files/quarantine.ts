@@ -12,11 +12,13 @@ const MOST_BYTES = 256 * 1024 * 1024;
 export class Quarantine {
   readonly #directory: string;
   readonly #fs: FileSystem;
+  readonly #clock: () => number;
   #last = Promise.resolve();
 
-  constructor(directory: string, fs: FileSystem) {
+  constructor(directory: string, fs: FileSystem, clock: () => number) {
     this.#directory = directory;
     this.#fs = fs;
+    this.#clock = clock;
   }
 
   /** Moves a file here; one that is over the bounds by itself is removed. */
@@ -24,12 +26,16 @@ export class Quarantine {
     return this.#inTurn(async () => {
       const { size } = await this.#fs.status(path);
       if (size > MOST_BYTES) await this.#fs.unlink(path);
-      else await this.#fs.rename(path, join(this.#directory, name));
+      else await this.#fs.rename(path, this.#placeOf(name));
     });
   }
 
   keepBytes(bytes: Uint8Array, name: string): Promise<void> {
-    return this.#inTurn(() => writeFile(join(this.#directory, name), bytes));
+    return this.#inTurn(() => writeFile(this.#placeOf(name), bytes));
+  }
+
+  #placeOf(name: string): string {
+    return join(this.#directory, `${name}-${this.#clock()}`);
   }
 
   /** One at a time, and never in the way of an answer: what fails here is of no consequence. */
@@ -44,18 +50,21 @@ export class Quarantine {
   async #trim(): Promise<void> {
     const names = await this.#fs.list(this.#directory);
     const files = await Promise.all(
-      names.map(async (name) => ({ path: join(this.#directory, name), ...(await this.#statusOf(name)) })),
+      names.map(async (name) => {
+        const path = join(this.#directory, name);
+        return { path, size: (await this.#fs.status(path)).size, since: timeIn(name) };
+      }),
     );
-    files.sort((a, b) => b.mtimeMs - a.mtimeMs);
+    files.sort((a, b) => b.since - a.since);
     let bytes = 0;
     for (const [i, file] of files.entries()) {
       bytes += file.size;
       if (i >= MOST_FILES || bytes > MOST_BYTES) await this.#fs.unlink(file.path);
     }
   }
+}
 
-  async #statusOf(name: string): Promise<{ size: number; mtimeMs: number }> {
-    const { size, mtimeMs } = await this.#fs.status(join(this.#directory, name));
-    return { size, mtimeMs };
-  }
+/** When it came here, which its file's own time doesn't tell: that is when the blob was written. */
+function timeIn(name: string): number {
+  return Number(name.slice(name.lastIndexOf('-') + 1)) || 0;
 }
