@@ -15,6 +15,14 @@ export function worseOf(one: CacheState, other: CacheState): CacheState {
   return STATES.indexOf(other) > STATES.indexOf(one) ? other : one;
 }
 
+/** Where an answer comes from, and how old it is. */
+export type Origin = Pick<Answer<unknown>, 'state' | 'asOf'>;
+
+/** What is said of an answer that has two parts: it is as fresh as the worse of them. */
+export function originOf(one: Origin, other: Origin): Origin {
+  return { state: worseOf(one.state, other.state), asOf: Math.min(one.asOf, other.asOf) };
+}
+
 /** Asks all at once, and gives what they say in their order. Rejects only when the caller has gone. */
 export async function askAll<T>(
   sources: readonly FeedContent[],

@@ -125,6 +125,18 @@ describe('a search', () => {
     expect(ids(await server.json('/v3/search?prerelease=true&semVerLevel=2.0.0')).length).toBe(4);
   });
 
+  it('is as old as what is told of a package whose older version is shown', async () => {
+    server.feed.add(record('Some', '1.0.0'));
+    server.feed.add(record('Some', '2.0.0', { listed: false }));
+    const records = server.feed.records.bind(server.feed);
+    server.feed.records = async (id, call) => {
+      const answer = await records(id, call);
+      return answer && { ...answer, state: 'stale', asOf: Date.now() - 5500 };
+    };
+    const { headers } = await server.ask('/nuget/v3/search');
+    expect(headers['x-cache']).toBe('stale');
+  });
+
   it('names the versions of a hit that is shown with an older one, where the source named the newest alone', async () => {
     const feed = new MemoryFeed('two', [record('Some', '1.0.0', { downloads: 7 }), record('Some', '1.1.0')]);
     const newest = record('Some', '2.0.0-a.1');

@@ -1,7 +1,8 @@
 import { checkPackageId, isPackageId, NuGetVersion, type SearchOptions } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 import { mapAtOnce } from '../feed/batches.js';
-import type { FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
+import type { Answer, FeedContent, SearchAnswer, SearchHit } from '../feed/feed-content.js';
+import { type Origin, originOf } from '../feed/heard.js';
 import type { PackageRecord } from '../feed/package-record.js';
 import { isSemVer2 } from '../feed/sem-ver-2.js';
 import { sendDocument } from '../http/answers/document-answer.js';
@@ -23,12 +24,12 @@ export async function answerSearch(exchange: Exchange, feed: FeedContent, urls: 
   const query = parametersOf(exchange);
   const options = readOptions(query);
   const answer = await feed.search(textOf(query, 'q'), options, exchange.call);
-  const value = await visibleHits(exchange, feed, answer.value, options);
+  const visible = await visibleHits(exchange, feed, answer, options);
   const hive = options.semVer2 ? 'registration-gz-semver2' : 'registration-gz';
   await sendDocument(exchange, {
     url: `${urls.search}?${query}`,
-    answer: { ...answer, value },
-    render: (visible) => searchDocument(urls, visible, hive),
+    answer: visible,
+    render: (found) => searchDocument(urls, found, hive),
   });
 }
 
@@ -106,15 +107,21 @@ function understandsSemVer2(level: string | null): boolean {
 async function visibleHits(
   exchange: Exchange,
   feed: FeedContent,
-  answer: SearchAnswer,
+  answer: Answer<SearchAnswer>,
   options: AskedOptions,
-): Promise<SearchAnswer> {
-  if (answer.hits.every((hit) => isPlain(hit, options))) return answer;
-  const shown = await mapAtOnce(answer.hits, async (hit) => {
-    return isPlain(hit, options) ? hit : visibleHit(exchange, feed, hit, options);
+): Promise<Answer<SearchAnswer>> {
+  const { hits: found, total } = answer.value;
+  if (found.every((hit) => isPlain(hit, options))) return answer;
+  let origin: Origin = answer;
+  const heard = (part: Origin) => {
+    origin = originOf(origin, part);
+  };
+  const shown = await mapAtOnce(found, async (hit) => {
+    return isPlain(hit, options) ? hit : visibleHit(exchange, feed, hit, options, heard);
   });
   const hits = shown.filter((hit) => hit !== undefined);
-  return { total: answer.total - (answer.hits.length - hits.length), hits };
+  const { state, asOf } = origin;
+  return { value: { total: total - (found.length - hits.length), hits }, state, asOf };
 }
 
 /** Whether a hit can be shown as it is. */
@@ -123,17 +130,22 @@ function isPlain({ record, versions }: SearchHit, options: AskedOptions): boolea
   return options.semVer2 || !versions.some(({ version }) => isSemVer2Version(version));
 }
 
-/** The hit as this client may see it: with the newest version that it understands, of those that are listed. */
+/**
+ * The hit as this client may see it: with the newest version that it understands, of those that are listed.
+ *
+ * @param heard told where what is said beside the hit comes from
+ */
 async function visibleHit(
   exchange: Exchange,
   feed: FeedContent,
   hit: SearchHit,
   options: AskedOptions,
+  heard: (part: Origin) => void,
 ): Promise<SearchHit | undefined> {
   if (isVisible(hit.record, options)) {
     return { ...hit, versions: hit.versions.filter(({ version }) => !isSemVer2Version(version)) };
   }
-  const records = await recordsOf(exchange, feed, hit.record.id);
+  const records = await recordsOf(exchange, feed, hit.record.id, heard);
   const visible = records.filter((each) => isVisible(each, options));
   const record = visible.at(-1);
   return record && { ...hit, record, versions: versionsOf(hit, visible) };
@@ -146,9 +158,16 @@ function versionsOf({ versions }: SearchHit, visible: readonly PackageRecord[]):
 }
 
 /** A hit that nothing more can be told of isn't shown; that is no reason to show nothing at all. */
-async function recordsOf(exchange: Exchange, feed: FeedContent, id: string): Promise<readonly PackageRecord[]> {
+async function recordsOf(
+  exchange: Exchange,
+  feed: FeedContent,
+  id: string,
+  heard: (part: Origin) => void,
+): Promise<readonly PackageRecord[]> {
   try {
-    return (await feed.records(id, exchange.call))?.value ?? [];
+    const answer = await feed.records(id, exchange.call);
+    if (answer !== undefined) heard(answer);
+    return answer?.value ?? [];
   } catch (error) {
     if (error instanceof FeedUnavailableError) return [];
     throw error;

@@ -256,6 +256,19 @@ describe('Search()', () => {
     expect(text).toContain('<d:DownloadCount m:type="Edm.Int32">10</d:DownloadCount>');
   });
 
+  it('is as old as the oldest of what is told of its packages', async () => {
+    const { server, feed } = await serving('A 1.0.0', 'B 1.0.0');
+    await using _ = server;
+    const records = feed.records.bind(feed);
+    feed.records = async (id, call) => {
+      const answer = await records(id, call);
+      return answer && (id === 'A' ? { ...answer, state: 'stale', asOf: Date.now() - 5500 } : answer);
+    };
+    feed.asOf = Date.now();
+    const { headers } = await server.ask('/nuget/v2/Search()?$filter=IsLatestVersion');
+    expect([headers['x-cache'], headers['age']]).toEqual(['stale', '5']);
+  });
+
   it('shows what the search says when nobody tells more', async () => {
     const { server, feed, packages } = await serving('A 1.0.0');
     await using _ = server;

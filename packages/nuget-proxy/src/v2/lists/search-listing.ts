@@ -1,7 +1,8 @@
 import { isNuGetError, NuGetVersion, type SearchOptions } from '@granary/nuget';
 import { FeedUnavailableError } from '../../errors.js';
 import { AT_ONCE, mapAtOnce } from '../../feed/batches.js';
-import type { Answer, CacheState, FeedCall, FeedContent, SearchAnswer, SearchHit } from '../../feed/feed-content.js';
+import type { Answer, FeedCall, FeedContent, SearchAnswer, SearchHit } from '../../feed/feed-content.js';
+import { type Origin, originOf } from '../../feed/heard.js';
 import type { PackageRecord } from '../../feed/package-record.js';
 import { HttpError } from '../../http/http-error.js';
 import type { Continuation, ODataQuery } from '../odata-query.js';
@@ -74,6 +75,7 @@ export class SearchListing {
   /** When the list has one version of each package at most: which. */
   readonly #newest: 'stable' | 'absolute' | undefined;
   #begun: Answer<SearchAnswer> | undefined;
+  #origin: Origin | undefined;
 
   constructor(feed: FeedContent, query: ODataQuery, init: SearchInit, call: FeedCall) {
     const { text, word, includePrerelease, frameworks = [] } = init;
@@ -151,9 +153,8 @@ export class SearchListing {
   }
 
   /** Where the list comes from; for after something of it was read. */
-  get origin(): { readonly state: CacheState; readonly asOf: number } {
-    const { state = 'hit', asOf = 0 } = this.#begun ?? {};
-    return { state, asOf };
+  get origin(): Origin {
+    return this.#origin ?? { state: 'hit', asOf: 0 };
   }
 
   /** Searches for the filter's word where the packages that it takes would be out of reach among all others. */
@@ -242,7 +243,12 @@ export class SearchListing {
   async #search(skip: number, take: number): Promise<Answer<SearchAnswer>> {
     const answer = await this.#feed.search(this.#text, { ...this.#options, skip, take }, this.#call);
     this.#begun ??= answer;
+    this.#heard(answer);
     return answer;
+  }
+
+  #heard(part: Origin): void {
+    this.#origin = originOf(this.#origin ?? part, part);
   }
 
   /**
@@ -288,6 +294,7 @@ export class SearchListing {
   async #recordsOf(hit: SearchHit): Promise<readonly PackageRecord[]> {
     try {
       const answer = await this.#feed.records(hit.record.id, this.#call);
+      if (answer !== undefined) this.#heard(answer);
       return answer?.value ?? [hit.record];
     } catch (error) {
       this.#call.signal?.throwIfAborted();
