@@ -296,6 +296,16 @@ describe('Search()', () => {
     expect([page.packages, page.count, page.next]).toEqual([[], 1, undefined]);
   });
 
+  it('counts no packages that the client does not understand, though the source finds them', async () => {
+    const { server, feed, packages } = await serving(...names);
+    await using _ = server;
+    feed.knowsSemVer2 = false;
+    const query = "searchTerm=''&$filter=IsAbsoluteLatestVersion&includePrerelease=true";
+    expect(await packages(`Search()?${query}`)).toEqual(['A 3.0.0-beta', 'B 1.0.0-beta']);
+    expect(String((await server.ask(`/nuget/v2/Search()/$count?${query}`)).body)).toBe('2');
+    expect((await pageAt(server, `Search()?${query}&$inlinecount=allpages&$top=1`)).count).toBe(2);
+  });
+
   describe('with a filter beside the newest version, as galleries of modules are asked', () => {
     const many = [
       ...Array.from({ length: 300 }, (_, index) => `Other${index} 1.0.0`),

@@ -168,7 +168,8 @@ export class SearchListing {
 
   async #length(): Promise<number> {
     const { total } = (this.#begun ?? (await this.#search(0, BLOCK))).value;
-    if (this.#newest !== undefined && this.#query.filter?.isOnlyNewest) return total;
+    // Some sources find more than this client understands: of few packages that costs no further search.
+    if (this.#newest !== undefined && this.#query.filter?.isOnlyNewest && total >= BLOCK) return total;
     if (total > MAX_SORTED) return this.#atMost(total);
     const open: SearchHit[] = [];
     let length = 0;
