@@ -276,6 +276,20 @@ describe('clear', () => {
     expect(memories[1]!.get('other')).toBe('after');
   });
 
+  it('takes back what waits to be written behind', async () => {
+    const { time, chain, layers, memories } = setUp(2, {}, { writeBehind: { workers: 1 } });
+    layers[1]!.plan('set', { kind: 'slow', ms: 20 });
+    await chain.set('under way', 'value');
+    await chain.set('waiting', 'value');
+    const cleared = chain.clear();
+    await time.advance(20);
+    await cleared;
+    const flushed = chain.flush(1000);
+    await settle(time);
+    expect(await flushed).toBe(true);
+    expect([memories[1]!.get('under way'), memories[1]!.get('waiting')]).toEqual([undefined, undefined]);
+  });
+
   it('leaves alone what can not be cleared', async () => {
     const memory = new MemoryLayer<string>({ name: 'L1' });
     const kept = new MemoryLayer<string>({ name: 'L2' });
@@ -315,6 +329,8 @@ describe('what a slow layer is still at when its lifetime ends', () => {
     await time.advance(1);
     expect(await chain.get('key')).toBeUndefined();
     expect(await chain.getMany(['key'])).toEqual(new Map());
+    const failing = chain.getOrLoad('key', () => Promise.reject(new Error('down')));
+    await expect(failing).rejects.toThrow('down');
     await time.advance(100);
     await set;
   });
