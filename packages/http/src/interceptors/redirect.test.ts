@@ -202,6 +202,22 @@ describe('redirects', () => {
     expect(await rejection(get('/a'))).toMatchObject({ code: 'INVALID_REDIRECT', host: server.host });
   });
 
+  it('to another scheme of the same host drop credentials, too: they lead to another port', async () => {
+    const toServer: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
+      dispatch({ ...options, origin: server.url }, handler);
+    routes['/a'] = [302, 'https://feed.test/b'];
+    const agent = new Agent().compose(toServer, redirect());
+    const response = await request('http://feed.test/a', { dispatcher: agent, headers: { authorization: 'secret' } });
+    expect(await response.body.text()).toBe('at /b');
+    expect(seen.map(({ headers }) => headers.authorization)).toEqual(['secret', undefined]);
+    await agent.close();
+  });
+
+  it('leave the query behind that the first path was given', async () => {
+    routes['/a?key=1'] = [302, '/b'];
+    expect(await (await get('/a', { query: { key: 1 } })).body.text()).toBe('at /b');
+  });
+
   it('from https to http are refused, from http to https they are not', async () => {
     await using secure = await serveHttps((req, res) => {
       if (req.url === '/') res.end('secure');
