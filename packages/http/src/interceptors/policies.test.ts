@@ -218,7 +218,6 @@ describe('a deadline', () => {
     const dispatcher = alone(deadline({ timeoutMs: 100, timers: time }));
     expect(await text(dispatcher)).toBe('hello');
     expect(time.pending).toBe(0);
-    expect(await text(alone(deadline({ timeoutMs: 0, timers: time })))).toBe('hello');
   });
 
   it('is told once to a request that has no connection yet, which is not sent any more', async () => {
@@ -227,16 +226,40 @@ describe('a deadline', () => {
     const arrived = arrival();
     const holder = rejection(request(server.url, { dispatcher: agent }));
     await arrived;
-    const late = rejection(
-      request(server.url, { dispatcher: agent.compose(deadline({ timeoutMs: 10, timers: time })) }),
-    );
+    const onResponseError = vi.fn();
+    const late = { onRequestStart: vi.fn(), onResponseError };
+    const hurried = agent.compose(deadline({ timeoutMs: 10, timers: time }));
+    hurried.dispatch({ origin: server.url, path: '/', method: 'GET' }, late);
     await time.advance(10);
-    expect(isTimeout(await late)).toBe(true);
+    expect(onResponseError.mock.lastCall).toEqual([expect.anything(), expect.objectContaining({ code: 'TIMEOUT' })]);
     for (const socket of server.sockets) socket.destroy();
     await holder;
     answer = (_, res) => res.end('next');
     expect(await text(agent)).toBe('next');
     expect(calls).toBe(2);
+    expect(onResponseError).toHaveBeenCalledOnce();
+  });
+
+  it('is heard by a reader who has not taken all that was unpacked, though all of it has come', async () => {
+    const headers = { 'content-encoding': 'gzip', connection: 'close' };
+    answer = (_, res) => res.writeHead(200, headers).end(gzipSync(Buffer.alloc(8 * 1024 * 1024)));
+    const { body } = await get(alone(decompress(), deadline({ timeoutMs: 100, timers: time })));
+    await server.idle();
+    await time.advance(100);
+    expect(isTimeout(await rejection(body.bytes()))).toBe(true);
+  });
+
+  it('may be none', async () => {
+    const pending: number[] = [];
+    answer = (_, res) => {
+      pending.push(time.pending);
+      res.end('hello');
+    };
+    for (const timeoutMs of [0, Infinity]) {
+      expect(await text(alone(deadline({ timers: time })), { timeoutMs })).toBe('hello');
+      expect(await text(alone(deadline({ timeoutMs, timers: time })))).toBe('hello');
+    }
+    expect(pending).toEqual([0, 0, 0, 0]);
   });
 });
 

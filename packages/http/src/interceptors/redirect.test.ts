@@ -242,8 +242,10 @@ describe('redirects', () => {
       more();
     });
     // Long before the time is over that the rest of a body has.
-    const patient = new Agent().compose(redirect({ timers: new ManualTime() }));
+    const time = new ManualTime();
+    const patient = new Agent().compose(redirect({ timers: time }));
     expect(await (await request(endless.url, { dispatcher: patient })).body.text()).toBe('elsewhere');
+    expect(time.pending).toBe(0);
     await endless.idle();
     await patient.close();
   });
