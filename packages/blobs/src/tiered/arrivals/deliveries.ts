@@ -101,7 +101,6 @@ export class Deliveries {
     if (last && tiers.size > 1) {
       tiers.delete(last);
       for (const tier of tiers) this.#excluded.add(tier);
-      this.#excluded.delete(last);
     } else if (last) {
       this.#excluded.add(last);
       last.damaged(this.#digest, error instanceof Error ? error.message : String(error));
