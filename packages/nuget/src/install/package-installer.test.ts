@@ -233,6 +233,22 @@ describe('installers on one folder', () => {
     expect(await readdir(join(folder, 'a'))).toEqual(['1.0.0']);
   });
 
+  it('leave a damaged package to one that is moving it away', async () => {
+    const wanted = packages.add({ id: 'A', version: '1.0.0' });
+    await installer().install([wanted]);
+    const nupkg = join(folder, 'a', '1.0.0', 'a.1.0.0.nupkg');
+    await truncate(nupkg, 10);
+    await mkdir(join(folder, 'a', '.granary~1.0.0'));
+    const gone = new AbortController();
+    const installing = installer().install([wanted], { signal: gone.signal });
+    // From then on it has a package to put there.
+    await expect.poll(() => packages.opened).toHaveLength(2);
+    setTimeout(() => gone.abort(), 100);
+    await expect(installing).rejects.toThrow();
+    expect((await stat(nupkg)).size).toBe(10);
+    expect(await readdir(join(folder, 'a'))).toEqual(['.granary~1.0.0', '1.0.0']);
+  });
+
   it('ask for a package that is named twice once', async () => {
     packages.add({ id: 'A', version: '1.0.0' });
     const results = await installer().install([identity('A', '1.0'), identity('a', '1.0.0.0')]);

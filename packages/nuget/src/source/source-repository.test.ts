@@ -415,6 +415,9 @@ describe('a package', () => {
     await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'LIMIT' });
     server.fault(/\.nupkg/, { kind: 'huge', bytes: 10 * CONTENT.length });
     await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'LIMIT' });
+    // What says so itself is not waited for.
+    server.fault(/\.nupkg/, { kind: 'hang', afterBytes: 1 });
+    await expect(source.downloadPackage('Test.Package', '1.0.0')).rejects.toMatchObject({ code: 'LIMIT' });
   });
 
   it('is checked by a process that has not seen it, and fetched again when it is damaged', async () => {
