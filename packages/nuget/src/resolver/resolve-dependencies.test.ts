@@ -425,6 +425,21 @@ describe('a graph that is too large', () => {
     });
   });
 
+  it('fails where it has more nodes than allowed, however few its packages are', async () => {
+    const world = {
+      'A 1.0.0': ['C 1.0', 'D 1.0'],
+      'B 1.0.0': ['C 2.0', 'D 1.0'],
+      'C 1.0.0': [],
+      'C 2.0.0': [],
+      'D 1.0.0': [],
+    };
+    expect((await resolve(world, ['A 1.0', 'B 1.0'], { maxNodes: 7 })).success).toBe(true);
+    await expect(resolve(world, ['A 1.0', 'B 1.0'], { maxNodes: 2 })).rejects.toMatchObject({
+      code: 'LIMIT',
+      message: expect.stringContaining('maxNodes'),
+    });
+  });
+
   it('is no graph with diamonds above diamonds, whose tree has more nodes than there are atoms', async () => {
     const world: Record<string, string[]> = {};
     for (let layer = 0; layer < 60; layer++) {
