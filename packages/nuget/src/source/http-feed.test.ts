@@ -242,6 +242,11 @@ describe('a document that is too old', () => {
     await source.time.advance(29 * MINUTE);
     expect(await get({}, second)).toBe('body');
     expect(source.requests).toHaveLength(2);
+    // Memory has what it says, and no bytes that could be written again.
+    expect(await get(context({ maxAgeMs: MINUTE }), second)).toBe('body');
+    await source.time.advance(29 * MINUTE);
+    expect(await get({}, source.feed({ cache: source.cache(onDisk()) }))).toBe('body');
+    expect(source.requests.map(({ headers }) => headers['if-none-match'])).toEqual([undefined, '"1"', '"1"']);
   });
 
   it('is replaced by what the source has now', async () => {
