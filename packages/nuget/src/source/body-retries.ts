@@ -1,4 +1,4 @@
-import { nodeTimers, retry, type Timers } from '@granary/resilience';
+import { isTimeout, nodeTimers, retry, type Timers } from '@granary/resilience';
 import { isNuGetError } from '../errors.js';
 
 export interface BodyRetryOptions {
@@ -53,4 +53,8 @@ export async function retryBody<T>(
 }
 
 const mayPass = (error: unknown): boolean =>
-  isNuGetError(error) && (error.code === 'SOURCE_UNAVAILABLE' || error.code === 'INVALID_PACKAGE');
+  isNuGetError(error) &&
+  (error.code === 'INVALID_PACKAGE' || (error.code === 'SOURCE_UNAVAILABLE' && !isOverTime(error.cause)));
+
+/** Whether all of the time was used up that there is for the answer with all attempts, and not only for its next bytes. */
+const isOverTime = (error: unknown): boolean => error instanceof Error && isTimeout(error.cause);
