@@ -563,6 +563,18 @@ describe.each([
     expect(local.logs.join('\n')).toMatch(/warning: .*(the cache cannot be written to|Could not cache "?nupkg_test)/);
   });
 
+  it('is kept in an HttpCache that several sources have for their cache, which they leave open', async () => {
+    const disk = local.own(new HttpCache({ folder: local.folder, clock: local.time.clock }));
+    for (let i = 0; i < 2; i++) {
+      const source = repository({ cache: disk });
+      expect((await bytes(source.downloadPackage('Test.Package', '1.0.0')))?.equals(content)).toBe(true);
+      expect(await source.listVersions('Test.Package')).toHaveLength(1);
+      await source.close();
+    }
+    expect(server.requests.targets(/\.nupkg|index\.json/)).toHaveLength(3);
+    expect(await disk.delete(server.v3Url, 'nupkg_test.package.1.0.0')).toBe(true);
+  });
+
   it('goes to the caller although the disk does not take it, and leaves nothing behind', async () => {
     for (const method of ['keep', 'set'] as const) {
       const original = HttpCache.prototype[method] as (...args: unknown[]) => Promise<number>;

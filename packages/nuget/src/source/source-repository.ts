@@ -7,6 +7,7 @@ import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@gra
 import { Authenticator } from '../auth/authenticator.js';
 import type { CredentialProvider, Credentials } from '../auth/credentials.js';
 import { NuGetError } from '../errors.js';
+import { HttpCache } from '../http-cache/http-cache.js';
 import { type NuGetMetrics, noopNuGetMetrics } from '../metrics.js';
 import { checkPackageId, type PackageIdentity } from '../package-identity.js';
 import { NupkgReader } from '../packages/nupkg-reader.js';
@@ -35,8 +36,11 @@ export interface SourceRepositoryOptions
   readonly auth?: Authenticator | Credentials | CredentialProvider | undefined;
   /** Stays the caller's to close. Default: one of its own. */
   readonly httpClient?: HttpClient | undefined;
-  /** Stays the caller's to close when it is a `SourceCache`. Default: one in memory. */
-  readonly cache?: SourceCache | SourceCacheOptions | undefined;
+  /**
+   * An `HttpCache` has memory in front of it. Stays the caller's to close when it is a `SourceCache` or an `HttpCache`.
+   * Default: one in memory.
+   */
+  readonly cache?: SourceCache | HttpCache | SourceCacheOptions | undefined;
   /** The protocol, where somebody knows it. Default: as the URL says and the source confirms. */
   readonly protocol?: Protocol | undefined;
   /** Default: that of the HTTP client. */
@@ -84,8 +88,9 @@ export class SourceRepository implements AsyncDisposable {
     this.#logger = logger;
     this.#tracer = tracer;
     const client = httpClient ?? this.#own(new HttpClient({ userAgent: DEFAULT_USER_AGENT, logger, tracer }));
+    const layers = cache instanceof HttpCache ? { disk: cache } : cache;
     const sourceCache =
-      cache instanceof SourceCache ? cache : this.#own(new SourceCache({ logger, metrics, clock, ...cache }));
+      layers instanceof SourceCache ? layers : this.#own(new SourceCache({ logger, metrics, clock, ...layers }));
     this.#feed = new HttpFeed({
       name,
       url: sourceUrl,
