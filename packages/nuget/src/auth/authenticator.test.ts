@@ -56,6 +56,19 @@ describe('credentials', () => {
     }
   });
 
+  it('of no type that there is are refused without being shown', () => {
+    for (const given of [
+      { username: 'u', password: 'secret' },
+      { type: 'Basic', username: 'u', password: 'secret' },
+    ])
+      expect(() => authorizationOf(given as Credentials)).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_OPTION',
+          message: 'credentials have the type basic, bearer or none',
+        }),
+      );
+  });
+
   it('show their secret to nobody who prints them', () => {
     for (const credentials of [ANN, bearerCredentials('s3cret')]) {
       const shown = [

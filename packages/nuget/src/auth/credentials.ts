@@ -66,7 +66,7 @@ const VISIBLE = /^[\x21-\x7e]+$/;
 /**
  * Value of the `authorization` header; undefined for `none`.
  *
- * @throws {@link NuGetError} `INVALID_OPTION` for what no header can hold, without showing it
+ * @throws {@link NuGetError} `INVALID_OPTION` for what no header can hold and for no credentials, without showing it
  */
 export function authorizationOf(credentials: Credentials): string | undefined {
   switch (credentials.type) {
@@ -82,6 +82,9 @@ export function authorizationOf(credentials: Credentials): string | undefined {
       return `Bearer ${credentials.token}`;
     case 'none':
       return undefined;
+    default:
+      // From JavaScript; without a word the source would be asked without a name.
+      throw new NuGetError('INVALID_OPTION', 'credentials have the type basic, bearer or none');
   }
 }
 
