@@ -1,4 +1,4 @@
-import { BlobTooLargeError, Digest, type DigestFunction } from '@granary/blobs';
+import { BlobTooLargeError, Digest } from '@granary/blobs';
 import type { ActionCache } from '../services/action-cache.js';
 import { decodeLargeValue, decodeOpaqueValue, encodeLargeValue, isActionResult } from '../services/opaque-value.js';
 import { mayBeginActionResult } from '../wire/index.js';
@@ -23,13 +23,12 @@ export interface ActionResultsOptions {
   readonly maxBytes: number;
   /** Largest value that is no action result. */
   readonly maxBlobBytes: number;
-  /** Functions that are on. */
-  readonly digestFunctions: readonly DigestFunction[];
 }
 
 /**
  * `/ac/`: values under the names of actions. Bazel keeps action results there, in binary; moon keeps them in JSON, of
- * which the content type tells; ccache keeps what it likes, whole object files as well.
+ * which the content type tells; ccache keeps what it likes, whole object files as well, and Gradle whole outputs, under
+ * names of 32 digits.
  */
 export class ActionResults {
   readonly #options: ActionResultsOptions;
@@ -61,7 +60,7 @@ export class ActionResults {
       throw new HttpError(412, 'there is a value, which is not to be replaced (If-None-Match)');
     const [type] = exchange.request.headers['content-type']?.split(';') ?? [];
     const isJson = type?.trim().toLowerCase() === JSON_TYPE;
-    const { chunks } = requestBody(exchange, isJson || !this.#takesLarge(path) ? maxBytes : maxBlobBytes);
+    const { chunks } = requestBody(exchange, isJson ? maxBytes : maxBlobBytes);
     const body = await takeUpTo(maxBytes, chunks);
     if (body.whole === undefined) {
       const { start } = body;
@@ -71,6 +70,8 @@ export class ActionResults {
       try {
         // Of a value that isn't looked into, nobody could say whether what it names is here.
         if (mayBeginActionResult(body.start)) throw new BlobTooLargeError(body.start.length, maxBytes);
+        // Of the name's own function, as all that a result names: whether clients may use it for blobs of theirs doesn't
+        // matter, since none of them chose it.
         const content = await blobs.store(exchange, path.fn, body.whole);
         await cache.put(path.instance, action, encodeLargeValue(content), exchange);
       } finally {
@@ -78,10 +79,6 @@ export class ActionResults {
       }
     }
     exchange.answer(200, []);
-  }
-
-  #takesLarge({ fn }: ActionPath): boolean {
-    return this.#options.digestFunctions.includes(fn);
   }
 }
 

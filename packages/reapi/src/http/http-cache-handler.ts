@@ -85,7 +85,6 @@ export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHand
     blobs,
     maxBytes: options.maxActionResultBytes ?? 4 * MIB,
     maxBlobBytes,
-    digestFunctions,
   });
 
   const serve = (exchange: Exchange, path: CachePath, method: string): MaybePromise<void> => {

@@ -232,6 +232,14 @@ describe('a value under /ac/ that is larger than an action result may be', () =>
     expect(Buffer.from(await part.arrayBuffer()).equals(other.subarray(5, 10))).toBe(true);
   });
 
+  it.each([32, 40, 96, 128])('is kept under a name of %i digits too, though no blob may have one', async (digits) => {
+    const [name, own] = ['ab'.repeat(digits / 2), 'cd'.repeat(digits / 2)];
+    const answer = await fetch(url(`/ac/${name}`), { method: 'PUT', body: large });
+    expect(answer.status).toBe(200);
+    expect((await get(`/ac/${name}`)).body.equals(large)).toBe(true);
+    expect((await fetch(url(`/cas/${own}`), { method: 'PUT', body: 'a blob' })).status).toBe(400);
+  });
+
   it('is a result with the value as its output to those who ask for one', async () => {
     await keep(large);
     const digest = Digest.of('sha256', large);
