@@ -9,6 +9,7 @@ import {
   nullThrottle,
   PerSourceLimiter,
   SemaphoreThrottle,
+  type Throttle,
 } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { Agent, type Dispatcher, errors, interceptors, request, upgrade } from 'undici';
@@ -182,6 +183,8 @@ describe('limits', () => {
     answer = (_, res) => res.setHeader('x-long', 'x'.repeat(1000)).end();
     expect(await rejection(get(alone(limits({ maxHeaderBytes: 999 }))))).toMatchObject({ code: 'HEADERS_TOO_LARGE' });
     expect(await text(alone(limits({ maxHeaderBytes: 2000 })))).toBe('');
+    answer = (_, res) => res.setHeader('set-cookie', Array(10).fill('x'.repeat(100))).end();
+    expect(await rejection(get(alone(limits({ maxHeaderBytes: 999 }))))).toMatchObject({ code: 'HEADERS_TOO_LARGE' });
   });
 
   it('end a body that is longer than allowed, in the middle if need be', async () => {
@@ -559,6 +562,27 @@ describe('a circuit breaker', () => {
     expect(all.getState(server.host)).toBe('open');
   });
 
+  it('counts no deadline that passes while the host waits for a reader who reads nothing', async () => {
+    const all = breakers();
+    const dispatcher = alone(circuitBreaker(all), deadline({ timeoutMs: 100, timers: time }));
+    answer = (_, res) => res.end(Buffer.alloc(16 * 1024 * 1024));
+    const { body } = await get(dispatcher);
+    await vi.waitFor(() => expect(body.readableLength).toBeGreaterThanOrEqual(body.readableHighWaterMark));
+    await time.advance(100);
+    expect(isTimeout(await rejection(body.bytes()))).toBe(true);
+    expect(all.getStats(server.host)).toMatchObject({ state: 'closed', failures: 0 });
+  });
+
+  it('counts a host that refuses connections as one that fails otherwise, unless it is told more', async () => {
+    const all = breakers();
+    const { url, host } = server;
+    await server[Symbol.asyncDispose]();
+    await rejection(request(url, { dispatcher: alone(circuitBreaker(all)) }));
+    expect(all.getStats(host)).toMatchObject({ state: 'closed', failures: 1 });
+    await rejection(request(url, { dispatcher: alone(circuitBreaker(all, { opensWhenUnreachable: true })) }));
+    expect(all.getState(host)).toBe('open');
+  });
+
   it('probes when its time is over, and a probe that is aborted leaves its place to the next', async () => {
     const all = breakers();
     const dispatcher = alone(circuitBreaker(all));
@@ -687,5 +711,38 @@ describe('a throttle', () => {
 
   it('can be any other', async () => {
     expect(await text(alone(throttle(nullThrottle)))).toBe('hello');
+  });
+
+  it('sends nobody who is gone, also where it pays no heed to that itself', async () => {
+    const heedless: Throttle = { run: (fn) => new Promise<void>((resolve) => setImmediate(resolve)).then(fn) };
+    const abort = new AbortController();
+    const gone = rejection(get(alone(throttle(heedless)), { signal: abort.signal }));
+    abort.abort();
+    expect(await gone).toMatchObject({ name: 'AbortError' });
+    expect(await text(alone())).toBe('hello');
+    expect(calls).toBe(1);
+  });
+
+  it('tells a request that is aborted before it has a connection so at once and once, and does not send it', async () => {
+    const agent = new Agent({ connections: 1 });
+    dispatchers.push(agent);
+    const arrived = arrival();
+    const holder = rejection(request(server.url, { dispatcher: agent }));
+    await arrived;
+    const onResponseError = vi.fn();
+    const onRequestStart = vi.fn((_: Dispatcher.DispatchController) => {});
+    agent
+      .compose(throttle(nullThrottle))
+      .dispatch({ origin: server.url, path: '/', method: 'GET' }, { onRequestStart, onResponseError });
+    const [controller] = onRequestStart.mock.lastCall!;
+    controller.abort(new Error('gone'));
+    controller.abort(new Error('gone twice'));
+    expect(onResponseError.mock.calls).toEqual([[controller, new Error('gone')]]);
+    for (const socket of server.sockets) socket.destroy();
+    await holder;
+    answer = (_, res) => res.end('next');
+    expect(await text(agent)).toBe('next');
+    expect(calls).toBe(2);
+    expect(onResponseError).toHaveBeenCalledOnce();
   });
 });
