@@ -326,6 +326,20 @@ describe('a damaged blob', () => {
     },
   );
 
+  it.each(['openToRead', 'readNow'])('is one that cannot be read, which may come again (%s)', async (operation) => {
+    const fileSystem = new FaultyFileSystem();
+    const store = await stores.open({ fileSystem });
+    const { digest, bytes } = blobOf(operation === 'readNow' ? 100 * KIB : 1024 * KIB);
+    await store.write(digest, bytes);
+    fileSystem.fault = (at) => (at === operation ? systemError('EIO') : undefined);
+    expect(await store.get(digest)).toBeUndefined();
+    expect(store.stats().quarantined).toBe(1);
+    expect(store.findMissing([digest])).toEqual([digest]);
+    fileSystem.fault = () => undefined;
+    await store.write(digest, bytes);
+    expect((await store.get(digest))?.equals(bytes)).toBe(true);
+  });
+
   it('is not one that cannot be opened for want of something else', async () => {
     const fileSystem = new FaultyFileSystem();
     const store = await stores.open({ fileSystem });

@@ -57,6 +57,12 @@ describe('a search', () => {
     });
   });
 
+  it('calls packages by their ids that have no other title', async () => {
+    server.feed.add(record('My.Package', '1.0.0'));
+    const found = { title: 'My.Package', description: '', packageTypes: [{ name: 'Dependency' }] };
+    expect(await server.json('/v3/search?q=my')).toMatchObject({ data: [found] });
+  });
+
   it.each([
     ['', { includePrerelease: false, skip: 0, take: 20, semVer2: false }],
     [
