@@ -45,10 +45,11 @@ describe('the chunks of a blob that arrives', () => {
         chunks.trim(kept, whole.length);
         const position = chunks.start + (a % (chunks.end - chunks.start + 1));
         const length = b % 120;
-        const target = Buffer.alloc(length + 3);
+        const target = Buffer.alloc(3 + length + 60);
         const copied = chunks.copy(target, 3, length, position);
         expect(copied).toBe(Math.min(length, whole.length - position));
         expect(target.subarray(3, 3 + copied).equals(whole.subarray(position, position + copied))).toBe(true);
+        expect(target.subarray(3 + copied).every((byte) => byte === 0)).toBe(true);
       }),
     );
   });
