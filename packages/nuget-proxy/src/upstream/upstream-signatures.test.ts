@@ -1,10 +1,19 @@
 import { HttpClient } from '@granary/http';
-import { SourceError } from '@granary/nuget';
+import { type RepositoryCertificate, SHA256_OID, SourceError } from '@granary/nuget';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FeedUnderTest, PlayedUpstream } from './testing/feed-under-test.js';
 import type { UpstreamFeed } from './upstream-feed.js';
 
 const NONE = { allRepositorySigned: false, signingCertificates: [] };
+const FINGERPRINT = 'ab'.repeat(32);
+const CERTIFICATE: RepositoryCertificate = {
+  fingerprints: new Map([[SHA256_OID, FINGERPRINT]]),
+  subject: 'CN=Feed',
+  issuer: 'CN=CA',
+  notBefore: new Date(Date.UTC(2025, 0, 1)),
+  notAfter: new Date(Date.UTC(2027, 0, 1)),
+  contentUrl: 'https://feed.test/certificate.crt',
+};
 
 let local: FeedUnderTest;
 let upstream: PlayedUpstream;
@@ -65,4 +74,47 @@ describe('whether a source says something of signatures', () => {
     await expect(offered).rejects.toThrow('gone');
     expect(local.time.pending).toBe(0);
   });
+});
+
+describe('what a source says of its certificates', () => {
+  const DER = Buffer.from('certificate');
+
+  it('is told after a restart as before', async () => {
+    const layers = [local.layer()];
+    upstream.play.repositorySignatures = async () => ({
+      allRepositorySigned: true,
+      signingCertificates: [CERTIFICATE],
+    });
+    upstream.play.repositoryCertificate = async () => DER;
+    const value = {
+      allRepositorySigned: true,
+      certificates: [
+        {
+          fingerprints: { [SHA256_OID]: FINGERPRINT },
+          subject: 'CN=Feed',
+          issuer: 'CN=CA',
+          notBefore: '2025-01-01T00:00:00.000Z',
+          notAfter: '2027-01-01T00:00:00.000Z',
+        },
+      ],
+    };
+    const before = local.feed({ upstream, layers });
+    expect(await before.signatures.list()).toMatchObject({ value });
+    expect(await before.signatures.certificate(FINGERPRINT)).toMatchObject({ value: DER });
+    upstream.failure = new SourceError('SOURCE_UNAVAILABLE', 'up', 'no');
+    const after = local.feed({ upstream, layers });
+    expect(await after.signatures.list()).toMatchObject({ value });
+    expect(await after.signatures.certificate(FINGERPRINT)).toMatchObject({ value: DER });
+    expect(await after.signatures.certificate('cd'.repeat(32))).toBeUndefined();
+  });
+
+  it.each(['subject', 'issuer', 'notBefore', 'notAfter', 'contentUrl'] as const)(
+    'is not passed on where it lacks %s, which clients refuse',
+    async (name) => {
+      const signingCertificates = [CERTIFICATE, { ...CERTIFICATE, [name]: undefined }];
+      upstream.play.repositorySignatures = async () => ({ allRepositorySigned: true, signingCertificates });
+      expect(await feed.signatures.list()).toBeUndefined();
+      expect(await feed.signatures.offered()).toBe(false);
+    },
+  );
 });
