@@ -533,17 +533,6 @@ describe('an answer that is no document', () => {
     expect(await rejection(get(context({ noCache: true })))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
     expect(source.requests).toHaveLength(6);
   });
-
-  it('is not asked for again when it has used up the time for all attempts', async () => {
-    const client = source.client({ timeoutMs: 50 });
-    feed = source.feed({
-      client,
-      timers: { setTimeout: (callback) => setImmediate(callback), clearTimeout: () => {} },
-    });
-    source.answer = (_, res) => res.write('"part');
-    expect(await rejection(get({}, feed))).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
-    expect(source.requests).toHaveLength(1);
-  });
 });
 
 describe('the requests of a feed', () => {
