@@ -31,6 +31,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['UND_ERR_REQ_CONTENT_LENGTH_MISMATCH', INVALID],
   ['UND_ERR_CLOSED', CLOSED],
   ['UND_ERR_DESTROYED', CLOSED],
+  ['ADDRESS_REFUSED', { code: 'ADDRESS_REFUSED', what: 'the client may not talk to its address' }],
   ['CIRCUIT_OPEN', { code: 'CIRCUIT_OPEN', what: 'the circuit of the host is open' }],
   ['RATE_LIMIT_EXCEEDED', { code: 'RATE_LIMITED', what: 'the rate limit is exceeded' }],
   ['QUEUE_FULL', { code: 'QUEUE_FULL', what: 'too many calls wait already' }],

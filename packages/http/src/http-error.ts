@@ -5,6 +5,7 @@ export type HttpErrorCode =
   | 'NETWORK' // no connection, or it broke, or what came was no HTTP
   | 'CERTIFICATE' // the server's certificate isn't one to trust
   | 'TIMEOUT' // connecting, the headers, the next bytes of the body, or the call as a whole took too long
+  | 'ADDRESS_REFUSED' // the client's `allowsAddress` says no to where it would connect to
   | 'CIRCUIT_OPEN' // the host's circuit breaker let nothing through
   | 'RATE_LIMITED' // no token for the source within the wait allowed
   | 'QUEUE_FULL' // too many callers waited already

@@ -1,3 +1,4 @@
+export type { AllowsAddress } from './client/connections/checked-connector.js';
 export type { ProxyOptions } from './client/connections/proxies.js';
 export {
   type SecureConnections,

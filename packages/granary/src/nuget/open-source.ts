@@ -20,6 +20,7 @@ import type { Logger, MetricsCollector, Tracer } from '@granary/telemetry';
 import type { NuGetSourceConfig } from '../config/nuget-schema.js';
 import type { Config } from '../config/schema.js';
 import { granaryVersion } from '../version.js';
+import { addressesOf } from './source-addresses.js';
 import { readSourceFiles, type SourceFiles } from './source-files.js';
 
 export interface OpenSourceOptions {
@@ -144,6 +145,7 @@ function httpClientOf(source: NuGetSourceConfig, files: SourceFiles, options: Op
     },
     rateLimiter: rateLimit > 0 && { capacity: rateLimit, refillRate: rateLimit },
     tls: files.tls ?? {},
+    allowsAddress: addressesOf(source.url),
     metrics: http,
     logger,
     tracer,

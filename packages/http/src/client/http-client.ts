@@ -60,6 +60,7 @@ export class HttpClient implements AsyncDisposable {
       http2: options.http2 ?? true,
       tls: options.tls ?? {},
       proxy: options.proxy ?? true,
+      allowsAddress: options.allowsAddress,
     });
     this.#connections = connections;
     this.#dispatch = interceptors.reduceRight((inner, wrap) => wrap(inner as never) as Dispatch, connections.dispatch);

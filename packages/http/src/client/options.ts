@@ -12,6 +12,7 @@ import type { Logger, SpanContext, Tracer } from '@granary/telemetry';
 import type { HeaderRecord, RequestBody } from '../dispatch.js';
 import type { HttpRetryOptions } from '../interceptors/retry.js';
 import type { HttpMetrics } from '../metrics.js';
+import type { AllowsAddress } from './connections/checked-connector.js';
 import type { ProxyOptions } from './connections/proxies.js';
 
 /** Calls that run at the same time, and how many may wait. */
@@ -53,6 +54,12 @@ export interface HttpClientOptions {
   readonly tls?: ConnectionOptions | undefined;
   /** Proxies; `true` takes them from the environment, `false` uses none. Default true. */
   readonly proxy?: ProxyOptions | boolean | undefined;
+  /**
+   * Asked with the address of each connection that goes through no proxy, and with the host of the URL, before a request is
+   * sent over it; a no fails the call with `ADDRESS_REFUSED`. For clients that go where others lead them: redirects, and
+   * URLs in documents. Default: every address.
+   */
+  readonly allowsAddress?: AllowsAddress | undefined;
   /** Default: 3 retries. */
   readonly retry?: Omit<HttpRetryOptions, 'circuitBreaker'> | false | undefined;
   /** Default: opens after 5 failures in a row, for 60 s. */

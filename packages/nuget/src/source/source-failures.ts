@@ -11,6 +11,7 @@ const CODES: ReadonlyMap<HttpErrorCode, NuGetErrorCode> = new Map<HttpErrorCode,
   ['INSECURE_REDIRECT', 'PROTOCOL'],
   ['INVALID_REDIRECT', 'PROTOCOL'],
   ['INVALID_URL', 'PROTOCOL'],
+  ['ADDRESS_REFUSED', 'PROTOCOL'],
   ['INVALID_REQUEST', 'INVALID_OPTION'],
   ['CLOSED', 'CLOSED'],
 ]);

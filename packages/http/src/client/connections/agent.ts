@@ -4,6 +4,7 @@ import { Agent, buildConnector } from 'undici';
 import type { Dispatch } from '../../dispatch.js';
 import { headerRecord } from '../../headers.js';
 import { HttpError } from '../../http-error.js';
+import { type AllowsAddress, checkedConnector } from './checked-connector.js';
 import { type ProxyOf, type ProxyOptions, proxiesOf } from './proxies.js';
 import { forwards, proxyConnector } from './proxy-connector.js';
 import { basic } from './tunnels.js';
@@ -18,6 +19,7 @@ export interface ConnectionSettings {
   readonly http2: boolean;
   readonly tls: ConnectionOptions;
   readonly proxy: ProxyOptions | boolean;
+  readonly allowsAddress: AllowsAddress | undefined;
 }
 
 /** What has connections. */
@@ -32,18 +34,24 @@ export function createAgent(settings: ConnectionSettings): { agent: ConnectionOw
   const timeoutMs = undiciMs(settings.connectTimeoutMs);
   // undici's types leave out `undefined` where Node's have it.
   const connect = { ...settings.tls, timeout: timeoutMs } as Partial<buildConnector.BuildOptions>;
+  const connector = () => {
+    const plain = buildConnector({ ...connect, allowH2: http2 } as buildConnector.BuildOptions);
+    return settings.allowsAddress === undefined ? plain : checkedConnector(plain, settings.allowsAddress);
+  };
   const proxyOf = proxiesOf(settings.proxy);
   const opening = new Set<Socket>();
   const agent = new Agent({
     connect:
       proxyOf === undefined
-        ? connect
+        ? settings.allowsAddress === undefined
+          ? connect
+          : connector()
         : proxyConnector({
             proxyOf,
             opening,
             timeoutMs,
             maxAnswerBytes: maxHeaderBytes,
-            connect: buildConnector({ ...connect, allowH2: http2 } as buildConnector.BuildOptions),
+            connect: connector(),
           }),
     allowH2: http2,
     connections: settings.maxConnectionsPerHost,

@@ -286,3 +286,31 @@ describe('a proxy', () => {
     expect(asked).toEqual([]);
   });
 });
+
+describe('an address that the client may not talk to', () => {
+  it('gets no request, whether a URL or a redirect leads to it', async () => {
+    let requests = 0;
+    await using inner = await serveHttp((_, res) => {
+      requests++;
+      res.end('secret');
+    });
+    await using outer = await serveHttp((_, res) => res.writeHead(302, { location: `${inner.url}/stats` }).end());
+    const asked: string[] = [];
+    clientWith({
+      allowsAddress: (address, hostname) => {
+        asked.push(`${hostname} ${address}`);
+        return asked.length === 1;
+      },
+    });
+    expect(await rejection(client.buffer(outer.url))).toMatchObject({ code: 'ADDRESS_REFUSED', host: inner.host });
+    expect(await rejection(client.buffer(inner.url))).toMatchObject({ code: 'ADDRESS_REFUSED', attempts: 1 });
+    expect(asked).toEqual(Array.from({ length: 3 }, () => '127.0.0.1 127.0.0.1'));
+    expect(requests).toBe(0);
+  });
+
+  it('is none of a proxy', async () => {
+    await using proxy = await serveHttp((_, res) => res.end('from the proxy'));
+    clientWith({ proxy: { httpProxy: proxy.url, noProxy: '' }, allowsAddress: () => false });
+    expect((await client.buffer('http://feed.invalid/')).toString()).toBe('from the proxy');
+  });
+});
