@@ -175,6 +175,17 @@ describe('a server', () => {
     await rm(folder, { recursive: true });
   });
 
+  it('says which of its own listeners has a port', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as { port: number };
+    await new Promise((resolve) => other.close(resolve));
+    const address = `127.0.0.1:${port}`;
+    await expect(startTestServer({ 'listen.http': address, 'listen.admin': address })).rejects.toThrow(
+      `listen.admin: can't listen on ${address}: the port is that of listen.http; choose another one, or 0`,
+    );
+  });
+
   it('says what is wrong with a host that is not there', async () => {
     await expect(startTestServer({ 'listen.grpc': 'no-such-host.invalid:0' })).rejects.toThrow(
       /^listen.grpc: can't listen on no-such-host.invalid:0: /,

@@ -39,14 +39,18 @@ export interface ListenerOptions {
 export class ListenError extends Error {
   readonly code = 'LISTEN_FAILED';
 
-  constructor(key: string, address: ListenAddress, cause: NodeJS.ErrnoException) {
-    super(`${key}: can't listen on ${formatAddress(address)}: ${reason(cause)}`, { cause });
+  /** @param owner the key of this server's own listener that has the port, if one has */
+  constructor(key: string, address: ListenAddress, cause: NodeJS.ErrnoException, owner?: string) {
+    super(`${key}: can't listen on ${formatAddress(address)}: ${reason(cause, owner)}`, { cause });
     this.name = 'ListenError';
   }
 }
 
-function reason(error: NodeJS.ErrnoException): string {
-  if (error.code === 'EADDRINUSE') return 'the port is in use; choose another one, or 0 for any that is free';
+function reason(error: NodeJS.ErrnoException, owner: string | undefined): string {
+  if (error.code === 'EADDRINUSE') {
+    const state = owner === undefined ? 'in use' : `that of ${owner}`;
+    return `the port is ${state}; choose another one, or 0 for any that is free`;
+  }
   if (error.code === 'EACCES') return 'the port is reserved for privileged users; choose one above 1023';
   if (error.code === 'EADDRNOTAVAIL') return 'this machine has no such address';
   if (error.code === 'ENOTFOUND') return 'there is no such host';

@@ -5,7 +5,7 @@ import type { CacheService } from '../cache-service.js';
 import type { ServerContext } from '../server-context.js';
 import { listenGrpc } from './grpc-listener.js';
 import { type HttpListenerOptions, listenHttp } from './http-listener.js';
-import type { Listener } from './listener.js';
+import { ListenError, type Listener, type ListenerOptions } from './listener.js';
 import { refusesUserinfo } from './userinfo/userinfo-connection.js';
 
 /** For those who have switched off the limit of a header, which is that of a handshake too. */
@@ -33,7 +33,7 @@ export class Listeners {
     const movesUserinfo = config.auth.htpasswd_file !== undefined && (await refusesUserinfo());
     const onConnection = grpcConnections(metrics, () => cache.remote.runningCalls);
     const options = { ...this.#optionsFor('listen.grpc', address), movesUserinfo, onConnection };
-    this.#add(await listenGrpc(cache.grpcServer(), options));
+    await this.#start(options, () => listenGrpc(cache.grpcServer(), options));
   }
 
   /**
@@ -47,18 +47,17 @@ export class Listeners {
     handle: HttpListenerOptions['handle'],
   ): Promise<void> {
     const { limits } = this.#context.config;
-    this.#add(
-      await listenHttp({
-        ...this.#optionsFor(key, address),
-        maxHeaderBytes: limits.max_header_size,
-        headersTimeoutMs: limits.header_timeout,
-        requestTimeoutMs: limits.request_timeout,
-        idleTimeoutMs: limits.idle_timeout,
-        stallTimeoutMs: limits.stream_idle_timeout,
-        onConnection: httpConnections(this.#context.metrics, name),
-        handle,
-      }),
-    );
+    const options = {
+      ...this.#optionsFor(key, address),
+      maxHeaderBytes: limits.max_header_size,
+      headersTimeoutMs: limits.header_timeout,
+      requestTimeoutMs: limits.request_timeout,
+      idleTimeoutMs: limits.idle_timeout,
+      stallTimeoutMs: limits.stream_idle_timeout,
+      onConnection: httpConnections(this.#context.metrics, name),
+      handle,
+    };
+    await this.#start(options, () => listenHttp(options));
   }
 
   /** New connections get these certificates. */
@@ -66,7 +65,12 @@ export class Listeners {
     for (const listener of this.#started) listener.useTls(material);
   }
 
-  #add(listener: Listener): void {
+  async #start({ key, address }: ListenerOptions, listen: () => Promise<Listener>): Promise<void> {
+    const listener = await listen().catch((error: unknown) => {
+      const owner = this.#started.find((started) => started.address.port === address.port);
+      if (!owner || !(error instanceof ListenError)) throw error;
+      throw new ListenError(key, address, error.cause as NodeJS.ErrnoException, owner.key);
+    });
     this.#started.push(listener);
     this.#context.closers.add(async () => listener.destroy());
   }
