@@ -180,6 +180,23 @@ export function choice<const T extends readonly [string, ...string[]]>(
   return described(schema, { description, allowed: oneOf(values), shape: 'scalar' });
 }
 
+/**
+ * The same with `on` or `off` among the values. True and false are taken for them: Helm and others who read YAML 1.1 make
+ * these of the words.
+ */
+export function switchable<const T extends readonly [string, ...string[]]>(
+  values: T,
+  defaultValue: T[number],
+  description: string,
+) {
+  const schema = z.union([z.enum(values), z.boolean()]).transform((value, context): T[number] => {
+    const word = typeof value === 'string' ? value : value ? 'on' : 'off';
+    if (!values.includes(word)) context.issues.push({ code: 'custom', message: 'not allowed', input: value });
+    return word;
+  });
+  return described(schema.prefault(defaultValue as never), { description, allowed: oneOf(values), shape: 'scalar' });
+}
+
 export function choiceOfNumbers<const T extends readonly [number, ...number[]]>(
   values: T,
   defaultValue: T[number],

@@ -18,6 +18,7 @@ import {
   path,
   ratio,
   size,
+  switchable,
   textByName,
   timeLimit,
 } from './fields.js';
@@ -167,7 +168,7 @@ export const configSchema = z.strictObject({
     ),
     log_format: choice(['auto', 'json', 'text'], 'auto', 'Lines of JSON or for people. auto: text on a terminal.'),
     metrics_addr: address('none', 'A separate listener for metrics and health; none: they are on listen.admin.'),
-    profiling: choice(
+    profiling: switchable(
       ['auto', 'on', 'off'],
       'auto',
       'Profiles under /debug/pprof/, for who may administer. on: the heap is sampled from the start; auto: only where the listener is on loopback, and nothing is loaded before it is asked for.',

@@ -8,6 +8,7 @@ import {
   optionalText,
   path,
   size,
+  switchable,
   text,
   textByName,
   texts,
@@ -33,7 +34,7 @@ const common = {
   idle_timeout: timeLimit('15s', 'How long a blob that is being sent or received may stand still.'),
   retries: integer(2, 0, 10, 'How often a request that failed is repeated, where it can be.'),
   retry: optionalInteger(0, 10, 'Another name of retries, which it wins over.'),
-  circuit_breaker: choice(['on', 'off'], 'on', 'Whether a tier that keeps failing is left alone for a while.'),
+  circuit_breaker: switchable(['on', 'off'], 'on', 'Whether a tier that keeps failing is left alone for a while.'),
   failures: integer(5, 1, 1000, 'Failures in a row after which the tier is left alone.'),
   rest: timeLimit('10s', 'How long it is left alone before it is tried again.'),
   rate_limit: integer(0, 0, 1_000_000, 'Most requests a second to the tier; 0 is no limit.'),
@@ -68,7 +69,7 @@ const grpc = z.strictObject({
   token_file: path('A file with the bearer token for the tier; read again when it changes.'),
   headers: textByName('Sent with every call.'),
   connections: integer(2, 1, 64, 'Connections to the tier.'),
-  compression: choice(['auto', 'on', 'off'], 'auto', 'Whether blobs travel compressed with zstd.'),
+  compression: switchable(['auto', 'on', 'off'], 'auto', 'Whether blobs travel compressed with zstd.'),
   max_message_size: size('4MiB', 'Largest gRPC message that the tier takes.', { bytes: 64 * 1024, text: '64KiB' }),
   ...tls,
 });
@@ -86,7 +87,7 @@ const http = z.strictObject({
   token_file: path('A file with the bearer token for the tier; read again when it changes.'),
   headers: textByName('Sent with every request.'),
   connections: integer(64, 1, 1024, 'Connections to the tier.'),
-  compression: choice(['auto', 'off'], 'auto', 'Whether blobs may come compressed with zstd.'),
+  compression: switchable(['auto', 'off'], 'auto', 'Whether blobs may come compressed with zstd.'),
   forbidden_is_missing: boolean(false, 'Whether 403 means that a blob is not there, as some object stores answer.'),
   ...tls,
 });
@@ -106,7 +107,11 @@ const s3 = z.strictObject({
     'http:// or https:// with a host and without credentials, or empty',
     'A store other than AWS.',
   ),
-  path_style: choice(['auto', 'on', 'off'], 'auto', 'Whether the bucket stands in the path. auto: with an endpoint.'),
+  path_style: switchable(
+    ['auto', 'on', 'off'],
+    'auto',
+    'Whether the bucket stands in the path. auto: with an endpoint.',
+  ),
   credentials_file: path(
     'A file with the access key on its first line and the secret on its second. Empty: as the AWS SDK finds them.',
   ),

@@ -57,6 +57,26 @@ tiers:
     ]);
   });
 
+  it('have their switches as words or as true and false, which Helm makes of them', async () => {
+    const config = await load(`
+tiers:
+  - { type: grpc, target: 'a:1', circuit_breaker: false, compression: true }
+  - { type: http, url: 'http://b', circuit_breaker: true, compression: false }
+  - { type: s3, bucket: bucket, circuit_breaker: off, path_style: true }
+telemetry: { profiling: false }
+`);
+    expect(config.tiers).toMatchObject([
+      { circuit_breaker: 'off', compression: 'on' },
+      { circuit_breaker: 'on', compression: 'off' },
+      { circuit_breaker: 'off', path_style: 'on' },
+    ]);
+    expect(config.telemetry.profiling).toBe('off');
+    expect(await mistakes("tiers: [{ type: http, url: 'http://b', compression: true, circuit_breaker: 1 }]")).toEqual([
+      'tiers[0].circuit_breaker: found 1; allowed: on or off',
+      'tiers[0].compression: found true; allowed: auto or off',
+    ]);
+  });
+
   it('are JSON in a variable or a flag', async () => {
     const text = '[{"type":"grpc","target":"a:1"}]';
     const flags = await loadConfig({ flags: [{ name: 'tiers', text }] });
