@@ -5,6 +5,8 @@ import { isUnoffered, unavailable } from './upstream-failures.js';
 export interface Heard<T> {
   readonly source: FeedContent;
   readonly answer: Answer<T> | undefined;
+  /** Where it is known from that there is nothing, as far as the source said so. */
+  readonly nothing?: CacheState | undefined;
   readonly error: unknown;
 }
 
@@ -26,13 +28,19 @@ export function originOf(one: Origin, other: Origin): Origin {
 /** Asks all at once, and gives what they say in their order. Rejects only when the caller has gone. */
 export async function askAll<T>(
   sources: readonly FeedContent[],
-  ask: (source: FeedContent) => Promise<Answer<T> | undefined>,
+  ask: (source: FeedContent, call: FeedCall) => Promise<Answer<T> | undefined>,
   call: FeedCall | undefined,
 ): Promise<readonly Heard<T>[]> {
   const heard = await Promise.all(
     sources.map(async (source): Promise<Heard<T>> => {
+      let nothing: CacheState | undefined;
+      const onNothing = (state: CacheState) => {
+        nothing = state;
+        call?.onNothing?.(state);
+      };
       try {
-        return { source, answer: await ask(source), error: undefined };
+        const answer = await ask(source, { ...call, onNothing });
+        return { source, answer, nothing, error: undefined };
       } catch (error) {
         return { source, answer: undefined, error: error ?? new Error('it failed') };
       }
@@ -74,6 +82,12 @@ export function combined<T, R>(heard: readonly Heard<T>[], merge: (values: reado
   for (const answer of answers) {
     state = worseOf(state, answer.state);
     asOf = Math.min(asOf, answer.asOf);
+  }
+  for (const { nothing } of heard) {
+    if (nothing === undefined) continue;
+    // How old that is, nobody told.
+    if (nothing === 'stale') asOf = 0;
+    state = worseOf(state, nothing);
   }
   return { value: merge(answers.map(({ value }) => value)), state, asOf };
 }

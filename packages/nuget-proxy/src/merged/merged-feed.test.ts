@@ -85,6 +85,21 @@ describe('several feeds as one', () => {
     }
   });
 
+  it('are stale where one says so of that it has nothing', async () => {
+    const [a, b] = [feedWith('a', '1.0.0'), feedWith('b')];
+    const all = new MergedFeed({ sources: [a, b] });
+    const heard: string[] = [];
+    for (const state of ['hit', 'miss', 'stale'] as const) {
+      b.versions = async (_, call) => {
+        call?.onNothing?.(state);
+        return undefined;
+      };
+      const asOf = state === 'stale' ? 0 : a.asOf;
+      expect(await all.versions('X', { onNothing: (each) => heard.push(each) })).toMatchObject({ state, asOf });
+    }
+    expect(heard).toEqual(['hit', 'miss', 'stale']);
+  });
+
   it('are merged once as long as what they say is the same', async () => {
     const [a, b] = [feedWith('a', '1.0.0'), feedWith('b', '2.0.0')];
     const all = new MergedFeed({ sources: [a, b] });

@@ -73,7 +73,7 @@ export class MergedFeed implements FeedContent {
   }
 
   async versions(id: string, call?: FeedCall): Promise<Answer<readonly ListedVersion[]> | undefined> {
-    const heard = await askAll(this.#sourcesFor(id), (source) => source.versions(id, call), call);
+    const heard = await askAll(this.#sourcesFor(id), (source, asked) => source.versions(id, asked), call);
     return complete(heard, (lists) => this.#versions.of(lists));
   }
 
@@ -88,7 +88,7 @@ export class MergedFeed implements FeedContent {
   }
 
   async records(id: string, call?: FeedCall): Promise<Answer<readonly PackageRecord[]> | undefined> {
-    const heard = await askAll(this.#sourcesFor(id), (source) => source.records(id, call), call);
+    const heard = await askAll(this.#sourcesFor(id), (source, asked) => source.records(id, asked), call);
     return complete(heard, (lists) => this.#records.of(lists));
   }
 
@@ -114,10 +114,10 @@ export class MergedFeed implements FeedContent {
     const [only] = this.#sources;
     if (only !== undefined && this.#isAlone) return only.search(query, options, call);
     const { skip = 0, take = DEFAULT_TAKE } = options;
-    const ask = (source: FeedContent) =>
+    const ask = (source: FeedContent, each: FeedCall) =>
       askPast(
         boundsOf(skip + take),
-        (most) => source.search(query, { ...options, skip: 0, take: most }, call),
+        (most) => source.search(query, { ...options, skip: 0, take: most }, each),
         ({ hits, total }) => {
           if (hits.length >= total) return undefined;
           return { all: hits.length, wanted: hits.filter(({ record }) => this.#mayHave(source, record.id)).length };
@@ -141,10 +141,10 @@ export class MergedFeed implements FeedContent {
     const [only] = this.#sources;
     if (only !== undefined && this.#isAlone) return only.autocomplete(prefix, options, call);
     const { skip = 0, take = DEFAULT_TAKE } = options;
-    const ask = (source: FeedContent) =>
+    const ask = (source: FeedContent, each: FeedCall) =>
       askPast(
         boundsOf(skip + take),
-        (most) => source.autocomplete(prefix, { ...options, skip: 0, take: most }, call),
+        (most) => source.autocomplete(prefix, { ...options, skip: 0, take: most }, each),
         (ids) => ({ all: ids.length, wanted: ids.filter((id) => this.#mayHave(source, id)).length }),
       );
     const heard = await askAll(this.#sources, ask, call);
@@ -156,7 +156,7 @@ export class MergedFeed implements FeedContent {
   }
 
   async vulnerabilities(call?: FeedCall): Promise<Answer<ReadonlyMap<string, readonly Vulnerability[]>> | undefined> {
-    const heard = await askAll(this.#sources, (source) => source.vulnerabilities(call), call);
+    const heard = await askAll(this.#sources, (source, asked) => source.vulnerabilities(asked), call);
     const known = combined(heard, (indexes) => this.#vulnerabilities.of(indexes));
     // Clients keep what they have until they are told of a change after it, which may be one of any source.
     return known && { ...known, asOf: Math.max(...heard.map(({ answer }) => answer?.asOf ?? 0)) };
