@@ -5,6 +5,7 @@ import type { Dispatch } from '../../dispatch.js';
 import { headerRecord } from '../../headers.js';
 import { HttpError } from '../../http-error.js';
 import { type AllowsAddress, checkedConnector } from './checked-connector.js';
+import { endingWhenRead } from './end-when-read.js';
 import { type ProxyOf, type ProxyOptions, proxiesOf } from './proxies.js';
 import { forwards, proxyConnector } from './proxy-connector.js';
 import { basic } from './tunnels.js';
@@ -33,26 +34,21 @@ export function createAgent(settings: ConnectionSettings): { agent: ConnectionOw
   const { http2, maxHeaderBytes } = settings;
   const timeoutMs = undiciMs(settings.connectTimeoutMs);
   // undici's types leave out `undefined` where Node's have it.
-  const connect = { ...settings.tls, timeout: timeoutMs } as Partial<buildConnector.BuildOptions>;
-  const connector = () => {
-    const plain = buildConnector({ ...connect, allowH2: http2 } as buildConnector.BuildOptions);
-    return settings.allowsAddress === undefined ? plain : checkedConnector(plain, settings.allowsAddress);
-  };
+  const plain = buildConnector({
+    ...settings.tls,
+    timeout: timeoutMs,
+    allowH2: http2,
+  } as buildConnector.BuildOptions);
+  const { allowsAddress } = settings;
+  const connect = allowsAddress === undefined ? plain : checkedConnector(plain, allowsAddress);
   const proxyOf = proxiesOf(settings.proxy);
   const opening = new Set<Socket>();
   const agent = new Agent({
-    connect:
+    connect: endingWhenRead(
       proxyOf === undefined
-        ? settings.allowsAddress === undefined
-          ? connect
-          : connector()
-        : proxyConnector({
-            proxyOf,
-            opening,
-            timeoutMs,
-            maxAnswerBytes: maxHeaderBytes,
-            connect: connector(),
-          }),
+        ? connect
+        : proxyConnector({ proxyOf, opening, timeoutMs, maxAnswerBytes: maxHeaderBytes, connect }),
+    ),
     allowH2: http2,
     connections: settings.maxConnectionsPerHost,
     headersTimeout: undiciMs(settings.headersTimeoutMs),
