@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type CircuitBreaker, type HttpCircuitBreaker, quietly } from '@granary/resilience';
+import { type CircuitBreaker, HttpCircuitBreaker, type HttpCircuitBreakerOptions, quietly } from '@granary/resilience';
 import {
   type Controller,
   type Handler,
@@ -26,8 +26,15 @@ export interface CircuitBreakerOptions {
  * `isFailureResult` of the breakers says), a broken connection and a timeout are failures, any other answer that came to
  * its end is a success, and a request that the caller aborted is neither. A connection that is refused is a quick failure
  * (`quickTimeoutMs`). A host whose breaker is open is not asked; the request fails with `CircuitOpenError`.
+ *
+ * @param given breakers that others use, too, or what to make some with
+ * @throws InvalidOptionError that names the option
  */
-export function circuitBreaker(breakers: HttpCircuitBreaker, options: CircuitBreakerOptions = {}): HttpInterceptor {
+export function circuitBreaker(
+  given: HttpCircuitBreaker | HttpCircuitBreakerOptions = {},
+  options: CircuitBreakerOptions = {},
+): HttpInterceptor {
+  const breakers = 'forHost' in given ? given : new HttpCircuitBreaker(given);
   return interceptor((dispatch) => (request, handler) => {
     const host = hostOf(request);
     const breaker = breakers.forHost(host);

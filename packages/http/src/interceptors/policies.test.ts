@@ -124,6 +124,32 @@ describe('all interceptors', () => {
   });
 });
 
+describe('the policies of interceptors', () => {
+  it('are made of options where nobody else uses them', async () => {
+    answer = (_, res) => res.writeHead(503).end();
+    const broken = alone(circuitBreaker({ maxFailures: 1 }));
+    await text(broken);
+    expect(isCircuitOpen(await rejection(text(broken)))).toBe(true);
+    const limited = alone(rateLimit({ capacity: 1, refillRate: 0.001, maxQueue: 0 }));
+    await text(limited);
+    expect(isQueueFull(await rejection(text(limited)))).toBe(true);
+    const arrived = arrival();
+    const throttled = alone(throttle({ max: 1, maxQueue: 0 }));
+    const first = rejection(get(throttled));
+    await arrived;
+    expect(isQueueFull(await rejection(text(throttled)))).toBe(true);
+    await throttled.destroy();
+    await first;
+  });
+
+  it('are checked when they are made, and have defaults', () => {
+    expect(() => circuitBreaker({ maxFailures: 0 })).toThrow('maxFailures');
+    expect(() => rateLimit({ capacity: 0 })).toThrow('capacity');
+    expect(() => throttle({ max: 0 })).toThrow('max');
+    expect([circuitBreaker(), rateLimit()]).toEqual([expect.any(Function), expect.any(Function)]);
+  });
+});
+
 describe('a dispatcher that throws', () => {
   /** What is no dispatcher of undici may throw instead of telling the handler. */
   const throwing = (...all: HttpInterceptor[]): Dispatcher => {

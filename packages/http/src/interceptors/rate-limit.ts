@@ -1,4 +1,4 @@
-import { type PerSourceLimiter, quietly } from '@granary/resilience';
+import { PerSourceLimiter, type PerSourceLimiterOptions, quietly } from '@granary/resilience';
 import { type HttpInterceptor, sourceOf } from '../dispatch.js';
 import { waitForTurn } from '../handlers/waiting.js';
 import { addCallEvent } from './client-span.js';
@@ -12,8 +12,15 @@ export interface RateLimitOptions {
 /**
  * Takes a token of the request's source (its `source`, else its host) before it is sent, and waits for one when there is
  * none; an abort ends the wait. Fails with what the limiter refuses with.
+ *
+ * @param given a limiter that others use, too, or what to make one with
+ * @throws InvalidOptionError that names the option
  */
-export function rateLimit(limiter: PerSourceLimiter, { onDecision }: RateLimitOptions = {}): HttpInterceptor {
+export function rateLimit(
+  given: PerSourceLimiter | PerSourceLimiterOptions = {},
+  { onDecision }: RateLimitOptions = {},
+): HttpInterceptor {
+  const limiter = 'allow' in given ? given : new PerSourceLimiter(given);
   return interceptor((dispatch) => (options, handler) => {
     const source = sourceOf(options);
     const allowed = limiter.allow(source);

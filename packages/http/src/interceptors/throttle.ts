@@ -9,8 +9,14 @@ import { interceptor } from './interceptor.js';
 /**
  * Sends a request when the throttle gives it a place, and keeps the place until the response's body has come to its end.
  * Read every body, or destroy it: one that nobody reads keeps its place until the call's deadline.
+ *
+ * @param given a throttle that others use, too, or what to make one with
+ * @throws InvalidOptionError that names the option
  */
-export function throttle(limit: Throttle): HttpInterceptor {
+export function throttle(
+  given: Throttle | { readonly max: number; readonly maxQueue?: number | undefined },
+): HttpInterceptor {
+  const limit = 'run' in given ? given : new SemaphoreThrottle(given.max, { maxQueue: given.maxQueue });
   return interceptor(
     (dispatch: Dispatch): Dispatch =>
       (options, handler) => {
