@@ -255,6 +255,20 @@ describe('messages', () => {
     expect(await codeOf(METHODS[0]![2](loopback.client))).toBe(status.OK);
   });
 
+  it.each([Capabilities.method.getCapabilities, cas.getTree])(
+    'that name something, and are far too long for that, are RESOURCE_EXHAUSTED: $name',
+    async (method) => {
+      const raw = new RawClient(loopback.port);
+      const stream = raw.open(method);
+      const unknownFields = Buffer.alloc(1024 * 1024, Buffer.from([15 << 3, 1]));
+      const prefix = Buffer.from([0, 0, 0, 0, 0]);
+      prefix.writeUInt32BE(unknownFields.length, 1);
+      stream.end(Buffer.concat([prefix, unknownFields]));
+      expect(await statusOf(stream)).toBe(status.RESOURCE_EXHAUSTED);
+      raw.close();
+    },
+  );
+
   it('to a store that is closed are UNAVAILABLE', async () => {
     const blobs = new MemoryBlobStore();
     vi.spyOn(blobs, 'findMissing').mockImplementation(() => {

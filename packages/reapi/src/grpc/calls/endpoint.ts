@@ -108,7 +108,7 @@ export function serverStream<Request>(edge: Edge, method: Method<Request>, handl
       call.succeed();
     };
     try {
-      checkSize(bytes, edge.maxMessageBytes);
+      checkSize(bytes, method.maxRequestBytes ?? edge.maxMessageBytes);
       const allowed = call.authorize();
       const done = isPending(allowed)
         ? allowed.then(() => handler(method.decode(bytes), call, out))

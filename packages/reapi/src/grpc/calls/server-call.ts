@@ -1,6 +1,9 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { Right } from '../../edge/hooks.js';
 
+/** Largest request of a method that names something, and is decoded by generated code, which takes its time. */
+export const MAX_NAMING_BYTES = 64 * 1024;
+
 /** A method as records and access rules know it. */
 export interface MethodName {
   /** The service's full name. */

@@ -11,6 +11,7 @@ import { decodeGenerated, encodeGenerated } from '../../wire/generated-message.j
 import { digestFunctionNumber } from '../../wire/index.js';
 import { zstdSupport } from '../../zstd/index.js';
 import { type Endpoint, unary } from '../calls/endpoint.js';
+import { MAX_NAMING_BYTES } from '../calls/server-call.js';
 import type { CacheParts } from './cache-parts.js';
 
 const SERVICE = 'build.bazel.remote.execution.v2.Capabilities';
@@ -24,7 +25,13 @@ const HIGH_VERSION = { major: 2, minor: 11 };
  * updated depends on who asks: a client that may only read would otherwise fail when it tries.
  */
 export function capabilitiesEndpoints(parts: CacheParts): Endpoint[] {
-  const method = { service: SERVICE, name: 'GetCapabilities', right: 'read', decode: decodeInstanceName } as const;
+  const method = {
+    service: SERVICE,
+    name: 'GetCapabilities',
+    right: 'read',
+    decode: decodeInstanceName,
+    maxRequestBytes: MAX_NAMING_BYTES,
+  } as const;
   const forWriters = encodeCapabilities(parts, !parts.actionCache.readOnly);
   const forReaders = encodeCapabilities(parts, false);
   return [

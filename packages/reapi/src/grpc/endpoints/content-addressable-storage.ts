@@ -23,6 +23,7 @@ import { type Endpoint, serverStream, unary } from '../calls/endpoint.js';
 import { FRAME_HEADER_BYTES } from '../calls/framed-response.js';
 import { ResponseMemory } from '../calls/response-memory.js';
 import type { RunningCall } from '../calls/running-call.js';
+import { MAX_NAMING_BYTES } from '../calls/server-call.js';
 import { isOurFault, toStatus } from '../calls/status.js';
 import type { CacheParts } from './cache-parts.js';
 
@@ -103,7 +104,13 @@ function batchReadBlobs({ edge, blobs, digests, limits }: CacheParts): Endpoint 
 }
 
 function getTree({ edge, blobs, digests, limits }: CacheParts): Endpoint {
-  const method = { service: SERVICE, name: 'GetTree', right: 'read', decode: decodeGetTreeRequest } as const;
+  const method = {
+    service: SERVICE,
+    name: 'GetTree',
+    right: 'read',
+    decode: decodeGetTreeRequest,
+    maxRequestBytes: MAX_NAMING_BYTES,
+  } as const;
   return serverStream(edge, method, async ({ instanceName, root, pageSize, pageToken }, call, out) => {
     checkInstanceName(instanceName);
     digests.require(root.function);
