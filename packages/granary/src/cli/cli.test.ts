@@ -9,6 +9,7 @@ import { parse } from 'yaml';
 import { certificate, startTestServer, temporaryFolder } from '../testing/test-server.js';
 import { takeConfigFlags } from './config-flags.js';
 import { run } from './run.js';
+import { describeStats } from './stats.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -231,6 +232,12 @@ describe('granary stats', () => {
     expect(JSON.parse(json.out)).toMatchObject({ storage: { blobs: 1 } });
   });
 
+  it('lets nobody command the terminal', async () => {
+    await using running = await startTestServer();
+    const stats = { ...running.server.stats(), version: '\u001b]0;title\u0007' };
+    expect(describeStats(stats)).toMatch(/^granary {17}\]0;title on Node [^\p{Cc}]+\n/u);
+  });
+
   it('asks over TLS, and shows the certificate that the server asks for', async () => {
     const tls = {
       'tls.cert_file': certificate('server.pem'),
@@ -253,6 +260,7 @@ describe('granary stats', () => {
   it.each([
     [401, 'sorry', 'answered 401: sorry; set GRANARY_ADMIN_TOKEN'],
     [503, 'not now', 'answered 503: not now\n'],
+    [503, '\u001b[2J\u009b31mnot\nnow', 'answered 503: [2J 31mnot now\n'],
     [200, 'no JSON', 'answered something else than statistics; is this the admin port'],
     [200, '{"storage":{}}', 'answered something else than statistics'],
     [200, 'x'.repeat(1_100_000), 'the answer is too long for statistics'],

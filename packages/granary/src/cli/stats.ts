@@ -11,6 +11,7 @@ import type { FeedStats } from '../nuget/nuget-stats.js';
 import type { ServerStats } from '../server/stats.js';
 import { granaryVersion } from '../version.js';
 import type { CommandIo, ExitCode } from './io.js';
+import { plain } from './terminal/text.js';
 
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -38,7 +39,7 @@ export async function stats(config: Config, options: StatsOptions, io: CommandIo
   if (answer.status !== 200) {
     const hint =
       answer.status === 401 || answer.status === 403 ? '; set GRANARY_ADMIN_TOKEN to a token with the right admin' : '';
-    io.err(`granary: ${url.origin} answered ${answer.status}: ${answer.text.trim()}${hint}\n`);
+    io.err(`granary: ${url.origin} answered ${answer.status}: ${plain(answer.text)}${hint}\n`);
     return 1;
   }
   const stats = statsIn(answer.text);
@@ -151,7 +152,8 @@ export function describeStats(stats: ServerStats): string {
     ...(stats.nuget === undefined ? [] : describeFeeds(stats.nuget)),
     ['memory', formatSize(stats.memoryBytes)],
   ];
-  return rows.map(([name, value]) => `${name.padEnd(24)}${value}\n`).join('');
+  // What failed last is told in the words of whoever failed.
+  return rows.map(([name, value]) => `${plain(name).padEnd(24)}${plain(value)}\n`).join('');
 }
 
 function describeFeeds({ sources, hosted, kept }: FeedStats): [string, string][] {
