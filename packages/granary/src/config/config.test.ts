@@ -110,6 +110,8 @@ describe('the nearest word', () => {
     ['listen.gprc', 'listen.grpc'],
     ['Listen.GRPC', 'listen.grpc'],
     ['shutdown.grase', 'shutdown.grace'],
+    ['tls.cert', 'tls.cert_file'],
+    ['telemetry.tracing', 'telemetry.tracing_endpoint'],
   ])('to %s is %s', (typed, meant) => expect(nearest(typed, CONFIG_KEYS.keys())).toBe(meant));
 
   it('is none when nothing is near', () => expect(nearest('completely.different', CONFIG_KEYS.keys())).toBeUndefined());

@@ -21,13 +21,17 @@ function editDistance(a: string, b: string): number {
   return last[b.length] as number;
 }
 
-/** The word that was probably meant: the nearest within a third of its length, or undefined. */
+/**
+ * The word that was probably meant: one that goes on where the typed one ends (`tls.cert_file` for `tls.cert`), else the
+ * nearest within a third of its length, or undefined.
+ */
 export function nearest(word: string, words: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestEdits = Number.POSITIVE_INFINITY;
   const typed = word.slice(0, 200).toLowerCase();
   for (const candidate of words) {
-    const edits = editDistance(typed, candidate.toLowerCase());
+    const goesOn = candidate.toLowerCase().startsWith(`${typed}_`);
+    const edits = goesOn ? 0.5 : editDistance(typed, candidate.toLowerCase());
     if (edits < bestEdits && edits <= Math.max(2, Math.floor(candidate.length / 3))) {
       best = candidate;
       bestEdits = edits;
