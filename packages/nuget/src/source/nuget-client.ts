@@ -212,7 +212,7 @@ export class NuGetClient implements AsyncDisposable {
   }
 
   /** Pushes to one source, by its name. */
-  async push(source: string, pkg: string | PushedPackage, options?: PushOptions): Promise<void> {
+  async push(source: string, pkg: string | Uint8Array | PushedPackage, options?: PushOptions): Promise<void> {
     await this.source(source).push(pkg, options);
   }
 

@@ -136,6 +136,15 @@ describe.each(['v3', 'v2'] as const)('a source of protocol %s', (protocol) => {
     expect(server.requests.targets()).toEqual([]);
   });
 
+  it('takes a push of bytes, and refuses what is no package in any form', async () => {
+    const source = open();
+    await source.push(buildPackage({ id: 'Pushed', version: '1.0.0' }));
+    await source.push(new Uint8Array(buildPackage({ id: 'Pushed', version: '1.1.0' })));
+    expect((await source.listVersions('Pushed')).map(String)).toEqual(['1.0.0', '1.1.0']);
+    for (const given of [undefined, Readable.from([CONTENT])])
+      await expect(source.push(given as unknown as string)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+  });
+
   it('takes pushes and deletes, and shows them', async () => {
     server.settings.apiKey = 'key';
     const source = open();

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { Readable } from 'node:stream';
 import { HttpClient } from '@granary/http';
 import type { Timers } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
@@ -201,12 +202,13 @@ export class SourceRepository implements AsyncDisposable {
   }
 
   /**
-   * Pushes a file, or what a caller can read anew for each attempt. What that fails with is passed on as it is.
+   * Pushes a file by its path, bytes, or what a caller can read anew for each attempt. What that fails with is passed on
+   * as it is.
    *
-   * @throws NuGetError `INVALID_PACKAGE` when it isn't as long as it was said to be
+   * @throws NuGetError `INVALID_PACKAGE` when it isn't as long as it was said to be, `INVALID_OPTION` for none of these
    */
-  async push(pkg: string | PushedPackage, options: PushOptions = {}): Promise<void> {
-    const pushed = typeof pkg === 'string' ? await pushedFile(pkg) : pkg;
+  async push(pkg: string | Uint8Array | PushedPackage, options: PushOptions = {}): Promise<void> {
+    const pushed = await pushedPackage(pkg);
     const provider = await this.#selection.publisher(options);
     this.#logger.information('Pushing {File} to {Source}', pushed.name, this.name);
     await provider.push(pushed, options);
@@ -312,6 +314,13 @@ function authenticatorFrom(
   if (auth instanceof Authenticator) return auth;
   if (typeof auth === 'function') return new Authenticator({ source, url, provider: auth });
   return new Authenticator({ source, url, credentials: auth });
+}
+
+async function pushedPackage(pkg: string | Uint8Array | PushedPackage): Promise<PushedPackage> {
+  if (typeof pkg === 'string') return pushedFile(pkg);
+  if (pkg instanceof Uint8Array) return { name: 'package.nupkg', size: pkg.length, open: () => Readable.from([pkg]) };
+  if (typeof (pkg as Partial<PushedPackage> | undefined)?.open === 'function') return pkg;
+  throw new NuGetError('INVALID_OPTION', 'what is pushed is a path, bytes, or has name, size and open');
 }
 
 async function pushedFile(path: string): Promise<PushedPackage> {
