@@ -1,5 +1,5 @@
 import { ignoreLater, monotonicClock } from '@granary/resilience';
-import type { MemoryGets, MetricsCollector } from '@granary/telemetry';
+import { MemoryGets, type MetricsCollector } from '@granary/telemetry';
 import { errorType } from './chain-spans.js';
 
 /** Tells a collector, whose errors must not decide what a cache answers. Where nobody listens it isn't made at all. */
@@ -26,7 +26,9 @@ export class Recorder {
   /** Where look-ups in memory are counted, if the collector has such a place. */
   memoryGets(layer: string): MemoryGets | undefined {
     try {
-      return this.#collector.memoryGets?.(layer);
+      const gets = this.#collector.memoryGets?.(layer);
+      // Mocks that answer whatever is called, and collectors of another version, are told of each look-up.
+      return gets instanceof MemoryGets ? gets : undefined;
     } catch {
       return undefined;
     }
