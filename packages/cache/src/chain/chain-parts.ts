@@ -11,7 +11,7 @@ import { ChainSpans } from './chain-spans.js';
 import { Loads } from './loads/loads.js';
 import { Lookups } from './lookups.js';
 import type { ChainOptions, ChainStats } from './options/chain-options.js';
-import { checkMs } from './options/check-options.js';
+import { checkMs, checkStrategy } from './options/check-options.js';
 import { Lifetimes } from './options/lifetimes.js';
 import { checkLoadDefaults, type LoadOptions } from './options/load-options.js';
 import { warmAlways } from './options/warming-strategy.js';
@@ -46,6 +46,7 @@ export class ChainParts<V> {
     const { clock = Date.now, timers = coarseTimers, logger = nullLogger, bus, metrics } = options;
     const { closeTimeoutMs = 5000 } = options;
     checkMs('closeTimeoutMs', closeTimeoutMs);
+    checkStrategy('warming', options.warming, 'warmAlways');
     checkLoadDefaults(options);
     const { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate, earlyRefresh, errorTtlMs } = options;
     this.loadDefaults = { softTimeoutMs, hardTimeoutMs, staleWhileRevalidate, earlyRefresh, errorTtlMs };

@@ -607,6 +607,8 @@ describe('a chain', () => {
       [/earlyRefresh/, { earlyRefresh: '0.2' as never }],
       [/graceMs/, { graceMs: -1 }],
       [/ttlJitter/, { ttlJitter: 1 }],
+      [/ttlStrategy must be a function, such as uniformTtl/, { ttlStrategy: 'uniform' as never }],
+      [/warming must be a function, such as warmAlways/, { warming: 'always' as never }],
       [/softTimeoutMs/, { softTimeoutMs: -1 }],
       [/hardTimeoutMs/, { hardTimeoutMs: 0 }],
       [/earlyRefresh/, { earlyRefresh: 2 }],

@@ -1,4 +1,4 @@
-import { checkNumber } from '@granary/resilience';
+import { checkNumber, InvalidOptionError } from '@granary/resilience';
 import type { SetOptions } from '../../layer.js';
 
 /** @throws InvalidOptionError unless the option is left out or a number of milliseconds above 0, or at least 0 */
@@ -12,6 +12,16 @@ export function checkMs(option: string, value: number | undefined, zero: 'zero' 
 export function checkFraction(option: string, value: number | undefined): void {
   if (value === undefined) return;
   checkNumber(option, value, value >= 0 && value < 1, 'a number of at least 0 and less than 1');
+}
+
+/**
+ * Refuses a strategy by its name, which from JavaScript would do nothing, or fail at the first write.
+ *
+ * @throws InvalidOptionError unless the option is left out or a function
+ */
+export function checkStrategy(option: string, value: unknown, example: string): void {
+  if (value !== undefined && typeof value !== 'function')
+    throw new InvalidOptionError(option, `a function, such as ${example}`, value);
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Layer, SetOptions } from '../../layer.js';
 import type { Storey } from '../storeys/storey.js';
 import type { ChainOptions } from './chain-options.js';
-import { checkFraction, checkMs } from './check-options.js';
+import { checkFraction, checkMs, checkStrategy } from './check-options.js';
 import { type TtlStrategy, uniformTtl } from './ttl-strategy.js';
 
 const NOTHING: SetOptions = {};
@@ -22,6 +22,7 @@ export class Lifetimes {
     checkMs('ttlMs', options.ttlMs, 'no zero');
     checkMs('graceMs', options.graceMs);
     checkFraction('ttlJitter', options.ttlJitter);
+    checkStrategy('ttlStrategy', options.ttlStrategy, 'uniformTtl');
     this.ttlMs = options.ttlMs;
     this.graceMs = options.graceMs;
     this.#jitter = options.ttlJitter ?? 0;
