@@ -67,6 +67,12 @@ describe('a function layer', () => {
     expect(await layer.getEntry('key')).toEqual({ value: 'value', expiresAt: 1100 });
   });
 
+  it('refuses what is no function', () => {
+    const load = (key: string) => key;
+    for (const given of [undefined, { name: 'db', load }])
+      expect(() => new FunctionLayer(given as never)).toThrow(/^load must be a function, the first argument, but is /);
+  });
+
   it('loads many at once when it was told how', async () => {
     const loadMany = vi.fn(async (keys: readonly string[]) => new Map([[keys[0] as string, 1]]));
     const layer = new FunctionLayer<number>(() => undefined, { loadMany });

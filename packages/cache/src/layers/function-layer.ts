@@ -1,3 +1,4 @@
+import { InvalidOptionError } from '@granary/resilience';
 import type { Entry, GetOptions, Layer, MaybePromise } from '../layer.js';
 import { checkLifetimes, entryOf, type LifetimeOptions, lifetimeFrom } from './lifetime.js';
 
@@ -30,12 +31,14 @@ export class FunctionLayer<V> implements Layer<V> {
   /**
    * @param load gives the value, or undefined when there is none; may answer at once, with a promise or with anything that
    * has a `then`, as queries of many databases' clients do
-   * @throws InvalidOptionError for lifetimes that make no sense
+   * @throws InvalidOptionError for what is no function, and for lifetimes that make no sense
    */
   constructor(
     load: (key: string, options: GetOptions) => V | undefined | PromiseLike<V | undefined>,
     options: FunctionLayerOptions<V> = {},
   ) {
+    // A chain would take each look's failure for a miss, so that nobody heard of it.
+    if (typeof load !== 'function') throw new InvalidOptionError('load', 'a function, the first argument', load);
     checkLifetimes(options);
     const { loadMany } = options;
     this.name = options.name ?? 'function';
