@@ -64,6 +64,24 @@ describe('a source that is slow', () => {
     expect(upstream.asked).toEqual(['listVersions', 'listVersions']);
   });
 
+  it('is asked first again by who comes long after that was noticed', async () => {
+    feed = open({ staleAfterMs: 300, versionsTtlMs: 5000 });
+    upstream.play.listVersions = async () => [V1];
+    await feed.versions('a');
+    const late = later<readonly NuGetVersion[]>();
+    for (const answer of [() => late.promise, DOWN]) {
+      await local.time.advance(5000);
+      upstream.play.listVersions = answer;
+      const asked = feed.versions('a');
+      await local.time.advance(300);
+      expect(await asked).toMatchObject({ state: 'stale' });
+      late.answer([V1]);
+      upstream.play.listVersions = async () => [V1];
+      await local.time.advance(30_000);
+      expect(await feed.versions('a')).toMatchObject({ state: 'revalidated' });
+    }
+  });
+
   it('lets nobody wait again until it has answered soon', async () => {
     upstream.play.listVersions = async () => [V1];
     await feed.versions('a');

@@ -20,7 +20,13 @@ const MAX_PAUSE_MS = 60 * 60_000;
 /** Complaints of one kind about a source are logged once in this time, in milliseconds. */
 const SAY_AGAIN_MS = 60_000;
 
-/** What the last answers of a source say about it. While it is slow or down nobody waits for it who has something stale. */
+/** How long it is believed that a source is slow or down, in milliseconds: nobody else finds out when nobody asks. */
+const SUSPECT_MS = 30_000;
+
+/**
+ * What the last answers of a source say about it. While it is slow or down nobody waits for it who has something stale, as
+ * long as that was noticed lately: what was said hours ago is no reason to give what is as old.
+ */
 export class UpstreamHealth {
   readonly #source: string;
   readonly #staleAfterMs: number;
@@ -30,6 +36,7 @@ export class UpstreamHealth {
   readonly #logger: Logger;
   #state: 'unknown' | 'up' | 'slow' | 'down' = 'unknown';
   #pausedUntil = 0;
+  #suspectUntil = 0;
   #lastSuccessAt: number | undefined;
   #lastFailureAt: number | undefined;
   #lastError: string | undefined;
@@ -45,7 +52,8 @@ export class UpstreamHealth {
   }
 
   get isSuspect(): boolean {
-    return this.#state === 'slow' || this.#state === 'down' || this.pauseMs > 0;
+    const isTroubled = this.#state === 'slow' || this.#state === 'down';
+    return (isTroubled && this.#forwardClock() < this.#suspectUntil) || this.pauseMs > 0;
   }
 
   /** For how much longer the source wants to be left alone, in milliseconds. */
@@ -66,9 +74,11 @@ export class UpstreamHealth {
     this.#lastSuccessAt = this.#clock();
     this.#lastError = undefined;
     this.#state = tookMs > this.#staleAfterMs ? 'slow' : 'up';
+    this.#suspect();
   }
 
   failed(error: unknown): void {
+    this.#suspect();
     // Why it is left alone was said by the failure before.
     if (this.#state === 'down' && isLeftAlone(error)) return;
     if (this.#state !== 'down') {
@@ -92,6 +102,11 @@ export class UpstreamHealth {
   /** Somebody was answered with something stale because it took so long. */
   tookTooLong(): void {
     if (this.#state !== 'down') this.#state = 'slow';
+    this.#suspect();
+  }
+
+  #suspect(): void {
+    this.#suspectUntil = this.#forwardClock() + SUSPECT_MS;
   }
 
   status(offline: boolean): UpstreamStatus {
