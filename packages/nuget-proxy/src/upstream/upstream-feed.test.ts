@@ -588,6 +588,20 @@ describe('packages', () => {
     content?.release();
   });
 
+  it('whose nuspec was missing are asked for it again as soon as a list has them', async () => {
+    const nuspec = Buffer.from('<package><metadata><id>a</id><version>1.0.0</version></metadata></package>');
+    upstream.play = { getNuspec: async () => undefined, listVersions: async () => [] };
+    expect(await feed.nuspec(identityOf('a'), {})).toBeUndefined();
+    await local.time.advance(1000);
+    upstream.play = { getNuspec: DOWN, listVersions: async () => [V1] };
+    expect(await feed.nuspec(identityOf('a'), {})).toBeUndefined();
+    await feed.versions('a');
+    await unavailable(feed.nuspec(identityOf('a'), {}));
+    await local.time.advance(5000);
+    upstream.play.getNuspec = async () => nuspec;
+    expect(await feed.nuspec(identityOf('a'), {})).toMatchObject({ value: nuspec });
+  });
+
   it('that were missing before they came are not missing when they were evicted and their source fails', async () => {
     upstream.play.downloadPackage = async () => undefined;
     expect(await feed.package(identityOf('A'))).toBeUndefined();

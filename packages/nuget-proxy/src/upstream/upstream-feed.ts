@@ -97,6 +97,7 @@ export class UpstreamFeed implements FeedContent {
       answers: this.#answers,
       calls: this.#calls,
       fetch: (identity, call) => this.#packages.fetch(identity, call),
+      isListedSince: (asOf, identity) => this.#packages.isListedSince(asOf, identity),
       isOwn: (provider, call) => this.#isOwn(provider, call),
     });
     const patience = { staleAfterMs, timers: timers ?? nodeTimers };

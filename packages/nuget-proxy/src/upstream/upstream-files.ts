@@ -26,6 +26,8 @@ export interface UpstreamFilesOptions {
   readonly calls: UpstreamCalls;
   /** Brings a package that isn't here. */
   readonly fetch: (identity: PackageIdentity, call: FeedCall) => Promise<PackageContent | undefined>;
+  /** Whether the source has listed a version since it said that it has no such thing. */
+  readonly isListedSince: (asOf: number, identity: PackageIdentity) => Promise<boolean>;
   /** Which URLs are the source's own. */
   readonly isOwn: (provider: Provider, call: ProviderCall) => Promise<IsOwnUrl>;
 }
@@ -52,8 +54,11 @@ export class UpstreamFiles {
   }
 
   /** @throws FeedUnavailableError when neither it nor its package is here, and the source can't give it */
-  nuspec(identity: PackageIdentity, call: FeedCall): Promise<Answer<Buffer> | undefined> {
-    const { source } = this.#options;
+  async nuspec(identity: PackageIdentity, call: FeedCall): Promise<Answer<Buffer> | undefined> {
+    const { source, answers, isListedSince } = this.#options;
+    const place = nuspecPlace(identity);
+    const missing = await answers.missing(place.key);
+    if (missing !== undefined && (await isListedSince(missing.asOf, identity))) await answers.noteThere(place.key);
     const ask: PackageFile['ask'] = async (provider, options) => {
       const nuspec = await provider.getNuspec(identity, options);
       if (nuspec !== undefined) checkNuspec(nuspec, identity, source);
@@ -62,7 +67,7 @@ export class UpstreamFiles {
       return nuspec;
     };
     const read: PackageFile['read'] = (reader) => reader.nuspecBytes();
-    return this.#file(identity, { place: nuspecPlace(identity), read, mayLieBeside: false, ask }, call);
+    return await this.#file(identity, { place, read, mayLieBeside: false, ask }, call);
   }
 
   /** @throws FeedUnavailableError as {@link nuspec} */

@@ -52,6 +52,11 @@ export class UpstreamPackages {
     return lists.length > 0 && lists.every(({ value }) => value === null) ? null : undefined;
   }
 
+  /** Whether the source has listed a version since, at that time, it said that it has no such thing. */
+  async isListedSince(asOf: number, identity: PackageIdentity): Promise<boolean> {
+    return isListedSince(asOf, await this.#lists(identity.id), identity);
+  }
+
   /**
    * The package, which isn't here, from the source.
    *
