@@ -453,6 +453,15 @@ describe('metrics', () => {
       [true, 0, ms],
       [false, -1, ms],
     ]);
+    expect(metrics.recordGet.mock.calls.slice(8)).toEqual([
+      ['L1', true, ms],
+      ['L1', false, ms],
+      ['L2', false, ms],
+      ['L3', false, ms],
+    ]);
+    layers[2]!.plan('getEntry', { kind: 'rejects', error: Object.assign(new Error('broken'), { code: 'EIO' }) });
+    await chain.get('gone');
+    expect(metrics.recordError.mock.lastCall).toEqual(['L3', 'get', 'EIO']);
   });
 
   it('tell of writes that fail, by the code of the error', async () => {
@@ -465,8 +474,37 @@ describe('metrics', () => {
       ['L2', false],
     ]);
     expect(metrics.recordError.mock.calls).toEqual([['L2', 'set', 'CACHE_TIMEOUT']]);
+    layers[1]!.plan('set', { kind: 'slow', ms: 5 });
+    await Promise.all([chain.set('key', 'value'), time.advance(5)]);
+    expect(metrics.recordSet.mock.lastCall).toEqual(['L2', true, expect.any(Number)]);
+    await Promise.all([chain.delete('key'), time.advance(10)]);
+    expect(metrics.recordDelete.mock.calls.map(([layer, success]) => [layer, success])).toEqual([
+      ['L1', true],
+      ['L2', false],
+    ]);
+    expect(metrics.recordError.mock.lastCall).toEqual(['L2', 'delete', 'CACHE_TIMEOUT']);
+    metrics.recordDelete.mockClear();
     await Promise.all([chain.deleteMany(['key', 'other']), time.advance(10)]);
     expect(metrics.recordDelete).toHaveBeenCalledTimes(4);
+  });
+
+  it('tell of each key of writes of many, whether they are done', async () => {
+    const metrics = collector();
+    const { time, chain, layers } = setUp<string>(2, { metrics });
+    const values = Object.entries({ a: '1', b: '2' });
+    layers[1]!.plan('setMany', { kind: 'slow', ms: 5 }).plan('setMany', { kind: 'throws' });
+    layers[1]!.plan('deleteMany', { kind: 'slow', ms: 5 }).plan('deleteMany', { kind: 'rejects' });
+    for (let i = 0; i < 2; i++) await Promise.all([chain.setMany(values), time.advance(5)]);
+    for (let i = 0; i < 2; i++) await Promise.all([chain.deleteMany(['a', 'b']), time.advance(5)]);
+    for (const { calls } of [metrics.recordSet.mock, metrics.recordDelete.mock]) {
+      const ofLayer = (name: string) => calls.filter(([layer]) => layer === name).map(([, success]) => success);
+      expect(ofLayer('L1')).toEqual([true, true, true, true]);
+      expect(ofLayer('L2')).toEqual([true, true, false, false]);
+    }
+    expect(metrics.recordError.mock.calls).toEqual([
+      ['L2', 'set', 'error'],
+      ['L2', 'delete', 'error'],
+    ]);
   });
 
   it.each([

@@ -50,10 +50,13 @@ describe('a write', () => {
     const set = chain.set('key', 'new');
     memories[0]!.delete('key');
     expect(await chain.get('key')).toBe('new');
+    memories[0]!.delete('key');
+    expect(await chain.getMany(['key', 'other'])).toEqual(new Map([['key', 'new']]));
     await time.advance(10);
     await set;
     const deleted = chain.delete('key');
     expect(await chain.get('key')).toBeUndefined();
+    expect(await chain.getMany(['key', 'other'])).toEqual(new Map());
     await time.advance(10);
     expect(await deleted).toBe(true);
     expect(values()).toEqual([undefined, undefined]);
@@ -119,6 +122,66 @@ describe('a write', () => {
       memories[0]!.delete('key');
       expect(await chain.get('key')).toBe('newest');
     }
+  });
+
+  it('of many keys leaves a layer unbelieved that failed, too', async () => {
+    for (const kind of ['throws', 'rejects'] as const) {
+      const { chain, layers, memories } = setUp(2);
+      await chain.setMany(Object.entries({ a: 'old', b: 'old', c: 'old' }));
+      layers[1]!.plan('setMany', { kind }).plan('deleteMany', { kind });
+      await chain.setMany(Object.entries({ a: 'new', b: 'new' }));
+      memories[0]!.clear();
+      expect(await chain.getMany(['a', 'b', 'c'])).toEqual(new Map([['c', 'old']]));
+      await chain.deleteMany(['b', 'c']);
+      expect(memories[1]!.get('c')).toBe('old');
+      expect(await chain.getMany(['a', 'b', 'c'])).toEqual(new Map());
+      await chain.setMany(Object.entries({ a: 'newest', b: 'newest' }));
+      memories[0]!.clear();
+      expect(await chain.getMany(['a', 'b', 'c'])).toEqual(new Map(Object.entries({ a: 'newest', b: 'newest' })));
+    }
+  });
+
+  it('of many keys is read back while a slow layer is still at it, and done before what follows', async () => {
+    const { time, chain, layers, memories } = setUp(2);
+    memories[1]!.set('a', 'old');
+    layers[1]!.plan('setMany', { kind: 'slow', ms: 20 });
+    const many = chain.setMany(Object.entries({ a: 'new', b: 'new' }));
+    memories[0]!.clear();
+    expect([await chain.get('a'), await chain.get('b')]).toEqual(['new', 'new']);
+    const one = chain.set('a', 'newest');
+    await time.advance(20);
+    await Promise.all([many, one]);
+    expect([memories[1]!.get('a'), memories[1]!.get('b')]).toEqual(['newest', 'new']);
+
+    layers[1]!.plan('deleteMany', { kind: 'slow', ms: 20 });
+    const deleted = chain.deleteMany(['a', 'b']);
+    memories[0]!.clear();
+    expect([await chain.get('a'), await chain.get('b')]).toEqual([undefined, undefined]);
+    const after = chain.set('a', 'after');
+    await time.advance(20);
+    await Promise.all([deleted, after]);
+    expect([memories[1]!.get('a'), memories[1]!.get('b')]).toEqual(['after', undefined]);
+
+    layers[1]!.plan('set', { kind: 'slow', ms: 20 });
+    const slow = chain.set('b', 'slow');
+    const both = chain.deleteMany(['a', 'b']);
+    await time.advance(20);
+    await Promise.all([slow, both]);
+    expect([memories[1]!.get('a'), memories[1]!.get('b')]).toEqual([undefined, undefined]);
+  });
+
+  it('is waited for when the chain is closed', async () => {
+    const { time, chain, layers, memories } = setUp(2);
+    const close = vi.spyOn(layers[1]!, 'close');
+    layers[1]!.plan('set', { kind: 'slow', ms: 20 });
+    const set = chain.set('key', 'value');
+    const closed = chain.close();
+    await time.advance(19);
+    expect(close).not.toHaveBeenCalled();
+    const written = vi.spyOn(memories[1]!, 'set');
+    await time.advance(1);
+    await Promise.all([set, closed]);
+    expect(written).toHaveBeenCalledBefore(close);
   });
 
   it('fails when every layer does', async () => {
@@ -276,6 +339,19 @@ describe('clear', () => {
     expect(memories[1]!.get('other')).toBe('after');
   });
 
+  it.each([0, 20])('is done before what follows another clear, %i ms after', async (ms) => {
+    const { time, chain, layers, memories, values } = setUp(2);
+    memories[1]!.set('key', 'before');
+    layers[1]!.plan('clear', { kind: 'slow', ms: 20 }).plan('clear', { kind: 'slow', ms: 1 });
+    const cleared = [chain.clear(), chain.clear()];
+    expect(await chain.get('key')).toBeUndefined();
+    await time.advance(ms);
+    const after = chain.set('key', 'after');
+    for (let rounds = 0; rounds < 3; rounds++) await time.advance(20);
+    await Promise.all([...cleared, after]);
+    expect(values()).toEqual(['after', 'after']);
+  });
+
   it('takes back what waits to be written behind', async () => {
     const { time, chain, layers, memories } = setUp(2, {}, { writeBehind: { workers: 1 } });
     layers[1]!.plan('set', { kind: 'slow', ms: 20 });
@@ -301,17 +377,21 @@ describe('clear', () => {
     expect([memory.get('key'), kept.get('key'), await chain.get('key')]).toEqual([undefined, 'value', 'value']);
   });
 
-  it('fails when a layer does, which is then believed only what is written since', async () => {
-    const { chain, layers, memories } = setUp(2);
-    await chain.setMany(Object.entries({ a: 'old', b: 'old' }));
-    layers[1]!.plan('clear', { kind: 'rejects' });
-    await expect(chain.clear()).rejects.toThrow();
-    await chain.set('b', 'new');
-    memories[0]!.clear();
-    expect(await chain.getMany(['a', 'b'])).toEqual(new Map([['b', 'new']]));
-    await chain.clear();
-    expect(memories[1]!.get('a')).toBeUndefined();
-  });
+  it.each(['throws', 'rejects'] as const)(
+    'fails when a layer %s, which is then believed only what is written since',
+    async (kind) => {
+      const { chain, layers, memories } = setUp(2);
+      await chain.setMany(Object.entries({ a: 'old', b: 'old' }));
+      layers[1]!.plan('clear', { kind });
+      await expect(chain.clear()).rejects.toThrow();
+      expect(await chain.get('a')).toBeUndefined();
+      await chain.set('b', 'new');
+      memories[0]!.clear();
+      expect(await chain.getMany(['a', 'b'])).toEqual(new Map([['b', 'new']]));
+      await chain.clear();
+      expect(memories[1]!.get('a')).toBeUndefined();
+    },
+  );
 });
 
 describe('what a slow layer is still at when its lifetime ends', () => {
