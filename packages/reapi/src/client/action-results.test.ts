@@ -119,6 +119,15 @@ describe('action results of a peer', () => {
     expect(peer.count('UpdateActionResult')).toBe(0);
   });
 
+  it('are sent to a peer that does not say whether it takes any', async () => {
+    const { peer, results } = await start({
+      capabilities: () => ({ cacheCapabilities: { digestFunctions: [1] } }),
+      updateActionResult: () => Buffer.alloc(0),
+    });
+    await results.set(actionKey('', ACTION), Buffer.alloc(0));
+    expect(peer.count('UpdateActionResult')).toBe(1);
+  });
+
   it('of a digest function that the peer does not know are missing, and refused', async () => {
     const { peer, results } = await start({ capabilities: () => ({ cacheCapabilities: { digestFunctions: [1] } }) });
     const key = actionKey('', { function: 'blake3', hash: 'ab'.repeat(32) });

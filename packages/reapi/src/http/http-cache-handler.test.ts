@@ -349,6 +349,12 @@ describe('/ac/', () => {
     expect(binary.body.includes('out0')).toBe(true);
   });
 
+  it('takes JSON for a result only where its type says so', async () => {
+    const json = Buffer.from('{"exitCode":1}');
+    await put(`/ac/${ACTION}`, json, { 'Content-Type': 'application/octet-stream' });
+    expect((await ask('GET', `/ac/${ACTION}`)).body.equals(json)).toBe(true);
+  });
+
   it('keeps JSON that is no action result as it is', async () => {
     const json = Buffer.from('{"some":"thing"}');
     await put(`/ac/${ACTION}`, json, { 'Content-Type': 'application/json' });
