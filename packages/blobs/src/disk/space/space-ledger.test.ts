@@ -59,6 +59,23 @@ describe('SpaceLedger', () => {
     expect(ledger.hasWaiters).toBe(false);
   });
 
+  it('lets nobody pass who came first and needs more than has become free', async () => {
+    const { ledger } = ledgerOf();
+    const [some, most] = [await ledger.reserve(300), await ledger.reserve(700)];
+    const order: number[] = [];
+    const waiting = [800, 100, 100].map(async (bytes) => {
+      const space = await ledger.reserve(bytes);
+      order.push(bytes);
+      space.release();
+    });
+    some.release();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(order).toEqual([]);
+    most.release();
+    await Promise.all(waiting);
+    expect(order).toEqual([800, 100, 100]);
+  });
+
   it('refuses what waits too long, what can never fit, and too many at once', async () => {
     const { ledger } = ledgerOf({ waitMs: 5 });
     await ledger.reserve(1000);
