@@ -27,6 +27,15 @@ describe('VSS_NUGET_EXTERNAL_FEED_ENDPOINTS', () => {
     expect(await ask(text, REQUEST, 'https://third.example/index.json')).toBeUndefined();
   });
 
+  it.each([
+    `${SOURCE}/`,
+    ` ${SOURCE} `,
+    SOURCE.replace('pkgs.example', 'PKGS.example:443'),
+    SOURCE.replace('/org/', '/other/../org/'),
+  ])('names the source by whatever is the same URL: %s', async (endpoint) => {
+    expect(await ask(endpoints({ endpoint, password: 's3cret' }))).toMatchObject({ type: 'basic' });
+  });
+
   it('needs no username', async () => {
     expect(await ask(endpoints({ endpoint: SOURCE, password: 's3cret' }))).toMatchObject({
       type: 'basic',

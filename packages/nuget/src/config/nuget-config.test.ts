@@ -246,6 +246,32 @@ describe('sources', () => {
     ]);
   });
 
+  it('that are there twice with the same attributes are one', async () => {
+    await write('project/nuget.config', sources(add('a', 'https://a.example/'), add('A', 'https://a.example/')));
+    const { sources: found } = await load();
+    expect(found.filter(({ url }) => url === 'https://a.example/').map(({ name }) => name)).toEqual(['a']);
+  });
+
+  it.each(['allowInsecureConnections', 'disableTLSCertificateValidation'])(
+    'say %s as .NET writes it, in any case',
+    async (attribute) => {
+      const said = ['True', 'true', 'False', 'yes'];
+      const items = said.map((text, i) => add(`s${i}`, `http://s${i}.example/`, `${attribute}="${text}"`));
+      await write('project/nuget.config', sources('<clear />', ...items));
+      const found = (await load()).sources.map((source) =>
+        attribute === 'allowInsecureConnections'
+          ? [source.allowInsecureConnections, source.disableTlsCertificateValidation]
+          : [source.disableTlsCertificateValidation, source.allowInsecureConnections],
+      );
+      expect(found).toEqual([
+        [true, false],
+        [true, false],
+        [false, false],
+        [false, false],
+      ]);
+    },
+  );
+
   it('may have white space around their URL', async () => {
     await write('project/nuget.config', sources('<clear/>', add('a', '\n http://a/v3/index.json ')));
     expect((await load()).sources.map(({ url }) => url)).toEqual(['http://a/v3/index.json']);
@@ -389,6 +415,14 @@ describe('credentials of sources', () => {
     expect(await both.challenged({ url, sent: both.headers(url), challenge: undefined })).toBe(true);
     expect(both.headers(url)).toEqual({ authorization: 'Bearer t' });
     expect(asked).toEqual(['other true']);
+  });
+
+  it('are those of the provider where a build server has none', async () => {
+    const url = 'https://feed.example/index.json';
+    const provider = async () => ({ type: 'bearer', token: 't' }) as const;
+    const auth = configuredAuthenticator(await load(), { name: 'feed', url }, { environment: {}, provider });
+    expect(await auth.challenged({ url, sent: undefined, challenge: undefined })).toBe(true);
+    expect(auth.headers(url)).toEqual({ authorization: 'Bearer t' });
   });
 
   it('of a build server count where those of a file were refused', async () => {

@@ -81,7 +81,7 @@ describe('merged vulnerabilities', () => {
 
   it('are those of all sources, each once', () => {
     const merged = mergeVulnerabilities([
-      new Map([['a', [known('1')]]]),
+      new Map([['a', [known('0'), known('1')]]]),
       undefined,
       new Map([
         ['a', [known('1'), known('2')]],
@@ -89,7 +89,7 @@ describe('merged vulnerabilities', () => {
       ]),
     ]);
     expect([...(merged ?? [])].map(([id, all]) => [id, all.map(({ advisoryUrl }) => advisoryUrl)])).toEqual([
-      ['a', ['1', '2']],
+      ['a', ['0', '1', '2']],
       ['b', ['3']],
     ]);
     expect(mergeVulnerabilities([undefined])).toBeUndefined();

@@ -1,6 +1,7 @@
 import { Digest, MemoryBlobStore } from '@granary/blobs';
 import { describe, expect, it } from 'vitest';
 import { COMPRESSOR } from '../wire/index.js';
+import { compress } from '../zstd/index.js';
 import { readBlobs, updateBlobs } from './blob-batch.js';
 
 const LIMITS = { maxBatchTotalBytes: 1_000_000, maxBlobBytes: 0 };
@@ -44,4 +45,19 @@ describe('a batch of thousands', () => {
     expect(answers).toEqual([...contents.map(String), `no ${absent}`]);
     expect(store.most).toBe(2000);
   });
+});
+
+it('unpacks no blob that is too large for a batch as it is', async () => {
+  const blobs = new MemoryBlobStore({ maxBytes: 10_000_000 });
+  const [fits, tooLarge] = [1_000_000, 1_000_001].map((size) => Buffer.alloc(size));
+  const uploads = await Promise.all(
+    [fits!, tooLarge!].map(async (data) => ({
+      digest: Digest.of('sha256', data),
+      data: await compress(data),
+      compressor: COMPRESSOR.zstd,
+    })),
+  );
+  const [none, refused] = await updateBlobs(blobs, uploads, LIMITS);
+  expect(none).toBeUndefined();
+  expect(refused).toMatchObject({ message: expect.stringContaining('too large for a batch') });
 });
