@@ -8,6 +8,7 @@ import {
   DiskBlobStore,
   MemoryBlobStore,
   type OperationOptions,
+  StoreError,
   TierUnavailableError,
 } from '@granary/blobs';
 import { status } from '@grpc/grpc-js';
@@ -332,6 +333,16 @@ describe('ByteStream.Write', () => {
       });
       const answer = loopback.client.unary(queryWriteStatus, { resourceName: upload(digestOf(bytesOf(10))) });
       expect(await answer).toMatchObject({ committedSize: 0n, complete: false });
+    });
+
+    it('says of a store that fails that it does', async () => {
+      const blobs = new MemoryBlobStore();
+      await start({ blobs });
+      vi.spyOn(blobs, 'findMissing').mockImplementation(() => {
+        throw new StoreError('STORE_FAILED', 'the disk is gone');
+      });
+      const answer = loopback.client.unary(queryWriteStatus, { resourceName: upload(digestOf(bytesOf(10))) });
+      await expect(answer).rejects.toMatchObject({ code: status.INTERNAL });
     });
   });
 

@@ -69,6 +69,17 @@ describe('GET /cas/', () => {
     expect([status, body.length]).toEqual([200, 0]);
   });
 
+  it('takes no blobs of functions that are off, and has none', async () => {
+    cache.close();
+    await start({}, { digestFunctions: ['sha256'] });
+    const content = Buffer.from('content');
+    const { hash } = Digest.of('sha1', content);
+    await blobs.write(Digest.of('sha1', content), content);
+    expect((await put(`/cas/${hash}`, content)).status).toBe(400);
+    expect((await ask('GET', `/cas/${hash}`)).status).toBe(404);
+    expect((await ask('HEAD', `/cas/${hash}`)).status).toBe(404);
+  });
+
   it('finds a blob under BLAKE3 too', async () => {
     const digest = Digest.of('blake3', Buffer.from('content'));
     await blobs.write(digest, Buffer.from('content'));
