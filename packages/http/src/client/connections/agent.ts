@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Agent, buildConnector } from 'undici';
 import type { Dispatch } from '../../dispatch.js';
+import { LengthHandler } from '../../handlers/length-handler.js';
 import { headerRecord } from '../../headers.js';
 import { HttpError } from '../../http-error.js';
 import { type AllowsAddress, checkedConnector } from './checked-connector.js';
@@ -56,7 +57,8 @@ export function createAgent(settings: ConnectionSettings): { agent: ConnectionOw
     keepAliveTimeout: settings.keepAliveMs,
     maxHeaderSize: maxHeaderBytes,
   });
-  const dispatch = counted(agent.dispatch.bind(agent) as Dispatch);
+  const send = agent.dispatch.bind(agent) as Dispatch;
+  const dispatch = counted(http2 ? holdingToLength(send) : send);
   if (proxyOf === undefined) return { agent, dispatch };
   const owner = {
     close: () => agent.close(),
@@ -77,6 +79,10 @@ function counted(dispatch: Dispatch): Dispatch {
     if (request.progress !== undefined) request.progress.attempts++;
     return dispatch(request, handler);
   };
+}
+
+function holdingToLength(dispatch: Dispatch): Dispatch {
+  return (request, handler) => dispatch(request, new LengthHandler(handler, request.method));
 }
 
 const AUTHORIZATION = 'proxy-authorization';

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { constants, type Http2ServerResponse } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -159,6 +161,24 @@ describe('HTTP/2', () => {
     const response = await client.request(server.url, { method: 'PUT', body: Buffer.alloc(size, 'x') });
     expect((await read(response.body)).length).toBe(size);
     expect(calls).toBe(2);
+  });
+
+  it('takes no response for complete that is cancelled before it is as long as it says', async () => {
+    let started: Http2ServerResponse | undefined;
+    await using server = await serveHttp2((_, answer) => {
+      const res = answer as unknown as Http2ServerResponse;
+      res.writeHead(200, { 'content-length': 8 });
+      if (started !== undefined) res.end('complete');
+      else {
+        res.write('half');
+        started = res;
+      }
+    });
+    clientWith({ tls: { ca: CA }, retry: { initialDelayMs: 0 } });
+    const { body } = await client.request(server.url);
+    body.once('data', () => started?.stream.close(constants.NGHTTP2_CANCEL));
+    expect(await rejection(once(body, 'end'))).toMatchObject({ code: 'NETWORK', statusCode: 200 });
+    expect((await client.buffer(server.url)).toString()).toBe('complete');
   });
 
   it('repeats a stream whose connection broke while it was sent', async () => {
