@@ -1,5 +1,6 @@
 import { InvalidOptionError } from '@granary/resilience';
 import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import { guardConnections } from './guarded-connections.js';
 import { isCluster, type RedisClient } from './redis-client.js';
 
 /** A Redis Cluster: some of its nodes, and how to talk to all of them. */
@@ -69,17 +70,20 @@ export function connectRedis(connection: Exclude<RedisConnection, RedisClient>):
   const client =
     typeof connection === 'string' ? new Redis(connection, options) : new Redis({ ...options, ...connection });
   watchForReadiness(client);
+  guardConnections(client);
   return client;
 }
 
 function connectCluster({ nodes, options }: RedisClusterConnection): RedisClient {
-  return new Cluster([...nodes], {
+  const cluster = new Cluster([...nodes], {
     enableOfflineQueue: false,
     clusterRetryStrategy: reconnectDelayMs,
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
     ...options,
     redisOptions: { ...PATIENT, socketTimeout: MUTE_NODE_MS, ...options?.redisOptions },
   });
+  guardConnections(cluster);
+  return cluster;
 }
 
 /** ioredis waits for ever for the first answer on a connection that was accepted, except in a cluster. */

@@ -7,6 +7,7 @@ import type { OpOptions } from '../layer.js';
 import { piecesOf } from './commands/batches.js';
 import { type RedisCallOptions, RedisCalls } from './commands/redis-calls.js';
 import { watchForReadiness } from './connect.js';
+import { guardConnections } from './guarded-connections.js';
 import { ReceivedNumbers } from './received-numbers.js';
 import type { RedisClient } from './redis-client.js';
 import { decodeWire, encodeWire, type WireMessage } from './wire-message.js';
@@ -76,6 +77,7 @@ export class RedisInvalidationBus implements InvalidationBus {
     this.#subscriber = this.#calls.client.duplicate();
     this.#subscriber.on('error', () => {});
     watchForReadiness(this.#subscriber);
+    guardConnections(this.#subscriber);
     this.#subscriber.on('message', this.#onMessage);
     this.#subscriber.on('close', this.#onClose);
     this.#subscriber.on('ready', this.#subscribe);

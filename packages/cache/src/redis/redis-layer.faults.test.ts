@@ -72,6 +72,23 @@ describe('a Redis that accepts connections and says nothing', () => {
   });
 });
 
+describe('a Redis that answers with what nobody can read', () => {
+  it.each([
+    ['a list that is longer than lists can be', '*4294967296\r\n'],
+    ['lists in lists without end', '*1\r\n'.repeat(50_000)],
+    ['no answer of Redis', 'HTTP/1.1 400 Bad Request\r\n'],
+  ])('loses the connection, and nothing else: %s', async (_, answer) => {
+    let connections = 0;
+    const { port } = await listen((socket) => {
+      connections++;
+      socket.once('data', () => socket.write(answer));
+    });
+    const layer = layerOn(`redis://127.0.0.1:${port}`, { timeoutMs: 60_000 });
+    await expect(layer.get('a')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+    await expect.poll(() => connections).toBeGreaterThan(1);
+  });
+});
+
 describe('a Redis that closes every connection', () => {
   it('is unavailable at once, and is not connected to all the time', async () => {
     let connections = 0;
