@@ -70,7 +70,8 @@ export class UpstreamCalls {
       try {
         const provider = await upstream.provider({ signal: call.signal, span: call.span });
         const answer = await work(provider, { ...call, cacheContext: this.#context });
-        this.#options.health.succeeded(clock() - start);
+        // To look at a package takes any feed longer than to answer a question.
+        this.#options.health.succeeded(about === 'change' ? undefined : clock() - start);
         return answer;
       } catch (error) {
         const waitMs = this.#waitAfter(error, attempt, call.signal);

@@ -219,6 +219,41 @@ describe('a change', () => {
     expect(upstream.asked.filter((what) => what === 'downloadPackage')).toHaveLength(2);
   });
 
+  it('is seen by who asks next, however long it took', async () => {
+    upstream.play.listVersions = async () => [V1];
+    await feed.versions('a');
+    upstream.play.delete = async () => {
+      await local.time.advance(5000);
+      return true;
+    };
+    await feed.delete(identityOf('a'), call);
+    expect(feed.status().state).toBe('up');
+    upstream.play.listVersions = async () => [V2];
+    expect(await feed.versions('a')).toMatchObject({ state: 'miss', value: [{ version: '2.0.0' }] });
+  });
+
+  it('is seen by who asks next though the source was slow before', async () => {
+    upstream.play.listVersions = async () => [V1];
+    await feed.versions('a');
+    upstream.play.listVersions = async () => {
+      await local.time.advance(5000);
+      return [V1];
+    };
+    await feed.versions('b');
+    upstream.play.delete = async () => true;
+    await feed.delete(identityOf('a'), call);
+    expect(feed.status().state).toBe('slow');
+    upstream.play.listVersions = async () => [V2];
+    expect(await feed.versions('a')).toMatchObject({ state: 'miss', value: [{ version: '2.0.0' }] });
+    const slow = later<readonly NuGetVersion[]>();
+    upstream.play.listVersions = () => slow.promise;
+    await feed.delete(identityOf('a'), call);
+    const asked = feed.versions('a');
+    await local.time.advance(1000);
+    expect(await asked).toMatchObject({ state: 'stale', value: [{ version: '2.0.0' }] });
+    slow.answer([]);
+  });
+
   it('is not undone by a question from before it that fails', async () => {
     upstream.play = { listVersions: async () => [V1], delete: async () => true };
     await feed.versions('a');

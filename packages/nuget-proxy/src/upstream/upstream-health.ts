@@ -69,11 +69,14 @@ export class UpstreamHealth {
     this.#pausedUntil = until;
   }
 
-  succeeded(tookMs: number): void {
-    if (this.#state === 'down') this.#logger.information('{Source} answers again', this.#source);
+  /** @param tookMs undefined where that says nothing of how soon it answers questions */
+  succeeded(tookMs: number | undefined): void {
+    const before = this.#state;
+    if (before === 'down') this.#logger.information('{Source} answers again', this.#source);
     this.#lastSuccessAt = this.#clock();
     this.#lastError = undefined;
-    this.#state = tookMs > this.#staleAfterMs ? 'slow' : 'up';
+    if (tookMs === undefined && before === 'slow') return;
+    this.#state = tookMs !== undefined && tookMs > this.#staleAfterMs ? 'slow' : 'up';
     this.#suspect();
   }
 

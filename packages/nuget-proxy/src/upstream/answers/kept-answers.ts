@@ -26,6 +26,9 @@ export interface KeptAnswersOptions extends KeptValuesOptions {
 /** For answers that are given again without asking, while a source rests: an estimate, in bytes. */
 const MAX_RESTING_BYTES = 64 * 1024 * 1024;
 
+/** Changes that nobody asked for again: who asks for more of them may get what is stale at once, as of anything else. */
+const MAX_WORTH_WAITING = 10_000;
+
 /** How an answer came that was asked for in this process, and with which number. */
 interface Arrival {
   readonly number: number;
@@ -49,6 +52,8 @@ export class KeptAnswers {
   readonly #values: KeptValues;
   /** Stale answers of questions that the source failed at a moment ago. */
   readonly #resting: MemoryLayer<Kept>;
+  /** Worth waiting for, however the source does: what there was is known to be wrong. */
+  readonly #worthWaiting: MemoryLayer<true>;
   readonly #arrivals = new WeakMap<Kept, Arrival>();
   #arrived = 0;
   #changes = 0;
@@ -58,6 +63,7 @@ export class KeptAnswers {
     this.#values = new KeptValues(options);
     const clock = forwardClock(options.clock);
     this.#resting = new MemoryLayer<Kept>({ maxBytes: MAX_RESTING_BYTES, maxEntries: 10_000, clock });
+    this.#worthWaiting = new MemoryLayer<true>({ maxEntries: MAX_WORTH_WAITING, clock });
   }
 
   /** Grows whenever something is forgotten: what was asked for before isn't worth keeping. */
@@ -141,13 +147,17 @@ export class KeptAnswers {
    */
   async forget(places: readonly Place[]): Promise<void> {
     this.#changes++;
-    for (const { key } of places) this.#resting.delete(key);
+    for (const { key } of places) {
+      this.#resting.delete(key);
+      this.#worthWaiting.set(key, true);
+    }
     await Promise.all(places.map((place) => this.#values.outdate(place)));
   }
 
   /** Closes the layers too. May be called twice. */
   async close(): Promise<void> {
     this.#resting.close();
+    this.#worthWaiting.close();
     await this.#values.chain.close();
   }
 
@@ -164,7 +174,7 @@ export class KeptAnswers {
         signal: call.signal,
         span: call.span,
         softTimeoutMs: staleAfterMs,
-        staleWhileRevalidate: health.isSuspect,
+        staleWhileRevalidate: health.isSuspect && this.#worthWaiting.get(question.key) === undefined,
       });
       if (!(kept instanceof Promise)) return kept;
       return kept.catch((error: unknown) => this.#insteadOf(error, question, call));
@@ -191,6 +201,7 @@ export class KeptAnswers {
     try {
       const value = (await ask({ signal, span })) ?? null;
       this.#resting.delete(key);
+      if (changes === this.#changes) this.#worthWaiting.delete(key);
       // It is as old as the question.
       context.ttlMs = Math.max(0, (value === null ? notFoundTtlMs : ttlMs) - (clock() - asOf));
       return this.#arrive(asOf, value, stale);
