@@ -23,7 +23,8 @@ class HeldLayer implements Layer<string> {
     return this.#hold(`${key}=${value}`);
   }
 
-  async delete(key: string): Promise<boolean> {
+  async delete(key: string, options?: SetOptions): Promise<boolean> {
+    this.options.push(options);
     await this.#hold(`-${key}`);
     return true;
   }
@@ -196,6 +197,30 @@ describe('an async writer', () => {
     expect(writer.stats()).toMatchObject({ supersededWrites: 1, totalWrites: 2 });
   });
 
+  it('writes the newest value of a key, also where a larger one before it waits for room', async () => {
+    const writer = writerTo({ maxBytes: 10, sizeOf: (value) => value.length, workers: 1 });
+    writer.set('first', '12345');
+    await turn();
+    writer.set('a', '123');
+    expect(writer.set('a', '12345')).toBe(true);
+    const larger = writer.set('a', '1234567');
+    expect([await writer.set('a', '12'), await larger]).toEqual([true, true]);
+    await layer.endAll();
+    expect(layer.calls).toEqual(['first=12345', 'a=12']);
+  });
+
+  it('lets nobody who finds room pass those who wait for more', async () => {
+    const writer = writerTo({ maxBytes: 10, sizeOf: (value) => value.length });
+    writer.set('first', '12345');
+    await turn();
+    const accepted = [writer.set('large', '1234567'), writer.set('small', '12')];
+    expect(writer.stats().waiting).toBe(2);
+    await layer.end();
+    expect(await Promise.all(accepted)).toEqual([true, true]);
+    await layer.endAll();
+    expect(layer.calls).toEqual(['first=12345', 'large=1234567', 'small=12']);
+  });
+
   it('drops what can’t be measured', () => {
     for (const sizeOf of [() => Number.NaN, () => -1, () => Number.POSITIVE_INFINITY]) {
       expect(writerTo({ sizeOf }).set('a', '1')).toBe(sizeOf() === Number.POSITIVE_INFINITY);
@@ -311,6 +336,35 @@ describe('an async writer', () => {
       expect(await all).toBe(true);
     });
 
+    it('is not answered by what was given later and is done before', async () => {
+      const writer = writerTo({ workers: 2 });
+      writer.set('a', '1');
+      const answered = vi.fn();
+      writer.flush(1000).then(answered);
+      writer.set('b', '1');
+      await turn();
+      layer.held.pop()?.resolve();
+      await turn();
+      expect(answered).not.toHaveBeenCalled();
+      await layer.end();
+      expect(answered).toHaveBeenCalledWith(true);
+    });
+
+    it.each([
+      ['waits for its turn', 2],
+      ['waits for room', 1],
+    ])('answers false when a write is discarded that %s', async (_, maxEntries) => {
+      const writer = writerTo({ workers: 1, maxEntries });
+      writer.set('a', '1');
+      await turn();
+      writer.set('b', '1');
+      const flushed = writer.flush(1000);
+      const discarded = writer.discard();
+      await layer.end();
+      await discarded;
+      expect(await flushed).toBe(false);
+    });
+
     it('answers false when a write failed, was dropped, or takes too long', async () => {
       const writer = writerTo({ maxEntries: 1, maxWaitMs: 20 });
       writer.set('a', '1');
@@ -374,21 +428,26 @@ describe('an async writer', () => {
       expect(writer.stats()).toMatchObject({ totalWrites: 3, droppedWrites: 1 });
     });
 
-    it('gives up what a hung layer keeps it from writing, and aborts what is under way', async () => {
-      const writer = writerTo({ workers: 1, maxEntries: 2, maxWaitMs: 10_000, closeTimeoutMs: 500 });
-      for (const key of ['a', 'b']) writer.set(key, '1');
-      const waiting = writer.set('c', '1');
-      await turn();
-      const closed = writer.close();
-      await time.advance(500);
-      await closed;
-      expect(await waiting).toBe(false);
-      expect(layer.options[0]?.signal?.aborted).toBe(true);
-      expect(writer.stats()).toMatchObject({ droppedWrites: 2, queueDepth: 1, waiting: 0 });
-      await layer.end(new Error('aborted'));
-      expect(writer.stats()).toMatchObject({ failedWrites: 1, totalWrites: 1, queueDepth: 0 });
-      expect(layer.calls).toEqual(['a=1']);
-    });
+    it.each(['set', 'delete'])(
+      'gives up what a hung layer keeps it from writing, and aborts a %s under way',
+      async (how) => {
+        const writer = writerTo({ workers: 1, maxEntries: 2, maxWaitMs: 10_000, closeTimeoutMs: 500 });
+        if (how === 'set') writer.set('a', '1');
+        else writer.delete('a');
+        writer.set('b', '1');
+        const waiting = writer.set('c', '1');
+        await turn();
+        const closed = writer.close();
+        await time.advance(500);
+        await closed;
+        expect(await waiting).toBe(false);
+        expect(layer.options[0]?.signal?.aborted).toBe(true);
+        expect(writer.stats()).toMatchObject({ droppedWrites: 2, queueDepth: 1, waiting: 0 });
+        await layer.end(new Error('aborted'));
+        expect(writer.stats()).toMatchObject({ failedWrites: 1, totalWrites: 1, queueDepth: 0 });
+        expect(layer.calls).toEqual([how === 'set' ? 'a=1' : '-a']);
+      },
+    );
 
     it('is what `await using` does', async () => {
       const writer = writerTo();
