@@ -93,7 +93,9 @@ describe('traceparent', () => {
     ['no flags', `00-${TRACE}-${SPAN}-`],
     ['something behind version 00', `00-${TRACE}-${SPAN}-01-more`],
     ['two headers in one', `00-${TRACE}-${SPAN}-01,00-${TRACE}-${SPAN}-01`],
-    ['other separators', `00_${TRACE}_${SPAN}_01`],
+    ['another separator behind the version', `00_${TRACE}-${SPAN}-01`],
+    ['another separator behind the trace id', `00-${TRACE}_${SPAN}-01`],
+    ['another separator behind the span id', `00-${TRACE}-${SPAN}_01`],
     ['a space in front', ` 00-${TRACE}-${SPAN}-01`],
   ])('with %s is as good as none', (_what, traceparent) => {
     expect(extract(w3cPropagation, { traceparent, tracestate: 'a=1' })).toBeUndefined();
@@ -114,6 +116,7 @@ describe('tracestate', () => {
     'fw529a3039@dt=FfDhSkZ7TgM',
     '0tenant@vendor=1',
     'a=1 , b=2',
+    ' \ta=1 \t , \t b=2\t ',
     'a=1,,b=2',
     'key_-*/=with spaces inside',
     members(32),
@@ -132,13 +135,21 @@ describe('tracestate', () => {
       ['a@b@c=1', 'has a key with two tenants'],
       ['a=1=2', 'has two values'],
       ['a', 'has no value'],
+      ['a=1,Upper=2,c=3', 'has a broken member beside others'],
       ['a=\u00e9', 'is not ASCII'],
       [`a=1\r\nx-evil: 1`, 'would begin another header'],
       [`a=${'v'.repeat(257)}`, 'has a long value'],
-      [`a=1${','.repeat(5000)}`, 'is very long'],
+      [Array.from({ length: 20 }, (_, i) => `k${i}=${'v'.repeat(250)}`).join(), 'is very long'],
+      [`a=1${','.repeat(5000)}`, 'is nearly nothing but commas'],
     ].map(([tracestate = '', why]) => [why, tracestate]),
   )('is left behind, but not the trace, when it %s', (_why, tracestate = '') => {
     expect(stateOf(tracestate)).toBeUndefined();
+  });
+
+  it('is no header where there is none', () => {
+    const context = { traceId: TRACE, spanId: SPAN, sampled: true };
+    expect(inject(w3cPropagation, context)).toStrictEqual({ traceparent });
+    expect(inject(w3cPropagation, { ...context, traceState: '' })).toStrictEqual({ traceparent });
   });
 
   it('is read in no time, however many spaces are in it', () => {
