@@ -26,4 +26,18 @@ describe('a quarantine', () => {
     expect(kept).toHaveLength(64);
     expect([kept[0], kept.at(-1)]).toEqual(['sha256-00-1001', 'sha256-ff-1064']);
   });
+
+  it('takes no more room than 256 MiB, for whatever is in it', async () => {
+    const MIB = 1024 * 1024;
+    const fileSystem = new FaultyFileSystem();
+    fileSystem.status = async (path) => ({ size: (path.includes('huge') ? 257 : 100) * MIB, mtimeMs: 0 });
+    let now = 1;
+    const quarantine = new Quarantine(folder, fileSystem, () => now);
+    for (; now < 5; now++) await quarantine.keepBytes(Buffer.from('large'), 'large');
+    expect((await readdir(folder)).toSorted()).toEqual(['large-3', 'large-4']);
+    const huge = join(folder, 'huge');
+    await writeFile(huge, 'alone over it');
+    await quarantine.moveFile(huge, 'huge');
+    expect((await readdir(folder)).toSorted()).toEqual(['large-3', 'large-4']);
+  });
 });
