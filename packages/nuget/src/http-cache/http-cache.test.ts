@@ -110,6 +110,9 @@ describe.each([
       expect(await read('list_a', 0)).toBeUndefined();
       const file = await cache.open(SOURCE, 'list_a');
       expect(String(await file?.bytes())).toBe('one');
+      // What is at hand was never open.
+      const content = file?.content;
+      expect(Buffer.isBuffer(content) || content?.fd).toBe(Buffer.isBuffer(content) || -1);
     });
 
     it('takes a file from the future for old, unless clocks may differ by so much', async () => {

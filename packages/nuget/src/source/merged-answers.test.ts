@@ -57,6 +57,8 @@ describe('merged searches', () => {
     );
     expect(ids(merged)).toEqual(['a 2.0', 'x 1.0', 'B 1.0']);
     expect(merged.results[0]).toMatchObject({ title: 'new', totalDownloads: 5 });
+    const unknown = mergeSearches([page(1, result('A', '1.0')), page(1, result('a', '2.0'))], 0, 20);
+    expect(unknown.results.map(({ totalDownloads }) => totalDownloads)).toEqual([undefined]);
     expect(merged.results[0]?.versions.map(({ version }) => String(version))).toEqual(['1.0', '2.0']);
     expect(merged.total).toBe(4);
   });
