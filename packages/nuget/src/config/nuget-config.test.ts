@@ -214,6 +214,10 @@ describe('sources', () => {
     expect(config.sources.map(({ url }) => url)).toEqual(['https://3.example/']);
     await write(USER, sources(add('feed', 'https://4.example/', 'protocolVersion="4"')));
     expect((await load('project/app')).sources.map(({ url }) => url)).toEqual(['https://9.example/']);
+    // Without a word it is the second.
+    await write(USER, sources(add('feed', 'https://any.example/')));
+    await write('project/nuget.config', sources(add('Feed', 'https://1.example/', 'protocolVersion="1"')));
+    expect((await load()).sources.map(({ url }) => url)).toEqual(['https://any.example/']);
   });
 
   it('that are there twice in one file are the first one where it is the farthest, else the last', async () => {

@@ -301,6 +301,15 @@ describe('PUT /cas/', () => {
 describe('/ac/', () => {
   beforeEach(() => start());
 
+  it('keeps results as they are that print what this server marks its own with', async () => {
+    const stdoutRaw = Buffer.from('granary: the value is the standard output');
+    for (const fields of [{ stdoutRaw }, { stdoutRaw, executionMetadata: { worker: 'w1' } }]) {
+      const result = Buffer.from(toBinary(ActionResultSchema, create(ActionResultSchema, fields)));
+      expect((await put(`/ac/${ACTION}`, result)).status).toBe(200);
+      expect((await ask('GET', `/ac/${ACTION}`)).body.equals(result)).toBe(true);
+    }
+  });
+
   it('keeps opaque bytes as they are', async () => {
     const opaque = Buffer.from([0xff, 0, 1, 2, 0xfe]);
     expect((await put(`/ac/${ACTION}`, opaque)).status).toBe(200);

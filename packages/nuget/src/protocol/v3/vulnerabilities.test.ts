@@ -23,7 +23,10 @@ describe('known vulnerabilities', () => {
         'one.package': [same, known('https://a.test/2', '3', '[1.0.0]')],
         'two.package': [known('https://a.test/3', 0, '*')],
       },
-      update: { 'One.Package': [same, known('https://a.test/4', 2, '[3.0.0, 4.0.0)')] },
+      update: {
+        'One.Package': [same, known('https://a.test/4', 2, '[3.0.0, 4.0.0)')],
+        'ONE.Package': [known('https://a.test/5', 0, '[5.0.0]')],
+      },
     });
     const index = await new V3Provider(feed).vulnerabilities();
     expect([...index!.keys()]).toEqual(['one.package', 'two.package']);
@@ -32,6 +35,7 @@ describe('known vulnerabilities', () => {
       ['https://a.test/1', 'moderate'],
       ['https://a.test/2', 'critical'],
       ['https://a.test/4', 'high'],
+      ['https://a.test/5', 'low'],
     ]);
     expect(index!.get('one.package')?.[0]?.range.toNormalizedString()).toBe('(, 2.0.0)');
     expect(feed.requests.slice(-3).map(({ cacheKey }) => cacheKey)).toEqual([
