@@ -111,11 +111,10 @@ describe('the reason of a refusal', () => {
     await closed;
   });
 
+  // To look from each letter for the end of its word would outlast the test.
   it('is found at once, however long the words are that the answer is made of', async () => {
     answers(`${'x'.repeat(16_383)} ${'y'.repeat(100)}`, 'text/plain');
-    const begun = performance.now();
-    for (let asked = 0; asked < 20; asked++) expect(await refusal()).toMatch(/^x+…$/);
-    expect(performance.now() - begun).toBeLessThan(1500);
+    for (let asked = 0; asked < 100; asked++) expect(await refusal()).toMatch(/^x+…$/);
   });
 
   it('is what came before the body broke off', async () => {
