@@ -98,9 +98,10 @@ describe('a call with one message', () => {
     [cas.batchReadBlobs, { digests: [digestMessage('x'.repeat(100_000))] }],
     [ByteStream.method.read, { resourceName: `blobs/${digestOf('x'.repeat(100_000))}` }],
   ] as const)('is ended when nobody takes what answers it: $name', async (method, request) => {
-    await start({ limits: { streamIdleMs: 50 } });
-    const blob = { digest: digestMessage('x'.repeat(100_000)), data: Buffer.alloc(100_000, 'x') };
-    await loopback.client.unary(cas.batchUpdateBlobs, { requests: [blob] });
+    const bytes = Buffer.alloc(100_000, 'x');
+    // Long enough for the request, which comes at once.
+    await start({ limits: { streamIdleMs: 1000 } });
+    await loopback.cache.blobs.write(digestOf(bytes), bytes);
     const stuck = new RawClient(loopback.port, { initialWindowSize: 0 });
     const call = stuck.open(method);
     const closed = new Promise((resolve) => call.once('close', () => resolve(call.rstCode)));
