@@ -64,7 +64,10 @@ export interface RemoteCache {
    * server is made with {@link grpcServerOptions}.
    */
   addTo(server: Server): void;
-  /** The options that a `grpc.Server` needs for this cache: its message limits, and who may make a call is asked before its message is taken. */
+  /**
+   * The options that a `grpc.Server` needs for this cache: its message limits, and that who makes a call is asked before
+   * its message is taken.
+   */
   grpcServerOptions(): ServerOptions;
 }
 
