@@ -189,7 +189,9 @@ export function switchable<const T extends readonly [string, ...string[]]>(
   defaultValue: T[number],
   description: string,
 ) {
-  const schema = z.union([z.enum(values), z.boolean()]).transform((value, context): T[number] => {
+  // What zod makes of the type of such an enum can't be read again from declarations.
+  const words: z.ZodType<T[number]> = z.enum(values) as never;
+  const schema = z.union([words, z.boolean()]).transform((value, context): T[number] => {
     const word = typeof value === 'string' ? value : value ? 'on' : 'off';
     if (!values.includes(word)) context.issues.push({ code: 'custom', message: 'not allowed', input: value });
     return word;
