@@ -24,6 +24,8 @@ describe('redaction of texts', () => {
     ['Proxy-Authorization: Negotiate s3cret', 'Proxy-Authorization: [redacted]'],
     ['Cookie: a=1; sid=s3cret\r\nHost: x', 'Cookie: [redacted]\r\nHost: x'],
     ['Set-Cookie: sid=s3cret; Path=/', 'Set-Cookie: [redacted]'],
+    ['Cookie: a=eyJhbGciOiJIUzI1.eyJzdWIiOiIx.c2ln; sid=s3cret', 'Cookie: [redacted]'],
+    ['eyJhbGciOiJIUzI1.eyJzdWIiOiIx.c2ln and password=s3cret', '[redacted] and password=[redacted]'],
     ['X-NuGet-ApiKey: oy2abc', 'X-NuGet-ApiKey: [redacted]'],
     ['x-api-key:s3cret next', 'x-api-key:[redacted] next'],
     [`curl -H "Authorization: Bearer s3cret" https://host/`, `curl -H "Authorization: [redacted]" https://host/`],
@@ -104,6 +106,8 @@ describe('redaction of texts', () => {
     'key: ab/3, keys=4, config=x, design: y, monkey=z, cache_key=ab',
     'eyJ is how tokens begin',
     'passed: 3, failed: 0',
+    'there is no password, "ann" is nobody',
+    '{"required":["password","user"]}',
   ])('leaves %j alone', (text) => {
     expect(redactText(text)).toBe(text);
   });
