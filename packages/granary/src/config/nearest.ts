@@ -21,6 +21,9 @@ function editDistance(a: string, b: string): number {
   return last[b.length] as number;
 }
 
+/** A word that goes on where the typed one ends is nearer than one with another letter. */
+const CONTINUED = 0.5;
+
 /**
  * The word that was probably meant: one that goes on where the typed one ends (`tls.cert_file` for `tls.cert`), else the
  * nearest within a third of its length, or undefined.
@@ -31,7 +34,7 @@ export function nearest(word: string, words: Iterable<string>): string | undefin
   const typed = word.slice(0, 200).toLowerCase();
   for (const candidate of words) {
     const goesOn = candidate.toLowerCase().startsWith(`${typed}_`);
-    const edits = goesOn ? 0.5 : editDistance(typed, candidate.toLowerCase());
+    const edits = goesOn ? CONTINUED : editDistance(typed, candidate.toLowerCase());
     if (edits < bestEdits && edits <= Math.max(2, Math.floor(candidate.length / 3))) {
       best = candidate;
       bestEdits = edits;

@@ -216,12 +216,10 @@ export class Exchange {
       this.answer(error.status, headers, body);
       return;
     }
-    // A connection that is closed on a client that still sends takes the answer with it: first let it be read.
+    // A connection that is closed on a client that still sends takes the answer with it: first let it be read. Who has
+    // read it may close before the end.
     this.begin(error.status, ['Content-Length', body.length, 'Connection', 'close', ...headers]);
-    // Who has read it may close before the end.
-    response.write(body, (error) => {
-      this.#isTold = !error;
-    });
+    response.write(body, this.#told);
     this.bytesOut += body.length;
     if (!this.isWaiting) await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
@@ -233,6 +231,10 @@ export class Exchange {
     if (status === 404) return this.stateOfNothing;
     return status > 500 ? 'miss' : undefined;
   }
+
+  readonly #told = (error?: Error | null): void => {
+    this.#isTold = !error;
+  };
 
   readonly #received = (bytes: number): void => {
     this.bytesIn += bytes;

@@ -148,18 +148,19 @@ export class Exchange {
       this.answer(error.status, headers, body);
       return;
     }
-    // A connection that is closed on a client that still sends takes the answer with it: first let it be read.
+    // A connection that is closed on a client that still sends takes the answer with it: first let it be read. Who has
+    // read it may close before the end.
     this.bytesOut += body?.length ?? 0;
     this.begin(error.status, ['Content-Length', body?.length ?? 0, 'Connection', 'close', ...headers]);
-    if (body)
-      // Who has read it may close before the end.
-      response.write(body, (error) => {
-        this.#isTold = !error;
-      });
+    if (body) response.write(body, this.#told);
     else response.flushHeaders();
     await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
   }
+
+  readonly #told = (error?: Error | null): void => {
+    this.#isTold = !error;
+  };
 
   readonly #received = (bytes: number): void => {
     this.bytesIn += bytes;
