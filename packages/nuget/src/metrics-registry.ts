@@ -12,7 +12,7 @@ const STATUSES = ['success', 'failure'];
  * | `cache_hits_total` | `cache_type` | answers from a cache; `metadata` or `package` |
  * | `cache_misses_total` | `cache_type` | questions that went to a source |
  * | `cache_size_bytes` | `tier` | at the time of the scrape; `memory` or `disk` |
- * | `package_downloads_total` | `status` | packages fetched from sources; `success` or `failure` |
+ * | `package_downloads_total` | `status` | downloads, those from the cache too; `success` or `failure` |
  * | `package_download_duration_seconds` | | histogram: verification included |
  *
  * Downloads that are traced are exemplars of their duration.
@@ -48,13 +48,13 @@ class RegistryNuGetMetrics implements NuGetMetrics {
     });
     this.#downloads = registry.counter(
       'package_downloads_total',
-      'Packages that the NuGet client fetched from sources.',
+      'Downloads of packages: all of the NuGet client, from sources those of the feed proxy.',
       ['status'],
       { values: { status: STATUSES } },
     );
     this.#durations = registry.histogram(
       'package_download_duration_seconds',
-      'Time to fetch a package from a source and verify it.',
+      'Time until a package was there and verified.',
       [],
       DURATION_BUCKETS,
     );

@@ -19,7 +19,9 @@ export interface NuGetMetrics {
   /** The source had to be asked, if only whether what is cached is still good. */
   cacheMiss?(type: CacheType): void;
   /**
-   * A package was fetched from a source and verified, or that failed. One that the source doesn't have is neither.
+   * A download of a package succeeded, from a source or a cache, or failed. One that the source doesn't have is neither. The
+   * feed proxy tells only what it fetches.
+   * @param durationMs how long the caller waited, verification included
    * @param trace of a download that is traced, its place in the trace
    */
   packageDownloaded?(status: 'success' | 'failure', durationMs: number, trace?: SpanContext): void;

@@ -688,8 +688,8 @@ describe('what is told of a source', () => {
     expect(values('cache_hits')).toEqual({ metadata: expect.any(Number), package: 1 });
     expect(values('cache_hits')['metadata']).toBeGreaterThan(0);
     expect(values('cache_misses')).toEqual({ metadata: expect.any(Number), package: 1 });
-    expect(values('package_downloads')).toEqual({ success: 1, failure: 1 });
-    expect(values('package_download_duration_seconds')).toMatchObject({ count: 2 });
+    expect(values('package_downloads')).toEqual({ success: 2, failure: 1 });
+    expect(values('package_download_duration_seconds')).toMatchObject({ count: 3 });
     expect(values('cache_size_bytes')).toEqual({ memory: expect.any(Number), disk: cache.disk?.bytes });
     expect(cache.disk?.bytes).toBeGreaterThan(CONTENT.length);
     await cache.close();

@@ -86,8 +86,10 @@ export class PackageDownloads {
       this.#count(true);
       return undefined;
     }
-    const opened = await this.#share(this.#shareKey(key, cacheContext, options), options.signal, (signal) =>
-      this.#get(identity, { ...options, key, cacheContext, signal }),
+    const opened = await this.#timed(options, () =>
+      this.#share(this.#shareKey(key, cacheContext, options), options.signal, (signal) =>
+        this.#get(identity, { ...options, key, cacheContext, signal }),
+      ),
     );
     this.#count(opened?.init.fromCache === true);
     return opened && new PackageDownload(opened);
@@ -174,14 +176,11 @@ export class PackageDownloads {
   }
 
   async #fetch(identity: PackageIdentity, wanted: Wanted): Promise<OpenPackage | undefined> {
-    const { logger, source, clock, metrics, notFoundTtlMs } = this.#options;
+    const { logger, source, clock, notFoundTtlMs } = this.#options;
     const { id, version } = identity;
-    const { span } = wanted;
     logger.information('Downloading {PackageId} {Version} from {Source}', id, version, source);
     const start = clock();
     const pushes = this.#pushes;
-    const finished = (status: 'success' | 'failure') =>
-      quietly(() => metrics.packageDownloaded?.(status, clock() - start, span?.recording ? span : undefined));
     try {
       const opened = await this.#receive(identity, wanted);
       if (opened === undefined) {
@@ -189,15 +188,12 @@ export class PackageDownloads {
         logger.debug('{PackageId} {Version} is not in {Source}', id, version, source);
         return undefined;
       }
-      finished('success');
       const message = 'Downloaded {PackageId} {Version} from {Source}: {Bytes} bytes in {Elapsed} ms';
       logger.information(message, id, version, source, opened.init.size, clock() - start);
       return opened;
     } catch (error) {
-      if (wanted.signal?.aborted !== true) {
-        finished('failure');
+      if (wanted.signal?.aborted !== true)
         logger.error('Could not download {PackageId} {Version} from {Source}', id, version, source, error);
-      }
       throw error;
     }
   }
@@ -235,6 +231,25 @@ export class PackageDownloads {
     } catch (error) {
       logger.debug('{Source} tells no hash of {PackageId} {Version}', source, identity.id, identity.version, error);
       return undefined;
+    }
+  }
+
+  /** Tells how a download ended and how long its caller waited for it, wherever it came from. */
+  async #timed(
+    { signal, span }: DownloadOptions,
+    work: () => Promise<OpenPackage | undefined>,
+  ): Promise<OpenPackage | undefined> {
+    const { metrics, clock } = this.#options;
+    const start = clock();
+    const finished = (status: 'success' | 'failure') =>
+      quietly(() => metrics.packageDownloaded?.(status, clock() - start, span?.recording ? span : undefined));
+    try {
+      const opened = await work();
+      if (opened !== undefined) finished('success');
+      return opened;
+    } catch (error) {
+      if (signal?.aborted !== true) finished('failure');
+      throw error;
     }
   }
 
