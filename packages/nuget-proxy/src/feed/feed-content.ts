@@ -11,6 +11,8 @@ export interface FeedCall {
   readonly span?: Span | undefined;
   /** Told where it is known from that there is no such thing. */
   readonly onNothing?: ((state: CacheState) => void) | undefined;
+  /** Only what is here, however old: upstream has had its time. What isn't here can't be told. Default false. */
+  readonly localOnly?: boolean | undefined;
 }
 
 /**

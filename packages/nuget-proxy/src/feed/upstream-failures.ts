@@ -1,9 +1,14 @@
 import { isStoreError } from '@granary/blobs';
+import { isTimeout } from '@granary/cache';
 import { isNuGetError, NuGetError, type NuGetErrorCode, type SourceError } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 
 /** Causes that are looked through: an error of the source, of the HTTP client, and of one of its policies. */
 const MAX_CAUSES = 8;
+
+/** Why a source isn't asked. */
+export const OFFLINE = 'this server is offline';
+export const SILENT = 'it said nothing in time';
 
 /** Whatever asking a source ended with, as the one error that says that the feed can't tell. */
 export function unavailable(source: string, error: unknown): FeedUnavailableError {
@@ -22,6 +27,14 @@ export function retryAfterMsOf(error: unknown): number | undefined {
     }
   }
   return undefined;
+}
+
+/** Whether the source said nothing for as long as anybody waits for it. */
+export function isSilence(error: unknown): boolean {
+  for (const cause of causesOf(error)) {
+    if (isTimeout(cause)) return true;
+  }
+  return false;
 }
 
 /** Whether the source was not asked because it failed before. */

@@ -201,6 +201,24 @@ describe('when one of several can not tell', () => {
     expect(await text(await all.package(identityOf('X', '1.0.0')))).toBe('a 1.0.0');
   });
 
+  it('and says nothing at all, who wants a package waits for it once, however many are silent', async () => {
+    const content = buildPackage({ id: 'X', version: '1.0.0' });
+    const local = await FeedUnderTest.start((options) => new HttpClient(options), { packages: [content] });
+    onTestFinished(() => local[Symbol.asyncDispose]());
+    const seen = local.feed({ name: 'b' });
+    const all = new MergedFeed({ sources: [local.feed({ name: 'a' }), seen, local.feed({ name: 'c' })] });
+    await bytesOf(((await seen.package(identityOf('X'))) as PackageContent).open());
+    local.server.requests.clear();
+    local.server.fault('/', { kind: 'hang' });
+    const here = all.package(identityOf('X'));
+    const nowhere = all.package(identityOf('Y')).catch((error: unknown) => error);
+    // The second one knows the index of its source, and asks for two lists.
+    await local.server.waitForRequest('/', 4);
+    await local.time.advance(30_000);
+    expect((await bytesOf(((await here) as PackageContent).open())).equals(content)).toBe(true);
+    expect(await nowhere).toMatchObject({ source: 'a', message: expect.stringContaining('in time') });
+  });
+
   it('has nothing to say about packages of the server itself: their versions are served, as stale', async () => {
     const [gone, ours, other] = [feedWith('a'), feedWith('own', '1.0.0'), feedWith('b', '2.0.0')];
     ours.isOwn = true;

@@ -20,7 +20,7 @@ import type {
 } from '../feed/feed-content.js';
 import { askAll, combined, complete, type Heard } from '../feed/heard.js';
 import type { PackageRecord } from '../feed/package-record.js';
-import { isUnoffered, unavailable } from '../feed/upstream-failures.js';
+import { isSilence, isUnoffered, unavailable } from '../feed/upstream-failures.js';
 import { versionName } from '../feed/version-name.js';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { identityIn } from '../packages/identity-in.js';
@@ -93,19 +93,19 @@ export class MergedFeed implements FeedContent {
   }
 
   package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined> {
-    return this.#first(identity, (source) => source.package(identity, call), call);
+    return this.#first(identity, (source, asked) => source.package(identity, asked), call);
   }
 
   nuspec(identity: PackageIdentity, call?: FeedCall): Promise<Answer<Buffer> | undefined> {
-    return this.#first(identity, (source) => source.nuspec(identity, call), call);
+    return this.#first(identity, (source, asked) => source.nuspec(identity, asked), call);
   }
 
   /** From the source that the package comes from, and from no other, where it would be that of a stranger. */
   async embedded(identity: PackageIdentity, file: EmbeddedFile, call?: FeedCall): Promise<Answer<Buffer> | undefined> {
     const { id, version } = identity;
-    const ask = async (source: FeedContent) => {
-      const answer = await source.embedded(identity, file, call);
-      return answer !== undefined || (await lists(source, id, version, call)) ? { answer } : undefined;
+    const ask = async (source: FeedContent, asked: FeedCall) => {
+      const answer = await source.embedded(identity, file, asked);
+      return answer !== undefined || (await lists(source, id, version, asked)) ? { answer } : undefined;
     };
     return (await this.#first(identity, ask, call))?.answer;
   }
@@ -212,14 +212,14 @@ export class MergedFeed implements FeedContent {
    */
   async #first<T>(
     { id, version }: PackageIdentity,
-    ask: (source: FeedContent) => Promise<T | undefined>,
+    ask: (source: FeedContent, call: FeedCall) => Promise<T | undefined>,
     call: FeedCall | undefined,
   ): Promise<T | undefined> {
     const failures: unknown[] = [];
     let isAnswered = false;
-    for await (const source of likelyFirst(this.#sourcesFor(id), id, version, call)) {
+    for await (const { source, localOnly } of likelyFirst(this.#sourcesFor(id), id, version, call)) {
       try {
-        const found = await ask(source);
+        const found = await ask(source, { ...call, localOnly });
         if (found !== undefined) return found;
         isAnswered = true;
       } catch (error) {
@@ -256,23 +256,36 @@ function boundsOf(end: number) {
   return { least: Math.min(end, MAX_TAKE), most: MAX_TAKE };
 }
 
+/** A source that may have a version, and whether it has been waited for long enough. */
+interface Candidate {
+  readonly source: FeedContent;
+  readonly localOnly: boolean;
+}
+
 /** All are asked at once, but nobody waits for the list of a source that comes after one that has the version. */
 async function* likelyFirst(
   sources: readonly FeedContent[],
   id: string,
   version: NuGetVersion,
   call: FeedCall | undefined,
-): AsyncGenerator<FeedContent> {
+): AsyncGenerator<Candidate> {
   const [only] = sources;
   if (only !== undefined && sources.length === 1) {
-    yield only;
+    yield { source: only, localOnly: false };
     return;
   }
-  const asked = sources.map((source) => lists(source, id, version, call).catch(() => true));
-  const unlikely: FeedContent[] = [];
-  for (const [i, source] of sources.entries()) {
-    if (await asked[i]) yield source;
-    else unlikely.push(source);
+  const asked = sources.map(async (source) => {
+    try {
+      return { source, localOnly: false, isLikely: await lists(source, id, version, call) };
+    } catch (error) {
+      return { source, localOnly: isSilence(error), isLikely: true };
+    }
+  });
+  const unlikely: Candidate[] = [];
+  for (const answer of asked) {
+    const candidate = await answer;
+    if (candidate.isLikely) yield candidate;
+    else unlikely.push(candidate);
   }
   call?.signal?.throwIfAborted();
   yield* unlikely;

@@ -1,9 +1,9 @@
 import { isTimeout } from '@granary/cache';
 import { isNuGetError, type Provider, SourceCacheContext, type SourceError } from '@granary/nuget';
-import { nodeTimers, type Timers } from '@granary/resilience';
+import { nodeTimers, type Timers, withTimeout } from '@granary/resilience';
 import type { Span } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
-import { isBeingProbed, isOutage, isUseless, retryAfterMsOf } from '../feed/upstream-failures.js';
+import { isBeingProbed, isOutage, isUseless, OFFLINE, retryAfterMsOf } from '../feed/upstream-failures.js';
 import { pause } from '../pause.js';
 import type { Upstream } from './upstream-feed-options.js';
 import type { UpstreamHealth } from './upstream-health.js';
@@ -62,7 +62,7 @@ export class UpstreamCalls {
     about: 'answer' | 'change' = 'answer',
   ): Promise<T> {
     const { source, upstream, clock, maxWaitMs, offline } = this.#options;
-    if (offline) throw new FeedUnavailableError(source, 'this server is offline');
+    if (offline) throw new FeedUnavailableError(source, OFFLINE);
     const patientUntil = clock() + maxWaitMs;
     for (let attempt = 1; ; attempt++) {
       await this.#untilWelcome(call.signal, patientUntil);
@@ -84,6 +84,20 @@ export class UpstreamCalls {
         await pause(waitMs, this.#timers, call.signal);
       }
     }
+  }
+
+  /**
+   * {@link run}, but for `maxWaitMs` at most, until there is an answer: what comes then may take its time.
+   *
+   * @throws TimeoutError
+   */
+  runInTime<T>(
+    { signal, span }: UpstreamCall,
+    work: (provider: Provider, call: ProviderCall) => Promise<T>,
+  ): Promise<T> {
+    const { maxWaitMs } = this.#options;
+    const limits = { signal, timers: this.#timers };
+    return withTimeout((timed) => this.run({ signal: timed.signal, span }, work), maxWaitMs, limits);
   }
 
   async #untilWelcome(signal: AbortSignal | undefined, patientUntil: number): Promise<void> {

@@ -517,6 +517,33 @@ describe('an upstream that is gone', () => {
     expect(feed.status().state).toBe('down');
   });
 
+  it('is waited for no longer by who wants a package', async () => {
+    local.server.fault(PACKAGE, { kind: 'hang' });
+    const never = failure(feed.package(identityOf('some.package')));
+    await local.server.waitForRequest(PACKAGE);
+    await local.time.advance(30_000);
+    await never;
+    expect(feed.status().state).toBe('down');
+  });
+
+  it('is not asked by who has waited for it already, and gets what is here', async () => {
+    const localOnly = { localOnly: true };
+    await feed.versions('some.package');
+    await bytesOf((await feed.package(identityOf('some.package')))!.open());
+    await local.time.advance(60 * MINUTE);
+    local.server.requests.clear();
+    expect(await feed.versions('some.package', localOnly)).toMatchObject({ state: 'stale', value: [{}, {}] });
+    const stored = await feed.package(identityOf('some.package'), localOnly);
+    expect((await bytesOf(stored!.open())).equals(OLD)).toBe(true);
+    for (const unknown of [
+      () => feed.records('some.package', localOnly),
+      () => feed.package(identityOf('some.package', '2.0.0-beta'), localOnly),
+    ]) {
+      expect((await failure(unknown())).message).toContain('said nothing in time');
+    }
+    expect(local.server.requests.targets()).toEqual([]);
+  });
+
   it('is tried by one request when its time is over, for which all others wait', async () => {
     await feed.autocomplete('x', {});
     const stop = local.server.fault(FLAT, { kind: 'reset' });

@@ -2,7 +2,7 @@ import type { PackageIdentity } from '@granary/nuget';
 import { FeedUnavailableError } from '../errors.js';
 import type { Answer, FeedCall, ListedVersion, PackageContent } from '../feed/feed-content.js';
 import type { PackageRecord } from '../feed/package-record.js';
-import { isTooMuch, unavailable } from '../feed/upstream-failures.js';
+import { isTooMuch, OFFLINE, SILENT, unavailable } from '../feed/upstream-failures.js';
 import { versionName } from '../feed/version-name.js';
 import type { ExpectedPackage } from '../packages/arriving/receive-package.js';
 import type { OpenUpstream } from '../packages/package-store.js';
@@ -63,21 +63,24 @@ export class UpstreamPackages {
    * @throws FeedUnavailableError when the source can't give it
    */
   async fetch(identity: PackageIdentity, call: FeedCall): Promise<PackageContent | undefined> {
-    const { packages, answers, calls, source, sourceUrl, offline } = this.#options;
+    const { packages, answers, calls, source, sourceUrl } = this.#options;
+    const isNotAsked = this.#options.offline || call.localOnly === true;
     const { key } = packagePlace(identity);
     const { changes } = answers;
     const [missing, lists] = await Promise.all([answers.missing(key), this.#lists(identity.id)]);
     const isKnownMissing = missing !== undefined && !isListedSince(missing.asOf, lists, identity);
-    if (isKnownMissing && (missing.isFresh || offline)) {
+    if (isKnownMissing && (missing.isFresh || isNotAsked)) {
       call.onNothing?.(missing.isFresh ? 'hit' : 'stale');
       return undefined;
     }
-    if (offline) throw new FeedUnavailableError(source, 'this server is offline');
+    if (isNotAsked) throw new FeedUnavailableError(source, call.localOnly ? SILENT : OFFLINE);
     const expected = this.#expected(identity, lists);
     let content: PackageContent | undefined;
     try {
       const open: OpenUpstream = (signal, span, rest) =>
-        calls.run({ signal, span }, (provider, options) => provider.downloadPackage(identity, { ...options, rest }));
+        calls.runInTime({ signal, span }, (provider, options) =>
+          provider.downloadPackage(identity, { ...options, rest }),
+        );
       content = await packages.fetch(source, identity, open, expected, { ...call, sourceUrl });
     } catch (error) {
       call.signal?.throwIfAborted();

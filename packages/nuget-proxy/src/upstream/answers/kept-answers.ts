@@ -2,7 +2,7 @@ import { type LoadContext, type MaybePromise, MemoryLayer } from '@granary/cache
 import type { Span } from '@granary/telemetry';
 import { FeedUnavailableError } from '../../errors.js';
 import type { Answer, CacheState, FeedCall } from '../../feed/feed-content.js';
-import { unavailable } from '../../feed/upstream-failures.js';
+import { OFFLINE, SILENT, unavailable } from '../../feed/upstream-failures.js';
 import type { UpstreamHealth } from '../upstream-health.js';
 import type { Shape } from './answer-shapes.js';
 import { forwardClock } from './forward-clock.js';
@@ -83,6 +83,8 @@ export class KeptAnswers {
     const resting = this.#resting.get(key);
     if (resting !== undefined) return this.#answer<T>(resting, ttlMs, { before: this.#arrived }, call);
     if (offline) return this.#answerOffline<T>(question, call);
+    if (call.localOnly)
+      return this.#answer<T>(await this.#lastOf(question, SILENT), ttlMs, { before: this.#arrived }, call);
     const asking: Asking = { before: this.#arrived };
     const wasSuspect = health.isSuspect;
     const loaded = this.#loaded(question, call, asking);
@@ -232,12 +234,18 @@ export class KeptAnswers {
     this.#resting.set(key, stale, { ttlMs: restMs });
   }
 
-  async #answerOffline<T>({ key, ttlMs, shape }: Question<T>, call: FeedCall): Promise<Answer<T> | undefined> {
-    const kept = await this.#values.last({ key, shape });
-    if (kept === undefined) throw new FeedUnavailableError(this.#options.source, 'this server is offline');
+  async #answerOffline<T>(question: Question<T>, call: FeedCall): Promise<Answer<T> | undefined> {
+    const kept = await this.#lastOf(question, OFFLINE);
     // From disk it would have to be read each time.
-    this.#resting.set(key, kept, { ttlMs: GRACE_MS });
-    return this.#answer<T>(kept, ttlMs, { before: this.#arrived }, call);
+    this.#resting.set(question.key, kept, { ttlMs: GRACE_MS });
+    return this.#answer<T>(kept, question.ttlMs, { before: this.#arrived }, call);
+  }
+
+  /** @param why the source isn't asked when there is none */
+  async #lastOf(place: Place, why: string): Promise<Kept> {
+    const kept = await this.#values.last(place);
+    if (kept === undefined) throw new FeedUnavailableError(this.#options.source, why);
+    return kept;
   }
 
   #answer<T>(kept: Kept, ttlMs: number, asking: Asking, call?: FeedCall): Answer<T> | undefined {
