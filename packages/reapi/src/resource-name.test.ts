@@ -47,6 +47,8 @@ describe('a resource name', () => {
     [`blobs/${'ab'.repeat(20)}/5`, { instance: '', function: 'sha1', compressor: 'identity' }],
     [`i/compressed-blobs/zstd/${HASH}/5`, { instance: 'i', function: 'sha256', compressor: 'zstd' }],
     [`compressed-blobs/zstd/blake3/${HASH}/5`, { instance: '', function: 'blake3', compressor: 'zstd' }],
+    [`/blobs/${HASH}/5`, { instance: '', function: 'sha256', compressor: 'identity' }],
+    [`/a/blobs/${HASH}/5`, { instance: 'a', function: 'sha256', compressor: 'identity' }],
   ])('%s names a blob', (name, expected) => {
     const blob = parseBlobName(name);
     expect({ instance: blob.instance, function: blob.digest.function, compressor: blob.compressor }).toEqual(expected);
@@ -83,7 +85,8 @@ describe('a resource name', () => {
     `blobs/sha1/${HASH}/5`,
     `blobs/murmur3/${HASH}/5`,
     `blobs/SHA256/${HASH}/5`,
-    `/blobs/${HASH}/5`,
+    `//blobs/${HASH}/5`,
+    `/a//blobs/${HASH}/5`,
     `a//blobs/${HASH}/5`,
     `a/blobs/b/blobs/${HASH}/5`,
     `actions/blobs/${HASH}/5`,

@@ -100,10 +100,13 @@ export function checkInstanceName(instance: string): void {
   }
 }
 
-/** Cuts a name before the first reserved word. */
+/**
+ * Cuts a name before the first reserved word. One slash at the beginning stands behind an empty instance name: clients
+ * made with Go's SDK write it there, whether they have a name or not.
+ */
 function splitInstance(name: string): { segments: string[]; instance: string; at: number } {
   if (name.length > MAX_NAME_LENGTH) throw malformed(name, 'it is too long');
-  const segments = name.split('/');
+  const segments = name.slice(name.startsWith('/') ? 1 : 0).split('/');
   const at = segments.findIndex((segment) => RESERVED.has(segment));
   if (at === -1) throw malformed(name, 'it has no segment "blobs"');
   const before = segments.slice(0, at);

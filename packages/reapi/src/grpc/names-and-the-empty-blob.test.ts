@@ -102,6 +102,7 @@ describe('(5) resource names', () => {
     `main/uploads/u/blobs/${hash}/${size}`,
     `with/many/slashes/uploads/u/blobs/${hash}/${size}/meta/data.txt`,
     `ünï-code/uploads/8a3c/blobs/${hash}/${size}`,
+    `/uploads/8a3c/blobs/${hash}/${size}`,
   ])('take the upload %s', async (resourceName) => {
     const answer = await loopback.client.clientStream(write, [{ resourceName, data, finishWrite: true }]);
     expect(answer.committedSize).toBe(BigInt(size));
@@ -113,6 +114,8 @@ describe('(5) resource names', () => {
     `blobs/sha256/${hash}/${size}`,
     `main/compressed-blobs/zstd/${hash}/${size}`,
     `compressed-blobs/zstd/sha256/${hash}/${size}`,
+    `/blobs/${hash}/${size}`,
+    `/compressed-blobs/zstd/${hash}/${size}`,
   ])('take the download %s', async (resourceName) => {
     expect(await loopback.client.serverStream(read, { resourceName })).toHaveLength(1);
   });
@@ -129,7 +132,7 @@ describe('(5) resource names', () => {
     `blobs/vso/${hash}/${size}`,
     `blobs/${hash}/9007199254740993`,
     `a//blobs/${hash}/${size}`,
-    `/blobs/${hash}/${size}`,
+    `//blobs/${hash}/${size}`,
     `operations/blobs/${hash}/${size}`,
     `compressed-blobs/brotli/${hash}/${size}`,
     `compressed-blobs/${hash}/${size}`,
