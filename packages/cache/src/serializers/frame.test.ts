@@ -99,6 +99,10 @@ describe('a frame', () => {
       expect(() => encodeFrame<unknown>(jsonSerializer(), value, LIFETIME)).toThrow(InvalidValueError);
     }
     expect(() => encodeFrame(bytesSerializer(), 'text' as never, LIFETIME)).toThrow(InvalidValueError);
+    const why = expect.objectContaining({
+      cause: expect.objectContaining({ message: expect.stringMatching(/circular/i) }),
+    });
+    expect(() => encodeFrame<unknown>(jsonSerializer(), circle, LIFETIME)).toThrow(why);
     const own = new InvalidValueError('too large');
     const encode = () => {
       throw own;
