@@ -187,6 +187,18 @@ describe('an authenticator', () => {
     expect(requests).toHaveLength(4);
   });
 
+  it('gives up after so many answers, whatever came to requests without them', async () => {
+    const { provider, requests } = providerOf(...['a', 'b', 'c', 'd'].map(bearerCredentials));
+    const auth = authenticator({ provider });
+    for (let i = 0; i < 5; i++) {
+      const sent = auth.headers(URL_OF_SOURCE);
+      expect(await auth.challenged(refused(sent))).toBe(i < 3);
+      auth.accepted(undefined);
+      if (i < 3) auth.accepted(sent);
+    }
+    expect(requests).toHaveLength(3);
+  });
+
   it('tells the provider nothing of what others said and was refused', async () => {
     const { provider, requests } = providerOf(bearerCredentials('a'), bearerCredentials('b'), bearerCredentials('c'));
     const auth = authenticator({ provider, credentials: ANN });
@@ -282,6 +294,21 @@ describe('an authenticator', () => {
     expect(auth.headers(URL_OF_SOURCE)).toEqual({ authorization: BASIC_ANN });
   });
 
+  it('asks once for those who come after all have gone, though who was asked for them ends only now', async () => {
+    let asked = 0;
+    const auth = authenticator({ provider: () => new Promise(() => asked++) });
+    const gone = new AbortController();
+    const left = auth.challenged({ ...refused(), signal: gone.signal });
+    gone.abort(new Error('gone'));
+    const later = new AbortController();
+    const first = auth.challenged({ ...refused(), signal: later.signal });
+    await expect(left).rejects.toThrow('gone');
+    const second = auth.challenged({ ...refused(), signal: later.signal });
+    expect(asked).toBe(2);
+    later.abort(new Error('over'));
+    for (const waiting of [first, second]) await expect(waiting).rejects.toThrow('over');
+  });
+
   it('leaves no timer behind when nobody waits any more for a provider that ignores its signal', async () => {
     const before = coarseTimers.size;
     const auth = authenticator({ provider: () => new Promise(() => {}) });
@@ -356,6 +383,17 @@ describe('other credentials', () => {
     expect([requests.length, auth.headers(URL_OF_SOURCE)]).toEqual([2, { authorization: BASIC_ANN }]);
     auth.replace(undefined);
     expect(auth.headers(URL_OF_SOURCE)).toBeUndefined();
+  });
+
+  it('may be refused as often as the first ones', async () => {
+    const { provider, requests } = providerOf(...['a', 'b', 'c', 'd', 'e', 'f'].map(bearerCredentials));
+    const auth = authenticator({ provider });
+    const refuse = () => auth.challenged(refused(auth.headers(URL_OF_SOURCE)));
+    for (let i = 0; i < 2; i++) expect(await refuse()).toBe(true);
+    auth.replace(ANN);
+    for (let i = 0; i < 3; i++) expect(await refuse()).toBe(true);
+    expect(await refuse()).toBe(false);
+    expect(requests).toHaveLength(5);
   });
 
   it('count although the first ones were never looked at', () => {
