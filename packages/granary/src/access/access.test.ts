@@ -532,6 +532,7 @@ describe('the limit of failures', () => {
     ['::ffff:192.0.2.1', '192.0.2.1'],
     ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
     ['2001:db8::1', '2001:db8:0:0'],
+    ['2001:db8::3:4:5:6:7', '2001:db8:0:3'],
     ['::1', '0:0:0:0'],
     ['fe80::1%eth0', 'fe80:0:0:0'],
   ])('counts %s as %s', (address, network) => expect(clientNetwork(address)).toBe(network));
@@ -563,5 +564,21 @@ describe('clients without credentials', () => {
       'Everybody who reaches 0.0.0.0:9092 can read and REPLACE what is cached, because auth.anonymous is write.',
     );
     expect(tls).toContain('Set tls.cert_file and tls.key_file.');
+  });
+
+  it('are warned of with what it takes to upload, and with what passes the network', () => {
+    const listen = { 'listen.grpc': '10.0.0.1:9092', 'listen.http': '10.0.0.1:8080' };
+    expect(exposureWarnings(configFrom(listen))).toEqual([
+      'Everybody who reaches 10.0.0.1:9092 and 10.0.0.1:8080 can read what is cached. Uploads are refused: ' +
+        'set auth.htpasswd_file, auth.tokens_file or tls.client_auth, or auth.anonymous to write.',
+      '10.0.0.1:9092 and 10.0.0.1:8080 are without TLS: content passes the network readable. ' +
+        'Set tls.cert_file and tls.key_file.',
+    ]);
+    const auth = { 'auth.tokens_file': 'tokens', 'auth.anonymous': 'read' };
+    expect(exposureWarnings(configFrom({ 'listen.grpc': '10.0.0.1:9092', ...auth }))).toEqual([
+      'Everybody who reaches 10.0.0.1:9092 can read what is cached. Uploads need credentials.',
+      '10.0.0.1:9092 is without TLS: content, passwords and tokens pass the network readable. ' +
+        'Set tls.cert_file and tls.key_file.',
+    ]);
   });
 });

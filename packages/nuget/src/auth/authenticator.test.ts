@@ -113,6 +113,9 @@ describe('an authenticator', () => {
     const auth = authenticator({ url: 'https://ann:s3cret@feed.example/v3/index.json' });
     expect(auth.url).toBe(URL_OF_SOURCE);
     expect(auth.headers(URL_OF_SOURCE)).toEqual({ authorization: BASIC_ANN });
+    const token = authenticator({ url: 'https://s3cret@feed.example/v3/index.json' });
+    expect(token.url).toBe(URL_OF_SOURCE);
+    expect(token.headers(URL_OF_SOURCE)).toEqual({ authorization: authorizationOf(basicCredentials('s3cret', '')) });
     const escaped = authenticator({ url: 'https://a%40b:%zz@feed.example/' });
     expect(escaped.headers(URL_OF_SOURCE)).toEqual({ authorization: authorizationOf(basicCredentials('a@b', '%zz')) });
   });

@@ -36,8 +36,8 @@ describe('VSS_NUGET_EXTERNAL_FEED_ENDPOINTS', () => {
     expect(await ask(endpoints({ endpoint, password: 's3cret' }))).toMatchObject({ type: 'basic' });
   });
 
-  it('needs no username', async () => {
-    expect(await ask(endpoints({ endpoint: SOURCE, password: 's3cret' }))).toMatchObject({
+  it.each([{}, { username: '' }, { username: null }])('needs no username: %j', async (username) => {
+    expect(await ask(endpoints({ endpoint: SOURCE, password: 's3cret', ...username }))).toMatchObject({
       type: 'basic',
       username: 'VssSessionToken',
     });
@@ -54,6 +54,7 @@ describe('VSS_NUGET_EXTERNAL_FEED_ENDPOINTS', () => {
     'null',
     '{"endpointCredentials":{}}',
     endpoints({ endpoint: SOURCE }),
+    endpoints({ password: 's3cret' }),
     endpoints(null, 's3cret'),
   ])('that is something else (%s) is refused without being shown', async (text) => {
     const failure = String(await ask(text)?.catch((error: unknown) => error));
