@@ -86,12 +86,15 @@ describe('a collector for OpenTelemetry', () => {
     });
   });
 
-  it('tells nothing more when it is closed, and is no longer asked', async () => {
+  it.each([
+    ['when it is closed', (collector: OtelCollector) => collector.close()],
+    ['when it is disposed of', (collector: OtelCollector) => collector[Symbol.dispose]()],
+  ])('tells nothing more %s, and is no longer asked', async (_, end) => {
     const { collector, read, close } = setup();
     collector.recordQueueDepth('L1', 4);
     collector.recordGet('L1', true, 1);
-    collector.close();
-    collector.close();
+    end(collector);
+    end(collector);
     collector.recordGet('L1', true, 1);
     const metrics = await read();
     await close();

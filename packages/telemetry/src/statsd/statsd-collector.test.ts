@@ -243,6 +243,19 @@ describe('a collector for StatsD', () => {
       }
     });
 
+    it('ends its connection when it is closed', async () => {
+      const port = await freePort();
+      const listener = await listen(port, (socket) => socket.resume());
+      const connected = once(listener, 'connection');
+      const statsd = setup({ port, clientOptions: { protocol: 'tcp' } });
+      const [socket] = (await connected) as [TcpSocket];
+      const ended = once(socket, 'close');
+      await statsd.close();
+      await ended;
+      listener.close();
+      await once(listener, 'close');
+    });
+
     it('is closed although its server is gone', async () => {
       const statsd = setup({ port: await freePort(), clientOptions: { protocol: 'tcp' } });
       await expect.poll(() => statsd.errors).toBeGreaterThan(0);
