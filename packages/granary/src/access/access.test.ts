@@ -250,6 +250,15 @@ describe('a policy', () => {
     expect(verifyPassword).toHaveBeenCalledTimes(1);
   });
 
+  it('takes a right password that comes many times at once for no burst of guesses', async () => {
+    const policy = policyWith();
+    const many = Array.from({ length: 20 }, () => policy.authorize(from(basic('ann', 'secret')), 'read'));
+    expect(await Promise.all(many)).toEqual(Array.from({ length: 20 }, () => 'ann'));
+    const guesses = Array.from({ length: 4 }, (_, i) => from(basic('ann', `wrong ${i}`)));
+    const codes = await Promise.all(guesses.map((guess) => codeOf(() => policy.authorize(guess, 'read'))));
+    expect(codes).toEqual(['UNAUTHENTICATED', 'UNAUTHENTICATED', 'UNAUTHENTICATED', 'RATE_LIMITED']);
+  });
+
   it('verifies again when the files were read again, and forgets who is gone', async () => {
     const policy = policyWith();
     const credentials = from(basic('ann', 'secret'));
@@ -517,6 +526,13 @@ describe('the limit of failures', () => {
     expect(limit.tryAttempt('a')).toBe(true);
     limit.giveBack('a');
     expect(limit.tryAttempt('a')).toBe(true);
+  });
+
+  it('gives back no more than was counted', () => {
+    const limit = new FailureLimit({ maxFailures: 1 });
+    limit.tryAttempt('a');
+    for (let i = 0; i < 3; i++) limit.giveBack('a');
+    expect([limit.tryAttempt('a'), limit.tryAttempt('a')]).toEqual([true, false]);
   });
 
   it('ends with its window, although the clock was set back meanwhile', async () => {
