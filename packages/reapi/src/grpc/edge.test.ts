@@ -164,6 +164,26 @@ describe('records', () => {
     expect(record?.subject).toBeDefined();
   });
 
+  it('name the peer of a call whose client has gone, too', async () => {
+    const store = new MemoryBlobStore();
+    await start({ blobs: store, hooks: hooks() });
+    const raw = new RawClient(loopback.port);
+    const reached = new Promise<void>((resolve) => {
+      vi.spyOn(store, 'write').mockImplementation((_digest, _source, options) => {
+        resolve();
+        return new Promise((_, reject) => {
+          options?.signal?.addEventListener('abort', () => reject(options.signal?.reason));
+        });
+      });
+    });
+    const stream = raw.open(ByteStream.method.write);
+    stream.write(framed(ByteStream.method.write, { ...upload, finishWrite: false }));
+    await reached;
+    raw.close();
+    await vi.waitFor(() => expect(records).toHaveLength(1));
+    expect(records[0]).toMatchObject({ code: 'CANCELLED', peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/) });
+  });
+
   it('count bytes both ways, of streams too', async () => {
     await start({ hooks: hooks() });
     const data = Buffer.alloc(200_000, 'abc');

@@ -49,6 +49,8 @@ export class RunningCall {
   readonly #method: MethodName;
   readonly #call: ServerCall;
   readonly #startedAt: number;
+  /** Taken at the start: who is gone has no address any more, and is the one whom the log is asked about. */
+  readonly #peer: string | undefined;
   #controller: AbortController | undefined;
   #via: readonly string[] | undefined;
   #finished = false;
@@ -58,6 +60,7 @@ export class RunningCall {
     this.#method = method;
     this.#call = call;
     this.wantsDetails = edge.hooks.wantsDetails?.() === true;
+    this.#peer = this.wantsDetails ? call.getPeer() : undefined;
     this.#startedAt = edge.hooks.onRequest ? performance.now() : 0;
     this.span = edge.spans.start(method, call);
     edge.running.count++;
@@ -154,7 +157,7 @@ export class RunningCall {
         durationMs: performance.now() - this.#startedAt,
         bytesIn: this.bytesIn,
         bytesOut: this.bytesOut,
-        peer: wanted ? this.#call.getPeer() : undefined,
+        peer: this.#peer,
         subject: this.subject,
         error: isOurFault(code) ? error : undefined,
         traceId: trace?.traceId,
