@@ -51,6 +51,17 @@ const settled = async () => {
   for (let turn = 0; turn < 25; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
 };
 
+it('does not take a source for down that has nothing where its index says that it searches, or tells of vulnerabilities', async () => {
+  local.server.fault(/^\/v3\/(?:search|query|autocomplete|vulnerabilities)/, { kind: 'status', status: 404 });
+  expect((await feed.versions('Some.Package'))?.state).toBe('miss');
+  expect((await feed.search('some', {})).value.hits).toHaveLength(1);
+  expect((await feed.autocomplete('some', {})).value).toEqual(['Some.Package']);
+  await failure(feed.vulnerabilities());
+  expect(feed.status().state).toBe('up');
+  await local.time.advance(3 * MINUTE);
+  expect((await feed.versions('Some.Package'))?.state).toBe('revalidated');
+});
+
 describe.each(['v3', 'v2'] as const)('an upstream of protocol %s', (protocol) => {
   const open = () =>
     local.feed({

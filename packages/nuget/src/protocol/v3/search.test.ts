@@ -173,7 +173,7 @@ describe('a search', () => {
     expect(feed.urls.at(-1)).toMatch(/^https:\/\/three\.test\/\?tenant=7&q=a&/);
     feed.answer('https://three.test/', undefined);
     await expect(new V3Provider(feed).search('a')).rejects.toMatchObject({
-      code: 'SOURCE_UNAVAILABLE',
+      code: 'UNSUPPORTED',
       statusCode: 404,
     });
   });

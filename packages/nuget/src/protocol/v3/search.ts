@@ -83,7 +83,8 @@ export class Search {
         parse: (body, url) => this.#parse(body, url),
       });
       if (answer !== undefined) return answer;
-      throw this.#source.error('SOURCE_UNAVAILABLE', `there is nothing at ${shownUrl(endpoint)}`, 404);
+      // An index may name what its source hasn't got. That says nothing of how the source does.
+      throw this.#source.error('UNSUPPORTED', `there is nothing at ${shownUrl(endpoint)}`, 404);
     });
   }
 

@@ -80,7 +80,7 @@ describe('known vulnerabilities', () => {
   it('fail as a whole when a part is missing', async () => {
     await expect(new V3Provider(feedOf(undefined)).vulnerabilities()).rejects.toMatchObject({ statusCode: 404 });
     const missing = feedOf([page('base'), page('update')], { base: {} });
-    await expect(new V3Provider(missing).vulnerabilities()).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    await expect(new V3Provider(missing).vulnerabilities()).rejects.toMatchObject({ code: 'PROTOCOL' });
     const broken = feedOf([page('base')], { base: 503 });
     await expect(new V3Provider(broken).vulnerabilities()).rejects.toMatchObject({ statusCode: 503 });
   });

@@ -51,7 +51,7 @@ export async function readKnownVulnerabilities(
 }
 
 function missing(source: V3Source, url: string): Error {
-  return source.error('SOURCE_UNAVAILABLE', `its known vulnerabilities aren't at ${shownUrl(url)}`, 404);
+  return source.error('PROTOCOL', `its known vulnerabilities aren't at ${shownUrl(url)}`, 404);
 }
 
 function parseIndex(source: V3Source, body: Buffer, url: string): readonly VulnerabilityPage[] {
