@@ -8,24 +8,37 @@ describe('a source on another machine', () => {
     expect(allows(address, 'packages.example')).toBe(true);
   });
 
-  it.each(['127.0.0.1', '127.1.2.3', '::1', '::ffff:127.0.0.1'])('may not lead to this one: %s', (address) => {
-    expect(allows(address, '127.0.0.1')).toBe(false);
-    expect(allows(address, 'rebound.example')).toBe(false);
-  });
+  it.each(['127.0.0.1', '127.1.2.3', '0.0.0.0', '::1', '::', '::ffff:127.0.0.1', '::ffff:7f00:1', '::ffff:0:0'])(
+    'may not lead to this one: %s',
+    (address) => {
+      expect(allows(address, '127.0.0.1')).toBe(false);
+      expect(allows(address, 'rebound.example')).toBe(false);
+    },
+  );
 
-  it.each(['169.254.169.254', '::ffff:169.254.169.254', 'fe80::1'])('may not lead to %s', (address) => {
+  it.each([
+    '169.254.169.254',
+    '::ffff:169.254.169.254',
+    '::ffff:a9fe:a9fe',
+    'fe80::1',
+    'fe80::1%eth0',
+    'fd00:ec2::254',
+    '100.100.100.200',
+  ])('may not lead to %s', (address) => {
     expect(allows(address, 'metadata.example')).toBe(false);
   });
 });
 
 describe('a source on this machine', () => {
-  it.each(['http://127.0.0.1:5000/v3/index.json', 'http://localhost:5000/', 'http://[::1]:5000/'])(
-    'may lead to it: %s',
-    (url) => {
-      expect(addressesOf(url)('127.0.0.1', '127.0.0.1')).toBe(true);
-      expect(addressesOf(url)('169.254.169.254', '169.254.169.254')).toBe(false);
-    },
-  );
+  it.each([
+    'http://127.0.0.1:5000/v3/index.json',
+    'http://localhost:5000/',
+    'http://[::1]:5000/',
+    'http://0.0.0.0:5000/',
+  ])('may lead to it: %s', (url) => {
+    expect(addressesOf(url)('127.0.0.1', '127.0.0.1')).toBe(true);
+    expect(addressesOf(url)('169.254.169.254', '169.254.169.254')).toBe(false);
+  });
 
   it('may have a name of its own, which it is asked by first', () => {
     const allows = addressesOf('http://Build-1.example:5000/v3/index.json');

@@ -1,29 +1,41 @@
 import { BlockList, isIP } from 'node:net';
 import type { AllowsAddress } from '@granary/http';
-import { isLoopback } from '../config/address.js';
 
-const LINK_LOCAL = new BlockList();
-LINK_LOCAL.addSubnet('169.254.0.0', 16, 'ipv4');
-LINK_LOCAL.addSubnet('fe80::', 10, 'ipv6');
+/** Linux takes the unspecified addresses, too, for itself. */
+const THIS_MACHINE = new BlockList();
+THIS_MACHINE.addSubnet('127.0.0.0', 8, 'ipv4');
+THIS_MACHINE.addSubnet('0.0.0.0', 8, 'ipv4');
+THIS_MACHINE.addAddress('::1', 'ipv6');
+THIS_MACHINE.addAddress('::', 'ipv6');
+
+/** Link-local ones, and those that Alibaba and Amazon have besides. */
+const METADATA = new BlockList();
+METADATA.addSubnet('169.254.0.0', 16, 'ipv4');
+METADATA.addSubnet('fe80::', 10, 'ipv6');
+METADATA.addAddress('100.100.100.200', 'ipv4');
+METADATA.addAddress('fd00:ec2::254', 'ipv6');
 
 /**
  * Where a source may lead this server, by URLs in its documents and by redirects: not to this machine itself, whose admin
- * port lets in what comes from there, nor to link-local addresses, where clouds tell a machine its credentials. A readme
- * would be handed to whoever asks for it, whatever it is. A source that is on this machine may lead to it.
+ * port lets in what comes from there, nor to where clouds tell a machine its credentials. A readme would be handed to
+ * whoever asks for it, whatever it is. A source that is on this machine may lead to it.
  */
 export function addressesOf(sourceUrl: string): AllowsAddress {
   const own = new URL(sourceUrl).hostname.replace(/^\[|\]$/g, '');
-  let isHere = isLoopback(own);
+  let isHere = own === 'localhost' || isAmong(THIS_MACHINE, own);
   return (address, hostname) => {
-    if (isLoopback(address)) {
+    if (isAmong(THIS_MACHINE, address)) {
       // What its name stands for is known once it was asked.
       if (hostname === own) isHere = true;
       return isHere;
     }
-    return hostname === own || !isLinkLocal(address);
+    return hostname === own || !isAmong(METADATA, address);
   };
 }
 
-function isLinkLocal(address: string): boolean {
-  return LINK_LOCAL.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+/** However the address is written; a name is none. */
+function isAmong(addresses: BlockList, host: string): boolean {
+  const address = host.replace(/%.*$/, '');
+  const version = isIP(address);
+  return version !== 0 && addresses.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }
