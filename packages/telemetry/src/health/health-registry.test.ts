@@ -109,7 +109,11 @@ describe('a report', () => {
   it('takes an answer that is none as unhealthy', async () => {
     registry.register('odd', () => ({ status: 'fine' }) as never);
     registry.register('null', () => null as never);
-    expect((await registry.report()).checks.map(({ status }) => status)).toEqual(['unhealthy', 'unhealthy']);
+    const reason = 'the check gave no answer that is one';
+    expect((await registry.report()).checks).toMatchObject([
+      { name: 'odd', status: 'unhealthy', reason },
+      { name: 'null', status: 'unhealthy', reason },
+    ]);
   });
 
   it('shows no secrets, and not too much', async () => {
@@ -276,7 +280,7 @@ describe('listeners', () => {
     registry.register('good', () => undefined);
     await registry.report();
     registry.onChange(see);
-    registry.unregister('good');
+    expect(registry.unregister('good')).toBe(true);
     expect(seen).toEqual([]);
     remove();
     expect(seen).toEqual(['healthy']);
@@ -318,6 +322,17 @@ describe('a watch', () => {
     expect(probe.runs).toBe(4);
   });
 
+  it('looks every five seconds where nothing else is said', async () => {
+    const probe = new Probe();
+    registry.register('one', probe.check);
+    const leave = registry.watch(() => {});
+    await time.advance(4999);
+    expect(probe.runs).toBe(1);
+    await time.advance(1);
+    expect(probe.runs).toBe(2);
+    leave();
+  });
+
   it('counts the pause from the end of a round, and a hung check holds nothing up', async () => {
     start({ pollMs: 1000 });
     const gate = new Gate();
@@ -352,7 +367,7 @@ describe('a registry', () => {
   it('refuses what is no name, what is taken, too many checks, and limits that are none', () => {
     start({ maxChecks: 2 });
     for (const name of ['', 'a b', 'x'.repeat(65), '-a', 'a"b', 'ä'])
-      expect(() => registry.register(name, () => undefined)).toThrow(TypeError);
+      expect(() => registry.register(name, () => undefined)).toThrow(`${JSON.stringify(name)} is no name for a check`);
     registry.register('upstream:redis-1', () => undefined);
     expect(() => registry.register('upstream:redis-1', () => undefined)).toThrow(/already/);
     for (const options of [{ timeoutMs: 0 }, { timeoutMs: Number.NaN }, { timeoutMs: 2 ** 31 }, { freshMs: -1 }])
@@ -363,6 +378,8 @@ describe('a registry', () => {
     registry.register('c', () => undefined);
     for (const options of [{ maxChecks: 0 }, { maxListeners: 0 }, { pollMs: 1 }])
       expect(() => new HealthRegistry(options)).toThrow(Object.keys(options)[0]);
+    start({ maxChecks: 1, maxListeners: 1, pollMs: 100 });
+    registry.register('only', () => undefined, { timeoutMs: 1, freshMs: 0 });
   });
 
   it('keeps the check that took the name of one that was removed', async () => {
@@ -422,5 +439,14 @@ describe('a registry', () => {
     real.register('slow', gate.check, { timeoutMs: 1 });
     expect((await real.report()).checks).toMatchObject([{ status: 'unhealthy' }]);
     gate.open();
+    const waiting = () => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    const before = waiting();
+    const waits = new Gate();
+    real.register('waits', waits.check);
+    const report = real.report();
+    expect(waits.runs).toBe(1);
+    expect(waiting()).toBe(before);
+    real.close();
+    await report;
   });
 });
