@@ -40,7 +40,7 @@ export class SourceError extends NuGetError {
   readonly statusCode: number | undefined;
   /** How long it wants to be left alone, in milliseconds, where it said so (`Retry-After`). */
   readonly retryAfterMs: number | undefined;
-  /** Why it refused what was sent to it, in its own words: one line without secrets, which may have addresses in it. */
+  /** Why it refused what was sent or asked, in its own words: one line without secrets, which may have addresses in it. */
   readonly reason: string | undefined;
 
   constructor(

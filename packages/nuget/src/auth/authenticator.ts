@@ -131,8 +131,12 @@ export class Authenticator {
     this.#quietUntil = Number.NEGATIVE_INFINITY;
   }
 
-  /** The error for a 401 that stays. */
-  unauthorized(url: string, challenge: string | undefined): SourceError {
+  /**
+   * The error for a 401 that stays.
+   *
+   * @param reason what the source says of it, fit to be shown
+   */
+  unauthorized(url: string, challenge: string | undefined, reason?: string): SourceError {
     const schemes = new Set(challenge?.match(KNOWN_SCHEMES)?.map((scheme) => scheme.toLowerCase()));
     const offered = schemes.size === 0 ? '' : ` (it takes ${[...schemes].join(', ')})`;
     const what = !this.#mayKnow(url)
@@ -140,7 +144,8 @@ export class Authenticator {
       : this.#headers === undefined
         ? `it wants credentials${offered}, and there are none for it`
         : `it refuses the credentials that it was given${offered}`;
-    return new SourceError('UNAUTHORIZED', this.source, what, { statusCode: 401 });
+    const said = reason === undefined ? '' : `: ${reason}`;
+    return new SourceError('UNAUTHORIZED', this.source, what + said, { statusCode: 401, reason });
   }
 
   #current(): AuthHeaders | undefined {

@@ -102,7 +102,11 @@ export class HttpFeed implements Feed, AsyncDisposable {
   async stream(url: string, options: StreamOptions = {}): Promise<PackageStream | undefined> {
     this.#check(options);
     const { rest } = options;
-    const { response, url: from } = await this.#requests.send(url, {
+    const {
+      response,
+      url: from,
+      credentials,
+    } = await this.#requests.send(url, {
       method: 'GET',
       headers: { accept: 'application/octet-stream, */*;q=0.5', ...(rest && headersFor(rest)) },
       sessionId: (options.cacheContext ?? this.cacheContext).sessionId,
@@ -117,9 +121,13 @@ export class HttpFeed implements Feed, AsyncDisposable {
       response.body.destroy();
       throw new SourceError('PROTOCOL', this.name, `${shownUrl(from)} gave another part than was asked for`);
     }
-    await drain(response);
-    if (response.statusCode === 404 || response.statusCode === NO_CONTENT) return undefined;
-    throw statusFailure(this.name, from, response, this.#clock());
+    if (response.statusCode === 404 || response.statusCode === NO_CONTENT) {
+      await drain(response);
+      return undefined;
+    }
+    // Feeds that hold back packages with known vulnerabilities say here which ones, and whom to ask.
+    const reason = await refusalReason(response, secretsIn({ ...credentials }));
+    throw statusFailure(this.name, from, response, this.#clock(), { reason });
   }
 
   async send(url: string, request: SendRequest): Promise<number> {

@@ -71,6 +71,12 @@ describe('the reason of a refusal', () => {
         '<m:innererror><m:message>at Foo.Bar</m:message></m:innererror></m:error>',
       'Too <big>',
     ],
+    [
+      'an error of the storage of a cloud',
+      'application/xml',
+      '<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>',
+      'Request has expired',
+    ],
     ['XML that breaks off', 'application/xml', '<error><message>Too big</message><', 'Too big'],
     ['XML that says nothing', 'application/xml', '<error/>', ''],
     ['a page', 'text/html', '<html><body><h1>Bad Request</h1></body></html>', ''],
@@ -95,6 +101,31 @@ describe('the reason of a refusal', () => {
   it('holds no expanded entity', async () => {
     answers('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a><message>b&x;c</message></a>', 'text/xml');
     expect(await refusal()).toMatch(/^b.{0,3}c$/);
+  });
+
+  it('is told of documents and packages, too, as where a feed holds back what is vulnerable', async () => {
+    const blocked = { errors: [{ status: 403, message: 'Acme.Core 1.0.0 is blocked by the policy no-critical' }] };
+    source.answer = (_, res) => {
+      res.writeHead(403, 'Blocked', { 'content-type': 'application/json' }).end(JSON.stringify(blocked));
+    };
+    const said = {
+      code: 'FORBIDDEN',
+      message: `test: ${source.url}/x answered 403: Blocked: ${blocked.errors[0]?.message}`,
+    };
+    await expect(feed.stream(`${source.url}/x`)).rejects.toMatchObject(said);
+    await expect(feed.document(`${source.url}/x`, { cacheKey: 'x', parse: () => 1 })).rejects.toMatchObject(said);
+  });
+
+  it('is told of credentials that are refused, but for these', async () => {
+    const credentials = { type: 'basic', username: 'ann', password: 'hunter2!' } as const;
+    const authenticator = new Authenticator({ source: 'test', url: source.url, credentials });
+    source.answer = (_, res) => {
+      res.writeHead(401, { 'www-authenticate': 'Basic', 'content-type': 'application/json' });
+      res.end('{"$id":"1","message":"Access Denied: The token hunter2! has expired.","errorCode":0}');
+    };
+    const message =
+      'test: it refuses the credentials that it was given (it takes basic): Access Denied: The token [redacted] has expired.';
+    await expect(source.feed({ authenticator }).stream(`${source.url}/x`)).rejects.toMatchObject({ message });
   });
 
   it('is short, however long the answer is', async () => {

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { HttpResponse } from '@granary/http';
 import { redactText } from '@granary/telemetry';
 import { SaxesParser } from 'saxes';
-import { textOf } from './source-requests.js';
+import { textOf } from './header-text.js';
 
 /** As much of a body is looked at; whoever explains a refusal needs less. */
 const MAX_BYTES = 16 * 1024;
@@ -18,7 +18,7 @@ const WEB_PAGE = /^\s*<(?:!doctype\s+)?html\b/i;
 const REASONS = ['title', 'detail', 'message', 'error', 'errors'] as const;
 
 /**
- * Why a source refused what was sent, as it says itself: behind the status, which is where galleries say it, and in the
+ * Why a source refused what was sent or asked, as it says itself: behind the status, which is where galleries say it, and in the
  * body, if that is text, JSON or XML. One line of at most 500 characters without control characters and without what was
  * secret in the request, however the source quotes it; undefined when it says nothing. Reads and ends the body.
  */
@@ -107,13 +107,13 @@ function textsIn(value: unknown, depth: number): readonly string[] {
   return reasons.length > 0 || depth === 0 ? reasons : Object.values(named).flatMap((each) => textsIn(each, depth + 1));
 }
 
-/** The first message of an OData error: those within tell of the server's own code. */
+/** The first message of an error of OData, or of a cloud's storage: those within tell of the server's own code. */
 function xmlReason(text: string): string {
   const parser = new SaxesParser({ xmlns: true, position: false });
   let message: string | undefined;
   let within = false;
   parser.on('opentag', ({ local }) => {
-    within = message === undefined && local === 'message';
+    within = message === undefined && local.toLowerCase() === 'message';
     if (within) message = '';
   });
   parser.on('text', (part) => {

@@ -4,6 +4,8 @@ import type { Span } from '@granary/telemetry';
 import type { Authenticator } from '../auth/authenticator.js';
 import { NUGET_CLIENT_VERSION } from '../client-version.js';
 import { httpUrl } from '../protocol/endpoint-url.js';
+import { textOf } from './header-text.js';
+import { refusalReason, secretsIn } from './refusal-reason.js';
 import { failureOf } from './source-failures.js';
 
 export interface SourceRequestsOptions {
@@ -81,12 +83,12 @@ export class SourceRequests {
         if (statusCode === 401) {
           // Each scheme may come in a header of its own.
           const challenge = [headers['www-authenticate'] ?? []].flat().join(', ') || undefined;
-          await drain(response);
+          const reason = await refusalReason(response, secretsIn({ ...request.headers, ...credentials }));
           const { signal } = request;
           const again =
             challenges++ < MAX_CHALLENGES &&
             (await authenticator.challenged({ url: at, sent: credentials, challenge, signal }));
-          if (!again) throw authenticator.unauthorized(at, challenge);
+          if (!again) throw authenticator.unauthorized(at, challenge, reason);
           continue;
         }
         authenticator.accepted(credentials);
@@ -149,11 +151,6 @@ export async function drain({ body }: HttpResponse): Promise<void> {
   } finally {
     body.destroy();
   }
-}
-
-/** The one value of a header. */
-export function textOf(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
 }
 
 function nextHop(from: string, location: string, method: string, statusCode: number, hops: number): string {

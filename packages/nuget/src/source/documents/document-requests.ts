@@ -4,9 +4,11 @@ import { isNuGetError, SourceError } from '../../errors.js';
 import { shownUrl } from '../../protocol/endpoint-url.js';
 import type { DocumentRequest } from '../../protocol/feed.js';
 import { retryBody } from '../body-retries.js';
+import { textOf } from '../header-text.js';
+import { refusalReason, secretsIn } from '../refusal-reason.js';
 import type { SourceCacheContext } from '../source-cache-context.js';
 import { failureOf, statusFailure } from '../source-failures.js';
-import { drain, type SourceRequests, textOf } from '../source-requests.js';
+import { drain, type SourceRequests } from '../source-requests.js';
 import { FeedDocument } from './document.js';
 
 /** One request for a document, as it goes through a feed. */
@@ -58,20 +60,24 @@ export class DocumentRequests {
     const { source, clock } = this.#options;
     const fetchedAt = clock();
     const condition = conditionOf(stale);
-    const { response, url: from } = await this.#ask(asked, condition, signal);
+    const { response, url: from, credentials } = await this.#ask(asked, condition, signal);
     const { statusCode } = response;
     if (statusCode === 200) {
       bodyBegins();
       return this.#read(asked, response, from, fetchedAt);
     }
-    await drain(response);
-    if (statusCode === 404 || statusCode === NO_CONTENT) return undefined;
+    if (statusCode === 404 || statusCode === NO_CONTENT) {
+      await drain(response);
+      return undefined;
+    }
     // Who says so without having been asked has confirmed nothing.
     if (statusCode === 304 && stale !== undefined && condition !== undefined) {
+      await drain(response);
       if (!isSamePlace(from, stale.base ?? asked.url)) return this.#attempt(asked, undefined, signal, bodyBegins);
       return stale.confirmed(fetchedAt, validatorsOf(response));
     }
-    throw statusFailure(source, asked.url, response, clock());
+    const reason = await refusalReason(response, secretsIn({ ...credentials }));
+    throw statusFailure(source, asked.url, response, clock(), { reason });
   }
 
   #ask<T>(

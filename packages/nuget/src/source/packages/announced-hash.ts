@@ -1,5 +1,5 @@
 import type { HttpResponse } from '@granary/http';
-import { textOf } from '../source-requests.js';
+import { textOf } from '../header-text.js';
 import type { PackageHash } from './package-hash.js';
 
 interface Announcement {

@@ -1,6 +1,6 @@
 import type { HttpResponse } from '@granary/http';
 import type { PackageRest, PackageStream } from '../../protocol/feed.js';
-import { textOf } from '../source-requests.js';
+import { textOf } from '../header-text.js';
 import { announcedHash } from './announced-hash.js';
 
 type Headers = HttpResponse['headers'];
