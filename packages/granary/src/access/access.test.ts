@@ -87,6 +87,7 @@ describe('access, by port, method and identity', () => {
       version: () => ({}),
       routes: profilingRoutes(new Profiler()),
       authorize: (credentials) => policy.authorizeAdmin({ ...credentials, socket: socketFrom('192.0.2.7') }),
+      isAdmin: () => false,
       logger: nullLogger,
     });
     const server = createServer(handle).listen(0, '127.0.0.1');

@@ -26,6 +26,7 @@ async function serve(routes: Readonly<Record<string, Route>> = {}, more: Partial
     authorize() {
       if (denied) throw denied;
     },
+    isAdmin: ({ authorization }) => authorization === 'Bearer token',
     logger: { ...nullLogger, error: (...values) => void lines.push(inspect(values)) },
     routes,
     ...more,
@@ -280,6 +281,7 @@ describe("a page of another site in a browser on the server's machine", () => {
     { origin: 'null' },
     { host: 'rebound.example:9090' },
     { host: 'localhost.example' },
+    { host: 'rebound.example:9090', authorization: 'Bearer anything' },
   ])('has nothing changed and nothing costly made: %j', async (headers) => {
     expect((await raw('/change', headers, 'POST', 'debug')).status).toBe(403);
     expect((await raw('/change', headers, 'PUT', 'debug')).status).toBe(403);

@@ -3,8 +3,8 @@ import { Readable } from 'node:stream';
 import type { MaybePromise } from '@granary/blobs';
 import { AccessDeniedError, type Credentials } from '@granary/reapi';
 import type { Logger } from '@granary/telemetry';
+import { comesFromForeignPage, hasForeignName } from '../access/foreign-page.js';
 import { AdminExchange } from './admin-exchange.js';
-import { comesFromForeignPage } from './foreign-page.js';
 import { type HealthSource, healthRoutes } from './health-routes.js';
 import { indexPage } from './index-page.js';
 import { type Answer, AnswerError, json, type Route, text } from './route.js';
@@ -21,6 +21,8 @@ export interface AdminSources {
   readonly routes?: Readonly<Record<string, Route>>;
   /** Lets a request go on or throws {@link AccessDeniedError}. */
   readonly authorize: (credentials: Credentials) => MaybePromise<unknown>;
+  /** Whether these are credentials of somebody who may administer; throws {@link AccessDeniedError} where they are wrong. */
+  readonly isAdmin: (credentials: Credentials) => MaybePromise<boolean>;
   readonly logger: Logger;
 }
 
@@ -31,11 +33,10 @@ export function createAdminHandler(sources: AdminSources) {
   const answerTo = async (request: IncomingMessage, exchange: AdminExchange): Promise<Answer> => {
     const { path, method } = exchange;
     const route = routes.get(path);
+    const { headers, socket } = request;
+    const credentials = { authorization: headers.authorization, authority: headers.host, socket };
     // Whoever may not see the guarded routes may not learn which there are either.
-    if (!route?.open) {
-      const { authorization, host } = request.headers;
-      await sources.authorize({ authorization, authority: host, socket: request.socket });
-    }
+    if (!route?.open) await sources.authorize(credentials);
     if (!route) {
       if (routes.has(`${path}/`)) return text(301, `see ${path}/`, { Location: `${path}/` });
       return text(404, `there is ${[...routes.keys()].join(', ')}`);
@@ -49,7 +50,9 @@ export function createAdminHandler(sources: AdminSources) {
       return text(405, `allowed: ${allowed.join(', ')}`, { Allow: allowed.join(', ') });
     }
     const careful = onDemand !== undefined || (method !== 'GET' && method !== 'HEAD');
-    if (careful && comesFromForeignPage(request.headers, request.socket))
+    const isForeign = async () =>
+      comesFromForeignPage(headers) || (hasForeignName(headers, socket) && !(await sources.isAdmin(credentials)));
+    if (careful && (await isForeign()))
       return text(403, "this is not for other sites' pages; ask for it by this machine's name or address");
     // How long it would be nobody knows without making it, and a stream says nothing of that.
     if (onDemand !== undefined && method === 'HEAD')

@@ -38,6 +38,7 @@ function handlerFor(profiler: Profiler, authorize: AdminSources['authorize'] = (
     metrics: async () => ({ contentType: 'text/plain', body: '' }),
     version: () => ({}),
     authorize,
+    isAdmin: () => false,
     logger,
     routes: profilingRoutes(profiler),
   });

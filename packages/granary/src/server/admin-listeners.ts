@@ -1,3 +1,4 @@
+import type { Credentials } from '@granary/reapi';
 import type { LevelControl, Logger, LogLevel } from '@granary/telemetry';
 import type { AccessPolicy } from '../access/policy.js';
 import { createAdminHandler } from '../admin/admin-handler.js';
@@ -27,6 +28,7 @@ export async function startAdminListeners(
     metrics: (accept?: string) => metrics.scrape(accept),
     version: () => ({ version, node: process.versions.node }),
     authorize: policy.authorizeAdmin.bind(policy),
+    isAdmin: (credentials: Credentials) => policy.allows(credentials, 'admin'),
     logger: logger.forContext('component', 'admin'),
   };
   const { admin } = config.listen;

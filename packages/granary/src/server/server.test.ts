@@ -75,6 +75,26 @@ describe('a server', () => {
       expect(metrics).toMatch(line);
   });
 
+  it('lets no page in a browser change anything, of whatever site', async () => {
+    await using running = await startTestServer({ 'nuget.hosted': true });
+    const content = randomBytes(100);
+    const path = `/cas/${sha256(content)}`;
+    const write = (to: string, method: string, headers: Record<string, string>) =>
+      fetch(url(running, to), { method, headers, ...(method === 'DELETE' ? {} : { body: content }) });
+    for (const origin of ['https://elsewhere.example', url(running, ''), 'null']) {
+      for (const [to, method] of [
+        [path, 'PUT'],
+        ['/nuget/v3/package', 'PUT'],
+        ['/nuget/v3/package/x/1.0.0', 'POST'],
+        ['/nuget/v3/package/x/1.0.0', 'DELETE'],
+      ] as const)
+        expect((await write(to, method, { origin, authorization: 'Bearer guessed' })).status).toBe(403);
+    }
+    expect((await fetch(url(running, path))).status).toBe(404);
+    expect((await write(path, 'PUT', {})).status).toBe(200);
+    expect((await fetch(url(running, path), { headers: { origin: 'https://elsewhere.example' } })).status).toBe(200);
+  });
+
   it('evicts to stay under its limit, and counts that', async () => {
     await using running = await startTestServer({ 'storage.max_size': '2MiB', 'storage.min_age': '0' });
     for (let i = 0; i < 6; i++) {

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   type LevelControl,
   type Logger,
@@ -8,6 +9,7 @@ import {
 } from '@granary/telemetry';
 import { createPolicy } from '../access/create-policy.js';
 import { exposureWarnings } from '../access/exposure.js';
+import { isChangeByPage } from '../access/foreign-page.js';
 import { loadIdentities } from '../access/load-identities.js';
 import { rightsOfNobody } from '../access/rights-of-nobody.js';
 import { SecretHash } from '../access/secret-hash.js';
@@ -107,9 +109,11 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
   if (grpc) await listeners.startGrpc(grpc, cache);
   if (http) {
     const handleCache = cache.httpHandler();
-    await listeners.startHttp('listen.http', http, 'http', (request, response) =>
-      feeds && isNuGetRequest(request) ? feeds.handle(request, response) : handleCache(request, response),
-    );
+    await listeners.startHttp('listen.http', http, 'http', (request, response) => {
+      if (isChangeByPage(request)) refusePage(request, response, logger);
+      else if (feeds && isNuGetRequest(request)) feeds.handle(request, response);
+      else handleCache(request, response);
+    });
   }
   const lifecycle = new ServerLifecycle({
     listeners: listeners.started,
@@ -133,6 +137,13 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
   announce(context, now, warnings);
   lifecycle.message = readyMessage({ ...now.storage, version, listeners: listeners.started, servesFeeds, warnings });
   return lifecycle;
+}
+
+/** Where no credentials are asked for, any page that a browser on the machine shows could change what builds get. */
+function refusePage({ method }: IncomingMessage, response: ServerResponse, logger: Logger): void {
+  logger.information('Refused a {Method} that a page in a browser sent', method);
+  response.writeHead(403, { 'Content-Type': 'text/plain', Connection: 'close' });
+  response.end('pages in a browser may change nothing here\n');
 }
 
 /** Tells those who watch by metrics and logs what runs now. */
