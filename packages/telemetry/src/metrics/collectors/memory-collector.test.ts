@@ -58,6 +58,18 @@ describe('a memory collector', () => {
     }
   });
 
+  it('gives percentiles that the few above them do not move, of few durations, too', () => {
+    const latencyOf = (...durations: readonly (readonly [ms: number, times: number])[]) => {
+      const collector = new MemoryCollector();
+      for (const [ms, times] of durations) for (let i = 0; i < times; i++) collector.recordGet('L1', true, ms);
+      const { p50, p95, p99, max } = collector.snapshot().layerMetrics['L1']!.getLatency;
+      return [p50, p95, p99, max].map((ms) => Number(ms.toPrecision(1)));
+    };
+    expect(latencyOf([1, 500], [10, 450], [100, 40], [1000, 10])).toEqual([1, 10, 100, 1000]);
+    expect(latencyOf([1, 499], [10, 450], [100, 40], [1000, 11])).toEqual([10, 100, 1000, 1000]);
+    expect(latencyOf([1, 1], [10, 1], [100, 1])).toEqual([10, 100, 100, 100]);
+  });
+
   it('takes durations of all sizes, and ignores what is none', () => {
     const collector = new MemoryCollector();
     for (const ms of [0, 1e-9, 1e12, Number.POSITIVE_INFINITY]) collector.recordGet('L1', true, ms);
@@ -67,6 +79,21 @@ describe('a memory collector', () => {
       max: Number.POSITIVE_INFINITY,
     });
     expect(new MemoryCollector().snapshot().chainMetrics.latency).toEqual({ p50: 0, p95: 0, p99: 0, max: 0, count: 0 });
+  });
+
+  it('adds up what a layer in memory counts, however often it is read between', () => {
+    const collector = new MemoryCollector();
+    const gets = collector.memoryGets('L1')!;
+    for (let i = 1; i <= 2; i++) {
+      gets.hits += 3;
+      gets.misses += 2;
+      gets.took(i);
+      gets.hits++;
+      gets.misses++;
+      const { layerMetrics, chainMetrics } = collector.snapshot();
+      expect(layerMetrics['L1']).toMatchObject({ hits: 4 * i, misses: 3 * i, getLatency: { count: 7 * i, max: i } });
+      expect(chainMetrics).toMatchObject({ totalHits: 4 * i, hitsByLayer: [4 * i], latency: { count: 4 * i, max: i } });
+    }
   });
 
   it('is bounded, whatever it is told', () => {
@@ -86,10 +113,16 @@ describe('a memory collector', () => {
     const before = collector.snapshot();
     collector.recordGet('constructor', true, 1);
     collector.recordChainGet(true, 0, 1);
+    collector.recordChainGet(false, -1, 1);
     expect(before.layerMetrics['constructor']?.hits).toBe(1);
     collector.reset();
     expect(collector.snapshot().layerMetrics).toEqual({});
-    expect(collector.snapshot().chainMetrics).toMatchObject({ totalHits: 0, latency: { count: 0 } });
+    expect(collector.snapshot().chainMetrics).toEqual({
+      totalHits: 0,
+      totalMisses: 0,
+      hitsByLayer: [],
+      latency: { p50: 0, p95: 0, p99: 0, max: 0, count: 0 },
+    });
   });
 
   it('listens', () => {
