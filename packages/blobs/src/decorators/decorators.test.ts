@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { BlobReader, BlobStore } from '../blob-store.js';
+import type { BlobReader, BlobStore, OperationOptions } from '../blob-store.js';
 import { BufferReader } from '../buffer-reader.js';
 import { Digest, emptyDigest } from '../digest.js';
 import { DIGEST_FUNCTIONS } from '../digest-function.js';
 import { BlobDamagedError, BlobTooLargeError, DigestMismatchError, NoSpaceError } from '../errors.js';
 import { MemoryBlobStore } from '../memory/memory-blob-store.js';
 import { blobOf, inChunks } from '../testing/content.js';
+import { ScriptedStore } from '../testing/scripted-store.js';
 import { withEmptyBlob } from './empty-blob-store.js';
 import { withRecorder } from './metered-store.js';
 import { withSizeLimit } from './size-limited-store.js';
@@ -144,6 +145,39 @@ describe('a metered store', () => {
     await expect(opened?.next()).rejects.toBe(full);
     await opened?.close();
     expect(breaking.records).toEqual(['read error 0']);
+  });
+
+  it('records no error of the store where its caller has gone', async () => {
+    const slow = new ScriptedStore({ name: 'slow' });
+    await slow.write(some.digest, some.bytes);
+    slow.chunkBytes = 60;
+    const { store, records } = metered(slow);
+    const leave = async (ask: (options: OperationOptions) => unknown) => {
+      const caller = new AbortController();
+      const gone = new Error('gone');
+      slow.before = async () => {
+        caller.abort(gone);
+        throw gone;
+      };
+      await expect(Promise.resolve(ask({ signal: caller.signal }))).rejects.toBe(gone);
+      slow.before = () => {};
+    };
+    await leave((options) => store.findMissing([some.digest], options));
+    await leave((options) => store.get(some.digest, options));
+    await leave((options) => store.read(some.digest, options));
+    await leave((options) => store.write(some.digest, some.bytes, options));
+    expect(records).toEqual([]);
+
+    const caller = new AbortController();
+    const reader = await store.read(some.digest, { signal: caller.signal });
+    await reader?.next();
+    slow.delivery = () => {
+      caller.abort();
+      throw caller.signal.reason;
+    };
+    await expect(Promise.resolve(reader?.next())).rejects.toThrow();
+    await reader?.close();
+    expect(records).toEqual(['read hit 60']);
   });
 });
 

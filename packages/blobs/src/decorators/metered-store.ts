@@ -25,6 +25,9 @@ export interface StoreRecorder {
    * - `get`, `read`: `hit` or `miss`; a read ends when its reader is at its end or closed
    * - `write`: `ok`; `delete`: `hit` or `miss`; every operation: `error` when it threw
    *
+   * Nothing is told of what threw after its caller had gone: that says nothing about the store. A read that was begun is a
+   * `hit` then, with what was delivered.
+   *
    * @param bytes delivered or taken; 0 for find, delete, misses and errors
    */
   recordOperation(operation: StoreOperation, outcome: StoreOutcome, durationMs: number, bytes: number): void;
@@ -48,10 +51,10 @@ class MeteredStore extends StoreDecorator {
     try {
       missing = this.inner.findMissing(digests, options);
     } catch (error) {
-      this.#recorder.recordOperation('find', 'error', monotonicClock() - start, 0);
+      this.#failed('find', start, options);
       throw error;
     }
-    if (missing instanceof Promise) return this.#measureLate('find', start, missing, allOrNot, noBytes);
+    if (missing instanceof Promise) return this.#measureLate('find', start, missing, allOrNot, noBytes, options);
     this.#recorder.recordOperation('find', allOrNot(missing), monotonicClock() - start, 0);
     return missing;
   }
@@ -63,10 +66,10 @@ class MeteredStore extends StoreDecorator {
     try {
       bytes = this.inner.get(digest, options);
     } catch (error) {
-      this.#recorder.recordOperation('get', 'error', monotonicClock() - start, 0);
+      this.#failed('get', start, options);
       throw error;
     }
-    if (bytes instanceof Promise) return this.#measureLate('get', start, bytes, hitOrMiss, lengthOf);
+    if (bytes instanceof Promise) return this.#measureLate('get', start, bytes, hitOrMiss, lengthOf, options);
     this.#recorder.recordOperation('get', hitOrMiss(bytes), monotonicClock() - start, lengthOf(bytes));
     return bytes;
   }
@@ -75,11 +78,11 @@ class MeteredStore extends StoreDecorator {
     const start = monotonicClock();
     try {
       const reader = await this.inner.read(digest, options);
-      if (reader) return new MeteredReader(reader, this.#recorder, start);
+      if (reader) return new MeteredReader(reader, this.#recorder, start, options);
       this.#recorder.recordOperation('read', 'miss', monotonicClock() - start, 0);
       return undefined;
     } catch (error) {
-      this.#recorder.recordOperation('read', 'error', monotonicClock() - start, 0);
+      this.#failed('read', start, options);
       throw error;
     }
   }
@@ -90,6 +93,7 @@ class MeteredStore extends StoreDecorator {
       () => this.inner.write(digest, source, options),
       () => 'ok',
       () => digest.size,
+      options,
     );
   }
 
@@ -99,6 +103,7 @@ class MeteredStore extends StoreDecorator {
       () => this.inner.adopt?.(digest, file, options),
       () => 'ok',
       () => digest.size,
+      options,
     );
   }
 
@@ -117,16 +122,17 @@ class MeteredStore extends StoreDecorator {
     work: () => MaybePromise<T>,
     outcome: (value: T) => StoreOutcome,
     bytes: (value: T) => number,
+    options?: OperationOptions,
   ): MaybePromise<T> {
     const start = monotonicClock();
     let result: MaybePromise<T>;
     try {
       result = work();
     } catch (error) {
-      this.#recorder.recordOperation(operation, 'error', monotonicClock() - start, 0);
+      this.#failed(operation, start, options);
       throw error;
     }
-    if (result instanceof Promise) return this.#measureLate(operation, start, result, outcome, bytes);
+    if (result instanceof Promise) return this.#measureLate(operation, start, result, outcome, bytes, options);
     this.#recorder.recordOperation(operation, outcome(result), monotonicClock() - start, bytes(result));
     return result;
   }
@@ -137,16 +143,22 @@ class MeteredStore extends StoreDecorator {
     result: Promise<T>,
     outcome: (value: T) => StoreOutcome,
     bytes: (value: T) => number,
+    options: OperationOptions | undefined,
   ): Promise<T> {
     let value: T;
     try {
       value = await result;
     } catch (error) {
-      this.#recorder.recordOperation(operation, 'error', monotonicClock() - start, 0);
+      this.#failed(operation, start, options);
       throw error;
     }
     this.#recorder.recordOperation(operation, outcome(value), monotonicClock() - start, bytes(value));
     return value;
+  }
+
+  #failed(operation: StoreOperation, start: number, options: OperationOptions | undefined): void {
+    if (options?.signal?.aborted) return;
+    this.#recorder.recordOperation(operation, 'error', monotonicClock() - start, 0);
   }
 }
 
@@ -160,14 +172,17 @@ class MeteredReader implements BlobReader {
   readonly #inner: BlobReader;
   readonly #recorder: StoreRecorder;
   readonly #start: number;
+  /** Its signal is asked for where something fails: a call makes one only then. */
+  readonly #options: ReadOptions | undefined;
   #bytes = 0;
   #recorded = false;
 
-  constructor(inner: BlobReader, recorder: StoreRecorder, start: number) {
+  constructor(inner: BlobReader, recorder: StoreRecorder, start: number, options: ReadOptions | undefined) {
     this.length = inner.length;
     this.#inner = inner;
     this.#recorder = recorder;
     this.#start = start;
+    this.#options = options;
   }
 
   get lasting(): boolean {
@@ -181,7 +196,7 @@ class MeteredReader implements BlobReader {
       else this.#record('hit');
       return chunk;
     } catch (error) {
-      this.#record('error');
+      this.#record(this.#options?.signal?.aborted ? 'hit' : 'error');
       throw error;
     }
   }
