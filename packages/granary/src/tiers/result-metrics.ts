@@ -1,4 +1,5 @@
-import type { ActionResultStore, MaybePromise, OperationOptions } from '@granary/blobs';
+import { type ActionResultStore, isRemoteStoreError, type MaybePromise, type OperationOptions } from '@granary/blobs';
+import { isCircuitOpen } from '@granary/resilience';
 import type { MetricsCollector } from '@granary/telemetry';
 
 /** Counts what is asked of a store of action results, as one layer of a cache. */
@@ -74,9 +75,16 @@ class MeteredResults implements ActionResultStore {
   /** A caller who went away is no error of the store. */
   #failed(operation: string, error: unknown, options: OperationOptions | undefined): void {
     if (options?.signal?.aborted) return;
-    const { code } = error as { readonly code?: unknown };
-    this.#collector.recordError(this.name, operation, typeof code === 'string' ? code : 'error');
+    this.#collector.recordError(this.name, operation, errorType(error));
   }
+}
+
+/** All failures of tiers have one code: what happened is told by their kind, or by the breaker that let nobody ask. */
+function errorType(error: unknown): string {
+  if (isRemoteStoreError(error)) return error.kind.toUpperCase();
+  const { code, cause } = error as { readonly code?: unknown; readonly cause?: unknown };
+  if (isCircuitOpen(cause)) return cause.code;
+  return typeof code === 'string' ? code : 'error';
 }
 
 /** The store, and what is asked of it told to a collector under the store's name. */
