@@ -78,7 +78,7 @@ export const overview = {
       'A fall after a release of a tool or a change of flags is a cold cache; one without either is worth a look.',
       [
         { expr: actionHitRatio, legend: 'action results' },
-        { expr: blobHitRatio(), legend: 'blobs' },
+        { expr: blobHitRatio('tier'), legend: 'blobs: {{tier}}' },
       ],
       { unit: 'percentunit', max: 1, width: 8 },
     ),

@@ -14,8 +14,12 @@ export class StoreMetrics implements StoreRecorder {
   readonly #evictions;
   readonly #evictedBytes;
 
-  /** @param tier name of the store */
-  constructor(registry: MetricRegistry, tier: string) {
+  /**
+   * @param tier name of the store
+   * @param isOwn whether it is this server's disk: the sizes of its blobs alone are counted, since each that comes from
+   * another tier, or goes there, is written here or read here, too
+   */
+  constructor(registry: MetricRegistry, tier: string, isOwn: boolean) {
     const requests = registry.counter('cache_requests_total', 'Operations of a tier by their outcome.', [
       'method',
       'tier',
@@ -29,10 +33,11 @@ export class StoreMetrics implements StoreRecorder {
     );
     const sizes = registry.histogram(
       'blob_size_bytes',
-      'Sizes of blobs that were read and written.',
+      "Sizes of blobs that were read from this server's disk and written to it.",
       ['method'],
       SIZE_BUCKETS,
     );
+    const sizeOf = (operation: StoreOperation) => (isOwn ? sizes.with(operation) : undefined);
     const series = (operation: StoreOperation, size?: Histogram): OperationSeries => ({
       byOutcome: {
         hit: requests.with(operation, tier, 'hit'),
@@ -45,9 +50,9 @@ export class StoreMetrics implements StoreRecorder {
     });
     this.#operations = {
       find: series('find'),
-      get: series('get', sizes.with('get')),
-      read: series('read', sizes.with('read')),
-      write: series('write', sizes.with('write')),
+      get: series('get', sizeOf('get')),
+      read: series('read', sizeOf('read')),
+      write: series('write', sizeOf('write')),
       delete: series('delete'),
     };
     this.#evictions = registry.counter('janitor_evictions_total', 'Blobs and action results that were evicted.').with();

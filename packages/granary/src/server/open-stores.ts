@@ -31,7 +31,7 @@ export interface ServerStores {
  */
 export async function openStores(context: ServerContext): Promise<ServerStores> {
   const { config, logger, metrics, tracer, closers } = context;
-  const diskMetrics = new StoreMetrics(metrics, 'disk');
+  const diskMetrics = new StoreMetrics(metrics, 'disk', true);
   const directory = resolve(config.storage.dir ?? defaultStorageDirectory());
   const nugetDirectory = join(directory, 'nuget');
   const tiers = tiersOf(config);

@@ -70,7 +70,8 @@ export async function openTiers(options: TiersOptions): Promise<TieredStores> {
   try {
     for (const [i, config] of options.tiers.entries()) {
       const tier = await openTier(config, `tiers[${i}]`, logger);
-      tiers.push(measured(guarded(tier, config, collector, logger), new StoreMetrics(metrics, tier.name), collector));
+      const asked = new StoreMetrics(metrics, tier.name, false);
+      tiers.push(measured(guarded(tier, config, collector, logger), asked, collector));
     }
   } catch (error) {
     await Promise.allSettled(tiers.map((tier) => tier.close()));

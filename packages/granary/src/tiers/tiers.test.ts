@@ -117,6 +117,21 @@ describe('a server in front of another', () => {
     }
   });
 
+  it("counts the sizes of its own disk's blobs alone: not again what comes from the other, or goes there", async () => {
+    const back = await server();
+    const front = await inFrontOf([back.address('listen.grpc')], { mode: 'write-through' });
+    const client = clientOf(front);
+    const [own, far] = [blob(1000), blob(MIB)];
+    await client.blobs.write(own.digest, own.bytes);
+    await clientOf(back).blobs.write(far.digest, far.bytes);
+    expect((await read(client, far.digest))?.equals(far.bytes)).toBe(true);
+    const bytesOf = (method: string) => metric(front, 'granary_blob_size_bytes_sum', { method });
+    await vi.waitFor(async () => expect(await bytesOf('write')).toBe(1000 + MIB));
+    expect([await bytesOf('get'), await bytesOf('read')]).toEqual([0, 0]);
+    for (const { digest, bytes } of [own, far]) expect((await read(client, digest))?.equals(bytes)).toBe(true);
+    await vi.waitFor(async () => expect((await bytesOf('get')) + (await bytesOf('read'))).toBe(1000 + MIB));
+  });
+
   it.each(['write-through', 'write-behind'])('counts no hits of its own for what it sends: %s', async (mode) => {
     const back = await server();
     const front = await inFrontOf([back.address('listen.grpc')], { mode });
