@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { pipeline, type Readable, Transform } from 'node:stream';
 import {
   type NuGetMetrics as CacheMetrics,
   NuGetError,
@@ -158,23 +158,46 @@ class SavedPackage implements PackageContent {
     this.#inner = inner;
     this.#counters = counters;
     const read = inner.read?.bind(inner);
-    if (read === undefined) return;
-    this.read = (part) => {
-      this.#save(part);
-      return read(part);
-    };
+    if (read !== undefined) this.read = (part) => new SavedReader(read(part), counters);
   }
 
   open(part?: PackagePart): Readable {
-    this.#save(part);
-    return this.#inner.open(part);
+    const counted = new Transform({
+      transform: (chunk: Buffer, _encoding, pass) => {
+        this.#counters.save(chunk.length);
+        pass(null, chunk);
+      },
+    });
+    // What ends one of them early ends the other, and whoever reads hears of it.
+    return pipeline(this.#inner.open(part), counted, () => {});
   }
 
   release(): void {
     this.#inner.release();
   }
+}
 
-  #save({ offset = 0, limit = Number.POSITIVE_INFINITY }: PackagePart = {}): void {
-    this.#counters.save(Math.max(0, Math.min(limit, (this.size ?? 0) - offset)));
+/** Counts what is read, and not what is there: clients take parts, and leave. */
+class SavedReader implements PackageReader {
+  readonly #inner: PackageReader;
+  readonly #counters: SourceCounters;
+
+  constructor(inner: PackageReader, counters: SourceCounters) {
+    this.#inner = inner;
+    this.#counters = counters;
   }
+
+  next(): Buffer | undefined | Promise<Buffer | undefined> {
+    const chunk = this.#inner.next();
+    return chunk instanceof Promise ? chunk.then(this.#save) : this.#save(chunk);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  readonly #save = (chunk: Buffer | undefined): Buffer | undefined => {
+    if (chunk !== undefined) this.#counters.save(chunk.length);
+    return chunk;
+  };
 }
