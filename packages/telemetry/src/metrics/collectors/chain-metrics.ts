@@ -45,7 +45,7 @@ export const CHAIN_METRICS = {
   writesDropped: {
     name: 'writes_dropped_total',
     type: 'counter',
-    help: 'Writes to a cache layer without room in the queue.',
+    help: 'Writes to a cache layer that were given up: without room in the queue, or refused.',
     labelNames: ['layer'],
   },
   asyncWrites: {

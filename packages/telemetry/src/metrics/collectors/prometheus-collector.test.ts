@@ -11,6 +11,16 @@ function scraped(namespace?: string) {
 }
 
 describe('a Prometheus collector', () => {
+  it('shows of a queue that nothing of it was dropped yet, so that the first loss is seen to rise', async () => {
+    const collector = new PrometheusCollector('app');
+    collector.recordGet('L1', true, 1);
+    collector.recordQueueDepth('L2', 3);
+    const dropped = async () => (await collector.expose()).match(/^app_writes_dropped_total.*$/gm);
+    expect(await dropped()).toEqual(['app_writes_dropped_total{layer="L2"} 0']);
+    collector.recordWriteDropped('L2');
+    expect(await dropped()).toEqual(['app_writes_dropped_total{layer="L2"} 1']);
+  });
+
   it('counts hits, misses and durations by layer', async () => {
     const { collector, lines } = scraped();
     collector.recordGet('L1', false, 10);

@@ -32,7 +32,7 @@ interface Families {
  * | `errors_total` | `layer`, `operation`, `error_type` | operations that failed |
  * | `operation_duration_seconds` | `layer`, `operation` | histogram: `get`, `set`, `delete` |
  * | `queue_depth` | `layer` | writes that wait or are under way |
- * | `writes_dropped_total` | `layer` | writes for which there was no room |
+ * | `writes_dropped_total` | `layer` | writes that were given up: without room in the queue, or refused |
  * | `async_writes_total` | `layer`, `status` | writes in the background: `success`, `failure` |
  * | `circuit_state` | `layer` | 0 closed, 1 open, 2 half-open |
  * | `circuit_opens_total` | `layer` | times that the circuit opened |
@@ -209,7 +209,11 @@ class LayerSeries {
   }
 
   get queueDepth(): Gauge {
-    this.#queueDepth ??= this.#families.queueDepth.with(this.name);
+    if (this.#queueDepth === undefined) {
+      this.#queueDepth = this.#families.queueDepth.with(this.name);
+      // From 0 on: in a series that begins with what was lost nobody sees that something was.
+      this.#writesDropped = this.#families.writesDropped.with(this.name);
+    }
     return this.#queueDepth;
   }
 
