@@ -68,6 +68,15 @@ describe('the protocol of a source', () => {
     await expect(protocolOf(login)).rejects.toMatchObject(refused);
   });
 
+  it.each([V3, V2])('is said to be none because of what is there instead: %s', async (url) => {
+    const wrong = new SourceError('PROTOCOL', 'fake', 'it answered with a web page');
+    const feed = fakeFeed({ [url]: wrong, [`${url}/$metadata`]: wrong }, { url });
+    await expect(protocolOf(feed)).rejects.toMatchObject({
+      message: `fake: ${url} leads neither to a service index of protocol 3 nor to a feed of protocol 2: it answered with a web page`,
+      cause: wrong,
+    });
+  });
+
   it('is what somebody said it is, without a question', async () => {
     const feed = fakeFeed({}, { url: V2 });
     expect((await new ProviderSelection(feed, { protocol: 'v3' }).provider()).protocol).toBe('v3');

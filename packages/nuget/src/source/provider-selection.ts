@@ -1,6 +1,6 @@
 import { Flight } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
-import { isNuGetError, SourceError } from '../errors.js';
+import { isNuGetError, type NuGetError, SourceError } from '../errors.js';
 import { shownUrl } from '../protocol/endpoint-url.js';
 import type { CallOptions, Feed } from '../protocol/feed.js';
 import type { Provider } from '../protocol/provider.js';
@@ -90,63 +90,75 @@ export class ProviderSelection {
   }
 
   async #select(options: CallOptions): Promise<Provider> {
-    const provider = this.#looksLikeV3
-      ? ((await this.#speaksV3(options)) ?? (await this.#speaksV2(options)))
-      : ((await this.#speaksV2(options)) ?? (await this.#speaksV3(options)) ?? (await this.#isV2Service(options)));
-    if (provider !== undefined) return provider;
-    const message = `${shownUrl(this.#feed.url)} leads neither to a service index of protocol 3 nor to a feed of protocol 2`;
-    throw new SourceError('PROTOCOL', this.#feed.name, message);
+    const { name, url } = this.#feed;
+    const others: NuGetError[] = [];
+    for (const speaks of this.#looksLikeV3
+      ? [this.#speaksV3, this.#speaksV2]
+      : [this.#speaksV2, this.#speaksV3, this.#isV2Service]) {
+      const provider = await unlessOther(() => speaks(options), others);
+      if (provider !== undefined) return provider;
+    }
+    // What its URL says that it is comes first: whoever is to sign in is told so there.
+    const [cause] = others;
+    const said = cause === undefined ? '' : `: ${cause.message.replace(`${name}: `, '')}`;
+    const message = `${shownUrl(url)} leads neither to a service index of protocol 3 nor to a feed of protocol 2${said}`;
+    throw new SourceError('PROTOCOL', name, message, { cause });
   }
 
-  readonly #speaksV3 = (options: CallOptions): Promise<Provider | undefined> =>
-    unlessOther(async () => {
-      await this.#v3.serviceIndex(options);
-      return this.#v3;
-    });
+  readonly #speaksV3 = async (options: CallOptions): Promise<Provider | undefined> => {
+    await this.#v3.serviceIndex(options);
+    return this.#v3;
+  };
 
   /** A source that fails here may be well all the same: it is one of this protocol when its URL shows that. */
-  readonly #speaksV2 = (options: CallOptions): Promise<Provider | undefined> =>
-    unlessOther(async () => {
-      try {
-        return (await this.#v2.capabilities(options)) && this.#v2;
-      } catch (error) {
-        if (!isFailure(error)) throw error;
-        const provider = await this.#isV2Service(options).catch(() => undefined);
-        options.signal?.throwIfAborted();
-        if (provider === undefined) throw error;
-        return provider;
-      }
-    });
+  readonly #speaksV2 = async (options: CallOptions): Promise<Provider | undefined> => {
+    try {
+      return (await this.#v2.capabilities(options)) && this.#v2;
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      const provider = await this.#isV2Service(options).catch(() => undefined);
+      options.signal?.throwIfAborted();
+      if (provider === undefined) throw error;
+      return provider;
+    }
+  };
 
   /**
    * Some feeds of protocol 2 have no `$metadata`; but their URL leads to something in XML that says what it is. Where it
    * leads elsewhere, the feed is there, as for NuGet.Client: below the URL itself there would be no package at all.
    */
-  readonly #isV2Service = (options: CallOptions): Promise<Provider | undefined> =>
-    unlessOther(async () => {
-      const serviceUrl = await this.#feed.document(this.#feed.url, {
-        ...options,
-        cacheKey: undefined,
-        maxBytes: MAX_SERVICE_BYTES,
-        parse: (body, url) => (ATOM_SERVICE.test(body.toString('utf8', 0, MAX_SERVICE_START)) ? url : undefined),
-      });
-      if (serviceUrl === undefined) return undefined;
-      if (baseOf(serviceUrl) === baseOf(this.#feed.url)) return this.#v2;
-      return new V2Provider(this.#feed, { logger: this.#logger, baseUrl: serviceUrl });
+  readonly #isV2Service = async (options: CallOptions): Promise<Provider | undefined> => {
+    const serviceUrl = await this.#feed.document(this.#feed.url, {
+      ...options,
+      cacheKey: undefined,
+      maxBytes: MAX_SERVICE_BYTES,
+      parse: (body, url) => (ATOM_SERVICE.test(body.toString('utf8', 0, MAX_SERVICE_START)) ? url : undefined),
     });
+    if (serviceUrl === undefined) return undefined;
+    if (baseOf(serviceUrl) === baseOf(this.#feed.url)) return this.#v2;
+    return new V2Provider(this.#feed, { logger: this.#logger, baseUrl: serviceUrl });
+  };
 }
 
 const MAX_SERVICE_BYTES = 4 * 1024 * 1024;
 const MAX_SERVICE_START = 4096;
 const ATOM_SERVICE = /^\ufeff?\s*(?:<\?xml[^>]*>\s*)?<(?:service|feed)\b/;
 
-/** Undefined when the source answers, but not in this protocol. */
-async function unlessOther(ask: () => Promise<Provider | undefined>): Promise<Provider | undefined> {
+/**
+ * Undefined when the source answers, but not in this protocol.
+ *
+ * @param others hears what the answer was instead
+ */
+async function unlessOther(
+  ask: () => Promise<Provider | undefined>,
+  others: NuGetError[],
+): Promise<Provider | undefined> {
   try {
     return await ask();
   } catch (error) {
-    if (isNuGetError(error) && (error.code === 'PROTOCOL' || error.code === 'UNSUPPORTED')) return undefined;
-    throw error;
+    if (!isNuGetError(error) || (error.code !== 'PROTOCOL' && error.code !== 'UNSUPPORTED')) throw error;
+    others.push(error);
+    return undefined;
   }
 }
 
