@@ -145,6 +145,11 @@ describe('a document', () => {
     expect(await get()).toBe(1);
   });
 
+  it('is what came with 203, too, as from a proxy that changes what goes through it', async () => {
+    source.answer = (_, res) => res.writeHead(203).end('7');
+    expect(await get()).toBe(7);
+  });
+
   it('is undefined for an answer without content', async () => {
     source.answer = (_, res) => res.writeHead(204).end();
     expect(await get()).toBeUndefined();
@@ -696,11 +701,13 @@ describe('what is sent', () => {
   });
 
   it('is not taken where a page for people is all the answer, as one to log in', async () => {
-    const page = (body: string, type = 'text/html') => {
-      source.answer = (_, res) => res.writeHead(200, { 'content-type': type }).end(body);
+    const page = (body: string, type = 'text/html', status = 200) => {
+      source.answer = (_, res) => res.writeHead(status, { 'content-type': type }).end(body);
     };
     page('\ufeff\n<!DOCTYPE html><html><form>');
     expect(await rejection(send())).toMatchObject({ code: 'PROTOCOL', statusCode: 200 });
+    page('<!DOCTYPE html><html><form>', 'text/html', 203);
+    expect(await rejection(send())).toMatchObject({ code: 'PROTOCOL', statusCode: 203 });
     page(`<html lang="en">${'x'.repeat(100_000)}`, 'text/html; charset=utf-8');
     expect(await rejection(send())).toMatchObject({ code: 'PROTOCOL' });
     // What many servers call HTML where they don't say what it is.
@@ -815,6 +822,13 @@ describe('a stream', () => {
     const unknown = await feed.stream(`${source.url}/p.nupkg`);
     expect(unknown?.length).toBe(5);
     unknown?.body.destroy();
+  });
+
+  it('is what the source gives with 203, too', async () => {
+    source.answer = (_, res) => res.writeHead(203, { 'content-length': '5' }).end('bytes');
+    const stream = await feed.stream(`${source.url}/p.nupkg`);
+    expect(stream?.length).toBe(5);
+    stream?.body.destroy();
   });
 
   it('is undefined or an error by its status', async () => {

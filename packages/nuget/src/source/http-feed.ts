@@ -13,6 +13,7 @@ import type {
   SendRequest,
   StreamOptions,
 } from '../protocol/feed.js';
+import { isAnswered } from './answered.js';
 import { DocumentRequests } from './documents/document-requests.js';
 import { FeedDocuments } from './documents/feed-documents.js';
 import { headersFor, restOfPackage, wholePackage } from './packages/package-answer.js';
@@ -114,7 +115,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
       span: options.span,
       timeoutMs: this.#downloadTimeoutMs,
     });
-    if (response.statusCode === 200) return { ...wholePackage(response), url: from };
+    if (isAnswered(response.statusCode)) return { ...wholePackage(response), url: from };
     if (response.statusCode === 206 && rest !== undefined) {
       const part = restOfPackage(response, rest);
       if (part !== undefined) return { ...part, url: from };
@@ -143,7 +144,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
       const reason = await refusalReason(response, secrets);
       throw statusFailure(this.name, from, response, this.#clock(), { reason, attempts });
     }
-    if (statusCode === 200 && (await isWebPage(response)))
+    if (isAnswered(statusCode) && (await isWebPage(response)))
       throw new SourceError('PROTOCOL', this.name, `${shownUrl(from)} answered with a web page`, { statusCode });
     await drain(response);
     if (statusCode === 404) return statusCode;

@@ -3,6 +3,7 @@ import type { Timers } from '@granary/resilience';
 import { isNuGetError, SourceError } from '../../errors.js';
 import { shownUrl } from '../../protocol/endpoint-url.js';
 import type { DocumentRequest } from '../../protocol/feed.js';
+import { isAnswered } from '../answered.js';
 import { retryBody } from '../body-retries.js';
 import { textOf } from '../header-text.js';
 import { refusalReason, secretsIn } from '../refusal-reason.js';
@@ -62,7 +63,7 @@ export class DocumentRequests {
     const condition = conditionOf(stale);
     const { response, url: from, credentials } = await this.#ask(asked, condition, signal);
     const { statusCode } = response;
-    if (statusCode === 200) {
+    if (isAnswered(statusCode)) {
       bodyBegins();
       return this.#read(asked, response, from, fetchedAt);
     }

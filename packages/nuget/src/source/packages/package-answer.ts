@@ -10,7 +10,7 @@ export function headersFor({ offset, etag }: PackageRest): Readonly<Record<strin
   return { range: `bytes=${offset}-`, 'if-range': etag };
 }
 
-/** What an answer with status 200 is. */
+/** What an answer is that has all of it. */
 export function wholePackage({ headers, body }: HttpResponse): Omit<PackageStream, 'url'> {
   const length = lengthOf(headers);
   // What is said of the body may be about what was decompressed on the way, which has no length any more.
