@@ -5,7 +5,7 @@ export interface ByteRange {
   readonly length: number;
 }
 
-const ONE_RANGE = /^bytes=(\d*)-(\d*)$/;
+const ONE_RANGE = /^bytes=(\d*)-(\d*)$/i;
 
 /**
  * The part of a representation of `size` bytes that a `Range` header asks for (RFC 9110, section 14); undefined for the
