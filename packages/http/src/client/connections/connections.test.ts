@@ -181,6 +181,21 @@ describe('HTTP/2', () => {
     expect((await client.buffer(server.url)).toString()).toBe('complete');
   });
 
+  it.each([
+    ['GET', 304],
+    ['HEAD', 200],
+  ])('expects nothing of the length that the answer %s %i says, which has no body', async (method, status) => {
+    await using server = await serveHttp2((_, res) => {
+      (res as unknown as Http2ServerResponse).stream.respond(
+        { ':status': status, 'content-length': 5 },
+        { endStream: true },
+      );
+    });
+    clientWith({ tls: { ca: CA } });
+    const { statusCode, body } = await client.request(server.url, { method });
+    expect([statusCode, (await read(body)).length]).toEqual([status, 0]);
+  });
+
   it('repeats a stream whose connection broke while it was sent', async () => {
     let calls = 0;
     await using server = await serveHttp2((req, res) => {
