@@ -55,7 +55,7 @@ export interface FileSystem {
   list(path: string): Promise<string[]>;
   /** Makes a folder and those above it; fine when it is there. */
   makeDirectory(path: string): Promise<void>;
-  /** Brings the names in a folder to the disk. */
+  /** Brings the names in a folder to the disk, where there is a way to: not on Windows, whose journal has them. */
   syncDirectory(path: string): Promise<void>;
   /** Bytes that an unprivileged user can still write on the file system of this path. */
   freeBytes(path: string): Promise<number>;
@@ -96,6 +96,7 @@ export const nodeFileSystem: FileSystem = {
   list: (path) => readdir(path),
   makeDirectory: makeFolder,
   syncDirectory: async (path) => {
+    if (process.platform === 'win32') return;
     const folder = await openHandle(path, constants.O_RDONLY);
     try {
       await folder.sync();
