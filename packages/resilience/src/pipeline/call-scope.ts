@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { EndListener } from '../abort-listeners.js';
 
 /** What a protected function is told about its call. */
@@ -23,6 +24,8 @@ export class CallScope implements CallContext {
   #ended = false;
   #reason: unknown;
   #controller: AbortController | undefined;
+  /** Of whoever read the signal first: timers that many calls share ring in that of any of them. */
+  #context: AsyncResource | undefined;
   /** Nearly always there is one listener. */
   #listener: EndListener | undefined;
   #others: Set<EndListener> | undefined;
@@ -35,6 +38,7 @@ export class CallScope implements CallContext {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      this.#context = new AsyncResource('CallScope');
       if (this.#ended) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
@@ -62,7 +66,7 @@ export class CallScope implements CallContext {
     const others = this.#others;
     this.#listener = undefined;
     this.#others = undefined;
-    this.#controller?.abort(reason);
+    this.#context?.runInAsyncScope(() => this.#controller?.abort(reason));
     listener?.end(reason);
     if (others !== undefined) for (const other of others) other.end(reason);
   }

@@ -1,7 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { isTimeout } from '../errors.js';
 import type { CallContext } from '../pipeline/call-scope.js';
 import { ManualTime } from '../testing/index.js';
+import { CoarseTimers } from './coarse-timers.js';
 import { withTimeout } from './timeout.js';
 
 const never = () => new Promise<never>(() => {});
@@ -61,6 +63,25 @@ describe('a call with a timeout', () => {
     await time.advance(1);
     expect(isTimeout(outcome.value)).toBe(true);
     expect(outcome.value).toMatchObject({ timeoutMs: 100 });
+  });
+
+  it('tells each function in its own async context, though the timers are those of all', async () => {
+    const caller = new AsyncLocalStorage<string>();
+    const timers = new CoarseTimers({ clock: time.clock, timers: time });
+    const heard: unknown[] = [];
+    const calls = ['a', 'b'].map((name) => {
+      const call = ({ signal }: CallContext) => {
+        signal.addEventListener('abort', () => heard.push([name, caller.getStore()]));
+        return never();
+      };
+      return caller.run(name, () => outcomeOf(withTimeout(call, 100, { timers })));
+    });
+    await time.advance(200);
+    expect(calls.map(({ state }) => state)).toEqual(['rejected', 'rejected']);
+    expect(heard).toEqual([
+      ['a', 'a'],
+      ['b', 'b'],
+    ]);
   });
 
   it('tells the function to stop, with the same error', async () => {
