@@ -1,4 +1,5 @@
-import { nodeTimers } from '@granary/resilience';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { CoarseTimers, nodeTimers } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { nullLogger } from '@granary/telemetry';
 import { describe, expect, it, vi } from 'vitest';
@@ -493,6 +494,37 @@ describe('within the grace', () => {
     await time.advance(200);
     expect(await nothing).toBe('fresh');
     expect(await Promise.all(answers)).toEqual(['stale', 'b']);
+  });
+
+  it('a hard timeout is told to its loader and logged in the async context of its load', async () => {
+    const caller = new AsyncLocalStorage<string>();
+    const heard: unknown[] = [];
+    const warning = (_: string, operation: unknown) => heard.push([operation, caller.getStore()]);
+    const { time, layers } = setUp();
+    const timers = new CoarseTimers({ clock: time.clock, timers: time });
+    const lifetimes = { ttlMs: 1000, graceMs: 5000, hardTimeoutMs: 100 };
+    const chain = createChain<string>({
+      layers,
+      ...lifetimes,
+      clock: time.clock,
+      timers,
+      logger: { ...nullLogger, warning },
+    });
+    for (const key of ['a', 'b']) await chain.set(key, 'old');
+    await time.advance(1500);
+    const never = ({ key, signal }: LoadContext<string>) => {
+      signal.addEventListener('abort', () => heard.push([key, caller.getStore()]));
+      return new Promise<never>(() => {});
+    };
+    const loads = ['a', 'b'].map((key) => caller.run(key, () => chain.getOrLoad(key, never)));
+    await time.advance(200);
+    expect(await Promise.all(loads)).toEqual(['old', 'old']);
+    expect(heard).toEqual([
+      ['load', 'a'],
+      ['a', 'a'],
+      ['load', 'b'],
+      ['b', 'b'],
+    ]);
   });
 
   it('a hard timeout gives what is stale, or a CacheTimeoutError, and tells the loader to stop', async () => {

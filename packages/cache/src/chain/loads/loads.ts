@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { InFlight, MAX_TIMER_MS, type Timers } from '@granary/resilience';
 import { type CacheClosedError, CacheTimeoutError } from '../../errors.js';
 import type { Entry, MaybePromise } from '../../layer.js';
@@ -161,11 +162,14 @@ export class Loads<V> {
         load.soft = timers.setTimeout(() => load.stale && this.#answerStale(load, load.stale), softMs);
     }
     if (hardTimeoutMs === undefined || hardTimeoutMs > MAX_TIMER_MS) return;
-    load.hard = timers.setTimeout(() => {
+    // Timers that many share ring in the context of any of them; what is logged then, or told to the loader, is of this load.
+    const context = new AsyncResource('Load');
+    const expire = () => {
       const error = new CacheTimeoutError('the loader', hardTimeoutMs);
       this.#failed(load, error);
       load.stop(error);
-    }, hardTimeoutMs);
+    };
+    load.hard = timers.setTimeout(() => context.runInAsyncScope(expire), hardTimeoutMs);
   }
 
   /** Answers before the loader has, if the load may go on in the background and nobody has written the key meanwhile. */
