@@ -66,6 +66,7 @@ function retryOptionsOf(
   circuitBreaker: HttpCircuitBreaker | undefined,
 ): HttpRetryOptions {
   const own = given || {};
+  if (own.onRetry === undefined && metrics?.retried === undefined) return { clock, timers, ...own, circuitBreaker };
   const onRetry = (event: HttpRetryEvent) => {
     quietly(() => metrics?.retried?.(sourceOf(event.request), event.reason));
     return own.onRetry?.(event);

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { type Clock, quietly, steadyClock } from '@granary/resilience';
 import { type Logger, nullLogger, type Span, type Tracer } from '@granary/telemetry';
@@ -83,6 +84,8 @@ class ObservingHandler extends ForwardingHandler {
   readonly #observers: Observers;
   readonly #span: Span | undefined;
   readonly #startedAt: number;
+  /** Of the request: answers come in that of whoever made the connection, and its log record would be of that one's trace. */
+  readonly #context = new AsyncResource('HttpRequest');
   #statusCode: number | undefined;
 
   constructor(next: Handler, options: HttpDispatchOptions, observers: Observers, span: Span | undefined) {
@@ -115,7 +118,7 @@ class ObservingHandler extends ForwardingHandler {
   }
 
   #over(error: unknown): void {
-    quietly(() => this.#report(error));
+    quietly(() => this.#context.runInAsyncScope(this.#report, this, error));
     quietly(() => this.#endSpan(error));
   }
 

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import {
@@ -51,10 +52,16 @@ afterEach(async () => {
 
 /** An agent of undici with this interceptor alone. */
 function alone(...all: HttpInterceptor[]): Dispatcher {
-  const agent = new Agent();
+  return overAgent(new Agent(), ...all);
+}
+
+function overAgent(agent: Agent, ...all: HttpInterceptor[]): Dispatcher {
   dispatchers.push(agent);
   return agent.compose(...all);
 }
+
+/** The same over one connection for all requests. */
+const overOne = (...all: HttpInterceptor[]) => overAgent(new Agent({ connections: 1 }), ...all);
 
 const get = (dispatcher: Dispatcher, options = {}) => request(server.url, { dispatcher, ...options });
 const text = async (dispatcher: Dispatcher, options = {}) => (await get(dispatcher, options)).body.text();
@@ -87,6 +94,19 @@ describe('observation', () => {
     expect(requestFinished.mock.calls).toEqual([
       [server.host, 'GET', 200, 7],
       ['feed', 'PUT', 'error', 0],
+    ]);
+  });
+
+  it('tells of a request in its own async context, whoever made its connection', async () => {
+    const caller = new AsyncLocalStorage<string>();
+    const heard: unknown[] = [];
+    const requestFinished = (source: string) => heard.push([source, caller.getStore()]);
+    const dispatcher = overOne(observe({ metrics: { requestFinished } }));
+    for (const name of ['a', 'b']) await caller.run(name, () => text(dispatcher, { source: name }));
+    expect(server.connections).toBe(1);
+    expect(heard).toEqual([
+      ['a', 'a'],
+      ['b', 'b'],
     ]);
   });
 
@@ -498,6 +518,19 @@ describe('a retry', () => {
     await time.advance(100);
     expect(await answered).toBe('hello');
     expect(events).toMatchObject([{ attempt: 1, delayMs: 100, reason: '503' }]);
+  });
+
+  it('is told in the async context of its request, whoever made its connection', async () => {
+    const caller = new AsyncLocalStorage<string>();
+    const heard: unknown[] = [];
+    const dispatcher = overOne(retry({ timers: timers(), onRetry: () => heard.push(caller.getStore()) }));
+    for (const name of ['a', 'b']) {
+      calls = 0;
+      answer = failing(1, status(503));
+      expect(await caller.run(name, () => text(dispatcher))).toBe('hello');
+    }
+    expect(server.connections).toBe(1);
+    expect(heard).toEqual(['a', 'b']);
   });
 
   it('survives a listener that throws', async () => {

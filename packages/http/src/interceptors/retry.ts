@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import {
   Backoff,
   type BackoffOptions,
@@ -82,7 +83,7 @@ class RetryPlan {
   readonly circuitBreaker: HttpCircuitBreaker | undefined;
   readonly clock: Clock;
   readonly timers: Timers;
-  readonly #onRetry: ((event: HttpRetryEvent) => void) | undefined;
+  readonly onRetry: ((event: HttpRetryEvent) => void) | undefined;
 
   constructor(options: HttpRetryOptions) {
     this.maxRetries = checkCount('maxRetries', options.maxRetries ?? 3);
@@ -92,17 +93,15 @@ class RetryPlan {
     this.circuitBreaker = options.circuitBreaker;
     this.clock = options.clock ?? (() => Date.now());
     this.timers = options.timers ?? nodeTimers;
-    this.#onRetry = options.onRetry;
-  }
-
-  tell(event: HttpRetryEvent): void {
-    quietly(() => this.#onRetry?.(event));
+    this.onRetry = options.onRetry;
   }
 }
 
 class RetryHandler extends RepeatingHandler {
   readonly #request: HttpDispatchOptions;
   readonly #plan: RetryPlan;
+  /** Of the request, for who hears of its retries: answers come in that of whoever made the connection. */
+  readonly #context: AsyncResource | undefined;
   #attempt = 1;
   /** A response was handed on that no other may follow. */
   #isAnswered = false;
@@ -113,6 +112,7 @@ class RetryHandler extends RepeatingHandler {
     super(next, dispatch);
     this.#request = request;
     this.#plan = plan;
+    this.#context = plan.onRetry && new AsyncResource('HttpRetry');
   }
 
   start(): boolean {
@@ -159,7 +159,7 @@ class RetryHandler extends RepeatingHandler {
     const delayMs = askedMs === undefined ? backoff.delayMs(this.#attempt) : Math.min(askedMs, backoff.maxDelayMs);
     const attempt = { 'retry.reason': reason, 'retry.attempt': this.#attempt, 'retry.delay_ms': delayMs };
     addCallEvent(this.#request, 'retry', attempt);
-    this.#plan.tell({ request: this.#request, attempt: this.#attempt, delayMs, reason });
+    this.#tell({ request: this.#request, attempt: this.#attempt, delayMs, reason });
     this.#attempt++;
     this.#timer = timers.setTimeout(() => {
       this.#timer = undefined;
@@ -167,6 +167,10 @@ class RetryHandler extends RepeatingHandler {
       if (this.#isDiscarded) this.#again();
       else this.cutOff();
     }, delayMs);
+  }
+
+  #tell(event: HttpRetryEvent): void {
+    quietly(() => this.#context?.runInAsyncScope(() => this.#plan.onRetry?.(event)));
   }
 
   #again(): void {
