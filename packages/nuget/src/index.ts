@@ -55,6 +55,7 @@ export { type VerifyPackageOptions, verifyPackage } from './packages/verify-pack
 export type { PackageLimits } from './packages/zip-directory.js';
 export { readWantedPackages, type WantedPackagesOptions } from './projects/read-wanted-packages.js';
 export type { ProjectDependencies, WantedPackages } from './projects/wanted-packages.js';
+export { shownUrl } from './protocol/endpoint-url.js';
 export type {
   CallOptions,
   DocumentRequest,

@@ -1,5 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { NuGetError, type PackageIdentity, type Provider, type PushOptions, type SearchOptions } from '@granary/nuget';
+import {
+  NuGetError,
+  type PackageIdentity,
+  type Provider,
+  type PushOptions,
+  type SearchOptions,
+  shownUrl,
+} from '@granary/nuget';
 import { nodeTimers } from '@granary/resilience';
 import { nullLogger, withSpan } from '@granary/telemetry';
 import { FeedUnavailableError } from '../errors.js';
@@ -76,8 +83,7 @@ export class UpstreamFeed implements FeedContent {
     const health = new UpstreamHealth(name, staleAfterMs, clock, logger);
     const waits = { source, health, staleAfterMs, maxWaitMs, restMs, notFoundTtlMs, offline, clock, timers };
     this.name = name;
-    // Its query may hold a key.
-    this.#sourceUrl = upstream.sourceUrl?.replace(/[?#].*$/s, '');
+    this.#sourceUrl = upstream.sourceUrl && shownUrl(upstream.sourceUrl);
     this.#options = options;
     this.#health = health;
     this.#calls = new UpstreamCalls({ ...waits, upstream });

@@ -91,6 +91,11 @@ describe('a URL below an endpoint', () => {
 
   it('is shown without what is nobody’s business', () => {
     expect(shownUrl('https://me:secret@a.test/b?sig=secret#c')).toBe('https://a.test/b');
+    const key = '0f8fad5b-d9cb-469f-a165-70867728950e';
+    expect(shownUrl(`https://a.test/F/b/auth/${key}/api/v3/index.json`)).toBe(
+      'https://a.test/F/b/auth/[redacted]/api/v3/index.json',
+    );
+    expect(shownUrl('https://a.test/auth/app/nuget/feed')).toBe('https://a.test/auth/app/nuget/feed');
     expect(shownUrl('nonsense')).toBe('the URL');
   });
 });

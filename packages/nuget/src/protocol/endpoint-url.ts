@@ -38,9 +38,12 @@ export function withQuery(endpoint: string, parameters: Iterable<readonly [name:
   return url.href;
 }
 
-/** A URL as errors show it: queries may hold what is nobody's business. */
+/** MyGet has the key of whoever can't show one otherwise in its paths: `/F/feed/auth/KEY/api/v3/index.json`. */
+const KEY_IN_PATH = /(?<=\/auth\/)[^/]{16,}/gi;
+
+/** A URL as errors and traces show it: queries, and some paths, hold what is nobody's business. */
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return 'the URL';
   const { origin, pathname } = new URL(url);
-  return origin + pathname;
+  return origin + pathname.replace(KEY_IN_PATH, '[redacted]');
 }

@@ -1,6 +1,6 @@
 import { lowerId, lowerVersion, type PackageIdentity } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
-import { below } from '../endpoint-url.js';
+import { below, shownUrl } from '../endpoint-url.js';
 import type { CallOptions, PackageStream, StreamOptions } from '../feed.js';
 import { parseJsonObject } from '../json.js';
 import { firstToAnswer } from './bounded.js';
@@ -59,7 +59,7 @@ export class FlatContainer {
         maxBytes: MAX_NUSPEC_BYTES,
         parse: (body, url) => {
           if (isMarkup(body)) return body;
-          throw this.#source.error('PROTOCOL', `${url} is no nuspec`);
+          throw this.#source.error('PROTOCOL', `${shownUrl(url)} is no nuspec`);
         },
       }),
     );
@@ -67,12 +67,12 @@ export class FlatContainer {
 
   #parseVersions(body: Buffer, url: string): readonly NuGetVersion[] {
     const { versions } = parseJsonObject(body, this.#source.feed.name, url);
-    if (!Array.isArray(versions)) throw this.#source.error('PROTOCOL', `${url} is no list of versions`);
+    if (!Array.isArray(versions)) throw this.#source.error('PROTOCOL', `${shownUrl(url)} is no list of versions`);
     const byName = new Map<string, NuGetVersion>();
     for (const text of versions) {
       const version = typeof text === 'string' ? NuGetVersion.tryParse(text) : undefined;
       if (version === undefined)
-        this.#source.logger.debug('{Version} in {Url} is left out: it is no version', text, url);
+        this.#source.logger.debug('{Version} in {Url} is left out: it is no version', text, shownUrl(url));
       else byName.set(lowerVersion(version), version);
     }
     return [...byName.values()].sort(NuGetVersion.compare);
