@@ -85,13 +85,16 @@ describe('a service index', () => {
 
   it.each<[ServiceResource, string]>([
     ['registration', 'RegistrationsBaseUrl'],
+    ['registration', 'RegistrationsBaseUrl/3.0.0'],
     ['registration', 'RegistrationsBaseUrl/3.0.0-rc'],
     ['flatContainer', 'PackageBaseAddress/3.0.0'],
     ['search', 'SearchQueryService'],
+    ['search', 'SearchQueryService/3.0.0'],
     ['search', 'SearchQueryService/3.0.0-rc'],
     ['search', 'SearchQueryService/3.0.0-beta'],
     ['search', 'SearchQueryService/3.5.0'],
     ['autocomplete', 'SearchAutocompleteService'],
+    ['autocomplete', 'SearchAutocompleteService/3.0.0'],
     ['autocomplete', 'SearchAutocompleteService/3.5.0'],
     ['publish', 'PackagePublish/2.0.0'],
     ['symbolPublish', 'SymbolPackagePublish/4.9.0'],

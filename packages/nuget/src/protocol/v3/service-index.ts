@@ -5,15 +5,24 @@ import { asArray, asObject, asTexts, type JsonObject, parseJsonObject } from '..
 
 /**
  * The types that a resource goes by in service indexes, best first. `Versioned` is for clients of a version at least as
- * new as its `clientVersion`. Of search, clients of this protocol understand more names than NuGet.Client looks for:
- * all of them mean the same, and some feeds have only the bare one.
+ * new as its `clientVersion`. Of metadata and search, clients of this protocol understand more names than NuGet.Client looks
+ * for: all of them mean the same, and some feeds have only the bare one, or that of 3.0.0, which no document names.
  */
 const TYPES = {
-  registration: types('RegistrationsBaseUrl', '/Versioned', '/3.6.0', '/3.4.0', '/3.0.0-rc', '/3.0.0-beta', ''),
+  registration: types(
+    'RegistrationsBaseUrl',
+    '/Versioned',
+    '/3.6.0',
+    '/3.4.0',
+    '/3.0.0',
+    '/3.0.0-rc',
+    '/3.0.0-beta',
+    '',
+  ),
   flatContainer: types('PackageBaseAddress', '/Versioned', '/3.0.0'),
-  search: types('SearchQueryService', '/Versioned', '/3.5.0', '/3.4.0', '/3.0.0-rc', '/3.0.0-beta', ''),
+  search: types('SearchQueryService', '/Versioned', '/3.5.0', '/3.4.0', '/3.0.0', '/3.0.0-rc', '/3.0.0-beta', ''),
   searchByPackageType: types('SearchQueryService', '/3.5.0'),
-  autocomplete: types('SearchAutocompleteService', '/Versioned', '/3.5.0', '/3.0.0-rc', '/3.0.0-beta', ''),
+  autocomplete: types('SearchAutocompleteService', '/Versioned', '/3.5.0', '/3.0.0', '/3.0.0-rc', '/3.0.0-beta', ''),
   publish: types('PackagePublish', '/Versioned', '/2.0.0'),
   symbolPublish: types('SymbolPackagePublish', '/4.9.0'),
   vulnerabilities: types('VulnerabilityInfo', '/6.7.0'),
