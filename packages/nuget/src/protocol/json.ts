@@ -44,6 +44,11 @@ export function asArray(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** As {@link asArray}, but undefined for what is none: null is one without anything in it, as programs in Go write it. */
+export function asArrayOrNone(value: unknown): readonly unknown[] | undefined {
+  return value === null ? [] : Array.isArray(value) ? value : undefined;
+}
+
 const SAYS_SOMETHING = /\S/;
 
 /** A text that says something; undefined for everything else. */

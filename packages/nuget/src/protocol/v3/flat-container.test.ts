@@ -86,6 +86,25 @@ describe('a flat container', () => {
     expect(texts(await new V3Provider(feed).listVersions('a'))).toEqual(['1.0.0']);
   });
 
+  it('never shows that query', async () => {
+    const answers = {
+      'https://cdn.test/x/a/index.json?sig=s3cret': {},
+      'https://cdn.test/x/a/1.0.0/a.nuspec?sig=s3cret': 'gone',
+    };
+    const provider = new V3Provider(
+      fakeV3Feed(answers, { 'PackageBaseAddress/3.0.0': 'https://cdn.test/x?sig=s3cret' }),
+    );
+    const list = 'fake: https://cdn.test/x/a/index.json is no list of versions';
+    await expect(provider.listVersions('a')).rejects.toMatchObject({ message: list });
+    const nuspec = 'fake: https://cdn.test/x/a/1.0.0/a.nuspec is no nuspec';
+    await expect(provider.getNuspec(identity('a', '1.0.0'))).rejects.toMatchObject({ message: nuspec });
+  });
+
+  it('takes null for a list without versions', async () => {
+    const provider = new V3Provider(fakeV3Feed({ 'content/a/index.json': { versions: null } }));
+    expect(await provider.listVersions('a')).toEqual([]);
+  });
+
   it('asks the next endpoint when one fails, but not when it has not got the package', async () => {
     const resources = { 'PackageBaseAddress/3.0.0': ['https://one.test/', 'https://two.test/', 'https://three.test/'] };
     const answers = {

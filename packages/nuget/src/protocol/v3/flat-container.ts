@@ -2,7 +2,7 @@ import { lowerId, lowerVersion, type PackageIdentity } from '../../package-ident
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { below, shownUrl } from '../endpoint-url.js';
 import type { CallOptions, PackageStream, StreamOptions } from '../feed.js';
-import { parseJsonObject } from '../json.js';
+import { asArrayOrNone, parseJsonObject } from '../json.js';
 import { firstToAnswer } from './bounded.js';
 import type { ServiceIndex } from './service-index.js';
 import type { Endpoints, V3Source } from './v3-source.js';
@@ -66,8 +66,8 @@ export class FlatContainer {
   }
 
   #parseVersions(body: Buffer, url: string): readonly NuGetVersion[] {
-    const { versions } = parseJsonObject(body, this.#source.feed.name, url);
-    if (!Array.isArray(versions)) throw this.#source.error('PROTOCOL', `${shownUrl(url)} is no list of versions`);
+    const versions = asArrayOrNone(parseJsonObject(body, this.#source.feed.name, url)['versions']);
+    if (versions === undefined) throw this.#source.error('PROTOCOL', `${shownUrl(url)} is no list of versions`);
     const byName = new Map<string, NuGetVersion>();
     for (const text of versions) {
       const version = typeof text === 'string' ? NuGetVersion.tryParse(text) : undefined;

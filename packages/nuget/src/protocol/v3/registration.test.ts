@@ -200,11 +200,18 @@ describe('a registration', () => {
     expect(await provider.getMetadata(identity('1.0.0', 'Nothing'))).toBeUndefined();
   });
 
-  it.each([['<html>'], ['[1]'], ['{}'], ['{"items":{}}']])('is refused when it is %s', async (body) => {
-    await expect(list(feedOf(body))).rejects.toMatchObject({ code: 'PROTOCOL' });
-    const paged = feedOf({ items: [page('1.json', '1.0.0', '2.0.0')] }, { 'registration/my.package/1.json': body });
-    await expect(list(paged)).rejects.toMatchObject({ code: 'PROTOCOL' });
+  it('may have null for no items, as long as it counts none', async () => {
+    expect(await list(feedOf('{"count":0,"items":null}'))).toEqual([]);
   });
+
+  it.each([['<html>'], ['[1]'], ['{}'], ['{"items":{}}'], ['{"count":1,"items":null}']])(
+    'is refused when it is %s',
+    async (body) => {
+      await expect(list(feedOf(body))).rejects.toMatchObject({ code: 'PROTOCOL' });
+      const paged = feedOf({ items: [page('1.json', '1.0.0', '2.0.0')] }, { 'registration/my.package/1.json': body });
+      await expect(list(paged)).rejects.toMatchObject({ code: 'PROTOCOL' });
+    },
+  );
 
   it('keeps what makes sense, and says at debug that there was something else', async () => {
     const said: unknown[][] = [];

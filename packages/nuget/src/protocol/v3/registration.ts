@@ -5,7 +5,7 @@ import { SourceCacheContext } from '../../source/source-cache-context.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { below, httpUrl, shownUrl } from '../endpoint-url.js';
 import type { CallOptions } from '../feed.js';
-import { asObject, type JsonObject, parseJsonObject } from '../json.js';
+import { asArrayOrNone, asCount, asObject, type JsonObject, parseJsonObject } from '../json.js';
 import type { PackageMetadata, RegistrationPagePlace } from '../model.js';
 import { firstToAnswer, mapBounded } from './bounded.js';
 import { entryVersion, isEntryOf, MetadataReader, type RegistrationEntry } from './catalog-entry.js';
@@ -262,8 +262,10 @@ class RegistrationWalk {
  * @throws SourceError `PROTOCOL` when it is none
  */
 function parseRegistration(body: Buffer, source: string, url: string): RegistrationDocument {
-  const { items } = parseJsonObject(body, source, url);
-  if (Array.isArray(items)) return { url, items };
+  const { items: said, count } = parseJsonObject(body, source, url);
+  const items = asArrayOrNone(said);
+  // What it counts and doesn't have would seem not to exist.
+  if (items !== undefined && (said !== null || !asCount(count))) return { url, items };
   throw new SourceError('PROTOCOL', source, `${shownUrl(url)} is no registration: it has no items`);
 }
 

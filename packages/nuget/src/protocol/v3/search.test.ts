@@ -178,6 +178,11 @@ describe('a search', () => {
     });
   });
 
+  it('takes null for no results', async () => {
+    expect(await answering({ totalHits: 0, data: null }).provider.search('a')).toEqual({ total: 0, results: [] });
+    expect(await answering({ data: null }).provider.autocomplete('a')).toEqual([]);
+  });
+
   it.each([['<html>'], ['{}'], ['[]'], ['{"data":{}}']])('refuses the answer %s', async (body) => {
     await expect(answering(body).provider.search('a')).rejects.toMatchObject({ code: 'PROTOCOL' });
   });

@@ -2,7 +2,17 @@ import { checkPackageId, lowerVersion } from '../../package-identity.js';
 import { NuGetVersion } from '../../versions/nuget-version.js';
 import { shownUrl, withQuery } from '../endpoint-url.js';
 import type { CallOptions } from '../feed.js';
-import { asArray, asBoolean, asCount, asList, asObject, asText, type JsonObject, parseJsonObject } from '../json.js';
+import {
+  asArray,
+  asArrayOrNone,
+  asBoolean,
+  asCount,
+  asList,
+  asObject,
+  asText,
+  type JsonObject,
+  parseJsonObject,
+} from '../json.js';
 import type { SearchOptions, SearchPage, SearchResult } from '../model.js';
 import { resultPage } from '../result-page.js';
 import { firstToAnswer } from './bounded.js';
@@ -89,8 +99,9 @@ export class Search {
   }
 
   #parse(body: Buffer, url: string): Answer {
-    const { data, totalHits } = parseJsonObject(body, this.#source.feed.name, url);
-    if (Array.isArray(data)) return { data, total: asCount(totalHits) };
+    const { totalHits, ...answer } = parseJsonObject(body, this.#source.feed.name, url);
+    const data = asArrayOrNone(answer['data']);
+    if (data !== undefined) return { data, total: asCount(totalHits) };
     throw this.#source.error('PROTOCOL', `${shownUrl(url)} answered with something that is no result of a search`);
   }
 }
