@@ -76,7 +76,8 @@ function retryOptionsOf(
 
 function breakersOf({ circuitBreaker: given, metrics, clock }: HttpClientOptions): HttpCircuitBreaker | undefined {
   if (given === false) return undefined;
-  if (given instanceof HttpCircuitBreaker) return given;
+  // Not by its class, which is another one where it was made by another copy of that package.
+  if (given !== undefined && 'forHost' in given) return given;
   const onStateChange = (change: CircuitStateChange) => {
     quietly(() => metrics?.circuitStateChanged?.(change.name ?? '', change.to));
     return given?.onStateChange?.(change);
@@ -86,7 +87,7 @@ function breakersOf({ circuitBreaker: given, metrics, clock }: HttpClientOptions
 
 function limiterOf({ rateLimiter: given, clock, timers }: HttpClientOptions): PerSourceLimiter | undefined {
   if (given === undefined || given === false) return undefined;
-  if (given instanceof PerSourceLimiter) return given;
+  if ('allow' in given) return given;
   return new PerSourceLimiter({ ...(clock && { clock }), ...(timers && { timers }), ...given });
 }
 

@@ -278,6 +278,21 @@ describe('retry, breaker and limiter together', () => {
     expect(await rejection(read(body))).toMatchObject({ code: 'NETWORK', attempts: 1 });
     expect(calls).toBe(1);
   });
+
+  it('share breakers and limiters that another copy of their package has made', async () => {
+    vi.resetModules();
+    const other = await import('@granary/resilience');
+    expect(other.HttpCircuitBreaker).not.toBe(HttpCircuitBreaker);
+    const breakers = new other.HttpCircuitBreaker({ maxFailures: 1 });
+    const limiter = new other.PerSourceLimiter({ capacity: 1, refillRate: 0 });
+    answer = unavailable;
+    clientWith({ circuitBreaker: breakers, rateLimiter: limiter, retry: false });
+    expect(await rejection<HttpError>(client.buffer(server.url))).toMatchObject({ code: 'HTTP_STATUS' });
+    expect(breakers.getState(server.host)).toBe('open');
+    expect(limiter.getStats(server.host)?.tokens).toBe(0);
+    breakers.reset(server.host);
+    expect(await rejection<HttpError>(client.buffer(server.url))).toMatchObject({ code: 'RATE_LIMITED' });
+  });
 });
 
 describe('what is observed', () => {
