@@ -191,10 +191,13 @@ describe('a write', () => {
     await expect(chain.delete('key')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
   });
 
-  it('of a value that a layer refuses as invalid fails, and the layer is not believed', async () => {
+  it.each([
+    ['the error of this package', new InvalidValueError('too large')],
+    ['that of another copy of it', Object.assign(new Error('too large'), { code: 'INVALID_VALUE' })],
+  ])('of a value that a layer refuses as invalid, by %s, fails, and the layer is not believed', async (_, error) => {
     const { chain, layers, memories } = setUp(2);
     await chain.set('key', 'old');
-    layers[1]!.plan('set', { kind: 'rejects', error: new InvalidValueError('too large') });
+    layers[1]!.plan('set', { kind: 'rejects', error });
     await expect(chain.set('key', 'large')).rejects.toThrow('too large');
     memories[0]!.clear();
     expect(await chain.get('key')).toBeUndefined();

@@ -1,4 +1,4 @@
-import { InvalidValueError, LayerUnavailableError } from '../errors.js';
+import { LayerUnavailableError } from '../errors.js';
 import type { InvalidationBus, InvalidationListener, InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import type { TagDeletions } from '../invalidation/tag-deletions.js';
 import type { TagIndex } from '../invalidation/tags.js';
@@ -8,7 +8,7 @@ import type { Load } from './loads/load.js';
 import type { ChainSetOptions } from './options/chain-options.js';
 import { checkLifetime } from './options/check-options.js';
 import type { Lifetimes } from './options/lifetimes.js';
-import { Failed } from './storeys/outcomes.js';
+import { Failed, isRefusal } from './storeys/outcomes.js';
 import type { ReportFailure, Storey } from './storeys/storey.js';
 import { Turns } from './turns.js';
 
@@ -334,7 +334,7 @@ export class Writes<V> {
       const failed = settled.filter((result) => result instanceof Failed);
       const check = () => {
         if (failed.length > 0) options?.signal?.throwIfAborted();
-        const refused = failed.find(({ error }) => error instanceof InvalidValueError);
+        const refused = failed.find(({ error }) => isRefusal(error));
         if (refused !== undefined) throw refused.error;
         if (failed.length > 0 && failed.length === settled.length && written === 0) {
           throw this.#unavailable(operation, settled);

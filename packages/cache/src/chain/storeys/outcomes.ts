@@ -1,4 +1,3 @@
-import { InvalidValueError } from '../../errors.js';
 import type { MaybePromise } from '../../layer.js';
 
 /** Why a write isn't in a layer. */
@@ -9,8 +8,13 @@ export class Failed {
 
   constructor(error: unknown, signal?: AbortSignal) {
     this.error = error;
-    this.isOwn = error instanceof InvalidValueError || signal?.aborted === true;
+    this.isOwn = isRefusal(error) || signal?.aborted === true;
   }
+}
+
+/** Whether a layer refused the value as invalid. By the code: a layer may have another copy of this package. */
+export function isRefusal(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'INVALID_VALUE';
 }
 
 /** What it answers, or why it failed. */
