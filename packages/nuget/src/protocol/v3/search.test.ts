@@ -178,6 +178,20 @@ describe('a search', () => {
     });
   });
 
+  it('finds the page in all results of a feed that is made of files', async () => {
+    const data = Array.from({ length: 5 }, (_, i) => ({ id: `A${i}`, version: '1.0.0' }));
+    const pageOf = async (answer: FakeAnswer, skip: number) =>
+      (await answering(answer).provider.search('a', { skip, take: 2 })).results.map(({ id }) => id);
+    expect(await pageOf({ totalHits: 5, data }, 0)).toEqual(['A0', 'A1']);
+    expect(await pageOf({ totalHits: 5, data }, 4)).toEqual(['A4']);
+    expect(await pageOf({ totalHits: 5, data }, 6)).toEqual([]);
+    // Others have more on a page than was asked for, or count what is on it.
+    expect(await pageOf({ totalHits: 9, data }, 4)).toEqual(['A0', 'A1']);
+    expect(await pageOf({ totalHits: 2, data: data.slice(0, 2) }, 4)).toEqual(['A0', 'A1']);
+    const ids = { totalHits: 5, data: ['B', ...data.slice(1).map(({ id }) => id)] };
+    expect(await answering(ids).provider.autocomplete('a', { skip: 2, take: 4 })).toEqual(['A3', 'A4']);
+  });
+
   it('takes null for no results', async () => {
     expect(await answering({ totalHits: 0, data: null }).provider.search('a')).toEqual({ total: 0, results: [] });
     expect(await answering({ data: null }).provider.autocomplete('a')).toEqual([]);

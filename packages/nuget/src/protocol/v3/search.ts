@@ -14,7 +14,7 @@ import {
   parseJsonObject,
 } from '../json.js';
 import type { SearchOptions, SearchPage, SearchResult } from '../model.js';
-import { resultPage } from '../result-page.js';
+import { type ResultPage, resultPage } from '../result-page.js';
 import { firstToAnswer } from './bounded.js';
 import { readDeprecation, readVulnerabilities } from './catalog-entry.js';
 import type { Endpoints, V3Source } from './v3-source.js';
@@ -34,7 +34,7 @@ export class Search {
   /** @throws NuGetError `INVALID_OPTION` for a skip or take that is no number of results */
   async find(query: string, search: SearchOptions = {}, options: CallOptions = {}): Promise<SearchPage> {
     const { packageType, supportedFrameworks = [] } = search;
-    const { take, parameters } = page(search);
+    const { wanted, parameters } = page(search);
     const index = await this.#source.index(options);
     const byType = packageType === undefined ? undefined : this.#source.offered(index, 'searchByPackageType');
     const endpoints = byType ?? this.#source.endpoints(index, 'search');
@@ -45,8 +45,8 @@ export class Search {
       ...(packageType === undefined ? [] : [['packageType', packageType] as const]),
     ]);
     const results: SearchResult[] = [];
-    for (const value of answer.data) {
-      if (results.length === take) break;
+    for (const value of onPage(answer.data, answer, wanted)) {
+      if (results.length === wanted.take) break;
       const result = readResult(value);
       if (result === undefined)
         this.#source.logger.debug('A search result of {Source} makes no sense', this.#source.feed.name);
@@ -57,15 +57,14 @@ export class Search {
 
   /** Ids that begin with a text. Sources look for words anywhere in ids, so some of what they find is left out. */
   async ids(prefix: string, search: SearchOptions = {}, options: CallOptions = {}): Promise<readonly string[]> {
-    const { take, parameters } = page(search);
-    if (take === 0) return [];
+    const { wanted, parameters } = page(search);
+    if (wanted.take === 0) return [];
     const packageType = search.packageType === undefined ? [] : [['packageType', search.packageType] as const];
     const endpoints = this.#source.endpoints(await this.#source.index(options), 'autocomplete');
-    const { data } = await this.#ask(options, endpoints, [['q', prefix], ...parameters, ...packageType]);
+    const answer = await this.#ask(options, endpoints, [['q', prefix], ...parameters, ...packageType]);
     const start = prefix.toLowerCase();
-    return data
-      .filter((id): id is string => typeof id === 'string' && id.toLowerCase().startsWith(start))
-      .slice(0, take);
+    const ids = answer.data.filter((id): id is string => typeof id === 'string' && id.toLowerCase().startsWith(start));
+    return onPage(ids, answer, wanted).slice(0, wanted.take);
   }
 
   /** Listed versions of a package in ascending order. */
@@ -111,9 +110,17 @@ interface Answer {
   readonly total: number | undefined;
 }
 
-function page(search: SearchOptions): { readonly take: number; readonly parameters: Parameters } {
+function page(search: SearchOptions): { readonly wanted: ResultPage; readonly parameters: Parameters } {
   const { skip, take } = resultPage(search);
-  return { take, parameters: [['skip', `${skip}`], ['take', `${take}`], ...common(search)] };
+  return { wanted: { skip, take }, parameters: [['skip', `${skip}`], ['take', `${take}`], ...common(search)] };
+}
+
+/**
+ * Feeds that are made of files have one for all searches: whatever is asked for, it begins with the first result. It says that
+ * it has all of them, and there are more than were asked for.
+ */
+function onPage<T>(results: readonly T[], { data, total }: Answer, { skip, take }: ResultPage): readonly T[] {
+  return data.length > take && total === data.length ? results.slice(skip) : results;
 }
 
 function common({ includePrerelease = false, semVer2 = true }: SearchOptions): Parameters {
