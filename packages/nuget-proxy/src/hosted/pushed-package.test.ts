@@ -44,6 +44,11 @@ describe('what is pushed and is no package', () => {
       buildPackage({ ...A, packageTypes: [{ name: 'SymbolsPackage' }] }),
       /^INVALID_PACKAGE: Contoso.A 1.0.0 is a symbols package, and this feed takes none: push the package itself \(.nupkg\)$/,
     ],
+    [
+      'rules for content files that make no sense',
+      buildPackage({ ...A, nuspec: buildNuspec(A).replace('</id>', '</id><contentFiles><files/></contentFiles>') }),
+      /^INVALID_PACKAGE: Contoso.A 1.0.0: the nuspec has <files> in <contentFiles> that say nothing to include$/,
+    ],
   ])('%s is refused', async (_, bytes, why) => {
     await using hosted = await HostedUnderTest.open();
     expect(await refusal(hosted.push(bytes))).toMatch(why);

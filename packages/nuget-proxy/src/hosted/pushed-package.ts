@@ -13,7 +13,8 @@ const SYMBOLS = 'symbolspackage';
  * @throws NuGetError `INVALID_PACKAGE` for what is no package, or none that feeds take; `LIMIT`
  */
 export async function nuspecOfPushed(reader: NupkgReader): Promise<Nuspec> {
-  const nuspec = await reader.nuspec();
+  // A copy, for which all of it is read: what makes no sense would be told to everybody who asks for the package.
+  const nuspec = { ...(await reader.nuspec()) };
   const version = nuspec.version.toFullString();
   if (version.length > MAX_VERSION_LENGTH) {
     const shown = `${version.slice(0, 40)}…`;

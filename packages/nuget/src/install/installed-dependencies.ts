@@ -33,7 +33,9 @@ export function installedDependencies(folder: string, provider: DependencyProvid
             if (selected.fit === 'compatible') return selected;
             const state = await inspect(paths);
             if (state.kind === 'whole') {
-              const fit = assetFit({ ...nuspec, files: state.files }, framework, options.fallbacks);
+              const { id, frameworkAssemblies, frameworkReferences } = nuspec;
+              const assets = { id, frameworkAssemblies, frameworkReferences, files: state.files };
+              const fit = assetFit(assets, framework, options.fallbacks);
               return { ...selected, fit };
             }
           }

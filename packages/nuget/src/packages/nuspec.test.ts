@@ -20,6 +20,15 @@ const of = (extra: Partial<NuspecInit> = {}) => parseNuspec(buildNuspec({ id: 'A
 
 const metadata = (xml: string) => `<package><metadata><id>A</id><version>1.0</version>${xml}</metadata></package>`;
 
+const LISTS = [
+  'dependencyGroups',
+  'frameworkAssemblies',
+  'references',
+  'frameworkReferences',
+  'packageTypes',
+  'contentFiles',
+] as const;
+
 function failure(source: string | Uint8Array, maxBytes?: number): NuGetError {
   try {
     parseNuspec(source, { maxBytes });
@@ -321,33 +330,6 @@ describe('a nuspec that is none', () => {
       /version that is none: "v1"/,
     ],
     ['with an unbound prefix', metadata('<x:y/>'), /unbound namespace prefix/],
-    [
-      'with a dependency on nothing',
-      metadata('<dependencies><dependency version="1.0"/></dependencies>'),
-      /dependency without an id/,
-    ],
-    ['with a dependency on a path', metadata('<dependencies><dependency id="a/b"/></dependencies>'), /"a\/b"/],
-    [
-      'with a type without a name',
-      metadata('<packageTypes><packageType name=" "/></packageTypes>'),
-      /type without a name/,
-    ],
-    [
-      'with a type of a bad version',
-      metadata('<packageTypes><packageType name="T" version="1"/></packageTypes>'),
-      /"T" in version "1"/,
-    ],
-    ['with content files of nothing', metadata('<contentFiles><files/></contentFiles>'), /nothing to include/],
-    [
-      'with a flag that is none',
-      metadata('<contentFiles><files include="*" flatten="yes"/></contentFiles>'),
-      /flatten "yes"/,
-    ],
-    [
-      'with a bad framework',
-      metadata('<dependencies><group targetFramework=".NETFramework,Version=vX"/></dependencies>'),
-      /target framework that is none: "\.NETFramework,Version=vX"/,
-    ],
   ])('is refused: %s', (_, xml, message) => {
     expect(failure(xml)).toMatchObject({ code: 'INVALID_PACKAGE', message: expect.stringMatching(message) });
   });
@@ -383,12 +365,66 @@ describe('a nuspec that is none', () => {
     fc.assert(
       fc.property(anyChange, ({ at, cut, text }) => {
         try {
-          parseNuspec(whole.slice(0, at) + text + whole.slice(at + cut));
+          const nuspec = parseNuspec(whole.slice(0, at) + text + whole.slice(at + cut));
+          for (const list of LISTS) nuspec[list].slice();
         } catch (error) {
           expect((error as NuGetError).code).toBe('INVALID_PACKAGE');
         }
       }),
     );
+  });
+});
+
+describe('a nuspec with a list that makes no sense', () => {
+  it.each<[string, string, RegExp]>([
+    [
+      'a dependency on nothing',
+      metadata('<dependencies><dependency version="1.0"/></dependencies>'),
+      /dependency without an id/,
+    ],
+    ['a dependency on a path', metadata('<dependencies><dependency id="a/b"/></dependencies>'), /"a\/b"/],
+    ['a type without a name', metadata('<packageTypes><packageType name=" "/></packageTypes>'), /type without a name/],
+    [
+      'a type of a bad version',
+      metadata('<packageTypes><packageType name="T" version="1"/></packageTypes>'),
+      /"T" in version "1"/,
+    ],
+    ['content files of nothing', metadata('<contentFiles><files/></contentFiles>'), /nothing to include/],
+    [
+      'a flag that is none',
+      metadata('<contentFiles><files include="*" flatten="yes"/></contentFiles>'),
+      /flatten "yes"/,
+    ],
+    [
+      'a bad framework',
+      metadata('<dependencies><group targetFramework=".NETFramework,Version=vX"/></dependencies>'),
+      /target framework that is none: "\.NETFramework,Version=vX"/,
+    ],
+    [
+      'assemblies of a bad framework',
+      metadata(
+        '<frameworkAssemblies><frameworkAssembly assemblyName="S" targetFramework="portable-net45+win8-client"/></frameworkAssemblies>',
+      ),
+      /target framework that is none/,
+    ],
+  ])('says so to who asks for the list, and the rest to everybody: %s', (_, xml, message) => {
+    const nuspec = parseNuspec(xml.replace('</id>', '</id><title>T</title>'));
+    expect([nuspec.id, nuspec.version.toString(), nuspec.title]).toEqual(['A', '1.0', 'T']);
+    const failures: NuGetError[] = [];
+    for (const list of LISTS) {
+      try {
+        nuspec[list].slice();
+      } catch (error) {
+        failures.push(error as NuGetError);
+      }
+    }
+    expect(failures).toEqual([
+      expect.objectContaining({
+        code: 'INVALID_PACKAGE',
+        message: expect.stringMatching(/^A 1\.0\.0: the nuspec has /),
+      }),
+    ]);
+    expect(failures[0]?.message).toMatch(message);
   });
 });
 

@@ -1,4 +1,4 @@
-import { NuGetError } from '../errors.js';
+import { isNuGetError, NuGetError } from '../errors.js';
 import { isPackageId, type PackageIdentity } from '../package-identity.js';
 import type { DependencyGroup } from '../protocol/model.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
@@ -15,7 +15,12 @@ import {
 import { decodeXml } from './xml-text.js';
 import { attribute, first, parseXml, textOf, within, type XmlElement } from './xml-tree.js';
 
-/** What a package's manifest says. Texts are trimmed, and undefined where there is none. */
+/**
+ * What a package's manifest says. Texts are trimmed, and undefined where there is none.
+ *
+ * The lists, from the groups of dependencies to the rules for content files, are read when they are asked for, and throw
+ * `INVALID_PACKAGE` then where they make no sense: as in NuGet, that keeps only those from a package who need them.
+ */
 export interface Nuspec extends PackageIdentity {
   readonly title?: string | undefined;
   readonly authors: readonly string[];
@@ -99,8 +104,8 @@ const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
  * What a nuspec says, of whatever version of the schema. As in NuGet, elements that aren't known are skipped, so are
  * those of another namespace than `<metadata>`, and a dependency whose range is none takes all versions.
  *
- * @throws {@link NuGetError} `INVALID_PACKAGE` for what is no XML or has a document type definition, without id or
- * version, or with a value that makes no sense; `LIMIT` for what is too long or too deep
+ * @throws {@link NuGetError} `INVALID_PACKAGE` for what is no XML or has a document type definition, or without an id or a
+ * version that is one; `LIMIT` for what is too long or too deep
  */
 export function parseNuspec(nuspec: Uint8Array | string, options: ParseNuspecOptions = {}): Nuspec {
   const { maxBytes = DEFAULT_MAX_BYTES } = options;
@@ -128,11 +133,17 @@ export async function readNuspec(stream: AsyncIterable<Uint8Array>, options: Par
 function readMetadata(metadata: XmlElement): Nuspec {
   const values = simpleValues(metadata);
   const text = (name: string): string | undefined => values.get(name.toLowerCase());
-  const { id, version } = readIdentity(metadata);
+  const identity = readIdentity(metadata);
+  const dependencyGroups = whenAsked(identity, () => readDependencyGroups(metadata));
+  const frameworkAssemblies = whenAsked(identity, () => readFrameworkAssemblies(metadata));
+  const references = whenAsked(identity, () => readReferences(metadata));
+  const frameworkReferences = whenAsked(identity, () => readFrameworkReferences(metadata));
+  const packageTypes = whenAsked(identity, () => within(metadata, 'packageTypes', 'packageType').map(readPackageType));
+  const contentFiles = whenAsked(identity, () => within(metadata, 'contentFiles', 'files').map(readContentFiles));
   // Not spread: an object that begins with a copy of another is made property by property, which took 50 µs.
   return {
-    id,
-    version,
+    id: identity.id,
+    version: identity.version,
     title: text('title'),
     authors: split(text('authors'), /,/),
     owners: split(text('owners'), /,/),
@@ -153,13 +164,39 @@ function readMetadata(metadata: XmlElement): Nuspec {
     serviceable: isTrue(text('serviceable')),
     minClientVersion: attribute(metadata, 'minClientVersion'),
     repository: readRepository(first(metadata, 'repository')),
-    dependencyGroups: readDependencyGroups(metadata),
-    frameworkAssemblies: readFrameworkAssemblies(metadata),
-    references: readReferences(metadata),
-    frameworkReferences: readFrameworkReferences(metadata),
-    packageTypes: within(metadata, 'packageTypes', 'packageType').map(readPackageType),
-    contentFiles: within(metadata, 'contentFiles', 'files').map(readContentFiles),
+    get dependencyGroups() {
+      return dependencyGroups();
+    },
+    get frameworkAssemblies() {
+      return frameworkAssemblies();
+    },
+    get references() {
+      return references();
+    },
+    get frameworkReferences() {
+      return frameworkReferences();
+    },
+    get packageTypes() {
+      return packageTypes();
+    },
+    get contentFiles() {
+      return contentFiles();
+    },
     namespace: metadata.namespace,
+  };
+}
+
+/** Reads a list once, and names the package where it makes no sense. */
+function whenAsked<T>({ id, version }: PackageIdentity, read: () => readonly T[]): () => readonly T[] {
+  let list: readonly T[] | undefined;
+  return () => {
+    try {
+      list ??= read();
+      return list;
+    } catch (error) {
+      if (!isNuGetError(error)) throw error;
+      throw new NuGetError(error.code, `${id} ${version.toNormalizedString()}: ${error.message}`, { cause: error });
+    }
   };
 }
 

@@ -29,6 +29,14 @@ describe('a package that was downloaded', () => {
     );
   });
 
+  it('is right whatever its nuspec says of content, types and dependencies, of which installing it needs nothing', async () => {
+    const rules = '<contentFiles><files include="**" copyToOutput="1"/></contentFiles>';
+    const types = '<packageTypes><packageType name="T" version="1"/></packageTypes>';
+    const dependencies = '<dependencies><dependency version="1.0"/></dependencies>';
+    const odd = `<package><metadata><id>A.B</id><version>1.2</version>${rules}${types}${dependencies}</metadata></package>`;
+    await verifyPackage(build({ nuspec: odd }), identity());
+  });
+
   it('is wrong wherever it ends too early, or goes on', async () => {
     const bytes = build();
     for (let length = 0; length < bytes.length; length++) {

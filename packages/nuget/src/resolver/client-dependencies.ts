@@ -124,5 +124,6 @@ class ClientDependencies implements DependencyProvider {
 
 async function assetsOf(download: PackageDownload): Promise<PackageAssets> {
   await using reader = await NupkgReader.open(download.bytes);
-  return { ...(await reader.nuspec()), files: reader.files().map(({ path }) => path) };
+  const { id, frameworkAssemblies, frameworkReferences } = await reader.nuspec();
+  return { id, frameworkAssemblies, frameworkReferences, files: reader.files().map(({ path }) => path) };
 }

@@ -134,10 +134,12 @@ async function findMisfit(
   fallbacks: readonly NuGetFramework[],
 ): Promise<Diagnostic[]> {
   if (outcome === 'failed' || assetFit({ id: identity.id, files }, framework, fallbacks) === 'compatible') return [];
-  const nuspec = parseNuspec(await readFile(new PackagesFolder(folder).locate(identity).nuspec));
-  const fit = assetFit({ ...nuspec, files }, framework, fallbacks);
-  if (fit === 'compatible') return [];
+  const { frameworkAssemblies, frameworkReferences } = parseNuspec(
+    await readFile(new PackagesFolder(folder).locate(identity).nuspec),
+  );
   const { id, version } = identity;
+  const fit = assetFit({ id, frameworkAssemblies, frameworkReferences, files }, framework, fallbacks);
+  if (fit === 'compatible') return [];
   const target = framework.shortFolderName;
   return fit === 'incompatible'
     ? [
