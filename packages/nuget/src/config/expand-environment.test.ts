@@ -34,6 +34,12 @@ describe('names of elements', () => {
     ['zoë', 'zoë'],
     ['a😀', 'a_x0001F600_'],
     ['-a', '_x002D_a'],
+    ['Größe.2·日本語', 'Größe.2·日本語'],
+    // No letters in the edition of XML that .NET reads, whatever they are in Unicode.
+    ['µFeed', '_x00B5_Feed'],
+    ['Feed²', 'Feed_x00B2_'],
+    ['Ａ', '_xFF21_'],
+    ['a𝒳', 'a_x0001D4B3_'],
   ])('%s is written %s', (text, name) => {
     expect(encodeXmlName(text)).toBe(name);
     expect(decodeXmlName(name)).toBe(text);

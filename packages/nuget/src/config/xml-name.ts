@@ -1,8 +1,19 @@
 const ESCAPE = /_[xX](?:([0-9A-Fa-f]{8})|([0-9A-Fa-f]{4}))_/g;
-const NAME_START = /[\p{L}_]/u;
-const NAME_CHARACTER = /[\p{L}\p{M}\p{N}_.\-·]/u;
 
-/** A text as the name of an element, the way .NET writes it: `My Feed` is `My_x0020_Feed`. */
+/**
+ * Letters that names may have for .NET, which reads XML 1.0 in its fourth edition (appendix B) and refuses the whole file
+ * for any other. These are the scripts of most names; the rest is escaped, which is understood of any character.
+ */
+const LATIN =
+  'A-Z_a-z\\u00C0-\\u00D6\\u00D8-\\u00F6\\u00F8-\\u0131\\u0134-\\u013E\\u0141-\\u0148\\u014A-\\u017E\\u1EA0-\\u1EF9';
+const GREEK_AND_CYRILLIC = '\\u038E-\\u03A1\\u03A3-\\u03CE\\u0401-\\u040C\\u040E-\\u044F\\u0451-\\u045C';
+const SEMITIC = '\\u05D0-\\u05EA\\u0621-\\u063A';
+const EAST_ASIAN = '\\u3041-\\u3094\\u30A1-\\u30FA\\u4E00-\\u9FA5\\uAC00-\\uD7A3';
+const LETTERS = LATIN + GREEK_AND_CYRILLIC + SEMITIC + EAST_ASIAN;
+const NAME_START = new RegExp(`[${LETTERS}]`, 'u');
+const NAME_CHARACTER = new RegExp(`[${LETTERS}0-9.\\-\\u00B7]`, 'u');
+
+/** A text as the name of an element, escaped as .NET does it: `My Feed` is `My_x0020_Feed`. */
 export function encodeXmlName(text: string): string {
   let name = '';
   for (let i = 0; i < text.length; ) {
