@@ -131,6 +131,7 @@ describe('a metric registry', () => {
   it('refuses what would be wrong later, when the family is defined', () => {
     const registry = new MetricRegistry();
     expect(() => registry.counter('requests', 'No suffix.')).toThrow(/_total/);
+    expect(() => registry.counter('requests_total_seen', 'Another suffix.')).toThrow(/_total/);
     expect(() => registry.gauge('with-dash', 'Bad name.')).toThrow(/not a metric/);
     expect(() => registry.gauge('a', 'Bad label.', ['a b'])).toThrow(/label name/);
     expect(() => registry.gauge('b', 'Bad limit.', [], { maxSeries: 0 })).toThrow(/maxSeries/);
@@ -168,5 +169,13 @@ describe('a metric registry', () => {
     expect(() => registry.addProcessMetrics()).toThrow(/before the registry is prepared/);
     expect(exposed).toMatch(/^granary_process_cpu_seconds_total \d/m);
     expect(exposed).toMatch(/^granary_nodejs_heap_size_used_bytes \d/m);
+    expect(registry.families()).toContainEqual({
+      name: 'granary_nodejs_gc_duration_seconds',
+      help: expect.stringMatching(/./),
+      labelNames: ['kind'],
+      type: 'histogram',
+      unit: 'seconds',
+    });
+    registry.close();
   });
 });
