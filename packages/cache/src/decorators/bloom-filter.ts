@@ -3,15 +3,12 @@
  * wasn't about as seldom as it was made for, as long as no more keys were added than it was made for.
  */
 export class BloomFilter {
-  /** Keys for which it was made. */
-  readonly capacity: number;
   readonly #bits: Uint32Array;
   readonly #size: number;
   readonly #hashes: number;
   #set = 0;
 
   constructor(capacity: number, falsePositiveRate: number) {
-    this.capacity = capacity;
     this.#size = Math.max(32, Math.ceil((-capacity * Math.log(falsePositiveRate)) / Math.LN2 ** 2));
     this.#hashes = Math.max(1, Math.round((this.#size / capacity) * Math.LN2));
     this.#bits = new Uint32Array(Math.ceil(this.#size / 32));

@@ -63,6 +63,24 @@ describe('a Bloom layer', () => {
     expect(empty.inner.calls.get).toBe(0);
   });
 
+  it('says what memory it takes, some 1.2 bytes for each key that it has room for', async () => {
+    const { layer } = setup({ expectedKeys: 10_000 });
+    expect(layer.stats().bytes).toBe(0);
+    await layer.fill([]);
+    expect(layer.stats().bytes).toBeGreaterThan(11_900);
+    expect(layer.stats().bytes).toBeLessThan(12_100);
+    await layer.close();
+    expect(layer.stats()).toMatchObject({ complete: false, bytes: 0 });
+  });
+
+  it('takes no memory after it was closed, though it is told its keys only then', async () => {
+    const { layer } = setup();
+    const filled = layer.fill(['a']);
+    await layer.close();
+    expect(await filled).toBe(false);
+    expect(layer.stats()).toMatchObject({ complete: false, bytes: 0 });
+  });
+
   it('leaves all as it was when the keys can’t be told', async () => {
     const { layer } = setup();
     const keys = async function* () {
@@ -198,7 +216,9 @@ describe('a Bloom layer', () => {
   it.each([
     ['expectedKeys', 0],
     ['falsePositiveRate', 1],
-  ])('refuses a %s that makes no sense', (option, value) => {
+    ['falsePositiveRate', 0],
+    ['expectedKeys', 1.5],
+  ])('refuses a %s of %d, which makes no sense', (option, value) => {
     expect(() => setup({ [option]: value })).toThrow(new RegExp(`^${option} must be`));
   });
 });
