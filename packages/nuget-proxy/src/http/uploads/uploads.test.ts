@@ -256,6 +256,17 @@ describe('a client that pushes', () => {
     expect(await server.recorded(1)).toMatchObject([{ code: '401', bytesIn: size }]);
   });
 
+  it('is counted as received once, though it turns out only later to be more than is drained', async () => {
+    await server[Symbol.asyncDispose]();
+    const authorize = () => {
+      throw new FeedAccessError('UNAUTHENTICATED', 'who?');
+    };
+    await start({ hooks: { authorize } });
+    const pieces = Array.from({ length: 32 }, () => Buffer.alloc(65_536));
+    expect(await server.ask(PATH, { method: 'PUT', body: pieces })).toMatchObject({ status: 401 });
+    expect(await server.recorded(1)).toMatchObject([{ code: '401', bytesIn: 32 * 65_536 }]);
+  });
+
   it('little can go on with the same connection after it was refused', async () => {
     const body = 'x'.repeat(1000);
     const head = `PUT ${PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n`;
