@@ -138,6 +138,12 @@ describe('a semaphore', () => {
     expect([throttle.active, throttle.queued]).toEqual([0, 0]);
   });
 
+  it('takes no slot for a caller who has gone away before', async () => {
+    const throttle = new SemaphoreThrottle(1);
+    await expect(throttle.acquire({ signal: AbortSignal.abort('gone') })).rejects.toBe('gone');
+    expect(throttle.active).toBe(0);
+  });
+
   it('does not interrupt what runs already', async () => {
     const throttle = new SemaphoreThrottle(1);
     const caller = new AbortController();
@@ -155,7 +161,7 @@ describe('a semaphore', () => {
     const waiting = throttle.acquire();
     const call = new Call();
     expect(isQueueFull(await throttle.run(call.fn).catch((error: unknown) => error))).toBe(true);
-    expect(isQueueFull(await throttle.acquire().catch((error: unknown) => error))).toBe(true);
+    await expect(throttle.acquire()).rejects.toThrow('1 callers wait for a slot already');
     expect(call.started).toBe(false);
     release();
     (await waiting)();
