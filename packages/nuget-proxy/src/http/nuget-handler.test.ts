@@ -119,7 +119,8 @@ describe('a handler', () => {
     ['/nuget/v3/package/a/1.0.0', 'PUT', 'DELETE, POST'],
   ])('says of %s what is allowed there instead of %s', async (path, method, allow) => {
     const server = await start();
-    expect(await server.ask(path, { method })).toMatchObject({ status: 405, headers: { allow } });
+    const reason = `allowed here: ${allow}`;
+    expect(await server.ask(path, { method })).toMatchObject({ status: 405, reason, headers: { allow } });
   });
 
   it.each([
@@ -219,6 +220,7 @@ describe('a feed that fails', () => {
     expect(answer.status).toBe(status);
     expect(answer.reason).toMatch(reason);
     expect(answer.headers['retry-after']).toBe(status === 503 ? '5' : undefined);
+    expect(answer.headers['x-cache']).toBe(status === 500 ? undefined : 'miss');
     expect(`${JSON.stringify(answer.headers)}${answer.body}`).not.toMatch(/upstream\.test|secret/);
   });
 
