@@ -24,4 +24,26 @@ describe('the metrics of action results', () => {
     await expect(Promise.resolve(results.get('key'))).rejects.toBe(failure);
     expect(recordError.mock.calls).toEqual([['far', 'get', type]]);
   });
+
+  it('have the durations of writes that fail, as chains do, and nothing of callers who went away', async () => {
+    const collector = new MemoryCollector();
+    const told: unknown[][] = [];
+    for (const method of ['recordSet', 'recordDelete', 'recordError'] as const)
+      vi.spyOn(collector, method).mockImplementation((...values: unknown[]) => void told.push(values));
+    const fail = () => Promise.reject(new Error('no'));
+    const results = withResultMetrics(
+      { name: 'far', set: fail, delete: fail } as unknown as ActionResultStore,
+      collector,
+    );
+    await expect(results.set('key', Buffer.alloc(1), { signal: AbortSignal.abort() })).rejects.toThrow('no');
+    expect(told).toEqual([]);
+    await expect(results.set('key', Buffer.alloc(1))).rejects.toThrow('no');
+    await expect(results.delete('key')).rejects.toThrow('no');
+    expect(told).toEqual([
+      ['far', 'set', 'error'],
+      ['far', false, expect.any(Number)],
+      ['far', 'delete', 'error'],
+      ['far', false, expect.any(Number)],
+    ]);
+  });
 });

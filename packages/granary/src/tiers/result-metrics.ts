@@ -36,7 +36,7 @@ class MeteredResults implements ActionResultStore {
       await this.#inner.set(key, value, options);
       this.#collector.recordSet(this.name, true, performance.now() - start);
     } catch (error) {
-      this.#failed('set', error, options);
+      if (this.#failed('set', error, options)) this.#collector.recordSet(this.name, false, performance.now() - start);
       throw error;
     }
   }
@@ -48,7 +48,8 @@ class MeteredResults implements ActionResultStore {
       this.#collector.recordDelete(this.name, true, performance.now() - start);
       return found;
     } catch (error) {
-      this.#failed('delete', error, undefined);
+      if (this.#failed('delete', error, undefined))
+        this.#collector.recordDelete(this.name, false, performance.now() - start);
       throw error;
     }
   }
@@ -72,10 +73,11 @@ class MeteredResults implements ActionResultStore {
     }
   }
 
-  /** A caller who went away is no error of the store. */
-  #failed(operation: string, error: unknown, options: OperationOptions | undefined): void {
-    if (options?.signal?.aborted) return;
+  /** @returns false for a caller who went away, which is no error of the store */
+  #failed(operation: string, error: unknown, options: OperationOptions | undefined): boolean {
+    if (options?.signal?.aborted) return false;
     this.#collector.recordError(this.name, operation, errorType(error));
+    return true;
   }
 }
 
