@@ -332,6 +332,13 @@ describe('a package', () => {
     ]);
   });
 
+  it('is said to be a page for people where it is one', async () => {
+    server.fault(/\.nupkg/, { kind: 'html' });
+    await expect(repository().downloadPackage('Test.Package', '1.0.0')).rejects.toThrow(
+      /^feed: .*\.nupkg answered with a web page or other markup instead of a package$/,
+    );
+  });
+
   it('must have the hash that the caller knows', async () => {
     const source = repository();
     const value = createHash('sha512').update(CONTENT).digest('base64');

@@ -23,6 +23,7 @@ import type { Spool } from './spool.js';
 
 /** Every package begins with the header of its first file; a page in HTML doesn't. */
 const BEGINNING = Buffer.from('PK\x03\x04', 'latin1');
+const LESS_THAN = 0x3c;
 
 /** Bytes that come between two looks at the free space. */
 const LOOK_AT_SPACE_EVERY_BYTES = 64 * 1024 * 1024;
@@ -289,8 +290,10 @@ function nearlyFull(bytes: number, minFreeBytes: number): NoSpaceError {
 /** A chunk may be as short as a byte. */
 function checkBeginning(chunk: Buffer, position: number, options: ReceiveOptions): void {
   const wanted = BEGINNING.subarray(position, position + chunk.length);
-  if (!wanted.equals(chunk.subarray(0, wanted.length)))
-    throw failure(options, 'INVALID_PACKAGE', 'does not begin as packages do');
+  if (wanted.equals(chunk.subarray(0, wanted.length))) return;
+  // Such as the one where this server is to sign in.
+  const instead = position === 0 && chunk[0] === LESS_THAN ? ', but as a web page' : '';
+  throw failure(options, 'INVALID_PACKAGE', `does not begin as packages do${instead}`);
 }
 
 function tooLong(size: number | undefined, options: ReceiveOptions): SourceError {

@@ -80,7 +80,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
     code: 'INVALID_PACKAGE',
     says: /is version 1.0.1 by its nuspec/,
   },
-  'a page in HTML': { bytes: HTML, code: 'INVALID_PACKAGE', says: /does not begin as packages do/ },
+  'a page in HTML': { bytes: HTML, code: 'INVALID_PACKAGE', says: /does not begin as packages do, but as a web page/ },
   'a page in HTML that is as short as can be': {
     bytes: Buffer.from('<p>'),
     code: 'INVALID_PACKAGE',

@@ -58,6 +58,7 @@ export class PackageReceiver {
     const arriving = new ArrivingBytes(stream, this.#options);
     try {
       const begin = await arriving.next();
+      if (isMarkup(begin[0])) throw this.#noPackage(arriving.url);
       return arriving.isOver && arriving.size <= WRITE_BYTES
         ? await this.#receiveSmall(identity, Buffer.concat(begin), arriving, modifiedAt, options)
         : await this.#receiveLarge(identity, begin, arriving, modifiedAt, options);
@@ -124,6 +125,12 @@ export class PackageReceiver {
       if (temporary !== undefined) await rm(temporary.path, { force: true });
       throw error;
     }
+  }
+
+  /** What is wrong with such a thing as an archive is nothing to tell those who are to sign in. */
+  #noPackage(url: string): SourceError {
+    const message = `${shownUrl(url)} answered with a web page or other markup instead of a package`;
+    return new SourceError('INVALID_PACKAGE', this.#options.source, message);
   }
 
   #opened(
@@ -196,6 +203,10 @@ export class PackageReceiver {
       return undefined;
     }
   }
+}
+
+function isMarkup(begin: Buffer | undefined): boolean {
+  return /^(?:\xef\xbb\xbf)?\s*</.test(begin?.toString('latin1', 0, 64) ?? '');
 }
 
 /** What comes of a package, in groups of chunks: counted, hashed and not too long. */
