@@ -90,6 +90,18 @@ describe('an error', () => {
     expect(answer('SOURCE_UNAVAILABLE').status).toBe(503);
   });
 
+  it('of a source that holds back a package says why in its words, without addresses', () => {
+    const answer = (code: NuGetErrorCode) => {
+      const reason = 'Acme.Core 1.0.0 is quarantined, see https://secret.test/why';
+      const cause = new SourceError(code, 'feed', 'https://secret.test answered 403', { reason });
+      return toHttpError(new FeedUnavailableError('feed', cause.message, { cause }), 'read');
+    };
+    const message = 'feed refuses it: Acme.Core 1.0.0 is quarantined, see …';
+    expect(answer('FORBIDDEN')).toMatchObject({ status: 502, message });
+    // What it says of credentials is about those of this server.
+    expect(answer('UNAUTHORIZED')).toMatchObject({ status: 502, message: 'feed refuses this server' });
+  });
+
   it('of who may do what is told as that, whoever throws it', () => {
     expect(toHttpError(new FeedAccessError('UNAUTHENTICATED', 'who?'), 'read')).toMatchObject({
       status: 401,

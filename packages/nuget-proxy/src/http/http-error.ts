@@ -114,8 +114,10 @@ function ofFeed({ source, cause, retryAfterMs }: FeedUnavailableError): HttpErro
     case UNOFFERED:
       // Waiting doesn't help.
       return new HttpError(501, `${source} doesn't offer this`);
-    case UNTRUSTED:
     case FORBIDDEN:
+      // It may be about the one package, as where a source holds back what is vulnerable.
+      return new HttpError(502, reasonOf(cause) ?? `${source} refuses this server`, wait);
+    case UNTRUSTED:
       return new HttpError(502, `${source} refuses this server`, wait);
     default:
       return new HttpError(503, `${source} can not be asked now`, wait);
@@ -141,8 +143,8 @@ function ownMessage(error: NuGetError): string | undefined {
   return 'source' in error ? undefined : error.message;
 }
 
-/** Why a source refuses a package is for who pushes it to know, but for addresses, which may be the source's. */
-function reasonOf(error: NuGetError): string | undefined {
+/** Why a source refuses a package is for who pushes it, or wants it, to know, but for addresses, which may be the source's. */
+function reasonOf(error: unknown): string | undefined {
   const { source, reason } = error as Partial<SourceError>;
   return reason && `${source} refuses it: ${reason.replace(ADDRESS, '…')}`;
 }
