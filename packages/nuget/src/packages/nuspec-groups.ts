@@ -76,8 +76,9 @@ export function readFrameworkAssemblies(metadata: XmlElement): readonly Framewor
   return [...groups.values()].map(({ targetFramework, items }) => ({ targetFramework, items: unique(items) }));
 }
 
+/** Not trimmed, as NuGet has it and as feeds tell it: with white space around it, it is a framework that nobody knows. */
 function frameworkOf(element: XmlElement): NuGetFramework {
-  return parseFramework(attribute(element, 'targetFramework') ?? '');
+  return parseFramework(element.attributes.get('targetFramework') ?? '');
 }
 
 function parseFramework(text: string): NuGetFramework {

@@ -181,6 +181,18 @@ describe('a nuspec', () => {
     expect(any?.[0]?.range.toNormalizedString()).toBe('(, )');
   });
 
+  it('has groups for a framework that nobody knows where there is white space around its name, as NuGet reads it', () => {
+    const groups = '<group targetFramework=" net45"/><group targetFramework=" "/><group targetFramework=""/>';
+    const xml = `<dependencies>${groups}</dependencies><references>${groups}</references>`;
+    const { dependencyGroups, references } = parseNuspec(metadata(xml));
+    for (const list of [dependencyGroups, references])
+      expect(list.map(({ targetFramework }) => targetFramework.shortName)).toEqual([
+        'unsupported',
+        'unsupported',
+        'any',
+      ]);
+  });
+
   it('has flat dependencies for any framework, each once, and all versions for a range that is none', () => {
     const { dependencyGroups } = of({
       dependencies: [
