@@ -438,6 +438,25 @@ describe('an open breaker', () => {
     expect(breaker.state).toBe('open');
   });
 
+  it('does not come of what the other side will not have, or does not give to us', async () => {
+    const store = resilient();
+    for (const [kind, rejected] of [
+      ['invalid', true],
+      ['refused', false],
+    ] as const) {
+      inner.before = () => {
+        throw new RemoteStoreError('far', kind, 'not this one', { rejected });
+      };
+      for (let i = 0; i < 10; i++) await expect(store.write(large.digest, large.bytes)).rejects.toMatchObject({ kind });
+      expect(breaker.state).toBe('closed');
+    }
+    inner.before = () => {
+      throw new RemoteStoreError('far', 'invalid', 'nonsense');
+    };
+    for (let i = 0; i < 3; i++) await expect(store.write(large.digest, large.bytes)).rejects.toThrow('nonsense');
+    expect(breaker.state).toBe('open');
+  });
+
   it('is opened by damaged deliveries, however many good ones lie between', async () => {
     const tier = resilientTier(
       {

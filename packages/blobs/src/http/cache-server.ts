@@ -91,9 +91,12 @@ export class CacheServer {
       throw this.failure('refused', `${method} ${path}: status ${statusCode}, so there is no cache to write to`);
     }
     if (statusCode === 403 && this.#forbiddenIsMissing && method !== 'PUT') return undefined;
+    // A cache that looks at what it is sent, as bazel-remote does, takes other values all the same.
+    const rejected = failure === 'invalid' && method === 'PUT' && statusCode >= 400;
     const says = text && `: ${this.#headers.redact(text)}`;
     throw this.failure(failure, `${method} ${path}: status ${statusCode}${says}`, {
-      unfit: statusCode === 413,
+      unfit: statusCode === 413 || rejected,
+      rejected,
       retryAfterMs: parseRetryAfter(headerOf(response, 'retry-after'), Date.now()),
     });
   }

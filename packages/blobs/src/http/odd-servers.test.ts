@@ -57,6 +57,23 @@ describe('a status of a cache server', () => {
     await expect(blobs.read(digest, { offset: 5 })).rejects.toMatchObject({ kind });
   });
 
+  it.each([
+    [400, true],
+    [422, true],
+    [403, false],
+    [500, false],
+    [302, false],
+  ])('%i to an upload says whether it is only that one which it will not have: %s', async (status, rejected) => {
+    const { blobs, actionResults } = await start('PUT', (response) => response.writeHead(status).end());
+    await expect(blobs.write(digest, bytes)).rejects.toMatchObject({ rejected, unfit: rejected });
+    await expect(actionResults.set(key, bytes)).rejects.toMatchObject({ rejected, unfit: rejected });
+  });
+
+  it('that makes no sense for a download says nothing of what was asked for', async () => {
+    const { blobs } = await start('GET', (response) => response.writeHead(400).end());
+    await expect(blobs.get(digest)).rejects.toMatchObject({ kind: 'invalid', rejected: false });
+  });
+
   it('says how long to wait, and why', async () => {
     const { blobs } = await start('PUT', (response) =>
       response.writeHead(429, { 'retry-after': '7', 'content-type': 'text/plain' }).end('too many of you\n'),

@@ -27,6 +27,8 @@ export interface RemoteStoreErrorOptions extends ErrorOptions {
   readonly retryable?: boolean | undefined;
   /** Whether no call will ever write this: it is too large, or named in a way that the other side doesn't know. */
   readonly unfit?: boolean | undefined;
+  /** Whether the other side will not have what it was sent, which says nothing about how well it is. */
+  readonly rejected?: boolean | undefined;
   /** How long the other side asked us to wait before the next try. */
   readonly retryAfterMs?: number | undefined;
 }
@@ -41,6 +43,7 @@ export class RemoteStoreError extends StoreError {
   readonly tier: string;
   readonly retryable: boolean;
   readonly unfit: boolean;
+  readonly rejected: boolean;
   readonly retryAfterMs: number | undefined;
   readonly [BRAND] = true;
 
@@ -51,6 +54,7 @@ export class RemoteStoreError extends StoreError {
     this.tier = tier;
     this.retryable = options?.retryable ?? RETRYABLE[kind];
     this.unfit = options?.unfit ?? false;
+    this.rejected = options?.rejected ?? false;
     this.retryAfterMs = options?.retryAfterMs;
   }
 }

@@ -196,4 +196,20 @@ describe('action results of a peer', () => {
     });
     await expect(results.get(actionKey('', ACTION))).rejects.toMatchObject({ kind, retryable, tier: 'upstream' });
   });
+
+  it.each([
+    [status.INVALID_ARGUMENT, { kind: 'invalid', retryable: false, rejected: true, unfit: true }],
+    [status.UNKNOWN, { kind: 'invalid', retryable: false, rejected: true, unfit: false }],
+    [status.FAILED_PRECONDITION, { kind: 'refused', retryable: false, rejected: false }],
+    [status.INTERNAL, { kind: 'unavailable', retryable: true, rejected: false }],
+  ])('that the peer answers with status %i say whether it will not have this one', async (code, expected) => {
+    const { results } = await start({
+      updateActionResult: () => {
+        throw grpcError(code, 'absolute path in output file: "/a"');
+      },
+    });
+    const sent = results.set(actionKey('', ACTION), encodeGenerated(ActionResultSchema, { exitCode: 1 }));
+    await expect(sent).rejects.toMatchObject({ ...expected, status: code });
+    await expect(sent).rejects.toThrow(/^upstream: ActionCache\.UpdateActionResult at .* failed: .*: absolute path/);
+  });
 });

@@ -71,7 +71,10 @@ export class GrpcActionResultStore implements ActionResultStore {
     }
   }
 
-  /** @throws RemoteStoreError `refused` when the peer takes no results, or doesn't know the digest function */
+  /**
+   * @throws RemoteStoreError `refused` when the peer takes no results, or doesn't know the digest function; `invalid` when it
+   *   will not have this one
+   */
   async set(key: string, value: Buffer, options?: OperationOptions): Promise<void> {
     this.#checkUsable(options);
     const action = this.#action(key);
@@ -104,7 +107,14 @@ export class GrpcActionResultStore implements ActionResultStore {
       throw this.#peer.failure('refused', `the peer does not know the digest function ${action.digestFunction}`, {
         unfit: true,
       });
-    await this.#peer.unary(UPDATE, encodeUpdateActionResultRequest({ ...action, actionResult }), options);
+    try {
+      await this.#peer.unary(UPDATE, encodeUpdateActionResultRequest({ ...action, actionResult }), options);
+    } catch (error) {
+      // Peers look into results. bazel-remote says UNKNOWN where a field is not as it wants it, an absolute path for one;
+      // others say that of what went wrong within them.
+      if (hasStatus(error, CODES.INVALID_ARGUMENT)) throw error.asRejection(true);
+      throw hasStatus(error, CODES.UNKNOWN) ? error.asRejection(false) : error;
+    }
   }
 
   /** The protocol has no call for it. */

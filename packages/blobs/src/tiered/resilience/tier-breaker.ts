@@ -16,10 +16,10 @@ const DAMAGE_WINDOW_MS = 60_000;
 
 /**
  * Whether an error says that a tier isn't well: it can't be reached, answers too late, has no room or talks nonsense.
- * What it refuses, and what is wrong with our own content, are answers.
+ * What it refuses or will not have, and what is wrong with our own content, are answers.
  */
 function isTierFailure(error: unknown): boolean {
-  if (isRemoteStoreError(error)) return error.kind !== 'refused';
+  if (isRemoteStoreError(error)) return error.kind !== 'refused' && !error.rejected;
   if (isTimeout(error)) return true;
   if (isStoreError(error)) return error.code === 'TIER_UNAVAILABLE' || error.code === 'BLOB_DAMAGED';
   return !(error instanceof Error && error.name === 'AbortError');

@@ -40,10 +40,22 @@ export interface PeerStatus {
 export class GrpcStatusError extends RemoteStoreError {
   /** gRPC's number of the status. */
   readonly status: number;
+  readonly #reason: string;
 
   constructor(tier: string, kind: RemoteFailure, reason: string, status: number, options: RemoteStoreErrorOptions) {
     super(tier, kind, reason, options);
     this.status = status;
+    this.#reason = reason;
+  }
+
+  /**
+   * The same as an answer to what the peer was sent.
+   *
+   * @param unfit whether it is sure that no call will ever write this
+   */
+  asRejection(unfit: boolean): GrpcStatusError {
+    const options = { retryable: false, rejected: true, unfit, cause: this };
+    return new GrpcStatusError(this.tier, 'invalid', this.#reason, this.status, options);
   }
 }
 
