@@ -60,7 +60,8 @@ export class ActionResults {
       throw new HttpError(412, 'there is a value, which is not to be replaced (If-None-Match)');
     const [type] = exchange.request.headers['content-type']?.split(';') ?? [];
     const isJson = type?.trim().toLowerCase() === JSON_TYPE;
-    const { chunks } = requestBody(exchange, isJson ? maxBytes : maxBlobBytes);
+    // A result may be as large as one over gRPC, also where no blob may be.
+    const { chunks } = requestBody(exchange, isJson ? maxBytes : Math.max(maxBytes, maxBlobBytes));
     const body = await takeUpTo(maxBytes, chunks);
     if (body.whole === undefined) {
       const { start } = body;

@@ -382,6 +382,19 @@ describe('/ac/', () => {
     expect(body.equals(json)).toBe(true);
   });
 
+  it('takes a result that is larger than a blob may be, but not than a result', async () => {
+    cache.close();
+    await start({}, { maxBlobBytes: 100 });
+    const output = await stored(Buffer.from('output'));
+    const result = actionResult(output, output);
+    expect(result.length).toBeGreaterThan(100);
+    expect((await put(`/ac/${ACTION}`, result)).status).toBe(200);
+    expect((await ask('GET', `/ac/${ACTION}`)).body.equals(result)).toBe(true);
+    expect((await put(`/ac/${ACTION}`, Buffer.alloc(1001, 'x'))).status).toBe(413);
+    const content = Buffer.alloc(101);
+    expect((await put(`/cas/${Digest.of('sha256', content).hash}`, content)).status).toBe(413);
+  });
+
   it('refuses a result over the limit', async () => {
     const output = await stored(Buffer.from('output'));
     const large = Buffer.concat(Array.from({ length: 20 }, () => actionResult(output)));
