@@ -15,6 +15,9 @@ const packages = readdirSync(join(ROOT, 'packages')).map((folder) => {
   return { path, ...JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) };
 });
 
+/** What hands out LMDB itself, whose binding declares what no program of ES modules may. */
+const NAMES_LMDB = ['@granary/cache/lmdb'];
+
 /** The packages that a declaration names, and those that it leads to. */
 function namedBy(file, seen = new Set()) {
   if (seen.has(file)) return [];
@@ -39,7 +42,11 @@ describe('the declarations of all packages', () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'granary-declarations-'));
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction');
-    const uses = packages.map(({ name }, i) => `export * as used${i} from '${name}';\n`);
+    const names = packages.flatMap(({ name, exports }) => {
+      const entries = Object.keys(exports).filter((entry) => !NAMES_LMDB.includes(`${name}${entry.slice(1)}`));
+      return entries.map((entry) => `${name}${entry.slice(1)}`);
+    });
+    const uses = names.map((name, i) => `export * as used${i} from '${name}';\n`);
     writeFileSync(join(folder, 'uses.mts'), uses.join(''));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -47,12 +54,16 @@ describe('the declarations of all packages', () => {
   it.each([
     ['node16', 'node16'],
     ['bundler', 'esnext'],
-  ])('compile with the resolution %s', (moduleResolution, module) => {
-    const options = { strict: true, noEmit: true, target: 'es2023', types: ['node'], moduleResolution, module };
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['uses.mts'] }));
-    const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-    expect(run(compiler, '-p', folder)).toBe('');
-  });
+  ])(
+    'compile with the resolution %s',
+    (moduleResolution, module) => {
+      const options = { strict: true, noEmit: true, target: 'es2023', types: ['node'], moduleResolution, module };
+      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['uses.mts'] }));
+      const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
+      expect(run(compiler, '-p', folder)).toBe('');
+    },
+    120_000,
+  );
 });
 
 /** What it says of mistakes. */

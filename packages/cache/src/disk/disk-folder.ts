@@ -112,10 +112,9 @@ export class DiskFolder {
     wholeNumber('maxBytes', maxBytes);
     this.#checkNamespace(namespace);
     const serializer = options.serializer ?? jsonSerializer<V>();
-    const database = new NamespaceDatabase(this.#root.openDB({ name: namespace, ...BINARY }), maxBytes);
-    const layer = new DiskLayer<V>({ ...options, namespace, serializer }, database, this.#queue, () =>
-      this.#release(namespace),
-    );
+    const entries = new NamespaceDatabase(this.#root.openDB({ name: namespace, ...BINARY }), maxBytes);
+    const release = () => this.#release(namespace);
+    const layer = new DiskLayer<V>({ ...options, namespace, serializer }, { entries, writes: this.#queue, release });
     this.#layers.set(namespace, layer as DiskLayer<never>);
     return layer;
   }

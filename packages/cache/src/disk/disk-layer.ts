@@ -4,8 +4,7 @@ import type { Entry, GetOptions, Layer, OpOptions, SetOptions } from '../layer.j
 import { checkLifetimes, entryOf, type LifetimeOptions, lifetimeFrom } from '../layers/lifetime.js';
 import { decodeFrame, encodeFrame, type Framed } from '../serializers/frame.js';
 import type { Serializer } from '../serializers/serializer.js';
-import type { NamespaceDatabase } from './namespace-database.js';
-import type { WriteQueue } from './write-queue.js';
+import type { Namespace, NamespaceEntries, NamespaceWrites } from './namespace.js';
 
 export interface DiskLayerOptions<V> extends LifetimeOptions {
   /** Default `disk`. */
@@ -47,8 +46,8 @@ export class DiskLayer<V> implements Layer<V> {
   readonly lifetime: LifetimeOptions;
   readonly #options: DiskLayerOptions<V>;
   readonly #serializer: Serializer<V>;
-  readonly #database: NamespaceDatabase;
-  readonly #queue: WriteQueue;
+  readonly #database: NamespaceEntries;
+  readonly #queue: NamespaceWrites;
   readonly #clock: () => number;
   readonly #release: () => Promise<void> | void;
   /** Keys that were read since uses were written down, the last one last. */
@@ -60,9 +59,7 @@ export class DiskLayer<V> implements Layer<V> {
   /** Made by `DiskFolder.layer` or `openDiskLayer`. @internal */
   constructor(
     options: DiskLayerOptions<V> & { readonly namespace: string; readonly serializer: Serializer<V> },
-    database: NamespaceDatabase,
-    queue: WriteQueue,
-    release: () => Promise<void> | void,
+    { entries, writes, release }: Namespace,
   ) {
     checkLifetimes(options);
     this.name = options.name ?? 'disk';
@@ -70,8 +67,8 @@ export class DiskLayer<V> implements Layer<V> {
     this.lifetime = { ttlMs: options.ttlMs, graceMs: options.graceMs };
     this.#options = options;
     this.#serializer = options.serializer;
-    this.#database = database;
-    this.#queue = queue;
+    this.#database = entries;
+    this.#queue = writes;
     this.#clock = options.clock ?? Date.now;
     this.#release = release;
     // Nobody waits for it: what can't be trimmed now is when something is written.

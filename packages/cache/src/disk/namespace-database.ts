@@ -1,13 +1,8 @@
 import { crc32 } from 'node:zlib';
 import type { Database } from 'lmdb';
 import { goneKey, isRecordBelow, metaKey, pieceKey, recordKey, recordRanges, useKey } from './database-keys.js';
+import type { NamespaceEntries, Totals } from './namespace.js';
 import { decodeRecord, encodeRecord, type StoredRecord } from './stored-record.js';
-
-export interface Totals {
-  /** What the entries count towards the bound. */
-  readonly bytes: number;
-  readonly entries: number;
-}
 
 /**
  * Values are cut into pieces that fill one page each. LMDB looks for the pages of a larger value side by side, in all
@@ -33,7 +28,7 @@ const TOTALS_BYTES = 24;
  * by last use and by end. Totals, lists and values change together, in one transaction, so a killed process leaves
  * nothing half done.
  */
-export class NamespaceDatabase {
+export class NamespaceDatabase implements NamespaceEntries {
   readonly #db: Database<Buffer, Buffer>;
   readonly #maxBytes: number;
   #bytes = 0;

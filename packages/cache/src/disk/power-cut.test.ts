@@ -52,7 +52,10 @@ async function record(): Promise<Moment[]> {
   await root.flushed;
   remember();
   const queue = new WriteQueue(root, 2 ** 26);
-  const layer = new DiskLayer<Uint8Array>({ ...OPTIONS, namespace: NAMESPACE }, database, queue, () => {});
+  const layer = new DiskLayer<Uint8Array>(
+    { ...OPTIONS, namespace: NAMESPACE },
+    { entries: database, writes: queue, release: () => {} },
+  );
   for (const change of CHANGES) {
     await applyTo(layer, change);
     applyToModel(model, change);

@@ -1,5 +1,6 @@
 import { type RootDatabase, TransactionFlags } from 'lmdb';
 import { QueueFullError } from '../errors.js';
+import type { NamespaceWrites } from './namespace.js';
 
 interface Write {
   readonly run: () => unknown;
@@ -20,7 +21,7 @@ const TRANSACTION_FLAGS: number =
  * Gathers the writes of one turn of the event loop, or of a few milliseconds, into one transaction, since a commit costs
  * the same for one and for a hundred. When a transaction fails, its writes are tried one by one, so that only those fail which can't be made.
  */
-export class WriteQueue {
+export class WriteQueue implements NamespaceWrites {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #maxPendingBytes: number;
   readonly #gatherMs: number;
