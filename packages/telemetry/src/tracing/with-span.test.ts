@@ -29,6 +29,27 @@ describe('withSpan', () => {
     for (const span of tracer.spans) expect(span).toMatchObject({ ended: true, errors: [error], status: 'error' });
   });
 
+  it('begins what has a then, such as a query, in the span, once, and ends the span with it', async () => {
+    const tracer = new RecordingTracer();
+    const begunIn: unknown[] = [];
+    const query = (answer: Promise<number>) => ({
+      // biome-ignore lint/suspicious/noThenProperty: a query of a database's client is what this is about
+      then: (...listeners: Parameters<typeof answer.then<number>>) => {
+        begunIn.push(tracer.activeSpan());
+        return answer.then(...listeners);
+      },
+    });
+    const later = withSpan(tracer, 'query', {}, () => query(new Promise((resolve) => setImmediate(resolve, 2))));
+    expect(tracer.only('query').ended).toBe(false);
+    expect(await later).toBe(2);
+    expect(tracer.only('query')).toMatchObject({ ended: true, status: 'unset' });
+    expect(begunIn).toEqual([tracer.only('query')]);
+    const error = new Error('no such table');
+    const failed = async () => withSpan(tracer, 'failed', {}, () => query(Promise.reject(error)));
+    await expect(failed()).rejects.toBe(error);
+    expect(tracer.only('failed')).toMatchObject({ ended: true, errors: [error], status: 'error' });
+  });
+
   it('calls the work and no more when tracing is off', () => {
     const runWith = () => expect.fail('became active');
     expect(withSpan({ ...noopTracer, runWith }, 'work', {}, (span) => span)).toBe(noopSpan);

@@ -10,7 +10,7 @@ export function withSpan<T>(tracer: Tracer, name: string, options: SpanOptions, 
   if (!tracer.enabled) return work(span);
   let result: T;
   try {
-    result = tracer.runWith(span, () => work(span));
+    result = tracer.runWith(span, () => begun(work(span)));
   } catch (error) {
     fail(span, error);
     throw error;
@@ -29,6 +29,15 @@ export function withSpan<T>(tracer: Tracer, name: string, options: SpanOptions, 
   }
   span.end();
   return result;
+}
+
+/** Such a query begins when it is asked for its result, and again when it is asked once more. */
+function begun<T>(result: T): T {
+  return isThenable(result) && !(result instanceof Promise) ? (Promise.resolve(result) as T) : result;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 function fail(span: Span, error: unknown): void {
