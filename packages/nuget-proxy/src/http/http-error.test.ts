@@ -1,4 +1,4 @@
-import { StoreError } from '@granary/blobs';
+import { StoreError, type StoreErrorCode } from '@granary/blobs';
 import { NuGetError, type NuGetErrorCode, SourceError } from '@granary/nuget';
 import { describe, expect, it } from 'vitest';
 import { FeedUnavailableError } from '../errors.js';
@@ -48,8 +48,21 @@ describe('an error', () => {
     }
   });
 
+  it.each<[NuGetErrorCode, string]>([
+    ['SOURCE_UNAVAILABLE', 'the source of this package can not be asked now'],
+    ['PROTOCOL', 'the source of this package gave no answer that makes sense'],
+    ['LIMIT', 'the source of this package sends more than this server takes'],
+    ['UNAUTHORIZED', 'the source of this package refuses this server'],
+    ['FORBIDDEN', 'the source of this package refuses it'],
+    ['UNSUPPORTED', 'no source offers this'],
+    ['PACKAGE_NOT_FOUND', 'there is no such package'],
+    ['CLOSED', 'the server is shutting down'],
+  ])('%s says to who reads: %s', (code, sentence) => {
+    expect(toHttpError(new SourceError(code, 'feed', 'https://secret.test/v3'), 'read').message).toBe(sentence);
+  });
+
   it('of a source that refuses what is pushed says why in its words, without addresses', () => {
-    const reason = 'the licence is missing, see https://secret.test/why';
+    const reason = 'the licence is missing, see HTTPS://secret.test/why';
     const error = new SourceError('INVALID_PACKAGE', 'feed', 'https://secret.test/ answered 400', { reason });
     const message = 'feed refuses it: the licence is missing, see …';
     expect(toHttpError(error, 'push')).toMatchObject({ status: 400, message });
@@ -59,11 +72,8 @@ describe('an error', () => {
   it('of a feed that can not be asked says when to try again, if the source asked for that', () => {
     const status = (retryAfterMs?: number) =>
       toHttpError(new FeedUnavailableError('feed', 'https://secret.test failed', { retryAfterMs }), 'read');
-    expect(status()).toMatchObject({
-      status: 503,
-      message: 'feed can not be asked now',
-      headers: {},
-    });
+    expect(status()).toMatchObject({ status: 503, message: 'feed can not be asked now' });
+    expect(status().headers).toEqual({});
     expect(status(1500).headers).toEqual({ 'Retry-After': '2' });
     expect(status(0).headers).toEqual({ 'Retry-After': '1' });
     expect(status(1e12).headers).toEqual({ 'Retry-After': '3600' });
@@ -72,7 +82,7 @@ describe('an error', () => {
   it('of a feed that is not asked because it is down lets nobody wait for that', () => {
     const cause = new Error('failed', { cause: Object.assign(new Error('open'), { code: 'CIRCUIT_OPEN' }) });
     const error = toHttpError(new FeedUnavailableError('feed', 'x', { cause, retryAfterMs: 30_000 }), 'read');
-    expect(error).toMatchObject({ status: 503, headers: {} });
+    expect([error.status, error.headers]).toEqual([503, {}]);
   });
 
   it('of a feed that answers with nonsense, or refuses this server, says that', () => {
@@ -80,9 +90,10 @@ describe('an error', () => {
       const cause = new SourceError(code, 'feed', 'https://secret.test says no');
       return toHttpError(new FeedUnavailableError('feed', cause.message, { cause }), 'read');
     };
-    const nonsense = { status: 502, message: 'feed gave no answer that makes sense', headers: {} };
+    const nonsense = { status: 502, message: 'feed gave no answer that makes sense' };
     expect(answer('INVALID_PACKAGE')).toMatchObject(nonsense);
     expect(answer('PROTOCOL')).toMatchObject(nonsense);
+    expect(answer('PROTOCOL').headers).toEqual({});
     expect(answer('LIMIT')).toMatchObject({ status: 502, message: 'feed sends more than this server takes' });
     expect(answer('UNAUTHORIZED')).toMatchObject({ status: 502, message: 'feed refuses this server' });
     expect(answer('FORBIDDEN')).toMatchObject({ status: 502, message: 'feed refuses this server' });
@@ -115,11 +126,14 @@ describe('an error', () => {
   });
 
   it('of the storage is told without where it is', () => {
-    const status = (code: 'NO_SPACE' | 'BLOB_TOO_LARGE' | 'STORE_CLOSED') =>
-      toHttpError(new StoreError(code, '/var/secret'), 'push');
+    const status = (code: StoreErrorCode) => toHttpError(new StoreError(code, '/var/secret'), 'push');
     expect(status('NO_SPACE').status).toBe(507);
     expect(status('BLOB_TOO_LARGE').status).toBe(413);
-    expect(status('STORE_CLOSED')).toMatchObject({ status: 503, headers: { 'Retry-After': '10' } });
+    const soon = { 'Retry-After': '10' };
+    const closed = { status: 503, message: 'the server is shutting down', headers: soon };
+    expect(status('STORE_CLOSED')).toMatchObject(closed);
+    const unreachable = { status: 503, message: 'the storage can not be reached now', headers: soon };
+    expect(status('TIER_UNAVAILABLE')).toMatchObject(unreachable);
     expect(status('NO_SPACE').message).not.toMatch(/secret/);
     expect(toHttpError(Object.assign(new Error('/x'), { code: 'ENOSPC' }), 'push').status).toBe(507);
     const cause = new StoreError('NO_SPACE', '/var/secret');
