@@ -24,6 +24,7 @@ describe('the names of functions', () => {
       ['(anonymous:L#7:C#3)', '/srv/granary/packages/cache/dist/chain/chain.js', 7],
       ['(anonymous)', 'C:\\granary\\dist\\main.js', 0],
       ['onread', 'node:internal/stream_base_commons', 166],
+      ['writeOrBuffer', 'node:internal/streams/writable', 560],
       ['(idle)', '', 0],
       ['Garbage Collection', '', 0],
     );
@@ -34,6 +35,7 @@ describe('the names of functions', () => {
       '(anonymous) chain/chain.js:7',
       '(anonymous) dist/main.js',
       'onread node:internal/stream_base_commons:166',
+      'writeOrBuffer node:internal/streams/writable:560',
       '(idle)',
       'Garbage Collection',
     ]);

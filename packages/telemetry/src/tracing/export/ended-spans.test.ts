@@ -45,3 +45,12 @@ it('are handed on at once when somebody asks, and once', () => {
   expect(seen).toHaveLength(3);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it('keep no process alive that has nothing else to do', () => {
+  vi.useRealTimers();
+  const waiting = () => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+  const before = waiting();
+  ended.add(spans[0]!);
+  expect(waiting()).toBe(before);
+  ended.flush();
+});
