@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { nullLogger } from '@granary/telemetry';
@@ -319,6 +319,20 @@ it('is refused clearly when its index was cut off', async () => {
     code: 'STORE_FAILED',
     message: expect.stringContaining('is damaged'),
   });
+});
+
+it('is refused clearly when the file beside its index cannot be opened', async () => {
+  const directory = await stores.folder();
+  await (await stores.open({ directory })).close();
+  const lockFile = join(directory, 'index', 'lock.mdb');
+  await rm(lockFile, { force: true });
+  await mkdir(lockFile);
+  await expect(stores.open({ directory })).rejects.toMatchObject({
+    code: 'STORE_FAILED',
+    message: expect.stringContaining('lock.mdb'),
+  });
+  await rm(lockFile, { recursive: true });
+  await stores.open({ directory });
 });
 
 describe('durability none', () => {

@@ -6,6 +6,7 @@ import { CacheClosedError, LayerUnavailableError } from '../errors.js';
 import { FolderLock } from '../folders/folder-lock.js';
 import { makeFolder } from '../folders/make-folder.js';
 import { checkDatabaseFile } from '../lmdb/check-database-file.js';
+import { checkLockFile } from '../lmdb/check-lock-file.js';
 import { createDatabase, DATABASE_FILE } from '../lmdb/create-database.js';
 import { jsonSerializer } from '../serializers/json-serializer.js';
 import { DiskLayer, type DiskLayerOptions } from './disk-layer.js';
@@ -92,6 +93,7 @@ export class DiskFolder {
       lock = await FolderLock.acquire(directory);
       checkDatabaseFile(join(directory, DATABASE_FILE));
       await createDatabase(directory);
+      checkLockFile(directory);
       const root = open<Buffer, Buffer>({ path: directory, noSubdir: false, maxDbs: maxNamespaces, ...BINARY });
       return new DiskFolder(root, lock, { directory, maxNamespaces, maxPendingBytes, gatherMs, closeWithLayers });
     } catch (error) {

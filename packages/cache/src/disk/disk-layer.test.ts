@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualTime } from '@granary/resilience/testing';
@@ -436,6 +436,17 @@ describe('a write to disk', () => {
     expect(layer.stats().entries).toBe(2);
     await expect(layer.set('key', undefined as never)).rejects.toThrow(InvalidValueError);
   });
+});
+
+it('is refused where the file beside its database cannot be opened', async () => {
+  const directory = newFolder();
+  await (await openLayer(directory)).close();
+  const lockFile = join(directory, 'lock.mdb');
+  rmSync(lockFile, { force: true });
+  mkdirSync(lockFile);
+  await expect(openLayer(directory)).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+  rmSync(lockFile, { recursive: true });
+  await openLayer(directory);
 });
 
 describe('another process', () => {

@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from 'lmdb';
+import { checkLockFile } from './check-lock-file.js';
 
 export const DATABASE_FILE = 'data.mdb';
 const DRAFT = 'new';
@@ -16,6 +17,7 @@ export async function createDatabase(directory: string): Promise<void> {
   const draft = join(directory, DRAFT);
   rmSync(draft, { recursive: true, force: true });
   mkdirSync(draft);
+  checkLockFile(draft);
   const root = open<Buffer, Buffer>({ path: draft, noSubdir: false, encoding: 'binary', keyEncoding: 'binary' });
   // Any change at all, so that there is something to sync.
   root.transactionSync(() => {

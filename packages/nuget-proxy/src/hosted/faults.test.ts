@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '@granary/blobs';
 import { buildPackage } from '@granary/nuget/testing';
@@ -204,6 +204,14 @@ describe('an index that is damaged', () => {
     await hosted.feed.close();
     writeFileSync(join(hosted.directory, 'data.mdb'), 'no database'.repeat(1000));
     await expect(HostedFeed.open({ directory: hosted.directory, store: hosted.t.store })).rejects.toThrow(/is damaged/);
+  });
+
+  it('is not opened when the file beside it cannot be', async () => {
+    await using hosted = await HostedUnderTest.open();
+    await hosted.feed.close();
+    rmSync(join(hosted.directory, 'lock.mdb'), { force: true });
+    mkdirSync(join(hosted.directory, 'lock.mdb'));
+    await expect(HostedFeed.open({ directory: hosted.directory, store: hosted.t.store })).rejects.toThrow('EISDIR');
   });
 
   it('is not opened when what was interrupted cannot be looked at', async () => {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { commitFailure } from '@granary/blobs';
 import { FolderLock, makeFolder } from '@granary/cache/folders';
-import { checkDatabaseFile, createDatabase, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
+import { checkDatabaseFile, checkLockFile, createDatabase, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { NuGetVersion, type PackageIdentity } from '@granary/nuget';
 import { open, type RootDatabase } from 'lmdb';
 import type { PackageRecord } from '../feed/package-record.js';
@@ -52,6 +52,7 @@ export class HostedIndex {
     try {
       checkDatabaseFile(join(directory, DATABASE_FILE));
       await createDatabase(directory);
+      checkLockFile(directory);
       const index = new HostedIndex(
         directory,
         open<Buffer, Buffer>({ path: directory, noSubdir: false, ...OPTIONS }),

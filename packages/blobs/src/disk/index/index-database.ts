@@ -2,7 +2,7 @@ import { type BigIntStats, statSync } from 'node:fs';
 import { open as openFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { checkDatabaseFile, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
+import { checkDatabaseFile, checkLockFile, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { StoreError } from '../../errors.js';
 import { commitFailure, isNotFound, orFail, storeFailure } from '../failure.js';
@@ -66,6 +66,7 @@ export class IndexDatabase {
   static open(directory: string, durability: Durability): IndexDatabase {
     try {
       checkDatabaseFile(join(directory, DATABASE_FILE));
+      checkLockFile(directory);
       const noSync = durability === 'none';
       const root = open<Buffer, Buffer>({ path: directory, ...BINARY, noSync, ...OPTIONS });
       return new IndexDatabase(directory, root);

@@ -496,6 +496,10 @@ describe('a restart', () => {
     await expect(WriteBehindQueue.open({ directory: join(other, 'queue') })).rejects.toMatchObject({
       code: 'STORE_FAILED',
     });
+    await mkdir(join(other, 'locked', 'lock.mdb'), { recursive: true });
+    await expect(WriteBehindQueue.open({ directory: join(other, 'locked') })).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+    });
     await expect(openQueue({ directory, maxParallel: 0 })).rejects.toThrow('maxParallel must be');
     await openQueue({ directory });
   });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FolderLock, makeFolder } from '@granary/cache/folders';
-import { checkDatabaseFile, createDatabase, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
+import { checkDatabaseFile, checkLockFile, createDatabase, DATABASE_FILE, GroupCommit } from '@granary/cache/lmdb';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { commitFailure, orFail, storeFailure } from '../../disk/failure.js';
 import { lockStore } from '../../disk/files/store-lock.js';
@@ -40,6 +40,7 @@ export class WriteJournal {
     try {
       checkDatabaseFile(join(directory, DATABASE_FILE));
       await createDatabase(directory);
+      checkLockFile(directory);
       const root = open<Buffer, Buffer>({
         path: directory,
         ...BINARY,
