@@ -29,6 +29,6 @@ export { type RedirectOptions, redirect } from './interceptors/redirect.js';
 export { type HttpRetryEvent, type HttpRetryOptions, retry } from './interceptors/retry.js';
 export { throttle } from './interceptors/throttle.js';
 export { userAgent } from './interceptors/user-agent.js';
-export type { HttpClientState, HttpMetrics } from './metrics.js';
+export type { HttpCallStatus, HttpClientState, HttpMetrics } from './metrics.js';
 export { registryHttpMetrics } from './registry-http-metrics.js';
 export { parseRetryAfter } from './retry-after.js';

@@ -9,6 +9,9 @@ export interface HttpClientState {
   circuits(): Iterable<readonly [host: string, state: CircuitState]>;
 }
 
+/** How a call ended: with the status of its response, or without one. */
+export type HttpCallStatus = number | 'error' | 'cancelled';
+
 /**
  * What is counted about calls. Sources, hosts, methods and reasons are few: fit for labels. What these methods throw is
  * ignored. `registryHttpMetrics` counts all of it for Prometheus.
@@ -16,12 +19,14 @@ export interface HttpClientState {
 export interface HttpMetrics {
   /**
    * A call is over, its body included; retries and redirects are parts of it.
+   *
+   * @param status `error` where there was no whole response, `cancelled` where the caller gave the call up before there was
    * @param trace of a call that is traced, its place in the trace
    */
   requestFinished?(
     source: string,
     method: string,
-    status: number | 'error',
+    status: HttpCallStatus,
     durationMs: number,
     trace?: SpanContext,
   ): void;

@@ -1,6 +1,6 @@
 import type { CircuitState } from '@granary/resilience';
 import { DURATION_BUCKETS, type MetricRegistry, type SpanContext } from '@granary/telemetry';
-import type { HttpClientState, HttpMetrics } from './metrics.js';
+import type { HttpCallStatus, HttpClientState, HttpMetrics } from './metrics.js';
 
 /** Methods that are told apart; any other is `other`. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -13,7 +13,7 @@ const SEVERITY: Readonly<Record<CircuitState, number>> = { closed: 0, 'half-open
  *
  * | family | labels | |
  * | --- | --- | --- |
- * | `http_requests_total` | `source`, `method`, `status_code` | calls; `error` when there was no response |
+ * | `http_requests_total` | `source`, `method`, `status_code` | calls; `error` when there was no response, `cancelled` when the caller gave up |
  * | `http_request_duration_seconds` | `source`, `method` | histogram: retries and the body included |
  * | `http_retries_total` | `source`, `reason` | attempts that were repeated, by status or error code |
  * | `circuit_breaker_state` | `host` | 0 closed, 1 open, 2 half-open |
@@ -41,7 +41,7 @@ class RegistryHttpMetrics implements HttpMetrics {
     const options = { values: { method: METHODS } };
     this.#requests = registry.counter(
       'http_requests_total',
-      'Calls of the HTTP client by their status; error where there was no response.',
+      'Calls of the HTTP client by their status; error where there was no response, cancelled where the caller gave up.',
       ['source', 'method', 'status_code'],
       { ...options, maxSeries: 1000 },
     );
@@ -78,7 +78,7 @@ class RegistryHttpMetrics implements HttpMetrics {
   requestFinished(
     source: string,
     method: string,
-    status: number | 'error',
+    status: HttpCallStatus,
     durationMs: number,
     trace?: SpanContext,
   ): void {

@@ -316,6 +316,41 @@ describe('what is observed', () => {
     ]);
   });
 
+  it('is who was given up: that is no failure of whom was asked, but a time limit is', async () => {
+    const requestFinished = vi.fn();
+    clientWith({ metrics: { requestFinished }, retry: false, circuitBreaker: false });
+    let reached = () => {};
+    answer = () => reached();
+    const giveUp = async (reason?: unknown) => {
+      const caller = new AbortController();
+      const asked = new Promise<void>((resolve) => {
+        reached = resolve;
+      });
+      const call = rejection(client.buffer(server.url, { signal: caller.signal }));
+      await asked;
+      caller.abort(reason);
+      await call;
+    };
+    await giveUp();
+    await giveUp(new Error('another one has answered'));
+    await giveUp(new DOMException('too late', 'TimeoutError'));
+    await giveUp(Object.assign(new Error('it is silent'), { code: 'SOURCE_UNAVAILABLE' }));
+    expect(requestFinished.mock.calls.map(([, , status]) => status)).toEqual([
+      'cancelled',
+      'cancelled',
+      'error',
+      'error',
+    ]);
+
+    requestFinished.mockClear();
+    const caller = new AbortController();
+    answer = (_, res) => res.writeHead(200, { 'content-length': 10 }).write('half');
+    const { body } = await client.request(server.url, { signal: caller.signal });
+    caller.abort();
+    await rejection(body.toArray());
+    await vi.waitFor(() => expect(requestFinished.mock.calls.map(([, , status]) => status)).toEqual(['cancelled']));
+  });
+
   it('is whether tokens were there', async () => {
     const rateLimited = vi.fn();
     clientWith({ metrics: { rateLimited }, rateLimiter: {} });

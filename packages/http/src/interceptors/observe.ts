@@ -87,6 +87,7 @@ class ObservingHandler extends ForwardingHandler {
   /** Of the request: answers come in that of whoever made the connection, and its log record would be of that one's trace. */
   readonly #context = new AsyncResource('HttpRequest');
   #statusCode: number | undefined;
+  #isGivenUp = false;
 
   constructor(next: Handler, options: HttpDispatchOptions, observers: Observers, span: Span | undefined) {
     super(next);
@@ -113,6 +114,7 @@ class ObservingHandler extends ForwardingHandler {
   }
 
   override onResponseError(controller: Controller, error: Error): void {
+    this.#isGivenUp = controller?.aborted === true && isReasonOfCaller(error);
     this.#over(error);
     super.onResponseError(controller, error);
   }
@@ -127,7 +129,8 @@ class ObservingHandler extends ForwardingHandler {
     const { method, progress } = this.#options;
     const statusCode = this.#statusCode;
     const elapsed = clock() - this.#startedAt;
-    const status = error === undefined && statusCode !== undefined ? statusCode : 'error';
+    const failed = this.#isGivenUp ? 'cancelled' : 'error';
+    const status = error === undefined && statusCode !== undefined ? statusCode : failed;
     const source = sourceOf(this.#options);
     const span = this.#span?.recording ? this.#span : undefined;
     quietly(() =>
@@ -144,4 +147,13 @@ class ObservingHandler extends ForwardingHandler {
   #endSpan(error: unknown): void {
     if (this.#span !== undefined) endClientSpan(this.#span, this.#options, this.#statusCode, error);
   }
+}
+
+/**
+ * Whether a call was ended because nobody wants its answer any more, which says nothing about who was asked. A time limit
+ * that passed does, and so does what has a code: that is a failure, whoever noticed it.
+ */
+function isReasonOfCaller(error: unknown): boolean {
+  const { code, name } = Object(error) as { readonly code?: unknown; readonly name?: unknown };
+  return typeof code !== 'string' && name !== 'TimeoutError';
 }
