@@ -18,8 +18,8 @@ import { attribute, first, parseXml, textOf, within, type XmlElement } from './x
 /**
  * What a package's manifest says. Texts are trimmed, and undefined where there is none.
  *
- * The lists, from the groups of dependencies to the rules for content files, are read when they are asked for, and throw
- * `INVALID_PACKAGE` then where they make no sense: as in NuGet, that keeps only those from a package who need them.
+ * A list that makes no sense, from the groups of dependencies to the rules for content files, throws `INVALID_PACKAGE` when
+ * it is asked for: as in NuGet, that keeps only those from a package who need it.
  */
 export interface Nuspec extends PackageIdentity {
   readonly title?: string | undefined;
@@ -134,14 +134,9 @@ function readMetadata(metadata: XmlElement): Nuspec {
   const values = simpleValues(metadata);
   const text = (name: string): string | undefined => values.get(name.toLowerCase());
   const identity = readIdentity(metadata);
-  const dependencyGroups = whenAsked(identity, () => readDependencyGroups(metadata));
-  const frameworkAssemblies = whenAsked(identity, () => readFrameworkAssemblies(metadata));
-  const references = whenAsked(identity, () => readReferences(metadata));
-  const frameworkReferences = whenAsked(identity, () => readFrameworkReferences(metadata));
-  const packageTypes = whenAsked(identity, () => within(metadata, 'packageTypes', 'packageType').map(readPackageType));
-  const contentFiles = whenAsked(identity, () => within(metadata, 'contentFiles', 'files').map(readContentFiles));
+  const lists = new NuspecLists(identity);
   // Not spread: an object that begins with a copy of another is made property by property, which took 50 µs.
-  return {
+  const nuspec: Nuspec = {
     id: identity.id,
     version: identity.version,
     title: text('title'),
@@ -164,40 +159,49 @@ function readMetadata(metadata: XmlElement): Nuspec {
     serviceable: isTrue(text('serviceable')),
     minClientVersion: attribute(metadata, 'minClientVersion'),
     repository: readRepository(first(metadata, 'repository')),
-    get dependencyGroups() {
-      return dependencyGroups();
-    },
-    get frameworkAssemblies() {
-      return frameworkAssemblies();
-    },
-    get references() {
-      return references();
-    },
-    get frameworkReferences() {
-      return frameworkReferences();
-    },
-    get packageTypes() {
-      return packageTypes();
-    },
-    get contentFiles() {
-      return contentFiles();
-    },
+    dependencyGroups: lists.read('dependencyGroups', () => readDependencyGroups(metadata)),
+    frameworkAssemblies: lists.read('frameworkAssemblies', () => readFrameworkAssemblies(metadata)),
+    references: lists.read('references', () => readReferences(metadata)),
+    frameworkReferences: lists.read('frameworkReferences', () => readFrameworkReferences(metadata)),
+    packageTypes: lists.read('packageTypes', () =>
+      within(metadata, 'packageTypes', 'packageType').map(readPackageType),
+    ),
+    contentFiles: lists.read('contentFiles', () => within(metadata, 'contentFiles', 'files').map(readContentFiles)),
     namespace: metadata.namespace,
   };
+  lists.throwWhereAsked(nuspec);
+  return nuspec;
 }
 
-/** Reads a list once, and names the package where it makes no sense. */
-function whenAsked<T>({ id, version }: PackageIdentity, read: () => readonly T[]): () => readonly T[] {
-  let list: readonly T[] | undefined;
-  return () => {
+/** The lists of a nuspec. One that makes no sense fails who asks for it, and nobody else. */
+class NuspecLists {
+  readonly #identity: PackageIdentity;
+  readonly #failures = new Map<keyof Nuspec, NuGetError>();
+
+  constructor(identity: PackageIdentity) {
+    this.#identity = identity;
+  }
+
+  read<T>(name: keyof Nuspec, read: () => readonly T[]): readonly T[] {
     try {
-      list ??= read();
-      return list;
+      return read();
     } catch (error) {
       if (!isNuGetError(error)) throw error;
-      throw new NuGetError(error.code, `${id} ${version.toNormalizedString()}: ${error.message}`, { cause: error });
+      const { id, version } = this.#identity;
+      const message = `${id} ${version.toNormalizedString()}: ${error.message}`;
+      this.#failures.set(name, new NuGetError(error.code, message, { cause: error }));
+      return [];
     }
-  };
+  }
+
+  throwWhereAsked(nuspec: Nuspec): void {
+    for (const [name, failure] of this.#failures) {
+      const get = () => {
+        throw failure;
+      };
+      Object.defineProperty(nuspec, name, { enumerable: true, get });
+    }
+  }
 }
 
 function readIdentity(metadata: XmlElement): PackageIdentity {
