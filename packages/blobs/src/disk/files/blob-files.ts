@@ -52,14 +52,14 @@ export class BlobFiles {
     this.#direct = new DirectIo(entries.fs, this.#buffers, options.directBytes);
   }
 
-  /** Stores a blob. When another upload of it was quicker, this one's bytes are dropped. */
+  /** Stores a blob. When another upload of it was quicker, this one's bytes are dropped, and no more of them read. */
   async write(digest: Digest, source: BlobSource, options: WriteOptions | undefined): Promise<void> {
-    const { directory, fs, spans } = this.#entries;
+    const { catalog, directory, fs, spans } = this.#entries;
     const span = options?.span;
     const space = await this.#entries.reserve('file', digest.size, options);
     try {
       const incoming = directory.incomingFile();
-      const { mtimeMs } = await spans.run('store.Write', span, (writing) =>
+      const received = await spans.run('store.Write', span, (writing) =>
         receiveFile(incoming, digest, source, {
           fs,
           buffers: this.#buffers,
@@ -70,9 +70,10 @@ export class BlobFiles {
           spans,
           span: writing,
           observer: options?.observer,
+          isHere: () => catalog.findBlob(digest) !== -1,
         }),
       );
-      await this.#enter(digest, incoming, mtimeMs, space, span);
+      if (received) await this.#enter(digest, incoming, received.mtimeMs, space, span);
     } finally {
       space.release();
     }

@@ -24,37 +24,48 @@ export interface UploadOptions extends UploadFileOptions {
   readonly span: Span;
   /** Reads the file while it grows. */
   readonly observer: WriteObserver | undefined;
+  /** Asked with each chunk: whether somebody else has brought the blob meanwhile. */
+  readonly isHere: () => boolean;
 }
+
+/** Ends an upload that nobody needs any more. */
+const NOT_NEEDED = new Error('the blob came from elsewhere');
 
 /**
  * Streams a source into a new file, through one hash. The chunks of clients are small (Bazel sends 16 KiB), so they
  * are gathered in two buffers: while one is on its way to the disk and being hashed, the other fills.
  *
- * When it fails, nothing is left.
+ * When it fails, nothing is left, nor when another upload of the blob was done first: then the rest of the source is not
+ * read, as the protocol has it (REAPI v2, `ContentAddressableStorage`), unless somebody reads this file.
  *
  * @throws DigestMismatchError when the bytes are not those that the digest names
  * @throws NoSpaceError when the file system is full
- * @returns what the file system says of the finished file
+ * @returns what the file system says of the finished file; undefined when another upload was done first
  */
 export async function receiveFile(
   path: string,
   digest: Digest,
   source: BlobSource,
   options: UploadOptions,
-): Promise<FileStatus> {
-  const file = await UploadFile.create(path, digest.size, options.observer !== undefined, options);
+): Promise<FileStatus | undefined> {
+  const { observer, isHere } = options;
+  const file = await UploadFile.create(path, digest.size, observer !== undefined, options);
   const upload = new Upload(file, digest, options);
+  const take = (chunk: Uint8Array) => {
+    if (!observer && isHere()) throw NOT_NEEDED;
+    return upload.take(chunk);
+  };
   try {
-    options.observer?.onGrowing(upload);
+    observer?.onGrowing(upload);
     if (!options.span.recording) {
-      await consumeSource(source, digest.size, options.signal, (chunk) => upload.take(chunk));
+      await consumeSource(source, digest.size, options.signal, take);
       return await upload.finish();
     }
     // The rest of the span's time the disk waited for the bytes.
     let waitedMs = 0;
     await consumeSource(source, digest.size, options.signal, async (chunk) => {
       const start = performance.now();
-      await upload.take(chunk);
+      await take(chunk);
       waitedMs += performance.now() - start;
     });
     options.span.setAttribute('store.waited_ms', waitedMs);
@@ -62,6 +73,7 @@ export async function receiveFile(
   } catch (error) {
     await upload.abandon();
     await options.fs.unlink(path).catch(() => {});
+    if (error === NOT_NEEDED) return undefined;
     throw error;
   }
 }
