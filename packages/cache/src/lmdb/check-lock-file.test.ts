@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkLockFile } from './check-lock-file.js';
 
 let directory: string;
@@ -28,4 +29,39 @@ it('refuses what cannot be opened to be written', () => {
 
 it('refuses a folder in which it cannot be made', () => {
   expect(() => checkLockFile(join(directory, 'missing'))).toThrow('ENOENT');
+});
+
+describe.skipIf(process.platform === 'win32')('a process that is short of file descriptors', () => {
+  it.each([
+    [1, 'EMFILE'],
+    [2, 'EMFILE'],
+    [3, 'opened'],
+  ])('has %i left: %s', (left, outcome) => {
+    // What was built: a plain process can't load the sources.
+    const script = `
+      import { closeSync, openSync } from 'node:fs';
+      import { open } from ${JSON.stringify(import.meta.resolve('lmdb'))};
+      import { checkLockFile } from ${JSON.stringify(new URL('../../dist/lmdb/check-lock-file.js', import.meta.url).href)};
+      const [directory, left] = process.argv.slice(1);
+      const files = [];
+      try {
+        for (;;) files.push(openSync('/dev/null', 'r'));
+      } catch {}
+      for (const file of files.splice(0, Number(left))) closeSync(file);
+      let outcome = 'opened';
+      let root;
+      try {
+        checkLockFile(directory);
+        root = open({ path: directory, noSubdir: false });
+      } catch (error) {
+        outcome = error.code;
+      }
+      for (const file of files) closeSync(file);
+      await root?.close();
+      console.log(outcome);`;
+    const command = 'ulimit -n 500; exec "$0" "$@"';
+    const words = [process.execPath, '--input-type=module', '--eval', script, directory, String(left)];
+    const { stdout } = spawnSync('sh', ['-c', command, ...words], { encoding: 'utf8' });
+    expect(stdout.trim()).toBe(outcome);
+  });
 });
