@@ -495,10 +495,15 @@ describe('the folder of the store', () => {
     expect(defaultStorageDirectory({ platform, environment, home: () => '/home/ann' })).toBe(expected);
   });
 
-  it('is to be named where the user has no home that it would be in', async () => {
-    const home = () => {
-      throw new Error('uv_os_homedir returned ENOENT');
-    };
+  it.each([
+    [
+      'no home',
+      () => {
+        throw new Error('uv_os_homedir returned ENOENT');
+      },
+    ],
+    ['an empty HOME', () => ''],
+  ])('is to be named where the user has %s that it would be in', async (_, home) => {
     const place = (environment: Record<string, string>) =>
       defaultStorageDirectory({ platform: 'linux', environment, home });
     expect(await mistakesOf(() => place({}))).toEqual([

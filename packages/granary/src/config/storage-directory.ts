@@ -5,7 +5,7 @@ import { ConfigError } from './mistake.js';
 export interface PlatformFacts {
   readonly platform: NodeJS.Platform;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Throws for a user that has none, as in a container that runs as any number. */
+  /** Throws for a user that has none, as in a container that runs as any number; empty where HOME is. */
   readonly home: () => string;
 }
 
@@ -30,9 +30,10 @@ function hereAndNow(): PlatformFacts {
 
 function homeIn({ home }: PlatformFacts): string {
   try {
-    return home();
-  } catch {
-    const message = 'is not set, and the user that this runs as has no home to keep a cache in; name a folder';
-    throw new ConfigError([{ origin: 'default', key: 'storage.dir', message }]);
-  }
+    const found = home();
+    // Of an empty HOME Node makes an empty path, and the store would lie wherever the server was started.
+    if (found !== '') return found;
+  } catch {}
+  const message = 'is not set, and the user that this runs as has no home to keep a cache in; name a folder';
+  throw new ConfigError([{ origin: 'default', key: 'storage.dir', message }]);
 }
