@@ -23,6 +23,8 @@ export interface CacheRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: RequestBody | undefined;
+  /** Whether the server may not have what it is sent. What is named by its hash it can only have got wrong. Default false. */
+  readonly mayBeRejected?: boolean | undefined;
   /** Statuses that are no failure here. */
   readonly accept?: readonly number[] | undefined;
   /** Longest body of the answer, decompressed. */
@@ -92,7 +94,7 @@ export class CacheServer {
     }
     if (statusCode === 403 && this.#forbiddenIsMissing && method !== 'PUT') return undefined;
     // A cache that looks at what it is sent, as bazel-remote does, takes other values all the same.
-    const rejected = failure === 'invalid' && method === 'PUT' && statusCode >= 400;
+    const rejected = failure === 'invalid' && request.mayBeRejected === true && statusCode >= 400;
     const says = text && `: ${this.#headers.redact(text)}`;
     throw this.failure(failure, `${method} ${path}: status ${statusCode}${says}`, {
       unfit: statusCode === 413 || rejected,

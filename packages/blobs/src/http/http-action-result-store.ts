@@ -68,7 +68,7 @@ export class HttpActionResultStore implements ActionResultStore {
     const headers = { 'content-type': 'application/octet-stream' };
     await this.#writes.run(key, async () => {
       this.#checkUsable(options);
-      const response = await this.#server.send({ method: 'PUT', path, headers, body }, options);
+      const response = await this.#server.send({ method: 'PUT', path, headers, body, mayBeRejected: true }, options);
       if (response) await discard(response);
     });
   }

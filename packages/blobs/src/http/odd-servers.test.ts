@@ -63,9 +63,10 @@ describe('a status of a cache server', () => {
     [403, false],
     [500, false],
     [302, false],
-  ])('%i to an upload says whether it is only that one which it will not have: %s', async (status, rejected) => {
+  ])('%i to an action result says whether it is only that one which it will not have: %s', async (status, rejected) => {
     const { blobs, actionResults } = await start('PUT', (response) => response.writeHead(status).end());
-    await expect(blobs.write(digest, bytes)).rejects.toMatchObject({ rejected, unfit: rejected });
+    // A blob may have come to it damaged, and the next try may be better.
+    await expect(blobs.write(digest, bytes)).rejects.toMatchObject({ rejected: false, unfit: false });
     await expect(actionResults.set(key, bytes)).rejects.toMatchObject({ rejected, unfit: rejected });
   });
 
