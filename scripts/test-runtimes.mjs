@@ -16,7 +16,7 @@ if (process.platform === 'linux' && process.arch === 'x64' && !existsSync(join(R
   if (code !== 0) process.exit(code);
 }
 
-/** What these are about isn't the runtime but other programs, the network between servers, algorithms, documents. */
+/** What these are about isn't the runtime but other programs, the network between servers, algorithms, documents, tools. */
 const ELSEWHERE = [
   'packages/**/*.leak.test.ts',
   'packages/**/*.model.test.ts',
@@ -26,6 +26,7 @@ const ELSEWHERE = [
   'packages/nuget/**',
   'packages/nuget-proxy/**',
   'packages/resilience/**',
+  'scripts/!(documentation-examples).test.mjs',
 ];
 
 const reports = mkdtempSync(join(tmpdir(), 'granary-runtimes-'));
