@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
@@ -20,6 +20,17 @@ it('leaves a file that LMDB takes, and has nothing against the one that LMDB mad
   await root.put('key', 'value');
   await root.close();
   checkLockFile(directory);
+});
+
+it.skipIf(process.platform !== 'linux')('leaves a database that is open the locks that it has', async () => {
+  const root = open<string, string>({ path: directory, noSubdir: false });
+  const inode = `:${statSync(join(directory, 'lock.mdb')).ino} `;
+  const locks = () => readFileSync('/proc/locks', 'latin1').match(new RegExp(inode, 'g'))?.length ?? 0;
+  const before = locks();
+  checkLockFile(directory);
+  expect(before).toBeGreaterThan(0);
+  expect(locks()).toBe(before);
+  await root.close();
 });
 
 it('refuses what cannot be opened to be written', () => {
