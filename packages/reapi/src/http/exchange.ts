@@ -37,6 +37,8 @@ export class Exchange {
   bytesOut = 0;
   readonly #edge: HttpEdge;
   readonly #startedAt: number;
+  /** Whether the client waits to be told that its body is wanted. */
+  #isWaiting: boolean;
   #controller: AbortController | undefined;
   #path: CachePath | undefined;
   #via: readonly string[] | undefined;
@@ -50,6 +52,7 @@ export class Exchange {
     this.#edge = edge;
     this.request = request;
     this.response = response;
+    this.#isWaiting = request.headers.expect?.toLowerCase() === '100-continue';
     this.#startedAt = isRecorded ? performance.now() : 0;
     this.span = edge.spans.start(request);
     if (isRecorded || this.span.recording) response.once('close', () => this.#finish());
@@ -109,9 +112,17 @@ export class Exchange {
     this.response.writeHead(status, ['X-Content-Type-Options', 'nosniff', ...headers]);
   }
 
+  /** Tells a client that waits for it that its body is wanted. */
+  askForBody(): void {
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.response.writeContinue();
+  }
+
   /** Says that nobody reads the rest of the body. It is counted all the same, and the answer doesn't wait for it. */
   passOverBody(): void {
-    if (this.#edge.hooks.onRequest) this.#restArrived = countRest(this.request, this.#received);
+    // Who waits to be asked for a body sends none when it gets its answer instead.
+    if (this.#edge.hooks.onRequest && !this.#isWaiting) this.#restArrived = countRest(this.request, this.#received);
   }
 
   /** Sends a whole answer. */
@@ -140,7 +151,8 @@ export class Exchange {
       response.destroy();
       return;
     }
-    const drained = await drain(request, this.#received, MAX_DRAINED_BYTES);
+    // A body that was never asked for may come or not: only a new connection tells what is what.
+    const drained = !this.#isWaiting && (await drain(request, this.#received, MAX_DRAINED_BYTES));
     if (response.destroyed) return;
     const body = request.method === 'HEAD' ? undefined : Buffer.from(`${error.message}\n`);
     const headers = [...Object.entries(error.headers).flat(), 'Content-Type', 'text/plain; charset=utf-8'];
@@ -154,7 +166,7 @@ export class Exchange {
     this.begin(error.status, ['Content-Length', body?.length ?? 0, 'Connection', 'close', ...headers]);
     if (body) response.write(body, this.#told);
     else response.flushHeaders();
-    await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
+    if (!this.#isWaiting) await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
   }
 

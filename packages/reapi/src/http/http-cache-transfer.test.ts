@@ -320,6 +320,24 @@ describe('an upload that is refused', () => {
     expect(answer.status).toBe(507);
   });
 
+  it('passes by to its end after it was asked for, and leaves the connection usable', async () => {
+    blobs.write = async (_digest, source) => {
+      for await (const _start of source as AsyncIterable<Buffer>) throw new NoSpaceError('full');
+    };
+    const body = randomBytes(500_000);
+    const sent = request(url(`/cas/${Digest.of('sha256', body).hash}`), {
+      method: 'PUT',
+      headers: { 'Content-Length': `${body.length}`, Expect: '100-continue' },
+    });
+    sent.flushHeaders();
+    const asked = once(sent, 'continue').then(() => sent.end(body));
+    const [response] = await once(sent, 'response');
+    await asked;
+    expect([response.statusCode, response.headers.connection]).toEqual([507, 'keep-alive']);
+    response.resume();
+    await expect.poll(() => records).toMatchObject([{ code: '507', bytesIn: body.length }]);
+  });
+
   it('with a failure of the server gets 500 without its inside, which goes to the record', async () => {
     const failure = new Error('secret path /x');
     blobs.write = async () => {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { BlobTooLargeError } from '@granary/blobs';
 import { decompressStream } from '../zstd/index.js';
 import type { Exchange } from './exchange.js';
@@ -46,19 +46,15 @@ function announcedLength({ headers }: IncomingMessage): number | undefined {
 }
 
 async function* receive(exchange: Exchange, announced: number | undefined): AsyncGenerator<Buffer> {
-  const { request, response } = exchange;
+  const { request } = exchange;
   if (announced === 0) return;
-  greet(request, response);
+  exchange.askForBody();
   // A body that is refused half-way must not take the connection with it before the answer is sent.
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     exchange.bytesIn += (chunk as Buffer).length;
     yield chunk as Buffer;
   }
   if (!request.complete) throw new HttpError(400, 'the body ended before its announced length');
-}
-
-function greet(request: IncomingMessage, response: ServerResponse): void {
-  if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
 }
 
 async function* limited(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {

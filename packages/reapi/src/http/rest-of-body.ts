@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 /** Told how many bytes have arrived. */
 export type ByteListener = (bytes: number) => void;
 
-/** Lets the rest of a body pass by; false when it is over the limit, takes too long, or waits to be asked for. */
+/** Lets the rest of a body pass by; false when it is over the limit or takes too long. */
 export async function drain(
   request: IncomingMessage,
   received: ByteListener,
@@ -15,7 +15,7 @@ export async function drain(
   if (request.destroyed) return false;
   const announced = request.headers['content-length'];
   if (announced === undefined && request.headers['transfer-encoding'] === undefined) return true;
-  if (request.headers.expect !== undefined || Number(announced) > maxBytes) return false;
+  if (Number(announced) > maxBytes) return false;
   let bytes = 0;
   return new Promise((resolve) => {
     const settle = (drained: boolean) => {
@@ -46,8 +46,7 @@ export function countRest(request: IncomingMessage, received: ByteListener): Pro
     received(request.readableLength);
     return undefined;
   }
-  // Who waits to be asked for a body sends none when it gets its answer instead.
-  if (request.destroyed || request.headers.expect !== undefined) return undefined;
+  if (request.destroyed) return undefined;
   const { socket } = request;
   return new Promise((resolve) => {
     const count = (chunk: Buffer) => received(chunk.length);
