@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -53,6 +54,33 @@ describe('what a source is asked with, when it is read again', () => {
     expect(await versions(running, 'a')).toBe(502);
     await writeFile(file('password'), 'new');
     expect(await versions(running, 'b')).toBe(200);
+  });
+
+  it('is the new token where the source says 403 to the old one', async () => {
+    await writeFile(file('token'), 'old-token');
+    const old: (string | undefined)[] = [];
+    const feed = createHttpServer(({ url, headers }, response) => {
+      const { port } = feed.address() as AddressInfo;
+      if (headers.authorization !== 'Bearer new-token') {
+        old.push(headers.authorization);
+        response.writeHead(403).end();
+        return;
+      }
+      const resources = [{ '@id': `http://127.0.0.1:${port}/flat/`, '@type': 'PackageBaseAddress/3.0.0' }];
+      response.end(JSON.stringify(url === '/index.json' ? { version: '3.0.0', resources } : { versions: ['1.0.0'] }));
+    }).listen(0, '127.0.0.1');
+    await once(feed, 'listening');
+    try {
+      const url = `http://127.0.0.1:${(feed.address() as AddressInfo).port}/index.json`;
+      await using running = await startTestServer(source({ url, auth: { token_file: file('token') } }));
+      expect(await versions(running, 'a')).toBe(502);
+      await writeFile(file('token'), 'new-token');
+      expect(await versions(running, 'b')).toBe(200);
+      expect(new Set(old)).toEqual(new Set(['Bearer old-token']));
+    } finally {
+      feed.close();
+      feed.closeAllConnections();
+    }
   });
 
   it('is what it was when a file is wrong, of whatever it is', async () => {

@@ -240,6 +240,23 @@ describe('an authenticator', () => {
     expect(requests).toHaveLength(2);
   });
 
+  it('asks a provider once in a while after a 403, and after a 401 all the same', async () => {
+    const time = new ManualTime();
+    const { provider, requests } = providerOf(undefined, undefined, bearerCredentials('new'));
+    const auth = authenticator({ provider, credentials: ANN, clock: time.clock, refusedForMs: 1000 });
+    const sent = auth.headers(URL_OF_SOURCE);
+    for (let i = 0; i < 3; i++) expect(await auth.forbidden(refused(sent))).toBe(false);
+    expect(requests).toHaveLength(1);
+    expect(await auth.challenged(refused(sent))).toBe(false);
+    expect(requests).toHaveLength(2);
+    await time.advance(1000);
+    expect(await auth.forbidden(refused(sent, 'https://cdn.example/x'))).toBe(false);
+    expect(await auth.forbidden(refused(sent))).toBe(true);
+    expect(await auth.forbidden(refused(sent))).toBe(true);
+    expect(auth.headers(URL_OF_SOURCE)).toEqual({ authorization: 'Bearer new' });
+    expect(requests).toHaveLength(3);
+  });
+
   it('asks without a name where the provider says none', async () => {
     const auth = authenticator({ credentials: ANN, provider: providerOf({ type: 'none' }).provider });
     expect(await auth.challenged(refused(auth.headers(URL_OF_SOURCE)))).toBe(true);

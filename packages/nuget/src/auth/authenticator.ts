@@ -15,13 +15,13 @@ export interface AuthenticatorOptions {
    * throws is what that request fails with.
    */
   readonly credentials?: Credentials | (() => Credentials | undefined) | undefined;
-  /** Asked when the source says 401. */
+  /** Asked when the source says 401, and once in a while when it says 403. */
   readonly provider?: CredentialProvider | undefined;
   /** More origins (`https://host:port`) that may see the credentials, for feeds that are spread over several. */
   readonly alsoFor?: readonly string[] | undefined;
   /** How many answers of the provider may be refused in a row. Default 3. */
   readonly maxAttempts?: number | undefined;
-  /** How long the provider is left alone after it knew nothing better. Default 60,000. */
+  /** How long the provider is left alone after it knew nothing better, or was asked because of a 403. Default 60,000. */
   readonly refusedForMs?: number | undefined;
   /** Longest time for an answer of the provider, which may ask a person. Default 300,000. */
   readonly providerTimeoutMs?: number | undefined;
@@ -31,7 +31,7 @@ export interface AuthenticatorOptions {
 /** Headers that tell who asks: the same object for as long as the credentials are the same. */
 export type AuthHeaders = Readonly<Record<string, string>>;
 
-/** A 401. */
+/** A 401, or a 403. */
 export interface Challenge {
   /** Where it came from, after redirects. */
   readonly url: string;
@@ -52,7 +52,7 @@ const KNOWN_SCHEMES = /\b(basic|bearer|digest|negotiate|ntlm)\b/gi;
  * where it is named, and from http to https of the same host, but never the other way.
  *
  * Whoever sends requests takes {@link headers} for each, says {@link accepted} when an answer came, and asks
- * {@link challenged} after a 401 whether to try again.
+ * {@link challenged} after a 401, or {@link forbidden} after a 403, whether to try again.
  */
 export class Authenticator {
   readonly source: string;
@@ -71,6 +71,7 @@ export class Authenticator {
   #asking: Flight<boolean> | undefined;
   #attempts = 0;
   #quietUntil = Number.NEGATIVE_INFINITY;
+  #quietAfterForbiddenUntil = Number.NEGATIVE_INFINITY;
 
   /** @throws {@link NuGetError} `INVALID_OPTION` for a URL that is no http URL */
   constructor(options: AuthenticatorOptions) {
@@ -107,19 +108,33 @@ export class Authenticator {
    *
    * @throws {@link SourceError} `UNAUTHORIZED` when the provider fails
    */
-  async challenged({ url, sent, challenge, signal }: Challenge): Promise<boolean> {
+  async challenged(refused: Challenge): Promise<boolean> {
+    const { url, sent } = refused;
     if (!this.#mayKnow(url)) return false;
     const current = this.#current();
     if (current !== sent) return current !== undefined;
     const provider = this.#provider;
     if (provider === undefined || this.#clock() < this.#quietUntil) return false;
     if (this.#attempts >= this.#maxAttempts) return this.#beQuiet();
-    if (this.#asking === undefined || this.#asking.isStopped) {
-      const flight = new Flight<boolean>();
-      this.#asking = flight;
-      void this.#ask(flight, provider, { url, sent, challenge });
-    }
-    return this.#asking.join(signal);
+    return this.#join(refused, provider, () => this.#beQuiet());
+  }
+
+  /**
+   * As {@link challenged}, after a 403. Some sources say that to whoever has no credentials, or some that have expired, and
+   * most of them of what nobody may have: the provider is asked only once in a while, and is not left alone for it.
+   *
+   * @throws {@link SourceError} `UNAUTHORIZED` when the provider fails
+   */
+  async forbidden(refused: Challenge): Promise<boolean> {
+    const { url, sent } = refused;
+    if (!this.#mayKnow(url)) return false;
+    const current = this.#current();
+    if (current !== sent) return current !== undefined;
+    const now = this.#clock();
+    const provider = this.#provider;
+    if (provider === undefined || now < Math.max(this.#quietUntil, this.#quietAfterForbiddenUntil)) return false;
+    this.#quietAfterForbiddenUntil = now + this.#refusedForMs;
+    return this.#join(refused, provider, () => false);
   }
 
   /** Sends others from the next request on, or none; that those of before were refused says nothing about them. */
@@ -128,7 +143,7 @@ export class Authenticator {
     if (credentials === undefined) this.#headers = undefined;
     else this.#use(credentials);
     this.#attempts = 0;
-    this.#quietUntil = Number.NEGATIVE_INFINITY;
+    this.#quietUntil = this.#quietAfterForbiddenUntil = Number.NEGATIVE_INFINITY;
   }
 
   /**
@@ -157,7 +172,22 @@ export class Authenticator {
     return this.#headers;
   }
 
-  async #ask(flight: Flight<boolean>, provider: CredentialProvider, refused: Challenge): Promise<void> {
+  /** @param afterNothing is called when the provider knows nothing better, or fails */
+  async #join(refused: Challenge, provider: CredentialProvider, afterNothing: () => false): Promise<boolean> {
+    if (this.#asking === undefined || this.#asking.isStopped) {
+      const flight = new Flight<boolean>();
+      this.#asking = flight;
+      void this.#ask(flight, provider, refused, afterNothing);
+    }
+    return this.#asking.join(refused.signal);
+  }
+
+  async #ask(
+    flight: Flight<boolean>,
+    provider: CredentialProvider,
+    refused: Challenge,
+    afterNothing: () => false,
+  ): Promise<void> {
     const { url, sent, challenge } = refused;
     const isRetry = sent !== undefined && sent === this.#provided;
     try {
@@ -176,9 +206,9 @@ export class Authenticator {
         this.#attempts++;
         this.#provided = this.#headers;
       }
-      flight.answer(knowsMore || this.#beQuiet());
+      flight.answer(knowsMore || afterNothing());
     } catch (error) {
-      if (flight === this.#asking && !flight.isStopped) this.#beQuiet();
+      if (flight === this.#asking && !flight.isStopped) afterNothing();
       flight.stop(error);
       const reason = redactText(error instanceof Error ? error.message : String(error));
       flight.fail(

@@ -14,7 +14,7 @@ export interface ConfiguredAuthenticatorOptions {
 
 /**
  * An authenticator for a source with what is configured for it: `NuGetPackageSourceCredentials_{name}`, else
- * `packageSourceCredentials`; after a 401 `VSS_NUGET_EXTERNAL_FEED_ENDPOINTS`, then the provider.
+ * `packageSourceCredentials`; after a 401 or 403 `VSS_NUGET_EXTERNAL_FEED_ENDPOINTS`, then the provider.
  */
 export function configuredAuthenticator(
   config: NuGetConfig,

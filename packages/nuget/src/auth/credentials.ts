@@ -6,11 +6,11 @@ export type Credentials =
   | { readonly type: 'bearer'; readonly token: string }
   | { readonly type: 'none' };
 
-/** What a `CredentialProvider` is told of the 401 that it is asked for. */
+/** What a `CredentialProvider` is told of the 401 or 403 that it is asked for. */
 export interface CredentialRequest {
   /** Name of the source. */
   readonly source: string;
-  /** What was asked for when the source said 401. */
+  /** What was asked for when the source said so. */
   readonly url: string;
   /** Its `WWW-Authenticate`. */
   readonly challenge: string | undefined;

@@ -9,7 +9,7 @@ import { MemoryLayer } from '@granary/cache';
 import type { HttpClient } from '@granary/http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Authenticator } from '../auth/authenticator.js';
-import type { CredentialProvider } from '../auth/credentials.js';
+import { bearerCredentials, type CredentialProvider, type Credentials } from '../auth/credentials.js';
 import { NuGetError, SourceError } from '../errors.js';
 import type { DocumentRequest } from '../protocol/feed.js';
 import type { HttpFeed } from './http-feed.js';
@@ -607,6 +607,43 @@ describe('the requests of a feed', () => {
     asked = 0;
     expect(await rejection(get({}, withToken('bad')))).toMatchObject({ code: 'UNAUTHORIZED', statusCode: 401 });
     expect(asked).toBeLessThanOrEqual(2);
+  });
+
+  it('ask for credentials after a 403, too, but not for a push with an API key', async () => {
+    source.answer = (req, res) => {
+      if (req.method === 'GET' && req.headers.authorization === 'Bearer good') res.end('1');
+      else res.writeHead(403).end('not you');
+    };
+    let asked = 0;
+    const withAnswer = (answer: () => Credentials | undefined) => {
+      const provider: CredentialProvider = async () => {
+        asked++;
+        return answer();
+      };
+      return source.feed({ authenticator: new Authenticator({ source: 'test', url: source.url, provider }) });
+    };
+    expect(
+      await get(
+        {},
+        withAnswer(() => bearerCredentials('good')),
+      ),
+    ).toBe(1);
+    expect(asked).toBe(1);
+    for (const answer of [
+      () => undefined,
+      () => bearerCredentials('bad'),
+      () => {
+        throw new Error('no answer');
+      },
+    ]) {
+      const failure = await rejection(get({}, withAnswer(answer)));
+      expect(failure).toMatchObject({ code: 'FORBIDDEN', statusCode: 403, reason: 'not you' });
+    }
+    expect(asked).toBe(4);
+    const push = { method: 'PUT', headers: { 'x-nuget-apikey': 'key' } } as const;
+    const pushed = withAnswer(() => bearerCredentials('good')).send(source.url, push);
+    expect(await rejection(pushed)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(asked).toBe(4);
   });
 
   it('follow redirects with what the next host may know', async () => {

@@ -65,6 +65,7 @@ export class SourceRequests {
     let at = url;
     let hops = 0;
     let challenges = 0;
+    let wasForbidden = false;
     let ownFailure: unknown;
     try {
       for (;;) {
@@ -92,6 +93,14 @@ export class SourceRequests {
           continue;
         }
         authenticator.accepted(credentials);
+        // Whoever shows an API key is refused for that.
+        if (statusCode === 403 && !wasForbidden && request.headers?.['x-nuget-apikey'] === undefined) {
+          wasForbidden = true;
+          if (await this.#knowsBetter(at, credentials, request.signal)) {
+            await drain(response);
+            continue;
+          }
+        }
         const location = REDIRECTS.has(statusCode) ? textOf(headers['location']) : undefined;
         if (location === undefined) return { response, url: at, credentials, attempts };
         await drain(response);
@@ -102,6 +111,20 @@ export class SourceRequests {
       const isOwn = isHttpError(error) && error.code === 'FAILED' && error.cause === ownFailure;
       if (isOwn && ownFailure !== undefined) throw ownFailure;
       throw failureOf(name, at, error);
+    }
+  }
+
+  /** Whether there are other credentials after a 403. Where nobody could tell, that is the answer. */
+  async #knowsBetter(
+    url: string,
+    sent: Readonly<Record<string, string>> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    try {
+      return await this.#options.authenticator.forbidden({ url, sent, challenge: undefined, signal });
+    } catch {
+      signal?.throwIfAborted();
+      return false;
     }
   }
 
