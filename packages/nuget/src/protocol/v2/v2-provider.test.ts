@@ -279,6 +279,24 @@ describe('metadata of protocol 2', () => {
     expect(await provider.getMetadata(id('A', '4.0'))).toBeUndefined();
   });
 
+  it.each([
+    ['a 400', new SourceError('PROTOCOL', 'test', 'answered 400', { statusCode: 400 })],
+    ['a 500', 500],
+    ['a 501', new SourceError('UNSUPPORTED', 'test', 'answered 501', { statusCode: 501 })],
+    ['a page', '<html/>'],
+  ])(
+    'comes from the list of all versions where the source answers with %s to a question for one',
+    async (_, answer) => {
+      const { provider } = setUp({ "Packages(Id='A',Version='1.0.0')": answer, 'FindPackagesById()': page(['1.0']) });
+      expect((await provider.getMetadata(id('A', '1.0')))?.version.toNormalizedString()).toBe('1.0.0');
+    },
+  );
+
+  it.each([401, 403, 429, 503])('is not looked for elsewhere where the source answers with %i', async (statusCode) => {
+    const { provider } = setUp({ "Packages(Id='A',Version='1.0.0')": statusCode, 'FindPackagesById()': page(['1.0']) });
+    await expect(provider.getMetadata(id('A', '1.0'))).rejects.toMatchObject({ statusCode });
+  });
+
   it('of all versions is in ascending order', async () => {
     const { provider } = setUp({ 'FindPackagesById()': page([{ version: '2.0' }, FULL, { version: '1.0' }]) });
     const all = await provider.listMetadata('A');

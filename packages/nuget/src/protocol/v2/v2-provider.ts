@@ -79,7 +79,7 @@ export class V2Provider implements Provider {
   }
 
   async getMetadata(identity: PackageIdentity, options: CallOptions = {}): Promise<PackageMetadata | undefined> {
-    const entry = (await this.#exactly(identity, options)) ?? (await this.#amongAll(identity, options));
+    const entry = await this.#alone(identity, options);
     return entry === undefined ? undefined : this.#metadata(entry);
   }
 
@@ -252,6 +252,11 @@ export class V2Provider implements Provider {
       return (await this.#amongAll(identity, options)) ?? (await this.#exactly(identity, options));
     }
     // Where nothing may come from a cache, the list costs all of its pages: of some packages there are dozens.
+    return await this.#alone(identity, options);
+  }
+
+  /** From the list of all versions only where the source can't be asked for one, or hasn't got it. */
+  async #alone(identity: PackageIdentity, options: CallOptions): Promise<FeedEntry | undefined> {
     const entry = await this.#exactly(identity, options).catch((error: unknown) => {
       if (!isOfThisQuestion(error)) throw error;
       return undefined;
