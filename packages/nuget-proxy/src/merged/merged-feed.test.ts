@@ -113,6 +113,17 @@ describe('several feeds as one', () => {
     expect(() => new MergedFeed({ sources: [feedWith('a'), feedWith('A')] })).toThrow(/same name/);
   });
 
+  it('release what several give of a version that is on no list', async () => {
+    const [a, b] = [feedWith('a', '1.0.0'), feedWith('b', '1.0.0')];
+    const all = new MergedFeed({ sources: [a, b] });
+    a.versions = b.versions = async () => undefined;
+    const second = (await b.package(identityOf('X', '1.0.0'))) as PackageContent;
+    const release = vi.spyOn(second, 'release');
+    b.package = async () => second;
+    expect(await text(await all.package(identityOf('X', '1.0.0')))).toBe('a 1.0.0');
+    await vi.waitFor(() => expect(release).toHaveBeenCalledOnce());
+  });
+
   it('give a version that is too new for their lists', async () => {
     const a = feedWith('a', '1.0.0');
     const b = feedWith('b');
@@ -217,6 +228,22 @@ describe('when one of several can not tell', () => {
     await local.time.advance(30_000);
     expect((await bytesOf(((await here) as PackageContent).open())).equals(content)).toBe(true);
     expect(await nowhere).toMatchObject({ source: 'a', message: expect.stringContaining('in time') });
+  });
+
+  it('and says nothing of a version that is on no list, who wants it waits once, however many are silent', async () => {
+    const local = await FeedUnderTest.start((options) => new HttpClient(options), {
+      packages: [buildPackage({ id: 'X', version: '1.0.0' })],
+    });
+    onTestFinished(() => local[Symbol.asyncDispose]());
+    const sources = ['a', 'b', 'c'].map((name) => local.feed({ name }));
+    const all = new MergedFeed({ sources });
+    await all.versions('X');
+    local.server.requests.clear();
+    local.server.fault('/', { kind: 'hang' });
+    const missing = all.package(identityOf('X', '2.0.0')).catch((error: unknown) => error);
+    await local.server.waitForRequest('/', 3);
+    await local.time.advance(30_000);
+    expect(await missing).toMatchObject({ source: 'a', message: expect.stringContaining('no answer within') });
   });
 
   it('has nothing to say about packages of the server itself: their versions are served, as stale', async () => {

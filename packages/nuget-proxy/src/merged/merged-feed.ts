@@ -1,7 +1,6 @@
 import {
   isPackageId,
   NuGetError,
-  type NuGetVersion,
   type PackageIdentity,
   PackageSourceMapping,
   type SearchOptions,
@@ -20,11 +19,10 @@ import type {
 } from '../feed/feed-content.js';
 import { askAll, combined, complete, type Heard } from '../feed/heard.js';
 import type { PackageRecord } from '../feed/package-record.js';
-import { isSilence, isUnoffered, unavailable } from '../feed/upstream-failures.js';
-import { versionName } from '../feed/version-name.js';
 import type { EmbeddedFile } from '../packages/embedded-file.js';
 import { identityIn } from '../packages/identity-in.js';
 import { askPast } from './asking-past.js';
+import { firstToGive, lists } from './first-to-give.js';
 import { MergedOnce, mergedRecords, mergedVersions } from './merged-lists.js';
 import { mergedHits, mergedIds } from './merged-searches.js';
 import { mergedVulnerabilities } from './merged-vulnerabilities.js';
@@ -50,8 +48,8 @@ const NOTHING: SearchAnswer = { total: 0, hits: [] };
  * What versions there are is only said when every source can tell: clients take the best version of a list, so one that
  * lacks those of a source that is down would have them take another one, or the same id of a stranger. Only a package that
  * was pushed here is served all the same, with the versions that are known of it. A version that is asked for by its number
- * comes from the first source that can give it, and isn't there when all say so; searches and vulnerabilities are what
- * those know that can be asked. A source that has no such service at all is left out, as NuGet's clients do.
+ * comes from the first source that can give it, and isn't there when all say so; searches and
+ * vulnerabilities are what those know that can be asked. A source that has no such service at all is left out, as NuGet's clients do.
  */
 export class MergedFeed implements FeedContent {
   readonly name = 'all';
@@ -93,7 +91,8 @@ export class MergedFeed implements FeedContent {
   }
 
   package(identity: PackageIdentity, call?: FeedCall): Promise<PackageContent | undefined> {
-    return this.#first(identity, (source, asked) => source.package(identity, asked), call);
+    const ask = (source: FeedContent, asked: FeedCall) => source.package(identity, asked);
+    return this.#first(identity, ask, call, (content) => content.release());
   }
 
   nuspec(identity: PackageIdentity, call?: FeedCall): Promise<Answer<Buffer> | undefined> {
@@ -206,30 +205,13 @@ export class MergedFeed implements FeedContent {
     return this.#sources.length === 1 && !this.#mapping.isEnabled;
   }
 
-  /**
-   * From the first source that lists the version, or can't say; from the others only when none of these gives it, since
-   * their lists may be older than the version.
-   */
-  async #first<T>(
-    { id, version }: PackageIdentity,
+  #first<T>(
+    identity: PackageIdentity,
     ask: (source: FeedContent, call: FeedCall) => Promise<T | undefined>,
     call: FeedCall | undefined,
+    release?: (found: T) => void,
   ): Promise<T | undefined> {
-    const failures: unknown[] = [];
-    let isAnswered = false;
-    for await (const { source, localOnly } of likelyFirst(this.#sourcesFor(id), id, version, call)) {
-      try {
-        const found = await ask(source, { ...call, localOnly });
-        if (found !== undefined) return found;
-        isAnswered = true;
-      } catch (error) {
-        call?.signal?.throwIfAborted();
-        failures.push(unavailable(source.name, error));
-      }
-    }
-    const failure = failures.find((each) => !isUnoffered(each)) ?? (isAnswered ? undefined : failures[0]);
-    if (failure !== undefined) throw failure;
-    return undefined;
+    return firstToGive({ sources: this.#sourcesFor(identity.id), identity, ask, call, release });
   }
 
   #targetFor({ id }: PackageIdentity): FeedContent {
@@ -254,45 +236,4 @@ export class MergedFeed implements FeedContent {
 /** How many of each source one page of them all takes. */
 function boundsOf(end: number) {
   return { least: Math.min(end, MAX_TAKE), most: MAX_TAKE };
-}
-
-/** A source that may have a version, and whether it has been waited for long enough. */
-interface Candidate {
-  readonly source: FeedContent;
-  readonly localOnly: boolean;
-}
-
-/** All are asked at once, but nobody waits for the list of a source that comes after one that has the version. */
-async function* likelyFirst(
-  sources: readonly FeedContent[],
-  id: string,
-  version: NuGetVersion,
-  call: FeedCall | undefined,
-): AsyncGenerator<Candidate> {
-  const [only] = sources;
-  if (only !== undefined && sources.length === 1) {
-    yield { source: only, localOnly: false };
-    return;
-  }
-  const asked = sources.map(async (source) => {
-    try {
-      return { source, localOnly: false, isLikely: await lists(source, id, version, call) };
-    } catch (error) {
-      return { source, localOnly: isSilence(error), isLikely: true };
-    }
-  });
-  const unlikely: Candidate[] = [];
-  for (const answer of asked) {
-    const candidate = await answer;
-    if (candidate.isLikely) yield candidate;
-    else unlikely.push(candidate);
-  }
-  call?.signal?.throwIfAborted();
-  yield* unlikely;
-}
-
-async function lists(source: FeedContent, id: string, version: NuGetVersion, call?: FeedCall): Promise<boolean> {
-  const name = versionName(version);
-  const listed = await source.versions(id, call);
-  return listed?.value.some((each) => each.version === name) === true;
 }
