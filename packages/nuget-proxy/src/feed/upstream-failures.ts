@@ -83,6 +83,12 @@ export function isUnoffered(error: unknown): boolean {
   return statusCode === undefined || statusCode === NOT_IMPLEMENTED;
 }
 
+/** Whether the source refuses what it was asked for to this server. */
+export function isRefused(error: unknown): boolean {
+  const cause = error instanceof FeedUnavailableError ? error.cause : error;
+  return isNuGetError(cause) && cause.code === 'FORBIDDEN';
+}
+
 /** Whether this server has no room for what the source gave, or takes nothing that long: it may well be there. */
 export function isTooMuch(error: unknown): boolean {
   return isStoreError(error) || (isNuGetError(error) && error.code === 'LIMIT');

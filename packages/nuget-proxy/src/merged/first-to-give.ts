@@ -1,6 +1,6 @@
 import type { NuGetVersion, PackageIdentity } from '@granary/nuget';
 import type { FeedCall, FeedContent } from '../feed/feed-content.js';
-import { isSilence, isUnoffered, unavailable } from '../feed/upstream-failures.js';
+import { isRefused, isSilence, isUnoffered, unavailable } from '../feed/upstream-failures.js';
 import { versionName } from '../feed/version-name.js';
 
 /** Something that belongs to one version of a package, and who may have it. */
@@ -16,7 +16,8 @@ export interface FirstQuestion<T> {
 
 /**
  * From the first source that lists the version, or can't say; from the others only when none of these gives it, since their
- * lists may be older than the version.
+ * lists may be older than the version. What a source lists and refuses, as one does that holds back packages, comes from no
+ * other source.
  *
  * @throws FeedUnavailableError when none gives it, and one of them couldn't tell
  */
@@ -24,13 +25,15 @@ export async function firstToGive<T>(question: FirstQuestion<T>): Promise<T | un
   const failures: unknown[] = [];
   let isAnswered = false;
   for await (const candidates of likelyFirst(question)) {
-    for await (const { source, found, error } of answersOf(candidates, question)) {
+    for await (const { source, isListed, found, error } of answersOf(candidates, question)) {
       if (found !== undefined) return found;
       if (error === undefined) {
         isAnswered = true;
         continue;
       }
-      failures.push(unavailable(source.name, error));
+      const failure = unavailable(source.name, error);
+      if (isListed && isRefused(failure)) throw failure;
+      failures.push(failure);
     }
   }
   const failure = failures.find((each) => !isUnoffered(each)) ?? (isAnswered ? undefined : failures[0]);

@@ -113,6 +113,21 @@ describe('several feeds as one', () => {
     expect(() => new MergedFeed({ sources: [feedWith('a'), feedWith('A')] })).toThrow(/same name/);
   });
 
+  it('take from no other one what the first that has it refuses, as what it holds back', async () => {
+    const [a, b] = [feedWith('a', '1.0.0'), feedWith('b', '1.0.0', '2.0.0')];
+    const all = new MergedFeed({ sources: [a, b] });
+    const cause = new SourceError('FORBIDDEN', 'a', 'it answered 403', { statusCode: 403 });
+    const refuse = () => Promise.reject(new FeedUnavailableError('a', 'it answered 403', { cause }));
+    a.package = a.nuspec = a.embedded = refuse;
+    const identity = identityOf('X', '1.0.0');
+    for (const asked of [all.package(identity), all.nuspec(identity), all.embedded(identity, 'icon')])
+      await expect(asked).rejects.toMatchObject({ source: 'a', cause });
+    // That is nothing about what it hasn't got: some storage says 403 to that, too.
+    expect(await text(await all.package(identityOf('X', '2.0.0')))).toBe('b 2.0.0');
+    a.versions = refuse;
+    expect(await text(await all.package(identity))).toBe('b 1.0.0');
+  });
+
   it('release what several give of a version that is on no list', async () => {
     const [a, b] = [feedWith('a', '1.0.0'), feedWith('b', '1.0.0')];
     const all = new MergedFeed({ sources: [a, b] });

@@ -48,7 +48,7 @@ const NOTHING: SearchAnswer = { total: 0, hits: [] };
  * What versions there are is only said when every source can tell: clients take the best version of a list, so one that
  * lacks those of a source that is down would have them take another one, or the same id of a stranger. Only a package that
  * was pushed here is served all the same, with the versions that are known of it. A version that is asked for by its number
- * comes from the first source that can give it, and isn't there when all say so; searches and
+ * comes from the first source that can give it, unless one before refuses it, and isn't there when all say so; searches and
  * vulnerabilities are what those know that can be asked. A source that has no such service at all is left out, as NuGet's clients do.
  */
 export class MergedFeed implements FeedContent {
