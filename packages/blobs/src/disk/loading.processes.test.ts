@@ -1,14 +1,20 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from '@granary/telemetry';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Digest as BlobDigest } from '../index.js';
+import { blobKey, type EntryKey, keyBytes } from './index/entry-key.js';
 
 /** What was built: a process can't be started with the sources. */
 const { Digest, DiskBlobStore } = (await import(
   new URL('../../dist/index.js', import.meta.url).href
 )) as typeof import('../index.js');
+const INDEX_DATABASE = new URL('../../dist/disk/index/index-database.js', import.meta.url).href;
+const { IndexDatabase } = (await import(INDEX_DATABASE)) as typeof import('./index/index-database.js');
 
 /** A few more than another process is started for. */
 const COUNT = 50_100;
@@ -90,5 +96,37 @@ describe('a table that is filled by another process', () => {
     await loaded();
     expect(again.stats()).toMatchObject({ blobs: COUNT, actionResults: 1 });
     await again.close();
+  });
+});
+
+describe('a process that reads the index of another one', () => {
+  it('undoes nothing that is committed while it opens it', { timeout: 60_000 }, async () => {
+    const index = mkdtempSync(join(tmpdir(), 'granary-read-'));
+    const database = IndexDatabase.open(index, 'none');
+    const keys = Array.from({ length: 500 }, (_, i) => blobKey(digestOf(i)));
+    const put = (i: number) =>
+      database.put(keys[i % keys.length] as EntryKey, { place: 'value', size: 1, lastUse: i, mtimeMs: 0 });
+    for (let i = 0; i < keys.length; i++) await put(i);
+    const release = database.hold();
+    const opening = `import { readEntries } from ${JSON.stringify(INDEX_DATABASE)};
+      for (let i = 0; i < 2000; i++) for (const entry of readEntries(process.argv[1])) break;`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', opening, index], { stdio: 'inherit' });
+    let code: number | undefined;
+    const ended = once(child, 'close').then(([by]) => {
+      code = by as number;
+    });
+    const undone: number[] = [];
+    for (let i = keys.length; code === undefined; i++) {
+      await put(i);
+      if (database.record(keyBytes(keys[i % keys.length] as EntryKey))?.lastUse !== i) undone.push(i);
+      await setImmediate();
+    }
+    await ended;
+    release();
+    expect(undone).toEqual([]);
+    expect(code).toBe(0);
+    expect(readdirSync(index).sort()).toEqual(['data.mdb', 'lock.mdb']);
+    await database.close();
+    rmSync(index, { recursive: true });
   });
 });

@@ -13,10 +13,10 @@ const ATTEMPTS = 5;
 const SOCKET_PATH_BYTES = 100;
 
 /**
- * One process at a time in a folder. LMDB itself would let in more, but a process that opened the folder while another
- * one wrote was seen to undo a commit of that one, about once in forty starts. The lock is a socket that the holder
- * listens on: it ends with the process, however that ends, and unlike a process number it can't be mistaken for somebody
- * else's, not even by a process in another container.
+ * One process at a time in a folder. LMDB itself would let in more, but one that opens a database tells the others that
+ * the commit it has found there is the last, and so undoes one that came a moment later. The lock is a socket that the
+ * holder listens on: it ends with the process, however that ends, and unlike a process number it can't be mistaken for
+ * somebody else's, not even by a process in another container.
  */
 export class FolderLock {
   readonly #server: Server;

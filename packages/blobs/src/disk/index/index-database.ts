@@ -1,4 +1,4 @@
-import { type BigIntStats, statSync } from 'node:fs';
+import { type BigIntStats, rmSync, statSync } from 'node:fs';
 import { open as openFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -53,7 +53,7 @@ export class IndexDatabase {
 
   private constructor(directory: string, root: RootDatabase<Buffer, Buffer>) {
     this.directory = directory;
-    this.#file = join(directory, 'data.mdb');
+    this.#file = join(directory, DATABASE_FILE);
     this.#opened = statSync(this.#file, { bigint: true });
     this.#root = root;
     this.#commits = new GroupCommit(root, (cause) => commitFailure(cause, 'cannot write to the index', directory));
@@ -190,9 +190,10 @@ export class IndexDatabase {
     return this.#commits.add(() => this.#meta.put(CLEAN, Buffer.of(closed ? 1 : 0)));
   }
 
-  /** Lets go of what processes that were killed while they read here held on to. */
-  forgetGoneReaders(): void {
-    this.#root.readerCheck();
+  /** Keeps the pages of what is here now, for {@link readEntries}, until the function is called that it returns. */
+  hold(): () => void {
+    const transaction = this.#root.useReadTransaction();
+    return () => transaction.done();
   }
 
   /**
@@ -246,13 +247,22 @@ export class IndexDatabase {
   }
 }
 
-/** Every record of the index in a folder, as it is at the first, also while somebody else has it open. */
+/**
+ * Every record of the index in a folder, as it is at the first, while another process writes there and holds it (see
+ * {@link IndexDatabase.hold}).
+ *
+ * That process is kept out of it: LMDB, when it opens a database, tells all who share its lock file that the commit it
+ * has found is the last one, and one that came a moment later is undone by the next, or its pages are written over. So
+ * the file is opened by its name, with a lock file of its own.
+ */
 export function* readEntries(directory: string): Generator<RawEntry, void> {
-  const root = open<Buffer, Buffer>({ path: directory, ...BINARY, readOnly: true, ...OPTIONS });
+  const path = join(directory, DATABASE_FILE);
+  const root = open<Buffer, Buffer>({ path, noSubdir: true, ...BINARY, readOnly: true, ...OPTIONS });
   try {
     yield* root.openDB({ name: 'records', ...BINARY }).getRange();
   } finally {
     void root.close();
+    rmSync(`${path}-lock`, { force: true });
   }
 }
 

@@ -77,8 +77,9 @@ async function loadHere(catalog: Catalog, signal: AbortSignal): Promise<number> 
  * @throws Error when the process can't be started, fails or is silent for too long
  */
 async function loadFromProcess(catalog: Catalog, signal: AbortSignal): Promise<number> {
+  const release = catalog.database.hold();
   const { stdout, ...child } = startReading(catalog.database.directory);
-  // The process notices at its next write, and so never dies while it holds one of the index's locks.
+  // The process notices at its next write.
   const stop = () => stdout.destroy();
   signal.addEventListener('abort', stop);
   catalog.expectOldRecords(true);
@@ -98,7 +99,7 @@ async function loadFromProcess(catalog: Catalog, signal: AbortSignal): Promise<n
     signal.removeEventListener('abort', stop);
     stop();
     await child.ended;
-    catalog.database.forgetGoneReaders();
+    release();
     catalog.expectOldRecords(false);
   }
 }
