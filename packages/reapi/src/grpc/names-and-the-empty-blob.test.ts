@@ -162,4 +162,12 @@ describe('(5) resource names', () => {
     expect(error).toMatchObject({ code: status.INVALID_ARGUMENT });
     expect((error as { details: string }).details.length).toBeLessThan(2000);
   });
+
+  it.each([199, 200, 201])('refuse a long name that is cut at character %i, in the middle of one', async (before) => {
+    const resourceName = `${'x'.repeat(before)}${'💥'.repeat(40)}`;
+    const code = status.INVALID_ARGUMENT;
+    await expect(loopback.client.serverStream(read, { resourceName })).rejects.toMatchObject({ code });
+    await expect(loopback.client.unary(queryWriteStatus, { resourceName })).rejects.toMatchObject({ code });
+    await expect(loopback.client.clientStream(write, [{ resourceName, data }])).rejects.toMatchObject({ code });
+  });
 });

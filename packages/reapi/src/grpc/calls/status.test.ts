@@ -61,7 +61,8 @@ describe('the status of an error', () => {
   });
 
   it('has details of bounded length that can be sent, whatever they quote', () => {
-    for (const text of ['x'.repeat(1e6), '💥'.repeat(1e6), `x${'💥'.repeat(1e6)}`]) {
+    const cutByOthers = `"x${'💥'.repeat(100)}`.slice(0, 201);
+    for (const text of ['x'.repeat(1e6), '💥'.repeat(1e6), `x${'💥'.repeat(1e6)}`, `${cutByOthers}…"`, '\udca5']) {
       const { details } = toStatus(new ProtocolError('NOT_FOUND', text));
       expect(details.length).toBeLessThanOrEqual(1025);
       expect(encodeURI(details)).toBeTruthy();

@@ -14,6 +14,7 @@ export interface GrpcStatus {
 
 /** Longest text of a status, in UTF-16 units: it travels in a header, and may quote what a client sent. */
 const MAX_DETAILS = 1024;
+const LONE_SURROGATE = /\p{Surrogate}/gu;
 
 const STORE: Readonly<Record<StoreErrorCode, CODES>> = {
   INVALID_DIGEST: CODES.INVALID_ARGUMENT,
@@ -102,8 +103,11 @@ export function isServerError(code: CODES): boolean {
 
 const INTERNAL: GrpcStatus = { code: CODES.INTERNAL, details: 'the server failed; its log says how' };
 
-/** grpc-js sends the text through `encodeURI`, which throws on half of a surrogate pair. */
+/**
+ * Text that was cut may end with half of a surrogate pair, ours or a tier's: grpc-js sends it through `encodeURI`, which
+ * throws on that, outside of any call.
+ */
 function withDetails(code: CODES, text: string): GrpcStatus {
-  if (text.length <= MAX_DETAILS) return { code, details: text };
-  return { code, details: `${text.slice(0, MAX_DETAILS).replace(/[\ud800-\udbff]$/, '')}…` };
+  const details = text.length > MAX_DETAILS ? `${text.slice(0, MAX_DETAILS)}…` : text;
+  return { code, details: details.replace(LONE_SURROGATE, '\ufffd') };
 }
