@@ -320,6 +320,31 @@ describe('a project', () => {
     ]);
   });
 
+  it('takes versions from the file that a property names in place of the nearest one, or from none', async () => {
+    const central = (version: string) =>
+      `<Project><PropertyGroup><ManagePackageVersionsCentrally>true</ManagePackageVersionsCentrally></PropertyGroup>
+      <ItemGroup><PackageVersion Include="A" Version="${version}" /></ItemGroup></Project>`;
+    await write('Directory.Packages.props', central('1.0'));
+    await write('eng/Versions.props', central('2.0'));
+    const body = project('<ItemGroup><PackageReference Include="A" /></ItemGroup>');
+    const withProperty = async (property: string) => {
+      await write('Directory.Build.props', `<Project><PropertyGroup>${property}</PropertyGroup></Project>`);
+      const { projects, problems } = await read('src/p.csproj', body);
+      return [...projects, ...problems];
+    };
+    const path = (value: string) => withProperty(`<DirectoryPackagesPropsPath>${value}</DirectoryPackagesPropsPath>`);
+    const imported = (value: string) =>
+      withProperty(`<ImportDirectoryPackagesProps>${value}</ImportDirectoryPackagesProps>`);
+    expect(await path('$(MSBuildThisFileDirectory)eng\\Versions.props')).toEqual(['net8.0: A [2.0.0, )']);
+    const normalized = "$([MSBuild]::NormalizePath('$(MSBuildThisFileDirectory)', 'eng', 'Versions.props'))";
+    expect(await path(normalized)).toEqual(['net8.0: A [2.0.0, )']);
+    expect(await path("$([MSBuild]::NormalizeDirectory('..', 'eng'))Versions.props")).toEqual(['net8.0: A [2.0.0, )']);
+    const unknown = ["src/p.csproj: the version of A can't be told"];
+    expect(await path('$([System.IO.Path]::GetTempPath())Versions.props')).toEqual(unknown);
+    expect(await imported('TRUE')).toEqual(['net8.0: A [1.0.0, )']);
+    expect(await imported('false')).toEqual(unknown);
+  });
+
   it.each([
     ['netstandard2.0', '', 'netstandard2.0: NETStandard.Library [2.0.3, )'],
     ['netstandard1.3', '', 'netstandard1.3: NETStandard.Library [1.6.1, )'],

@@ -184,9 +184,14 @@ export class Evaluation {
     if (isFile(file)) this.#read(file);
   }
 
+  /** Properties may name another file in its place (`DirectoryPackagesPropsPath`), or say that there is to be none. */
   #importAbove(name: string, folder: string): void {
-    const path = fileAbove(name, folder);
-    if (path !== undefined) this.#read(path);
+    const key = name.replaceAll('.', '');
+    const isWanted = this.property(`Import${key}`);
+    if (isWanted && isWanted.toLowerCase() !== 'true') return;
+    const named = this.property(`${key}Path`);
+    const path = named === '' ? fileAbove(name, folder) : named && resolve(folder, named.replaceAll('\\', '/'));
+    if (path && isFile(path)) this.#read(path);
   }
 
   #holds(element: XmlElement): Truth {
@@ -204,7 +209,8 @@ export class Evaluation {
     exists: (path: string) => path !== '' && existsSync(resolve(dirname(this.#project), path.replaceAll('\\', '/'))),
   };
 
-  #call(name: string, [first = '', second = '']: readonly string[]): string | undefined {
+  #call(name: string, args: readonly string[]): string | undefined {
+    const [first = '', second = ''] = args;
     switch (name.toLowerCase()) {
       case 'istargetframeworkcompatible': {
         const [target, candidate] = [NuGetFramework.parse(first), NuGetFramework.parse(second)];
@@ -220,6 +226,10 @@ export class Evaluation {
         const found = fileAbove(second, resolve(first.replaceAll('\\', '/')));
         return found === undefined ? '' : dirname(found);
       }
+      case 'normalizepath':
+        return this.#path(args);
+      case 'normalizedirectory':
+        return join(this.#path(args), '/');
       case 'isosplatform':
         return textOf(PLATFORMS[process.platform]?.toLowerCase() === first.toLowerCase());
       case 'isosunixlike':
@@ -227,6 +237,10 @@ export class Evaluation {
       default:
         return undefined;
     }
+  }
+
+  #path(steps: readonly string[]): string {
+    return resolve(dirname(this.#project), ...steps.map((step) => step.replaceAll('\\', '/')));
   }
 
   get #file(): string {
