@@ -7,11 +7,13 @@ import type { Timers } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import { Authenticator } from '../auth/authenticator.js';
 import type { CredentialProvider, Credentials } from '../auth/credentials.js';
-import { NuGetError } from '../errors.js';
+import { isNuGetError, NuGetError, type SourceError } from '../errors.js';
 import { HttpCache } from '../http-cache/http-cache.js';
 import { type NuGetMetrics, noopNuGetMetrics } from '../metrics.js';
 import { checkPackageId, type PackageIdentity } from '../package-identity.js';
 import { NupkgReader } from '../packages/nupkg-reader.js';
+import { parseNuspec } from '../packages/nuspec.js';
+import { nuspecMetadata } from '../packages/nuspec-metadata.js';
 import { shownUrl } from '../protocol/endpoint-url.js';
 import type { CallOptions } from '../protocol/feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from '../protocol/model.js';
@@ -59,6 +61,7 @@ export interface SourceRepositoryOptions
 /** A version as a text or as what it means. */
 export type VersionLike = string | NuGetVersion;
 
+const NOT_IMPLEMENTED = 501;
 const DEFAULT_MAX_PACKAGE_BYTES = 2 * 1024 ** 3;
 export const DEFAULT_USER_AGENT = `granary-nuget/0.1.0 (${process.platform}; Node ${process.versions.node})`;
 
@@ -130,10 +133,18 @@ export class SourceRepository implements AsyncDisposable {
     return this.#selection.provider(options);
   }
 
-  /** What the source says of one version. */
+  /** What the source says of one version; where it has packages and tells nothing of them, what its nuspec says. */
   async getMetadata(id: string, version: VersionLike, options: CallOptions = {}): Promise<PackageMetadata | undefined> {
     const identity = { id, version: versionOf(version) };
-    return this.#fetch(id, identity.version, options, async (call, provider) => provider.getMetadata(identity, call));
+    return this.#fetch(id, identity.version, options, async (call, provider) => {
+      try {
+        return await provider.getMetadata(identity, call);
+      } catch (error) {
+        if (!isUnoffered(error)) throw error;
+        const nuspec = await this.getNuspec(id, identity.version, call);
+        return nuspec && nuspecMetadata(parseNuspec(nuspec));
+      }
+    });
   }
 
   /** All versions in ascending order, unlisted ones included; empty when there is no such package. */
@@ -326,6 +337,13 @@ async function pushedPackage(pkg: string | Uint8Array | PushedPackage): Promise<
 async function pushedFile(path: string): Promise<PushedPackage> {
   const { size } = await stat(path);
   return { name: basename(path), size, open: () => createReadStream(path) };
+}
+
+/** Whether a source has no such service, as its index or it itself says; not that it refused this one request. */
+function isUnoffered(error: unknown): boolean {
+  if (!isNuGetError(error) || error.code !== 'UNSUPPORTED') return false;
+  const { statusCode } = error as Partial<SourceError>;
+  return statusCode === undefined || statusCode === NOT_IMPLEMENTED;
 }
 
 async function orUndefinedIfUnsupported<T>(work: () => Promise<T>): Promise<T | undefined> {

@@ -1,4 +1,4 @@
-import { checkPackageId, NuGetVersion, PackageNotFoundError, VersionRange } from '@granary/nuget';
+import { checkPackageId, isNuGetError, NuGetVersion, PackageNotFoundError, VersionRange } from '@granary/nuget';
 import { UsageError } from './run-command.js';
 import type { Session } from './session.js';
 
@@ -49,7 +49,7 @@ export async function chooseVersion(
   const { client, call } = session;
   const where = session.sourcesFor(id);
   if (version === undefined || version === LATEST) {
-    const all = await client.listMetadata(id, call);
+    const all = await knownOf(id, session);
     const listed = all.filter((metadata) => metadata.listed).map((metadata) => metadata.version);
     const stable = listed.filter(({ isPrerelease }) => includePrerelease || !isPrerelease);
     // A package that has nothing else is meant with its prereleases.
@@ -65,4 +65,17 @@ export async function chooseVersion(
   const best = checkedRange(id, version).findBestMatch(await client.listVersions(id, call));
   if (best === undefined) throw new PackageNotFoundError(id, version, where);
   return best;
+}
+
+/** All versions, and whether they are listed: sources that tell nothing of their packages list what they have. */
+async function knownOf(
+  id: string,
+  { client, call }: Session,
+): Promise<readonly { readonly version: NuGetVersion; readonly listed: boolean }[]> {
+  try {
+    return await client.listMetadata(id, call);
+  } catch (error) {
+    if (!isNuGetError(error) || error.code !== 'UNSUPPORTED') throw error;
+    return (await client.listVersions(id, call)).map((version) => ({ version, listed: true }));
+  }
 }

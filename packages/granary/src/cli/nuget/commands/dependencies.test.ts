@@ -107,6 +107,22 @@ describe('granary nuget deps', () => {
     expect((await nuget(['deps', 'Nobody', '-f', 'net8.0'])).exitCode).toBe(1);
   });
 
+  it('reads nuspecs where a source tells nothing of its packages, beside one of protocol 2, too', async () => {
+    const { out } = await nuget(['deps', 'App', '1.0', '-f', 'net8.0']);
+    feed.settings.withoutResources = /^(?:Registrations|Search)/;
+    const other = await startFeedServer({ packages: [needing('Unrelated', '1.0.0', [['App', '1.0']])] });
+    try {
+      const alone = await nuget(['deps', 'App', '-f', 'net8.0', '--no-cache']);
+      expect(alone).toMatchObject({ exitCode: 0, out });
+      const both = ['--source', feed.v3Url, '--source', other.v2Url, '--no-cache'];
+      const merged = await nuget(['deps', 'Unrelated', '-f', 'net8.0', ...both]);
+      expect(merged.exitCode).toBe(0);
+      expect(merged.out).toContain('Json 1.0.0');
+    } finally {
+      await other.close();
+    }
+  });
+
   it('shows what cannot be: cycles, versions that exclude each other, and those above what is wanted', async () => {
     for (const pkg of [
       needing('Round', '1.0.0', [['About', '1.0']]),

@@ -158,6 +158,19 @@ describe('granary nuget info', () => {
     expect(json).not.toHaveProperty('page');
   });
 
+  it('shows what the package says of itself where a source tells nothing of its packages', async () => {
+    feed.settings.withoutResources = /^(?:Registrations|Search)/;
+    const { exitCode, out } = await nuget(['info', 'My.Json', '2.0.0']);
+    expect(exitCode).toBe(0);
+    for (const said of ['Ann, Bob', 'MIT', 'net8.0: Other [1.0.0, 2.0.0)']) expect(out).toContain(said);
+    expect((await nuget(['info', 'My.Json'])).out).toContain('2.5.0');
+    expect(await nuget(['info', 'My.Json', '9.0'])).toMatchObject({ exitCode: 1 });
+    expect(await nuget(['info', 'Nobody'])).toMatchObject({
+      exitCode: 1,
+      err: expect.stringContaining('is not in feed'),
+    });
+  });
+
   it('calls frameworks as folders of packages do, and by their full names where they have no other', async () => {
     const names = ['.NETFramework4.7.2', 'netstandard2.0', '.NETPortable,Version=v4.5,Profile=Profile999', undefined];
     const dependencyGroups = names.map((targetFramework) => ({ targetFramework }));
