@@ -96,6 +96,9 @@ describe('a URL below an endpoint', () => {
       'https://a.test/F/b/auth/[redacted]/api/v3/index.json',
     );
     expect(shownUrl('https://a.test/auth/app/nuget/feed')).toBe('https://a.test/auth/app/nuget/feed');
+    const cloudsmith = (first: string) => `https://dl.cloudsmith.io/${first}/acme/tools/nuget/v3/index.json`;
+    expect(shownUrl(cloudsmith('aBcD1234eFgH5678'))).toBe(cloudsmith('[redacted]'));
+    for (const first of ['public', 'basic']) expect(shownUrl(cloudsmith(first))).toBe(cloudsmith(first));
     expect(shownUrl('nonsense')).toBe('the URL');
   });
 });

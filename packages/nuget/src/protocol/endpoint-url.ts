@@ -38,12 +38,18 @@ export function withQuery(endpoint: string, parameters: Iterable<readonly [name:
   return url.href;
 }
 
-/** MyGet has the key of whoever can't show one otherwise in its paths: `/F/feed/auth/KEY/api/v3/index.json`. */
+/**
+ * Some feeds have the key of whoever can't show one otherwise in their paths: MyGet `/F/feed/auth/KEY/api/v3/index.json`, and
+ * Cloudsmith, on a host for that, `/TOKEN/owner/repository/nuget/v3/index.json`.
+ */
 const KEY_IN_PATH = /(?<=\/auth\/)[^/]{16,}/gi;
+const CLOUDSMITH = 'dl.cloudsmith.io';
+const CLOUDSMITH_TOKEN = /(?<=^\/)(?!(?:public|basic)\/)[^/]+(?=\/)/;
 
 /** A URL as errors and traces show it: queries, and some paths, hold what is nobody's business. */
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return 'the URL';
-  const { origin, pathname } = new URL(url);
-  return origin + pathname.replace(KEY_IN_PATH, '[redacted]');
+  const { origin, hostname, pathname } = new URL(url);
+  const key = hostname === CLOUDSMITH ? CLOUDSMITH_TOKEN : KEY_IN_PATH;
+  return origin + pathname.replace(key, '[redacted]');
 }
