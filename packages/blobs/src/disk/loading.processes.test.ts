@@ -10,9 +10,8 @@ import type { Digest as BlobDigest } from '../index.js';
 import { blobKey, type EntryKey, keyBytes } from './index/entry-key.js';
 
 /** What was built: a process can't be started with the sources. */
-const { Digest, DiskBlobStore } = (await import(
-  new URL('../../dist/index.js', import.meta.url).href
-)) as typeof import('../index.js');
+const INDEX = new URL('../../dist/index.js', import.meta.url).href;
+const { Digest, DiskBlobStore } = (await import(INDEX)) as typeof import('../index.js');
 const INDEX_DATABASE = new URL('../../dist/disk/index/index-database.js', import.meta.url).href;
 const { IndexDatabase } = (await import(INDEX_DATABASE)) as typeof import('./index/index-database.js');
 
@@ -86,6 +85,42 @@ describe('a table that is filled by another process', () => {
         process.execPath = node;
       }
     }
+  });
+
+  it.skipIf(process.platform === 'win32')('is filled by this process where file descriptors are short', async () => {
+    // Pages that stay kept for a reader who isn't there would have the index grow with each write.
+    const script = `
+      import { closeSync, openSync, statSync } from 'node:fs';
+      import { Digest, DiskBlobStore } from ${JSON.stringify(INDEX)};
+      const [directory] = process.argv.slice(1);
+      const options = { directory, maxBytes: 2 ** 30, durability: 'none', housekeepingMs: 0, tableLoading: 'process' };
+      const store = await DiskBlobStore.open(options);
+      const files = [];
+      try {
+        for (;;) files.push(openSync('/dev/null'));
+      } catch {}
+      await store.whenLoaded();
+      for (const file of files) closeSync(file);
+      const size = () => statSync(directory + '/index/data.mdb').size;
+      const before = size();
+      const bytes = Buffer.alloc(20_000);
+      const digest = Digest.of('sha256', bytes);
+      for (let i = 0; i < 300; i++) {
+        await store.write(digest, bytes);
+        await store.delete(digest);
+      }
+      console.log(store.stats().blobs, size() - before < 4 * 2 ** 20);
+      await store.close();`;
+    const limited = ['-c', 'ulimit -n 400 && exec "$@"', 'sh', process.execPath];
+    const child = spawn('sh', [...limited, '--input-type=module', '-e', script, directory], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk;
+    });
+    await once(child, 'close');
+    expect(output).toBe(`${COUNT} true\n`);
   });
 
   it('does not keep a store from closing', async () => {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@granary/telemetry';
@@ -78,7 +79,18 @@ async function loadHere(catalog: Catalog, signal: AbortSignal): Promise<number> 
  */
 async function loadFromProcess(catalog: Catalog, signal: AbortSignal): Promise<number> {
   const release = catalog.database.hold();
-  const { stdout, ...child } = startReading(catalog.database.directory);
+  try {
+    return await loadFromChild(startReading(catalog.database.directory), catalog, signal);
+  } finally {
+    release();
+  }
+}
+
+async function loadFromChild({ stdout, ...child }: Child, catalog: Catalog, signal: AbortSignal): Promise<number> {
+  if (!stdout) {
+    await child.ended;
+    throw new Error('file descriptors are short');
+  }
   // The process notices at its next write.
   const stop = () => stdout.destroy();
   signal.addEventListener('abort', stop);
@@ -99,13 +111,19 @@ async function loadFromProcess(catalog: Catalog, signal: AbortSignal): Promise<n
     signal.removeEventListener('abort', stop);
     stop();
     await child.ended;
-    release();
     catalog.expectOldRecords(false);
   }
 }
 
-/** @returns what the process says, when it has ended, and the timer that ends it */
-function startReading(directory: string) {
+interface Child {
+  /** What it says; undefined where there was no file descriptor for it. */
+  readonly stdout: Readable | undefined;
+  readonly ended: Promise<unknown>;
+  /** Ends it. */
+  readonly patience: NodeJS.Timeout;
+}
+
+function startReading(directory: string): Child {
   const child = spawn(process.execPath, [SCRIPT, directory], {
     stdio: ['ignore', 'pipe', 'ignore'],
     // Whatever watches this process has nothing to do with the other.
