@@ -3,13 +3,20 @@ import type { ServerHttp2Session } from 'node:http2';
 import { type BlobReader, CHUNK_BYTES, CHUNK_HEADROOM, Digest } from '@granary/blobs';
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { digestOf } from '../grpc/testing/loopback-cache.js';
 import { compress } from '../zstd/index.js';
 import type { GrpcTierOptions } from './options.js';
 import { disposeAfterEach } from './testing/disposal.js';
 import { testTier } from './testing/loopback-tier.js';
-import { grpcError, type PeerHandlers, readResponse, startTestPeer } from './testing/test-peer.js';
+import {
+  grpcError,
+  type PeerHandlers,
+  readResponse,
+  sendGoaway,
+  sessionOf,
+  startTestPeer,
+} from './testing/test-peer.js';
 
 const use = disposeAfterEach(afterEach);
 const MIB = 1024 * 1024;
@@ -37,24 +44,35 @@ async function bytesOf(reader: BlobReader | undefined): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-interface Layer {
-  readonly call?: Layer;
-  readonly nextCall?: Layer;
-  readonly stream?: { readonly session?: ServerHttp2Session };
-}
-
-/** The connection of a call, on the peer's side. */
-function sessionOf(call: object): ServerHttp2Session | undefined {
-  let layer: Layer | undefined = call;
-  while (layer && !layer.stream) layer = layer.call ?? layer.nextCall;
-  return layer?.stream?.session;
-}
-
 /** Sends the pieces and ends the call. */
 function send(call: ServerWritableStream<Buffer, Buffer>, pieces: readonly Uint8Array[]): void {
   for (const piece of pieces) call.write(readResponse(piece));
   call.end();
 }
+
+describe('a download from a peer that takes no new calls (GOAWAY)', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it('goes on to its end, however long that takes', async () => {
+    const pieces = [randomBytes(MIB), randomBytes(MIB)] as const;
+    const content = Buffer.concat(pieces);
+    const calls: ServerWritableStream<Buffer, Buffer>[] = [];
+    const { blobs } = await start({
+      read: (_, call) => {
+        calls.push(call);
+        call.write(readResponse(pieces[0]));
+      },
+    });
+    const reader = await blobs.read(digestOf(content));
+    const call = calls[0] as ServerWritableStream<Buffer, Buffer>;
+    await sendGoaway(call);
+    // Well beyond keepaliveMs, which is 30 s, and what a ping may take.
+    await vi.advanceTimersByTimeAsync(45_000);
+    send(call, [pieces[1]]);
+    expect((await bytesOf(reader)).equals(content)).toBe(true);
+  });
+});
 
 describe('a download', () => {
   it('is the same however the peer cuts it', async () => {

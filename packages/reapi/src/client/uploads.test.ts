@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Digest } from '@granary/blobs';
 import { type ServerReadableStream, status } from '@grpc/grpc-js';
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type WriteRequest, WriteRequestSchema } from '../gen/google/bytestream/bytestream_pb.js';
 import { digestMessage, digestOf } from '../grpc/testing/loopback-cache.js';
 import { parseUploadName } from '../resource-name.js';
@@ -10,7 +10,7 @@ import { decompress } from '../zstd/index.js';
 import type { GrpcTierOptions } from './options.js';
 import { disposeAfterEach } from './testing/disposal.js';
 import { testTier } from './testing/loopback-tier.js';
-import { grpcError, type PeerHandlers, startTestPeer, writeResponse } from './testing/test-peer.js';
+import { grpcError, type PeerHandlers, sendGoaway, startTestPeer, writeResponse } from './testing/test-peer.js';
 
 const use = disposeAfterEach(afterEach);
 const MIB = 1024 * 1024;
@@ -56,6 +56,24 @@ function huge(size: number): Digest {
   const { digest } = parseUploadName(`uploads/x/blobs/${'ab'.repeat(32)}/${size}`);
   return digest;
 }
+
+describe('an upload to a peer that takes no new calls (GOAWAY)', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it('waits for its answer', async () => {
+    const { blobs } = await start({
+      write: async (call, answer) => {
+        await received(call);
+        await sendGoaway(call);
+        // Well beyond keepaliveMs, which is 30 s, and what a ping may take.
+        await vi.advanceTimersByTimeAsync(45_000);
+        answer(null, writeResponse(CONTENT.length));
+      },
+    });
+    await expect(blobs.write(digestOf(CONTENT), CONTENT)).resolves.toBeUndefined();
+  });
+});
 
 describe('an upload', () => {
   it('sends the name once, offsets that follow each other, and says with the last byte that it is the last', async () => {

@@ -13,10 +13,12 @@ import { encodeGenerated } from '../../wire/generated-message.js';
 import type { ResolvedGrpcOptions } from '../options.js';
 import { callFailure, type GrpcStatusError, hasStatus, type PeerStatus } from './call-failure.js';
 import { CallHeaders } from './call-headers.js';
+import { sessionOf } from './call-session.js';
 import { channelCredentials } from './channel-credentials.js';
 import type { Seat } from './channels.js';
 import { widenConnection } from './connection-window.js';
 import { type CallKind, Connections } from './connections.js';
+import { survivesDraining } from './draining-session.js';
 import { DEFAULT_CAPABILITIES, decodeCapabilities, type PeerCapabilities } from './peer-capabilities.js';
 import { Slots } from './slots.js';
 import { StreamCall } from './stream-call.js';
@@ -146,7 +148,13 @@ export class Peer {
         signal,
         idleMs: timeoutMs === undefined ? this.#timeoutMs : undefined,
         failure: (status) => this.#failed(path, status),
-        onBegin: connections.isNarrow(channels) ? () => widenConnection(transport, this.#windowBytes) : undefined,
+        onMoved: () => {
+          const session = sessionOf(transport);
+          if (!session) return false;
+          survivesDraining(session);
+          if (connections.isNarrow(channels)) widenConnection(session, this.#windowBytes);
+          return true;
+        },
         onEnd: (ended, inSilence) => {
           this.#active.delete(ended);
           channels.leave(taken, inSilence);

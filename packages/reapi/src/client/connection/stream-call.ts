@@ -17,8 +17,8 @@ export interface StreamCallOptions {
   readonly idleMs: number | undefined;
   /** The error for a status other than OK. */
   readonly failure: (status: PeerStatus) => Error;
-  /** Called when the peer has begun to answer. */
-  readonly onBegin: (() => void) | undefined;
+  /** Called when something was sent or has come, until it says that it has found the call's connection. */
+  readonly onMoved: () => boolean;
   /**
    * Called once, when the call has ended.
    *
@@ -39,6 +39,7 @@ export class StreamCall {
   /** The first message, when it came before it was asked for. */
   #ahead: Buffer | undefined;
   #isReading = true;
+  #isFound = false;
   #waiter: Waiter | undefined;
   #sent: (() => void) | undefined;
   #idle: NodeJS.Timeout | undefined;
@@ -49,7 +50,7 @@ export class StreamCall {
     this.#call = call;
     this.#options = options;
     call.start(options.metadata, {
-      onReceiveMetadata: () => options.onBegin?.(),
+      onReceiveMetadata: () => this.#moved(),
       onReceiveMessage: (message: Buffer) => this.#receive(message),
       onReceiveStatus: (status) => this.#end(status),
     });
@@ -72,6 +73,7 @@ export class StreamCall {
       const settle = () => {
         if (this.#sent !== settle) return;
         this.#sent = undefined;
+        this.#moved();
         this.#rest();
         resolve();
       };
@@ -121,6 +123,10 @@ export class StreamCall {
   }
 
   readonly #abort = () => this.cancel(this.#options.signal?.reason);
+
+  #moved(): void {
+    this.#isFound ||= this.#options.onMoved();
+  }
 
   #receive(message: Buffer): void {
     this.#isReading = false;

@@ -1,3 +1,4 @@
+import { constants, type ServerHttp2Session } from 'node:http2';
 import type { DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
@@ -102,6 +103,26 @@ export async function startTestPeer(handlers: PeerHandlers, credentials = Server
     },
   };
   return peer;
+}
+
+interface Layer {
+  readonly call?: Layer;
+  readonly nextCall?: Layer;
+  readonly stream?: { readonly session?: ServerHttp2Session };
+}
+
+/** The connection of a call, on the peer's side. */
+export function sessionOf(call: object): ServerHttp2Session | undefined {
+  let layer: Layer | undefined = call;
+  while (layer && !layer.stream) layer = layer.call ?? layer.nextCall;
+  return layer?.stream?.session;
+}
+
+/** Tells the client of a call that its connection takes no others; resolves when it has heard that. */
+export async function sendGoaway(call: object): Promise<void> {
+  const session = sessionOf(call);
+  session?.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+  await new Promise<void>((resolve) => void session?.ping(() => resolve()));
 }
 
 /** An error that a handler ends its call with. */
