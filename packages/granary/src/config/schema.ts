@@ -69,7 +69,7 @@ export const configSchema = z.strictObject({
       '4032KiB',
       'Most bytes of blobs in one batch call, as clients are told; at most limits.max_message_size.',
     ),
-    max_digests: integer(65_536, 1, 10_000_000, 'Most digests in one FindMissingBlobs call.'),
+    max_digests: integer(131_072, 1, 10_000_000, 'Most digests in one FindMissingBlobs call.'),
     max_tree_size: size('32MiB', 'Largest Tree of an output directory that the completeness check reads.', KIB),
     max_tree_directories: integer(100_000, 1, 100_000_000, 'Most directories below one root that are followed.'),
     max_action_result_size: size(

@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:http2';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { MemoryBlobStore, NoSpaceError } from '@granary/blobs';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   Compressor_Value,
   ContentAddressableStorage,
+  DigestFunction_Value,
+  FindMissingBlobsRequestSchema,
+  FindMissingBlobsResponseSchema,
 } from '../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { compress, decompress } from '../zstd/index.js';
 import type { RemoteCacheOptions } from './remote-cache.js';
@@ -58,6 +62,18 @@ describe('batches of blobs', () => {
         code: status.INVALID_ARGUMENT,
         details: 'a sha256 hash has 64 hexadecimal digits, not 3',
       });
+    });
+
+    it('takes as many digests as fit into a message of 4 MiB, however short they are', async () => {
+      await start({ digestFunctions: ['md5'] });
+      const encoded = (fields: MessageInitShape<typeof FindMissingBlobsRequestSchema>) =>
+        toBinary(FindMissingBlobsRequestSchema, create(FindMissingBlobsRequestSchema, fields));
+      const one = encoded({ blobDigests: [digestMessage('a', 'md5')] });
+      const tail = encoded({ digestFunction: DigestFunction_Value.MD5 });
+      const count = Math.floor((4 * MIB - tail.length) / one.length);
+      const request = Buffer.concat([...Array.from({ length: count }, () => one), tail]);
+      const response = fromBinary(FindMissingBlobsResponseSchema, await loopback.client.raw(findMissingBlobs, request));
+      expect(response.missingBlobDigests).toHaveLength(count);
     });
 
     it('refuses more digests than the limit', async () => {

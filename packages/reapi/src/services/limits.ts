@@ -17,7 +17,10 @@ export interface CacheLimits {
   readonly maxBlobBytes: number;
   /** Largest action result that is taken, in bytes. Default 4 MiB; over gRPC `maxMessageBytes` limits it as well. */
   readonly maxActionResultBytes: number;
-  /** Most digests in one FindMissingBlobs call. Default 65536. */
+  /**
+   * Most digests in one FindMissingBlobs call. Default 131072: more than fit into 4 MiB, which is all that clients know of a
+   * limit, with the shortest hashes.
+   */
   readonly maxFindMissingDigests: number;
   /** Most directories below one root that GetTree and the completeness check follow. Default 100 000. */
   readonly maxTreeDirectories: number;
@@ -35,7 +38,7 @@ export const DEFAULT_LIMITS: CacheLimits = {
   maxBatchTotalBytes: 4 * MIB - 64 * KIB,
   maxBlobBytes: 0,
   maxActionResultBytes: 4 * MIB,
-  maxFindMissingDigests: 65_536,
+  maxFindMissingDigests: 131_072,
   maxTreeDirectories: 100_000,
   maxTreeBytes: 32 * MIB,
   treePageSize: 1000,
