@@ -8,6 +8,7 @@ import { VersionRange } from '../versions/version-range.js';
 import { type EvaluatedItem, Evaluation } from './msbuild/evaluation.js';
 import { isTrue, type Note, readPackageItems } from './package-items.js';
 import { readPackagesConfig } from './packages-config.js';
+import { sdkPackages } from './sdk-packages.js';
 import type { ProjectDependencies, WantedPackages } from './wanted-packages.js';
 import { readXml } from './xml-file.js';
 
@@ -46,7 +47,17 @@ function readOne(path: string, environment: Environment): WantedPackages & { rea
     const text = `${path}: ${problem}`;
     if (!problems.includes(text)) problems.push(text);
   };
-  for (const [name, evaluation] of evaluationsOf(path, environment, note)) {
+  const whole = new Evaluation(path, environment);
+  const evaluations = evaluationsOf(path, whole, environment, note);
+  const all = [whole, ...evaluations.map(([, evaluation]) => evaluation)];
+  packages.push(
+    ...sdkPackages(
+      path,
+      all.flatMap(({ sdks }) => sdks),
+      note,
+    ),
+  );
+  for (const [name, evaluation] of evaluations) {
     const framework = projectFramework(name);
     const items = evaluation.items();
     for (const reference of valuesOf(items, 'projectreference')) {
@@ -72,8 +83,12 @@ function readOne(path: string, environment: Environment): WantedPackages & { rea
 }
 
 /** A project for each of its target frameworks. */
-function evaluationsOf(path: string, environment: Environment, note: Note): (readonly [string, Evaluation])[] {
-  const evaluation = new Evaluation(path, environment);
+function evaluationsOf(
+  path: string,
+  evaluation: Evaluation,
+  environment: Environment,
+  note: Note,
+): (readonly [string, Evaluation])[] {
   const many = evaluation.property('TargetFrameworks');
   const names = many?.split(';').flatMap((name) => name.trim() || []);
   if (names === undefined) {

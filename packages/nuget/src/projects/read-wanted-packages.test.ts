@@ -345,6 +345,41 @@ describe('a project', () => {
     expect(await imported('false')).toEqual(unknown);
   });
 
+  it('wants the SDKs that come from a feed, in the versions that it or global.json names', async () => {
+    await write(
+      'global.json',
+      `{
+        // Those of the repository: "msbuild-sdks": {}
+        "sdk": { "version": "8.0.100", /* or newer */ },
+        "msbuild-sdks": { "our.SDK": "1.0.0-beta.1", "Microsoft.Build.NoTargets": "3.7.0", "Url//x": "\\"1,}" },
+      }`,
+    );
+    const body = `<Project Sdk="Microsoft.NET.Sdk/8.0.100; MSBuild.Sdk.Extras/3.0.44">
+      <Sdk Name="Microsoft.Build.NoTargets" Version="3.7.56" /><Sdk Name="Our.Sdk" />
+      <Import Project="Sdk.props" Sdk="Third.Sdk" Version="2.0.0" />
+      <Import Project="Sdk.props" Sdk="Not.Here" Version="2.0.0" Condition="'$(Never)' == 'true'" />
+      <Import Project="Sdk.props" Sdk="Aspire.Sdk" Version="newest" /><Import Project="Sdk.props" Sdk="Of.DotNet" />
+      <PropertyGroup><TargetFrameworks>net8.0;net9.0</TargetFrameworks></PropertyGroup>
+    </Project>`;
+    expect(await read('src/p.csproj', body)).toEqual({
+      packages: [
+        'MSBuild.Sdk.Extras 3.0.44',
+        'Microsoft.Build.NoTargets 3.7.56',
+        'Our.Sdk 1.0.0-beta.1',
+        'Third.Sdk 2.0.0',
+      ],
+      projects: [],
+      problems: ['src/p.csproj: the SDK "Aspire.Sdk/newest" is no id and version'],
+    });
+  });
+
+  it('is read without the versions of a global.json that can not be read', async () => {
+    await write('global.json', '{ "msbuild-sdks": /*');
+    const { packages, problems } = await read('p.csproj', project('<Sdk Name="A" Version="1.0" /><Sdk Name="B" />'));
+    expect(packages).toEqual(['A 1.0.0']);
+    expect(problems).toEqual([expect.stringContaining('global.json is no JSON')]);
+  });
+
   it.each([
     ['netstandard2.0', '', 'netstandard2.0: NETStandard.Library [2.0.3, )'],
     ['netstandard1.3', '', 'netstandard1.3: NETStandard.Library [1.6.1, )'],

@@ -1,13 +1,15 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import type { Environment } from '../../config/expand-environment.js';
 import { NuGetError } from '../../errors.js';
 import { isCompatible } from '../../frameworks/compatibility.js';
 import { NuGetFramework } from '../../frameworks/nuget-framework.js';
 import { attribute, type XmlElement } from '../../packages/xml-tree.js';
+import type { SdkReference } from '../sdk-packages.js';
 import { readXml } from '../xml-file.js';
 import { evaluateCondition, type Truth } from './condition.js';
 import { expand } from './expand.js';
+import { fileAbove, isFile } from './file-above.js';
 
 /** An element of an item group that may count: `Include`, `Update` or `Remove` is in its attributes. */
 export interface EvaluatedItem {
@@ -29,7 +31,6 @@ interface ItemElement {
 }
 
 const MAX_FILES = 200;
-const MAX_FOLDERS = 64;
 
 /**
  * What a project file and what it imports say of properties and items, for one target framework. It is as much of MSBuild
@@ -47,7 +48,7 @@ export class Evaluation {
   readonly #items: ItemElement[] = [];
   readonly #importing: string[] = [];
   #files = 0;
-  #usesSdk = false;
+  readonly #sdks: SdkReference[] = [];
 
   /**
    * @param environment - its variables are properties that any file can change
@@ -75,7 +76,12 @@ export class Evaluation {
 
   /** Whether some SDK says what the project doesn't. */
   get usesSdk(): boolean {
-    return this.#usesSdk;
+    return this.#sdks.length > 0;
+  }
+
+  /** The SDKs that it and what it imports name, as they stand there: MSBuild puts no properties in. */
+  get sdks(): readonly SdkReference[] {
+    return this.#sdks;
   }
 
   /** The items that count, in the order in which they are written. */
@@ -120,7 +126,10 @@ export class Evaluation {
     if (++this.#files > MAX_FILES)
       throw new NuGetError('LIMIT', `${this.#project} imports more than ${MAX_FILES} files`);
     const root = readXml(path);
-    this.#usesSdk ||= attribute(root, 'Sdk') !== undefined;
+    for (const each of attribute(root, 'Sdk')?.split(';') ?? []) {
+      const [name = '', version] = each.split('/');
+      this.#addSdk(name, version);
+    }
     this.#importing.push(path);
     try {
       this.#visit(root.children, path);
@@ -140,11 +149,12 @@ export class Evaluation {
           for (const child of element.children) this.#items.push({ element: within(element, child), file });
           break;
         case 'Sdk':
-          this.#usesSdk = true;
+          this.#addSdk(attribute(element, 'Name'), attribute(element, 'Version'));
           break;
         case 'Import':
-          this.#usesSdk ||= attribute(element, 'Sdk') !== undefined;
-          if (this.#holds(element) !== false) this.#import(attribute(element, 'Project'), file);
+          if (this.#holds(element) === false) break;
+          this.#addSdk(attribute(element, 'Sdk'), attribute(element, 'Version'));
+          this.#import(attribute(element, 'Project'), file);
           break;
         case 'ImportGroup':
           if (this.#holds(element) !== false) this.#visit(element.children, file);
@@ -163,6 +173,10 @@ export class Evaluation {
       if (holds !== false) this.#visit(branch.children, file);
       if (holds === true) return;
     }
+  }
+
+  #addSdk(name: string | undefined, version: string | undefined): void {
+    if (name?.trim()) this.#sdks.push({ name: name.trim(), version: version?.trim() || undefined });
   }
 
   #setProperties(group: XmlElement): void {
@@ -301,22 +315,6 @@ function within(group: XmlElement, item: XmlElement): XmlElement {
   const own = attribute(item, 'Condition');
   const both = own === undefined ? outer : `(${outer}) and (${own})`;
   return { ...item, attributes: new Map(item.attributes).set('Condition', both) };
-}
-
-function fileAbove(name: string, start: string): string | undefined {
-  let folder = start;
-  for (let depth = 0; depth < MAX_FOLDERS; depth++) {
-    const path = join(folder, name);
-    if (name !== '' && isFile(path)) return path;
-    const above = dirname(folder);
-    if (above === folder) return undefined;
-    folder = above;
-  }
-  return undefined;
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 function textOf(value: boolean): string {
