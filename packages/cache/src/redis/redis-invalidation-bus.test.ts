@@ -101,6 +101,15 @@ describe('a bus over Redis', () => {
     expect(getEventListeners(patient.signal, 'abort')).toEqual([]);
   });
 
+  it('lets nobody wait for it any more when it is closed', async () => {
+    const redis = new FakeRedis();
+    redis.goDown();
+    const bus = new RedisInvalidationBus({ connection: redis });
+    const ready = bus.ready();
+    await bus.close();
+    await ready;
+  });
+
   it('says that messages may be lost when the connection was, as soon as it listens again', async () => {
     const redis = new FakeRedis();
     const { bus, heard } = await makeBus({ connection: redis });
@@ -125,9 +134,45 @@ describe('a bus over Redis', () => {
     expect(await published).toMatchObject({ code: 'CACHE_TIMEOUT' });
     await arrival();
     other.heard.length = 0;
+    for (let beat = 0; beat < 3; beat++) {
+      await timers.advance(BEAT_MS);
+      await arrival();
+    }
+    expect(other.heard).toEqual([lost]);
+  });
+
+  it('fails for many keys, too, and owes the others news until they can have them', async () => {
+    const timers = new ManualTime();
+    const redis = new FakeRedis();
+    const one = await makeBus({ connection: redis, timers });
+    const other = await makeBus({ connection: redis.duplicate() });
+    await one.bus.publish(keys('a'), one.listener);
+    redis.goDown();
+    // What was sent before is to be told of with the next heartbeat.
+    await timers.advance(BEAT_MS);
+    const names = Array.from({ length: 1234 }, (_, n) => `key ${n}`);
+    await expect(one.bus.publish(keys(...names), one.listener)).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+    await timers.advance(BEAT_MS);
+    redis.comeBack();
+    await arrival();
+    other.heard.length = 0;
     await timers.advance(BEAT_MS);
     await arrival();
     expect(other.heard).toEqual([lost]);
+  });
+
+  it('says nothing of heartbeats of others that have nothing new', async () => {
+    const timers = new ManualTime();
+    const redis = new FakeRedis();
+    const one = await makeBus({ connection: redis, timers });
+    const other = await makeBus({ connection: redis.duplicate(), timers });
+    await one.bus.publish(keys('a'), one.listener);
+    for (let beat = 0; beat < 4; beat++) {
+      await timers.advance(BEAT_MS);
+      await arrival();
+    }
+    expect(other.heard).toEqual([keys('a')]);
+    expect(one.heard).toEqual([]);
   });
 
   it('notices by its heartbeat that nothing arrives any more, and makes the connection anew', async () => {
@@ -191,7 +236,14 @@ describe('a bus over Redis', () => {
   it('takes what it does not understand for a change of anything', async () => {
     const redis = new FakeRedis();
     const { heard } = await makeBus({ connection: redis });
-    const strange = ['', '{', '[]', '[2,"x",1,{"type":"keys"}]', '[1,"x",1,{"type":"keys","keys":[1]}]', '[1,"x",1,7]'];
+    const strange = ['', '{', '{}', '7', 'null', '[]', '[2,"x",1,{"type":"clear"}]', '[1,7,1,{"type":"clear"}]'];
+    strange.push('[1,"x","1",{"type":"clear"}]', '[1,"x",1.5,{"type":"clear"}]', '[1,"x",1,7]', '[1,"x",1,{}]');
+    strange.push(
+      '[1,"x",1,{"type":"keys"}]',
+      '[1,"x",1,{"type":"keys","keys":"a"}]',
+      '[1,"x",1,{"type":"keys","keys":[1]}]',
+    );
+    strange.push('[1,"x",1,{"type":"tag"}]', '[1,"x",1,{"type":"tag","tag":7}]', '[1,"x",1,{"type":"new"}]');
     for (const text of strange) await redis.publish('granary:invalidation', text);
     await arrival();
     expect(heard).toEqual(strange.map(() => lost));
@@ -243,6 +295,15 @@ describe.skipIf(missing)('with a real Redis', () => {
     expect(one.heard).toContainEqual(lost);
   });
 
+  it('makes the connections of options that leave this to it', async () => {
+    const server = await startRedis();
+    cleanUps.push(() => server.stop());
+    const connection = { host: '127.0.0.1', port: server.port, lazyConnect: true };
+    const [one, other] = [await makeBus({ connection }), await makeBus({ connection })];
+    await one.bus.publish(keys('a'), one.listener);
+    await expect.poll(() => other.heard).toEqual([keys('a')]);
+  });
+
   it('notices a connection that died without a word', async () => {
     const server = await startRedis();
     cleanUps.push(() => server.stop());
@@ -251,24 +312,30 @@ describe.skipIf(missing)('with a real Redis', () => {
     line.cut();
     await expect.poll(() => bus.bus.connected, { timeout: 5000 }).toBe(false);
     expect(bus.heard).toEqual([]);
+    // Those that are made next are accepted, and then nothing arrives on them either.
+    await expect.poll(() => line.connections, { timeout: 10_000 }).toBe(4);
     line.mend();
     await expect.poll(() => bus.bus.connected, { timeout: 20_000 }).toBe(true);
     expect(bus.heard).toContainEqual(lost);
   });
 });
 
-/** A line to a port on which, while it is cut, nothing arrives and nothing is closed. */
-async function cuttableLine(target: number): Promise<{ port: number; cut(): void; mend(): void }> {
+/** A line to a port: on connections that it had when it was cut, or gets before it is mended, nothing arrives any more. */
+async function cuttableLine(target: number) {
   const sockets = new Set<Socket>();
+  const dead = new Set<Socket>();
   let isCut = false;
+  let connections = 0;
   const server = createServer((near) => {
+    connections++;
     const far = connect(target, '127.0.0.1');
+    if (isCut) dead.add(near).add(far);
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
       sockets.add(from);
-      from.on('data', (bytes) => void (isCut || to.write(bytes)));
+      from.on('data', (bytes) => void (dead.has(from) || to.write(bytes)));
       from.on('error', () => {});
       from.on('close', () => to.destroy());
     }
@@ -280,8 +347,12 @@ async function cuttableLine(target: number): Promise<{ port: number; cut(): void
   });
   return {
     port: (server.address() as AddressInfo).port,
+    get connections() {
+      return connections;
+    },
     cut: () => {
       isCut = true;
+      for (const socket of sockets) dead.add(socket);
     },
     mend: () => {
       isCut = false;

@@ -86,6 +86,13 @@ describe('a Redis that answers with what nobody can read', () => {
     const layer = layerOn(`redis://127.0.0.1:${port}`, { timeoutMs: 60_000 });
     await expect(layer.get('a')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
     await expect.poll(() => connections).toBeGreaterThan(1);
+    await layer.close();
+    connections = 0;
+    const bus = new RedisInvalidationBus({ connection: `redis://127.0.0.1:${port}` });
+    cleanUps.push(() => bus.close());
+    // It has two connections, each of which is made anew.
+    await expect.poll(() => connections).toBeGreaterThan(4);
+    expect(bus.connected).toBe(false);
   });
 });
 
