@@ -1,5 +1,4 @@
-import type { DigestFunction } from '@granary/blobs';
-import { type Digest, HASH_BYTES, inferDigestFunction } from '@granary/blobs';
+import { DIGEST_FUNCTIONS, type Digest, type DigestFunction, HASH_BYTES, inferDigestFunction } from '@granary/blobs';
 import { checkInstanceName } from '../resource-name.js';
 import { HttpError } from './http-error.js';
 
@@ -14,9 +13,10 @@ const LONGEST_PATH = 8192;
 /**
  * Parses `/[INSTANCE/]cas/HASH`, `/[INSTANCE/]ac/HASH` and `/status`.
  *
+ * @param digestFunctions those that are on, for hashes whose length is that of several
  * @throws HttpError 404 for any other path, 400 for a malformed hash or instance name
  */
-export function parseCachePath(url: string): CachePath {
+export function parseCachePath(url: string, digestFunctions: readonly DigestFunction[] = DIGEST_FUNCTIONS): CachePath {
   const path = pathOf(url);
   if (path === '/status') return { kind: 'status' };
   if (path.length > LONGEST_PATH) throw new HttpError(414, 'the path is too long');
@@ -26,7 +26,8 @@ export function parseCachePath(url: string): CachePath {
   if (last <= 0 || (kind !== 'cas' && kind !== 'ac')) {
     throw new HttpError(404, 'the cache is at /cas/HASH and /ac/HASH, with any prefix');
   }
-  return { kind, instance: instanceName(path.slice(1, Math.max(1, kindAt))), ...parseHash(path.slice(last + 1)) };
+  const instance = instanceName(path.slice(1, Math.max(1, kindAt)));
+  return { kind, instance, ...parseHash(path.slice(last + 1), digestFunctions) };
 }
 
 /** A percent escape of a character that means the same with and without one (RFC 3986, section 6.2.2.2). */
@@ -39,13 +40,23 @@ function pathOf(url: string): string {
   return path.includes('%') ? path.replace(NEEDLESS_ESCAPE, decodeURIComponent) : path;
 }
 
-function parseHash(hex: string): { readonly fn: DigestFunction; readonly hash: Buffer } {
-  const fn = inferDigestFunction(hex.length);
+function parseHash(
+  hex: string,
+  digestFunctions: readonly DigestFunction[],
+): { readonly fn: DigestFunction; readonly hash: Buffer } {
+  const fn = functionOf(hex.length, digestFunctions);
   if (!fn || !HEX.test(hex)) {
     const digits = [...new Set(Object.values(HASH_BYTES))].map((bytes) => bytes * 2).join(', ');
     throw new HttpError(400, `a hash has the digits 0-9 and a-f, in lower case, and ${digits} of them`);
   }
   return { fn, hash: Buffer.from(hex, 'hex') };
+}
+
+/** What the protocol takes a hash of that length for; where that is off, another one with that length which is on. */
+function functionOf(hexLength: number, digestFunctions: readonly DigestFunction[]): DigestFunction | undefined {
+  const inferred = inferDigestFunction(hexLength);
+  if (!inferred || digestFunctions.includes(inferred)) return inferred;
+  return digestFunctions.find((fn) => HASH_BYTES[fn] * 2 === hexLength) ?? inferred;
 }
 
 /** The decoded prefix of the path. Empty segments mean nothing. */

@@ -405,6 +405,22 @@ describe('/ac/', () => {
   });
 });
 
+describe('a hash of 64 digits where only BLAKE3 is on', () => {
+  beforeEach(() => start({}, { digestFunctions: ['blake3'] }));
+
+  it('is one of BLAKE3, for blobs and for actions', async () => {
+    const content = Buffer.from('content');
+    const output = Digest.of('blake3', content);
+    expect((await put(`/cas/${Digest.of('sha256', content).hash}`, content)).status).toBe(400);
+    const action = `/ac/${Digest.of('blake3', Buffer.from('action')).hash}`;
+    expect((await put(action, actionResult(output))).status).toBe(200);
+    expect((await ask('GET', action)).status).toBe(404);
+    expect((await put(`/cas/${output.hash}`, content)).status).toBe(200);
+    expect((await ask('GET', action)).body.equals(actionResult(output))).toBe(true);
+    expect((await ask('GET', `/cas/${output.hash}`)).body.equals(content)).toBe(true);
+  });
+});
+
 describe('a blob that a store has lost the bytes of', () => {
   it('is missing, and not the empty one', async () => {
     await start({}, { sizes: { sizeOf: () => 0 } });

@@ -98,7 +98,7 @@ export function createHttpCacheHandler(options: HttpCacheOptions): HttpCacheHand
 
   const begin = (exchange: Exchange): MaybePromise<void> => {
     const { method = '' } = exchange.request;
-    const path = parseCachePath(exchange.request.url ?? '');
+    const path = parseCachePath(exchange.request.url ?? '', digestFunctions);
     exchange.path = path;
     const allowed = path.kind === 'status' ? STATUS_METHODS : METHODS;
     if (!allowed.includes(method)) {
