@@ -221,6 +221,36 @@ describe('the metrics of the HTTP listeners', () => {
     expect((await scrape(running))('http_server_connections_opened_total', ofHttp)).toBe(1);
   });
 
+  it('count what nothing is looked up for, and connections beyond the limit', async () => {
+    await using running = await startTestServer({ 'limits.max_connections': 1 });
+    const page = request(url(running, `/cas/${'0'.repeat(64)}`), {
+      method: 'PUT',
+      headers: { origin: 'https://elsewhere.example' },
+      agent: false,
+    }).end();
+    const [response] = await once(page, 'response');
+    response.resume();
+    await once(page, 'close');
+    for (const [key, first] of [
+      ['listen.http', 'nonsense\r\n\r\n'],
+      ['listen.grpc', ''],
+    ] as const) {
+      const [host, port] = running.address(key).split(':');
+      const open = () => connect(Number(port), host).on('error', () => {});
+      const socket = open();
+      await once(socket, 'connect');
+      await once(open().resume(), 'close');
+      socket.resume().end(first);
+      await once(socket, 'close');
+    }
+    const value = await scrape(running);
+    const refused = (method: string, code: string) =>
+      value('http_server_requests_total', { route: 'refused', method, code });
+    expect([refused('PUT', '403'), refused('other', '400')]).toEqual([1, 1]);
+    expect(value('http_server_connections_refused_total', { listener: 'http' })).toBe(1);
+    expect(value('grpc_connections_refused_total')).toBe(1);
+  });
+
   it('count a connection with TLS when it has shaken hands', async () => {
     const registry = new MetricRegistry();
     const shown = async () => {

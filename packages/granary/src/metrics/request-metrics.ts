@@ -69,11 +69,11 @@ export class RequestMetrics {
       bytes: registry.counter('grpc_bytes_total', 'Bytes of gRPC messages.', ['method', 'direction']),
     };
     this.#http = {
-      requests: registry.counter('http_server_requests_total', 'HTTP cache requests by their status.', [
-        'route',
-        'method',
-        'code',
-      ]),
+      requests: registry.counter(
+        'http_server_requests_total',
+        'HTTP cache requests by their status; those of the route refused got no further than their listener.',
+        ['route', 'method', 'code'],
+      ),
       duration: registry.histogram(
         'http_server_request_duration_seconds',
         'Time from an HTTP request to its answer.',

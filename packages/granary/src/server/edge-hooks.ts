@@ -1,15 +1,16 @@
 import type { EdgeHooks, RequestRecord } from '@granary/reapi';
-import type { Logger } from '@granary/telemetry';
+import { type Logger, OVERFLOW_LABEL } from '@granary/telemetry';
 import type { AccessPolicy } from '../access/policy.js';
 import type { RequestMetrics } from '../metrics/request-metrics.js';
+import type { RefusedRequest } from './listening/http-listener.js';
 
 /** What the server adds to each request for the cache: who may, what is counted, and a line in the access log. */
-export function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger): EdgeHooks {
+export function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger) {
   const log = logger.forContext('component', 'access');
   return {
     authorize: policy.authorize.bind(policy),
     allows: policy.allows.bind(policy),
-    onRequest(record) {
+    onRequest(record: RequestRecord) {
       metrics.record(record);
       // It has no peer when nobody was going to log it.
       if (record.peer !== undefined)
@@ -27,6 +28,21 @@ export function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger:
         );
     },
     wantsDetails: () => log.isEnabled('debug'),
+  } satisfies EdgeHooks;
+}
+
+/** A request that no handler saw, as one of a route of its own: whatever it was for, nothing was looked up. */
+export function recordOfRefused({ method = OVERFLOW_LABEL, status, socket }: RefusedRequest): RequestRecord {
+  const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`;
+  return {
+    protocol: 'http',
+    service: 'refused',
+    method,
+    code: String(status),
+    durationMs: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    peer,
   };
 }
 

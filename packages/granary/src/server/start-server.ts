@@ -26,8 +26,9 @@ import { startAdminListeners } from './admin-listeners.js';
 import { CacheService } from './cache-service.js';
 import { Closers } from './closers.js';
 import { createFeeds } from './create-feeds.js';
-import { edgeHooks } from './edge-hooks.js';
+import { edgeHooks, recordOfRefused } from './edge-hooks.js';
 import { gatherStats } from './gather-stats.js';
+import type { RefusedRequest } from './listening/http-listener.js';
 import { Listeners } from './listening/listeners.js';
 import { openStores } from './open-stores.js';
 import { Readiness } from './readiness.js';
@@ -100,7 +101,8 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
 
   const policy = createPolicy(config, identities, hash, metrics);
   const requestMetrics = new RequestMetrics(metrics);
-  const cache = new CacheService(context, stores, edgeHooks(policy, requestMetrics, logger));
+  const hooks = edgeHooks(policy, requestMetrics, logger);
+  const cache = new CacheService(context, stores, hooks);
   cache.remote.health.follow(readiness.registry);
   const feeds = servesFeeds ? createFeeds(context, stores, policy, requestMetrics) : undefined;
 
@@ -109,11 +111,15 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
   if (grpc) await listeners.startGrpc(grpc, cache);
   if (http) {
     const handleCache = cache.httpHandler();
-    await listeners.startHttp('listen.http', http, 'http', (request, response) => {
-      if (isChangeByPage(request)) refusePage(request, response, logger);
-      else if (feeds && isNuGetRequest(request)) feeds.handle(request, response);
+    const onRefused = (refused: RefusedRequest) => hooks.onRequest(recordOfRefused(refused));
+    const handle = (request: IncomingMessage, response: ServerResponse) => {
+      if (isChangeByPage(request)) {
+        onRefused({ method: request.method, status: 403, socket: request.socket });
+        refusePage(request, response, logger);
+      } else if (feeds && isNuGetRequest(request)) feeds.handle(request, response);
       else handleCache(request, response);
-    });
+    };
+    await listeners.startHttp('listen.http', http, 'http', handle, onRefused);
   }
   const lifecycle = new ServerLifecycle({
     listeners: listeners.started,

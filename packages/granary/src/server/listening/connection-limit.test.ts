@@ -30,10 +30,11 @@ describe('connections beyond the limit', () => {
   it.each([
     ['HTTP', listenHttp],
     ['gRPC', (all: HttpListenerOptions) => listenGrpc(new Server(), all)],
-  ])('are closed, and the log says why, once (%s)', async (_, listen) => {
+  ])('are closed and counted, and the log says why, once (%s)', async (_, listen) => {
     const said: string[] = [];
     const logger = loggerFor({ write: ({ level, message }) => void said.push(`${level}: ${message}`) });
-    listener = await listen({ ...options, logger });
+    let refused = 0;
+    listener = await listen({ ...options, logger, onConnectionRefused: () => refused++ });
     const open = () => connect(listener.address.port, '127.0.0.1').on('error', () => {});
     const first = open();
     await once(first, 'connect');
@@ -41,6 +42,7 @@ describe('connections beyond the limit', () => {
     expect(said).toEqual([
       'warning: listen.here refuses connections: 1 are open, and limits.max_connections allows no more',
     ]);
+    expect(refused).toBe(3);
     first.destroy();
   });
 });

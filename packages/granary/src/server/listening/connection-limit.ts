@@ -10,10 +10,11 @@ const SAID_EVERY_MS = 60_000;
  * closed, and nothing else would tell why.
  */
 export function limitConnections(server: Server, options: ListenerOptions): void {
-  const { key, maxConnections, logger = nullLogger } = options;
+  const { key, maxConnections, logger = nullLogger, onConnectionRefused } = options;
   server.maxConnections = maxConnections;
   let saidAt = Number.NEGATIVE_INFINITY;
   server.on('drop', () => {
+    onConnectionRefused?.();
     const now = monotonicClock();
     if (now - saidAt < SAID_EVERY_MS) return;
     saidAt = now;

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { listenHttp } from './http-listener.js';
 import type { Listener } from './listener.js';
 
+let refused: [string | undefined, number][] = [];
 let listener: Listener;
 afterEach(() => listener.destroy());
 
@@ -14,6 +15,7 @@ async function serve(
   stallTimeoutMs = 10_000,
   requestTimeoutMs = 0,
 ): Promise<void> {
+  refused = [];
   listener = await listenHttp({
     key: 'listen.http',
     address: { host: '127.0.0.1', port: 0 },
@@ -27,6 +29,7 @@ async function serve(
     idleTimeoutMs: stallTimeoutMs,
     stallTimeoutMs,
     handle,
+    onRefused: ({ method, status }) => void refused.push([method, status]),
   });
 }
 
@@ -66,6 +69,47 @@ describe('an HTTP listener', () => {
     const answers = await send(`GET /1 HTTP/1.1\r\n${hosts}\r\n\r\n`, get('/2'));
     expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400']);
     expect(seen).toEqual([]);
+    expect(refused).toEqual([['GET', 400]]);
+  });
+
+  it.each([
+    ['is none', 'what?\r\n\r\n', undefined, 400],
+    ['is for TLS', Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]), undefined, 400],
+    ['has too long a header', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, undefined, 431],
+    ['is for no host', 'GET / HTTP/1.1\r\n\r\n', 'GET', 400],
+    ['expects what is not here', 'PUT / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n', 'PUT', 417],
+  ])('answers and tells of a request that %s', async (_, sent, method, status) => {
+    await serve((_request, response) => response.end('here'));
+    const socket = connect(listener.address.port, '127.0.0.1');
+    socket.write(sent);
+    const answer = await text(socket);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\r\nConnection: close\r\n`));
+    expect(refused).toEqual([[method, status]]);
+  });
+
+  it('leaves a request that is at work to its handler when its body goes wrong', async () => {
+    const ended: string[] = [];
+    await serve((request) => {
+      request.resume();
+      request.on('error', () => ended.push('error'));
+    });
+    const socket = connect(listener.address.port, '127.0.0.1');
+    socket.write('PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n');
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /);
+    expect([ended, refused]).toEqual([['error'], []]);
+  });
+
+  it('adds nothing to an answer that has begun', async () => {
+    await serve((request, response) => {
+      request.resume().on('error', () => {});
+      response.write('begun');
+    });
+    const socket = connect(listener.address.port, '127.0.0.1');
+    socket.write('PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const [begun] = await once(socket, 'data');
+    socket.write('no number\r\n');
+    expect(`${begun}${await text(socket)}`.match(/HTTP\/1\.1/g)).toHaveLength(1);
+    expect(refused).toEqual([]);
   });
 
   it('may wait less for a whole request than for a header', async () => {

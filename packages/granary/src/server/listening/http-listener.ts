@@ -4,6 +4,15 @@ import type { Socket } from 'node:net';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
 import { limitConnections } from './connection-limit.js';
 import { bind, type Listener, type ListenerOptions, peer } from './listener.js';
+import { answerMalformed } from './malformed-requests.js';
+
+/** A request that got no further than its listener, which `handle` never hears of. */
+export interface RefusedRequest {
+  /** Undefined where that could not be read. */
+  readonly method: string | undefined;
+  readonly status: number;
+  readonly socket: Socket;
+}
 
 export interface HttpListenerOptions extends ListenerOptions {
   readonly maxHeaderBytes: number;
@@ -16,11 +25,13 @@ export interface HttpListenerOptions extends ListenerOptions {
   /** How long a connection may stand still while its client has yet to send a request or to take an answer. */
   readonly stallTimeoutMs: number;
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Default: nobody is told. */
+  readonly onRefused?: ((request: RefusedRequest) => void) | undefined;
 }
 
 /** Serves HTTP/1.1 on a port, over TLS where there are certificates. */
 export async function listenHttp(options: HttpListenerOptions): Promise<Listener> {
-  const { tls, clientAuth, key } = options;
+  const { tls, clientAuth, key, onRefused = () => {} } = options;
   const serverOptions: ServerOptions = {
     maxHeaderSize: options.maxHeaderBytes,
     headersTimeout: headerTimeout(options),
@@ -28,6 +39,8 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
     keepAliveTimeout: options.idleTimeoutMs,
     connectionsCheckingInterval: Math.min(5_000, Math.max(100, options.headersTimeoutMs / 4)),
     noDelay: true,
+    // Refused here, where it is told of.
+    requireHostHeader: false,
   };
   const server: Server = tls
     ? createSecureServer({
@@ -42,9 +55,17 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
 
   const unused = followUnused(server);
   const latest = endStalledConnections(server, options.stallTimeoutMs);
+  answerMalformed(server, latest, (status, socket) => onRefused({ method: undefined, status, socket }));
 
   if (options.onConnection) server.on(tls ? 'secureConnection' : 'connection', options.onConnection);
 
+  const refuse = ({ method, socket }: IncomingMessage, response: ServerResponse, status: number, reason: string) => {
+    onRefused({ method, status, socket });
+    // What else comes over this connection may have been meant for somebody else, or has no answer here any more.
+    response.setHeader('Connection', 'close');
+    response.writeHead(status, { 'Content-Type': 'text/plain' });
+    response.end(`${reason}\n`);
+  };
   let draining = false;
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     // Node hands a pipelined request over while the one ahead of it is still at work, on whose effect it may depend.
@@ -54,11 +75,9 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
     }
     if (!latest.has(request.socket)) unused.delete(peer(request.socket));
     latest.set(request.socket, response);
-    if (hasSeveralHosts(request)) {
-      // What else comes over this connection may have been meant for somebody else.
-      response.setHeader('Connection', 'close');
-      response.writeHead(400, { 'Content-Type': 'text/plain' });
-      response.end('the request has more than one Host header\n');
+    const hosts = countHosts(request);
+    if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1')) {
+      refuse(request, response, 400, `the request has ${hosts === 0 ? 'no' : 'more than one'} Host header`);
       return;
     }
     if (!request.url?.startsWith('/')) toOriginForm(request);
@@ -66,13 +85,15 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
       if (draining) setImmediate(() => server.closeIdleConnections());
     });
     if (!draining) return options.handle(request, response);
-    response.setHeader('Connection', 'close');
-    response.writeHead(503, { 'Content-Type': 'text/plain', 'Retry-After': '5' });
-    response.end('the server is shutting down\n');
+    response.setHeader('Retry-After', '5');
+    refuse(request, response, 503, 'the server is shutting down');
   };
   server.on('request', handle);
   // Without a listener Node says "100 Continue" before anyone has asked whether the body is wanted.
   server.on('checkContinue', handle);
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+    refuse(request, response, 417, 'nothing is expected here but 100-continue'),
+  );
 
   const address = await bind(server, key, options.address);
   server.on('error', () => {});
@@ -99,16 +120,16 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
 }
 
 /**
- * Whether a request says twice which host it is for, which is to be refused (RFC 9112, section 3.2): a proxy on the way
- * may have believed the one, and Node shows only the first.
+ * How often a request says which host it is for: once, or it is to be refused (RFC 9112, section 3.2). A proxy on the way
+ * may have believed the other of two, and Node shows only the first.
  */
-function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
+function countHosts({ rawHeaders }: IncomingMessage): number {
   let hosts = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
   }
-  return hosts > 1;
+  return hosts;
 }
 
 /** A header is a part of its request, and Node refuses to wait longer for it than for the whole. */

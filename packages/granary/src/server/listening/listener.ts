@@ -31,6 +31,8 @@ export interface ListenerOptions {
   /** Time for a TLS handshake. */
   readonly handshakeTimeoutMs: number;
   readonly onConnection?: ConnectionListener | undefined;
+  /** Told of each connection beyond `maxConnections`. */
+  readonly onConnectionRefused?: (() => void) | undefined;
   /** Default: nobody is told. */
   readonly logger?: Logger | undefined;
 }

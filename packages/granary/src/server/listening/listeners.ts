@@ -31,13 +31,14 @@ export class Listeners {
   async startGrpc(address: ListenAddress, cache: CacheService): Promise<void> {
     const { config, metrics } = this.#context;
     const movesUserinfo = config.auth.htpasswd_file !== undefined && (await refusesUserinfo());
-    const onConnection = grpcConnections(metrics, () => cache.remote.runningCalls);
-    const options = { ...this.#optionsFor('listen.grpc', address), movesUserinfo, onConnection };
+    const { onConnection, onConnectionRefused } = grpcConnections(metrics, () => cache.remote.runningCalls);
+    const options = { ...this.#optionsFor('listen.grpc', address), movesUserinfo, onConnection, onConnectionRefused };
     await this.#start(options, () => listenGrpc(cache.grpcServer(), options));
   }
 
   /**
    * @param name what its connections are counted under
+   * @param onRefused default: nobody is told
    * @throws ListenError when the port can't be listened on
    */
   async startHttp(
@@ -45,8 +46,10 @@ export class Listeners {
     address: ListenAddress,
     name: 'http' | 'admin' | 'metrics',
     handle: HttpListenerOptions['handle'],
+    onRefused?: HttpListenerOptions['onRefused'],
   ): Promise<void> {
     const { limits } = this.#context.config;
+    const { onConnection, onConnectionRefused } = httpConnections(this.#context.metrics, name);
     const options = {
       ...this.#optionsFor(key, address),
       maxHeaderBytes: limits.max_header_size,
@@ -54,8 +57,10 @@ export class Listeners {
       requestTimeoutMs: limits.request_timeout,
       idleTimeoutMs: limits.idle_timeout,
       stallTimeoutMs: limits.stream_idle_timeout,
-      onConnection: httpConnections(this.#context.metrics, name),
+      onConnection,
+      onConnectionRefused,
       handle,
+      onRefused,
     };
     await this.#start(options, () => listenHttp(options));
   }
