@@ -305,6 +305,16 @@ describe("a page of another site in a browser on the server's machine", () => {
     expect((await raw('/change', headers, 'POST', 'debug')).status).toBe(200);
     expect((await raw('/costly', headers)).status).toBe(200);
   });
+
+  it('under a foreign name waits for what becomes of its credentials, as passwords take their time', async () => {
+    server.close();
+    const isAdmin = async ({ authorization }: { authorization?: string | undefined }) =>
+      authorization === 'Basic right';
+    await serve({ '/change': { summary: 'c', post: () => text(200, 'changed') } }, { isAdmin });
+    const host = 'granary.example';
+    expect((await raw('/change', { host, authorization: 'Basic wrong' }, 'POST', '')).status).toBe(403);
+    expect((await raw('/change', { host, authorization: 'Basic right' }, 'POST', '')).status).toBe(200);
+  });
 });
 
 describe('the page at /', () => {
