@@ -14,6 +14,8 @@ const MAX_NAME_BYTES = 170;
 const HASH_LENGTH = 40;
 const VISIBLE_LENGTH = 32;
 
+/** What the names of keys begin with that are hashed. */
+export const LONG_KEY = 'long_';
 export const FILE_SUFFIX = '.dat';
 export const VALIDATORS_SUFFIX = '.etag';
 /** What a folder of a source is called: the first 20 bytes of a hash, and the end of the URL. */
@@ -42,7 +44,7 @@ export function entryName(key: string, platform: NodeJS.Platform = process.platf
 export function boundedKey(key: string): string {
   if (key === '') throw new NuGetError('INVALID_OPTION', 'a cache key must not be empty');
   if (!CONTROL.test(key) && Buffer.byteLength(key) <= MAX_NAME_BYTES) return key;
-  return `long_${hash(key)}`;
+  return `${LONG_KEY}${hash(key)}`;
 }
 
 function hash(text: string): string {

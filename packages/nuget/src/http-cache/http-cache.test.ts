@@ -143,6 +143,17 @@ describe.each([
       expect(await text((await cache.get('https://other/', 'b', HOUR)) as Readable)).toBe('3');
     });
 
+    it('deletes what is kept under keys that begin alike, those included that are too long to be names', async () => {
+      await cache.set(SOURCE, 'list_a', Buffer.from('1'), undefined, { validators: { url: 'u', etag: '"e"' } });
+      await cache.set(SOURCE, `list_${'b'.repeat(300)}`, Buffer.from('2'));
+      await cache.set(SOURCE, 'service_index', Buffer.from('3'));
+      await cache.set('https://other/', 'list_a', Buffer.from('4'));
+      await cache.deleteBeginning(SOURCE, 'list_');
+      await cache.deleteBeginning('https://never.was/', 'list_');
+      expect(names()).toEqual(['service_index.dat']);
+      expect(await text((await cache.get('https://other/', 'list_a', HOUR)) as Readable)).toBe('4');
+    });
+
     it.each([{ folder: '' }, { folder: 'x', maxBytes: 0 }, { folder: 'x', maxBytes: 1.5 }])('refuses %j', (options) => {
       expect(() => new HttpCache(options)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
     });

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { fstatSync } from 'node:fs';
-import { open, rename, rm, utimes } from 'node:fs/promises';
+import { open, readdir, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { makeFolder } from '@granary/cache/folders';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { NuGetError } from '../errors.js';
 import { CacheJanitor, type CacheScan } from './cache-janitor.js';
-import { entryName, FILE_SUFFIX, sourceFolder, VALIDATORS_SUFFIX } from './cache-names.js';
+import { entryName, FILE_SUFFIX, LONG_KEY, sourceFolder, VALIDATORS_SUFFIX } from './cache-names.js';
 import { CachedFile } from './cached-file.js';
 import { SmallFiles, WHOLE_BYTES } from './small-files.js';
 import { createTemporary, type TemporaryFile } from './temporary-files.js';
@@ -194,6 +194,19 @@ export class HttpCache implements AsyncDisposable {
       throw error;
     } finally {
       await validators;
+    }
+  }
+
+  /** Removes what was kept of a source under keys that begin like this, for all processes. */
+  async deleteBeginning(source: string, prefix: string): Promise<void> {
+    const folder = this.#folderOf(source);
+    const beginnings = [entryName(prefix), LONG_KEY];
+    try {
+      for (const name of await readdir(folder)) {
+        if (beginnings.some((beginning) => name.startsWith(beginning))) await rm(join(folder, name), { force: true });
+      }
+    } catch (error) {
+      if (!ABSENT.has(codeOf(error))) throw error;
     }
   }
 

@@ -149,7 +149,7 @@ export class HttpFeed implements Feed, AsyncDisposable {
     await drain(response);
     if (statusCode === 404) return statusCode;
     this.#tellWarnings(response, secrets);
-    this.#documents.sourceChanged();
+    await this.#documents.sourceChanged();
     return statusCode;
   }
 

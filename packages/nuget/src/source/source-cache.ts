@@ -38,6 +38,8 @@ export interface SourceDocuments {
   readonly chain: Chain<FeedDocument>;
   readonly memory: MemoryDocuments;
   readonly counter: DocumentCounter;
+  /** Removes from the disk, where other processes find it, what the source said of what it has. */
+  forgetLists(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -106,7 +108,8 @@ export class SourceCache implements AsyncDisposable {
       this.#chains.delete(chain);
       return chain.close();
     };
-    return { chain, memory, counter: this.#counter, close };
+    const forgetLists = async () => disk?.deleteBeginning(sourceUrl, 'list_');
+    return { chain, memory, counter: this.#counter, forgetLists, close };
   }
 
   /** Closes what it made. May be called twice. */

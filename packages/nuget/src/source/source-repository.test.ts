@@ -232,6 +232,32 @@ it('is asked once for what it offers, however much is pushed to it', async () =>
   expect(server.requests.targets(/index\.json$/)).toHaveLength(1);
 });
 
+it('has others who share its cache on disk see what it pushes, and what it deletes, at once', async () => {
+  const cache = () => local.own(new HttpCache({ folder: join(local.folder, 'shared'), clock: local.time.clock }));
+  const versions = async (id: string) => (await repository({ cache: cache() }).listVersions(id)).map(String);
+  const titles = async () =>
+    (await repository({ cache: cache() }).listMetadata('Test.Package')).map(({ version }) => `${version}`);
+  const all = async () => ({ versions: await versions('Test.Package'), metadata: await titles() });
+  const two = ['1.0.0', '2.0.0-beta'];
+  expect(await all()).toEqual({ versions: two, metadata: two });
+  const one = repository({ cache: cache() });
+  await one.push(buildPackage({ id: 'Test.Package', version: '1.1.0' }));
+  const three = ['1.0.0', '1.1.0', '2.0.0-beta'];
+  expect(await all()).toEqual({ versions: three, metadata: three });
+  server.settings.deletes = 'remove';
+  await one.delete('Test.Package', '1.1.0');
+  expect(await all()).toEqual({ versions: two, metadata: two });
+  expect(server.requests.targets(/v3\/index\.json$/)).toHaveLength(1);
+});
+
+it('pushes where nothing can be removed from the cache', async () => {
+  const disk = local.own(new HttpCache({ folder: join(local.folder, 'shared') }));
+  vi.spyOn(disk, 'deleteBeginning').mockRejectedValue(new Error('EACCES'));
+  const source = repository({ cache: disk });
+  await source.push(buildPackage({ id: 'Other', version: '1.0.0' }));
+  expect((await source.listVersions('Other')).map(String)).toEqual(['1.0.0']);
+});
+
 it.each([undefined, null, 1])('refuses %s as a version by what it is', async (version) => {
   await expect(repository().getMetadata('Other', version as never)).rejects.toMatchObject({ code: 'INVALID_VERSION' });
 });

@@ -73,11 +73,17 @@ export class FeedDocuments {
     return answer?.read(request.parse, url);
   }
 
-  /** Something was changed at the source: what is cached, or was missing, is asked for again. */
-  sourceChanged(): void {
+  /** Something was changed at the source: what is cached, or was missing, is asked for again, by other processes, too. */
+  async sourceChanged(): Promise<void> {
+    const { documents, logger, source } = this.#options;
     this.#missing.clear();
     this.#changedAt = this.#options.clock();
     this.#changes++;
+    try {
+      await documents.forgetLists();
+    } catch (error) {
+      logger.warning('Could not remove what {Source} said before from the cache', source, error);
+    }
   }
 
   /** Ends what is under way, and lets go of the cache. May be called twice. */
