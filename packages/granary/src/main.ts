@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { enableCompileCache } from './compile-cache.js';
 import { endOnEarlySignals } from './early-signals.js';
+import { endWithoutFiles } from './end-without-files.js';
 import { tuneProcess } from './tune-process.js';
 
 // A hang-up asks a server to read its files again. While it is being loaded it has yet to read them, but without a
@@ -9,6 +10,7 @@ if (process.argv.includes('serve')) process.on('SIGHUP', () => {});
 const signalsTaken = process.argv[2] === 'serve' ? endOnEarlySignals() : undefined;
 
 enableCompileCache();
+const endOfFiles = endWithoutFiles();
 const { run } = await import('./cli/run.js');
 
 tuneProcess();
@@ -27,7 +29,10 @@ const exitCode = await run(process.argv.slice(2), {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   environment: process.env,
-  signalsTaken,
+  signalsTaken() {
+    endOfFiles();
+    signalsTaken?.();
+  },
   outColumns: columnsOf(process.stdout),
   // Whoever draws a line again and again asks again: windows are made larger and smaller.
   get errColumns() {
