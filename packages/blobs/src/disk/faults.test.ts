@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, renameSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
@@ -271,6 +272,21 @@ describe('a damaged blob', () => {
     expect(await store.get(large.digest)).toBeUndefined();
     expect(store.stats()).toMatchObject({ quarantined: 1, blobs: 0, bytes: 0, reservedBytes: 0 });
   });
+
+  it.skipIf(process.platform === 'win32').each([40, 900])(
+    'counts as missing when a pipe is in the place of its file of %i KiB: nobody waits for what comes out of it',
+    async (kib) => {
+      const { digest, bytes } = blobOf(kib * KIB);
+      const directory = await stores.folder();
+      const store = await stores.open({ directory });
+      await store.write(digest, bytes);
+      await unlink(fileOf(directory, digest));
+      execFileSync('mkfifo', [fileOf(directory, digest)]);
+      expect(await store.get(digest)).toBeUndefined();
+      expect(store.findMissing([digest])).toEqual([digest]);
+      expect(store.stats()).toMatchObject({ quarantined: 1, blobs: 0, bytes: 0, reservedBytes: 0 });
+    },
+  );
 
   it('is not one whose file was only touched: that is compared, then served', async () => {
     const { store } = await reopened((path) => utimes(path, 1, 1));

@@ -40,7 +40,7 @@ export interface FileSystem {
   /** Opens an existing file to read. Blocks for the moment of a look-up, which is cheaper than handing it on. */
   openToRead(path: string): OpenFile;
   /**
-   * Reads a small file at once: up to `buffer.length - offset` bytes into a buffer, and what the file's status is.
+   * Reads a small file at once, if it has `buffer.length - offset` bytes, into a buffer, and what the file's status is.
    * Blocks: a round trip through the thread pool costs ten times as much as the bytes (decision 001).
    */
   readNow(path: string, buffer: Uint8Array, offset: number): FileStatus;
@@ -67,14 +67,18 @@ const datasync = promisify(fdatasync);
 const truncate = promisify(ftruncate);
 
 const NEW_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+/** A pipe in place of a file would have the process wait until somebody writes to it. Windows has no such thing. */
+const EXISTING_FILE = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** The file system of this machine, which a store uses unless a test hands it one that fails. */
 export const nodeFileSystem: FileSystem = {
-  openToRead: (path) => new NodeFile(openSync(path, constants.O_RDONLY)),
+  openToRead: (path) => new NodeFile(openSync(path, EXISTING_FILE)),
   readNow: (path, buffer, offset) => {
-    const file = openSync(path, constants.O_RDONLY);
+    const file = openSync(path, EXISTING_FILE);
     try {
       const status = fstatSync(file);
+      // What is no file, as a pipe, is of no size and can't be read so.
+      if (status.size !== buffer.length - offset) return status;
       for (let filled = offset; filled < buffer.length; ) {
         const bytes = readSync(file, buffer, filled, buffer.length - filled, filled - offset);
         if (bytes === 0) break;
