@@ -1,3 +1,4 @@
+import { isThenable } from '../is-thenable.js';
 import type { Span, SpanOptions, Tracer } from './tracer.js';
 
 /**
@@ -34,10 +35,6 @@ export function withSpan<T>(tracer: Tracer, name: string, options: SpanOptions, 
 /** Such a query begins when it is asked for its result, and again when it is asked once more. */
 function begun<T>(result: T): T {
   return isThenable(result) && !(result instanceof Promise) ? (Promise.resolve(result) as T) : result;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 function fail(span: Span, error: unknown): void {

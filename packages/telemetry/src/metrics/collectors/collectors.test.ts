@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
 import type { Labels } from '../family.js';
 import { MetricRegistry } from '../registry.js';
@@ -191,6 +192,15 @@ describe('several collectors together', () => {
 
   it('are counted when they reject, and go unnoticed by who tells', async () => {
     const later = { ...noopCollector, enabled: true, recordGet: () => Promise.reject(new Error('later')) };
+    const composite = new CompositeCollector([later]);
+    composite.recordGet('L1', true, 1);
+    await new Promise(setImmediate);
+    expect(composite.errors).toBe(1);
+  });
+
+  it('are counted when they reject with a promise of another realm, and go unnoticed too', async () => {
+    const answered: Promise<void> = runInNewContext('Promise').reject(new Error('later'));
+    const later = { ...noopCollector, enabled: true, recordGet: () => answered };
     const composite = new CompositeCollector([later]);
     composite.recordGet('L1', true, 1);
     await new Promise(setImmediate);

@@ -1,3 +1,4 @@
+import { isThenable } from '../../is-thenable.js';
 import type { CollectedCircuitState, MetricsCollector } from './collector.js';
 
 type Told = Exclude<keyof MetricsCollector, 'enabled'>;
@@ -73,7 +74,7 @@ export class CompositeCollector implements MetricsCollector {
           b,
           c,
         );
-        if (told instanceof Promise) told.catch(this.#failed);
+        if (isThenable(told)) Promise.resolve(told).catch(this.#failed);
       } catch {
         this.#failed();
       }
