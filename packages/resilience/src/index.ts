@@ -13,6 +13,7 @@ export * from './errors.js';
 export { PerSourceLimiter, type PerSourceLimiterOptions } from './limiter/per-source-limiter.js';
 export { TokenBucket, type TokenBucketOptions, type TokenBucketStats } from './limiter/token-bucket.js';
 export type { QueueOptions, WaitOptions } from './limiter/wait-queue.js';
+export { isThenable, toMaybePromise } from './maybe-promise.js';
 export { PerKey, type PerKeyOptions } from './per-key.js';
 export type { CallContext, CallScope } from './pipeline/call-scope.js';
 export { type CallOptions, type ProtectedCall, pipeline } from './pipeline/pipeline.js';

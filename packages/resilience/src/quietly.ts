@@ -1,3 +1,5 @@
+import { isThenable } from './maybe-promise.js';
+
 /**
  * Tells somebody who only listens, such as a logger, a collector of metrics or a callback of the caller's: who must not
  * break what it listens to, not even later.
@@ -19,5 +21,5 @@ export function quietly<T>(tell: () => T): T | undefined {
  * is for hot paths, with a `try` of their own instead of a function for each call.
  */
 export function ignoreLater(told: unknown): void {
-  if (told instanceof Promise) told.catch(() => {});
+  if (isThenable(told)) Promise.resolve(told).catch(() => {});
 }

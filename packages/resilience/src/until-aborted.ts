@@ -1,4 +1,5 @@
 import { listenForAbort, unlistenForAbort } from './abort-listeners.js';
+import { isThenable } from './maybe-promise.js';
 
 /**
  * Waits for work that may pay no heed to its signal, or that others wait for too, but no longer than until the signal is
@@ -21,7 +22,7 @@ export function untilAborted<T>(
   signal: AbortSignal | undefined,
   late: (value: T) => void = () => {},
 ): T | Promise<T> {
-  if (signal === undefined || !(work instanceof Promise)) return work;
+  if (signal === undefined || !isThenable(work)) return work;
   return new Promise((resolve, reject) => {
     let isOver = false;
     const listener = {

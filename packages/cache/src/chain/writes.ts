@@ -1,3 +1,4 @@
+import { toMaybePromise } from '@granary/resilience';
 import { LayerUnavailableError } from '../errors.js';
 import type { InvalidationBus, InvalidationListener, InvalidationMessage } from '../invalidation/invalidation-bus.js';
 import type { TagDeletions } from '../invalidation/tag-deletions.js';
@@ -237,7 +238,7 @@ export class Writes<V> {
       }
       return undefined;
     };
-    const added = this.#options.tags.add(keys, tags, { expiresAt, signal: options?.signal });
+    const added = toMaybePromise(this.#options.tags.add(keys, tags, { expiresAt, signal: options?.signal }));
     const done = added instanceof Promise ? added.then(then) : then(added);
     return done instanceof Promise ? this.#toTheEnd(done) : done;
   }
@@ -362,7 +363,7 @@ export class Writes<V> {
     const { bus, listener, report } = this.#options;
     if (bus === undefined) return undefined;
     try {
-      const sent = bus.publish(message, listener);
+      const sent = toMaybePromise(bus.publish(message, listener));
       return sent instanceof Promise ? sent.catch((error: unknown) => report('bus', 'publish', error)) : undefined;
     } catch (error) {
       report('bus', 'publish', error);

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '@granary/resilience';
+import { InvalidOptionError, toMaybePromise } from '@granary/resilience';
 import type { GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { BloomFilter } from './bloom-filter.js';
 import { LayerDecorator } from './layer-decorator.js';
@@ -171,7 +171,7 @@ export class BloomLayer<V> extends LayerDecorator<V> {
     };
     let answer: MaybePromise<void>;
     try {
-      answer = clear();
+      answer = toMaybePromise(clear());
     } catch (error) {
       this.#coming.delete(filter);
       throw error;

@@ -2,6 +2,7 @@ import { ManualTime } from '@granary/resilience/testing';
 import { describe, expect, it } from 'vitest';
 import type { Layer } from '../layer.js';
 import { MemoryLayer } from '../layers/memory-layer.js';
+import { FOREIGN_ANSWERS, foreignLayer } from '../layers/testing/foreign-layer.js';
 import { ChaosLayer } from '../testing/chaos-layer.js';
 import { layerContract } from '../testing/layer-contract.js';
 import { BatchAdapter } from './batch-adapter.js';
@@ -34,6 +35,9 @@ function contractOf(name: string, decorate: Decorate, withoutMany = true): void 
   const later = (memory: MemoryLayer<unknown>) =>
     new ChaosLayer(memory, { timers: immediates }).always({ kind: 'slow', ms: 1 });
   layerContract(runner, `${name} around what answers later`, make(later));
+  const foreign = (memory: MemoryLayer<unknown>) =>
+    foreignLayer<unknown>(memory, FOREIGN_ANSWERS['promises of another realm']);
+  layerContract(runner, `${name} around what answers with promises of another realm`, make(foreign));
   if (!withoutMany) return;
   const plain = (memory: MemoryLayer<unknown>): Layer<unknown> => ({
     name: 'plain',

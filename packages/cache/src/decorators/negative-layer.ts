@@ -1,4 +1,4 @@
-import { InvalidOptionError, wholeNumber } from '@granary/resilience';
+import { InvalidOptionError, toMaybePromise, wholeNumber } from '@granary/resilience';
 import { LRUCache } from 'lru-cache';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { LayerDecorator } from './layer-decorator.js';
@@ -117,7 +117,7 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
   }
 
   #lookUp<T>(key: string, absence: Absence, ask: () => MaybePromise<T | undefined>): MaybePromise<T | undefined> {
-    const answer = ask();
+    const answer = toMaybePromise(ask());
     if (!(answer instanceof Promise)) {
       if (answer === undefined) this.#remember(key, absence);
       return answer;

@@ -9,6 +9,7 @@ import {
   quietly,
   steadyClock,
   type Timers,
+  toMaybePromise,
   withTimeout,
 } from '@granary/resilience';
 import type { MetricsCollector } from '@granary/telemetry';
@@ -110,7 +111,7 @@ export class ResilientLayer<V> extends LayerDecorator<V> {
 
   /** Closes the layer, whatever its circuit says. */
   override close(): MaybePromise<void> {
-    const closed = this.layer.close();
+    const closed = toMaybePromise(this.layer.close());
     if (!(closed instanceof Promise)) return;
     return this.#inTime('close', closed, undefined, this.#longTimeoutMs);
   }
@@ -129,7 +130,7 @@ export class ResilientLayer<V> extends LayerDecorator<V> {
     const passed = new LayerCall(options);
     let answer: MaybePromise<T>;
     try {
-      answer = call(passed);
+      answer = toMaybePromise(call(passed));
     } catch (error) {
       breaker.rejected(permit, error, signal);
       throw error;

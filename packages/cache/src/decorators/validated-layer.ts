@@ -1,4 +1,4 @@
-import { InvalidOptionError, quietly } from '@granary/resilience';
+import { InvalidOptionError, quietly, toMaybePromise } from '@granary/resilience';
 import { type Logger, nullLogger } from '@granary/telemetry';
 import { InvalidValueError } from '../errors.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
@@ -177,7 +177,7 @@ export class ValidatedLayer<V> extends LayerDecorator<V> {
 
   #problem(key: string, value: unknown): MaybePromise<string | undefined> {
     try {
-      const problem = this.#validator(value, key);
+      const problem = toMaybePromise(this.#validator(value, key));
       return problem instanceof Promise ? problem.catch(describeError) : problem;
     } catch (error) {
       return describeError(error);

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '@granary/resilience';
+import { InvalidOptionError, toMaybePromise } from '@granary/resilience';
 import type { Entry, GetOptions, Layer, MaybePromise } from '../layer.js';
 import { checkLifetimes, entryOf, type LifetimeOptions, lifetimeFrom } from './lifetime.js';
 
@@ -55,8 +55,7 @@ export class FunctionLayer<V> implements Layer<V> {
 
   get(key: string, options: GetOptions = NO_OPTIONS): MaybePromise<V | undefined> {
     options.signal?.throwIfAborted();
-    const loaded = this.#load(key, options);
-    return isThenable(loaded) ? Promise.resolve(loaded) : loaded;
+    return toMaybePromise(this.#load(key, options));
   }
 
   /** The value, fresh for `ttlMs` from now. */
@@ -90,7 +89,3 @@ export class FunctionLayer<V> implements Layer<V> {
 }
 
 const NO_OPTIONS: GetOptions = {};
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof (value as PromiseLike<T> | null | undefined)?.then === 'function';
-}

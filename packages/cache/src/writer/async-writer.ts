@@ -1,6 +1,14 @@
 import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import { coarseTimers, isTimeout, MAX_TIMER_MS, quietly, type Timers, withTimeout } from '@granary/resilience';
+import {
+  coarseTimers,
+  isTimeout,
+  MAX_TIMER_MS,
+  quietly,
+  type Timers,
+  toMaybePromise,
+  withTimeout,
+} from '@granary/resilience';
 import type { MetricsCollector } from '@granary/telemetry';
 import { CacheClosedError } from '../errors.js';
 import type { Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
@@ -187,7 +195,7 @@ export class AsyncWriter<V> {
     const begun = this.#metrics === undefined ? 0 : performance.now();
     let result: unknown;
     try {
-      result = this.#apply(line.key, change);
+      result = toMaybePromise(this.#apply(line.key, change));
     } catch (error) {
       result = Promise.reject(error);
     }

@@ -1,6 +1,7 @@
 import { listenForAbort, unlistenForAbort } from '../abort-listeners.js';
 import { checkNumber } from '../check-number.js';
 import { CircuitOpenError } from '../errors.js';
+import { toMaybePromise } from '../maybe-promise.js';
 import { quietly } from '../quietly.js';
 import { type Clock, steadyClock } from '../time.js';
 import { wholeNumber } from '../whole-number.js';
@@ -104,24 +105,21 @@ export class CircuitBreaker {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const permit = this.acquire();
     if (permit === 0) return Promise.reject(this.rejection());
-    let result: T | PromiseLike<T>;
-    let isLater: boolean;
+    let result: T | Promise<T>;
     try {
-      result = fn();
-      isLater = isThenable(result);
+      result = toMaybePromise(fn());
     } catch (error) {
       this.rejected(permit, error, signal);
       return Promise.reject(error);
     }
-    if (!isLater) {
+    if (!(result instanceof Promise)) {
       if (signal?.aborted) this.released(permit);
       else this.resolved(permit, result);
-      return Promise.resolve(result as T);
+      return Promise.resolve(result);
     }
-    const promise = result instanceof Promise ? (result as Promise<T>) : Promise.resolve(result);
-    if (signal !== undefined) return this.#untilAborted(permit, promise, signal);
+    if (signal !== undefined) return this.#untilAborted(permit, result, signal);
     const { onResult, onError } = permit === this.#closedPermit ? this.#closedReactions : this.#reactions(permit);
-    return promise.then(onResult as (result: T) => T, onError);
+    return result.then(onResult as (result: T) => T, onError);
   }
 
   /** A permit for one call, above 0, or 0 when the breaker refuses. Settle it once, whatever happens to the call. */
@@ -319,9 +317,4 @@ export class CircuitBreaker {
     else if (outcome === 'failure') this.failed(permit);
     else this.released(permit);
   }
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  if (value instanceof Promise) return true;
-  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && 'then' in value;
 }

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import { InFlight, MAX_TIMER_MS, type Timers } from '@granary/resilience';
+import { InFlight, isThenable, MAX_TIMER_MS, type Timers } from '@granary/resilience';
 import { type CacheClosedError, CacheTimeoutError } from '../../errors.js';
 import type { Entry, MaybePromise } from '../../layer.js';
 import type { Background } from '../background.js';
@@ -241,9 +241,4 @@ export class Loads<V> {
     if (soft !== undefined) timers.clearTimeout(soft);
     if (hard !== undefined) timers.clearTimeout(hard);
   }
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  if (value instanceof Promise) return true;
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

@@ -1,3 +1,4 @@
+import { toMaybePromise } from '@granary/resilience';
 import type { MaybePromise } from '../../layer.js';
 
 /** Why a write isn't in a layer. */
@@ -20,7 +21,7 @@ export function isRefusal(error: unknown): boolean {
 /** What it answers, or why it failed. */
 export function attempt<T>(perform: () => MaybePromise<T>): MaybePromise<T | Failed> {
   try {
-    const result = perform();
+    const result = toMaybePromise(perform());
     return result instanceof Promise ? result.catch((error: unknown) => new Failed(error)) : result;
   } catch (error) {
     return new Failed(error);

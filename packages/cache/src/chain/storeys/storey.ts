@@ -1,3 +1,4 @@
+import { toMaybePromise } from '@granary/resilience';
 import { QueueFullError } from '../../errors.js';
 import { FoundEntries } from '../../found-entries.js';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../../layer.js';
@@ -87,12 +88,12 @@ export class Storey<V> {
     try {
       const { layer } = this;
       if (layer.getEntry === undefined) {
-        const value = layer.get(key, options);
+        const value = toMaybePromise(layer.get(key, options));
         return value instanceof Promise
           ? this.#late(value.then(entryOf), start, options)
           : this.#found(entryOf(value), start);
       }
-      const entry = layer.getEntry(key, options);
+      const entry = toMaybePromise(layer.getEntry(key, options));
       // Layers that no compiler has seen say null where there is nothing.
       return entry instanceof Promise ? this.#late(entry, start, options) : this.#found(entry ?? undefined, start);
     } catch (error) {
@@ -277,7 +278,10 @@ export class Storey<V> {
     const start = this.#recorder?.now() ?? 0;
     let result: MaybePromise<unknown>;
     try {
-      result = this.writer === undefined ? this.layer.set(key, value, options) : this.writer.set(key, value, options);
+      result =
+        this.writer === undefined
+          ? toMaybePromise(this.layer.set(key, value, options))
+          : this.writer.set(key, value, options);
     } catch (error) {
       return this.#written('set', key, new Failed(error, options?.signal), start);
     }
@@ -295,7 +299,8 @@ export class Storey<V> {
       this.#written('delete', key, result, start) ?? (this.writer === undefined && result === true);
     let result: MaybePromise<boolean>;
     try {
-      result = this.writer === undefined ? this.layer.delete(key, options) : this.writer.delete(key, options);
+      result =
+        this.writer === undefined ? toMaybePromise(this.layer.delete(key, options)) : this.writer.delete(key, options);
     } catch (error) {
       return done(new Failed(error, options?.signal));
     }
@@ -385,7 +390,7 @@ export class Storey<V> {
       return new FoundEntries<V>(0);
     };
     try {
-      const found = read.call(this.layer, keys, options);
+      const found = toMaybePromise(read.call(this.layer, keys, options));
       if (!(found instanceof Promise)) return done(found);
       this.markLate();
       return found.then(done).catch(failed);
