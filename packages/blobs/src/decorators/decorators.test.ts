@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { BlobReader, BlobStore, OperationOptions } from '../blob-store.js';
 import { BufferReader } from '../buffer-reader.js';
@@ -242,5 +243,36 @@ describe('a verified store', () => {
       for await (const _ of (await store.read(some.digest)) ?? []);
     })();
     await expect(reading).rejects.toBeInstanceOf(BlobDamagedError);
+  });
+});
+
+describe('a store that answers with promises of another realm, as Node itself does in the contexts of jest', () => {
+  const { bytes, digest } = blobOf(100);
+  const ForeignPromise: PromiseConstructor = runInNewContext('Promise');
+  const foreign = (blob: Buffer): BlobStore => ({
+    ...untouchable,
+    findMissing: () => ForeignPromise.resolve([digest]),
+    get: () => ForeignPromise.resolve(blob),
+  });
+
+  it('is verified when it has answered', async () => {
+    const mismatches: string[] = [];
+    const onMismatch = (_: Digest, reason: string) => mismatches.push(reason);
+    expect(await withVerification(foreign(bytes), onMismatch).get(digest)).toEqual(bytes);
+    expect(mismatches).toEqual([]);
+    expect(await withVerification(foreign(Buffer.alloc(100)), onMismatch).get(digest)).toBeUndefined();
+    expect(mismatches).toEqual([expect.stringContaining('another hash')]);
+  });
+
+  it('is recorded when it has answered', async () => {
+    const recorded: unknown[] = [];
+    const recordOperation = (...[operation, outcome, , size]: unknown[]) => recorded.push([operation, outcome, size]);
+    const store = withRecorder(foreign(bytes), { recordOperation } as Parameters<typeof withRecorder>[1]);
+    await store.findMissing([digest, digest]);
+    await store.get(digest);
+    expect(recorded).toEqual([
+      ['find', 'miss', 0],
+      ['get', 'hit', 100],
+    ]);
   });
 });

@@ -1,4 +1,4 @@
-import { monotonicClock } from '@granary/resilience';
+import { monotonicClock, toMaybePromise } from '@granary/resilience';
 import type {
   BlobReader,
   BlobSource,
@@ -49,7 +49,7 @@ class MeteredStore extends StoreDecorator {
     const start = monotonicClock();
     let missing: MaybePromise<Digest[]>;
     try {
-      missing = this.inner.findMissing(digests, options);
+      missing = toMaybePromise(this.inner.findMissing(digests, options));
     } catch (error) {
       this.#failed('find', start, options);
       throw error;
@@ -64,7 +64,7 @@ class MeteredStore extends StoreDecorator {
     const start = monotonicClock();
     let bytes: MaybePromise<Buffer | undefined>;
     try {
-      bytes = this.inner.get(digest, options);
+      bytes = toMaybePromise(this.inner.get(digest, options));
     } catch (error) {
       this.#failed('get', start, options);
       throw error;
@@ -127,7 +127,7 @@ class MeteredStore extends StoreDecorator {
     const start = monotonicClock();
     let result: MaybePromise<T>;
     try {
-      result = work();
+      result = toMaybePromise(work());
     } catch (error) {
       this.#failed(operation, start, options);
       throw error;

@@ -1,3 +1,4 @@
+import { toMaybePromise } from '@granary/resilience';
 import { type Attributes, type Span, type Tracer, withSpan } from '@granary/telemetry';
 import type {
   BlobReader,
@@ -96,7 +97,8 @@ function attributesOfAnswer(missing: number): () => Attributes {
 }
 
 /** Tells of a value when it is there. */
-function seen<T>(value: MaybePromise<T>, tell: (value: T) => void): MaybePromise<T> {
+function seen<T>(given: MaybePromise<T>, tell: (value: T) => void): MaybePromise<T> {
+  const value = toMaybePromise(given);
   if (value instanceof Promise)
     return value.then((late) => {
       tell(late);

@@ -1,3 +1,4 @@
+import { toMaybePromise } from '@granary/resilience';
 import { isContentOf } from '../blob-source.js';
 import type { BlobReader, BlobStore, GetOptions, MaybePromise, ReadOptions } from '../blob-store.js';
 import { iterateReader } from '../buffer-reader.js';
@@ -25,7 +26,7 @@ class VerifiedStore extends StoreDecorator {
   }
 
   override get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
-    const bytes = this.inner.get(digest, options);
+    const bytes = toMaybePromise(this.inner.get(digest, options));
     return bytes instanceof Promise ? bytes.then((late) => this.#check(digest, late)) : this.#check(digest, bytes);
   }
 

@@ -1,4 +1,11 @@
-import { type Clock, InFlight, isQueueFull, SemaphoreThrottle, untilAborted } from '@granary/resilience';
+import {
+  type Clock,
+  InFlight,
+  isQueueFull,
+  SemaphoreThrottle,
+  toMaybePromise,
+  untilAborted,
+} from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer, withSpan } from '@granary/telemetry';
 import type { ActionResultStore, IsUsable, MaybePromise, OperationOptions } from '../blob-store.js';
 import type { Digest } from '../digest.js';
@@ -92,7 +99,7 @@ export class TieredActionResultStore implements ActionResultStore {
 
   get(key: string, options?: OperationOptions): MaybePromise<Buffer | undefined> {
     this.#assertOpen();
-    const here = this.#local.get(key, options);
+    const here = toMaybePromise(this.#local.get(key, options));
     if (here instanceof Promise) return here.then((late) => late ?? this.#ask(key, options));
     return here ?? this.#ask(key, options);
   }

@@ -1,4 +1,4 @@
-import { type Clock, coarseTimers, steadyClock, type Timers } from '@granary/resilience';
+import { type Clock, coarseTimers, steadyClock, type Timers, toMaybePromise } from '@granary/resilience';
 import { type Logger, noopTracer, nullLogger, type Tracer } from '@granary/telemetry';
 import { blobKeyOf } from '../blob-key.js';
 import {
@@ -105,7 +105,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
 
   findMissing(digests: readonly Digest[], options?: OperationOptions): MaybePromise<Digest[]> {
     this.#assertOpen();
-    const missing = this.#local.findMissing(digests, options);
+    const missing = toMaybePromise(this.#local.findMissing(digests, options));
     if (missing instanceof Promise) return missing.then((late) => this.#askTiers(late, options));
     return missing.length === 0 ? missing : this.#askTiers(missing, options);
   }
@@ -123,7 +123,7 @@ export class TieredBlobStore implements BlobStore, SizeLookup {
 
   get(digest: Digest, options?: GetOptions): MaybePromise<Buffer | undefined> {
     this.#assertOpen();
-    const here = this.#local.get(digest, options);
+    const here = toMaybePromise(this.#local.get(digest, options));
     if (here instanceof Promise) return here.then((late) => late ?? this.#fetch(digest, options));
     return here ?? this.#fetch(digest, options);
   }
