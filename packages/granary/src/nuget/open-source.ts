@@ -121,7 +121,8 @@ function httpClientOf(source: NuGetSourceConfig, files: SourceFiles, options: Op
   const patience = upstreamHttpOptions({ retries, failures, restMs: rest, firstRestMs: firstRest });
   return new HttpClient({
     ...patience,
-    userAgent: `granary/${granaryVersion()}`,
+    // Some servers lead clients of NuGet from their first page to their feed, and know them by this word.
+    userAgent: `granary-nuget/${granaryVersion()}`,
     timeoutMs: source.timeout,
     connectTimeoutMs: source.connect_timeout,
     // Else who waits would give up before it counts as a failure.

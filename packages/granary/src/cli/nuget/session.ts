@@ -66,7 +66,8 @@ export async function openSession(
     maxConnectionsPerHost: config.maxHttpRequestsPerSource,
     circuitBreaker: { strategy: lastingFailures(MAX_FAILURES, OUTAGE_MS), isFailureResult },
   };
-  const userAgent = `granary/${granaryVersion()}`;
+  // Some servers lead clients of NuGet from their first page to their feed, and know them by this word.
+  const userAgent = `granary-nuget/${granaryVersion()}`;
   const owned: AsyncDisposable[] = [];
   const own = <T extends AsyncDisposable>(resource: T): T => {
     owned.unshift(resource);

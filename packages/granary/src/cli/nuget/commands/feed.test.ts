@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { buildPackage, type FeedServer, startFeedServer } from '@granary/nuget/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runGranary } from '../../../testing/run-granary.js';
-import { certificate, temporaryFolder } from '../../../testing/test-server.js';
+import { certificate, startTestServer, temporaryFolder } from '../../../testing/test-server.js';
 import type { CommandIo } from '../../io.js';
 
 let folder: string;
@@ -448,6 +448,25 @@ describe('the sources that are asked', () => {
     expect((await nuget(['versions', 'Other'])).exitCode).toBe(1);
     expect((await nuget(['versions', 'My.Json'])).exitCode).toBe(0);
     expect((await nuget(['versions', 'Other', '--source', feed.v2Url])).out).toBe('1.5.0\n');
+  });
+
+  it('may be the first page of a server that leads clients of NuGet to its feed', async () => {
+    const host = createProxy(({ headers, url }, response) => {
+      const isClient = url === '/' && headers['user-agent']?.split(/[/ ]/)[0]?.includes('nuget');
+      if (isClient) response.writeHead(302, { location: `${feed.v2Url}/` }).end();
+      else response.writeHead(url === '/' ? 200 : 404, { 'content-type': 'text/html' }).end('<html></html>');
+    }).listen(0, '127.0.0.1');
+    await once(host, 'listening');
+    try {
+      const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}/`;
+      expect((await nuget(['versions', 'Other', '--source', url])).out).toBe('1.5.0\n');
+      await using server = await startTestServer({ 'nuget.sources': [{ name: 'up', url }] });
+      const proxied = `http://${server.address('listen.http')}/nuget/v3/index.json`;
+      expect((await nuget(['versions', 'Other', '--source', proxied])).out).toBe('1.5.0\n');
+    } finally {
+      host.close();
+      host.closeAllConnections();
+    }
   });
 
   it('get the credentials that are configured for them, and the user is told how when there are none', async () => {
