@@ -5,12 +5,23 @@ import { shownUrl } from './endpoint-url.js';
 /** An object as `JSON.parse` makes it: nothing is known of what is in it. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+/** Smaller documents are read without a look at how many values they hold: that would cost as much as a tenth of it. */
+const COUNTED_FROM_BYTES = 8 * 1024 * 1024;
+/**
+ * Most commas, lists and objects of a larger one, which take some two seconds; registrations, the largest documents that
+ * feeds have, hold less than half as many. What is full of empty objects would be read for half a minute, in which nobody
+ * else is served, and take gigabytes.
+ */
+const MAX_VALUES = 4_000_000;
+
 /**
  * What a document says, in UTF-8 or, where its byte order mark says so, in UTF-16. Feeds write with and without a mark.
  *
- * @throws SourceError `PROTOCOL` when it isn't JSON, such as the web page that somebody is to sign in on
+ * @throws SourceError `PROTOCOL` when it isn't JSON, such as the web page that somebody is to sign in on, or holds too much
  */
 export function parseJson(body: Buffer, source: string, url: string): unknown {
+  if (body.length > COUNTED_FROM_BYTES && hasMoreValuesThan(MAX_VALUES, body))
+    throw new SourceError('PROTOCOL', source, `${shownUrl(url)} answered with JSON of more than ${MAX_VALUES} values`);
   const text = decode(body);
   try {
     return JSON.parse(text);
@@ -18,6 +29,17 @@ export function parseJson(body: Buffer, source: string, url: string): unknown {
     const what = /^\s*</.test(text.slice(0, 1024)) ? 'a web page or other markup instead of JSON' : 'no JSON';
     throw new SourceError('PROTOCOL', source, `${shownUrl(url)} answered with ${what}`);
   }
+}
+
+/** What is in texts counts as well: it makes little of what a feed says, and to tell it apart would cost more. */
+function hasMoreValuesThan(limit: number, body: Buffer): boolean {
+  let left = limit;
+  for (let i = 0; i < body.length; i++) {
+    const byte = body[i];
+    // A comma, or what begins a list or an object.
+    if ((byte === 0x2c || byte === 0x5b || byte === 0x7b) && --left < 0) return true;
+  }
+  return false;
 }
 
 function decode(body: Buffer): string {

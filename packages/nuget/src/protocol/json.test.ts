@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest';
+import { parseJson } from './json.js';
+
+const parse = (text: string) => parseJson(Buffer.from(text), 'feed', 'https://feed.example/v3/index.json');
+
+describe('JSON of a source', () => {
+  it.each(['0', '[]', '{}', '1.5', '[[]]'])('is refused where it holds more values than any feed has (%s)', (value) => {
+    const text = `[${`${value},`.repeat(4_200_000)}0]`;
+    expect(() => parse(text.padEnd(9 * 2 ** 20))).toThrow(
+      expect.objectContaining({
+        code: 'PROTOCOL',
+        message: expect.stringContaining('JSON of more than 4000000 values'),
+      }),
+    );
+  });
+
+  it('may be long, and say little', () => {
+    const text = 'x'.repeat(20 * 2 ** 20);
+    expect(parse(JSON.stringify([text]))).toEqual([text]);
+  });
+
+  it('may be long, and have many values', () => {
+    const value = { id: 'Contoso.Core', range: '[1.0.0, )', text: 'x'.repeat(100) };
+    expect(parse(JSON.stringify(new Array(100_000).fill(value)))).toHaveLength(100_000);
+  });
+});
