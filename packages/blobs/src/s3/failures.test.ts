@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { actionKey } from '../blob-store.js';
 import { Digest } from '../digest.js';
@@ -98,6 +99,15 @@ describe('an error of a bucket', () => {
     expect(JSON.stringify([error, error.cause, error.message])).not.toContain(CREDENTIALS.secretAccessKey);
   });
 
+  it('does not show credentials that the store says in its answer', async () => {
+    const { blobs } = open({ credentials: { ...CREDENTIALS, sessionToken: 'a-session-token' } });
+    const message = `no ${CREDENTIALS.secretAccessKey}, and again ${CREDENTIALS.secretAccessKey}, with a-session-token`;
+    bucket.answer = () => ({ status: 403, code: 'InvalidToken', message });
+    const error = (await blobs.write(digest, bytes).catch((reason: unknown) => reason)) as Error;
+    expect(error.message).toMatch(/: no …, and again …, with …$/);
+    expect(String(error.cause)).not.toContain('a-session-token');
+  });
+
   it('403 means missing where that is asked for, but not for an upload', async () => {
     const { blobs } = open({ forbiddenIsMissing: true });
     bucket.answer = () => ({ status: 403, code: 'AccessDenied' });
@@ -120,14 +130,71 @@ describe('whether a bucket can be used', () => {
     });
   });
 
+  it('is not asked when the tier is closed', async () => {
+    const { tier } = open();
+    await tier.close();
+    await expect(tier.check(new AbortController().signal)).rejects.toMatchObject({ code: 'STORE_CLOSED' });
+    expect(bucket.requests).toEqual([]);
+  });
+
   it('ends with the abort, even while the store is silent', async () => {
     const { tier, blobs } = open();
     bucket.answer = () => new Promise(() => {});
+    const controller = new AbortController();
+    const reason = new Error('gone');
+    const asked = blobs.get(digest, { signal: controller.signal });
+    await vi.waitFor(() => expect(bucket.requests.length).toBe(1));
+    controller.abort(reason);
+    await expect(asked).rejects.toBe(reason);
     await expect(tier.check(AbortSignal.timeout(20))).rejects.toThrow('timeout');
     await expect(blobs.get(digest, { signal: AbortSignal.timeout(20) })).rejects.toThrow('timeout');
     await expect(blobs.findMissing([digest], { signal: AbortSignal.timeout(20) })).rejects.toThrow('timeout');
     const idle = open({ idleTimeoutMs: 50 });
     await expect(idle.blobs.get(digest)).rejects.toMatchObject({ retryable: true });
+  });
+});
+
+describe('what is under way', () => {
+  it('ends when the tier is closed', async () => {
+    const { tier, blobs, actionResults } = open();
+    bucket.answer = () => new Promise(() => {});
+    const calls = [
+      () => blobs.get(digest),
+      () => blobs.write(digest, bytes),
+      () => blobs.findMissing([digest]),
+      () => actionResults.get(key),
+      () => actionResults.set(key, bytes),
+    ];
+    const asked = calls.map(async (call) => call()).map((call) => call.catch((error: unknown) => error));
+    await vi.waitFor(() => expect(bucket.requests.length).toBe(asked.length));
+    await tier.close();
+    for (const error of await Promise.all(asked)) expect(error).toMatchObject({ code: 'STORE_CLOSED' });
+  });
+});
+
+describe('credentials', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('are those of the environment where none are given', async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIDENVIRONMENT');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret-of-the-environment');
+    vi.stubEnv('AWS_SESSION_TOKEN', 'token-of-the-environment');
+    bucket.answer = () => ({ status: 404 });
+    expect(await open({ credentials: undefined }).blobs.get(digest)).toBeUndefined();
+    expect(bucket.requests[0]?.headers).toMatchObject({
+      authorization: expect.stringContaining('AKIDENVIRONMENT'),
+      'x-amz-security-token': 'token-of-the-environment',
+    });
+  });
+
+  it('are sent with the token of their session', async () => {
+    bucket.answer = () => ({ status: 404 });
+    const { blobs } = open({ credentials: { ...CREDENTIALS, sessionToken: 'token' } });
+    expect(await blobs.get(digest)).toBeUndefined();
+    expect(bucket.requests[0]?.headers).toMatchObject({
+      authorization: expect.stringContaining(CREDENTIALS.accessKeyId),
+      'x-amz-security-token': 'token',
+    });
   });
 });
 
@@ -225,13 +292,15 @@ describe('a blob in a bucket', () => {
 
 describe('a large blob', () => {
   it('travels in parts, and comes back whole and in parts', async () => {
-    const { blobs } = open({ partBytes: 5 * MIB });
+    const { tier, blobs } = open({ partBytes: 5 * MIB });
     await blobs.write(large.digest, inChunks(large.bytes, 99_999));
     expect(bucket.count('PUT', 'partNumber')).toBe(4);
     expect((await blobs.get(large.digest))?.equals(large.bytes)).toBe(true);
     const reader = await blobs.read(large.digest, { offset: 16 * MIB, limit: 10 });
     expect(Buffer.from((await reader?.next()) as Buffer)).toEqual(large.bytes.subarray(16 * MIB, 16 * MIB + 10));
     await reader?.close();
+    await tier.close();
+    expect(bucket.count('DELETE')).toBe(0);
   });
 
   it('takes no more memory than the budget, and no more parts at a time than are allowed', async () => {
@@ -261,6 +330,8 @@ describe('a large blob', () => {
   const thrownAway = async (prefix: string) => {
     await expect.poll(() => bucket.count('DELETE', 'uploadId'), { timeout: 10_000 }).toBe(1);
     expect(await keysUnder(prefix)).toEqual([]);
+    // All are about the same upload.
+    expect(new Set(bucket.requests.flatMap(({ url }) => /uploadId=[^&]+/.exec(url) ?? [])).size).toBe(1);
     // What comes after the end of an upload would stay.
     const last = bucket.requests.findLastIndex(is('PUT', 'partNumber'));
     expect(bucket.requests.findIndex(is('DELETE', 'uploadId'))).toBeGreaterThan(last);
@@ -283,6 +354,31 @@ describe('a large blob', () => {
     };
     await expect(blobs.write(large.digest, silent())).rejects.toMatchObject({ kind: 'exhausted' });
     await thrownAway(prefix);
+  });
+
+  it('whose source fails leaves nothing, though the store is silent about a part that has come', async () => {
+    const { blobs, prefix } = open({ partBytes: 5 * MIB });
+    bucket.answer = (request) => (is('PUT', 'partNumber')(request) ? new Promise(() => {}) : undefined);
+    const breaking = async function* () {
+      yield large.bytes.subarray(0, 6 * MIB);
+      await vi.waitFor(() => expect(bucket.count('PUT', 'partNumber')).toBe(1));
+      throw new Error('gone');
+    };
+    await expect(blobs.write(large.digest, breaking())).rejects.toThrow('gone');
+    await thrownAway(prefix);
+  });
+
+  it('keeps no memory and no listener when it is done, or its source has failed in the middle of a part', async () => {
+    const { blobs } = open({ partBytes: 5 * MIB, maxUploadBytes: 5 * MIB });
+    const { signal } = new AbortController();
+    const breaking = async function* () {
+      yield large.bytes.subarray(0, 6 * MIB);
+      throw new Error('gone');
+    };
+    await expect(blobs.write(large.digest, breaking(), { signal })).rejects.toThrow('gone');
+    await blobs.write(large.digest, inChunks(large.bytes, MIB), { signal });
+    expect((await blobs.get(large.digest))?.equals(large.bytes)).toBe(true);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('that is aborted, or whose tier is closed, leaves nothing', async () => {

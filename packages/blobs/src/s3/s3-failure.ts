@@ -109,9 +109,7 @@ function explanationOf(code: string, status: number | undefined, bucket: string)
 function saidBy(error: unknown, hide: (text: string) => string): string {
   const text = error instanceof Error ? error.message : String(error);
   if (text === 'UnknownError' || text === '') return 'the store says no more';
-  return hide(text)
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .slice(0, MOST_QUOTED);
+  return hide(text.replace(/[^\x20-\x7e]+/g, ' ')).slice(0, MOST_QUOTED);
 }
 
 function retryAfterOf(error: unknown): number | undefined {

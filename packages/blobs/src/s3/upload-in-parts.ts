@@ -84,7 +84,6 @@ export class UploadInParts {
         return this.#add(chunk);
       });
       checkHash(this.#digest, hasher.digest());
-      if (this.#part) this.#send(this.#part);
       await Promise.all(this.#sending);
       return await this.#complete();
     } catch (error) {

@@ -13,6 +13,8 @@ export interface TestAnswer {
   readonly status: number;
   /** S3's code for the error. */
   readonly code?: string;
+  /** Default: `so it is`. */
+  readonly message?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -43,8 +45,8 @@ export class TestBucket implements AsyncDisposable {
     ) => {
       const answer = await bucket?.seen(request);
       if (!answer) return;
-      const { status, code = '', headers = {} } = answer;
-      const text = request.method === 'HEAD' ? '' : `<Error><Code>${code}</Code><Message>so it is</Message></Error>`;
+      const { status, code = '', message = 'so it is', headers = {} } = answer;
+      const text = request.method === 'HEAD' ? '' : `<Error><Code>${code}</Code><Message>${message}</Message></Error>`;
       await reply
         .code(status)
         .headers({ 'content-type': 'application/xml', ...headers })
