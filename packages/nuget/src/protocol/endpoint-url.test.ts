@@ -95,6 +95,7 @@ describe('a URL below an endpoint', () => {
     expect(shownUrl(`https://a.test/F/b/auth/${key}/api/v3/index.json`)).toBe(
       'https://a.test/F/b/auth/[redacted]/api/v3/index.json',
     );
+    expect(shownUrl(`https://a.test/F/b/AUTH/${key}`)).toBe('https://a.test/F/b/AUTH/[redacted]');
     expect(shownUrl('https://a.test/auth/app/nuget/feed')).toBe('https://a.test/auth/app/nuget/feed');
     const cloudsmith = (first: string) => `https://dl.cloudsmith.io/${first}/acme/tools/nuget/v3/index.json`;
     expect(shownUrl(cloudsmith('aBcD1234eFgH5678'))).toBe(cloudsmith('[redacted]'));

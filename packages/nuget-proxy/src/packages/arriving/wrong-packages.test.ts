@@ -81,6 +81,16 @@ const refusals: Readonly<Record<string, Refusal>> = {
     says: /is version 1.0.1 by its nuspec/,
   },
   'a page in HTML': { bytes: HTML, code: 'INVALID_PACKAGE', says: /does not begin as packages do, but as a web page/ },
+  'a document that is no page': {
+    bytes: Buffer.from('{"error": "<p>"}'),
+    code: 'INVALID_PACKAGE',
+    says: /does not begin as packages do(?!, but)/,
+  },
+  'a package that goes on as a page': {
+    bytes: Buffer.concat([Buffer.from('PK\u0003'), HTML]),
+    code: 'INVALID_PACKAGE',
+    says: /does not begin as packages do(?!, but)/,
+  },
   'a page in HTML that is as short as can be': {
     bytes: Buffer.from('<p>'),
     code: 'INVALID_PACKAGE',
