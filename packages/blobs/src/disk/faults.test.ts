@@ -101,6 +101,19 @@ describe('an upload', () => {
     await expect(store.write(digest, bytes)).rejects.toMatchObject({ code: 'STORE_FAILED' });
   });
 
+  it('has room again a moment after somebody has removed the folder of uploads', async () => {
+    const directory = await stores.folder();
+    const store = await stores.open({ directory });
+    for (const name of ['incoming', 'quarantine']) await rm(join(directory, name), { recursive: true });
+    const { digest, bytes } = blobOf(100 * KIB);
+    await expect(store.write(digest, bytes)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await store.maintain();
+    await store.write(digest, bytes);
+    await writeFile(fileOf(directory, digest), 'damaged');
+    expect(await store.get(digest)).toBeUndefined();
+    expect(await readdir(join(directory, 'quarantine'))).toHaveLength(1);
+  });
+
   it('remembers a sync in the background that failed', async () => {
     const fileSystem = new FaultyFileSystem();
     const store = await stores.open({ fileSystem, directBytes: 0 });
@@ -157,6 +170,12 @@ describe('a store whose folder is taken away', () => {
     const directory = await stores.folder();
     const store = await stores.open({ directory });
     await rename(join(directory, 'index'), join(directory, 'moved'));
+    await rm(join(directory, 'incoming'), { recursive: true });
+    await expect(store.checkWritable()).rejects.toThrow();
+    // Nothing is made where nobody knows whose folder it is.
+    await store.maintain();
+    expect(await readdir(directory)).not.toContain('incoming');
+    await mkdir(join(directory, 'incoming'));
     await expect(store.checkWritable()).rejects.toThrow(/removed, replaced or mounted over/);
     await rename(join(directory, 'moved'), join(directory, 'index'));
     await store.checkWritable();

@@ -120,6 +120,7 @@ export class Housekeeping {
       await this.#janitor.run();
       await writeRecency(catalog, this.#stop.signal);
       await catalog.putTotals();
+      await this.#restoreFolders();
       if (catalog.loaded && !this.#stop.signal.aborted) await this.#check.sample();
       this.#worked();
     } catch (error) {
@@ -139,6 +140,16 @@ export class Housekeeping {
     if (this.#failure === undefined) return;
     this.#failure = undefined;
     this.#options.logger.information('Housekeeping works again');
+  }
+
+  async #restoreFolders(): Promise<void> {
+    const { directory, catalog } = this.#entries;
+    // Where the store's own folder is gone too, or another's is in its place, nothing is to be made there.
+    const isInPlace = await catalog.database.checkInPlace().then(
+      () => true,
+      () => false,
+    );
+    if (isInPlace) await directory.restore();
   }
 
   async #lookAtFreeSpace(): Promise<void> {

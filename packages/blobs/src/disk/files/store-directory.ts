@@ -81,6 +81,11 @@ export class StoreDirectory {
       await orFail(this.#fs.syncDirectory(path), `cannot bring ${path} to the disk`);
   }
 
+  /** Makes the folders again, beside those of blobs, that somebody who wanted their space has removed. */
+  async restore(): Promise<void> {
+    for (const path of [this.incoming, this.quarantine]) await this.#fs.makeDirectory(path);
+  }
+
   /** Whether a store has ever been here. */
   async exists(): Promise<boolean> {
     return (await this.#readFormat()) !== undefined;
