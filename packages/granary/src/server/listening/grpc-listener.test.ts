@@ -1,11 +1,22 @@
 import { once } from 'node:events';
+import { connect as connectHttp2, constants } from 'node:http2';
 import { connect } from 'node:net';
-import { Server } from '@grpc/grpc-js';
+import { Server, type sendUnaryData } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { listenGrpc } from './grpc-listener.js';
+import { type GrpcListenerOptions, listenGrpc } from './grpc-listener.js';
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const SETTINGS = '\0\0\0\x04\0\0\0\0\0';
+
+const OPTIONS: GrpcListenerOptions = {
+  key: 'listen.grpc',
+  address: { host: '127.0.0.1', port: 0 },
+  tls: undefined,
+  clientAuth: 'none',
+  maxConnections: 10,
+  handshakeTimeoutMs: 3_600_000,
+  lingerMs: 1,
+};
 
 describe('a gRPC listener that is drained', () => {
   it.each([
@@ -13,15 +24,7 @@ describe('a gRPC listener that is drained', () => {
     ['has sent half a preface', PREFACE.slice(0, 8)],
     ['makes no call', PREFACE + SETTINGS],
   ])('does not wait for a client that %s and closes nothing', async (_, sent) => {
-    const listener = await listenGrpc(new Server(), {
-      key: 'listen.grpc',
-      address: { host: '127.0.0.1', port: 0 },
-      tls: undefined,
-      clientAuth: 'none',
-      maxConnections: 10,
-      handshakeTimeoutMs: 3_600_000,
-      lingerMs: 1,
-    });
+    const listener = await listenGrpc(new Server(), OPTIONS);
     const client = connect({ port: listener.address.port, host: '127.0.0.1', allowHalfOpen: true });
     client.on('error', () => {});
     client.write(sent);
@@ -30,5 +33,44 @@ describe('a gRPC listener that is drained', () => {
     await listener.drain();
     client.destroy();
     expect(client.bytesRead).toBeGreaterThan(0);
+  });
+});
+
+describe('a client that cancels a thousand calls', () => {
+  it('is led to another connection, and loses none of its others', async () => {
+    const answers: sendUnaryData<Buffer>[] = [];
+    const server = new Server();
+    const asIs = (bytes: Buffer) => bytes;
+    server.register(
+      '/test/Wait',
+      (_: unknown, answer: sendUnaryData<Buffer>) => answers.push(answer),
+      asIs,
+      asIs,
+      'unary',
+    );
+    const listener = await listenGrpc(server, OPTIONS);
+    const client = connectHttp2(`http://127.0.0.1:${listener.address.port}`);
+    const goaway = once(client, 'goaway');
+    const wait = () => {
+      const call = client.request({ ':method': 'POST', ':path': '/test/Wait', 'content-type': 'application/grpc' });
+      call.on('error', () => {});
+      call.resume();
+      call.end(Buffer.alloc(5));
+      return call;
+    };
+    const kept = wait();
+    const status = once(kept, 'trailers').then(([trailers]) => trailers['grpc-status']);
+    while (answers.length === 0) await new Promise(setImmediate);
+    for (let calls = 0; calls < 20_000 && !client.closed; calls++) {
+      const seen = answers.length;
+      const call = wait();
+      while (answers.length === seen && !client.closed) await new Promise(setImmediate);
+      call.close(constants.NGHTTP2_CANCEL);
+    }
+    expect((await goaway)[0]).toBe(constants.NGHTTP2_NO_ERROR);
+    answers[0]?.(null, Buffer.from('done'));
+    expect(await status).toBe('0');
+    client.destroy();
+    listener.destroy();
   });
 });

@@ -1,9 +1,11 @@
+import type { ServerHttp2Session } from 'node:http2';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
 import { limitConnections } from './connection-limit.js';
 import { bind, type Listener, type ListenerOptions, peer } from './listener.js';
+import { ResetLimit } from './reset-limit.js';
 import { useStreamTable } from './stream-table.js';
 import { UserinfoConnection } from './userinfo/userinfo-connection.js';
 
@@ -133,14 +135,15 @@ class Connections {
 }
 
 interface Http2Settings {
-  on(event: 'session', listener: (session: { setLocalWindowSize(bytes: number): void }) => void): void;
+  on(event: 'session', listener: (session: ServerHttp2Session) => void): void;
   updateSettings(settings: { initialWindowSize: number; maxConcurrentStreams?: number }): void;
 }
 
 /**
  * Wide windows, and streams in a {@link useStreamTable table}. grpc-js has no option for the windows of a server, only for
  * those of a client, and doesn't show its sessions. So this looks for its HTTP/2 servers; where it doesn't find them,
- * uploads over a slow network are slower, calls cost more, and everything else is the same.
+ * uploads over a slow network are slower, calls cost more, clients that cancel much lose calls that they don't, and
+ * everything else is the same.
  */
 function tuneSessions(server: Server): void {
   const { http2Servers, options } = server as unknown as {
@@ -156,7 +159,8 @@ function tuneSessions(server: Server): void {
     });
     http2.on('session', (session) => {
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-      useStreamTable(session);
+      const resets = new ResetLimit(session);
+      useStreamTable(session, (stream) => resets.ended(stream));
     });
   }
 }

@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import type { EndedStream } from './reset-limit.js';
 
 /** A power of two: streams that are open at once on one connection, and mostly opened one after another. */
 const SLOTS = 256;
@@ -16,7 +17,13 @@ export class StreamTable<Stream> {
   readonly #ids: number[] = new Array(SLOTS).fill(0);
   readonly #streams: (Stream | undefined)[] = new Array(SLOTS).fill(undefined);
   readonly #others = new Map<number, Stream>();
+  readonly #onDelete: ((stream: Stream) => void) | undefined;
   #size = 0;
+
+  /** @param onDelete told of each stream that is deleted */
+  constructor(onDelete?: (stream: Stream) => void) {
+    this.#onDelete = onDelete;
+  }
 
   get size(): number {
     return this.#size;
@@ -43,6 +50,7 @@ export class StreamTable<Stream> {
 
   delete(id: number): boolean {
     const slot = slotOf(id);
+    const stream = this.get(id);
     if (this.#ids[slot] === id) {
       this.#ids[slot] = 0;
       this.#streams[slot] = undefined;
@@ -50,6 +58,7 @@ export class StreamTable<Stream> {
       return false;
     }
     this.#size--;
+    if (stream !== undefined) this.#onDelete?.(stream);
     return true;
   }
 
@@ -70,12 +79,13 @@ const slotOf = (id: number): number => (id >>> 1) & (SLOTS - 1);
  * Lets a session that has no stream yet keep its streams in such a table. Node has no option for that, so this looks for
  * its `Map`; where it doesn't find that, calls cost more (benchmark `FindMissingBlobs 1`), and everything else is the same.
  *
+ * @param onEnd told of each stream that has ended
  * @returns whether it does
  */
-export function useStreamTable(session: object): boolean {
+export function useStreamTable(session: object, onEnd?: (stream: EndedStream) => void): boolean {
   const key = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'state');
   const state = key && (session as Record<symbol, { streams?: unknown } | undefined>)[key];
   if (!types.isMap(state?.streams) || state.streams.size > 0) return false;
-  state.streams = new StreamTable();
+  state.streams = new StreamTable(onEnd);
   return true;
 }
