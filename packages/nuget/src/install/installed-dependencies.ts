@@ -16,10 +16,12 @@ import { PackagesFolder } from './packages-folder.js';
 export function installedDependencies(folder: string, provider: DependencyProvider): DependencyProvider {
   const packages = new PackagesFolder(folder);
   const sources = provider.sources?.bind(provider);
+  const listVersionsAnew = provider.listVersionsAnew?.bind(provider);
   const isInstalled = async (identity: PackageIdentity) =>
     (await readMarker(packages.locate(identity).marker)) !== undefined;
   return {
     listVersions: (id, options) => provider.listVersions(id, options),
+    ...(listVersionsAnew && { listVersionsAnew }),
     ...(sources === undefined ? {} : { sources }),
     triesLowest: async (id, version) =>
       (await isInstalled({ id, version })) || ((await provider.triesLowest?.(id, version)) ?? false),

@@ -25,6 +25,7 @@ export class Catalog {
   readonly #bits = new Map<string, IdSet>();
   readonly #answers = new Map<string, Promise<Answer>>();
   readonly #versions = new Map<string, Promise<readonly NuGetVersion[]>>();
+  readonly #newVersions = new Map<string, Promise<readonly NuGetVersion[] | undefined>>();
   readonly #loads = new Map<string, Promise<PackageNode | undefined>>();
 
   constructor(options: CatalogOptions) {
@@ -62,12 +63,16 @@ export class Catalog {
     if (found !== undefined) return { kind: 'package', pkg: found };
     const sources = provider.sources?.(id);
     if (sources?.length === 0) return { kind: 'missing', versions: [], sources };
-    const versions = await this.#listVersions(id).catch((error: unknown) => {
+    const known = (error: unknown) => {
       // As for a restore, a source that fails matters only where it might have a version that is wanted rather.
       const isThere = error instanceof PartialVersionsError && error.versions.some((each) => each.equals(lowest));
       if (isThere) return error.versions;
       throw error;
-    });
+    };
+    let versions = await this.#listVersions(id).catch(known);
+    if (range.findBestMatch(versions) === undefined) {
+      versions = (await this.#listVersionsAnew(id).catch(known)) ?? versions;
+    }
     const version = range.findBestMatch(versions);
     if (version === undefined) return { kind: 'missing', versions, sources };
     const pkg = await this.#load(id, version);
@@ -82,6 +87,17 @@ export class Catalog {
       const { provider, signal, fallbacks } = this.#options;
       versions = this.#slots.run(() => provider.listVersions(id, { signal, fallbacks }), { signal });
       this.#versions.set(key, versions);
+    }
+    return versions;
+  }
+
+  #listVersionsAnew(id: string): Promise<readonly NuGetVersion[] | undefined> {
+    const key = id.toLowerCase();
+    let versions = this.#newVersions.get(key);
+    if (versions === undefined) {
+      const { provider, signal, fallbacks } = this.#options;
+      versions = this.#slots.run(async () => provider.listVersionsAnew?.(id, { signal, fallbacks }), { signal });
+      this.#newVersions.set(key, versions);
     }
     return versions;
   }

@@ -8,7 +8,7 @@ import type { CallOptions } from '../protocol/feed.js';
 import type { DependencyGroup } from '../protocol/model.js';
 import type { NuGetClient, SourceMapping } from '../source/nuget-client.js';
 import type { PackageDownload } from '../source/packages/package-download.js';
-import type { SourceCacheContext } from '../source/source-cache-context.js';
+import { SourceCacheContext } from '../source/source-cache-context.js';
 import type { NuGetVersion } from '../versions/nuget-version.js';
 import type { DependencyCallOptions, DependencyProvider, SelectedDependencies } from './dependency-provider.js';
 import { selectDependencies } from './select-dependencies.js';
@@ -36,11 +36,13 @@ export function clientDependencies(client: NuGetClient, options: ClientDependenc
 class ClientDependencies implements DependencyProvider {
   readonly #client: NuGetClient;
   readonly #options: ClientDependenciesOptions;
+  readonly #context: SourceCacheContext;
   #hasMetadataAtHand: Promise<boolean> | undefined;
 
   constructor(client: NuGetClient, options: ClientDependenciesOptions) {
     this.#client = client;
     this.#options = options;
+    this.#context = options.cacheContext ?? new SourceCacheContext();
   }
 
   sources(id: string): readonly string[] {
@@ -56,6 +58,11 @@ class ClientDependencies implements DependencyProvider {
 
   async listVersions(id: string, { signal }: DependencyCallOptions): Promise<readonly NuGetVersion[]> {
     return this.#client.listVersions(id, { signal, cacheContext: this.#options.cacheContext, ofAll: true });
+  }
+
+  async listVersionsAnew(id: string, { signal }: DependencyCallOptions): Promise<readonly NuGetVersion[] | undefined> {
+    const cacheContext = this.#context.forMissing();
+    return cacheContext && (await this.#client.listVersions(id, { signal, cacheContext, ofAll: true }));
   }
 
   async dependencies(

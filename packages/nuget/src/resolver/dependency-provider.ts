@@ -33,6 +33,11 @@ export interface DependencyProvider {
    * the one that is wanted, and no other is
    */
   listVersions(id: string, options: DependencyCallOptions): Promise<readonly NuGetVersion[]>;
+  /**
+   * The same as of now, for a range that none of the versions satisfies; undefined where {@link listVersions} is as new.
+   * Default: it is.
+   */
+  listVersionsAnew?(id: string, options: DependencyCallOptions): Promise<readonly NuGetVersion[] | undefined>;
   /** Undefined when that version isn't there after all. */
   dependencies(
     identity: PackageIdentity,

@@ -8,6 +8,7 @@ import { installedDependencies } from '../install/installed-dependencies.js';
 import { PackageInstaller } from '../install/package-installer.js';
 import { NuGetClient } from '../source/nuget-client.js';
 import { PackageSourceMapping } from '../source/package-source-mapping.js';
+import { SourceCacheContext } from '../source/source-cache-context.js';
 import { type PackageInit, startFeedServer } from '../testing/index.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
 import { VersionRange } from '../versions/version-range.js';
@@ -363,6 +364,21 @@ describe('what is asked for', () => {
     expect(provider.asked.sort()).toEqual(['A 1.0.0', 'B', 'B 2.0.0', 'B 3.0.0', 'C', 'C 1.0.0', 'D', 'D 1.0.0']);
   });
 
+  it('is looked for anew, once for each package, where no version that is known satisfies a range', async () => {
+    const asked: string[] = [];
+    const provider = Object.assign(new WorldProvider({ 'A 1.0.0': ['B 1.0'], 'B 1.0.0': [], 'B 2.0.0': [] }), {
+      listVersionsAnew: async (id: string) => {
+        asked.push(id);
+        return id === 'B' ? [NuGetVersion.parse('2.0.0')] : undefined;
+      },
+    });
+    provider.listVersions = async (id) => (id === 'C' ? [] : [NuGetVersion.parse('1.0.0')]);
+    const graph = await resolve({}, ['A 1.0', 'B 2.0', 'C 1.0', 'A2 3.0'], { provider });
+    expect(used(graph)).toEqual(['A 1.0.0', 'B 2.0.0']);
+    expect(codes(graph)).toEqual(['NU1101 C', 'NU1102 A2']);
+    expect(asked).toEqual(['B', 'C', 'A2']);
+  });
+
   it('is told to have failed where the lowest version could not be asked for', async () => {
     const provider = Object.assign(new WorldProvider({ 'A 1.0.0': [] }), { triesLowest: () => true });
     provider.dependencies = () => Promise.reject(new Error('feed is down'));
@@ -541,6 +557,23 @@ describe('a graph from sources', () => {
     expect(graph.diagnostics[0]!.message).toContain('feed');
     // Nobody downloads packages to know what they need.
     expect(feed.requests.all().some(({ path }) => path.endsWith('.nupkg') || path.includes('/package/'))).toBe(false);
+  });
+
+  it('has versions that came since what is cached, unless nothing is taken from there', async () => {
+    const feed = own(await startFeedServer({ packages }));
+    let now = Date.now();
+    const sources = [{ name: 'feed', sourceUrl: feed.v3Url }];
+    const client = own(new NuGetClient({ sources, clock: () => now }));
+    const versions = async (wanted: string, options = {}) =>
+      used(await resolve({}, [wanted], { provider: clientDependencies(client, options) }));
+    expect(await versions('Base 2.0')).toEqual([]);
+    await feed.packages.add({ id: 'Base', version: '2.0.0' });
+    expect(await versions('Base 2.0')).toEqual([]);
+    now += 30_000;
+    expect(await versions('Base 2.0')).toEqual(['Base 2.0.0']);
+    feed.requests.clear();
+    expect(await versions('Base 3.0', { cacheContext: new SourceCacheContext({ directDownload: true }) })).toEqual([]);
+    expect(feed.requests.targets(/base\/index\.json$/)).toHaveLength(1);
   });
 
   it('can be read in the packages, which then are in the cache', async () => {

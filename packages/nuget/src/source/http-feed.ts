@@ -19,7 +19,7 @@ import { FeedDocuments } from './documents/feed-documents.js';
 import { headersFor, restOfPackage, wholePackage } from './packages/package-answer.js';
 import { isWebPage, oneLine, refusalReason, secretsIn } from './refusal-reason.js';
 import type { SourceCache } from './source-cache.js';
-import { SourceCacheContext } from './source-cache-context.js';
+import { DEFAULT_NOT_FOUND_TTL_MS, SourceCacheContext } from './source-cache-context.js';
 import { statusFailure } from './source-failures.js';
 import { drain, SourceRequests } from './source-requests.js';
 import { plainSourceUrl } from './source-url.js';
@@ -52,7 +52,6 @@ export interface HttpFeedOptions {
   readonly timers?: Timers | undefined;
 }
 
-export const DEFAULT_NOT_FOUND_TTL_MS = 30_000;
 const DEFAULT_STALE_IF_ERROR_MS = 7 * 24 * 60 * 60_000;
 const DEFAULT_REST_MS = 30_000;
 const NO_CONTENT = 204;

@@ -5,6 +5,7 @@ import { isNuGetError } from '../errors.js';
 import { buildPackage, type FeedServer, startFeedServer } from '../testing/index.js';
 import { NuGetClient, type NuGetClientOptions } from './nuget-client.js';
 import { PackageSourceMapping } from './package-source-mapping.js';
+import { SourceCacheContext } from './source-cache-context.js';
 import { SourceRepository } from './source-repository.js';
 import { SourcesError } from './sources-error.js';
 import { TestSource } from './testing/test-source.js';
@@ -94,6 +95,29 @@ describe('a client of several sources', () => {
     expect(String(await nuget.getNuspec('Only.One', '1.0.0'))).toContain('Only.One');
     expect(await nuget.getMetadata('Common', '9.0.0')).toBeUndefined();
     expect(await nuget.getNuspec('Common', '9.0.0')).toBeUndefined();
+  });
+
+  it('finds a version that came since its lists were fetched, as soon as it would find a package', async () => {
+    const nuget = client();
+    const ask = async () => ({
+      package: await nuget.downloadPackage('Common', '3.0.0').then(
+        (download) => download.destroy() && 'there',
+        (error) => error.code,
+      ),
+      metadata: (await nuget.getMetadata('Common', '3.0.0')) && 'there',
+    });
+    const missing = { package: 'PACKAGE_NOT_FOUND', metadata: undefined };
+    expect(await ask()).toEqual(missing);
+    await two.packages.add({ id: 'Common', version: '3.0.0' });
+    for (const server of [one, two]) server.requests.clear();
+    expect(await ask()).toEqual(missing);
+    expect([...one.requests.all(), ...two.requests.all()]).toEqual([]);
+    await local.time.advance(30_000);
+    expect(await ask()).toEqual({ package: 'there', metadata: 'there' });
+    const noCache = new SourceCacheContext({ noCache: true });
+    one.requests.clear();
+    expect(await nuget.getMetadata('Common', '9.0.0', { cacheContext: noCache })).toBeUndefined();
+    expect(one.requests.targets(/registration/)).toHaveLength(1);
   });
 
   it('does not wait for a source that hangs, when another one has it', async () => {

@@ -376,8 +376,8 @@ export class NuGetClient implements AsyncDisposable {
     }
     const { signal, span } = options;
     const asked = sources.map(async (source) => {
-      const versions = await source.listVersions(id, { signal, span, cacheContext: context });
-      return versions.some((other) => other.equals(version)) ? source : undefined;
+      const isThere = await source.hasVersion(id, version, { signal, span, cacheContext: context });
+      return isThere ? source : undefined;
     });
     for await (const outcome of inOrderOfAnswers(asked)) {
       if ('error' in outcome) this.#note(outcome.error, options, errors);

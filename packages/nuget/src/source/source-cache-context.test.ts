@@ -19,6 +19,15 @@ describe('a cache context', () => {
     expect(new SourceCacheContext({ directDownload: true, maxAgeMs: 5 }).effectiveMaxAgeMs).toBe(0);
   });
 
+  it('believes for 30 s what says that something is missing, where older answers count at all', () => {
+    const context = new SourceCacheContext();
+    expect(context.forMissing()).toMatchObject({ maxAgeMs: 30_000, sessionId: context.sessionId });
+    expect(context.forMissing(7)?.maxAgeMs).toBe(7);
+    expect(context.forMissing(0)).toBeUndefined();
+    expect(new SourceCacheContext({ maxAgeMs: 30_000 }).forMissing()).toBeUndefined();
+    expect(new SourceCacheContext({ noCache: true }).forMissing()).toBeUndefined();
+  });
+
   it('keeps its session and its other rules when one of them changes', () => {
     const context = new SourceCacheContext({ maxAgeMs: 7, sessionId: 'a.b' });
     expect(context.with({ refreshMemoryCache: true })).toMatchObject({

@@ -4,6 +4,9 @@ import { NuGetError } from '../errors.js';
 /** How long what a source says of its packages is believed without asking again: 30 minutes, as NuGet.Client has it. */
 export const DEFAULT_MAX_AGE_MS = 30 * 60_000;
 
+/** How long it is believed that a source hasn't got something. */
+export const DEFAULT_NOT_FOUND_TTL_MS = 30_000;
+
 /** How old answers may be, and which caches they may come from. */
 export interface SourceCacheContextOptions {
   /** Oldest document that is taken from a cache without asking the source. Default 30 minutes; 0 always asks. */
@@ -47,6 +50,14 @@ export class SourceCacheContext {
   /** How old what a cache gives may be: 0 where nothing may be taken from one. */
   get effectiveMaxAgeMs(): number {
     return this.noCache || this.directDownload ? 0 : this.maxAgeMs;
+  }
+
+  /**
+   * The same work for what older answers say isn't there: they are believed for `ttlMs`. Undefined where no older ones
+   * are taken anyway.
+   */
+  forMissing(ttlMs = DEFAULT_NOT_FOUND_TTL_MS): SourceCacheContext | undefined {
+    return ttlMs > 0 && this.effectiveMaxAgeMs > ttlMs ? this.with({ maxAgeMs: ttlMs }) : undefined;
   }
 
   /** The same work with other rules: it keeps its session. */

@@ -19,13 +19,13 @@ import type { CallOptions } from '../protocol/feed.js';
 import type { PackageMetadata, SearchOptions, SearchPage, VulnerabilityIndex } from '../protocol/model.js';
 import type { Provider, PushedPackage, PushOptions } from '../protocol/provider.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
-import { DEFAULT_NOT_FOUND_TTL_MS, HttpFeed, type HttpFeedOptions } from './http-feed.js';
+import { HttpFeed, type HttpFeedOptions } from './http-feed.js';
 import type { PackageDownload } from './packages/package-download.js';
 import { type DownloadOptions, PackageDownloads } from './packages/package-downloads.js';
 import type { PackageHash } from './packages/package-hash.js';
 import { type Protocol, ProviderSelection } from './provider-selection.js';
 import { SourceCache, type SourceCacheOptions } from './source-cache.js';
-import { DEFAULT_MAX_AGE_MS } from './source-cache-context.js';
+import { DEFAULT_MAX_AGE_MS, DEFAULT_NOT_FOUND_TTL_MS } from './source-cache-context.js';
 import { plainSourceUrl } from './source-url.js';
 
 /** One source, who asks it, and what it is reached, cached and observed by. */
@@ -76,6 +76,7 @@ export class SourceRepository implements AsyncDisposable {
   readonly #feed: HttpFeed;
   readonly #selection: ProviderSelection;
   readonly #downloads: PackageDownloads;
+  readonly #notFoundTtlMs: number;
   readonly #logger: Logger;
   readonly #tracer: Tracer;
   readonly #owned: AsyncDisposable[] = [];
@@ -84,13 +85,14 @@ export class SourceRepository implements AsyncDisposable {
   /** @throws {@link NuGetError} `INVALID_OPTION` */
   constructor(options: SourceRepositoryOptions) {
     const { name, sourceUrl, logger = nullLogger, metrics = noopNuGetMetrics, tracer = noopTracer } = options;
-    const { clock = Date.now, timers, cache, httpClient } = options;
+    const { clock = Date.now, timers, cache, httpClient, notFoundTtlMs = DEFAULT_NOT_FOUND_TTL_MS } = options;
     if (typeof name !== 'string' || name === '') throw new NuGetError('INVALID_OPTION', 'a source needs a name');
     this.name = name;
     this.sourceUrl = plainSourceUrl(name, sourceUrl);
     const authenticator = authenticatorFrom(name, sourceUrl, options.auth);
     this.#logger = logger;
     this.#tracer = tracer;
+    this.#notFoundTtlMs = notFoundTtlMs;
     const client = httpClient ?? this.#own(new HttpClient({ userAgent: DEFAULT_USER_AGENT, logger, tracer }));
     const layers = cache instanceof HttpCache ? { disk: cache } : cache;
     const sourceCache =
@@ -102,7 +104,7 @@ export class SourceRepository implements AsyncDisposable {
       cache: sourceCache,
       authenticator,
       userAgent: options.userAgent,
-      notFoundTtlMs: options.notFoundTtlMs,
+      notFoundTtlMs,
       staleIfErrorMs: options.staleIfErrorMs,
       restAfterErrorMs: options.restAfterErrorMs,
       downloadTimeoutMs: options.downloadTimeoutMs,
@@ -120,7 +122,7 @@ export class SourceRepository implements AsyncDisposable {
       cacheContext: this.#feed.cacheContext,
       disk: sourceCache.disk,
       maxPackageBytes: options.maxPackageBytes ?? DEFAULT_MAX_PACKAGE_BYTES,
-      notFoundTtlMs: options.notFoundTtlMs ?? DEFAULT_NOT_FOUND_TTL_MS,
+      notFoundTtlMs,
       metrics,
       logger,
       clock,
@@ -138,13 +140,22 @@ export class SourceRepository implements AsyncDisposable {
     const identity = { id, version: versionOf(version) };
     return this.#fetch(id, identity.version, options, async (call, provider) => {
       try {
-        return await provider.getMetadata(identity, call);
+        const metadata = await provider.getMetadata(identity, call);
+        return metadata ?? (await this.#again(call, (anew) => provider.getMetadata(identity, anew)));
       } catch (error) {
         if (!isUnoffered(error)) throw error;
         const nuspec = await this.getNuspec(id, identity.version, call);
         return nuspec && nuspecMetadata(parseNuspec(nuspec));
       }
     });
+  }
+
+  /** Whether its list of versions has one. */
+  async hasVersion(id: string, version: VersionLike, options: CallOptions = {}): Promise<boolean> {
+    const wanted = versionOf(version);
+    const has = (all: readonly NuGetVersion[] | undefined) => all?.some((other) => other.equals(wanted)) === true;
+    if (has(await this.listVersions(id, options))) return true;
+    return has(await this.#again(options, (anew) => this.listVersions(id, anew)));
   }
 
   /** All versions in ascending order, unlisted ones included; empty when there is no such package. */
@@ -276,6 +287,15 @@ export class SourceRepository implements AsyncDisposable {
     return this.#trace('FetchMetadata', { id, version }, options, async (call) =>
       work(call, await this.provider(call)),
     );
+  }
+
+  /**
+   * That a version isn't in a document is believed for as long as that a document isn't there: what came since would be
+   * missing for as long as documents are fresh otherwise.
+   */
+  async #again<T>(call: CallOptions, ask: (anew: CallOptions) => Promise<T>): Promise<T | undefined> {
+    const cacheContext = (call.cacheContext ?? this.#feed.cacheContext).forMissing(this.#notFoundTtlMs);
+    return cacheContext && (await ask({ ...call, cacheContext }));
   }
 
   #trace<O extends CallOptions, T>(

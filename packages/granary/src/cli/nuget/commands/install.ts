@@ -93,7 +93,9 @@ export async function install(
 /** The same, on a terminal with how far it is: what is read are packages, which may be large. */
 function shownOn(progress: Progress, provider: DependencyProvider): DependencyProvider {
   const [sources, triesLowest] = [provider.sources?.bind(provider), provider.triesLowest?.bind(provider)];
+  const listVersionsAnew = provider.listVersionsAnew?.bind(provider);
   return {
+    ...(listVersionsAnew && { listVersionsAnew }),
     ...(sources && { sources }),
     ...(triesLowest && { triesLowest }),
     listVersions: (id, options) => provider.listVersions(id, options),
