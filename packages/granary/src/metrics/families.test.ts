@@ -247,6 +247,9 @@ describe('the metrics of the HTTP listeners', () => {
     const refused = (method: string, code: string) =>
       value('http_server_requests_total', { route: 'refused', method, code });
     expect([refused('PUT', '403'), refused('other', '400')]).toEqual([1, 1]);
+    // They would make latencies look better than they are.
+    const duration = 'http_server_request_duration_seconds_count';
+    expect(() => value(duration, { route: 'refused', method: 'PUT' })).toThrow();
     expect(value('http_server_connections_refused_total', { listener: 'http' })).toBe(1);
     expect(value('grpc_connections_refused_total')).toBe(1);
   });

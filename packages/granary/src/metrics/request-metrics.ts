@@ -99,6 +99,12 @@ export class RequestMetrics {
     this.#countActionResult(record);
   }
 
+  /** Counts an HTTP request that got no further than its listener: it took no time that says how the server does. */
+  countRefused(method: string, code: string): void {
+    const known = METHODS.http.includes(method) ? method : OVERFLOW_LABEL;
+    this.#http.requests.with('refused', known, code).add();
+  }
+
   get totals(): { readonly requests: number; readonly bytesIn: number; readonly bytesOut: number } {
     return { requests: this.#requests, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut };
   }

@@ -2,7 +2,7 @@ import type { EdgeHooks, RequestRecord } from '@granary/reapi';
 import { type Logger, OVERFLOW_LABEL } from '@granary/telemetry';
 import type { AccessPolicy } from '../access/policy.js';
 import type { RequestMetrics } from '../metrics/request-metrics.js';
-import type { RefusedRequest } from './listening/http-listener.js';
+import type { HttpListenerOptions, RefusedRequest } from './listening/http-listener.js';
 
 /** What the server adds to each request for the cache: who may, what is counted, and a line in the access log. */
 export function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger: Logger) {
@@ -28,22 +28,17 @@ export function edgeHooks(policy: AccessPolicy, metrics: RequestMetrics, logger:
         );
     },
     wantsDetails: () => log.isEnabled('debug'),
-  } satisfies EdgeHooks;
-}
-
-/** A request that no handler saw, as one of a route of its own: whatever it was for, nothing was looked up. */
-export function recordOfRefused({ method = OVERFLOW_LABEL, status, socket }: RefusedRequest): RequestRecord {
-  const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`;
-  return {
-    protocol: 'http',
-    service: 'refused',
-    method,
-    code: String(status),
-    durationMs: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    peer,
-  };
+    onRefused({ method = OVERFLOW_LABEL, status, socket }: RefusedRequest) {
+      metrics.countRefused(method, String(status));
+      const { remoteAddress, remotePort } = socket;
+      log.debug(
+        'http refused {Method} {Code}, from {Peer}',
+        method,
+        status,
+        `${remoteAddress ?? ''}:${remotePort ?? ''}`,
+      );
+    },
+  } satisfies EdgeHooks & Pick<HttpListenerOptions, 'onRefused'>;
 }
 
 /** The request has ended, and with it the span that lines find by themselves. */

@@ -26,9 +26,8 @@ import { startAdminListeners } from './admin-listeners.js';
 import { CacheService } from './cache-service.js';
 import { Closers } from './closers.js';
 import { createFeeds } from './create-feeds.js';
-import { edgeHooks, recordOfRefused } from './edge-hooks.js';
+import { edgeHooks } from './edge-hooks.js';
 import { gatherStats } from './gather-stats.js';
-import type { RefusedRequest } from './listening/http-listener.js';
 import { Listeners } from './listening/listeners.js';
 import { openStores } from './open-stores.js';
 import { Readiness } from './readiness.js';
@@ -111,15 +110,14 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
   if (grpc) await listeners.startGrpc(grpc, cache);
   if (http) {
     const handleCache = cache.httpHandler();
-    const onRefused = (refused: RefusedRequest) => hooks.onRequest(recordOfRefused(refused));
     const handle = (request: IncomingMessage, response: ServerResponse) => {
       if (isChangeByPage(request)) {
-        onRefused({ method: request.method, status: 403, socket: request.socket });
+        hooks.onRefused({ method: request.method, status: 403, socket: request.socket });
         refusePage(request, response, logger);
       } else if (feeds && isNuGetRequest(request)) feeds.handle(request, response);
       else handleCache(request, response);
     };
-    await listeners.startHttp('listen.http', http, 'http', handle, onRefused);
+    await listeners.startHttp('listen.http', http, 'http', handle, hooks.onRefused);
   }
   const lifecycle = new ServerLifecycle({
     listeners: listeners.started,
