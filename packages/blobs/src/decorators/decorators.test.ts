@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm';
-import { describe, expect, it } from 'vitest';
-import type { BlobReader, BlobStore, OperationOptions } from '../blob-store.js';
+import { describe, expect, it, vi } from 'vitest';
+import type { BlobReader, BlobStore, OperationOptions, WholeFile } from '../blob-store.js';
 import { BufferReader } from '../buffer-reader.js';
 import { Digest, emptyDigest } from '../digest.js';
 import { DIGEST_FUNCTIONS } from '../digest-function.js';
@@ -146,6 +146,23 @@ describe('a metered store', () => {
     await expect(opened?.next()).rejects.toBe(full);
     await opened?.close();
     expect(breaking.records).toEqual(['read error 0']);
+  });
+
+  it('records files that are adopted as writes, where the store adopts any', async () => {
+    const full = new NoSpaceError('full');
+    const file = {} as WholeFile;
+    const adopt = vi.fn<NonNullable<BlobStore['adopt']>>().mockResolvedValueOnce();
+    adopt.mockRejectedValueOnce(full).mockImplementationOnce(() => {
+      throw full;
+    });
+    const { store, records } = metered({ ...untouchable, adopt });
+    const { signal } = new AbortController();
+    await store.adopt?.(some.digest, file, { signal });
+    expect(adopt).toHaveBeenCalledExactlyOnceWith(some.digest, file, { signal });
+    await expect(store.adopt?.(some.digest, file)).rejects.toBe(full);
+    await expect(store.adopt?.(some.digest, file)).rejects.toBe(full);
+    expect(records).toEqual(['write ok 100', 'write error 0', 'write error 0']);
+    expect(metered(untouchable).store.adopt).toBeUndefined();
   });
 
   it('records no error of the store where its caller has gone', async () => {
