@@ -190,12 +190,41 @@ describe('a RedisLayer', () => {
     await layer.set('key', 1);
     await layer.close();
     expect(redis.status).toBe('ready');
-    expect(redis.listenerCount('error')).toBe(0);
+    expect(redis.eventNames().filter((event) => redis.listenerCount(event) > 0)).toEqual([]);
     await expect(layer.get('key')).rejects.toMatchObject({ code: 'CACHE_CLOSED' });
   });
 
+  it('ends the connection that it has made itself', async () => {
+    const closed = new Set<Socket>();
+    const open: Socket[] = [];
+    const { port } = await listen((socket) => {
+      open.push(socket.on('close', () => closed.add(socket)));
+      socket.on('data', (bytes) => socket.write('+OK\r\n'.repeat(String(bytes).match(/^\*\d+\r$/gm)?.length ?? 0)));
+    });
+    const layer = layerOn(`redis://127.0.0.1:${port}`, { timeoutMs: 60_000 });
+    await layer.set('key', 1);
+    await layer.close();
+    await expect.poll(() => closed.size).toBe(1);
+    expect(open.length).toBe(1);
+  });
+
+  it('never sends what was given up before there was a connection', async () => {
+    const redis = new FakeRedis();
+    redis.goDown();
+    const layer = layerOn(redis, { timeoutMs: 60_000 });
+    const controller = new AbortController();
+    const given = layer.set('given up', 1, { signal: controller.signal });
+    const kept = layer.set('kept', 1);
+    controller.abort(new Error('gone'));
+    await expect(given).rejects.toThrow('gone');
+    redis.comeBack();
+    await kept;
+    expect(await layer.get('given up')).toBeUndefined();
+    expect(await layer.get('kept')).toBe(1);
+  });
+
   it('waits for what is under way when it is closed', async () => {
-    const layer = new RedisLayer<number>({ connection: new FakeRedis() });
+    const layer = new RedisLayer<number>({ connection: new FakeRedis(), timeoutMs: 60_000 });
     const ended: string[] = [];
     const set = layer.set('key', 1).then(() => ended.push('set'));
     const close = layer.close().then(() => ended.push('close'));
