@@ -734,6 +734,27 @@ describe('what is told of a source', () => {
     expect(() => registryNuGetMetrics(registry)).toThrow(/exists already/);
   });
 
+  it('counts and logs as failures what a source fails, and not that a caller has left', async () => {
+    const source = repository();
+    const failures = () => [
+      ...local.counted.filter((what) => what === 'download failure'),
+      ...local.logs.filter((line) => line.startsWith('error')),
+    ];
+    server.fault(/1\.0\.0\.nupkg/, { kind: 'hang', afterBytes: 10 });
+    const controller = new AbortController();
+    const download = source.downloadPackage('Test.Package', '1.0.0', { signal: controller.signal });
+    await server.waitForRequest(/1\.0\.0\.nupkg/);
+    controller.abort(new Error('the caller has left'));
+    await expect(download).rejects.toThrow('the caller has left');
+    expect(failures()).toEqual([]);
+    server.fault(/2\.0\.0-beta\.nupkg/, { kind: 'html' });
+    await expect(source.downloadPackage('Test.Package', '2.0.0-beta')).rejects.toMatchObject({ name: 'SourceError' });
+    expect(failures()).toEqual([
+      'download failure',
+      expect.stringMatching(/^error: Could not download "?Test\.Package"? "?2\.0\.0-beta"? from "?feed"?/),
+    ]);
+  });
+
   it('never breaks what it watches', async () => {
     const fail = () => {
       throw new Error('listener');
