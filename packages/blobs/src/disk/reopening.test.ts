@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { nullLogger } from '@granary/telemetry';
@@ -259,6 +259,19 @@ describe('a folder', () => {
     await expect(stores.open({ directory })).rejects.toThrow('does not answer');
     await new Promise((resolve) => silent.close(resolve));
   });
+
+  it.skipIf(process.platform !== 'linux')(
+    'stays locked when the holder of another one ends that was moved away from its place',
+    async () => {
+      const directory = join(await stores.folder(), 'store');
+      const before = await stores.open({ directory });
+      await rename(directory, `${directory}-moved`);
+      await stores.open({ directory });
+      await before.close();
+      await expect(stores.open({ directory })).rejects.toBeInstanceOf(StoreLockedError);
+      expect(existsSync(join(`${directory}-moved`, 'LOCK'))).toBe(false);
+    },
+  );
 
   it('goes to one of many that open it at the same moment', async () => {
     const directory = await stores.folder();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, openSync, realpathSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, realpathSync } from 'node:fs';
 import { rename, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ const ANSWER_MS = 500;
 const ATTEMPTS = 5;
 /** Longest path that every system takes for a socket. */
 const SOCKET_PATH_BYTES = 100;
+const OPEN_FILES = '/proc/self/fd';
 
 /**
  * One process at a time in a folder. LMDB itself would let in more, but one that opens a database tells the others that
@@ -64,14 +65,18 @@ function layerInUse(directory: string): (holder: string) => LayerUnavailableErro
     new LayerUnavailableError(directory, `is in use by ${holder}; each process needs a folder of its own`);
 }
 
-/** Where the socket lies. A path that is too long for one is reached through the open folder or a short name. */
+/**
+ * Where the socket lies. On Linux it is reached through the open folder: the system takes no long paths for sockets, and
+ * Node, when it ends the socket, removes what has its path, which is another holder's where the folder was moved away and
+ * another one is in its place.
+ */
 function socketPath(directory: string): { path: string; folder: number | undefined } {
+  if (process.platform === 'linux' && existsSync(OPEN_FILES)) {
+    const folder = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    return { path: `${OPEN_FILES}/${folder}/LOCK`, folder };
+  }
   const path = join(realpathSync(directory), 'LOCK');
   if (process.platform !== 'win32' && Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return { path, folder: undefined };
-  if (process.platform === 'linux') {
-    const folder = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-    return { path: `/proc/self/fd/${folder}/LOCK`, folder };
-  }
   const name = `granary-${createHash('sha256').update(path).digest('hex').slice(0, 32)}`;
   return { path: process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), name), folder: undefined };
 }
