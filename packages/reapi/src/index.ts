@@ -1,6 +1,7 @@
 export type { GrpcTlsOptions } from './client/connection/channel-credentials.js';
 export { GrpcTier } from './client/grpc-tier.js';
 export type { GrpcBatchOptions, GrpcTierOptions } from './client/options.js';
+export { survivesDraining } from './draining-session.js';
 export * from './edge/hooks.js';
 export { Health, type HealthStatus, STORAGE_SERVICES } from './grpc/health.js';
 export { createRemoteCache, type RemoteCache, type RemoteCacheOptions } from './grpc/remote-cache.js';

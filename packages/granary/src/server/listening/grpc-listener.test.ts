@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect } from 'node:net';
 import { Server, type sendUnaryData } from '@grpc/grpc-js';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type GrpcListenerOptions, listenGrpc } from './grpc-listener.js';
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const SETTINGS = '\0\0\0\x04\0\0\0\0\0';
+
+const asIs = (bytes: Buffer) => bytes;
 
 const OPTIONS: GrpcListenerOptions = {
   key: 'listen.grpc',
@@ -40,7 +42,6 @@ describe('a client that cancels a thousand calls', () => {
   it('is led to another connection, and loses none of its others', async () => {
     const answers: sendUnaryData<Buffer>[] = [];
     const server = new Server();
-    const asIs = (bytes: Buffer) => bytes;
     server.register(
       '/test/Wait',
       (_: unknown, answer: sendUnaryData<Buffer>) => answers.push(answer),
@@ -72,5 +73,36 @@ describe('a client that cancels a thousand calls', () => {
     expect(await status).toBe('0');
     client.destroy();
     listener.destroy();
+  });
+});
+
+describe('a call that is under way when its listener is drained', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it('is answered, also where the next keepalive comes before that', async () => {
+    const answers: sendUnaryData<Buffer>[] = [];
+    const server = new Server({ 'grpc.keepalive_time_ms': 60_000, 'grpc.keepalive_timeout_ms': 10_000 });
+    server.register(
+      '/test/Wait',
+      (_: unknown, answer: sendUnaryData<Buffer>) => answers.push(answer),
+      asIs,
+      asIs,
+      'unary',
+    );
+    const listener = await listenGrpc(server, OPTIONS);
+    const client = connectHttp2(`http://127.0.0.1:${listener.address.port}`);
+    const goaway = once(client, 'goaway');
+    const call = client.request({ ':method': 'POST', ':path': '/test/Wait', 'content-type': 'application/grpc' });
+    const status = once(call, 'trailers').then(([trailers]) => trailers['grpc-status']);
+    call.resume();
+    call.end(Buffer.alloc(5));
+    while (answers.length === 0) await new Promise(setImmediate);
+    const drained = listener.drain();
+    await goaway;
+    await vi.advanceTimersByTimeAsync(90_000);
+    answers[0]?.(null, Buffer.from('done'));
+    expect(await status).toBe('0');
+    await drained;
   });
 });

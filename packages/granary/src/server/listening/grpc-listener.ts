@@ -1,6 +1,7 @@
 import type { ServerHttp2Session } from 'node:http2';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import { survivesDraining } from '@granary/reapi';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { clientAuthOptions, enforceClientAuth } from '../../tls/client-auth.js';
 import { limitConnections } from './connection-limit.js';
@@ -159,6 +160,7 @@ function tuneSessions(server: Server): void {
     });
     http2.on('session', (session) => {
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+      survivesDraining(session);
       const resets = new ResetLimit(session);
       useStreamTable(session, (stream) => resets.ended(stream));
     });

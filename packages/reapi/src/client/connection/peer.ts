@@ -8,6 +8,7 @@ import {
   StoreClosedError,
 } from '@granary/blobs';
 import { type ChannelOptions, status as CODES } from '@grpc/grpc-js';
+import { survivesDraining } from '../../draining-session.js';
 import { GetCapabilitiesRequestSchema } from '../../gen/build/bazel/remote/execution/v2/remote_execution_pb.js';
 import { encodeGenerated } from '../../wire/generated-message.js';
 import type { ResolvedGrpcOptions } from '../options.js';
@@ -18,7 +19,6 @@ import { channelCredentials } from './channel-credentials.js';
 import type { Seat } from './channels.js';
 import { widenConnection } from './connection-window.js';
 import { type CallKind, Connections } from './connections.js';
-import { survivesDraining } from './draining-session.js';
 import { DEFAULT_CAPABILITIES, decodeCapabilities, type PeerCapabilities } from './peer-capabilities.js';
 import { Slots } from './slots.js';
 import { StreamCall } from './stream-call.js';
