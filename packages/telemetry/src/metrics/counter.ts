@@ -13,9 +13,9 @@ export class Counter {
     this.#series = series;
   }
 
-  /** Adds to the counter, by default 1. Counters only go up: what is negative or not a number is ignored. */
+  /** Adds to the counter, by default 1. Counters only go up: what is negative, infinite or not a number is ignored. */
   add(amount = 1): void {
-    if (amount > 0) (this.#table.slots[this.#offset] as number) += amount;
+    if (amount > 0 && amount < Number.POSITIVE_INFINITY) (this.#table.slots[this.#offset] as number) += amount;
   }
 
   /**
@@ -25,7 +25,7 @@ export class Counter {
    * @param traceId 32 hexadecimal digits; with others only the amount is added
    */
   addWithExemplar(amount: number, traceId: string, spanId?: string): void {
-    if (!(amount > 0)) return;
+    if (!(amount > 0 && amount < Number.POSITIVE_INFINITY)) return;
     this.add(amount);
     const exemplar = exemplarOf(amount, traceId, spanId);
     if (exemplar !== undefined) this.#series.exemplars = [exemplar];

@@ -25,9 +25,9 @@ export class Histogram {
     this.#series = series;
   }
 
-  /** Counts a value in its bucket, by default once. What is not a number is ignored. */
+  /** Counts a value in its bucket, by default once. What is infinite or not a number is ignored. */
   observe(value: number, times = 1): void {
-    if (Number.isNaN(value)) return;
+    if (!Number.isFinite(value)) return;
     const bounds = this.#bounds;
     const bucket = bucketOf(bounds, value);
     const slots = this.#table.slots;
@@ -42,7 +42,7 @@ export class Histogram {
    * @param traceId 32 hexadecimal digits; with others the value is only observed
    */
   observeWithExemplar(value: number, traceId: string, spanId?: string): void {
-    if (Number.isNaN(value)) return;
+    if (!Number.isFinite(value)) return;
     this.observe(value);
     const exemplar = exemplarOf(value, traceId, spanId);
     if (exemplar === undefined) return;

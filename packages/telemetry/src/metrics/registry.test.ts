@@ -30,11 +30,13 @@ describe('a metric registry', () => {
     expect(await lines(registry)).toEqual(['evictions_total 0']);
   });
 
-  it('never counts down, and ignores what is not a number', () => {
+  it('never counts down, and ignores what is infinite or not a number', () => {
     const counter = new MetricRegistry().counter('a_total', 'A.').with();
     counter.add(5);
     counter.add(-3);
     counter.add(Number.NaN);
+    counter.add(Infinity);
+    counter.addWithExemplar(Infinity, 'a'.repeat(32));
     expect(counter.value).toBe(5);
   });
 
@@ -73,7 +75,7 @@ describe('a metric registry', () => {
   it('sorts observations into cumulative buckets, bounds included', async () => {
     const registry = new MetricRegistry();
     const latency = registry.histogram('latency_seconds', 'Latency.', ['op'], [0.1, 1, 10]).with('get');
-    for (const seconds of [0.05, 0.1, 0.5, 1.5, 100, Number.NaN]) latency.observe(seconds);
+    for (const seconds of [0.05, 0.1, 0.5, 1.5, 100, Number.NaN, Infinity, -Infinity]) latency.observe(seconds);
     expect(await lines(registry)).toEqual([
       'granary_latency_seconds_bucket{le="0.1",op="get"} 2',
       'granary_latency_seconds_bucket{le="1",op="get"} 3',
