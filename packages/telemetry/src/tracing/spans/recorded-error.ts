@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { redactStart } from '../../logging/secrets/redaction.js';
 import type { Span } from '../tracer.js';
 
@@ -20,7 +21,7 @@ interface RecordedError {
 /** Anything thrown, as a span says it. Never throws. */
 function recordedError(error: unknown): RecordedError {
   try {
-    if (!(error instanceof Error)) return { name: typeof error, type: typeof error, message: shown(String(error)) };
+    if (!isError(error)) return { name: typeof error, type: typeof error, message: shown(String(error)) };
     // Many classes don't name their errors.
     const name = String(error.name && error.name !== 'Error' ? error.name : error.constructor.name);
     const code = 'code' in error ? String(error.code) : '';
@@ -45,4 +46,9 @@ export function shown(message: unknown): string {
   } catch {
     return UNSHOWABLE;
   }
+}
+
+/** Also one of another realm, such as Node's own in the contexts that jest runs tests in. */
+function isError(error: unknown): error is Error {
+  return error instanceof Error || types.isNativeError(error);
 }
