@@ -22,7 +22,7 @@ function isTierFailure(error: unknown): boolean {
   if (isRemoteStoreError(error)) return error.kind !== 'refused' && !error.rejected;
   if (isTimeout(error)) return true;
   if (isStoreError(error)) return error.code === 'TIER_UNAVAILABLE' || error.code === 'BLOB_DAMAGED';
-  return !(error instanceof Error && error.name === 'AbortError');
+  return !(typeof error === 'object' && error !== null && 'name' in error && error.name === 'AbortError');
 }
 
 /**
