@@ -313,7 +313,7 @@ describe.skipIf(missing)('with a real Redis', () => {
     await expect.poll(() => bus.bus.connected, { timeout: 5000 }).toBe(false);
     expect(bus.heard).toEqual([]);
     // Those that are made next are accepted, and then nothing arrives on them either.
-    await expect.poll(() => line.connections, { timeout: 10_000 }).toBe(4);
+    await expect.poll(() => line.connections, { timeout: 10_000 }).toBeGreaterThanOrEqual(4);
     line.mend();
     await expect.poll(() => bus.bus.connected, { timeout: 20_000 }).toBe(true);
     expect(bus.heard).toContainEqual(lost);
