@@ -29,6 +29,7 @@ import { createFeeds } from './create-feeds.js';
 import { edgeHooks } from './edge-hooks.js';
 import { gatherStats } from './gather-stats.js';
 import { Listeners } from './listening/listeners.js';
+import { openFilesWarnings } from './open-files.js';
 import { openStores } from './open-stores.js';
 import { Readiness } from './readiness.js';
 import { readyMessage } from './ready-message.js';
@@ -136,7 +137,11 @@ async function assemble(context: ServerContext, logLevel: LevelControl | undefin
   const stats = () => lifecycle.stats();
   await startAdminListeners(context, listeners, { readiness, policy, profiling, logLevel, stats });
 
-  const warnings = [...exposureWarnings(config), ...hostingWarnings(config)];
+  const warnings = [
+    ...exposureWarnings(config),
+    ...hostingWarnings(config),
+    ...(await openFilesWarnings(config.limits.max_connections)),
+  ];
   const now = stats();
   announce(context, now, warnings);
   lifecycle.message = readyMessage({ ...now.storage, version, listeners: listeners.started, servesFeeds, warnings });
