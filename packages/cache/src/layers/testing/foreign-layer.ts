@@ -2,10 +2,10 @@ import { runInNewContext } from 'node:vm';
 import type { Layer } from '../../layer.js';
 
 /** The promises of another realm, as Node's own are in the contexts that jest runs tests in. */
-export const ForeignPromise: PromiseConstructor = runInNewContext('Promise');
+const ForeignPromise: PromiseConstructor = runInNewContext('Promise');
 
 /** Has no more than a `then`, as queries have that begin when they are asked for their result. */
-export const query = <T>(ask: () => T): Promise<T> =>
+const query = <T>(ask: () => T): Promise<T> =>
   ({
     // biome-ignore lint/suspicious/noThenProperty: such queries are what it stands for
     then: (resolve: (value: T) => unknown, reject: (error: unknown) => unknown) =>
