@@ -17,8 +17,12 @@ export function comesFromForeignPage(headers: IncomingHttpHeaders): boolean {
  * Whether a request from this machine knows the server by a name that somebody else may have given out: a page of any site
  * can let a name of its own point to 127.0.0.1, and is then no page of another site to its browser.
  */
-export function hasForeignName({ host = '' }: IncomingHttpHeaders, socket: Socket): boolean {
-  return isLocal(socket) && !isOwnName(host);
+export function hasForeignName(
+  { host = '' }: IncomingHttpHeaders,
+  socket: Socket,
+  nameOfMachine: string = hostname(),
+): boolean {
+  return isLocal(socket) && !isOwnName(host, nameOfMachine);
 }
 
 /**
@@ -34,7 +38,7 @@ function hostOf(origin: string): string | undefined {
 }
 
 /** Whether a host is an address or a name that nobody else can give out. */
-function isOwnName(host: string): boolean {
+function isOwnName(host: string, nameOfMachine: string): boolean {
   const name = host
     .replace(/:\d+$/, '')
     .replace(/^\[|\]$/g, '')
@@ -44,6 +48,6 @@ function isOwnName(host: string): boolean {
     isIP(name) !== 0 ||
     name === 'localhost' ||
     name.endsWith('.localhost') ||
-    name === hostname().toLowerCase()
+    name === nameOfMachine.toLowerCase()
   );
 }
