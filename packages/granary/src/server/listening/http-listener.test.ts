@@ -1,9 +1,10 @@
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from 'vitest';
-import { listenHttp } from './http-listener.js';
+import { type HttpListenerOptions, listenHttp } from './http-listener.js';
 import type { Listener } from './listener.js';
 
 let refused: [string | undefined, number][] = [];
@@ -14,6 +15,7 @@ async function serve(
   handle: (request: IncomingMessage, response: ServerResponse) => void,
   stallTimeoutMs = 10_000,
   requestTimeoutMs = 0,
+  changes: Partial<HttpListenerOptions> = {},
 ): Promise<void> {
   refused = [];
   listener = await listenHttp({
@@ -30,6 +32,7 @@ async function serve(
     stallTimeoutMs,
     handle,
     onRefused: ({ method, status }) => void refused.push([method, status]),
+    ...changes,
   });
 }
 
@@ -85,6 +88,26 @@ describe('an HTTP listener', () => {
     const answer = await text(socket);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\r\nConnection: close\r\n`));
     expect(refused).toEqual([[method, status]]);
+  });
+
+  it.each([
+    ['says nothing', ''],
+    ['falls silent in its handshake', Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3])],
+    ['knows nothing of TLS', get('/')],
+  ])('ends a connection over TLS whose client %s, and takes it for no request', async (_, sent) => {
+    const certificates = new URL('../../testing/certificates/', import.meta.url);
+    const key = await readFile(new URL('server.key', certificates));
+    const cert = await readFile(new URL('server.pem', certificates));
+    await serve((_request, response) => response.end('here'), 3_600_000, 0, {
+      tls: { key, cert, ca: undefined, minVersion: 'TLSv1.2' },
+      handshakeTimeoutMs: 50,
+    });
+    const socket = connect(listener.address.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.resume();
+    socket.write(sent);
+    await once(socket, 'close');
+    expect(refused).toEqual([]);
   });
 
   it('leaves a request that is at work to its handler when its body goes wrong', async () => {

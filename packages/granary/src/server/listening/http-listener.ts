@@ -50,7 +50,12 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
         handshakeTimeout: options.handshakeTimeoutMs,
       })
     : createServer(serverOptions);
-  if (server instanceof HttpsServer) enforceClientAuth(server, clientAuth);
+  if (server instanceof HttpsServer) {
+    enforceClientAuth(server, clientAuth);
+    // A handshake that failed or took too long is no malformed request, which Node tells of in the same way: there is
+    // nobody to answer, and an answer would wait for the handshake.
+    server.prependListener('tlsClientError', (_, socket) => socket.destroy());
+  }
   limitConnections(server, options);
 
   const unused = followUnused(server);
