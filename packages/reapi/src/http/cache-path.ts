@@ -1,4 +1,4 @@
-import { DIGEST_FUNCTIONS, type Digest, type DigestFunction, HASH_BYTES, inferDigestFunction } from '@granary/blobs';
+import { type Digest, type DigestFunction, HASH_BYTES, inferDigestFunction } from '@granary/blobs';
 import { checkInstanceName } from '../resource-name.js';
 import { HttpError } from './http-error.js';
 
@@ -16,7 +16,7 @@ const LONGEST_PATH = 8192;
  * @param digestFunctions those that are on, for hashes whose length is that of several
  * @throws HttpError 404 for any other path, 400 for a malformed hash or instance name
  */
-export function parseCachePath(url: string, digestFunctions: readonly DigestFunction[] = DIGEST_FUNCTIONS): CachePath {
+export function parseCachePath(url: string, digestFunctions: readonly DigestFunction[]): CachePath {
   const path = pathOf(url);
   if (path === '/status') return { kind: 'status' };
   if (path.length > LONGEST_PATH) throw new HttpError(414, 'the path is too long');
