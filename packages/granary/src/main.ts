@@ -10,7 +10,7 @@ if (process.argv.includes('serve')) process.on('SIGHUP', () => {});
 const signalsTaken = process.argv[2] === 'serve' ? endOnEarlySignals() : undefined;
 
 enableCompileCache();
-const endOfFiles = endWithoutFiles();
+const leaveToServer = endWithoutFiles();
 const { run } = await import('./cli/run.js');
 
 tuneProcess();
@@ -30,7 +30,7 @@ const exitCode = await run(process.argv.slice(2), {
   err: (text) => process.stderr.write(text),
   environment: process.env,
   signalsTaken() {
-    endOfFiles();
+    leaveToServer();
     signalsTaken?.();
   },
   outColumns: columnsOf(process.stdout),

@@ -49,7 +49,8 @@ const NOTHING: SearchAnswer = { total: 0, hits: [] };
  * lacks those of a source that is down would have them take another one, or the same id of a stranger. Only a package that
  * was pushed here is served all the same, with the versions that are known of it. A version that is asked for by its number
  * comes from the first source that can give it, unless one before refuses it, and isn't there when all say so; searches and
- * vulnerabilities are what those know that can be asked. A source that has no such service at all is left out, as NuGet's clients do.
+ * vulnerabilities are what those know that can be asked. A source that has no such service at all is left out, as NuGet's
+ * clients do.
  */
 export class MergedFeed implements FeedContent {
   readonly name = 'all';
