@@ -91,6 +91,20 @@ describe('an HTTP listener', () => {
   });
 
   it.each([
+    ['half a header', 'GET /sta', [[undefined, 408]]],
+    ['nothing', '', []],
+  ])(
+    'ends a connection over which %s came in time, and tells of it where that was a request',
+    async (_, sent, told) => {
+      await serve((_request, response) => response.end('here'), 3_600_000, 0, { headersTimeoutMs: 50 });
+      const socket = connect(listener.address.port, '127.0.0.1');
+      socket.write(sent);
+      expect(await text(socket)).toMatch(/^HTTP\/1\.1 408 /);
+      expect(refused).toEqual(told);
+    },
+  );
+
+  it.each([
     ['says nothing', ''],
     ['falls silent in its handshake', Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3])],
     ['knows nothing of TLS', get('/')],

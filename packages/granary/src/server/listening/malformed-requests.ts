@@ -26,7 +26,8 @@ export function answerMalformed(
     if (socket.writable && !(isAtWork && current.headersSent)) {
       const status = STATUS_BY_CODE[error.code ?? ''] ?? 400;
       socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
-      if (!isAtWork) onRefused(status, socket);
+      // Clients open connections in advance, too, over which no request ever comes.
+      if (!isAtWork && socket.bytesRead > 0) onRefused(status, socket);
     }
     socket.destroySoon();
   });
