@@ -4,9 +4,12 @@ import { addressesOf } from './source-addresses.js';
 describe('a source on another machine', () => {
   const allows = addressesOf('https://feed.example/v3/index.json');
 
-  it.each(['203.0.113.7', '10.0.0.7', '192.168.1.1', '2001:db8::1', 'fd00::1'])('may lead to %s', (address) => {
-    expect(allows(address, 'packages.example')).toBe(true);
-  });
+  it.each(['203.0.113.7', '10.0.0.7', '192.168.1.1', '2001:db8::1', 'fd00::1', 'fd00:ec3::254', 'fd20:ce::1'])(
+    'may lead to %s',
+    (address) => {
+      expect(allows(address, 'packages.example')).toBe(true);
+    },
+  );
 
   it.each(['127.0.0.1', '127.1.2.3', '0.0.0.0', '::1', '::', '::ffff:127.0.0.1', '::ffff:7f00:1', '::ffff:0:0'])(
     'may not lead to this one: %s',
@@ -23,7 +26,13 @@ describe('a source on another machine', () => {
     'fe80::1',
     'fe80::1%eth0',
     'fd00:ec2::254',
+    'fd00:ec2::23',
+    'fd20:ce::254',
+    'fd00:42::42',
     '100.100.100.200',
+    '168.63.129.16',
+    '::ffff:168.63.129.16',
+    '192.0.0.192',
   ])('may not lead to %s', (address) => {
     expect(allows(address, 'metadata.example')).toBe(false);
   });

@@ -8,12 +8,15 @@ THIS_MACHINE.addSubnet('0.0.0.0', 8, 'ipv4');
 THIS_MACHINE.addAddress('::1', 'ipv6');
 THIS_MACHINE.addAddress('::', 'ipv6');
 
-/** Link-local ones, and those that Alibaba and Amazon have besides. */
+/** Link-local ones, and those that clouds have besides. */
 const METADATA = new BlockList();
 METADATA.addSubnet('169.254.0.0', 16, 'ipv4');
 METADATA.addSubnet('fe80::', 10, 'ipv6');
-METADATA.addAddress('100.100.100.200', 'ipv4');
-METADATA.addAddress('fd00:ec2::254', 'ipv6');
+// Alibaba, Azure's agent of machines, Oracle's older cloud.
+for (const address of ['100.100.100.200', '168.63.129.16', '192.0.0.192']) METADATA.addAddress(address, 'ipv4');
+// Amazon, which has several there, one for pods among them, Google, Scaleway.
+METADATA.addSubnet('fd00:ec2::', 32, 'ipv6');
+for (const address of ['fd20:ce::254', 'fd00:42::42']) METADATA.addAddress(address, 'ipv6');
 
 /**
  * Where a source may lead this server, by URLs in its documents and by redirects: not to this machine itself, whose admin
