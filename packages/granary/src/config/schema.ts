@@ -140,7 +140,11 @@ export const configSchema = z.strictObject({
     known_for: timeLimit('10m', 'How long that is believed, at most.'),
     negative_ttl: duration('0', 'How long it is believed that no tier has an action result; 0 asks each time.'),
     write_behind_entries: integer(100_000, 1, 10_000_000, 'Most writes that wait for one tier that is written behind.'),
-    write_behind_size: size('4GiB', 'Most bytes of blobs that wait so; they are not evicted meanwhile.', MIB),
+    write_behind_size: size(
+      '4GiB',
+      'Most bytes of blobs that wait so, which are not evicted; at most half of storage.max_size for all tiers together.',
+      MIB,
+    ),
   }),
   backing_cache: section({
     target: optionalText(

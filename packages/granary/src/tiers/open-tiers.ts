@@ -23,7 +23,7 @@ import {
   type Tracer,
 } from '@granary/telemetry';
 import type { Config } from '../config/schema.js';
-import type { TierConfig } from '../config/tier-schema.js';
+import { type TierConfig, tiersOf } from '../config/tier-schema.js';
 import { StoreMetrics } from '../metrics/store-metrics.js';
 import { openTier } from './open-tier.js';
 import { withResultMetrics } from './result-metrics.js';
@@ -123,10 +123,23 @@ export function openWriteBehind(
     directory,
     pins,
     maxEntries: config.tiering.write_behind_entries,
-    maxBytes: config.tiering.write_behind_size,
+    maxBytes: writeBehindBytes(config, logger),
     metrics: new PrometheusCollector(metrics),
     logger,
   });
+}
+
+/**
+ * Most bytes that wait for each tier. What waits can't be evicted: without a share for the rest a tier that is gone would
+ * fill the store until it takes no uploads any more, instead of losing what the queue has no room for.
+ */
+function writeBehindBytes(config: Config, logger: Logger): number {
+  const behind = tiersOf(config).filter(({ mode }) => mode === 'write-behind').length;
+  const wanted = config.tiering.write_behind_size;
+  const share = Math.floor(config.storage.max_size / 2 / Math.max(1, behind));
+  if (wanted > share)
+    logger.information('At most {Bytes} bytes wait for each tier: half of storage.max_size is for what waits', share);
+  return Math.min(wanted, share);
 }
 
 /** How a tier is, for readiness: one that may be missing leaves the server degraded, and not more. */

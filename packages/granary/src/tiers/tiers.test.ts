@@ -296,6 +296,22 @@ describe('a server in front of another', () => {
     expect(await metric(front, 'granary_async_writes_total', { layer: 'grpc', status: 'success' })).toBe(3);
   });
 
+  it('takes uploads while the others are gone for good, however much may wait for them', async () => {
+    const tiers = [];
+    for (const name of ['a', 'b'])
+      tiers.push({ type: 'grpc', name, target: `127.0.0.1:${await freePort()}`, mode: 'write-behind', retries: 0 });
+    const front = await server({ 'storage.max_size': '8MiB', 'storage.min_age': '0', tiers });
+    const client = clientOf(front);
+    for (let i = 0; i < 12; i++) {
+      const { bytes, digest } = blob(MIB);
+      await client.blobs.write(digest, bytes);
+    }
+    for (const layer of ['a', 'b']) {
+      expect(await metric(front, 'granary_queue_depth', { layer })).toBe(2);
+      expect(await metric(front, 'granary_writes_dropped_total', { layer })).toBe(10);
+    }
+  });
+
   it('is not started when a file of a tier is missing, and names its key', async () => {
     const tiers = [{ type: 'http', url: 'http://127.0.0.1:1', username: 'u', password_file: '/nowhere/password' }];
     await expect(server({ tiers })).rejects.toThrow("tiers[0].password_file: can't be read");
