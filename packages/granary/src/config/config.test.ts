@@ -283,6 +283,11 @@ listen: &ports { grpc: 127.0.0.1:1, http: 127.0.0.1:2 }
     );
     expect((await mistakesOf(() => loadConfig({ file: folder })))[0]).toContain("can't be read: it is a folder");
     expect(parseYaml('f', 'ac:\n---\nac:\n').mistakes[0]).toMatchObject({ message: 'holds a second document' });
+    const latin1 = join(folder, 'latin1.yaml');
+    await writeFile(latin1, Buffer.from('storage: { dir: /srv/bäume }', 'latin1'));
+    expect(await mistakesOf(() => loadConfig({ file: latin1 }))).toEqual([
+      `${latin1} |  | is not UTF-8; save it as that`,
+    ]);
     expect(parseYaml('f', 'a: [1').mistakes[0]?.message).toContain('is not YAML');
     expect(parseYaml('f', 'ac:\n  read_only: true\n  read_only: false\n').mistakes[0]?.origin).toBe('f:3');
     expect(parseYaml('f', 'ac:\nstorage: { max_size: *size, bla: 1 }\n').mistakes).toEqual([

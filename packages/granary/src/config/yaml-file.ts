@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import {
   type Document,
@@ -18,14 +19,17 @@ import { type Setting, type SourceReading, show, unknownKey } from './source.js'
 
 /** Reads a YAML file: sections of keys. A file that is empty says nothing. */
 export async function readYaml(file: string): Promise<SourceReading> {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = await readFile(file, 'utf8');
+    bytes = await readFile(file);
   } catch (error) {
     const message = `can't be read: ${reason(error as NodeJS.ErrnoException)}`;
     return { settings: [], mistakes: [{ origin: file, key: undefined, message }] };
   }
-  return parseYaml(file, text);
+  // Decoded all the same, a path with an umlaut in another encoding would be that of another folder.
+  if (!isUtf8(bytes))
+    return { settings: [], mistakes: [{ origin: file, key: undefined, message: 'is not UTF-8; save it as that' }] };
+  return parseYaml(file, bytes.toString('utf8'));
 }
 
 function reason({ code, message }: NodeJS.ErrnoException): string {
