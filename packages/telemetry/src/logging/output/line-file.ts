@@ -11,6 +11,7 @@ const GIVE_UP_AFTER_MS = 1000;
 
 const writeLater = promisify(write);
 const closeLater = promisify(close);
+const NOTHING = Buffer.alloc(0);
 const sleeping = new Int32Array(new SharedArrayBuffer(4));
 
 /**
@@ -23,6 +24,8 @@ export class LineFile {
   readonly #owned: boolean;
   #pending: string[] = [];
   #pendingBytes = 0;
+  /** What was begun to be written and waits for a reader to catch up; the operating system hasn't got it. */
+  #left: Buffer = NOTHING;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -56,9 +59,9 @@ export class LineFile {
 
   /** Writes what is buffered before it returns; a write that the operating system has already is not waited for. */
   readonly flush = (): void => {
-    const lines = this.#take();
-    if (lines.length === 0) return;
-    const bytes = Buffer.from(lines.join(''));
+    // What is left may begin within a line.
+    const bytes = Buffer.concat([this.#left, this.#take()]);
+    this.#left = NOTHING;
     const deadline = Date.now() + GIVE_UP_AFTER_MS;
     for (let offset = 0; offset < bytes.length; ) {
       try {
@@ -86,13 +89,13 @@ export class LineFile {
     if (this.#owned) await closeLater(this.#fd).catch(() => {});
   }
 
-  #take(): string[] {
+  #take(): Buffer {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const lines = this.#pending;
     this.#pending = [];
     this.#pendingBytes = 0;
-    return lines;
+    return lines.length === 0 ? NOTHING : Buffer.from(lines.join(''));
   }
 
   #start(): void {
@@ -103,18 +106,19 @@ export class LineFile {
   }
 
   async #drain(): Promise<void> {
-    while (this.#pending.length > 0) {
-      const bytes = Buffer.from(this.#take().join(''));
-      for (let offset = 0; offset < bytes.length; ) {
-        try {
-          offset += (await writeLater(this.#fd, bytes, offset)).bytesWritten;
-        } catch (error) {
-          if (!isBusy(error) || this.#closing !== undefined) {
-            this.#dropped += linesFrom(bytes, offset);
-            break;
-          }
-          await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS).unref());
+    while (this.#left.length > 0 || this.#pending.length > 0) {
+      const bytes = this.#left.length > 0 ? this.#left : this.#take();
+      this.#left = NOTHING;
+      try {
+        const { bytesWritten } = await writeLater(this.#fd, bytes);
+        this.#left = bytes.subarray(bytesWritten);
+      } catch (error) {
+        if (!isBusy(error) || this.#closing !== undefined) {
+          this.#dropped += linesFrom(bytes, 0);
+          continue;
         }
+        this.#left = bytes;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS).unref());
       }
     }
   }
