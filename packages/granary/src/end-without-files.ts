@@ -1,6 +1,6 @@
 /**
- * Says why the process ends where it may not have as many files open as it takes to load it. Imports of Node 20
- * open their modules many at once, and it shows the first that failed as if it were at fault.
+ * Says why the process ends where it may not have as many files open as it takes to load it. Node 20 opens the modules of
+ * imports many at once, and shows the first that failed as if it were at fault.
  *
  * @returns a function that ends this, for who says such things itself
  */
