@@ -1,6 +1,7 @@
 import { InvalidOptionError } from '@granary/resilience';
 import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { guardConnections } from './guarded-connections.js';
+import { GuardedSentinels } from './guarded-sentinels.js';
 import { isCluster, type RedisClient } from './redis-client.js';
 
 /** A Redis Cluster: some of its nodes, and how to talk to all of them. */
@@ -68,7 +69,9 @@ export function connectRedis(connection: Exclude<RedisConnection, RedisClient>):
   if (typeof connection === 'object' && 'nodes' in connection) return connectCluster(connection);
   const options = { ...PATIENT, enableOfflineQueue: false, retryStrategy: reconnectDelayMs };
   const client =
-    typeof connection === 'string' ? new Redis(connection, options) : new Redis({ ...options, ...connection });
+    typeof connection === 'string'
+      ? new Redis(connection, options)
+      : new Redis({ ...options, ...(connection.sentinels && { Connector: GuardedSentinels }), ...connection });
   watchForReadiness(client);
   guardConnections(client);
   return client;

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Cluster, Redis } from 'ioredis';
+import { refuseOddSlots } from './answered-slots.js';
 
 /**
  * Ends a connection whose answers can't be read. ioredis reads them in an event of the socket, where what its parser throws
@@ -7,8 +8,38 @@ import { Cluster, Redis } from 'ioredis';
  * answers there. Those of a client that isn't made by ioredis itself are left alone.
  */
 export function guardConnections(client: unknown): void {
-  if (client instanceof Cluster) client.on('+node', guardConnections);
+  if (client instanceof Cluster) guardCluster(client);
   else if (client instanceof Redis) client.on('connect', () => guard(client.stream));
+}
+
+/** What ioredis has around the connection that a cluster listens to messages on. */
+interface Subscriber {
+  selectSubscriber(): void;
+  getInstance(): unknown;
+}
+
+/**
+ * Beside that of each node there is one that asks it who has which slots, made anew for each time, and one for messages. Of
+ * the latter ioredis doesn't tell, so this looks for it; where it doesn't find it, that one is as ioredis has it.
+ */
+function guardCluster(cluster: Cluster): void {
+  cluster.on('+node', (node: Redis) => {
+    guardConnections(node);
+    const { duplicate } = node;
+    node.duplicate = (...args) => {
+      const asking = Reflect.apply(duplicate, node, args);
+      guardConnections(asking);
+      refuseOddSlots(asking);
+      return asking;
+    };
+  });
+  const { subscriber } = cluster as unknown as { readonly subscriber?: Subscriber };
+  if (typeof subscriber?.selectSubscriber !== 'function') return;
+  const { selectSubscriber } = subscriber;
+  subscriber.selectSubscriber = () => {
+    Reflect.apply(selectSubscriber, subscriber, []);
+    guardConnections(subscriber.getInstance());
+  };
 }
 
 function guard(stream: Socket): void {

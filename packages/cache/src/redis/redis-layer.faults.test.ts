@@ -96,6 +96,70 @@ describe('a Redis that answers with what nobody can read', () => {
   });
 });
 
+/** A server that answers commands by their first words, in lower case, and all others alike. */
+async function answering(answers: (port: number) => Readonly<Record<string, string>>, other: string) {
+  const asked: string[] = [];
+  const { port } = await listen((socket) => {
+    socket.on('data', (data) => {
+      const commands = data.toString('latin1').matchAll(/\*\d+\r\n\$\d+\r\n(\w+)(?:\r\n\$\d+\r\n([\w-]+))?/g);
+      for (const [, name = '', word = ''] of commands) {
+        const command = `${name} ${word}`.toLowerCase();
+        asked.push(command);
+        const known = answers(port);
+        socket.write(known[command] ?? known[name.toLowerCase()] ?? other);
+      }
+    });
+  });
+  return { port, times: (command: string) => asked.filter((each) => each.startsWith(command)).length };
+}
+
+describe('nodes, Sentinels and servers of a group that answer what makes no sense', () => {
+  const TOO_LONG = '*4294967296\r\n';
+  const isUnavailable = (layer: RedisLayer<unknown>) =>
+    expect(layer.get('a')).rejects.toMatchObject({ code: 'LAYER_UNAVAILABLE' });
+  const groupOf = (port: number) => ({ sentinels: [{ host: '127.0.0.1', port }], name: 'group' });
+  const addressOf = (port: number) => `*2\r\n$9\r\n127.0.0.1\r\n$${String(port).length}\r\n${port}\r\n`;
+
+  it.each([
+    ['no list', '*-1\r\n'],
+    ['no ranges', '*1\r\n$-1\r\n'],
+    ['no nodes', '*1\r\n*3\r\n:0\r\n:16383\r\n*-1\r\n'],
+    ['no port', '*1\r\n*3\r\n:0\r\n:16383\r\n*1\r\n$1\r\na\r\n'],
+    ['more slots than there are', '*1\r\n*2\r\n:0\r\n:16384\r\n'],
+    ['slots without end', '*1\r\n*2\r\n:0\r\n:9007199254740991\r\n'],
+    ['a list that is longer than lists can be', TOO_LONG],
+  ])('have no slots of a cluster: %s', async (_, slots) => {
+    const { port, times } = await answering(() => ({ 'cluster slots': slots }), '+OK\r\n');
+    const layer = layerOn({ nodes: [{ host: '127.0.0.1', port }] }, { timeoutMs: 60_000 });
+    await isUnavailable(layer);
+    await expect.poll(() => times('cluster slots'), { timeout: 10_000 }).toBeGreaterThan(1);
+  });
+
+  it('lose the connection that a cluster listens to messages on', async () => {
+    const { port, times } = await answering(
+      (port) => ({
+        'cluster slots': `*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:${port}\r\n`,
+        'cluster info': '$16\r\ncluster_state:ok\r\n',
+        subscribe: '*1\r\n$-1\r\n',
+      }),
+      '+OK\r\n',
+    );
+    const bus = new RedisInvalidationBus({ connection: { nodes: [{ host: '127.0.0.1', port }] }, heartbeatMs: 50 });
+    cleanUps.push(() => bus.close());
+    await expect.poll(() => times('subscribe'), { timeout: 10_000 }).toBeGreaterThan(1);
+    expect(bus.connected).toBe(false);
+  });
+
+  it('are no server of the group', async () => {
+    const { port, times } = await answering(
+      (port) => ({ 'sentinel get-master-addr-by-name': addressOf(port), 'sentinel sentinels': '*0\r\n' }),
+      '$-1\r\n',
+    );
+    await isUnavailable(layerOn(groupOf(port), { timeoutMs: 60_000 }));
+    await expect.poll(() => times('info'), { timeout: 10_000 }).toBeGreaterThan(1);
+  });
+});
+
 describe('a Redis that closes every connection', () => {
   it('is unavailable at once, and is not connected to all the time', async () => {
     let connections = 0;
