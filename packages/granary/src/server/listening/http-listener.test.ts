@@ -189,6 +189,32 @@ describe('an HTTP listener', () => {
     await drained;
   });
 
+  it('ends a connection that is kept alive with the answer after which it is drained', async () => {
+    const waiting: ServerResponse[] = [];
+    await serve((_, response) => waiting.push(response), 3_600_000);
+    const socket = connect(listener.address.port, '127.0.0.1');
+    socket.write(get('/1'));
+    await expect.poll(() => waiting).toHaveLength(1);
+    const drained = listener.drain();
+    waiting[0]?.end('here');
+    expect(await text(socket)).toMatch(/here$/);
+    await drained;
+  });
+
+  it('refuses what comes over an open connection while it is drained, and says when to come again', async () => {
+    const waiting: ServerResponse[] = [];
+    await serve((_, response) => waiting.push(response), 3_600_000);
+    const socket = connect(listener.address.port, '127.0.0.1');
+    socket.write(get('/1') + get('/2'));
+    await expect.poll(() => waiting).toHaveLength(1);
+    const drained = listener.drain();
+    waiting[0]?.end('here');
+    const [, , refusal] = (await text(socket)).split('HTTP/1.1 ');
+    expect(refusal).toMatch(/^503 .*\r\nRetry-After: 5\r\nConnection: close\r\n/);
+    await drained;
+    expect(refused).toEqual([['GET', 503]]);
+  });
+
   it('never begins a pipelined request whose client went away before its turn', async () => {
     const begun: (string | undefined)[] = [];
     let first: ServerResponse | undefined;
@@ -212,6 +238,17 @@ describe('an HTTP listener', () => {
       socket.write(request);
       return socket;
     };
+
+    it('ends a download that is not taken, also where there is more to come', async () => {
+      let response: ServerResponse | undefined;
+      await serve((_, answer) => {
+        response = answer;
+        answer.write(Buffer.alloc(64 * 1024 * 1024));
+      }, 50);
+      const socket = begin(get('/')).pause();
+      await expect.poll(() => response?.destroyed).toBe(true);
+      socket.destroy();
+    });
 
     it('ends a download that is not taken', async () => {
       let response: ServerResponse | undefined;
