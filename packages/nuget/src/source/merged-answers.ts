@@ -1,10 +1,5 @@
-import type {
-  KnownVulnerability,
-  PackageMetadata,
-  SearchPage,
-  SearchResult,
-  VulnerabilityIndex,
-} from '../protocol/model.js';
+import { mergeVulnerabilityIndexes, vulnerabilityKey } from '../protocol/merge-vulnerability-indexes.js';
+import type { PackageMetadata, SearchPage, SearchResult, VulnerabilityIndex } from '../protocol/model.js';
 import { NuGetVersion } from '../versions/nuget-version.js';
 
 /** All versions that any source has, in ascending order. */
@@ -48,16 +43,7 @@ export function mergeVulnerabilities(
 ): VulnerabilityIndex | undefined {
   const known = indexes.filter((index) => index !== undefined);
   if (known.length < 2) return known[0];
-  const merged = new Map<string, KnownVulnerability[]>();
-  for (const index of known) {
-    for (const [id, vulnerabilities] of index) {
-      const all = merged.get(id) ?? [];
-      for (const vulnerability of vulnerabilities)
-        if (!all.some((other) => isSame(other, vulnerability))) all.push(vulnerability);
-      merged.set(id, all);
-    }
-  }
-  return merged;
+  return mergeVulnerabilityIndexes(known, vulnerabilityKey);
 }
 
 function mergeResults(a: SearchResult, b: SearchResult): SearchResult {
@@ -65,10 +51,6 @@ function mergeResults(a: SearchResult, b: SearchResult): SearchResult {
   const versions = ascending([...a.versions, ...b.versions], ({ version }) => version);
   const downloads = Math.max(a.totalDownloads ?? -1, b.totalDownloads ?? -1);
   return { ...newer, versions, totalDownloads: downloads < 0 ? undefined : downloads };
-}
-
-function isSame(a: KnownVulnerability, b: KnownVulnerability): boolean {
-  return a.advisoryUrl === b.advisoryUrl && a.range.toNormalizedString() === b.range.toNormalizedString();
 }
 
 /** Whether each version is higher than the one before, as what one source says nearly always is. */

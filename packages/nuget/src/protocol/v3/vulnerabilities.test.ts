@@ -45,6 +45,19 @@ describe('known vulnerabilities', () => {
     ]);
   });
 
+  it('are merged soon however much is said of one id, in however many spellings', async () => {
+    const many = Array.from({ length: 60_000 }, (_, i) => known(`https://a.test/${i}`, 1, '*'));
+    const spellings = Array.from({ length: 17 }, (_, i) => i);
+    const spelt = (n: number) => spellings.map((i) => (n & (1 << i) ? 'A' : 'a')).join('');
+    const feed = feedOf([page('base'), page('update')], {
+      base: { one: many, ...Object.fromEntries(many.map((each, n) => [spelt(n), [each]])) },
+      update: { one: many },
+    });
+    const index = await new V3Provider(feed).vulnerabilities();
+    expect(index?.get('one')?.length).toBe(many.length);
+    expect(index?.get(spelt(0))?.length).toBe(many.length);
+  });
+
   it('are kept under no name that is none for a file', async () => {
     const feed = feedOf([page('../x', 'a.json'), page(7, 'b.json'), page('n'.repeat(33), 'c.json')], {
       a: {},

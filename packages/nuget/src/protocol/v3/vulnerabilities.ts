@@ -2,6 +2,7 @@ import { VersionRange } from '../../versions/version-range.js';
 import { httpUrl, shownUrl } from '../endpoint-url.js';
 import type { CallOptions } from '../feed.js';
 import { asArray, asObject, asText, parseJson, parseJsonObject } from '../json.js';
+import { mergeVulnerabilityIndexes, vulnerabilityKey } from '../merge-vulnerability-indexes.js';
 import type { KnownVulnerability, VulnerabilityIndex } from '../model.js';
 import { mapBounded } from './bounded.js';
 import { readSeverity } from './catalog-entry.js';
@@ -47,7 +48,8 @@ export async function readKnownVulnerabilities(
     });
     return part ?? Promise.reject(missing(source, url));
   });
-  return merge(parts);
+  // How severe it is may have been said anew.
+  return mergeVulnerabilityIndexes(parts, (known) => `${known.severity} ${vulnerabilityKey(known)}`);
 }
 
 function missing(source: V3Source, url: string): Error {
@@ -70,16 +72,18 @@ function parseIndex(source: V3Source, body: Buffer, url: string): readonly Vulne
 }
 
 function parsePage(source: V3Source, body: Buffer, url: string): VulnerabilityIndex {
-  const page = new Map<string, readonly KnownVulnerability[]>();
+  const page = new Map<string, KnownVulnerability[]>();
   let skipped = 0;
   for (const [id, values] of Object.entries(parseJsonObject(body, source.feed.name, url))) {
-    const known: KnownVulnerability[] = [];
+    const key = id.toLowerCase();
+    // An id may come in many spellings.
+    const known = page.get(key) ?? [];
     for (const value of asArray(values)) {
       const vulnerability = readVulnerability(value);
       if (vulnerability === undefined) skipped++;
       else known.push(vulnerability);
     }
-    if (known.length > 0) page.set(id.toLowerCase(), [...(page.get(id.toLowerCase()) ?? []), ...known]);
+    if (known.length > 0) page.set(key, known);
   }
   if (skipped > 0) source.logger.debug('{Count} vulnerabilities in {Url} make no sense', skipped, shownUrl(url));
   return page;
@@ -92,19 +96,4 @@ function readVulnerability(value: unknown): KnownVulnerability | undefined {
   const range = versions === undefined ? undefined : VersionRange.tryParse(versions);
   if (advisoryUrl === undefined || range === undefined) return undefined;
   return { advisoryUrl, severity: readSeverity(item?.['severity']), range };
-}
-
-function merge(parts: readonly VulnerabilityIndex[]): VulnerabilityIndex {
-  const merged = new Map<string, readonly KnownVulnerability[]>();
-  for (const part of parts) {
-    for (const [id, known] of part) {
-      const before = merged.get(id) ?? [];
-      merged.set(id, [...before, ...known.filter((each) => !before.some((other) => isSame(each, other)))]);
-    }
-  }
-  return merged;
-}
-
-function isSame(a: KnownVulnerability, b: KnownVulnerability): boolean {
-  return a.advisoryUrl === b.advisoryUrl && a.severity === b.severity && a.range.equals(b.range);
 }
