@@ -376,6 +376,9 @@ describe('an authenticator', () => {
       statusCode: 401,
       message: 'feed: it wants credentials (it takes negotiate, ntlm, basic), and there are none for it',
     });
+    expect(without.unauthorized(URL_OF_SOURCE, undefined, { hasApiKey: true, reason: 'no such key' }).message).toBe(
+      'feed: it refuses the API key, or wants credentials besides, and there are none for it: no such key',
+    );
     const auth = authenticator({ credentials: ANN });
     auth.headers(URL_OF_SOURCE);
     expect(auth.unauthorized(URL_OF_SOURCE, undefined).message).toBe(

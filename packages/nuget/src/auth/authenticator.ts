@@ -149,15 +149,21 @@ export class Authenticator {
   /**
    * The error for a 401 that stays.
    *
-   * @param reason what the source says of it, fit to be shown
+   * @param refused `hasApiKey` when the request had one, which may be what is refused; `reason` is what the source says of
+   * it, fit to be shown
    */
-  unauthorized(url: string, challenge: string | undefined, reason?: string): SourceError {
+  unauthorized(
+    url: string,
+    challenge: string | undefined,
+    { hasApiKey = false, reason }: { hasApiKey?: boolean; reason?: string | undefined } = {},
+  ): SourceError {
     const schemes = new Set(challenge?.match(KNOWN_SCHEMES)?.map((scheme) => scheme.toLowerCase()));
     const offered = schemes.size === 0 ? '' : ` (it takes ${[...schemes].join(', ')})`;
+    const wants = hasApiKey ? 'it refuses the API key, or wants credentials besides' : 'it wants credentials';
     const what = !this.#mayKnow(url)
       ? `${originOf(url) ?? 'another host'} wants credentials, and those of the source are for ${[...this.#origins].join(', ')} only`
       : this.#headers === undefined
-        ? `it wants credentials${offered}, and there are none for it`
+        ? `${wants}${offered}, and there are none for it`
         : `it refuses the credentials that it was given${offered}`;
     const said = reason === undefined ? '' : `: ${reason}`;
     return new SourceError('UNAUTHORIZED', this.source, what + said, { statusCode: 401, reason });

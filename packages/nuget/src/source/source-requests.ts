@@ -62,6 +62,7 @@ export class SourceRequests {
   /** Answers with whatever status comes, but 401 and redirects. Read the body to its end, {@link drain} or destroy it. */
   async send(url: string, request: SourceRequest): Promise<SourceAnswer> {
     const { authenticator, name } = this.#options;
+    const hasApiKey = request.headers?.['x-nuget-apikey'] !== undefined;
     let at = url;
     let hops = 0;
     let challenges = 0;
@@ -89,12 +90,12 @@ export class SourceRequests {
           const again =
             challenges++ < MAX_CHALLENGES &&
             (await authenticator.challenged({ url: at, sent: credentials, challenge, signal }));
-          if (!again) throw authenticator.unauthorized(at, challenge, reason);
+          if (!again) throw authenticator.unauthorized(at, challenge, { hasApiKey, reason });
           continue;
         }
         authenticator.accepted(credentials);
         // Whoever shows an API key is refused for that.
-        if (statusCode === 403 && !wasForbidden && request.headers?.['x-nuget-apikey'] === undefined) {
+        if (statusCode === 403 && !wasForbidden && !hasApiKey) {
           wasForbidden = true;
           if (await this.#knowsBetter(at, credentials, request.signal)) {
             await drain(response);
