@@ -63,6 +63,7 @@ describe('an HTTP listener', () => {
   it.each([
     ['two hosts', 'Host: a\r\nHost: b'],
     ['one host twice', 'Host: a\r\nX: y\r\nhost: a'],
+    ['two hosts, the other behind many headers', `Host: a\r\n${'a:\r\n'.repeat(2500)}Host: b`],
   ])('refuses a request for %s, and what comes behind it', async (_, hosts) => {
     const seen: (string | undefined)[] = [];
     await serve(({ url }, response) => {

@@ -56,6 +56,8 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
     // nobody to answer, and an answer would wait for the handshake.
     server.prependListener('tlsClientError', (_, socket) => socket.destroy());
   }
+  // All of them: their bytes are limited, and Node leaves out those beyond a number of its own without a word.
+  server.maxHeadersCount = 0;
   limitConnections(server, options);
 
   const unused = followUnused(server);
@@ -64,8 +66,11 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
 
   if (options.onConnection) server.on(tls ? 'secureConnection' : 'connection', options.onConnection);
 
+  /** Connections that end with a refusal: more requests may come in before they do. */
+  const over = new WeakSet<Socket>();
   const refuse = ({ method, socket }: IncomingMessage, response: ServerResponse, status: number, reason: string) => {
     onRefused({ method, status, socket });
+    over.add(socket);
     // What else comes over this connection may have been meant for somebody else, or has no answer here any more.
     response.setHeader('Connection', 'close');
     response.writeHead(status, { 'Content-Type': 'text/plain' });
@@ -73,6 +78,7 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
   };
   let draining = false;
   const handle = (request: IncomingMessage, response: ServerResponse) => {
+    if (over.has(request.socket)) return;
     // Node hands a pipelined request over while the one ahead of it is still at work, on whose effect it may depend.
     if (response.socket === null) {
       response.once('socket', () => handle(request, response));
