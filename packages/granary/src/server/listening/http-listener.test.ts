@@ -76,6 +76,18 @@ describe('an HTTP listener', () => {
     expect(refused).toEqual([['GET', 400]]);
   });
 
+  it('refuses a request of HTTP/1.0 in chunks, which others may see the end of elsewhere, and what comes behind it', async () => {
+    const seen: (string | undefined)[] = [];
+    await serve(({ url }, response) => {
+      seen.push(url);
+      response.end('here');
+    });
+    const put = 'PUT /1 HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n';
+    expect((await send(put, get('/2'))).match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400']);
+    expect(seen).toEqual([]);
+    expect(refused).toEqual([['PUT', 400]]);
+  });
+
   it.each([
     ['is none', 'what?\r\n\r\n', undefined, 400],
     ['is for TLS', Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]), undefined, 400],

@@ -91,6 +91,11 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
       refuse(request, response, 400, `the request has ${hosts === 0 ? 'no' : 'more than one'} Host header`);
       return;
     }
+    if (request.httpVersion === '1.0' && request.headers['transfer-encoding'] !== undefined) {
+      // A proxy on the way may have taken the chunks for requests of their own (RFC 9112, section 6.1).
+      refuse(request, response, 400, 'HTTP/1.0 has no Transfer-Encoding');
+      return;
+    }
     if (!request.url?.startsWith('/')) toOriginForm(request);
     response.once('close', () => {
       if (draining) setImmediate(() => server.closeIdleConnections());
