@@ -40,6 +40,14 @@ describe('a service index', () => {
     expect(String(error)).toMatch(message);
   });
 
+  it('looks at 16 client versions of a resource: with as many types, a long list would make far more than was sent', () => {
+    const newer = Array.from({ length: 16 }, (_, i) => `99.0.${i}`);
+    const withVersions = (clientVersion: readonly string[]) =>
+      urls(index(resource('PackageBaseAddress/Versioned', 'https://feed.test/c/', { clientVersion })), 'flatContainer');
+    expect(withVersions([...newer.slice(1), '4.0.0'])).toEqual(['https://feed.test/c/']);
+    expect(withVersions([...newer, '4.0.0'])).toEqual([]);
+  });
+
   it('may begin with a byte order mark', () => {
     expect(parse('\u{feff}{"version":"3.0.0","resources":[]}').url).toBe(URL);
   });

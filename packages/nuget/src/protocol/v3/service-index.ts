@@ -47,7 +47,11 @@ export interface ServiceEndpoint {
   readonly clientVersion: NuGetVersion;
 }
 
+const KNOWN_TYPES: ReadonlySet<string> = new Set(Object.values(TYPES).flat());
+
 const ANY_CLIENT = NuGetVersion.parse('0.0.0');
+/** Feeds name one. Each is kept for each type of its resource, so that two long lists would make far more than was sent. */
+const MAX_CLIENT_VERSIONS = 16;
 
 /** What a source offers, and where: the document that its URL names. */
 export class ServiceIndex {
@@ -120,8 +124,9 @@ function addResource(endpoints: Map<string, ServiceEndpoint[]>, resource: JsonOb
   const text = asTexts(resource['@id'])[0];
   const url = httpUrl(text, base);
   if (text === undefined || url === undefined) return;
+  const known = new Set(asTexts(resource['@type']).filter((type) => KNOWN_TYPES.has(type)));
   for (const clientVersion of clientVersions(resource['clientVersion'])) {
-    for (const type of new Set(asTexts(resource['@type']))) {
+    for (const type of known) {
       const list = endpoints.get(type);
       if (list === undefined) endpoints.set(type, [{ url, text, clientVersion }]);
       else list.push({ url, text, clientVersion });
@@ -137,6 +142,7 @@ function clientVersions(value: unknown): readonly NuGetVersion[] {
   if (value === undefined || value === null) return [ANY_CLIENT];
   const texts = typeof value === 'string' ? [value] : asArray(value);
   return texts
+    .slice(0, MAX_CLIENT_VERSIONS)
     .map((text) => (typeof text === 'string' ? NuGetVersion.tryParse(text) : undefined))
     .filter((v) => v !== undefined);
 }
