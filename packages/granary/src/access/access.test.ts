@@ -529,6 +529,17 @@ describe('the limit of failures', () => {
     expect(limit.tryAttempt('a')).toBe(true);
   });
 
+  it('takes a key for new when its window begins anew', () => {
+    let now = 0;
+    const limit = new FailureLimit({ maxFailures: 1, maxKeys: 3, windowMs: 10, clock: () => now });
+    limit.tryAttempt('a');
+    now = 5;
+    limit.tryAttempt('b');
+    now = 10;
+    for (const key of ['a', 'c', 'd']) expect(limit.tryAttempt(key)).toBe(true);
+    expect(limit.tryAttempt('a')).toBe(false);
+  });
+
   it('gives back no more than was counted', () => {
     const limit = new FailureLimit({ maxFailures: 1 });
     limit.tryAttempt('a');
