@@ -115,6 +115,8 @@ describe('a batch', () => {
       expect(text).toContain('src="https://public.example/base/nuget/v2/package/A/1.0.0"');
     }
     expect((await ask(server, batchOf(['Packages()']), '/nuget/v3/v2/$batch')).text).toContain('/nuget/v3/v2/package/');
+    for (const path of ['/nuget/v2/$batch/', '/nuget/v2/$batch//'])
+      expect((await ask(server, batchOf([`${server.url}/v2/Packages()`]), path)).packages[0]).toHaveLength(3);
     feed.failure = new FeedUnavailableError('up', 'gone');
     expect((await ask(server, batchOf(['Packages()']))).statuses).toEqual([503]);
   });

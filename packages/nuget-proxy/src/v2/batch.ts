@@ -85,7 +85,7 @@ function below({ exchange, urls }: V2Request, target: string) {
   const base = `${urls.v2}/`;
   if (!URL.canParse(target, base)) throw new HttpError(400, 'a batch asks for something that is no URL');
   const { pathname, searchParams: query } = new URL(target, base);
-  const roots = [new URL(base).pathname, pathOf(exchange.request.url ?? '').replace(/[^/]*\/*$/, '')];
+  const roots = [new URL(base).pathname, parentOf(pathOf(exchange.request.url ?? ''))];
   const root = roots.find((each) => pathname.startsWith(each));
   if (root === undefined) throw new HttpError(404, 'a batch asks for what lies beside it');
   const path = pathname.slice(root.length).split('/');
@@ -94,6 +94,13 @@ function below({ exchange, urls }: V2Request, target: string) {
   } catch {
     throw new HttpError(400, 'the path is not encoded as UTF-8');
   }
+}
+
+/** A path without its last name and what slashes stand behind that, up to the slash before it. */
+function parentOf(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === '/') end--;
+  return path.slice(0, path.lastIndexOf('/', end - 1) + 1);
 }
 
 function partOf(boundary: string, { status, reason, type, text }: PartAnswer): string {
