@@ -92,7 +92,8 @@ export const configSchema = z.strictObject({
     digest_functions: choices(
       DIGEST_FUNCTIONS,
       DEFAULT_DIGEST_FUNCTIONS,
-      'Digest functions that clients may use, the preferred one first.',
+      'Digest functions that clients may use, the preferred one first. 64 digits sent over HTTP are sha256, or blake3 where ' +
+        'that is left out.',
     ),
   }),
   ac: section({
