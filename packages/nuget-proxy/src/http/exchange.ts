@@ -217,11 +217,11 @@ export class Exchange {
       return;
     }
     // A connection that is closed on a client that still sends takes the answer with it: first let it be read. Who has
-    // read it may close before the end.
+    // read it may close before the end; and who waits to be asked for its body may send it all the same, as proxies do.
     this.begin(error.status, ['Content-Length', body.length, 'Connection', 'close', ...headers]);
     response.write(body, this.#told);
     this.bytesOut += body.length;
-    if (!this.isWaiting) await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
+    await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
   }
 

@@ -117,8 +117,7 @@ export class Blobs {
       }
     }
     // Of a blob that is here already nothing was read.
-    exchange.passOverBody();
-    exchange.answer(200, []);
+    await exchange.answerUpload();
   }
 
   /** Stores content that nobody has hashed yet, and says what its digest is. */

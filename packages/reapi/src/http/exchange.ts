@@ -119,10 +119,17 @@ export class Exchange {
     this.response.writeContinue();
   }
 
-  /** Says that nobody reads the rest of the body. It is counted all the same, and the answer doesn't wait for it. */
-  passOverBody(): void {
-    // Who waits to be asked for a body sends none when it gets its answer instead.
-    if (this.#edge.hooks.onRequest && !this.#isWaiting) this.#restArrived = countRest(this.request, this.#received);
+  /**
+   * Says that what was sent is here. Nobody reads the rest of a body that was not wanted: it is counted all the same, and
+   * the answer doesn't wait for it.
+   */
+  async answerUpload(): Promise<void> {
+    if (this.#isWaiting) {
+      await this.#answerAndClose(200, []);
+      return;
+    }
+    if (this.#edge.hooks.onRequest) this.#restArrived = countRest(this.request, this.#received);
+    this.answer(200, []);
   }
 
   /** Sends a whole answer. */
@@ -160,13 +167,22 @@ export class Exchange {
       this.answer(error.status, headers, body);
       return;
     }
-    // A connection that is closed on a client that still sends takes the answer with it: first let it be read. Who has
-    // read it may close before the end.
+    await this.#answerAndClose(error.status, headers, body);
+  }
+
+  /**
+   * Sends a whole answer to a client that may send on. A connection that is closed meanwhile takes the answer with it:
+   * first let it be read. Who has read it may close before the end; and who waits to be asked for its body may send it
+   * all the same, as proxies do.
+   */
+  async #answerAndClose(status: number, headers: HeaderList, body?: Uint8Array): Promise<void> {
+    const { request, response } = this;
     this.bytesOut += body?.length ?? 0;
-    this.begin(error.status, ['Content-Length', body?.length ?? 0, 'Connection', 'close', ...headers]);
-    if (body) response.write(body, this.#told);
-    else response.flushHeaders();
-    if (!this.#isWaiting) await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
+    this.begin(status, ['Content-Length', body?.length ?? 0, 'Connection', 'close', ...headers]);
+    // An empty one, too, sends the headers and tells when they are out; but nothing sends a body for HEAD.
+    response.write(body ?? '', this.#told);
+    if (request.method === 'HEAD') response.flushHeaders();
+    await drain(request, this.#received, Number.POSITIVE_INFINITY, LINGER_MS);
     response.end();
   }
 

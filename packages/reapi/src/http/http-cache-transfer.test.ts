@@ -131,13 +131,33 @@ describe('a blob on the disk', () => {
     await expect.poll(() => records).toMatchObject([{ code: '200', bytesIn: 1000 }]);
   });
 
-  it('is not waited for from a client that asks first and is answered', async () => {
+  it('is not waited for from a client that asks first, is answered and ends', async () => {
     const { hash } = await stored(randomBytes(1000));
     const socket = connect(cache.port, '127.0.0.1');
     socket.write(`PUT /cas/${hash} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n`);
     expect(`${(await once(socket, 'data'))[0]}`).toMatch(/^HTTP\/1\.1 200 /);
+    socket.end();
     await expect.poll(() => records).toMatchObject([{ code: '200', bytesIn: 0 }]);
-    socket.destroy();
+  });
+
+  it.each([
+    ['is here', 200, 'identity'],
+    ['is in a coding that nobody knows', 415, 'br'],
+  ])('that %s passes by when it comes from one who asks first and does not wait', async (_, status, coding) => {
+    const size = 500_000;
+    const bytes = randomBytes(size);
+    const { hash } = await stored(bytes);
+    const socket = connect(cache.port, '127.0.0.1');
+    const failures: Error[] = [];
+    socket.on('error', (error) => failures.push(error));
+    const head = `PUT /cas/${hash} HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\nContent-Encoding: ${coding}\r\n`;
+    socket.write(`${head}Expect: 100-continue\r\n\r\n`);
+    expect(`${(await once(socket, 'data'))[0]}`).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    socket.write(bytes);
+    await once(socket, 'end');
+    socket.end();
+    await expect.poll(() => records).toMatchObject([{ code: `${status}`, bytesIn: size }]);
+    expect(failures).toEqual([]);
   });
 });
 

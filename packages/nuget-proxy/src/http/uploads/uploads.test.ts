@@ -217,7 +217,20 @@ describe('a client that pushes', () => {
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     expect(answer).toMatch(/Connection: close/i);
     if (status === 401) expect(answer).toMatch(/WWW-Authenticate: Basic/i);
+    socket.end();
     if (!socket.closed) await once(socket, 'close');
+  });
+
+  it('and asks first but does not wait reads why it is refused', async () => {
+    const { socket, text } = raw('Expect: 100-continue\r\nContent-Type: text/html\r\nContent-Length: 500000\r\n\r\n');
+    expect(await text(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 415 /);
+    const failures: Error[] = [];
+    socket.on('error', (error) => failures.push(error));
+    socket.write(Buffer.alloc(500_000));
+    await once(socket, 'end');
+    socket.end();
+    expect(await server.recorded(1)).toMatchObject([{ code: '415', bytesIn: 500_000 }]);
+    expect(failures).toEqual([]);
   });
 
   it('and was told to go on reads why it is refused after all', async () => {
