@@ -228,6 +228,21 @@ describe('an HTTP listener', () => {
     expect(refused).toEqual([['GET', 503]]);
   });
 
+  it('lets the body of what it refuses pass by, so that the answer is read', async () => {
+    await serve((_, response) => response.end('here'));
+    const socket = connect(listener.address.port, '127.0.0.1');
+    const failures: Error[] = [];
+    socket.on('error', (error) => failures.push(error));
+    socket.write('PUT / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 500000\r\n\r\n');
+    expect(`${(await once(socket, 'data'))[0]}`).toMatch(/^HTTP\/1\.1 417 /);
+    const body = Buffer.alloc(500_000);
+    const sent = new Promise<void>((resolve, reject) =>
+      socket.write(body, (error) => (error ? reject(error) : resolve())),
+    );
+    await Promise.all([sent, once(socket, 'end')]);
+    expect(failures).toEqual([]);
+  });
+
   it('never begins a pipelined request whose client went away before its turn', async () => {
     const begun: (string | undefined)[] = [];
     let first: ServerResponse | undefined;

@@ -6,6 +6,9 @@ import { limitConnections } from './connection-limit.js';
 import { bind, type Listener, type ListenerOptions, peer } from './listener.js';
 import { answerMalformed } from './malformed-requests.js';
 
+/** How long a client may go on sending what was refused, so that it gets to read why. */
+const LINGER_MS = 2000;
+
 /** A request that got no further than its listener, which `handle` never hears of. */
 export interface RefusedRequest {
   /** Undefined where that could not be read. */
@@ -68,13 +71,16 @@ export async function listenHttp(options: HttpListenerOptions): Promise<Listener
 
   /** Connections that end with a refusal: more requests may come in before they do. */
   const over = new WeakSet<Socket>();
-  const refuse = ({ method, socket }: IncomingMessage, response: ServerResponse, status: number, reason: string) => {
+  const refuse = (request: IncomingMessage, response: ServerResponse, status: number, reason: string) => {
+    const { method, socket } = request;
     onRefused({ method, status, socket });
     over.add(socket);
     // What else comes over this connection may have been meant for somebody else, or has no answer here any more.
     response.setHeader('Connection', 'close');
-    response.writeHead(status, { 'Content-Type': 'text/plain' });
-    response.end(`${reason}\n`);
+    const text = `${reason}\n`;
+    response.writeHead(status, { 'Content-Type': 'text/plain', 'Content-Length': Buffer.byteLength(text) });
+    response.write(text);
+    endAfterBody(request, response);
   };
   let draining = false;
   const handle = (request: IncomingMessage, response: ServerResponse) => {
@@ -146,6 +152,20 @@ function countHosts({ rawHeaders }: IncomingMessage): number {
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
   }
   return hosts;
+}
+
+/**
+ * Ends an answer, and its connection, when the client has sent all of its body, or for long enough: what comes over a
+ * connection that is closed makes it be reset, and the answer be lost.
+ */
+function endAfterBody(request: IncomingMessage, response: ServerResponse): void {
+  const end = () => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, LINGER_MS);
+  response.once('close', () => clearTimeout(timer));
+  request.once('end', end).resume();
 }
 
 /** A header is a part of its request, and Node refuses to wait longer for it than for the whole. */
