@@ -37,16 +37,29 @@ describe.each(packages)('the declarations of $name', ({ path, exports, peerDepen
   });
 });
 
+const entryPoints = packages
+  .flatMap(({ name, exports }) => Object.keys(exports).map((entry) => `${name}${entry.slice(1)}`))
+  .filter((name) => !NAMES_LMDB.includes(name));
+
+/** A program that hands on all that an entry point exports, and what its classes have, without saying of which types. */
+async function handsOn(name) {
+  const exported = Object.entries(await import(name)).flatMap(([key, value]) => {
+    if (typeof value !== 'function' || !`${value}`.startsWith('class')) return [`all.${key}`];
+    const statics = Object.getOwnPropertyNames(value).filter((own) => !(own in Function.prototype));
+    const members = Object.getOwnPropertyNames(value.prototype).filter((member) => member !== 'constructor');
+    // The fields are what is left of a class when it is spread.
+    const own = [`({ ...all.${key}.prototype })`, ...statics.map((member) => `all.${key}.${member}`)];
+    return own.concat(members.map((member) => `all.${key}.prototype.${member}`));
+  });
+  return [`import * as all from '${name}';`, ...exported.map((what, i) => `export const what${i} = () => ${what};`)];
+}
+
 describe('the declarations of all packages', () => {
   let folder;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'granary-declarations-'));
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction');
-    const names = packages.flatMap(({ name, exports }) => {
-      const entries = Object.keys(exports).filter((entry) => !NAMES_LMDB.includes(`${name}${entry.slice(1)}`));
-      return entries.map((entry) => `${name}${entry.slice(1)}`);
-    });
-    const uses = names.map((name, i) => `export * as used${i} from '${name}';\n`);
+    const uses = entryPoints.map((name, i) => `export * as used${i} from '${name}';\n`);
     writeFileSync(join(folder, 'uses.mts'), uses.join(''));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -57,14 +70,29 @@ describe('the declarations of all packages', () => {
   ])(
     'compile with the resolution %s',
     (moduleResolution, module) => {
-      const options = { strict: true, noEmit: true, target: 'es2023', types: ['node'], moduleResolution, module };
-      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['uses.mts'] }));
-      const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-      expect(run(compiler, '-p', folder)).toBe('');
+      expect(compile(folder, ['uses.mts'], { noEmit: true, moduleResolution, module })).toBe('');
     },
     120_000,
   );
+
+  it('have names for the types of all that they declare', async () => {
+    const files = entryPoints.map((_, i) => `hands-on-${i}.mts`);
+    for (const [i, name] of entryPoints.entries()) {
+      writeFileSync(join(folder, files[i]), (await handsOn(name)).join('\n'));
+    }
+    const options = { declaration: true, emitDeclarationOnly: true, outDir: 'declared', module: 'node16' };
+    const mistakes = compile(folder, files, options).split('\n');
+    // Of our own: those of what they depend on have names there.
+    expect(mistakes.filter((line) => /cannot be named .*node_modules\/@?granary\//.test(line))).toEqual([]);
+  }, 120_000);
 });
+
+/** What the compiler says of these files. */
+function compile(folder, files, options) {
+  const compilerOptions = { strict: true, target: 'es2023', types: ['node'], ...options };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+  return run(join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder);
+}
 
 /** What it says of mistakes. */
 function run(...args) {

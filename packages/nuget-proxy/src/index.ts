@@ -1,19 +1,26 @@
 export { FeedUnavailableError } from './errors.js';
 export type {
   Answer,
+  CacheState,
   FeedCall,
   FeedContent,
   FeedSignatures,
+  ListedVersion,
   PackageContent,
   PackagePart,
   PackageReader,
   PackageSignatures,
   PushCall,
   ReceivedPackage,
+  SearchAnswer,
+  SearchHit,
   SigningCertificate,
+  Vulnerability,
 } from './feed/feed-content.js';
-export { recordOf } from './feed/record-of.js';
+export type { DependencyGroupRecord, PackageRecord } from './feed/package-record.js';
+export { type IsOwnUrl, recordOf } from './feed/record-of.js';
 export { HostedFeed, type HostedFeedOptions, type HostedFeedStats } from './hosted/hosted-feed.js';
+export type { HostedStore } from './hosted/hosted-inventory.js';
 export {
   type AccessDenial,
   FeedAccessError,
@@ -30,7 +37,8 @@ export {
 } from './http/nuget-handler.js';
 export { MergedFeed, type MergedFeedOptions } from './merged/merged-feed.js';
 export type { ExpectedPackage } from './packages/arriving/receive-package.js';
-export { KeptPackages, type KeptPackagesOptions } from './packages/kept-packages.js';
+export type { EmbeddedFile } from './packages/embedded-file.js';
+export { KeptPackages, type KeptPackagesOptions, type PackageOnList } from './packages/kept-packages.js';
 export {
   type AdoptOptions,
   type FetchCall,
@@ -50,3 +58,4 @@ export {
 } from './upstream/upstream-feed-options.js';
 export type { UpstreamStatus } from './upstream/upstream-health.js';
 export { type UpstreamPatience, upstreamHttpOptions } from './upstream/upstream-http-options.js';
+export type { ServiceIndexOptions } from './v3/service-index.js';

@@ -8,6 +8,7 @@ export {
   type Credentials,
 } from './auth/credentials.js';
 export { externalEndpointProvider } from './auth/external-endpoints.js';
+export type { ConfigFile, ConfigText } from './config/config-file.js';
 export type { ConfigFilesOptions } from './config/config-files.js';
 export { type NuGetLocations, nugetLocations, type PlatformOptions } from './config/locations.js';
 export { loadNuGetConfig, NuGetConfig } from './config/nuget-config.js';
@@ -21,7 +22,16 @@ export { type NearestOptions, nearestFramework } from './frameworks/nearest.js';
 export { NuGetFramework } from './frameworks/nuget-framework.js';
 export type { CacheScan } from './http-cache/cache-janitor.js';
 export type { CachedFile } from './http-cache/cached-file.js';
-export { HttpCache, type HttpCacheOptions } from './http-cache/http-cache.js';
+export {
+  type CacheBody,
+  type CacheKeepOptions,
+  type CacheSetOptions,
+  type FileValidator,
+  HttpCache,
+  type HttpCacheOptions,
+} from './http-cache/http-cache.js';
+export type { TemporaryFile } from './http-cache/temporary-files.js';
+export type { StoredValidators, Validators } from './http-cache/validators.js';
 export { assetFit, type PackageAssets } from './install/asset-fit.js';
 export { clientPackages } from './install/client-packages.js';
 export { installedDependencies } from './install/installed-dependencies.js';
@@ -82,6 +92,7 @@ export type {
 export type { FileOptions, Provider, PushedPackage, PushOptions } from './protocol/provider.js';
 export type { V2Capabilities } from './protocol/v2/v2-capabilities.js';
 export { type GetUpdatesOptions, V2Provider, type V2ProviderOptions } from './protocol/v2/v2-provider.js';
+export type { V2Limits } from './protocol/v2/v2-source.js';
 export {
   type RepositoryCertificate,
   type RepositorySignatures,
@@ -118,12 +129,12 @@ export {
   type SourceMapping,
 } from './source/nuget-client.js';
 export { type PackagePatterns, PackageSourceMapping } from './source/package-source-mapping.js';
-export type { PackageDownload } from './source/packages/package-download.js';
+export type { PackageBytes, PackageDownload } from './source/packages/package-download.js';
 export type { DownloadOptions } from './source/packages/package-downloads.js';
 export type { PackageHash } from './source/packages/package-hash.js';
 export { PartialVersionsError } from './source/partial-versions-error.js';
-export { type Protocol, ProviderSelection } from './source/provider-selection.js';
-export { SourceCache, type SourceCacheOptions } from './source/source-cache.js';
+export { type Protocol, ProviderSelection, type ProviderSelectionOptions } from './source/provider-selection.js';
+export { SourceCache, type SourceCacheOptions, type SourceDocuments } from './source/source-cache.js';
 export { SourceCacheContext, type SourceCacheContextOptions } from './source/source-cache-context.js';
 export { SourceRepository, type SourceRepositoryOptions, type VersionLike } from './source/source-repository.js';
 export { SourcesError } from './source/sources-error.js';

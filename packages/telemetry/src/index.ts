@@ -38,7 +38,13 @@ export { PrometheusCollector } from './metrics/collectors/prometheus-collector.j
 export { Counter, CounterFamily } from './metrics/counter.js';
 export type { FamilyType } from './metrics/exposition/exposition-writer.js';
 export type { ExpositionFormat } from './metrics/exposition/format.js';
-export { DEFAULT_MAX_SERIES, type FamilyDefinition, type Labels, OVERFLOW_LABEL } from './metrics/family.js';
+export {
+  DEFAULT_MAX_SERIES,
+  type FamilyDefinition,
+  type Labels,
+  type LineSink,
+  OVERFLOW_LABEL,
+} from './metrics/family.js';
 export { Gauge, GaugeFamily, type GaugeReader } from './metrics/gauge.js';
 export { DURATION_BUCKETS, Histogram, HistogramFamily, SIZE_BUCKETS } from './metrics/histogram.js';
 export {

@@ -19,7 +19,7 @@ export interface KeptPackagesOptions {
 }
 
 /** A package on the list; never changed. */
-export interface Kept {
+export interface PackageOnList {
   readonly id: string;
   readonly digest: Digest;
   /** Kept whatever the patterns say. */
@@ -42,7 +42,7 @@ export class KeptPackages implements AsyncDisposable {
     readonly [K in Exclude<keyof KeptPackagesOptions, 'patterns'>]-?: NonNullable<KeptPackagesOptions[K]>;
   };
   readonly #patterns: PackageSourceMapping;
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new Map<string, PackageOnList>();
   /** Lines that wait to be written. */
   #pending: string[] = [];
   #writing: Promise<void> | undefined;
@@ -77,12 +77,12 @@ export class KeptPackages implements AsyncDisposable {
   }
 
   /** What the list says of a package. */
-  get(name: string): Kept | undefined {
+  get(name: string): PackageOnList | undefined {
     return this.#kept.get(name);
   }
 
   /** What is kept whatever the patterns say, by name. */
-  *always(): Generator<readonly [name: string, kept: Kept]> {
+  *always(): Generator<readonly [name: string, kept: PackageOnList]> {
     for (const entry of this.#kept) if (entry[1].always) yield entry;
   }
 
@@ -138,7 +138,7 @@ export class KeptPackages implements AsyncDisposable {
     return this.#patterns.isEnabled && this.#patterns.sourcesFor(id)?.length !== 0;
   }
 
-  #pin(name: string, kept: Kept): void {
+  #pin(name: string, kept: PackageOnList): void {
     const { pins } = this.#options;
     pins.pin(blobPin(kept.digest));
     pins.pin(actionResultPin(name));
@@ -148,14 +148,14 @@ export class KeptPackages implements AsyncDisposable {
     this.#kept.set(name, kept);
   }
 
-  #unpin(name: string, { digest }: Kept): void {
+  #unpin(name: string, { digest }: PackageOnList): void {
     const { pins } = this.#options;
     pins.unpin(blobPin(digest));
     pins.unpin(actionResultPin(name));
     this.#bytes -= digest.size;
   }
 
-  #hasRoomFor({ digest }: Kept, before: Kept | undefined): boolean {
+  #hasRoomFor({ digest }: PackageOnList, before: PackageOnList | undefined): boolean {
     const { maxBytes, maxPackages, logger } = this.#options;
     const bytes = this.#bytes - (before?.digest.size ?? 0) + digest.size;
     if (bytes <= maxBytes && (before !== undefined || this.#kept.size < maxPackages)) return true;
@@ -180,7 +180,7 @@ export class KeptPackages implements AsyncDisposable {
       throw error;
     }
     let malformed = 0;
-    const last = new Map<string, Kept | undefined>();
+    const last = new Map<string, PackageOnList | undefined>();
     for (const line of text.split('\n')) {
       if (line === '') continue;
       const parsed = parseLine(line);
@@ -242,12 +242,12 @@ export class KeptPackages implements AsyncDisposable {
   }
 }
 
-function lineOf(name: string, { id, digest, always }: Kept): string {
+function lineOf(name: string, { id, digest, always }: PackageOnList): string {
   return JSON.stringify({ name, id, sha256: digest.hash, size: digest.size, ...(always && { always }) });
 }
 
 /** A name alone was let go. */
-function parseLine(line: string): { readonly name: string; readonly kept: Kept | undefined } | undefined {
+function parseLine(line: string): { readonly name: string; readonly kept: PackageOnList | undefined } | undefined {
   try {
     const { name, id, sha256, size, always = false } = JSON.parse(line);
     if (typeof name !== 'string') return undefined;

@@ -14,6 +14,7 @@ import type {
   Answer,
   FeedCall,
   FeedContent,
+  FeedSignatures,
   ListedVersion,
   PackageContent,
   PushCall,
@@ -59,7 +60,7 @@ const NO_ADDRESSES: readonly string[] = [];
  */
 export class UpstreamFeed implements FeedContent {
   readonly name: string;
-  readonly signatures: UpstreamSignatures;
+  readonly signatures: FeedSignatures;
   readonly #options: UpstreamFeedOptions;
   readonly #health: UpstreamHealth;
   readonly #calls: UpstreamCalls;
