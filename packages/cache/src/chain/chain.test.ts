@@ -321,6 +321,7 @@ describe('strategies', () => {
   it('are refused when they make no sense', () => {
     expect(() => decayingTtl(1)).toThrow(/factor/);
     expect(() => ttlPerLayer({ L1: 0 })).toThrow(/L1/);
+    expect(() => ttlPerLayer({ L1: '1000' as never })).toThrow(/^L1 must be .*'1000'$/);
     expect(() => warmBySize(-1, () => 0)).toThrow(/maxBytes/);
     expect(() => warmByAccessCount(0)).toThrow(/accesses/);
   });

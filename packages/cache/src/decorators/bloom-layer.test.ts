@@ -218,7 +218,9 @@ describe('a Bloom layer', () => {
     ['falsePositiveRate', 1],
     ['falsePositiveRate', 0],
     ['expectedKeys', 1.5],
-  ])('refuses a %s of %d, which makes no sense', (option, value) => {
+    ['minRefillMs', Number.NaN],
+    ['minRefillMs', '60000'],
+  ])('refuses a %s of %s, which makes no sense', (option, value) => {
     expect(() => setup({ [option]: value })).toThrow(new RegExp(`^${option} must be`));
   });
 });

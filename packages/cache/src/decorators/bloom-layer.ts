@@ -1,4 +1,4 @@
-import { InvalidOptionError, toMaybePromise } from '@granary/resilience';
+import { checkNumber, InvalidOptionError, toMaybePromise } from '@granary/resilience';
 import type { GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { BloomFilter } from './bloom-filter.js';
 import { LayerDecorator } from './layer-decorator.js';
@@ -39,7 +39,9 @@ export interface BloomLayerStats {
  * filled again: by itself where there are `keys`, else by you, or by a `clear`.
  */
 export class BloomLayer<V> extends LayerDecorator<V> {
-  readonly #options: BloomLayerOptions;
+  readonly #keys: BloomLayerOptions['keys'];
+  readonly #minRefillMs: number;
+  readonly #clock: () => number;
   readonly #newFilter: () => BloomFilter;
   /** The filter that knows all keys; undefined while none does. */
   #filter: BloomFilter | undefined;
@@ -53,15 +55,17 @@ export class BloomLayer<V> extends LayerDecorator<V> {
 
   /** @throws InvalidOptionError that names the option */
   constructor(layer: Layer<V>, options: BloomLayerOptions = {}) {
-    const { expectedKeys = 100_000, falsePositiveRate = 0.01 } = options;
+    const { expectedKeys = 100_000, falsePositiveRate = 0.01, keys, minRefillMs = 60_000, clock = Date.now } = options;
     if (!(Number.isSafeInteger(expectedKeys) && expectedKeys >= 1 && expectedKeys <= 1e8)) {
       throw new InvalidOptionError('expectedKeys', 'a whole number from 1 to 100,000,000', expectedKeys);
     }
-    if (!(falsePositiveRate > 0 && falsePositiveRate < 1)) {
-      throw new InvalidOptionError('falsePositiveRate', 'a number above 0 and below 1', falsePositiveRate);
-    }
+    const isShare = falsePositiveRate > 0 && falsePositiveRate < 1;
+    checkNumber('falsePositiveRate', falsePositiveRate, isShare, 'a number above 0 and below 1');
+    checkNumber('minRefillMs', minRefillMs, minRefillMs >= 0, 'a number of milliseconds of at least 0');
     super(layer);
-    this.#options = options;
+    this.#keys = keys;
+    this.#minRefillMs = minRefillMs;
+    this.#clock = clock;
     this.#newFilter = () => new BloomFilter(expectedKeys, falsePositiveRate);
     if (options.startsEmpty) this.#filter = this.#newFilter();
     const { getEntry, getMany, setMany, deleteMany, clear, clearPrefix } = layer;
@@ -152,9 +156,9 @@ export class BloomLayer<V> extends LayerDecorator<V> {
 
   /** Fills the filter from the keys that it was given, but not all the time where there are too many of them. */
   #refill(): void {
-    const { keys, minRefillMs = 60_000, clock = Date.now } = this.#options;
-    const now = clock();
-    if (keys === undefined || now - this.#refilledAt < minRefillMs) return;
+    const keys = this.#keys;
+    const now = this.#clock();
+    if (keys === undefined || now - this.#refilledAt < this.#minRefillMs) return;
     this.#refilledAt = now;
     // A layer that can't list its keys leaves the filter silent; it asks again when it is written to, in its time.
     (async () => this.fill(keys()))().catch(() => {});

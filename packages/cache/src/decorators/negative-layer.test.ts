@@ -188,6 +188,7 @@ describe('a negative layer', () => {
 
   it.each([
     ['ttlMs', 0],
+    ['ttlMs', '30000'],
     ['maxEntries', 0.5],
   ])('refuses a %s that makes no sense', (option, value) => {
     expect(() => setup({ [option]: value })).toThrow(new RegExp(`^${option} must be`));

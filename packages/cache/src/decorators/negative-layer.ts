@@ -1,4 +1,4 @@
-import { InvalidOptionError, toMaybePromise, wholeNumber } from '@granary/resilience';
+import { checkNumber, toMaybePromise, wholeNumber } from '@granary/resilience';
 import { LRUCache } from 'lru-cache';
 import type { Entry, GetOptions, Layer, MaybePromise, OpOptions, SetOptions } from '../layer.js';
 import { LayerDecorator } from './layer-decorator.js';
@@ -40,9 +40,8 @@ export class NegativeLayer<V> extends LayerDecorator<V> {
 
   /** @throws InvalidOptionError that names the option */
   constructor(layer: Layer<V>, { ttlMs = 30_000, maxEntries = 10_000, clock = Date.now }: NegativeLayerOptions = {}) {
-    if (!(ttlMs > 0 && ttlMs < Number.POSITIVE_INFINITY)) {
-      throw new InvalidOptionError('ttlMs', 'a number of milliseconds above 0', ttlMs);
-    }
+    const isTime = ttlMs > 0 && ttlMs < Number.POSITIVE_INFINITY;
+    checkNumber('ttlMs', ttlMs, isTime, 'a number of milliseconds above 0');
     wholeNumber('maxEntries', maxEntries);
     super(layer);
     this.#absent = new LRUCache({ max: maxEntries });

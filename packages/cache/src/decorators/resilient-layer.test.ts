@@ -209,6 +209,8 @@ describe('a resilient layer', () => {
   });
 
   it.each(['timeoutMs', 'longTimeoutMs'])('refuses a %s that makes no sense', (option) => {
-    expect(() => resilient({ [option]: 0 })).toThrow(new RegExp(`^${option} must be`));
+    for (const wrong of [0, Number.NaN, '200']) {
+      expect(() => resilient({ [option]: wrong })).toThrow(new RegExp(`^${option} must be`));
+    }
   });
 });

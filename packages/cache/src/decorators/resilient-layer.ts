@@ -3,8 +3,8 @@ import {
   type CircuitBreakerOptions,
   type CircuitStateChange,
   type Clock,
+  checkNumber,
   coarseTimers,
-  InvalidOptionError,
   isTimeout,
   quietly,
   steadyClock,
@@ -186,6 +186,6 @@ function tellChange(change: CircuitStateChange, layer: string, { metrics, breake
 }
 
 function milliseconds(option: string, value: number): number {
-  if (value > 0 && value < 2 ** 31) return value;
-  throw new InvalidOptionError(option, 'a number of milliseconds above 0 and below 2^31', value);
+  checkNumber(option, value, value > 0 && value < 2 ** 31, 'a number of milliseconds above 0 and below 2^31');
+  return value;
 }

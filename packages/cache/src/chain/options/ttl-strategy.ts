@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '@granary/resilience';
+import { checkNumber } from '@granary/resilience';
 
 /**
  * How long one layer keeps a value, in milliseconds, asked at each write and warm-up. An answer longer than `ttlMs` is
@@ -21,7 +21,7 @@ export const uniformTtl: TtlStrategy = (ttlMs) => ttlMs;
  * @throws InvalidOptionError unless 0 < factor < 1, because others decay nothing
  */
 export function decayingTtl(factor = 0.5): TtlStrategy {
-  if (!(factor > 0 && factor < 1)) throw new InvalidOptionError('factor', 'a number between 0 and 1', factor);
+  checkNumber('factor', factor, factor > 0 && factor < 1, 'a number between 0 and 1');
   return (ttlMs, layer, source) => ttlMs * factor ** Math.max(source - layer, 0);
 }
 
@@ -32,7 +32,7 @@ export function decayingTtl(factor = 0.5): TtlStrategy {
  */
 export function ttlPerLayer(limits: Readonly<Record<string, number>>): TtlStrategy {
   for (const [name, limit] of Object.entries(limits)) {
-    if (!(limit > 0)) throw new InvalidOptionError(name, 'a number of milliseconds above 0', limit);
+    checkNumber(name, limit, limit > 0, 'a number of milliseconds above 0');
   }
   const byName = new Map(Object.entries(limits));
   return (ttlMs, _layer, _source, name) => Math.min(ttlMs, byName.get(name) ?? ttlMs);

@@ -1,4 +1,4 @@
-import { InvalidOptionError, wholeNumber } from '@granary/resilience';
+import { checkNumber, wholeNumber } from '@granary/resilience';
 
 /**
  * Whether a value that was found in a slower layer is written to a faster one, asked for each of them. What it throws
@@ -21,7 +21,7 @@ export const warmNever: WarmingStrategy = () => false;
  * @throws InvalidOptionError when `maxBytes` isn't a number of at least 0
  */
 export function warmBySize<V>(maxBytes: number, sizeOf: (value: V) => number): WarmingStrategy<V> {
-  if (!(maxBytes >= 0)) throw new InvalidOptionError('maxBytes', 'a number of at least 0', maxBytes);
+  checkNumber('maxBytes', maxBytes, maxBytes >= 0, 'a number of at least 0');
   return (_key, value) => sizeOf(value) <= maxBytes;
 }
 
