@@ -1,4 +1,4 @@
-import * as zlib from 'node:zlib';
+import zlib from 'node:zlib';
 import type { HttpResponse } from '@granary/http';
 import { checkBytes } from '../blob-source.js';
 import {

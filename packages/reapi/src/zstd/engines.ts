@@ -1,8 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Transform } from 'node:stream';
-import * as zlib from 'node:zlib';
-
-const require = createRequire(import.meta.url);
+import zlib from 'node:zlib';
 
 /** The addon's codec for whole buffers. Its output is not bounded: who decodes with it has bounded the input's. */
 export interface AddonCodec {
@@ -46,6 +44,7 @@ export function availableEngines(): ZstdEngines {
 /** Undefined on a platform that the addon has no binary for. */
 function loadAddon(): AddonCodec | undefined {
   try {
+    const require = createRequire(import.meta.url);
     const { Encoder, Decoder } = require('@toondepauw/node-zstd') as typeof import('@toondepauw/node-zstd');
     const encoder = new Encoder(LEVEL);
     const decoder = new Decoder();

@@ -82,8 +82,8 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
     ...(serviceVersion !== undefined && { version: serviceVersion }),
   };
   const [api, sdk, resource] = await Promise.all([
-    import('@opentelemetry/api'),
-    import('@opentelemetry/sdk-trace'),
+    import('@opentelemetry/api').catch(notLoaded),
+    import('@opentelemetry/sdk-trace').catch(notLoaded),
     describeProcess(options),
   ]);
   const target = targetOf(endpoint, options);
@@ -122,6 +122,11 @@ export async function startOtlpTracing(options: OtlpTracingOptions, logger: Logg
   return { tracer, close, abandon };
 }
 
+/** Where the failure is looked at like this, bundlers leave out what a program without tracing doesn't have. */
+function notLoaded(cause: unknown): never {
+  throw new Error("tracing needs OpenTelemetry's SDK, which can't be loaded: are its packages installed?", { cause });
+}
+
 function endpointOf(options: OtlpTracingOptions): URL {
   const endpoint = parseOtlpEndpoint(options.endpoint);
   if (endpoint === undefined) throw new TypeError(`the tracing endpoint is not one; allowed: ${OTLP_ENDPOINT_ALLOWED}`);
@@ -140,9 +145,8 @@ function targetOf(endpoint: URL, { protocol = 'grpc', exportTimeoutMs: timeoutMs
 
 /** What every span says of the process: what was asked for, before what the environment says, before what is known. */
 async function describeProcess(options: OtlpTracingOptions): Promise<Resource> {
-  const { defaultResource, detectResources, envDetector, resourceFromAttributes } = await import(
-    '@opentelemetry/resources'
-  );
+  const resources = await import('@opentelemetry/resources').catch(notLoaded);
+  const { defaultResource, detectResources, envDetector, resourceFromAttributes } = resources;
   const { serviceName = DEFAULT_SERVICE_NAME, serviceVersion, resourceAttributes } = options;
   const known = resourceFromAttributes({
     'service.name': DEFAULT_SERVICE_NAME,

@@ -16,7 +16,6 @@ const MANY = 50_000;
 const SILENT_MS = 10_000;
 /** More that is removed while the other process reads is not remembered. */
 const MOST_REMOVED = 100_000;
-const SCRIPT = fileURLToPath(new URL('./records-process.js', import.meta.url));
 
 export interface LoadOptions {
   readonly signal: AbortSignal;
@@ -124,7 +123,8 @@ interface Child {
 }
 
 function startReading(directory: string): Child {
-  const child = spawn(process.execPath, [SCRIPT, directory], {
+  const script = fileURLToPath(new URL('./records-process.js', import.meta.url));
+  const child = spawn(process.execPath, [script, directory], {
     stdio: ['ignore', 'pipe', 'ignore'],
     // Whatever watches this process has nothing to do with the other.
     env: { ...process.env, NODE_OPTIONS: '' },

@@ -17,7 +17,6 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-const SCRIPT = new URL('./otlp-thread.js', import.meta.url);
 /**
  * For what lives only while a batch is encoded; Node's own default costs 20 MiB more. The whole heap has no limit of its
  * own, for a thread that meets that can end the process: what bounds it is the batch.
@@ -38,7 +37,8 @@ export class ExportThread {
     { target, resource: { attributes, schemaUrl }, instrumentationScope }: ThreadSetup,
     onNote: (note: ExportNote) => void = () => {},
   ) {
-    this.#worker = new Worker(SCRIPT, {
+    const script = new URL('./otlp-thread.js', import.meta.url);
+    this.#worker = new Worker(script, {
       name: 'otlp-exporter',
       workerData: { target, resource: { attributes, schemaUrl }, instrumentationScope } satisfies ThreadSetup,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
