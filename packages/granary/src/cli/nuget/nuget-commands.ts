@@ -204,10 +204,8 @@ function withFramework(command: Command): Command {
 
 /** The options of commands that ask sources. */
 function withSources(command: Command): Command {
-  return withSource(command, 'name or URL of a source to ask; may be there several times').option(
-    '--no-cache',
-    'ask the sources for everything anew',
-  );
+  const description = 'name or URL of a source to ask; may be there several times';
+  return withSource(command, description).option('--no-cache', 'ask the sources for everything anew');
 }
 
 function withSource(command: Command, description: string): Command {
@@ -216,10 +214,9 @@ function withSource(command: Command, description: string): Command {
 }
 
 function withPushing(command: Command): Command {
-  return withSources(command).option(
-    '--api-key <key>',
-    'default: GRANARY_NUGET_API_KEY, NUGET_API_KEY, else that of nuget.config',
-  );
+  return withSource(command, 'name or URL of the one source (default: defaultPushSource of nuget.config)')
+    .option('--no-cache', 'ask the source for everything anew')
+    .option('--api-key <key>', 'default: GRANARY_NUGET_API_KEY, NUGET_API_KEY, else that of nuget.config');
 }
 
 function withConfig(command: Command): Command {

@@ -573,6 +573,11 @@ describe('granary nuget', () => {
       expect((await runGranary(['nuget', name, '--help'])).exitCode).toBe(0);
     }
     expect((await runGranary(['nuget'])).exitCode).toBe(2);
+    for (const name of ['push', 'delete']) {
+      expect((await runGranary(['nuget', name, '--help'])).out).toMatch(
+        /--source <source>\s+name or URL of the one source/,
+      );
+    }
     const unknown = await runGranary(['nuget', 'serch']);
     expect(unknown.exitCode).toBe(2);
     expect(unknown.err).toContain('Did you mean search?');
