@@ -162,7 +162,7 @@ function tuneSessions(server: Server): void {
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
       survivesDraining(session);
       const resets = new ResetLimit(session);
-      useStreamTable(session, (stream) => resets.ended(stream));
+      useStreamTable(session, (stream) => resets.watch(stream));
     });
   }
 }

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import type { EndedStream } from './reset-limit.js';
+import type { WatchedStream } from './reset-limit.js';
 
 /** A power of two: streams that are open at once on one connection, and mostly opened one after another. */
 const SLOTS = 256;
@@ -17,12 +17,12 @@ export class StreamTable<Stream> {
   readonly #ids: number[] = new Array(SLOTS).fill(0);
   readonly #streams: (Stream | undefined)[] = new Array(SLOTS).fill(undefined);
   readonly #others = new Map<number, Stream>();
-  readonly #onDelete: ((stream: Stream) => void) | undefined;
+  readonly #onSet: ((stream: Stream) => void) | undefined;
   #size = 0;
 
-  /** @param onDelete told of each stream that is deleted */
-  constructor(onDelete?: (stream: Stream) => void) {
-    this.#onDelete = onDelete;
+  /** @param onSet told of each stream that is set */
+  constructor(onSet?: (stream: Stream) => void) {
+    this.#onSet = onSet;
   }
 
   get size(): number {
@@ -45,12 +45,12 @@ export class StreamTable<Stream> {
     } else {
       this.#others.set(id, stream);
     }
+    this.#onSet?.(stream);
     return this;
   }
 
   delete(id: number): boolean {
     const slot = slotOf(id);
-    const stream = this.get(id);
     if (this.#ids[slot] === id) {
       this.#ids[slot] = 0;
       this.#streams[slot] = undefined;
@@ -58,7 +58,6 @@ export class StreamTable<Stream> {
       return false;
     }
     this.#size--;
-    if (stream !== undefined) this.#onDelete?.(stream);
     return true;
   }
 
@@ -79,13 +78,13 @@ const slotOf = (id: number): number => (id >>> 1) & (SLOTS - 1);
  * Lets a session that has no stream yet keep its streams in such a table. Node has no option for that, so this looks for
  * its `Map`; where it doesn't find that, calls cost more (benchmark `FindMissingBlobs 1`), and everything else is the same.
  *
- * @param onEnd told of each stream that has ended
+ * @param onBegin told of each stream before anything of it is read
  * @returns whether it does
  */
-export function useStreamTable(session: object, onEnd?: (stream: EndedStream) => void): boolean {
+export function useStreamTable(session: object, onBegin?: (stream: WatchedStream) => void): boolean {
   const key = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'state');
   const state = key && (session as Record<symbol, { streams?: unknown } | undefined>)[key];
   if (!types.isMap(state?.streams) || state.streams.size > 0) return false;
-  state.streams = new StreamTable(onEnd);
+  state.streams = new StreamTable(onBegin);
   return true;
 }
