@@ -32,6 +32,11 @@ describe.skipIf(missing)('with a real Redis', () => {
     };
   });
 
+  layerContract({ describe, it, expect }, 'RedisLayer on a client that gives numbers as texts', () => {
+    const client = new Redis(server.url, { stringNumbers: true });
+    return { layer: makeLayer({ connection: client }), dispose: () => client.disconnect() };
+  });
+
   layerContract<Uint8Array>(
     { describe, it, expect },
     'RedisLayer of bytes',

@@ -56,6 +56,19 @@ describe.skipIf(missing)('a Redis Cluster', () => {
     client.disconnect();
   });
 
+  it('is known where ioredis gives numbers as texts', async () => {
+    const options = { redisOptions: { stringNumbers: true } };
+    await using layer = new RedisLayer<number>({
+      connection: { ...connection(), options },
+      prefix: 'texts:',
+      timeoutMs: 10_000,
+    });
+    const keys = Array.from({ length: 100 }, (_, n) => `key ${n}`);
+    await layer.setMany(new Map(keys.map((key, n) => [key, n])));
+    expect((await layer.getMany(keys)).size).toBe(100);
+    expect(await layer.deleteMany(keys)).toBe(100);
+  });
+
   it('is followed when slots move while a batch is under way', async () => {
     await using layer = new RedisLayer<number>({ connection: connection(), prefix: 'moved:', timeoutMs: 10_000 });
     const keys = Array.from({ length: 1000 }, (_, n) => `key ${n}`);

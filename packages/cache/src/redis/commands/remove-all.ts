@@ -40,7 +40,8 @@ export async function unlinkAll(
   names: (string | Buffer)[],
   clustered: boolean,
 ): Promise<number> {
-  if (!clustered) return client.unlink(names);
+  // A text, with `stringNumbers`.
+  if (!clustered) return Number(await client.unlink(names));
   const answers = await pipelined(
     client,
     names.map((name) => ['unlink', name]),
