@@ -60,6 +60,29 @@ it('names everything that a result leads to, once, and never the empty blob', as
   expect(sorted(less)).toEqual(sorted([digestOf('a'), digestOf('out'), tree, root]));
 });
 
+it.each(['treeDigest', 'rootDirectoryDigest'] as const)(
+  'follows directories with more files than a call has room for: %s',
+  async (field) => {
+    const blobs = new MemoryBlobStore();
+    const [file, other] = ['a', 'b'].map(digestOf) as [Digest, Digest];
+    const files = [{ name: 'file', digest: named(file) }];
+    const last = { files: [{ name: 'last', digest: named(other) }] };
+    // Messages one after the other are one with all that they have.
+    const [one, end] =
+      field === 'treeDigest'
+        ? [{ children: [{ files }] }, { children: [last] }].map((tree) =>
+            toBinary(TreeSchema, create(TreeSchema, tree)),
+          )
+        : [{ files }, last].map((directory) => toBinary(DirectorySchema, create(DirectorySchema, directory)));
+    const all = await stored(blobs, Buffer.concat([...new Array(200_000).fill(one), end]));
+    const result = create(ActionResultSchema, { outputDirectories: [{ path: 'd', [field]: named(all) }] });
+    const value = Buffer.from(toBinary(ActionResultSchema, result));
+    const limits = { maxDirectories: 10, maxDirectoryBytes: all.size };
+    const found = await referencesOf('sha256/0011/main', value, blobs, limits);
+    expect(sorted(found)).toEqual(sorted([file, other, all]));
+  },
+);
+
 it('names nothing for what is no action result', async () => {
   const blobs = new MemoryBlobStore();
   expect(await referencesOf('sha256/0011/', Buffer.from('\xff\xff not a result'), blobs, LIMITS)).toEqual([]);

@@ -41,11 +41,13 @@ export async function referencesOf(
   for (const { tree, rootDirectory } of named.directories) {
     if (tree && tree.size <= limits.maxDirectoryBytes) {
       const bytes = await blobs.get(tree, options);
-      if (bytes) found.push(...filesOf(bytes, tree.function));
+      if (bytes) for (const file of filesOf(bytes, tree.function)) found.push(file);
     }
     if (rootDirectory) {
-      for await (const { digest, named: inside } of walkDirectories(blobs, rootDirectory, limits, options))
-        found.push(digest, ...inside.files);
+      for await (const { digest, named: inside } of walkDirectories(blobs, rootDirectory, limits, options)) {
+        found.push(digest);
+        for (const file of inside.files) found.push(file);
+      }
     }
   }
   const unique = new Map(found.map((digest) => [`${digest.function}/${digest}`, digest]));
