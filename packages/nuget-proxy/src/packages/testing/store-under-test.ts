@@ -117,19 +117,26 @@ export class StoreUnderTest implements AsyncDisposable {
     const path = join(directory, 'nuget-kept');
     const kept = await KeptPackages.open({ path, patterns: keep, pins, logger, ...keepOptions });
     const blobs = await DiskBlobStore.open({ directory, maxBytes: 64 * MIB, housekeepingMs: 0, pins, ...disk });
-    const store = new PackageStore({
-      blobs: around(blobs),
-      actionResults: blobs.actionResults,
-      incomingDirectory: blobs.incomingDirectory,
-      makeRoom: (bytes) => blobs.makeRoom(bytes),
-      kept,
-      clock: time.clock,
-      timers: time,
-      logger,
-      metrics,
-      ...options,
-    });
-    return new StoreUnderTest({ folder: directory, disk: blobs, kept, store, time, logs, counted });
+    try {
+      const store = new PackageStore({
+        blobs: around(blobs),
+        actionResults: blobs.actionResults,
+        incomingDirectory: blobs.incomingDirectory,
+        makeRoom: (bytes) => blobs.makeRoom(bytes),
+        kept,
+        clock: time.clock,
+        timers: time,
+        logger,
+        metrics,
+        ...options,
+      });
+      return new StoreUnderTest({ folder: directory, disk: blobs, kept, store, time, logs, counted });
+    } catch (error) {
+      await kept.close();
+      await blobs.close();
+      if (folder === undefined) rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** Files of packages under way. */
