@@ -1,6 +1,8 @@
 import { NuGetError } from '../errors.js';
 
-const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
+/** What one character of UTF-8 is when it is escaped, of one byte up to four. */
+const ESCAPED_CHARACTER =
+  /%[0-7][0-9a-f]|%[cd][0-9a-f]%[89ab][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f]){2}|%f[0-7](?:%[89ab][0-9a-f]){3}/gi;
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|$)/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const FORBIDDEN = /[\u0000-\u001f\u007f<>:"|?*]/;
@@ -13,8 +15,8 @@ const MAX_PATH_BYTES = 4095;
  * that were made on Windows have backslashes, or a slash in front. Nothing is checked.
  */
 export function pathOfEntry(name: string): string {
-  const unescaped = name.includes('%') ? name.replace(ESCAPES, unescapeRun) : name;
-  const path = unescaped.replaceAll('\\', '/');
+  const whole = name.includes('%') ? name.replace(ESCAPED_CHARACTER, unescaped) : name;
+  const path = whole.replaceAll('\\', '/');
   return path.startsWith('/') ? path.slice(1) : path;
 }
 
@@ -29,11 +31,11 @@ export function withoutIdleSteps(path: string): string {
 }
 
 /** What isn't UTF-8 stays escaped. */
-function unescapeRun(run: string): string {
+function unescaped(character: string): string {
   try {
-    return decodeURIComponent(run);
+    return decodeURIComponent(character);
   } catch {
-    return run;
+    return character;
   }
 }
 

@@ -4,7 +4,7 @@ import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { deflateRawSync } from 'node:zlib';
+import { crc32, deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NuGetError } from '../errors.js';
@@ -85,12 +85,20 @@ describe('a package', () => {
     expect(reader.has('content/Ü.txt')).toBe(false);
   });
 
-  it('may have names in UTF-8 without saying so, in the code page of DOS, and in Unicode extra fields', async () => {
+  it('may have names in UTF-8 without saying so, and in the code page of DOS, whatever extra fields say', async () => {
     const cp437 = Buffer.from([0x67, 0x72, 0x81, 0x6e]);
+    const dos = Buffer.concat([Buffer.from('dos-'), cp437]);
+    const another = Buffer.from('B.nuspec');
+    const unicodePath = Buffer.alloc(9 + another.length);
+    unicodePath.writeUInt16LE(0x7075, 0);
+    unicodePath.writeUInt16LE(5 + another.length, 2);
+    unicodePath.writeUInt8(1, 4);
+    unicodePath.writeUInt32LE(crc32(dos), 5);
+    another.copy(unicodePath, 9);
     const reader = await NupkgReader.open(
       zip([
         { name: 'grün', utf8: false },
-        { name: Buffer.concat([Buffer.from('dos-'), cp437]), utf8: false },
+        { name: dos, utf8: false, extra: unicodePath },
       ]),
     );
     expect(reader.files().map((file) => file.path)).toEqual(['A.nuspec', 'grün', 'dos-grün']);
@@ -212,6 +220,11 @@ describe('a package that is closed', () => {
 });
 
 describe('a file that is no package', () => {
+  const twoNuspecs = ['B.nuspec', 'A.nuspec'].map((name) => ({
+    name,
+    data: `<package><metadata><id>${name.charAt(0)}</id><version>1.0</version></metadata></package>`,
+  }));
+
   it.each<[string, Buffer, RegExp]>([
     ['empty', Buffer.alloc(0), /no whole ZIP archive/],
     ['HTML', Buffer.from('<html>Service Unavailable</html>'.repeat(100)), /no whole ZIP archive/],
@@ -233,6 +246,8 @@ describe('a file that is no package', () => {
       zip([{ name: 'a' }], { zip64: true, entryCount: 1 }),
       /between its directory/,
     ],
+    ['with an end of 64 bits for another directory', twoDirectories(), /name different directories/],
+    ['with an end of 64 bits in a comment', endInEntryComment(), /name different directories/],
   ])('is refused: %s', async (_, bytes, message) => {
     expect(await failure(bytes)).toMatchObject({ code: 'INVALID_PACKAGE', message: expect.stringMatching(message) });
   });
@@ -242,6 +257,25 @@ describe('a file that is no package', () => {
     const hidden = zip([]);
     const comment = writeZip([], { directoryOffset: hidden.indexOf('PK\x01\x02'), entryCount: 1 });
     return zip([], { comment });
+  }
+
+  /** By its end record of 64 bits it is the package of one nuspec, and by the other one that of two. */
+  function twoDirectories(): Buffer {
+    const last = writeZip(twoNuspecs, { zip64: true }).lastIndexOf('PK\x01\x02');
+    const bytes = writeZip(twoNuspecs, { zip64: true, entryCount: 1, directoryOffset: last });
+    bytes.writeUInt16LE(2, bytes.length - 22 + 10);
+    bytes.writeUInt32LE(bytes.indexOf('PK\x01\x02'), bytes.length - 22 + 16);
+    return bytes;
+  }
+
+  /** The same, with the end record of 64 bits in the comment of the last entry. */
+  function endInEntryComment(): Buffer {
+    const bytes = writeZip(twoNuspecs.map((entry) => ({ ...entry, comment: ' '.repeat(76) })));
+    const hidden = writeZip([], { zip64: true, entryCount: 1, directoryOffset: bytes.lastIndexOf('PK\x01\x02') });
+    const at = bytes.length - 22 - 76;
+    hidden.writeBigUInt64LE(BigInt(at), 56 + 8);
+    hidden.copy(bytes, at, 0, 76);
+    return bytes;
   }
 
   it('leaves the errors of the system as they are', async () => {

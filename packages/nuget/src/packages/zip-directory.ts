@@ -45,11 +45,14 @@ export interface ZipEntry {
   readonly headerSize: number;
 }
 
-export interface ZipDirectory {
-  readonly entries: readonly ZipEntry[];
-  /** Where the directory begins, and where it ends. */
+/** Where the directory begins, and where it ends. */
+interface DirectoryRange {
   readonly start: number;
   readonly end: number;
+}
+
+export interface ZipDirectory extends DirectoryRange {
+  readonly entries: readonly ZipEntry[];
   readonly isZip64: boolean;
 }
 
@@ -93,7 +96,7 @@ export async function readDirectory(source: RandomAccessSource, limits: PackageL
       if (total > maxTotalBytes) throw tooMuch(`has more than ${maxTotalBytes} bytes uncompressed`, `${maxTotalBytes}`);
       entries.push(entry);
     });
-    const isZip64 = await checkEnd(source, zip, position);
+    const isZip64 = await checkEnd(source, zip, { start, end: position });
     setLimits(entries, start);
     return { entries, start, end: position, isZip64 };
   } catch (error) {
@@ -233,12 +236,15 @@ function entryOf(raw: Entry, headerPosition: number): ZipEntry {
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** .NET takes names for UTF-8 whether they are marked or not; what can't be that is in the code page of DOS. */
+/**
+ * .NET takes names for UTF-8 whether they are marked or not; what can't be that is in the code page of DOS. Names in extra
+ * fields don't count, as they don't there: the same package would have other files.
+ */
 function nameOf(raw: Entry, rawName: Buffer): string {
   try {
     return strictUtf8.decode(rawName);
   } catch {
-    return getFileNameLowLevel(raw.generalPurposeBitFlag, rawName, raw.extraFields, true);
+    return getFileNameLowLevel(raw.generalPurposeBitFlag, rawName, [], true);
   }
 }
 
@@ -255,22 +261,38 @@ function tooMuch(what: string, limit: string): NuGetError {
 }
 
 /**
- * The directory must end where its end record begins: otherwise there are entries that are not counted, or another end
- * record lies in what this one takes for a comment, and others may read another archive out of the same bytes.
+ * The directory must end where its end record begins, and must be the one that this names: otherwise there are entries that
+ * are not counted, another end record lies in what this one takes for a comment, or one of 64 bits names a directory of its
+ * own, and others may read another archive out of the same bytes.
  */
-async function checkEnd(source: RandomAccessSource, zip: ZipFile, directoryEnd: number): Promise<boolean> {
-  const endRecord = source.size - END_RECORD - zip.comment.length;
-  if (directoryEnd === endRecord) return false;
-  const locatorAt = endRecord - END_LOCATOR_64;
-  const locator = locatorAt < 0 ? undefined : await source.read(locatorAt, END_LOCATOR_64);
-  if (locator?.length === END_LOCATOR_64 && locator.readUInt32LE(0) === 0x07064b50) {
-    const recordAt = Number(locator.readBigUInt64LE(8));
-    const record = await source.read(recordAt, END_RECORD_64);
-    // The record's own length counts from behind itself.
-    const recordEnd = recordAt + 12 + Number(record.readBigUInt64LE(4));
-    if (recordAt === directoryEnd && recordEnd === locatorAt) return true;
+async function checkEnd(source: RandomAccessSource, zip: ZipFile, directory: DirectoryRange): Promise<boolean> {
+  const endAt = source.size - END_RECORD - zip.comment.length;
+  const isZip64 = directory.end !== endAt;
+  if (isZip64 && !(await endsIn64Bits(source, directory.end, endAt))) {
+    throw new NuGetError('INVALID_PACKAGE', 'the package has bytes between its directory and the end of that');
   }
-  throw new NuGetError('INVALID_PACKAGE', 'the package has bytes between its directory and the end of that');
+  const end = await source.read(endAt, END_RECORD);
+  const names = (value: number, actual: number, elsewhere: number): boolean =>
+    value === actual || (isZip64 && value === elsewhere);
+  if (
+    !names(end.readUInt16LE(10), zip.entryCount, 0xffff) ||
+    !names(end.readUInt32LE(16), directory.start, 0xffff_ffff)
+  ) {
+    throw new NuGetError('INVALID_PACKAGE', 'the package has two end records that name different directories');
+  }
+  return isZip64;
+}
+
+/** Whether nothing but the end record of 64 bits and its locator are between the directory and the other end record. */
+async function endsIn64Bits(source: RandomAccessSource, directoryEnd: number, endAt: number): Promise<boolean> {
+  const locatorAt = endAt - END_LOCATOR_64;
+  const locator = locatorAt < 0 ? undefined : await source.read(locatorAt, END_LOCATOR_64);
+  if (locator?.length !== END_LOCATOR_64 || locator.readUInt32LE(0) !== 0x07064b50) return false;
+  const recordAt = Number(locator.readBigUInt64LE(8));
+  const record = await source.read(recordAt, END_RECORD_64);
+  // The record's own length counts from behind itself.
+  const recordEnd = recordAt + 12 + Number(record.readBigUInt64LE(4));
+  return recordAt === directoryEnd && recordEnd === locatorAt;
 }
 
 /** @throws {@link NuGetError} `INVALID_PACKAGE` when entries overlap: the way to make a small archive gigantic */
