@@ -13,6 +13,7 @@ import { lastingFailures } from '@granary/resilience';
 import { redactText } from '@granary/telemetry';
 import { isLoopback } from '../../config/address.js';
 import { granaryVersion } from '../../version.js';
+import { plain } from '../terminal/text.js';
 import { type NuGetIo, UsageError } from './run-command.js';
 import { warningsTo } from './source-warnings.js';
 
@@ -126,7 +127,7 @@ function configuredSources(config: NuGetConfig, io: NuGetIo): readonly Source[] 
   for (const { name, url } of config.enabledSources) {
     if (isHttp({ url })) continue;
     const why = SCHEME.test(url) ? 'it is no http or https URL' : 'it is a folder, not a server';
-    io.err(`granary: the source ${name} (${redactText(url)}) is left out: ${why}\n`);
+    io.err(`granary: the source ${plain(`${name} (${redactText(url)})`)} is left out: ${why}\n`);
   }
   if (asked.length > 0) return asked;
   throw new UsageError(
@@ -179,7 +180,7 @@ function warnOfPlainHttp(sources: readonly Source[], io: NuGetIo): void {
     const { protocol, hostname } = new URL(url);
     if (protocol !== 'http:' || allowInsecureConnections || isLoopback(hostname.replace(/^\[|\]$/g, ''))) continue;
     io.err(
-      `granary: the source ${name} is asked over plain http, where everybody on the way can read and change what comes; ` +
+      `granary: the source ${plain(name)} is asked over plain http, where everybody on the way can read and change what comes; ` +
         'allowInsecureConnections="true" in nuget.config says that this is meant\n',
     );
   }

@@ -9,6 +9,7 @@ import { SemaphoreThrottle } from '@granary/resilience';
 import { formatSize } from '../../../config/size.js';
 import type { ExitCode } from '../../io.js';
 import type { Progress } from '../../terminal/progress.js';
+import { plain } from '../../terminal/text.js';
 import { chooseVersion, type PackageSpec, parseSpec } from '../choose-version.js';
 import { toJson } from '../json.js';
 import { concurrencyOf } from '../numbers.js';
@@ -161,7 +162,7 @@ async function isWhole(file: string, id: string, version: NuGetVersion, { call }
 
 function report({ id, version, status, file, size, source, error }: Outcome, io: NuGetIo): void {
   const name = io.style.bold(`${id} ${version ?? ''}`.trim());
-  if (status === 'failed') io.err(`granary: ${id}: ${error}\n`);
-  else if (status === 'present') io.out(`${name} is there already: ${file}\n`);
-  else io.out(`${name} from ${source}, ${formatSize(size ?? 0)}: ${file}\n`);
+  if (status === 'failed') io.err(`granary: ${plain(id)}: ${error}\n`);
+  else if (status === 'present') io.out(`${name} ${plain(`is there already: ${file}`)}\n`);
+  else io.out(`${name} ${plain(`from ${source}, ${formatSize(size ?? 0)}: ${file}`)}\n`);
 }

@@ -14,6 +14,7 @@ import {
 } from '@granary/nuget';
 import type { ExitCode } from '../../io.js';
 import type { Progress } from '../../terminal/progress.js';
+import { plain } from '../../terminal/text.js';
 import { filesOf } from '../file-patterns.js';
 import { toJson } from '../json.js';
 import { wholeNumberOf } from '../numbers.js';
@@ -116,7 +117,10 @@ export async function deletePackage(
     throw new PackageNotFoundError(id, version.toNormalizedString(), name);
   }
   if (options.json) io.out(toJson({ source: name, id, version }));
-  else io.out(`${io.style.bold(`${id} ${version.toNormalizedString()}`)} is deleted from ${name}, or hidden there\n`);
+  else
+    io.out(
+      `${io.style.bold(`${id} ${version.toNormalizedString()}`)} is deleted from ${plain(name)}, or hidden there\n`,
+    );
   return 0;
 }
 
@@ -158,6 +162,9 @@ function pushed(file: string, size: number, progress: Progress): PushedPackage {
 
 function report({ file, id, version, status, error }: Outcome, source: string, io: NuGetIo): void {
   const name = io.style.bold(`${id} ${version}`);
-  if (status === 'failed') io.err(`granary: ${file}: ${error}\n`);
-  else io.out(status === 'pushed' ? `${name} is pushed to ${source}\n` : `${name} is in ${source} already\n`);
+  if (status === 'failed') io.err(`granary: ${plain(file)}: ${error}\n`);
+  else
+    io.out(
+      status === 'pushed' ? `${name} is pushed to ${plain(source)}\n` : `${name} is in ${plain(source)} already\n`,
+    );
 }

@@ -55,6 +55,16 @@ describe('granary nuget verify', () => {
     expect(packages.map(({ valid }) => valid)).toEqual([true, false]);
   });
 
+  it('leaves no command to the terminal in the names of files', async () => {
+    const name = 'a\u001b]0;title\u0007.nupkg';
+    const good = await write(name, buildPackage({ id: 'A', version: '1.0.0' }));
+    const bad = await write(`bad-${name}`, Buffer.from('nothing'));
+    const { out, err } = await verify(good, bad);
+    expect(out).toBe(`ok  ${join(folder, 'a ]0;title .nupkg')}: A 1.0.0\n`);
+    expect(err).toContain(`damaged ${join(folder, 'bad-a ]0;title .nupkg')}: `);
+    await Promise.all([rm(good), rm(bad)]);
+  });
+
   it('stops when it is interrupted', async () => {
     const good = await write('good3.nupkg', buildPackage({ id: 'A', version: '1.0.0' }));
     const interrupted = AbortSignal.abort(new Error('stop'));

@@ -1,5 +1,6 @@
 import { NupkgReader, verifyPackage } from '@granary/nuget';
 import type { ExitCode } from '../../io.js';
+import { plain } from '../../terminal/text.js';
 import { filesOf } from '../file-patterns.js';
 import { explain, type NuGetIo } from '../run-command.js';
 
@@ -25,9 +26,10 @@ export async function verifyPackages(
     const checked = await check(file, io.signal);
     results.push(checked);
     if (json) continue;
-    if (!checked.valid) io.err(`${io.errStyle.bad('damaged')} ${file}: ${checked.error}\n`);
+    const name = plain(file);
+    if (!checked.valid) io.err(`${io.errStyle.bad('damaged')} ${name}: ${checked.error}\n`);
     else
-      io.out(`${io.style.good('ok')}  ${file}: ${checked.id} ${checked.version}${checked.signed ? ', signed' : ''}\n`);
+      io.out(`${io.style.good('ok')}  ${name}: ${checked.id} ${checked.version}${checked.signed ? ', signed' : ''}\n`);
   }
   if (json) io.out(`${JSON.stringify({ packages: results }, null, 2)}\n`);
   return results.every(({ valid }) => valid) ? 0 : 1;

@@ -198,6 +198,15 @@ describe('granary nuget warm', () => {
     expect(downloaded()).toContain('app.1.0.0');
   });
 
+  it('leaves no command to the terminal in what it says of a project', async () => {
+    const file = await write('p.csproj', project('<PackageReference Include="App" Version="&#x9b;31m&#x85;"/>'));
+    const { exitCode, err } = await warm([file]);
+    expect(exitCode).toBe(1);
+    expect(err).toContain('31m');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    expect(err).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  });
+
   it('fails where a project says something that it does not understand', async () => {
     const file = await write('p.csproj', project('<PackageReference Include="App"/>'));
     const { exitCode, out, err } = await warm([file]);

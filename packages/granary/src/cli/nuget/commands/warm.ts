@@ -15,6 +15,7 @@ import {
 import { SemaphoreThrottle } from '@granary/resilience';
 import { formatSize } from '../../../config/size.js';
 import type { ExitCode } from '../../io.js';
+import { plain } from '../../terminal/text.js';
 import { toJson } from '../json.js';
 import { concurrencyOf } from '../numbers.js';
 import { explain, type NuGetIo } from '../run-command.js';
@@ -45,7 +46,7 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
   const maxParallel = concurrencyOf(options.concurrency);
   const wanted = await Promise.all(files.map((file) => readWantedPackages(file, io)));
   const problems = wanted.flatMap((each) => each.problems);
-  for (const problem of problems) io.err(`granary: ${problem}\n`);
+  for (const problem of problems) io.err(`granary: ${plain(problem)}\n`);
   const asked = { ...options, source: options.source ?? [DEFAULT_SOURCE] };
   await using opened = await openSession(asked, io, NO_ANSWER_IS_AN_OUTAGE);
   // What comes from a cache of this machine's own doesn't reach the proxy.
@@ -73,7 +74,7 @@ export async function warm(files: readonly string[], options: WarmOptions, io: N
 
   const outcomes = await fetchAll(packages, maxParallel, session, io);
   const failed = outcomes.filter(({ error }) => error !== undefined);
-  for (const { id, version, error } of failed) io.err(`granary: ${`${id} ${version}`.trim()}: ${error}\n`);
+  for (const { id, version, error } of failed) io.err(`granary: ${plain(`${id} ${version}`)}: ${error}\n`);
   const fetched = outcomes.filter(({ size }) => size !== undefined);
   const bytes = fetched.reduce((sum, { size = 0 }) => sum + size, 0);
   if (options.json) io.out(toJson({ packages: outcomes, problems, diagnostics: errors.map(withoutCause) }));
