@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -53,6 +53,18 @@ describe.runIf(process.platform === 'linux')('a pipe whose reader has to catch u
     return bytes.toString('utf8', 0, readSync(fd, bytes));
   }
 
+  /** Keeps the threads that write in the background, by pipes that nobody writes to. */
+  function occupyThreads(): () => Promise<void> {
+    const path = join(directory, 'idle');
+    execFileSync('mkfifo', [path]);
+    const opened = Array.from({ length: 4 }, () => open(path));
+    return async () => {
+      const writer = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+      for (const handle of await Promise.all(opened)) await handle.close();
+      closeSync(writer);
+    };
+  }
+
   /** Writes more than the pipe holds, and waits until the rest is waiting. */
   async function fill(): Promise<LineFile> {
     const file = new LineFile(fd, true, false);
@@ -71,6 +83,20 @@ describe.runIf(process.platform === 'linux')('a pipe whose reader has to catch u
     vi.runAllTimers();
     await file.close();
     expect(() => read()).toThrow('EAGAIN');
+    expect(file.dropped).toBe(0);
+  });
+
+  it('gets the rest of a line before what is flushed while it is tried again', async () => {
+    const file = await fill();
+    const begun = read();
+    file.write('the end\n');
+    const release = occupyThreads();
+    vi.runAllTimers();
+    await Promise.resolve();
+    file.flush();
+    await release();
+    expect(begun + read()).toBe(`${LINES.join('')}the end\n`);
+    await file.close();
     expect(file.dropped).toBe(0);
   });
 

@@ -26,6 +26,8 @@ export class LineFile {
   #pendingBytes = 0;
   /** What was begun to be written and waits for a reader to catch up; the operating system hasn't got it. */
   #left: Buffer = NOTHING;
+  /** Whether the descriptor has answered that its reader has to catch up, so that no write to it ever waits. */
+  #answersAtOnce = false;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -110,7 +112,10 @@ export class LineFile {
       const bytes = this.#left.length > 0 ? this.#left : this.#take();
       this.#left = NOTHING;
       try {
-        const { bytesWritten } = await writeLater(this.#fd, bytes);
+        // Nothing can get between the parts of a line here, as what is flushed can while another thread writes.
+        const bytesWritten = this.#answersAtOnce
+          ? writeSync(this.#fd, bytes)
+          : (await writeLater(this.#fd, bytes)).bytesWritten;
         this.#left = bytes.subarray(bytesWritten);
       } catch (error) {
         if (!isBusy(error) || this.#closing !== undefined) {
@@ -118,6 +123,7 @@ export class LineFile {
           continue;
         }
         this.#left = bytes;
+        this.#answersAtOnce = true;
         await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS).unref());
       }
     }
