@@ -14,6 +14,7 @@ describe('environment variables in a value', () => {
     ['%A', '%A'],
     ['%E%', ''],
     ['', ''],
+    ['%constructor%', '%constructor%'],
   ])('%s is %s', (text, expected) => {
     expect(expandEnvironment(text, { A: '1', E: '' })).toBe(expected);
   });

@@ -12,7 +12,7 @@ export function expandEnvironment(text: string, environment: Environment): strin
     const end = start < 0 ? -1 : text.indexOf('%', start + 1);
     if (end < 0) return expanded + text.slice(from);
     const name = text.slice(start + 1, end);
-    const value = name === '' ? undefined : environment[name];
+    const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
     expanded += text.slice(from, start) + (value ?? text.slice(start, end));
     from = value === undefined ? end : end + 1;
   }

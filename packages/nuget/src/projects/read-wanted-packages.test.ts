@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -507,6 +507,17 @@ describe('a file that is none of these', () => {
     for (const name of ['packages.lock.json', 'p.csproj', 'packages.config']) {
       await expect(readWantedPackages(join(folder, name))).rejects.toMatchObject({ code: 'INVALID_PROJECT' });
     }
+  });
+
+  it.runIf(process.platform === 'linux')('is told of when it has no end', async () => {
+    for (const name of ['packages.lock.json', 'p.csproj', 'packages.config']) {
+      await symlink('/dev/zero', join(folder, name));
+      await expect(readWantedPackages(join(folder, name))).rejects.toMatchObject({ code: 'LIMIT' });
+    }
+    const file = await write('sdk/p.csproj', '<Project Sdk="My.Sdk"/>');
+    await symlink('/dev/zero', join(folder, 'sdk', 'global.json'));
+    const { problems } = await readWantedPackages(file);
+    expect(problems).toEqual([expect.stringContaining('global.json has more than 1048576 bytes')]);
   });
 
   it('is told of when properties grow without end', async () => {

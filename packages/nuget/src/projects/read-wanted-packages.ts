@@ -10,6 +10,9 @@ import { readBounded } from './read-bounded.js';
 import type { WantedPackages } from './wanted-packages.js';
 import { readXml } from './xml-file.js';
 
+/** The largest `project.assets.json` of thousands of packages has a tenth of this. */
+const MAX_JSON_BYTES = 64 * 1024 * 1024;
+
 /** How `readWantedPackages` reads. */
 export interface WantedPackagesOptions {
   /** Variables that project files may refer to as properties. Default `process.env`. */
@@ -27,7 +30,7 @@ export interface WantedPackagesOptions {
 export async function readWantedPackages(path: string, options: WantedPackagesOptions = {}): Promise<WantedPackages> {
   const name = basename(path).toLowerCase();
   if (name.endsWith('.json')) {
-    const json = parseJson(path, await readBounded(path));
+    const json = parseJson(path, readBounded(path, MAX_JSON_BYTES));
     return 'libraries' in json ? readAssetsFile(path, json) : readLockFile(path, json);
   }
   if (name.endsWith('proj')) return readProjectFile(path, options.environment ?? process.env);

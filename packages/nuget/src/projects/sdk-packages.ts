@@ -1,10 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { PackageIdentity } from '../package-identity.js';
 import { identityOf } from './identity-of.js';
 import { isObject, parseLenientJson } from './json-file.js';
 import { fileAbove } from './msbuild/file-above.js';
 import type { Note } from './package-items.js';
+import { readBounded } from './read-bounded.js';
 
 /** An SDK that a project names: `Sdk="Microsoft.Build.NoTargets/3.7.56"`. */
 export interface SdkReference {
@@ -41,8 +41,7 @@ function versionsAbove(folder: string, note: Note): ReadonlyMap<string, string> 
   const path = fileAbove('global.json', folder);
   if (path === undefined) return new Map();
   try {
-    if (statSync(path).size > MAX_BYTES) throw new Error(`${path} has more than ${MAX_BYTES} bytes`);
-    const sdks = parseLenientJson(path, readFileSync(path))['msbuild-sdks'];
+    const sdks = parseLenientJson(path, readBounded(path, MAX_BYTES))['msbuild-sdks'];
     const entries = Object.entries(isObject(sdks) ? sdks : {});
     return new Map(entries.map(([name, version]) => [name.toLowerCase(), String(version)]));
   } catch (error) {
