@@ -46,6 +46,8 @@ export interface SourceDocuments {
 /** What sources answered: in memory, on disk and in a shared layer, for any number of sources. */
 export class SourceCache implements AsyncDisposable {
   readonly disk: HttpCache | undefined;
+  /** Whether there is a layer that keeps documents. */
+  readonly keepsDocuments: boolean;
   readonly #ownsDisk: boolean;
   readonly #memory: MemoryLayer<HeldDocument>;
   readonly #counter = new DocumentCounter();
@@ -69,6 +71,8 @@ export class SourceCache implements AsyncDisposable {
     this.#ownsDisk = !(disk instanceof HttpCache);
     this.disk =
       disk === undefined || disk instanceof HttpCache ? disk : new HttpCache({ logger, clock: this.#clock, ...disk });
+    this.keepsDocuments =
+      (memoryEntries > 0 && memoryBytes > 0) || this.disk !== undefined || this.#shared !== undefined;
     const size = ({ document }: HeldDocument) => document.size * BYTES_PER_BYTE + BYTES_PER_DOCUMENT;
     this.#memory = new MemoryLayer<HeldDocument>({
       maxEntries: Math.max(1, memoryEntries),

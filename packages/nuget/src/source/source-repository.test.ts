@@ -766,6 +766,14 @@ describe('what is told of a source', () => {
 });
 
 describe('a repository', () => {
+  it('without any cache asks once for a version that is not there', async () => {
+    const source = repository({ cache: local.cache({ memoryEntries: 0 }) });
+    expect(await source.hasVersion('Test.Package', '9.0.0')).toBe(false);
+    expect(await source.getMetadata('Test.Package', '9.0.0')).toBeUndefined();
+    expect(server.requests.targets(/flat/)).toHaveLength(1);
+    expect(server.requests.targets(/registration/)).toHaveLength(1);
+  });
+
   it('makes and closes what it is not given', async () => {
     const source = new SourceRepository({ name: 'own', sourceUrl: server.v3Url, httpClient: undefined });
     expect(await source.listVersions('Test.Package')).toHaveLength(2);

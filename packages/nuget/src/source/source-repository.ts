@@ -77,6 +77,7 @@ export class SourceRepository implements AsyncDisposable {
   readonly #selection: ProviderSelection;
   readonly #downloads: PackageDownloads;
   readonly #notFoundTtlMs: number;
+  readonly #keepsDocuments: boolean;
   readonly #logger: Logger;
   readonly #tracer: Tracer;
   readonly #owned: AsyncDisposable[] = [];
@@ -97,6 +98,7 @@ export class SourceRepository implements AsyncDisposable {
     const layers = cache instanceof HttpCache ? { disk: cache } : cache;
     const sourceCache =
       layers instanceof SourceCache ? layers : this.#own(new SourceCache({ logger, metrics, clock, ...layers }));
+    this.#keepsDocuments = sourceCache.keepsDocuments;
     this.#feed = new HttpFeed({
       name,
       url: sourceUrl,
@@ -294,6 +296,7 @@ export class SourceRepository implements AsyncDisposable {
    * missing for as long as documents are fresh otherwise.
    */
   async #again<T>(call: CallOptions, ask: (anew: CallOptions) => Promise<T>): Promise<T | undefined> {
+    if (!this.#keepsDocuments) return undefined;
     const cacheContext = (call.cacheContext ?? this.#feed.cacheContext).forMissing(this.#notFoundTtlMs);
     return cacheContext && (await ask({ ...call, cacheContext }));
   }
