@@ -519,6 +519,24 @@ describe('the files', () => {
 });
 
 describe('the limit of failures', () => {
+  it('remembers 10,000 keys unless it is told otherwise', () => {
+    const limit = new FailureLimit({ maxFailures: 1, clock: () => 0 });
+    for (let i = 0; i < 10_000; i++) limit.tryAttempt(`${i}`);
+    expect(limit.tryAttempt('0')).toBe(false);
+    limit.tryAttempt('one more');
+    expect(limit.size).toBe(10_000);
+    expect(limit.tryAttempt('0')).toBe(true);
+  });
+
+  it('gives nothing back to a key that it has forgotten', () => {
+    const limit = new FailureLimit({ maxFailures: 1, maxKeys: 1, clock: () => 0 });
+    limit.tryAttempt('a');
+    limit.tryAttempt('b');
+    limit.giveBack('a');
+    expect(limit.size).toBe(1);
+    expect(limit.tryAttempt('b')).toBe(false);
+  });
+
   it('remembers a bounded number of keys, and forgets the oldest', () => {
     const limit = new FailureLimit({ maxFailures: 1, maxKeys: 2, clock: () => 0 });
     expect(['a', 'b', 'c'].map((key) => limit.tryAttempt(key))).toEqual([true, true, true]);
