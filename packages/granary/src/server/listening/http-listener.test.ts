@@ -103,6 +103,17 @@ describe('an HTTP listener', () => {
     expect(refused).toEqual([[method, status]]);
   });
 
+  it('lets pass by what else comes of a request that it cannot read, for those who read no answer before', async () => {
+    await serve((_request, response) => response.end('here'));
+    const socket = connect({ port: listener.address.port, host: '127.0.0.1', allowHalfOpen: true });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.end(Buffer.concat([Buffer.from('what?\r\n\r\n'), Buffer.alloc(20_000_000)]), resolve);
+    });
+    expect(await text(socket)).toMatch(/^HTTP\/1.1 400 /);
+    expect(refused).toEqual([[undefined, 400]]);
+  });
+
   it.each([
     ['half a header', 'GET /sta', [[undefined, 408]]],
     ['nothing', '', []],
