@@ -514,10 +514,6 @@ describe('a file that is none of these', () => {
       await symlink('/dev/zero', join(folder, name));
       await expect(readWantedPackages(join(folder, name))).rejects.toMatchObject({ code: 'LIMIT' });
     }
-    const file = await write('sdk/p.csproj', project('').replace('Microsoft.NET.Sdk', 'My.Sdk'));
-    await symlink('/dev/zero', join(folder, 'sdk', 'global.json'));
-    const { problems } = await readWantedPackages(file);
-    expect(problems).toEqual([expect.stringContaining('global.json has more than 1048576 bytes')]);
   });
 
   it('is told of when properties grow without end', async () => {
