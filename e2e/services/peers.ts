@@ -10,10 +10,8 @@ import { freePort } from '../server.js';
 
 const READY_TIMEOUT_MS = 30_000;
 
-/** A cache of other make, in a process of its own. */
-export interface Peer extends AsyncDisposable {
-  /** What the configuration of a tier says about where it is. */
-  readonly tier: { readonly type: 'grpc'; readonly target: string } | { readonly type: 'http'; readonly url: string };
+/** A server of other make, in a process of its own. */
+export interface RunningProgram extends AsyncDisposable {
   /** Where it keeps what it has. */
   readonly folder: string;
   /** Ends it as a crash does. */
@@ -22,13 +20,20 @@ export interface Peer extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
+/** A cache of other make. */
+export interface Peer extends RunningProgram {
+  /** What the configuration of a tier says about where it is. */
+  readonly tier: { readonly type: 'grpc'; readonly target: string } | { readonly type: 'http'; readonly url: string };
+}
+
 interface Program {
   readonly command: string;
   readonly args: readonly string[];
-  readonly tier: Peer['tier'];
   /** The ports that it listens on when it is ready. */
   readonly ports: readonly number[];
 }
+
+type PeerProgram = Program & Pick<Peer, 'tier'>;
 
 /** A kind of peer, by the command that starts it. */
 export interface PeerKind {
@@ -60,17 +65,20 @@ function kind(
   name: string,
   variable: string,
   fallback: string,
-  program: (command: string, folder: string) => Promise<Program>,
+  program: (command: string, folder: string) => Promise<PeerProgram>,
 ): PeerKind {
   const command = process.env[variable] || onPath(fallback);
   return {
     name,
     missing: command ? undefined : `${fallback} is not installed, and ${variable} names none`,
-    start: () => start((folder) => program(command ?? fallback, folder)),
+    async start() {
+      const started = await startProgram((folder) => program(command ?? fallback, folder));
+      return { ...started.running, tier: started.program.tier };
+    },
   };
 }
 
-async function bazelRemote(command: string, folder: string, protocol: 'grpc' | 'http'): Promise<Program> {
+async function bazelRemote(command: string, folder: string, protocol: 'grpc' | 'http'): Promise<PeerProgram> {
   const [grpc, http] = [await freePort(), await freePort()];
   const args = ['--dir', folder, '--max_size', '1', '--storage_mode', 'zstd', '--access_log_level', 'none'];
   args.push('--grpc_address', `127.0.0.1:${grpc}`, '--http_address', `127.0.0.1:${http}`);
@@ -81,7 +89,7 @@ async function bazelRemote(command: string, folder: string, protocol: 'grpc' | '
   return { command, args, tier, ports: [grpc, http] };
 }
 
-async function buildGrid(command: string, folder: string): Promise<Program> {
+async function buildGrid(command: string, folder: string): Promise<PeerProgram> {
   const port = await freePort();
   const file = join(folder, 'buildgrid.yml');
   // Results are kept in its memory, what they name on its disk.
@@ -113,7 +121,7 @@ instances:
 }
 
 /** With the settings that the documentation names. */
-async function nginx(command: string, folder: string): Promise<Program> {
+async function nginx(command: string, folder: string): Promise<PeerProgram> {
   const port = await freePort();
   const file = join(folder, 'nginx.conf');
   await writeFile(
@@ -145,7 +153,10 @@ http {
   return { command, args: ['-p', folder, '-e', 'stderr', '-c', file], tier, ports: [port] };
 }
 
-async function start(programOf: (folder: string) => Promise<Program>): Promise<Peer> {
+/** Starts a program in a folder of its own, which goes when it is disposed of. */
+export async function startProgram<P extends Program>(
+  programOf: (folder: string) => Promise<P>,
+): Promise<{ readonly program: P; readonly running: RunningProgram }> {
   const folder = await mkdtemp(join(tmpdir(), 'granary-peer-'));
   let child: ChildProcess | undefined;
   const kill = async () => {
@@ -166,7 +177,7 @@ async function start(programOf: (folder: string) => Promise<Program>): Promise<P
       await untilReady(child, program.ports);
     };
     await restart();
-    return { tier: program.tier, folder, kill, restart, [Symbol.asyncDispose]: stop };
+    return { program, running: { folder, kill, restart, [Symbol.asyncDispose]: stop } };
   } catch (error) {
     await stop();
     throw error;
