@@ -165,6 +165,9 @@ describe('packages that were seen', () => {
     expect(await ids('')).toEqual(['A', 'B', 'C']);
     expect(saves).toHaveLength(3);
     expect(time.pending).toBe(0);
+    seen.note({ id: 'D', version: '1.0.0' });
+    await time.advance(1000);
+    expect(saves).toHaveLength(4);
   });
 
   it('are at most so many, of which the oldest go', async () => {
