@@ -148,6 +148,25 @@ describe('a large blob that arrives', () => {
     expect(tier.blobs.count('read')).toBe(1);
   });
 
+  it('is handed out from its file to whoever begins when its beginning has left the memory', async () => {
+    const tier = testTier('tier');
+    const { store } = await stores.open([tier]);
+    const { bytes, digest } = blobOf(24 * MIB);
+    await tier.blobs.write(digest, bytes);
+    const door = gate(tier.blobs);
+    door.openTo(20 * MIB);
+    const first = (await store.read(digest))!;
+    for (let read = 0; read < 16 * MIB; ) read += (await first.next())!.length;
+    const late = (await store.read(digest))!;
+    const beginning = Buffer.from((await late.next())!);
+    expect(beginning.equals(bytes.subarray(0, beginning.length))).toBe(true);
+    door.openTo(25 * MIB);
+    const rest = (await bytesOf(late))!;
+    expect(Buffer.concat([beginning, rest]).equals(bytes)).toBe(true);
+    await first.close();
+    expect(tier.blobs.count('read')).toBe(1);
+  });
+
   it('keeps its end back until the hash is right', async () => {
     const tier = testTier('tier');
     const { store } = await stores.open([tier]);
