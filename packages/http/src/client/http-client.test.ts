@@ -417,19 +417,29 @@ describe('an abort', () => {
     await server.idle();
   });
 
-  it('ends a call that waits for a connection at once', async () => {
+  it('ends a call that waits for a connection at once, and it is never sent', async () => {
+    const paths: (string | undefined)[] = [];
+    let finish = () => {};
     const arrived = new Promise<void>((resolve) => {
-      answer = () => resolve();
+      answer = (req, res) => {
+        paths.push(req.url);
+        if (req.url === '/holder') {
+          finish = () => res.end();
+          resolve();
+        } else res.end();
+      };
     });
     clientWith({ maxConnectionsPerHost: 1 });
-    const holder = rejection(client.buffer(server.url));
+    const holder = client.buffer(new URL('/holder', server.url));
     await arrived;
     const abort = new AbortController();
-    const waiting = rejection(client.buffer(server.url, { signal: abort.signal }));
+    const waiting = rejection(client.buffer(new URL('/aborted', server.url), { signal: abort.signal }));
+    const next = client.buffer(new URL('/next', server.url));
     abort.abort();
     expect(await waiting).toMatchObject({ name: 'AbortError' });
-    await client.close({ graceMs: 0 });
-    await holder;
+    finish();
+    await Promise.all([holder, next]);
+    expect(paths).toEqual(['/holder', '/next']);
   });
 
   it('leaves no listener on the signal, however the call ended', async () => {
