@@ -3,7 +3,7 @@ import { coarseTimers } from '@granary/resilience';
 import { ManualTime } from '@granary/resilience/testing';
 import { redactText } from '@granary/telemetry';
 import { describe, expect, it } from 'vitest';
-import { isNuGetError } from '../errors.js';
+import { isNuGetError, NuGetError } from '../errors.js';
 import { Authenticator, type AuthHeaders } from './authenticator.js';
 import {
   authorizationOf,
@@ -139,6 +139,13 @@ describe('an authenticator', () => {
     expect(() => auth.headers(URL_OF_SOURCE)).toThrow('encrypted');
     expect(auth.headers(URL_OF_SOURCE)).toBe(auth.headers(URL_OF_SOURCE));
     expect(asked).toBe(2);
+  });
+
+  it('refuses credentials that no header can hold each time, and never asks without a name instead', () => {
+    for (const credentials of [bearerCredentials('s3cret\n'), basicCredentials('a:b', 's3cret')]) {
+      const auth = authenticator({ credentials });
+      for (let times = 0; times < 2; times++) expect(() => auth.headers(URL_OF_SOURCE)).toThrow(NuGetError);
+    }
   });
 
   it('asks the provider after a 401 and goes on using what it said', async () => {

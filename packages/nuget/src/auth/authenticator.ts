@@ -172,8 +172,9 @@ export class Authenticator {
   #current(): AuthHeaders | undefined {
     if (this.#configured !== undefined) {
       const credentials = this.#configured();
-      this.#configured = undefined;
       if (credentials !== undefined) this.#use(credentials);
+      // What can't be read or sent is no answer: without it, the next request would go out without a name.
+      this.#configured = undefined;
     }
     return this.#headers;
   }
