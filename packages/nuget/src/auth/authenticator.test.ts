@@ -426,6 +426,15 @@ describe('other credentials', () => {
     expect(requests).toHaveLength(5);
   });
 
+  it('leave everything as it was where no header can hold them', () => {
+    for (const wasAsked of [true, false]) {
+      const auth = authenticator({ credentials: ANN });
+      if (wasAsked) auth.headers(URL_OF_SOURCE);
+      expect(() => auth.replace(bearerCredentials('s3cret\n'))).toThrow(NuGetError);
+      expect(auth.headers(URL_OF_SOURCE)).toEqual({ authorization: BASIC_ANN });
+    }
+  });
+
   it('count although the first ones were never looked at', () => {
     const auth = authenticator({
       credentials: () => {

@@ -137,11 +137,15 @@ export class Authenticator {
     return this.#join(refused, provider, () => false);
   }
 
-  /** Sends others from the next request on, or none; that those of before were refused says nothing about them. */
+  /**
+   * Sends others from the next request on, or none; that those of before were refused says nothing about them.
+   *
+   * @throws {@link NuGetError} `INVALID_OPTION` for what no header can hold; those of before stay
+   */
   replace(credentials: Credentials | undefined): void {
-    this.#configured = undefined;
     if (credentials === undefined) this.#headers = undefined;
     else this.#use(credentials);
+    this.#configured = undefined;
     this.#attempts = 0;
     this.#quietUntil = this.#quietAfterForbiddenUntil = Number.NEGATIVE_INFINITY;
   }
