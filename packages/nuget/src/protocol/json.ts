@@ -110,11 +110,12 @@ export function asBoolean(value: unknown): boolean | undefined {
   return text === 'true' ? true : text === 'false' ? false : undefined;
 }
 
-const WITHOUT_ZONE = /^\d{4}-\d\d-\d\dT[\d:.]+$/;
+const WITHOUT_ZONE = /^\d{4}-\d\d-\d\d[T ][\d:.]+$/;
 
 /** A point in time; UTC where no zone is given. */
 export function asDate(value: unknown): Date | undefined {
   if (typeof value !== 'string') return undefined;
-  const date = new Date(WITHOUT_ZONE.test(value) ? `${value}Z` : value);
+  const text = value.trim();
+  const date = new Date(WITHOUT_ZONE.test(text) ? `${text}Z` : text);
   return Number.isNaN(date.getTime()) ? undefined : date;
 }

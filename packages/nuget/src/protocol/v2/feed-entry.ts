@@ -1,5 +1,6 @@
 import type { PackageIdentity } from '../../package-identity.js';
 import { parseUrl } from '../endpoint-url.js';
+import { asDate } from '../json.js';
 import type { PackageMetadata, SearchResult } from '../model.js';
 import { toldHash } from '../told-hash.js';
 import { parseLegacyDependencies } from './legacy-dependencies.js';
@@ -20,7 +21,7 @@ export interface FeedEntry extends PackageIdentity {
 const LAST_UNLISTED_YEAR = 1901;
 
 export function isListed(entry: FeedEntry): boolean {
-  const published = date(entry.properties.get('Published'));
+  const published = asDate(entry.properties.get('Published'));
   if (published !== undefined && published.getUTCFullYear() <= LAST_UNLISTED_YEAR) return false;
   return entry.properties.get('Listed')?.toLowerCase() !== 'false';
 }
@@ -41,7 +42,7 @@ export function entryMetadata(entry: FeedEntry, rangeless: (dependency: string) 
     requireLicenseAcceptance: properties.get('RequireLicenseAcceptance')?.toLowerCase() === 'true',
     minClientVersion: properties.get('MinClientVersion'),
     dependencyGroups: parseLegacyDependencies(properties.get('Dependencies'), rangeless),
-    published: date(properties.get('Published')),
+    published: asDate(properties.get('Published')),
     listed: isListed(entry),
     downloads: count(properties.get('DownloadCount')),
     vulnerabilities: [],
@@ -93,11 +94,4 @@ function url(text: string | undefined): string | undefined {
 
 function count(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-/** OData writes dates without a zone, and means UTC. */
-function date(text: string | undefined): Date | undefined {
-  if (text === undefined) return undefined;
-  const ms = Date.parse(/(?:Z|[+-]\d\d:\d\d)$/i.test(text) ? text : `${text}Z`);
-  return Number.isNaN(ms) ? undefined : new Date(ms);
 }

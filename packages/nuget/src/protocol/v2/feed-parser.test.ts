@@ -225,6 +225,7 @@ describe('a listed version', () => {
     expect(listed('<d:Published>2020-01-02T03:04:05.678</d:Published>')).toBe(true);
     expect(listed('<d:Published>1900-01-01T00:00:00</d:Published>')).toBe(false);
     expect(listed('<d:Published>1900-01-01T00:00:00+00:00</d:Published>')).toBe(false);
+    expect(listed('<d:Published>1900-01-01T00:00:00.000+0000</d:Published>')).toBe(false);
     expect(listed('<d:Published>yesterday</d:Published><d:Listed>True</d:Listed>')).toBe(true);
     expect(listed('<d:Published>2020-01-02T03:04:05</d:Published><d:Listed>false</d:Listed>')).toBe(false);
   });
