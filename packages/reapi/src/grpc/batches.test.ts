@@ -218,7 +218,7 @@ describe('batches of blobs', () => {
         const announced = { hash: digestMessage('huge').hash, sizeBytes: BigInt(DEFAULT_TOTAL + 1) };
         const responses = await update([
           { digest: digestMessage('a'), data: Buffer.from('no zstd'), compressor: ZSTD },
-          { digest: digestMessage('b'), data: Buffer.from('b'), compressor: BROTLI },
+          { ...(await packed(Buffer.from('b'))), compressor: BROTLI },
           await packed(Buffer.from('c'), announced),
         ]);
         expect(codes(responses)).toEqual(new Array(3).fill(status.INVALID_ARGUMENT));
